@@ -1,0 +1,2 @@
+from .capture import capture
+from .interpreter import replay

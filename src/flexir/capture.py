@@ -1,0 +1,927 @@
+"""Run a model once, eagerly, and write down every call: ``capture(model, args) -> Graph``.
+
+Three watchers, all of torch's own making and all gone when the run ends, however it ends: a
+function mode sees the public torch calls of the user's Python, global module hooks see module
+calls, and a dispatch mode beneath, the witness, sees the ATen ops that neither accounts for
+(scripted modules, vmap, C++ extensions) and supplies nodes for them. While a recorded function
+runs, the witness steps aside: what happens inside belongs to that node.
+
+Nothing is patched, nothing is traced symbolically, no weight is copied unless the run writes it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from . import structure
+from .errors import CaptureError
+from .functional import (
+    Alias,
+    Memories,
+    Memory,
+    View,
+    copy_like,
+    storage_of,
+    tensor_type,
+    version,
+)
+from .graph import Audit, Effects, Graph, Mutation, Node, Origin, State, TensorType, Value
+from .signatures import Signature, bind, canonical, name_of, signatures
+from .source import Source, locate
+
+_Tensor = torch.Tensor
+_LITERALS = frozenset({int, float, bool, type(None), str, torch.dtype, torch.device})
+_stack = torch._C
+
+
+def capture(
+    model: Callable[..., Any],
+    args: Sequence[Any] | torch.Tensor = (),
+    kwargs: dict[str, Any] | None = None,
+    *,
+    audit: bool = True,
+) -> Graph:
+    """Run ``model(*args, **kwargs)`` once and record it.
+
+    Args:
+        model: a module, or any callable that computes with tensors.
+        args: positional arguments, any nesting of containers; a lone tensor stands for one.
+        kwargs: keyword arguments.
+        audit: keep the witness on, which sees what the function mode cannot; without it such
+            things are only noticed by their traces.
+
+    Returns:
+        the Graph. ``graph(*args)`` replays it.
+
+    Raises:
+        CaptureError: a capture is already running in this thread.
+        Exception: whatever the model raises, with a note naming the module and line.
+
+    Example:
+        >>> graph = capture(torch.nn.Linear(3, 2), (torch.ones(1, 3),))
+        >>> [node.op for node in graph]
+        ['linear']
+    """
+    if isinstance(args, torch.Tensor):
+        args = (args,)
+    if not callable(model):
+        raise CaptureError(f"the model must be callable; got {type(model).__name__}")
+    if not isinstance(args, (tuple, list)):
+        raise CaptureError(f"args must be a tuple of arguments; got {type(args).__name__}")
+    recorder = Recorder(model, witness=audit)
+    return recorder.run(tuple(args), dict(kwargs or {}))
+
+
+class _Frame:
+    """A module call under way."""
+
+    __slots__ = ("call", "module", "node", "nodes", "path", "source")
+
+    def __init__(self, module: Any, node: Node | None, path: str, call: int) -> None:
+        self.module, self.node, self.path, self.call = module, node, path, call
+        self.nodes: list[Node] = []
+        self.source: Source | None = node.source if node is not None else None
+
+
+class _Functions(TorchFunctionMode):
+    """Sees the public torch calls."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        super().__init__()
+        self.recorder = recorder
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        if func in _METADATA or _stack._functorch.maybe_current_level() is not None:
+            return func(*args, **kwargs) if kwargs else func(*args)
+        return self.recorder.call(func, args, kwargs or {}, sys._getframe(1))
+
+
+class _Witness(TorchDispatchMode):
+    """Sees the ATen ops."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        super().__init__()
+        self.recorder = recorder
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        recorder = self.recorder
+        if recorder.busy:
+            return func(*args, **(kwargs or {}))
+        with torch._C.DisableTorchFunction():
+            if recorder.owner is not None:
+                recorder.below(func, args, kwargs or {})
+                return func(*args, **(kwargs or {}))
+            recorder.fallback += 1
+            return recorder.call(func, args, kwargs or {}, sys._getframe(1))
+
+
+class Recorder:
+    """One run: the tables it fills, and the Graph it becomes."""
+
+    def __init__(self, model: Callable[..., Any], *, witness: bool) -> None:
+        self.model = model
+        self.witness = _Witness(self) if witness else None
+        self.memories = Memories(self.emit, self.origin, self.again, self.unseen)
+        self.constants: dict[Value, torch.Tensor] = {}
+        self.origins: dict[Value, Origin] = {}
+        self.audit = Audit(witnessed=witness)
+        self.fallback = 0
+        self.owner: Node | None = None  # the recorded call that is running
+        self.busy = False  # torch is being called by this recorder itself
+        self.frames = [_Frame(None, None, "", 0)]
+        self.calls: dict[int, int] = {}
+        self.classes: dict[str, type] = {}
+        self.count = 0
+        self.names: set[str] = set()
+        self.thread = threading.get_ident()
+        self.paths, self.tensors = _survey(model)
+        self.state = State()
+        self.state_key: Any = None
+        self.escaped: list[Source] = []
+        self.draws: dict[torch.device, torch.Tensor] = {}
+
+    # -- the run
+
+    def run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Graph:
+        name = type(self.model).__name__
+        if not isinstance(self.model, torch.nn.Module):
+            name = getattr(self.model, "__name__", name)
+        graph = Graph(name, constants=self.constants, origins=self.origins, audit=self.audit)
+        graph.parameters, bound = bind_inputs(self.model, args, kwargs)
+        with self._quietly():
+            graph.inputs = self._inputs(bound, graph)
+        with self._watching():
+            result = self.model(*args, **kwargs)
+            with self._quietly():
+                self._close(1)
+                graph.outputs = structure.template(result, self.memories.read, deep=True)
+                graph.mutations = self._mutations(graph)
+        graph.nodes = self.frames[0].nodes
+        graph.modules = self.classes
+        self.audit.fallback = self.fallback
+        return graph.check()
+
+    @contextlib.contextmanager
+    def _watching(self) -> Iterator[None]:
+        running = getattr(_local, "recorder", None)
+        if running is not None:
+            raise CaptureError("a capture is already running in this thread; captures do not nest")
+        hooks = torch.nn.modules.module
+        with contextlib.ExitStack() as stack:
+            _local.recorder = self
+            stack.callback(setattr, _local, "recorder", None)
+            if "torch._dynamo" in sys.modules:
+                stack.enter_context(torch.compiler.set_stance("force_eager"))
+            if self.witness is not None:
+                stack.enter_context(self.witness)
+            pre = hooks.register_module_forward_pre_hook(self._enter)
+            stack.callback(pre.remove)
+            post = hooks.register_module_forward_hook(self._leave, always_call=True)
+            stack.callback(post.remove)
+            stack.enter_context(_Functions(self))
+            try:
+                yield
+            except Exception as error:
+                self._note(error)
+                raise
+
+    @contextlib.contextmanager
+    def _quietly(self) -> Iterator[None]:
+        """Work of the recorder's own, which no watcher should record."""
+        self.busy = True
+        try:
+            with torch._C.DisableTorchFunction():
+                yield
+        finally:
+            self.busy = False
+
+    def _note(self, error: BaseException) -> None:
+        """Say where the model stood; the innermost place was noted first, if any."""
+        if not getattr(error, "_flexir_noted", False):
+            frame = self.frames[-1]
+            text = f"while capturing {type(self.model).__name__}"
+            if frame.path:
+                text += f", in module {frame.path!r} ({type(frame.module).__name__})"
+            add_note(error, text)
+
+    def _inputs(self, bound: dict[str, Any], graph: Graph) -> dict[str, Any]:
+        made: dict[int, Value] = {}
+
+        def name_input(name: str) -> Callable[[torch.Tensor], Value]:
+            def leaf(tensor: torch.Tensor) -> Value:
+                known = made.get(id(tensor))
+                if known is None:
+                    known = made[id(tensor)] = Value(self.unique(name), tensor_type(tensor))
+                    self.memories.define(tensor, known, kind="input")
+                    if tensor.layout is torch.strided:
+                        graph.layouts[known] = tensor.stride()
+                return known
+
+            return leaf
+
+        return {n: structure.template(v, name_input(n), deep=True) for n, v in bound.items()}
+
+    def _mutations(self, graph: Graph) -> list[Mutation]:
+        """Final values of inputs and constants whose memory was written."""
+        found = []
+        for memory in dict.fromkeys(self.memories.memories.values()):
+            if memory.kind == "made" or not memory.epoch:
+                continue
+            for where, value in memory.values:
+                holder = memory.holder(where)
+                if holder is None:
+                    continue
+                alias = memory.known.get(where)
+                final = (
+                    self.memories.current(alias)
+                    if alias is not None
+                    else self.memories._derive(memory, holder, where)
+                )
+                if final is not value:
+                    found.append(Mutation(value.name, value, final))
+        return found
+
+    # -- module calls
+
+    def _enter(self, module: torch.nn.Module, args: tuple[Any, ...]) -> None:
+        if self.owner is not None or threading.get_ident() != self.thread:
+            return
+        with self._quietly():
+            caller = sys._getframe(1)
+            kwargs = caller.f_locals.get("kwargs") or {}
+            path = self.path(module)
+            call = self.calls.get(id(module), 0)
+            self.calls[id(module)] = call + 1
+            self.classes.setdefault(path, type(module))
+            named = _bind_forward(module, args, kwargs)
+            read = self.memories.read
+            node = Node(
+                type(module).__name__,
+                module,
+                {
+                    n: v if v.__class__ in _LITERALS else structure.template(v, read)
+                    for n, v in named.items()
+                },
+                body=[],
+                path=path,
+                call=call,
+                source=locate(caller),
+            )
+            self.memories.enter()
+            self.frames.append(_Frame(module, node, path, call))
+
+    def _leave(self, module: torch.nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        if self.owner is not None or threading.get_ident() != self.thread:
+            return
+        with self._quietly():
+            depth = next(
+                (i for i in range(len(self.frames) - 1, 0, -1) if self.frames[i].module is module),
+                0,
+            )
+            if depth:
+                self._close(depth + 1)  # frames an exception left open
+                self._pop(output)
+
+    def _close(self, depth: int) -> None:
+        while len(self.frames) > depth:
+            self._pop(None)
+
+    def _pop(self, output: Any) -> None:
+        frame = self.frames[-1]
+        node = frame.node
+        assert node is not None
+        read = self.memories.read  # deriving stale results still belongs to the body
+        node.result = (
+            read(output) if isinstance(output, _Tensor) else structure.template(output, read)
+        )
+        node.body = frame.nodes
+        self.frames.pop()
+        node.outputs = tuple(node.returned)
+        self.memories.leave(set(node.outputs))
+        self.frames[-1].nodes.append(node)
+
+    def path(self, module: torch.nn.Module) -> str:
+        known = self.paths.get(id(module))
+        if known is None:
+            path = f"{self.frames[-1].path}.{type(module).__name__}".lstrip(".")
+            self.paths[id(module)] = known = (path, module)
+        return known[0]
+
+    # -- function calls
+
+    def call(self, func: Any, args: Any, kwargs: dict[str, Any], frame: Any) -> Any:
+        """Run one torch call, record it, and return what it returned."""
+        self.busy = True
+        try:
+            return self._call(func, args, kwargs, frame)
+        finally:
+            self.busy = False
+
+    def _call(self, func: Any, args: Any, kwargs: dict[str, Any], frame: Any) -> Any:
+        signature, named = bind(func, args, kwargs)
+        memories = self.memories
+        read = memories.read
+        tensors: list[torch.Tensor] = []
+
+        def leaf(tensor: torch.Tensor) -> Value:
+            tensors.append(tensor)
+            return read(tensor)
+
+        template: dict[str, Any] = {}
+        for name, part in named.items():
+            if part.__class__ in _LITERALS:
+                template[name] = part
+            elif isinstance(part, _Tensor):
+                tensors.append(part)
+                template[name] = read(part)
+            else:
+                template[name] = structure.template(part, leaf)
+        top = self.frames[-1]
+        node = Node(
+            signature.op,
+            func,
+            template,
+            signature=signature,
+            path=top.path,
+            call=top.call,
+            source=locate(frame),
+        )
+        marked = signature.written(named)
+        if marked:
+            for name in marked:
+                self._save(named.get(name))
+        versions = [(t, t._version) for t in tensors if not t.is_inference()]
+        generator = self._before_draw(signature, named, tensors)
+        result = self._run(node, func, args, kwargs)
+        written = {id(t): t for t, before in versions if t._version != before}
+        if marked:
+            written = self._marked(marked, named, written, signature)
+        state = self._state()
+        if isinstance(result, _Tensor) and not written:  # the common case, without walks
+            value = Value(self._number(), tensor_type(result), node)
+            node.result = value
+            node.outputs = (value,)
+            same = self._same(result, named)
+            memories.define(result, value, self._view(node, tensors, result))
+            random, start = self._after_draw(generator)
+            if state is not None or same or random:
+                node.effects = Effects({}, state, same, None, random, start)
+            top.nodes.append(node)
+            return result
+        self._finish(node, named, tensors, written, result, state, generator)
+        return result
+
+    def _finish(
+        self,
+        node: Node,
+        named: dict[str, Any],
+        tensors: list[torch.Tensor],
+        written: dict[int, torch.Tensor],
+        result: Any,
+        state: State | None,
+        generator: Any,
+    ) -> None:
+        """Record a call with written arguments, several results or none."""
+        memories = self.memories
+        fresh: dict[int, Value] = {}
+        outputs: list[Value] = []
+        live: list[torch.Tensor] = []
+
+        def make(tensor: torch.Tensor) -> Value:
+            if id(tensor) not in fresh:
+                fresh[id(tensor)] = value = Value(self._number(), tensor_type(tensor), node)
+                outputs.append(value)
+                live.append(tensor)
+            return fresh[id(tensor)]
+
+        node.result = structure.template(result, make)
+        returned = len(outputs)
+        writes: dict[str, Any] = {}
+        if written:
+            for name, part in named.items():
+                made = structure.template(part, lambda t: make(t) if id(t) in written else None)
+                if next(structure.leaves(made, Value), None) is not None:
+                    writes[name] = made
+        node.outputs = tuple(outputs)
+        random, start = self._after_draw(generator)
+        escape = None
+        if not outputs and result is not None and tensors:
+            escape = self._escape(node, tensors, result)
+        node.effects = Effects(writes, state, None, escape, random, start)
+        if outputs or escape or random or (tensors and result is None):
+            self.frames[-1].nodes.append(node)
+        view = None
+        only_view = _changes_view_only(node)
+        for position, tensor in enumerate(live):
+            value = fresh[id(tensor)]
+            if id(tensor) in written:
+                memories.write(tensor, value, only_view=only_view)
+                memories.settle(tensor)
+            else:
+                if view is None and position < returned:
+                    view = self._view(node, tensors, tensor)
+                memories.define(tensor, value, view)
+
+    def _run(self, node: Node, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        """Make the call itself, with the witness out of the way."""
+        witness = self.witness
+        previous, self.owner = self.owner, node
+        # A signature of torch's own tells what is written; of other code the witness must see it.
+        aside = (
+            witness is not None
+            and _trusted(func, node.signature)
+            and not torch.is_inference_mode_enabled()
+            and (depth := _stack._len_torch_dispatch_stack())
+            and _stack._get_dispatch_stack_at(depth - 1) is witness
+        )
+        if aside:
+            _stack._pop_torch_dispatch_stack(None)
+        self.busy = False
+        try:
+            return func(*args, **kwargs) if kwargs else func(*args)
+        except Exception as error:
+            if not getattr(error, "_flexir_noted", False):
+                with contextlib.suppress(AttributeError):
+                    error._flexir_noted = True  # type: ignore[attr-defined]
+                where = f"   # {node.where}" if node.where else ""
+                add_note(error, f"in the call  {node}{where}")
+            raise
+        finally:
+            self.owner, self.busy = previous, True
+            if aside:
+                _stack._push_on_torch_dispatch_stack(witness)
+
+    def below(self, func: Any, args: Any, kwargs: dict[str, Any]) -> None:
+        """An ATen op inside a recorded call that is not torch's own: note what it will write."""
+        schema = func._schema
+        if not schema.is_mutable:
+            return
+        for position, argument in enumerate(schema.arguments):
+            if argument.alias_info is not None and argument.alias_info.is_write:
+                part = args[position] if position < len(args) else kwargs.get(argument.name)
+                self.busy = True
+                self._save(part)
+                self.busy = False
+
+    def _save(self, part: Any) -> None:
+        """Keep the initial value of constants that a call is about to write."""
+        for tensor in _tensors(part):
+            memory = self.memories.alias(tensor).memory
+            if memory.kind != "constant":
+                continue
+            for _, value in memory.values:
+                kept = self.constants.get(value)
+                if kept is not None and self._memory_of(kept) is memory:
+                    self.constants[value] = copy_like(kept.detach())
+
+    def _memory_of(self, tensor: torch.Tensor) -> Memory | None:
+        storage = storage_of(tensor)
+        return None if storage is None else self.memories.memories.get(storage._cdata)
+
+    def _marked(
+        self,
+        marked: frozenset[str],
+        named: dict[str, Any],
+        written: dict[int, torch.Tensor],
+        signature: Signature,
+    ) -> dict[int, torch.Tensor]:
+        """Which tensors a call wrote, where torch says which arguments it writes."""
+        sure = {id(t): t for name in marked for t in _tensors(named.get(name))}
+        if signature.schema:
+            return sure
+        return {**written, **sure}
+
+    def _view(self, node: Node, tensors: list[torch.Tensor], result: torch.Tensor) -> View | None:
+        """The View a call made, if its result lies on the memory of an argument."""
+        storage = storage_of(result)
+        memory = self.memories.memories.get(storage._cdata) if storage is not None else None
+        if memory is None or node.effects.writes:
+            return None
+        bases: dict[Value, Alias] = {}
+        for tensor in tensors:
+            if tensor is not result:
+                alias = self.memories.aliases[id(tensor)]
+                if alias.memory is memory:
+                    bases[alias.value] = alias
+        return View(node, bases) if bases else None
+
+    def _same(self, result: torch.Tensor, named: dict[str, Any]) -> str | None:
+        for name, part in named.items():
+            if part is result:
+                return name
+        return None
+
+    def _number(self) -> str:
+        self.count += 1
+        return str(self.count)
+
+    def _state(self) -> State | None:
+        """The switches a call ran under; None while they are as at the first call."""
+        inference = torch.is_inference_mode_enabled()
+        autocast = _stack._is_any_autocast_enabled()
+        key = (torch.is_grad_enabled(), inference, torch.get_default_dtype(), autocast)
+        if key != self.state_key or autocast:
+            regions = _autocast_regions() if autocast else ()
+            self.state_key = key
+            self.state = State(key[0], inference, key[2], regions)
+        return self.state
+
+    # -- random numbers
+
+    def _before_draw(
+        self, signature: Signature, named: dict[str, Any], tensors: list[torch.Tensor]
+    ) -> Any:
+        """The generators a call may draw from, with their states; None if it cannot draw."""
+        if signature.random is False or (signature.random is None and signature.schema):
+            return None
+        given = named.get("generator")
+        if isinstance(given, torch.Generator):
+            return (given, given.get_state(), True)
+        device = _device_of(named, tensors)
+        source = _generator(device)
+        return None if source is None else (source, source.get_state(), False)
+
+    def _after_draw(self, before: Any) -> tuple[bool, torch.Tensor | None]:
+        """Whether a call drew, and the state a replay must start it from if it does not follow."""
+        if before is None:
+            return False, None
+        source, start, given = before
+        end = source.get_state()
+        if torch.equal(start, end):
+            return False, None
+        if given:
+            return True, start
+        last = self.draws.get(source.device)
+        self.draws[source.device] = end
+        return True, None if last is not None and torch.equal(last, start) else start
+
+    # -- values that leave torch
+
+    def _escape(self, node: Node, tensors: list[torch.Tensor], result: Any) -> str:
+        if isinstance(result, bool):
+            kind = "branch"
+        elif isinstance(result, str):
+            kind = "text"
+        elif isinstance(result, (int, float, complex, list, tuple)):
+            kind = "value"
+        else:
+            kind = "memory"
+            node.result = None
+            for tensor in tensors:
+                self.memories.share(tensor)
+        if kind != "text" and node.source is not None:
+            self.escaped.append(node.source)
+        return kind
+
+    # -- what Memories asks for
+
+    def emit(self, func: Callable[..., Any], named: dict[str, Any], type: TensorType) -> Value:
+        """Record a call nobody made, whose one output has this type."""
+        signature = _signature_of(func, tuple(named))
+        node = self._append(canonical(name_of(func)), func, signature, named)
+        value = Value(self._number(), type, node)
+        node.result, node.outputs = value, (value,)
+        return value
+
+    def again(self, node: Node, args: dict[str, Any]) -> Node:
+        """Record a call once more, on other Values."""
+        copy = self._append(node.op, node.target, node.signature, args)
+        fresh = {v: Value(self._number(), v.type, copy) for v in node.outputs}
+        copy.result = structure.build(node.result, Value, lambda v: fresh[v])
+        copy.outputs = tuple(fresh.values())
+        copy.effects = node.effects
+        return copy
+
+    def _append(self, op: str, func: Any, signature: Any, named: dict[str, Any]) -> Node:
+        top = self.frames[-1]
+        source = locate(sys._getframe(2))
+        node = Node(
+            op, func, named, signature=signature, path=top.path, call=top.call, source=source
+        )
+        top.nodes.append(node)
+        return node
+
+    def origin(self, tensor: torch.Tensor, memory: Memory) -> Value:
+        """Name a tensor no call has made: a weight, a constant, or something unseen."""
+        source = locate(sys._getframe(2))
+        known = self.tensors.get(id(tensor))
+        if known is None:
+            known = _search_modules(tensor, self.frames)
+        if known is not None and memory.epoch == 0:
+            kind, names = known
+        else:
+            name = _search_globals(tensor, sys._getframe(2)) if memory.epoch == 0 else None
+            kind, names = ("global", (name,)) if name else ("unseen", ("unseen",))
+        value = Value(self.unique(names[0]), tensor_type(tensor))
+        value.names = names
+        escaped = tuple(self.escaped) if kind == "unseen" else ()
+        self.origins[value] = Origin(kind, source, escaped)
+        self.constants[value] = tensor if kind != "unseen" else copy_like(tensor.detach())
+        if kind == "unseen" and memory.epoch == 0:
+            self._unseen(value, escaped, source)
+        return value
+
+    def _unseen(self, value: Value, escaped: Sequence[Source], source: Source | None) -> None:
+        text = f"{value!r} was made during the run by code no watcher sees, used at {source}"
+        if escaped:
+            text += f"; it may depend on values that left torch at {escaped[-1]}"
+        self.audit.problems.append(text)
+
+    def unseen(self, tensor: torch.Tensor, alias: Alias) -> None:
+        """Memory changed and no recorded call wrote it."""
+        source = locate(sys._getframe(2))
+        self.audit.problems.append(
+            f"the memory of {alias.value!r} was written by code no watcher sees, before {source}"
+        )
+        memory = alias.memory
+        memory.epoch += 1  # what is there now is no longer the constant it was
+
+    def unique(self, name: str) -> str:
+        """A value name not taken yet."""
+        base, count = name, 1
+        while name in self.names:
+            count += 1
+            name = f"{base}_{count}"
+        self.names.add(name)
+        return name
+
+
+_local = threading.local()
+
+
+@lru_cache(maxsize=None)
+def _signature_of(func: Callable[..., Any], names: tuple[str, ...]) -> Signature:
+    """The signature of a function this package calls itself, by the arguments it gives."""
+    return next(s for s in signatures(func) if set(names) <= set(s.names))
+
+
+def add_note(error: BaseException, text: str) -> None:
+    """``error.add_note`` where Python has it (3.11), its effect on the message where not."""
+    if hasattr(error, "add_note"):
+        error.add_note(text)
+    else:
+        error.args = (f"{error.args[0] if error.args else ''}\n{text}", *error.args[1:])
+
+
+def bind_inputs(
+    model: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]
+) -> tuple[list[Any], dict[str, Any]]:
+    """Parameters of a model's call and its arguments by name, defaults filled in."""
+    function = model.forward if isinstance(model, torch.nn.Module) else model
+    try:
+        signature = inspect.signature(function)
+        bound = signature.bind(*args, **kwargs)
+    except (TypeError, ValueError):
+        parameters = [
+            inspect.Parameter("args", inspect.Parameter.VAR_POSITIONAL),
+            inspect.Parameter("kwargs", inspect.Parameter.VAR_KEYWORD),
+        ]
+        signature = inspect.Signature(parameters)
+        bound = signature.bind(*args, **kwargs)
+    bound.apply_defaults()
+    names = [(p.name, int(p.kind)) for p in signature.parameters.values()]
+    return names, dict(bound.arguments)
+
+
+_forward_signatures: dict[Any, inspect.Signature | None] = {}
+
+
+def _bind_forward(module: torch.nn.Module, args: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of a module call by the names its ``forward`` gives them."""
+    forward = type(module).forward if "forward" not in vars(module) else module.forward
+    signature = _forward_signatures.get(forward)
+    if signature is None and forward not in _forward_signatures:
+        try:
+            signature = inspect.signature(forward)
+            if forward is type(module).forward:
+                parameters = list(signature.parameters.values())[1:]
+                signature = signature.replace(parameters=parameters)
+        except (TypeError, ValueError):
+            signature = None
+        if forward is type(module).forward:
+            _forward_signatures[forward] = signature
+    if signature is not None:
+        try:
+            bound = signature.bind(*args, **kwargs)
+        except TypeError:
+            pass
+        else:
+            bound.apply_defaults()
+            return dict(bound.arguments)
+    return {**{f"arg{i}": a for i, a in enumerate(args)}, **kwargs}
+
+
+def _survey(model: Any) -> tuple[dict[int, Any], dict[int, tuple[str, tuple[str, ...]]]]:
+    """Paths of modules and names of tensors, by identity; objects are kept alive beside them."""
+    paths: dict[int, Any] = {}
+    tensors: dict[int, Any] = {}
+    stack: list[tuple[str, Any]] = [("", model)] if isinstance(model, torch.nn.Module) else []
+    while stack:
+        prefix, module = stack.pop()
+        if id(module) in paths:
+            # a shared module: its tensors have more names
+            if id(module) not in tensors:
+                _name_tensors(prefix, module, tensors)
+            continue
+        paths[id(module)] = (prefix, module)
+        _name_tensors(prefix, module, tensors)
+        for name, child in reversed(list(module._modules.items())):
+            if child is not None:
+                stack.append((f"{prefix}.{name}" if prefix else name, child))
+    return paths, tensors
+
+
+def _name_tensors(prefix: str, module: torch.nn.Module, tensors: dict[int, Any]) -> None:
+    groups = (("parameter", module._parameters), ("buffer", module._buffers))
+    plain = {k: v for k, v in vars(module).items() if isinstance(v, _Tensor)}
+    for kind, group in (*groups, ("attribute", plain)):
+        for name, tensor in group.items():
+            if tensor is not None:
+                full = f"{prefix}.{name}" if prefix else name
+                _, names = tensors.get(id(tensor), (kind, ()))
+                tensors[id(tensor)] = (kind, (*names, full))
+
+
+def _search_modules(
+    tensor: torch.Tensor, frames: Sequence[_Frame]
+) -> tuple[str, tuple[str, ...]] | None:
+    """A tensor kept in an attribute of a module under way, also inside containers and objects."""
+    for frame in reversed(frames):
+        if frame.module is None:
+            continue
+        module = frame.module
+        for name, part in [*vars(module).items(), *module._parameters.items(), *module._buffers.items()]:
+            if name in ("_parameters", "_buffers", "_modules"):
+                continue
+            found = _find(part, tensor, name, 4)
+            if found:
+                return "attribute", (f"{frame.path}.{found}".lstrip("."),)
+    return None
+
+
+_CLOSED = (str, int, float, _Tensor, torch.nn.Module, type, ModuleType, TorchFunctionMode)
+
+
+def _find(part: Any, tensor: torch.Tensor, name: str, depth: int) -> str | None:
+    """The path from ``part`` to a tensor through containers and attributes."""
+    if part is tensor:
+        return name
+    if depth == 0 or isinstance(part, _CLOSED):
+        return None
+    items: Any = ()
+    if isinstance(part, dict):
+        items = part.items()
+    elif isinstance(part, (list, tuple)):
+        items = enumerate(part)
+    elif hasattr(part, "__dict__") and not callable(part):
+        items = vars(part).items()
+    for key, inner in list(items):
+        found = _find(inner, tensor, f"{name}.{key}", depth - 1)
+        if found:
+            return found
+    return None
+
+
+def _search_globals(tensor: torch.Tensor, frame: Any) -> str | None:
+    """A tensor that a function on the stack reaches from its globals, closure or defaults."""
+    while frame is not None:
+        code = frame.f_code
+        names = (*code.co_names, *code.co_freevars)
+        for name in names:
+            part = frame.f_globals.get(name)
+            if part is None and name in code.co_freevars:
+                part = frame.f_locals.get(name)
+            found = _find(part, tensor, name, 3) if part is not None else None
+            if found:
+                return found
+        self_object = frame.f_locals.get("self")
+        if self_object is not None and not isinstance(self_object, Recorder):
+            found = _find_in(self_object, tensor)
+            if found:
+                return found
+        if frame.f_back is None or code.co_name == "run" and "recorder" in frame.f_locals:
+            return None
+        frame = frame.f_back
+    return None
+
+
+def _find_in(obj: Any, tensor: torch.Tensor) -> str | None:
+    attributes = getattr(obj, "__dict__", None)
+    if not isinstance(attributes, dict) or isinstance(obj, TorchFunctionMode):
+        return None
+    for name, part in list(attributes.items()):
+        found = _find(part, tensor, f"{type(obj).__name__}.{name}", 3)
+        if found:
+            return found
+    return None
+
+
+def _tensors(part: Any) -> list[torch.Tensor]:
+    if isinstance(part, _Tensor):
+        return [part]
+    found: list[torch.Tensor] = []
+    structure.template(part, found.append)
+    return found
+
+
+def _trusted(func: Any, signature: Signature | None) -> bool:
+    """Whether a callable is torch's own, so that what it writes is known beforehand."""
+    if signature is not None and signature.schema:
+        return True
+    module = getattr(func, "__module__", None) or getattr(
+        getattr(func, "__objclass__", None), "__module__", "torch"
+    )
+    return module == "torch" or module.startswith("torch.")
+
+
+def _changes_view_only(node: Node) -> bool:
+    """Whether an in-place call changes a tensor's geometry and leaves its memory alone."""
+    try:
+        packet = getattr(torch.ops.aten, name_of(node.target))
+        return any(
+            torch.Tag.inplace_view in getattr(packet, overload).tags
+            for overload in packet.overloads()
+        )
+    except (AttributeError, RuntimeError):
+        return name_of(node.target) == "set_data"
+
+
+def _autocast_regions() -> tuple[tuple[str, torch.dtype, bool], ...]:
+    found = []
+    for device in ("cpu", "cuda", "xpu", "mps"):
+        try:
+            if torch.is_autocast_enabled(device):
+                dtype = torch.get_autocast_dtype(device)
+                found.append((device, dtype, torch.is_autocast_cache_enabled()))
+        except RuntimeError:  # a device this build does not have
+            continue
+    return tuple(found)
+
+
+def _device_of(named: dict[str, Any], tensors: list[torch.Tensor]) -> torch.device:
+    device = named.get("device")
+    if device is not None and not isinstance(device, _Tensor):
+        return torch.device(device)
+    return tensors[0].device if tensors else torch.get_default_device()
+
+
+def _generator(device: torch.device) -> torch.Generator | None:
+    """The default generator of a device."""
+    if device.type == "cuda":
+        if not torch.cuda.is_initialized():
+            return None
+        index = torch.cuda.current_device() if device.index is None else device.index
+        return torch.cuda.default_generators[index]
+    return torch.default_generator
+
+
+def _metadata() -> frozenset[Any]:
+    """Calls that ask about a tensor without reading its elements."""
+    properties = (
+        "shape dtype device layout requires_grad is_leaf grad_fn names ndim itemsize nbytes "
+        "is_cpu is_cuda is_ipu is_maia is_meta is_mkldnn is_mps is_mtia is_nested is_quantized "
+        "is_sparse is_sparse_csr is_vulkan is_xla is_xpu name output_nr retains_grad volatile "
+        "_version _backward_hooks _post_accumulate_grad_hooks _cdata _grad_fn grad_dtype "
+        "__cuda_array_interface__"
+    ).split()
+    methods = (
+        "size stride storage_offset dim ndimension numel nelement element_size is_contiguous "
+        "is_floating_point is_complex is_signed is_conj is_neg is_same_size is_inference "
+        "get_device __len__ has_names data_ptr is_pinned is_shared is_coalesced sparse_dim "
+        "dense_dim dim_order is_set_to __hash__ untyped_storage storage storage_type "
+        "_typed_storage qscheme q_per_channel_axis _nnz is_distributed __dlpack_device__ "
+        "register_hook register_post_accumulate_grad_hook retain_grad _is_view "
+        "_is_zerotensor is_sparse_csr sym_is_contiguous"
+    ).split()
+    functions = (
+        "is_floating_point is_complex is_signed is_conj is_neg is_same_size is_inference numel "
+        "get_device can_cast result_type promote_types is_tensor is_storage is_distributed "
+        "_has_compatible_shallow_copy_type"
+    ).split()
+    found: set[Any] = set()
+    for name in properties:
+        attribute = vars(torch._C.TensorBase).get(name) or vars(torch.Tensor).get(name)
+        if attribute is not None and hasattr(attribute, "__get__"):
+            found.add(attribute.__get__)
+    for name in methods:
+        if hasattr(torch.Tensor, name):
+            found.add(getattr(torch.Tensor, name))
+    for name in functions:
+        if hasattr(torch, name):
+            found.add(getattr(torch, name))
+    found.add(torch._C._set_grad_enabled)
+    return frozenset(found)
+
+
+_METADATA = _metadata()

@@ -1,0 +1,48 @@
+"""Every error this package raises on purpose.
+
+One family: catch :class:`Error` for all of them. Subclasses also inherit the built-in that
+describes them, so ``except NotImplementedError`` works where a reader would expect it to.
+A message says what happened, where (module path, file:line), the call as printed, and what to do.
+"""
+
+from __future__ import annotations
+
+
+class Error(Exception):
+    """Base of all errors of this package."""
+
+
+class CaptureError(Error, RuntimeError):
+    """The model could not be watched as asked (an input, an output or a nested capture)."""
+
+
+class GraphError(Error, ValueError):
+    """A graph breaks its own grammar; raised by ``Graph.check``."""
+
+
+class TargetError(Error, ValueError):
+    """A handler was declared wrongly: unknown key, unknown parameter, or declared twice."""
+
+
+class HandlerError(Error, TypeError):
+    """A handler returned something that does not fit the outputs of its call."""
+
+
+class UnsupportedError(Error, NotImplementedError):
+    """``convert(strict=True)`` met calls without a handler; the message lists all of them."""
+
+
+class Unsupported(Error, NotImplementedError):
+    """Raised *by a handler* to decline one call: it becomes a placeholder with this reason."""
+
+
+class Diverged(Error, RuntimeError):
+    """Replay met inputs for which the recorded run would have gone another way.
+
+    Attributes:
+        node: the node at which the replay left the recorded path, or None for the inputs.
+    """
+
+    def __init__(self, message: str, node: object = None) -> None:
+        super().__init__(message)
+        self.node = node

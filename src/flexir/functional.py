@@ -1,0 +1,592 @@
+"""Writes and views become immutable values.
+
+Every tensor lives in a *memory* (its storage). A memory holds one or more *pieces*: a geometry
+(dtype, size, stride, offset) and the Value that stands there now. A write replaces a piece and
+moves the memory's epoch on; every other tensor on that memory is then stale, and the next time
+it is read its Value is derived anew: the recorded view is emitted again on the new base, or, where
+there is no such view, cut out of the piece with ``as_strided``.
+
+This module owns those tables and the few functions such derived nodes call. It runs no model code
+and decides nothing about ops: what wrote what is told to it.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+
+from . import structure
+from .graph import Node, TensorType, Value
+
+
+class Geometry(NamedTuple):
+    """Where in a storage a tensor lies; ``stride`` and ``offset`` count elements."""
+
+    dtype: torch.dtype
+    size: tuple[int, ...]
+    stride: tuple[int, ...]
+    offset: int
+    flags: int = 0  # 1 conjugated, 2 negated
+
+    def span(self) -> tuple[int, int]:
+        """First byte and end byte."""
+        start = self.offset * self.dtype.itemsize
+        if 0 in self.size:
+            return start, start
+        reach = sum((n - 1) * s for n, s in zip(self.size, self.stride)) + 1
+        return start, start + reach * self.dtype.itemsize
+
+
+def geometry(tensor: torch.Tensor) -> Geometry:
+    """Where a tensor lies in its storage."""
+    flags = 0
+    if tensor.dtype.is_complex or tensor.is_neg():
+        flags = tensor.is_conj() + 2 * tensor.is_neg()
+    return Geometry(
+        tensor.dtype, tuple(tensor.shape), tensor.stride(), tensor.storage_offset(), flags
+    )
+
+
+def tensor_type(tensor: torch.Tensor) -> TensorType:
+    """The TensorType of a tensor."""
+    return TensorType(tensor.dtype, tuple(tensor.shape), tensor.device)
+
+
+def version(tensor: torch.Tensor) -> int:
+    """The write counter torch keeps, or -1 for tensors that have none (inference mode)."""
+    return -1 if tensor.is_inference() else tensor._version
+
+
+# --- what derived nodes call --------------------------------------------------------------------
+
+
+def copy_like(tensor: torch.Tensor, stride: Sequence[int] | None = None) -> torch.Tensor:
+    """A copy of its own memory with the same strides, holes between elements included."""
+    stride = tensor.stride() if stride is None else tuple(stride)
+    if any(s == 0 and n > 1 for n, s in zip(tensor.shape, stride)):
+        return tensor.clone()  # elements share memory: no layout of its own to keep
+    made = torch.empty_strided(
+        tensor.shape, stride, dtype=tensor.dtype, device=tensor.device
+    )
+    return made.copy_(tensor)
+
+
+def _cut(storage: torch.UntypedStorage, where: Geometry, device: torch.device) -> torch.Tensor:
+    made = torch.empty(0, dtype=where.dtype, device=device)
+    made.set_(storage, where.offset, where.size, where.stride)
+    if where.flags & 1:
+        made = torch._conj(made)
+    if where.flags & 2:
+        made = torch._neg_view(made)
+    return made
+
+
+def _relative(dtype: torch.dtype, size: Any, stride: Any, offset: int, flags: int) -> Geometry:
+    return Geometry(dtype, tuple(size), tuple(stride), offset, flags)
+
+
+def as_strided(
+    input: torch.Tensor,
+    size: Sequence[int],
+    stride: Sequence[int],
+    storage_offset: int,
+    input_stride: Sequence[int],
+    dtype: torch.dtype,
+    flags: int = 0,
+) -> torch.Tensor:
+    """The view of ``input``'s memory with this geometry.
+
+    Unlike ``torch.as_strided``, the offset counts from the first element of ``input``, in units
+    of ``dtype``, and ``input_stride`` says how the elements of ``input`` lie, whatever the
+    strides of the tensor that arrives here.
+    """
+    base = input
+    if base.stride() != tuple(input_stride) or base.storage_offset() or base.is_conj() or base.is_neg():
+        base = copy_like(base, input_stride)
+    where = _relative(dtype, size, stride, storage_offset, flags)
+    return _cut(base.untyped_storage(), where, base.device)
+
+
+def as_strided_scatter(
+    input: torch.Tensor,
+    src: torch.Tensor,
+    size: Sequence[int],
+    stride: Sequence[int],
+    storage_offset: int,
+    input_stride: Sequence[int],
+    dtype: torch.dtype,
+    flags: int = 0,
+) -> torch.Tensor:
+    """A copy of ``input`` whose part with this geometry holds ``src``; see :func:`as_strided`."""
+    made = copy_like(input, input_stride)
+    where = _relative(dtype, size, stride, storage_offset, flags)
+    _cut(made.untyped_storage(), where, made.device).copy_(src)
+    return made
+
+
+def assemble(
+    tensors: Sequence[torch.Tensor], geometries: Sequence[tuple[Any, ...]], nbytes: int
+) -> torch.Tensor:
+    """One flat block of bytes in which every tensor lies at its geometry."""
+    made = torch.zeros(nbytes, dtype=torch.uint8, device=tensors[0].device)
+    for tensor, where in zip(tensors, geometries):
+        _cut(made.untyped_storage(), Geometry(*where), made.device).copy_(tensor)
+    return made
+
+
+# --- the tables ---------------------------------------------------------------------------------
+
+
+class Piece:
+    """A part of a memory and the Value that stands there."""
+
+    __slots__ = ("value", "where")
+
+    def __init__(self, where: Geometry, value: Value) -> None:
+        self.where, self.value = where, value
+
+
+class Memory:
+    """One storage: its pieces, and how often it was written."""
+
+    __slots__ = ("_weak", "epoch", "key", "kind", "known", "nbytes", "pieces", "shared", "values")
+
+    def __init__(self, storage: torch.UntypedStorage | None, kind: str) -> None:
+        # A weak reference keeps the storage's address from being used again, not its bytes.
+        self._weak = storage._weak_ref() if storage is not None else None
+        self.key = storage._cdata if storage is not None else 0
+        self.nbytes = storage.nbytes() if storage is not None else 0
+        self.kind = kind  # "made", "input" or "constant"
+        self.epoch = 0
+        self.pieces: list[Piece] = []
+        self.known: dict[Geometry, Alias] = {}
+        self.values: list[tuple[Geometry, Value]] = []  # inputs and constants that lie here
+        self.shared: int | None = None  # digest of the bytes when NumPy got hold of them
+
+    def __del__(self) -> None:
+        if self._weak is not None:
+            torch.UntypedStorage._free_weak_ref(self._weak)
+
+    def holder(self, where: Geometry) -> Piece | None:
+        """The piece that holds this geometry, an equal one first."""
+        for piece in self.pieces:
+            if piece.where == where:
+                return piece
+        start, end = where.span()
+        for piece in self.pieces:
+            low, high = piece.where.span()
+            if low <= start and end <= high:
+                return piece
+        return None
+
+
+class View:
+    """The node that made one or more tensors as views, and the tensors it viewed."""
+
+    __slots__ = ("aliases", "bases", "node")
+
+    def __init__(self, node: Node, bases: dict[Value, Alias]) -> None:
+        self.node, self.bases = node, bases
+        self.aliases: list[tuple[Value, Alias]] = []
+
+
+class Alias:
+    """What one tensor object means: a geometry on a memory and its Value as of an epoch."""
+
+    __slots__ = ("epoch", "memory", "ref", "value", "version", "view", "where")
+
+    def __init__(
+        self, tensor: torch.Tensor, memory: Memory, where: Geometry, value: Value, view: View | None
+    ) -> None:
+        self.ref = weakref.ref(tensor)
+        self.memory, self.where, self.value, self.view = memory, where, value, view
+        self.epoch, self.version = memory.epoch, version(tensor)
+
+
+Emit = Callable[[Callable[..., Any], dict[str, Any], TensorType], Value]
+
+
+class Memories:
+    """All live tensors of a run and what they mean.
+
+    Args:
+        emit: ``emit(function, named arguments, type of its output) -> Value`` records one node.
+        origin: ``origin(tensor, known_memory) -> Value`` names a tensor never seen before.
+        again: ``again(node, args) -> Node`` records a node once more with other arguments.
+        unseen: told when a memory changed and nobody saw the write.
+    """
+
+    def __init__(
+        self,
+        emit: Emit,
+        origin: Callable[[torch.Tensor, Memory], Value],
+        again: Callable[[Node, dict[str, Any]], Node],
+        unseen: Callable[[torch.Tensor, Alias], None],
+    ) -> None:
+        self.emit, self.origin, self.again, self.unseen = emit, origin, again, unseen
+        self.aliases: dict[int, Alias] = {}
+        self.memories: dict[int, Memory] = {}
+        self.shared: list[tuple[int, int, Memory]] = []
+        self.undo: list[dict[Alias, tuple[Value, int]]] = [{}]
+
+    # -- reading
+
+    def read(self, tensor: torch.Tensor) -> Value:
+        """The Value a tensor holds now."""
+        alias = self.aliases.get(id(tensor))
+        if alias is None or alias.ref() is not tensor:
+            return self._meet(tensor).value
+        memory = alias.memory
+        if memory.shared is not None and memory.shared != digest(tensor, memory):
+            return self._changed(tensor, alias)
+        if alias.epoch == memory.epoch:
+            if alias.version == -1 or alias.version == tensor._version:
+                return alias.value
+            return self._changed(tensor, alias)
+        self.current(alias)
+        alias.version = version(tensor)
+        return alias.value
+
+    def alias(self, tensor: torch.Tensor) -> Alias:
+        """The entry of a tensor that has been read or made before."""
+        self.read(tensor)
+        return self.aliases[id(tensor)]
+
+    def _meet(self, tensor: torch.Tensor) -> Alias:
+        """A tensor object nobody has recorded: an alias of known memory, or a new constant."""
+        storage = storage_of(tensor)
+        where = _where(tensor)
+        memory = self._memory(storage)
+        if memory is None and storage is not None:
+            memory = self._shared(storage)
+            if memory is not None:
+                shift = storage.data_ptr() - self._start(memory)
+                if shift % where.dtype.itemsize == 0:
+                    where = where._replace(offset=where.offset + shift // where.dtype.itemsize)
+                self.memories[storage._cdata] = memory
+        if memory is None:
+            memory = self._new_memory(storage, "constant")
+        known = memory.known.get(where)
+        if known is not None:
+            return self._enter(tensor, memory, where, self.current(known), known.view)
+        holder = memory.holder(where)
+        if holder is not None and memory.kind != "constant" or (holder and memory.epoch):
+            return self._enter(tensor, memory, where, self._derive(memory, holder, where), None)
+        value = self.origin(tensor, memory)
+        memory.values.append((where, value))
+        memory.pieces.append(Piece(where, value))
+        return self._enter(tensor, memory, where, value, None)
+
+    def current(self, alias: Alias) -> Value:
+        """The Value of an alias at its memory's present epoch."""
+        memory = alias.memory
+        if alias.epoch == memory.epoch:
+            return alias.value
+        holder = memory.holder(alias.where)
+        if holder is not None and holder.where == alias.where:
+            self._set(alias, holder.value)
+        elif alias.view is not None and self._review(alias.view):
+            pass
+        elif holder is not None:
+            self._set(alias, self._derive(memory, holder, alias.where))
+        else:
+            raise AssertionError("a live tensor lies outside every piece of its memory")
+        return alias.value
+
+    def _review(self, view: View) -> bool:
+        """Emit a view again on what its bases hold now, for all tensors it made."""
+        fresh = {old: self.current(base) for old, base in view.bases.items()}
+        args = structure.build(view.node.args, Value, lambda v: fresh.get(v, v))
+        node = self.again(view.node, args)
+        for (_, alias), value in zip(view.aliases, node.outputs):
+            self._set(alias, value)
+        return True
+
+    def _derive(self, memory: Memory, holder: Piece, where: Geometry) -> Value:
+        if holder.where == where:
+            return holder.value
+        args = {"input": holder.value, **_place(holder, where)}
+        kind = TensorType(where.dtype, where.size, holder.value.type.device)
+        return self.emit(as_strided, args, kind)
+
+    def _set(self, alias: Alias, value: Value) -> None:
+        self.undo[-1].setdefault(alias, (alias.value, alias.epoch))
+        alias.value, alias.epoch = value, alias.memory.epoch
+
+    # -- scopes
+
+    def enter(self) -> None:
+        """Begin a module call."""
+        self.undo.append({})
+
+    def leave(self, keep: set[Value]) -> None:
+        """End a module call: what was only derived inside is not seen outside.
+
+        Args:
+            keep: the Values the module returned.
+        """
+        outer = self.undo[-2]
+        for alias, (value, epoch) in self.undo.pop().items():
+            if alias.value in keep:
+                outer.setdefault(alias, (value, epoch))
+            else:
+                alias.value, alias.epoch = value, epoch
+
+    # -- defining and writing
+
+    def define(
+        self,
+        tensor: torch.Tensor,
+        value: Value,
+        view: View | None = None,
+        kind: str = "made",
+    ) -> None:
+        """A call returned ``tensor``; ``view`` if it lies on memory of the call's arguments."""
+        known = self.aliases.get(id(tensor))
+        if known is not None and known.ref() is tensor and known.epoch == known.memory.epoch:
+            if known.where.size == value.type.shape and known.where.dtype == value.type.dtype:
+                self._set(known, value)  # the call returned its argument as it was
+                return
+        storage = storage_of(tensor)
+        where = _where(tensor)
+        memory = self._memory(storage)
+        if memory is None:
+            memory = self._new_memory(storage, kind)
+        if view is not None and not any(b.memory is memory for b in view.bases.values()):
+            view = None
+        alias = self._enter(tensor, memory, where, value, view)
+        if kind != "made":
+            memory.values.append((where, value))
+        if view is not None:
+            view.aliases.append((value, alias))
+        elif memory.holder(where) is None or kind != "made":
+            memory.pieces.append(Piece(where, value))
+
+    def write(self, tensor: torch.Tensor, value: Value, *, only_view: bool = False) -> None:
+        """A call wrote ``tensor``, which holds ``value`` now.
+
+        Args:
+            only_view: the call changed the tensor's geometry, not its memory (``t_``).
+        """
+        alias = self.aliases[id(tensor)]
+        memory, where = alias.memory, _where(tensor)
+        storage = storage_of(tensor)
+        moved = storage is not None and storage._cdata != memory.key and (
+            self.memories.get(storage._cdata) is not memory
+        )
+        if moved:  # set_, .data = ...
+            found = self._memory(storage)
+            if found is None:
+                found = self._new_memory(storage, "made")
+            if found.holder(where) is None:
+                found.pieces.append(Piece(where, value))
+            self._enter(tensor, found, where, value, None)
+            return
+        grown = storage is not None and storage.nbytes() != memory.nbytes
+        if where != alias.where or grown:
+            alias.view = None
+            if only_view and not grown:
+                alias.where = where
+            else:  # resized: what lay there before is gone
+                memory.nbytes = storage.nbytes() if storage is not None else 0
+                memory.epoch += 1
+                memory.pieces = [Piece(where, value)]
+                memory.known.clear()
+                alias.where = where
+        elif not only_view:
+            self._write(alias, value)
+        alias.value, alias.epoch, alias.version = value, memory.epoch, version(tensor)
+        memory.known[where] = alias
+
+    def _write(self, alias: Alias, value: Value) -> None:
+        memory, where = alias.memory, alias.where
+        piece = memory.holder(where)
+        start, end = where.span()
+        others = [
+            p
+            for p in memory.pieces
+            if p is not piece and p.where.span()[0] < end and start < p.where.span()[1]
+        ]
+        if piece is None or others:
+            piece = self._merge(memory)
+        new = self._scatter(alias, value, piece)
+        memory.epoch += 1
+        piece.value = new
+        for p in memory.pieces:
+            known = memory.known.get(p.where)
+            if known is not None:
+                known.value, known.epoch = p.value, memory.epoch
+                if (live := known.ref()) is not None:
+                    known.version = version(live)
+
+    def _merge(self, memory: Memory) -> Piece:
+        """Lay all pieces of a memory into one flat block, so that one Value holds it all."""
+        args = {
+            "tensors": [p.value for p in memory.pieces],
+            "geometries": [tuple(p.where) for p in memory.pieces],
+            "nbytes": memory.nbytes,
+        }
+        device = memory.pieces[0].value.type.device
+        flat = Geometry(torch.uint8, (memory.nbytes,), (1,), 0)
+        value = self.emit(assemble, args, TensorType(torch.uint8, flat.size, device))
+        memory.pieces = [Piece(flat, value)]
+        return memory.pieces[0]
+
+    def _scatter(self, alias: Alias, value: Value, piece: Piece) -> Value:
+        """The piece's Value after ``alias`` has become ``value``, in the plainest op there is."""
+        if piece.where == alias.where:
+            return value
+        base = self._base(alias)
+        if base is not None and alias.view is not None:
+            if base.where == alias.where:
+                return self._scatter(base, value, piece)
+            node = alias.view.node
+            literal = not any(
+                isinstance(v, Value) for v in structure.leaves(node.args.get("indices"), Value)
+            )
+            if node.op == "getitem" and literal:
+                args = {
+                    "input": self.current(base), "indices": node.args["indices"], "value": value,
+                }  # fmt: skip
+                return self._scatter(base, self.emit(setitem, args, base.value.type), piece)
+            if (inverse := _inverse(alias.where, base.where)) is not None:
+                function, args = inverse
+                back = self.emit(function, {"input": value, **args}, base.value.type)
+                return self._scatter(base, back, piece)
+        args = {"input": piece.value, "src": value, **_place(piece, alias.where)}
+        return self.emit(as_strided_scatter, args, piece.value.type)
+
+    def _base(self, alias: Alias) -> Alias | None:
+        """The one tensor an alias is a recorded view of."""
+        if alias.view is None or len(alias.view.bases) != 1 or len(alias.view.aliases) != 1:
+            return None
+        (base,) = alias.view.bases.values()
+        return base
+
+    # -- tables
+
+    def _memory(self, storage: torch.UntypedStorage | None) -> Memory | None:
+        return None if storage is None else self.memories.get(storage._cdata)
+
+    def _new_memory(self, storage: torch.UntypedStorage | None, kind: str) -> Memory:
+        memory = Memory(storage, kind)
+        if storage is not None:
+            self.memories[memory.key] = memory
+        return memory
+
+    def _enter(
+        self, tensor: torch.Tensor, memory: Memory, where: Geometry, value: Value, view: View | None
+    ) -> Alias:
+        alias = Alias(tensor, memory, where, value, view)
+        self.aliases[id(tensor)] = alias
+        memory.known[where] = alias
+        return alias
+
+    # -- memory that NumPy and the like can reach
+
+    def share(self, tensor: torch.Tensor) -> None:
+        """Foreign code got hold of a tensor's memory; watch its bytes from now on."""
+        memory = self.alias(tensor).memory
+        storage = storage_of(tensor)
+        if storage is None or tensor.device.type != "cpu":
+            return
+        if memory.shared is None:
+            start = storage.data_ptr()
+            self.shared.append((start, start + storage.nbytes(), memory))
+        memory.shared = digest(tensor, memory)
+
+    def settle(self, tensor: torch.Tensor) -> None:
+        """A recorded call wrote this memory: its bytes are known again."""
+        memory = self.aliases[id(tensor)].memory
+        if memory.shared is not None:
+            memory.shared = digest(tensor, memory)
+
+    def _shared(self, storage: torch.UntypedStorage) -> Memory | None:
+        if not self.shared or storage.device.type != "cpu":
+            return None
+        start = storage.data_ptr()
+        for low, high, memory in self.shared:
+            if low <= start and start + storage.nbytes() <= high:
+                return memory
+        return None
+
+    def _start(self, memory: Memory) -> int:
+        return next(low for low, _, m in self.shared if m is memory)
+
+    def _changed(self, tensor: torch.Tensor, alias: Alias) -> Value:
+        """Nobody saw this memory being written: what stands there now is a new constant."""
+        self.unseen(tensor, alias)
+        memory = alias.memory
+        value = self.origin(tensor, memory)
+        if memory.shared is not None:
+            memory.shared = digest(tensor, memory)
+        memory.epoch += 1
+        memory.pieces = [Piece(alias.where, value)]
+        alias.value, alias.epoch, alias.version = value, memory.epoch, version(tensor)
+        return value
+
+
+def setitem(input: torch.Tensor, indices: Any, value: Any) -> torch.Tensor:
+    """A copy of ``input`` in which ``input[indices]`` is ``value``."""
+    made = copy_like(input)
+    made[indices] = value
+    return made
+
+
+def storage_of(tensor: torch.Tensor) -> torch.UntypedStorage | None:
+    """The storage of a tensor, or None where there is none (sparse, and some subclasses)."""
+    try:
+        return tensor.untyped_storage()
+    except (NotImplementedError, RuntimeError):
+        return None
+
+
+def _where(tensor: torch.Tensor) -> Geometry:
+    try:
+        return geometry(tensor)
+    except (NotImplementedError, RuntimeError):  # no strides: sparse and nested tensors
+        return Geometry(tensor.dtype, (), (), 0)
+
+
+def digest(tensor: torch.Tensor, memory: Memory) -> int:
+    """A hash of all bytes of the tensor's storage."""
+    storage = tensor.untyped_storage()
+    block = torch.empty(0, dtype=torch.uint8).set_(storage)
+    return hash(bytes(block.tolist())) if block.numel() < 64 else hash(block.numpy().tobytes())
+
+
+def _place(piece: Piece, where: Geometry) -> dict[str, Any]:
+    """Arguments of :func:`as_strided` that cut ``where`` out of ``piece``."""
+    shift = where.offset * where.dtype.itemsize - piece.where.offset * piece.where.dtype.itemsize
+    return {
+        "size": where.size,
+        "stride": where.stride,
+        "storage_offset": shift // where.dtype.itemsize,
+        "input_stride": piece.where.stride,
+        "dtype": where.dtype,
+        "flags": where.flags,
+    }
+
+
+def _inverse(view: Geometry, base: Geometry) -> tuple[Callable[..., Any], dict[str, Any]] | None:
+    """The torch function that turns a view of *all* of a base back into the base's shape."""
+    if view[0] != base[0] or view.offset != base.offset or view.flags or base.flags:
+        return None
+    if sorted(zip(view.stride, view.size)) == sorted(zip(base.stride, base.size)):
+        if len(set(base.stride)) == len(base.stride):
+            return torch.permute, {"dims": tuple(view.stride.index(s) for s in base.stride)}
+    if view.span() == base.span() and _is_contiguous(view) and _is_contiguous(base):
+        return torch.reshape, {"shape": base.size}
+    return None
+
+
+def _is_contiguous(where: Geometry) -> bool:
+    expected = 1
+    for n, s in zip(reversed(where.size), reversed(where.stride)):
+        if n != 1 and s != expected:
+            return False
+        expected *= n
+    return True

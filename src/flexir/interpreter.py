@@ -1,0 +1,300 @@
+"""One loop over a graph; what a node means is a parameter.
+
+``interpret`` walks nodes in order and asks a *meaning* for each. Replay means: call torch.
+Conversion means: call the user's handler. A meaning that declines a module node is asked again
+for every node of its body.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from . import structure
+from .errors import Diverged
+from .functional import copy_like
+from .graph import Graph, Node, State, Value
+
+Meaning = Callable[[Node, dict[Value, Any]], bool]
+
+
+def interpret(nodes: Sequence[Node], env: dict[Value, Any], meaning: Meaning) -> None:
+    """Run nodes in order.
+
+    Args:
+        nodes: the nodes, in order of execution.
+        env: Value -> what stands for it; read and filled by ``meaning``.
+        meaning: ``meaning(node, env)`` binds the node's outputs in ``env`` and returns True, or
+            returns False to descend into the body of a module node.
+    """
+    stack = [iter(nodes)]
+    while stack:
+        for node in stack[-1]:
+            if not meaning(node, env) and node.body is not None:
+                stack.append(iter(node.body))
+                break
+        else:
+            stack.pop()
+
+
+def replay(
+    graph: Graph,
+    args: Sequence[Any] = (),
+    kwargs: dict[str, Any] | None = None,
+    *,
+    check: bool = True,
+    watch: Callable[[Node, tuple[torch.Tensor, ...]], None] | None = None,
+    final: dict[str, torch.Tensor] | None = None,
+) -> Any:
+    """Run a graph with torch, call by call as recorded.
+
+    Args:
+        graph: a captured or loaded graph.
+        args: inputs as the model took them; tensors of the recorded shapes and dtypes.
+        kwargs: keyword inputs.
+        check: raise where these inputs would have led the recorded run elsewhere.
+        watch: called after each node with its outputs, in the order of ``node.outputs``.
+        final: receives mutation name -> final value.
+
+    Returns:
+        what the model returned, in the same containers.
+
+    Raises:
+        Diverged: an input differs in shape, dtype or literal from the recorded one, a branch
+            would be taken otherwise, or a value that Python code took has changed.
+    """
+    env: dict[Value, Any] = dict(graph.constants)
+    _bind_inputs(graph, args, kwargs or {}, env)
+    free = _last_readers(graph)
+    meaning = _Replay(graph, check, watch, free)
+    with contextlib.ExitStack() as stack, torch.random.fork_rng(
+        devices=meaning.devices(), enabled=meaning.draws
+    ):
+        meaning.stack = stack
+        interpret(graph.nodes, env, meaning)
+        meaning.restore()
+    if final is not None:
+        final.update({m.name: env[m.final] for m in graph.mutations})
+    return structure.build(graph.outputs, Value, env.__getitem__)
+
+
+class _Replay:
+    """The meaning 'call torch'."""
+
+    def __init__(self, graph: Graph, check: bool, watch: Any, free: dict[Node, list[Value]]) -> None:
+        self.check, self.watch, self.free = check, watch, free
+        self.state: State | None = None
+        self.regions = contextlib.ExitStack()
+        self.stack = contextlib.ExitStack()
+        self.draws = any(node.effects.random for node in graph)
+        self.graph = graph
+
+    def devices(self) -> list[torch.device]:
+        """CUDA devices whose generators the graph draws from."""
+        if not self.draws:
+            return []
+        found = {v.type.device for n in self.graph if n.effects.random for v in n.outputs}
+        return [d for d in found if d.type == "cuda"]
+
+    def __call__(self, node: Node, env: dict[Value, Any]) -> bool:
+        if node.body is not None:
+            return False
+        effects = node.effects
+        if effects.state is not self.state:
+            self._switch(effects.state)
+        named = {
+            name: self._copy(part, env)
+            if name in effects.writes
+            else structure.build(part, Value, env.__getitem__)
+            for name, part in node.args.items()
+        }
+        if effects.generator is not None:
+            self._set_generator(node, named)
+        args, kwargs = node.signature.unbind(named)
+        result = node.target(*args, **kwargs)
+        if effects.escape:
+            if self.check:
+                check_escape(node, named, result)
+        else:
+            _match(node.result, result, env)
+            for name, part in effects.writes.items():
+                _match(part, named[name], env)
+        if self.check:
+            for value in node.outputs:
+                check_type(node, value, env[value])
+        if self.watch is not None:
+            self.watch(node, tuple(env[v] for v in node.outputs))
+        for value in self.free.get(node, ()):
+            env.pop(value, None)
+        return True
+
+    def _copy(self, part: Any, env: dict[Value, Any]) -> Any:
+        """A written argument: the call writes a copy, the Value it read stays what it is."""
+        return structure.build(part, Value, lambda v: copy_like(env[v].detach()))
+
+    def _switch(self, state: State | None) -> None:
+        self.regions.close()
+        self.regions = regions = contextlib.ExitStack()
+        self.state = state
+        if state is None:
+            return
+        if state.inference:
+            regions.enter_context(torch.inference_mode())
+        regions.enter_context(torch.set_grad_enabled(state.grad))
+        if state.default_dtype is not torch.get_default_dtype():
+            regions.callback(torch.set_default_dtype, torch.get_default_dtype())
+            torch.set_default_dtype(state.default_dtype)
+        on = {device for device, *_ in state.autocast}
+        for device, dtype, cache in state.autocast:
+            regions.enter_context(torch.autocast(device, dtype, cache_enabled=cache))
+        for device in {"cpu", "cuda"} - on:
+            if torch.is_autocast_enabled(device):
+                regions.enter_context(torch.autocast(device, enabled=False))
+
+    def restore(self) -> None:
+        """Leave torch's switches as they were found."""
+        self.regions.close()
+
+    def _set_generator(self, node: Node, named: dict[str, Any]) -> None:
+        state = node.effects.generator
+        assert state is not None
+        given = named.get("generator")
+        if isinstance(given, torch.Generator):
+            named["generator"] = torch.Generator(given.device)
+            named["generator"].set_state(state)
+            return
+        device = node.outputs[0].type.device if node.outputs else torch.device("cpu")
+        if device.type == "cuda":
+            torch.cuda.set_rng_state(state, device)
+        else:
+            torch.set_rng_state(state)
+
+
+def _match(template: Any, made: Any, env: dict[Value, Any]) -> None:
+    """Bind the Values of a template to the tensors of a result of the same structure."""
+    if template.__class__ is Value:
+        env[template] = made
+        return
+    if template is None:
+        return
+    tensors: list[torch.Tensor] = []
+    structure.template(made, tensors.append)
+    places = list(structure.leaves(template, Value))
+    if len(places) != len(tensors):
+        # only some tensors of the structure are Values (a partly written list)
+        if isinstance(template, (list, tuple)) and len(template) == len(made):
+            for inner, part in zip(template, made):
+                _match(inner, part, env)
+            return
+        raise Diverged(f"a call returned {len(tensors)} tensors; {len(places)} were recorded")
+    env.update(zip(places, tensors))
+
+
+def check_type(node: Node, value: Value, tensor: torch.Tensor) -> None:
+    """Raise Diverged if a replayed tensor has another shape or dtype than the recorded one."""
+    if tensor.shape != value.type.shape or tensor.dtype != value.type.dtype:
+        raise Diverged(
+            f"{value!r} has shape {tuple(tensor.shape)}, dtype {tensor.dtype} on these inputs; "
+            f"the sizes of the recorded run are part of the graph\n  in: {node}   # {node.where}",
+            node,
+        )
+
+
+def check_escape(node: Node, named: dict[str, Any], result: Any) -> None:
+    """Raise Diverged if a value that left torch for Python is not the recorded one."""
+    if node.effects.escape in ("text", "memory"):
+        return
+    if same_literal(node.result, result):
+        return
+    what = "branch" if node.effects.escape == "branch" else "value"
+    raise Diverged(
+        f"the {what} taken by {node.op}() was {node.result!r} when recorded and is {result!r} on "
+        f"these inputs; the graph holds only the recorded path\n  at: {node.where}",
+        node,
+    )
+
+
+def same_literal(a: Any, b: Any) -> bool:
+    """Equality of Python values in which NaN equals NaN."""
+    if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
+        return len(a) == len(b) and all(map(same_literal, a, b))
+    if isinstance(a, float) and isinstance(b, float) and a != a and b != b:
+        return True
+    try:
+        return bool(a == b)
+    except Exception:  # noqa: BLE001  objects that refuse to be compared are taken by identity
+        return a is b
+
+
+def _bind_inputs(
+    graph: Graph, args: Sequence[Any], kwargs: dict[str, Any], env: dict[Value, Any]
+) -> None:
+    """Lay new inputs over the recorded ones."""
+    parameters = [inspect.Parameter(n, inspect._ParameterKind(k)) for n, k in graph.parameters]
+    defaults = {
+        name: part
+        for name, part in graph.inputs.items()
+        if next(structure.leaves(part, Value), None) is None
+    }
+    bound = inspect.Signature(parameters).bind_partial(*args, **kwargs).arguments
+    for name, part in graph.inputs.items():
+        if name not in bound:
+            if name not in defaults:
+                raise Diverged(f"the input {name!r} is missing")
+            continue
+        made = structure.template(bound[name], lambda t: t, deep=True)
+        _bind_part(graph, name, part, made, env)
+
+
+def _bind_part(graph: Graph, name: str, part: Any, made: Any, env: dict[Value, Any]) -> None:
+    if isinstance(part, Value):
+        if not isinstance(made, torch.Tensor):
+            raise Diverged(f"the input {name!r} was a tensor when recorded, now {made!r}")
+        if made.shape != part.type.shape or made.dtype != part.type.dtype:
+            raise Diverged(
+                f"the input {name!r} is {tuple(made.shape)} {made.dtype}; recorded was "
+                f"{part.type.shape} {part.type.dtype}. Capture again for other shapes."
+            )
+        if part in env and env[part] is not made:
+            raise Diverged(f"the input {name!r} was the same tensor as another input")
+        stride = graph.layouts.get(part)
+        if stride is not None and made.layout is torch.strided and made.stride() != stride:
+            made = copy_like(made, stride)
+        env[part] = made
+        return
+    if isinstance(part, structure.Record) and isinstance(made, structure.Record):
+        _bind_part(graph, name, part.items, made.items, env)
+        _bind_part(graph, name, part.attributes, made.attributes, env)
+        return
+    if isinstance(part, dict) and isinstance(made, dict):
+        if part.keys() != made.keys():
+            raise Diverged(f"the input {name!r} has keys {list(made)}; recorded: {list(part)}")
+        for key, inner in part.items():
+            _bind_part(graph, f"{name}.{key}", inner, made[key], env)
+        return
+    if isinstance(part, (list, tuple)) and isinstance(made, (list, tuple)):
+        if len(part) != len(made):
+            raise Diverged(f"the input {name!r} has {len(made)} parts; recorded: {len(part)}")
+        for i, (inner, other) in enumerate(zip(part, made)):
+            _bind_part(graph, f"{name}.{i}", inner, other, env)
+        return
+    if type(part) in (int, float, bool, str, type(None)) and not same_literal(part, made):
+        raise Diverged(f"the input {name!r} was {part!r} when recorded, now {made!r}")
+
+
+def _last_readers(graph: Graph) -> dict[Node, list[Value]]:
+    """Function node -> the Values nobody reads after it."""
+    last: dict[Value, Node] = {}
+    for node in graph:
+        for value in (*node.outputs, *node.inputs):
+            last[value] = node
+    for value in [*graph.output_values, *(m.final for m in graph.mutations)]:
+        last.pop(value, None)
+    free: dict[Node, list[Value]] = {}
+    for value, node in last.items():
+        free.setdefault(node, []).append(value)
+    return free

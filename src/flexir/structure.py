@@ -1,0 +1,200 @@
+"""Nested Python containers with tensors at their leaves: open them, map them, build them again.
+
+Arguments and results of a call are *templates*: plain lists, tuples, dicts and slices stay what
+they are, every other container (named tuple, dataclass, ``ModelOutput``, a cache object) becomes
+a :class:`Record`. A template holds Values where the original held tensors. This module knows
+nothing of graphs: a leaf is whatever the caller says it is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+
+_PLAIN = (str, bytes, int, float, complex, bool, type(None), torch.dtype, torch.device, torch.Size)
+_CLOSED = (
+    *_PLAIN,
+    type,
+    types.FunctionType,
+    types.BuiltinFunctionType,
+    types.MethodType,
+    types.ModuleType,
+    torch.nn.Module,
+    torch.Generator,
+    torch.layout,
+    torch.memory_format,
+)
+
+
+class Record:
+    """An instance of a class, opened: the class, its items (if it is a container), its attributes.
+
+    ``items`` is a list for sequence classes, a dict for mapping classes, else None.
+    """
+
+    __slots__ = ("attributes", "cls", "items")
+
+    def __init__(self, cls: type, items: Any, attributes: dict[str, Any]) -> None:
+        self.cls, self.items, self.attributes = cls, items, attributes
+
+    def show(self, show: Callable[[Any], str]) -> str:
+        """The record as it reads in code, with ``show`` for its parts."""
+        parts = []
+        if isinstance(self.items, dict):
+            parts = [f"{k}={show(v)}" for k, v in self.items.items()]
+        elif self.items is not None:
+            parts = [show(v) for v in self.items]
+        shown = self.items if isinstance(self.items, dict) else ()
+        parts += [f"{k}={show(v)}" for k, v in self.attributes.items() if k not in shown]
+        return f"{self.cls.__name__}({', '.join(parts)})"
+
+    def __repr__(self) -> str:
+        return self.show(repr)
+
+    def build(self, build: Callable[[Any], Any]) -> Any:
+        """Make an instance again, with ``build`` applied to every part."""
+        cls = self.cls
+        if hasattr(cls, "n_sequence_fields"):  # torch.return_types.*
+            return cls([build(v) for v in self.items])
+        if issubclass(cls, tuple):
+            made = tuple.__new__(cls, [build(v) for v in self.items])
+        else:
+            made = cls.__new__(cls)
+            if issubclass(cls, dict):
+                for key, value in self.items.items():
+                    dict.__setitem__(made, key, build(value))
+            elif issubclass(cls, list):
+                list.extend(made, (build(v) for v in self.items))
+        for key, value in self.attributes.items():
+            object.__setattr__(made, key, build(value))
+        return made
+
+
+def template(obj: Any, leaf: Callable[[torch.Tensor], Any], *, deep: bool = False) -> Any:
+    """Copy ``obj`` with every tensor replaced by ``leaf(tensor)``.
+
+    Args:
+        obj: any nesting of containers.
+        leaf: called once per place a tensor stands, in reading order.
+        deep: also open objects of unknown classes that hold tensors somewhere (cache objects).
+    """
+    seen: dict[int, Any] = {}
+
+    def walk(obj: Any) -> Any:
+        if isinstance(obj, torch.Tensor):
+            return leaf(obj)
+        cls = obj.__class__
+        if cls is tuple:
+            return tuple([walk(v) for v in obj])
+        if cls is list:
+            return [walk(v) for v in obj]
+        if cls is dict:
+            return {k: walk(v) for k, v in obj.items()}
+        if isinstance(obj, _PLAIN):
+            return obj
+        if cls is slice:
+            return slice(walk(obj.start), walk(obj.stop), walk(obj.step))
+        if isinstance(obj, _CLOSED):
+            return obj
+        opened = _open(obj, deep)
+        if opened is None:
+            return obj
+        if id(obj) in seen:
+            return seen[id(obj)]
+        items, attributes = opened
+        record = seen[id(obj)] = Record(cls, None, {})
+        # Values that stand both as item and as attribute (ModelOutput) are one Value, as they
+        # are one tensor: `leaf` decides that, not this walk.
+        record.items = walk(items) if items is not None else None
+        record.attributes = {k: walk(v) for k, v in attributes.items()}
+        return record
+
+    return walk(obj)
+
+
+def _open(obj: Any, deep: bool) -> tuple[Any, dict[str, Any]] | None:
+    """The parts of an instance that can be taken apart and rebuilt, or None."""
+    attributes = dict(getattr(obj, "__dict__", None) or {})
+    if dataclasses.is_dataclass(obj):
+        for field in dataclasses.fields(obj):
+            if hasattr(obj, field.name):
+                attributes.setdefault(field.name, getattr(obj, field.name))
+    elif not isinstance(obj, (tuple, list, dict)):
+        return (None, attributes) if deep and holds_tensor(attributes) else None
+    if isinstance(obj, dict):
+        factory = getattr(obj, "default_factory", None)
+        if factory is not None:
+            attributes.setdefault("default_factory", factory)
+        return dict(obj.items()), attributes
+    if isinstance(obj, (tuple, list)):
+        return list(obj), attributes
+    return None, attributes
+
+
+def holds_tensor(obj: Any, _seen: set[int] | None = None) -> bool:
+    """Whether a tensor can be reached from ``obj`` through containers and attributes."""
+    seen = set() if _seen is None else _seen
+    if isinstance(obj, torch.Tensor):
+        return True
+    if isinstance(obj, _CLOSED) or id(obj) in seen:
+        return False
+    seen.add(id(obj))
+    if isinstance(obj, dict):
+        parts: Any = list(obj.values())
+    elif isinstance(obj, (list, tuple, set)):
+        parts = list(obj)
+    else:
+        parts = []
+    attributes = getattr(obj, "__dict__", None)
+    if isinstance(attributes, dict):
+        parts = [*parts, *attributes.values()]
+    return any(holds_tensor(part, seen) for part in parts)
+
+
+def build(template: Any, leaf: type, value: Callable[[Any], Any]) -> Any:
+    """The inverse of :func:`template`: replace every instance of ``leaf`` by ``value(it)``."""
+    made: dict[int, Any] = {}
+
+    def walk(part: Any) -> Any:
+        cls = part.__class__
+        if cls is leaf:
+            return value(part)
+        if cls is tuple:
+            return tuple([walk(v) for v in part])
+        if cls is list:
+            return [walk(v) for v in part]
+        if cls is dict:
+            return {k: walk(v) for k, v in part.items()}
+        if cls is slice:
+            return slice(walk(part.start), walk(part.stop), walk(part.step))
+        if cls is Record:
+            if id(part) not in made:
+                made[id(part)] = part.build(walk)
+            return made[id(part)]
+        return part
+
+    return walk(template)
+
+
+def leaves(template: Any, leaf: type) -> Iterator[Any]:
+    """Every instance of ``leaf`` in a template, in reading order, repetitions included."""
+    seen: set[int] = set()
+    stack = [template]
+    while stack:
+        part = stack.pop()
+        cls = part.__class__
+        if cls is leaf:
+            yield part
+        elif cls is tuple or cls is list:
+            stack.extend(reversed(part))
+        elif cls is dict:
+            stack.extend(reversed(part.values()))
+        elif cls is slice:
+            stack.extend((part.step, part.stop, part.start))
+        elif cls is Record and id(part) not in seen:
+            seen.add(id(part))
+            stack.extend((part.attributes, part.items))
