@@ -32,6 +32,7 @@ from .functional import (
     Memory,
     View,
     copy_like,
+    fingerprint,
     storage_of,
     tensor_type,
     version,
@@ -123,14 +124,22 @@ class _Witness(TorchDispatchMode):
                 recorder.below(func, args, kwargs or {})
                 return func(*args, **(kwargs or {}))
             recorder.fallback += 1
-            return recorder.call(func, args, kwargs or {}, sys._getframe(1))
+            result = recorder.call(func, args, kwargs or {}, sys._getframe(1))
+            recorder.memories.forget_versions(result)
+            return result
 
 
 class Recorder:
     """One run: the tables it fills, and the Graph it becomes."""
 
-    def __init__(self, model: Callable[..., Any], *, witness: bool) -> None:
-        self.model = model
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        *,
+        witness: bool,
+        watch: Callable[[Node, Sequence[torch.Tensor]], None] | None = None,
+    ) -> None:
+        self.model, self.watch = model, watch
         self.witness = _Witness(self) if witness else None
         self.memories = Memories(self.emit, self.origin, self.again, self.unseen)
         self.constants: dict[Value, torch.Tensor] = {}
@@ -145,7 +154,7 @@ class Recorder:
         self.count = 0
         self.names: set[str] = set()
         self.thread = threading.get_ident()
-        self.paths, self.tensors = _survey(model)
+        self.paths, self.tensors = survey(model)
         self.state = State()
         self.state_key: Any = None
         self.escaped: list[Source] = []
@@ -378,6 +387,8 @@ class Recorder:
             if state is not None or same or random:
                 node.effects = Effects({}, state, same, None, random, start)
             top.nodes.append(node)
+            if self.watch is not None:
+                self.watch(node, (result,))
             return result
         self._finish(node, named, tensors, written, result, state, generator)
         return result
@@ -432,6 +443,8 @@ class Recorder:
                 if view is None and position < returned:
                     view = self._view(node, tensors, tensor)
                 memories.define(tensor, value, view)
+        if self.watch is not None:
+            self.watch(node, live)
 
     def _run(self, node: Node, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         """Make the call itself, with the witness out of the way."""
@@ -577,7 +590,7 @@ class Recorder:
             kind = "value"
         else:
             kind = "memory"
-            node.result = None
+            node.result = fingerprint(tensors[0])
             for tensor in tensors:
                 self.memories.share(tensor)
         if kind != "text" and node.source is not None:
@@ -615,7 +628,7 @@ class Recorder:
     def origin(self, tensor: torch.Tensor, memory: Memory) -> Value:
         """Name a tensor no call has made: a weight, a constant, or something unseen."""
         source = locate(sys._getframe(2))
-        known = self.tensors.get(id(tensor))
+        _, known = self.tensors.get(id(tensor), (None, None))
         if known is None:
             known = _search_modules(tensor, self.frames)
         if known is not None and memory.epoch == 0:
@@ -699,17 +712,18 @@ _forward_signatures: dict[Any, inspect.Signature | None] = {}
 
 def _bind_forward(module: torch.nn.Module, args: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
     """Arguments of a module call by the names its ``forward`` gives them."""
-    forward = type(module).forward if "forward" not in vars(module) else module.forward
+    shared = getattr(type(module), "forward", None)
+    forward = shared if shared is not None and "forward" not in vars(module) else module.forward
     signature = _forward_signatures.get(forward)
     if signature is None and forward not in _forward_signatures:
         try:
             signature = inspect.signature(forward)
-            if forward is type(module).forward:
+            if forward is shared:
                 parameters = list(signature.parameters.values())[1:]
                 signature = signature.replace(parameters=parameters)
         except (TypeError, ValueError):
             signature = None
-        if forward is type(module).forward:
+        if forward is shared:
             _forward_signatures[forward] = signature
     if signature is not None:
         try:
@@ -722,17 +736,20 @@ def _bind_forward(module: torch.nn.Module, args: Any, kwargs: dict[str, Any]) ->
     return {**{f"arg{i}": a for i, a in enumerate(args)}, **kwargs}
 
 
-def _survey(model: Any) -> tuple[dict[int, Any], dict[int, tuple[str, tuple[str, ...]]]]:
-    """Paths of modules and names of tensors, by identity; objects are kept alive beside them."""
+def survey(model: Any) -> tuple[dict[int, Any], dict[int, Any]]:
+    """Paths of modules and names of tensors, by identity.
+
+    Returns:
+        id -> (path, module), and id -> (tensor, (kind, names)). Both keep their objects alive,
+        so an id cannot come to mean another object.
+    """
     paths: dict[int, Any] = {}
     tensors: dict[int, Any] = {}
     stack: list[tuple[str, Any]] = [("", model)] if isinstance(model, torch.nn.Module) else []
     while stack:
         prefix, module = stack.pop()
-        if id(module) in paths:
-            # a shared module: its tensors have more names
-            if id(module) not in tensors:
-                _name_tensors(prefix, module, tensors)
+        if id(module) in paths:  # a shared module: its tensors get one more name
+            _name_tensors(prefix, module, tensors)
             continue
         paths[id(module)] = (prefix, module)
         _name_tensors(prefix, module, tensors)
@@ -743,14 +760,16 @@ def _survey(model: Any) -> tuple[dict[int, Any], dict[int, tuple[str, tuple[str,
 
 
 def _name_tensors(prefix: str, module: torch.nn.Module, tensors: dict[int, Any]) -> None:
-    groups = (("parameter", module._parameters), ("buffer", module._buffers))
     plain = {k: v for k, v in vars(module).items() if isinstance(v, _Tensor)}
-    for kind, group in (*groups, ("attribute", plain)):
+    groups = (
+        ("parameter", module._parameters), ("buffer", module._buffers), ("attribute", plain),
+    )  # fmt: skip
+    for kind, group in groups:
         for name, tensor in group.items():
             if tensor is not None:
                 full = f"{prefix}.{name}" if prefix else name
-                _, names = tensors.get(id(tensor), (kind, ()))
-                tensors[id(tensor)] = (kind, (*names, full))
+                _, (_, names) = tensors.get(id(tensor), (None, (kind, ())))
+                tensors[id(tensor)] = (tensor, (kind, (*names, full)))
 
 
 def _search_modules(

@@ -12,6 +12,8 @@ and decides nothing about ops: what wrote what is told to it.
 
 from __future__ import annotations
 
+import ctypes
+import hashlib
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -53,6 +55,9 @@ def geometry(tensor: torch.Tensor) -> Geometry:
 def tensor_type(tensor: torch.Tensor) -> TensorType:
     """The TensorType of a tensor."""
     return TensorType(tensor.dtype, tuple(tensor.shape), tensor.device)
+
+
+UNKNOWN = -2  # autograd has yet to give the tensor its counter: below it, a view starts anew
 
 
 def version(tensor: torch.Tensor) -> int:
@@ -164,7 +169,7 @@ class Memory:
         self.pieces: list[Piece] = []
         self.known: dict[Geometry, Alias] = {}
         self.values: list[tuple[Geometry, Value]] = []  # inputs and constants that lie here
-        self.shared: int | None = None  # digest of the bytes when NumPy got hold of them
+        self.shared: str | None = None  # digest of the bytes when NumPy got hold of them
 
     def __del__(self) -> None:
         if self._weak is not None:
@@ -243,6 +248,8 @@ class Memories:
         if memory.shared is not None and memory.shared != digest(tensor, memory):
             return self._changed(tensor, alias)
         if alias.epoch == memory.epoch:
+            if alias.version == UNKNOWN:
+                alias.version = version(tensor)
             if alias.version == -1 or alias.version == tensor._version:
                 return alias.value
             return self._changed(tensor, alias)
@@ -485,6 +492,15 @@ class Memories:
         memory.known[where] = alias
         return alias
 
+    def forget_versions(self, result: Any) -> None:
+        """These tensors were made beneath autograd, which has not set their counters yet."""
+
+        def forget(tensor: torch.Tensor) -> None:
+            if (alias := self.aliases.get(id(tensor))) is not None:
+                alias.version = UNKNOWN
+
+        structure.template(result, forget)
+
     # -- memory that NumPy and the like can reach
 
     def share(self, tensor: torch.Tensor) -> None:
@@ -551,11 +567,31 @@ def _where(tensor: torch.Tensor) -> Geometry:
         return Geometry(tensor.dtype, (), (), 0)
 
 
-def digest(tensor: torch.Tensor, memory: Memory) -> int:
+def digest(tensor: torch.Tensor, memory: Memory) -> str:
     """A hash of all bytes of the tensor's storage."""
     storage = tensor.untyped_storage()
     block = torch.empty(0, dtype=torch.uint8).set_(storage)
-    return hash(bytes(block.tolist())) if block.numel() < 64 else hash(block.numpy().tobytes())
+    return fingerprint(block)
+
+
+def fingerprint(tensor: torch.Tensor) -> str:
+    """A hash of a tensor's elements; empty where they cannot be read."""
+    if tensor.device.type == "meta" or tensor.layout is not torch.strided or tensor.is_nested:
+        return ""
+    block = tensor.detach().resolve_conj().resolve_neg().cpu().contiguous()
+    block = torch.empty(0, dtype=torch.uint8).set_(
+        block.untyped_storage(),
+        block.storage_offset() * block.element_size(),
+        (block.numel() * block.element_size(),),
+        (1,),
+    )
+    return hashlib.blake2b(memoryview(_bytes(block)), digest_size=16).hexdigest()
+
+
+def _bytes(block: torch.Tensor) -> bytes:
+    if block.numel() == 0:
+        return b""
+    return ctypes.string_at(block.data_ptr(), block.numel())
 
 
 def _place(piece: Piece, where: Geometry) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import torch
 
 from . import structure
 from .errors import Diverged
-from .functional import copy_like
+from .functional import copy_like, fingerprint
 from .graph import Graph, Node, State, Value
 
 Meaning = Callable[[Node, dict[Value, Any]], bool]
@@ -206,7 +206,17 @@ def check_type(node: Node, value: Value, tensor: torch.Tensor) -> None:
 
 def check_escape(node: Node, named: dict[str, Any], result: Any) -> None:
     """Raise Diverged if a value that left torch for Python is not the recorded one."""
-    if node.effects.escape in ("text", "memory"):
+    if node.effects.escape == "text":
+        return
+    if node.effects.escape == "memory":
+        tensor = next(v for v in named.values() if isinstance(v, torch.Tensor))
+        if fingerprint(tensor) != node.result:
+            raise Diverged(
+                f"{node.op}() gave this tensor's memory to Python code, and its elements are "
+                f"others on these inputs; what was computed from them is not in the graph\n"
+                f"  at: {node.where}",
+                node,
+            )
         return
     if same_literal(node.result, result):
         return

@@ -410,10 +410,16 @@ def _from_schemas(name: str, op: str, schemas: Iterable[Any]) -> list[Signature]
     for schema in schemas:
         if schema.overload_name.startswith(("prim_",)):
             continue
-        if any(a.is_out for a in schema.arguments):
+        if any(a.is_out for a in schema.arguments) or not _on_tensors(schema):
             continue
         found.append(_from_schema(op, schema))
     return found
+
+
+def _on_tensors(schema: Any) -> bool:
+    """Whether a schema computes with tensors; the registry also holds scalar arithmetic."""
+    parts = (*schema.arguments, *schema.returns)
+    return any("Tensor" in str(a.type) for a in parts)
 
 
 def _from_schema(op: str, schema: Any) -> Signature:
@@ -523,7 +529,9 @@ def signatures(func: Callable[..., Any]) -> tuple[Signature, ...]:
     if getattr(func, "__name__", "") == "__get__":
         return (_from_python(op, func, _data_get),)  # type: ignore[return-value]
     if name in _SPELLED and _is_builtin(func):
-        return tuple(s for like in _SPELLED[name] if (s := _from_python(op, func, like)))
+        made = [s for like in _SPELLED[name] if (s := _from_python(op, func, like))]
+        writes = ("input",) if name == "__setitem__" else ()
+        return tuple(Signature(s.op, s.parameters, writes, False, schema=True) for s in made)
     if name == "einsum":
         return (_from_python(op, func, _einsum),)  # type: ignore[return-value]
     found: list[Signature] = []
@@ -664,11 +672,21 @@ def parameter_names(op: str) -> list[str]:
 
 @lru_cache(maxsize=None)
 def callables() -> dict[str, list[Callable[..., Any]]]:
-    """Canonical op name -> every overridable torch callable of that meaning."""
+    """Canonical op name -> every public torch callable of that meaning, factories included."""
+    functional = torch.nn.functional
+    spaces = (
+        torch, functional, torch.linalg, torch.fft, torch.special, torch._C._nn,
+        torch._C.TensorBase, torch.Tensor,
+    )  # fmt: skip
+    every = [f for fs in torch.overrides.get_overridable_functions().values() for f in fs]
+    for space in spaces:
+        for name, func in vars(space).items():
+            plain = _is_builtin(func) or (inspect.isfunction(func) and space is functional)
+            if plain and not name.startswith("_"):
+                every.append(func)
     found: dict[str, list[Callable[..., Any]]] = {}
-    for functions in torch.overrides.get_overridable_functions().values():
-        for func in functions:
-            found.setdefault(canonical(name_of(func)), []).append(func)
+    for func in dict.fromkeys(every):
+        found.setdefault(canonical(name_of(func)), []).append(func)
     return found
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import types
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -65,8 +66,9 @@ class Record:
         else:
             made = cls.__new__(cls)
             if issubclass(cls, dict):
+                put = OrderedDict.__setitem__ if issubclass(cls, OrderedDict) else dict.__setitem__
                 for key, value in self.items.items():
-                    dict.__setitem__(made, key, build(value))
+                    put(made, key, build(value))
             elif issubclass(cls, list):
                 list.extend(made, (build(v) for v in self.items))
         for key, value in self.attributes.items():

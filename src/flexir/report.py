@@ -1,0 +1,226 @@
+"""What a conversion handled and what it did not, as text, Markdown, JSON or one error.
+
+A Report is plain data over nodes; it neither converts nor draws.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass, field
+from typing import Any
+
+from .errors import UnsupportedError
+from .graph import Audit, Node, Value
+from .signatures import HINTS, is_identifier
+
+log = logging.getLogger("flexir")
+
+
+@dataclass(slots=True)
+class Entry:
+    """All calls of one op that nothing handled, for one reason."""
+
+    op: str
+    reason: str
+    nodes: list[Node] = field(default_factory=list)
+
+    @property
+    def count(self) -> int:
+        """How many calls."""
+        return len(self.nodes)
+
+    @property
+    def paths(self) -> list[str]:
+        """Paths of the modules they stand in, each once."""
+        return list(dict.fromkeys(node.path for node in self.nodes))
+
+    @property
+    def sources(self) -> list[str]:
+        """Source lines, each once."""
+        return list(dict.fromkeys(str(n.source) for n in self.nodes if n.source))
+
+    @property
+    def forms(self) -> list[str]:
+        """The distinct calls by types: ``flatten(f32[1,2048,1,1]) -> f32[1,2048]``."""
+        return list(dict.fromkeys(form(node) for node in self.nodes))
+
+
+def form(node: Node) -> str:
+    """A call by the types of its tensors."""
+    inputs = ", ".join(str(v.type) for v in node.inputs)
+    outputs = ", ".join(str(v.type) for v in node.outputs)
+    return f"{node.op}({inputs}) -> {outputs}"
+
+
+def stub(node: Node) -> str:
+    """Five lines to paste: the handler of this call, with its real argument names."""
+    names = [n for n in node.args if n not in HINTS and not n.startswith("_")]
+    name = node.op if is_identifier(node.op) else "handler"
+    return f'@ir.op("{node.op}")\ndef {name}({", ".join(["ctx", *names])}):\n    ...'
+
+
+@dataclass(slots=True)
+class Report:
+    """The whole road, up front.
+
+    Attributes:
+        model: class name of the model.
+        target: name of the target.
+        handled: op -> number of calls a handler took.
+        passed: op -> number of unhandled calls that returned their argument unchanged.
+        entries: what became a placeholder, most frequent first when printed.
+        descended: module calls whose handler declined, with the reason; their body was visited.
+        escapes: calls through which values left torch for Python.
+        audit: what the capture could not vouch for.
+    """
+
+    model: str
+    target: str
+    handled: dict[str, int] = field(default_factory=dict)
+    passed: dict[str, int] = field(default_factory=dict)
+    entries: list[Entry] = field(default_factory=list)
+    descended: list[tuple[Node, str]] = field(default_factory=list)
+    escapes: list[Node] = field(default_factory=list)
+    audit: Audit = field(default_factory=Audit)
+
+    def add(self, node: Node, reason: str) -> None:
+        """Count one more placeholder."""
+        for entry in self.entries:
+            if entry.op == node.op and entry.reason == reason:
+                entry.nodes.append(node)
+                return
+        self.entries.append(Entry(node.op, reason, [node]))
+
+    @property
+    def placeholders(self) -> int:
+        """How many calls became placeholders."""
+        return sum(entry.count for entry in self.entries)
+
+    @property
+    def ranked(self) -> list[Entry]:
+        """Entries, most calls first."""
+        return sorted(self.entries, key=lambda entry: -entry.count)
+
+    def text(self) -> str:
+        """The report for a terminal; the last line is the verdict."""
+        lines = []
+        for entry in self.ranked:
+            lines += _lines(entry)
+        missing = [entry for entry in self.ranked if entry.reason == "no handler"]
+        if missing:
+            lines += ["To support the first:", *_indent(stub(missing[0].nodes[0]))]
+        for node, reason in self.descended:
+            lines.append(f"inside of {node.op} visited instead: {reason}   # {node.where}")
+        guards = [n for n in self.escapes if n.effects.escape != "text"]
+        if guards:
+            lines.append(f"{len(guards)} values left torch for Python; the graph is valid while:")
+            lines += [f"    {n.op}() is {n.result!r}   # {n.where}" for n in guards[:10]]
+            if len(guards) > 10:
+                lines.append(f"    ... and {len(guards) - 10} more: graph.escapes")
+        lines += [f"not accounted for: {problem}" for problem in self.audit.problems]
+        lines.append(self.verdict())
+        return "\n".join(lines)
+
+    def verdict(self) -> str:
+        """One line: how much is handled."""
+        handled = sum(self.handled.values())
+        done = f"{self.model} -> {self.target}: {handled} calls handled"
+        if passed := sum(self.passed.values()):
+            done += f", {passed} without effect passed through"
+        return f"{done}, {self.placeholders} placeholders"
+
+    __str__ = text
+
+    def markdown(self) -> str:
+        """The report as a Markdown table."""
+        rows = ["| op | count | reason | calls | modules | source |", "|---|---|---|---|---|---|"]
+        for entry in self.ranked:
+            cells = (
+                f"`{entry.op}`",
+                str(entry.count),
+                entry.reason,
+                "<br>".join(f"`{f}`" for f in entry.forms[:3]),
+                "<br>".join(entry.paths[:3]),
+                "<br>".join(entry.sources[:3]),
+            )
+            rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        return "\n".join([f"### {self.verdict()}", "", *(rows if self.entries else [])])
+
+    def data(self) -> dict[str, Any]:
+        """The report as plain data."""
+        return {
+            "model": self.model,
+            "target": self.target,
+            "handled": self.handled,
+            "passed": self.passed,
+            "placeholders": [
+                {
+                    "op": entry.op,
+                    "count": entry.count,
+                    "reason": entry.reason,
+                    "calls": entry.forms,
+                    "inputs": [[str(v.type) for v in n.inputs] for n in entry.nodes],
+                    "outputs": [[str(v.type) for v in n.outputs] for n in entry.nodes],
+                    "paths": entry.paths,
+                    "sources": entry.sources,
+                    "stub": stub(entry.nodes[0]),
+                }
+                for entry in self.ranked
+            ],
+            "descended": [{"path": n.path, "op": n.op, "reason": r} for n, r in self.descended],
+            "escapes": [
+                {"op": n.op, "kind": n.effects.escape, "value": repr(n.result), "where": n.where}
+                for n in self.escapes
+            ],
+            "unaccounted": self.audit.problems,
+        }
+
+    def json(self) -> str:
+        """:meth:`data` as JSON."""
+        return json.dumps(self.data(), indent=2)
+
+    def raise_if_unsupported(self) -> None:
+        """Raise one UnsupportedError that lists everything, if anything is missing."""
+        if not self.entries:
+            return
+        kinds = f"{self.placeholders} calls have no handler in target {self.target!r}"
+        lines = [line for entry in self.ranked for line in _lines(entry)]
+        paste = ["To support the first:", *_indent(stub(self.ranked[0].nodes[0]))]
+        raise UnsupportedError("\n".join([kinds, *_indent("\n".join(lines), 2), *paste]))
+
+    def log(self, picture: str | None = None) -> None:
+        """Tell the logger ``flexir`` what is missing, shapes written as 1x2048x1x1."""
+        if not self.entries:
+            return
+        log.info("[WARNING] The following ops are not supported by target %r currently:", self.target)
+        for line in dict.fromkeys(_op_line(n) for e in self.ranked for n in e.nodes):
+            log.info("%s", line)
+        shown = f" and are shown in RED in {picture}" if picture else ""
+        log.info("[WARNING] These ops have been converted into placeholders%s", shown)
+
+
+def _op_line(node: Node) -> str:
+    inputs = ", ".join(_by_x(v) for v in node.inputs)
+    outputs = ", ".join(_by_x(v) for v in node.outputs)
+    plural = "s" if len(node.outputs) > 1 else ""
+    return f"Op: (func op) {node.op}. Input shapes: {inputs}, Output shape{plural}: {outputs}"
+
+
+def _by_x(value: Value) -> str:
+    return "x".join(map(str, value.type.shape)) or "scalar"
+
+
+def _lines(entry: Entry) -> list[str]:
+    why = "" if entry.reason == "no handler" else f"   {entry.reason}"
+    paths = [p for p in entry.paths if p]
+    shown = ", ".join(paths[:3]) + (f" +{len(paths) - 3}" if len(paths) > 3 else "")
+    head = f"{entry.op} ×{entry.count}{why}   {shown}   {', '.join(entry.sources[:2])}"
+    lines = [head.rstrip(), *(f"    {text}" for text in entry.forms[:3])]
+    if len(entry.forms) > 3:
+        lines.append(f"    ... {len(entry.forms) - 3} more forms")
+    return lines
+
+
+def _indent(text: str, by: int = 2) -> list[str]:
+    return [" " * by + line for line in text.splitlines()]
