@@ -38,7 +38,7 @@ from .functional import (
     version,
 )
 from .graph import Audit, Effects, Graph, Mutation, Node, Origin, State, TensorType, Value
-from .signatures import Signature, bind, canonical, name_of, signatures
+from .signatures import Signature, bind, is_torch, name_of, signatures
 from .source import Source, locate
 
 _Tensor = torch.Tensor
@@ -175,7 +175,7 @@ class Recorder:
             with self._quietly():
                 self._close(1)
                 graph.outputs = structure.template(result, self.memories.read, deep=True)
-                graph.mutations = self._mutations(graph)
+                graph.mutations = self._mutations()
         graph.nodes = self.frames[0].nodes
         graph.modules = self.classes
         self.audit.fallback = self.fallback
@@ -241,25 +241,9 @@ class Recorder:
 
         return {n: structure.template(v, name_input(n), deep=True) for n, v in bound.items()}
 
-    def _mutations(self, graph: Graph) -> list[Mutation]:
+    def _mutations(self) -> list[Mutation]:
         """Final values of inputs and constants whose memory was written."""
-        found = []
-        for memory in dict.fromkeys(self.memories.memories.values()):
-            if memory.kind == "made" or not memory.epoch:
-                continue
-            for where, value in memory.values:
-                holder = memory.holder(where)
-                if holder is None:
-                    continue
-                alias = memory.known.get(where)
-                final = (
-                    self.memories.current(alias)
-                    if alias is not None
-                    else self.memories._derive(memory, holder, where)
-                )
-                if final is not value:
-                    found.append(Mutation(value.name, value, final))
-        return found
+        return [Mutation(v.name, v, final) for v, final in self.memories.written()]
 
     # -- module calls
 
@@ -493,7 +477,7 @@ class Recorder:
             memory = self.memories.alias(tensor).memory
             if memory.kind != "constant":
                 continue
-            for _, value in memory.values:
+            for value in memory.values:
                 kept = self.constants.get(value)
                 if kept is not None and self._memory_of(kept) is memory:
                     self.constants[value] = copy_like(kept.detach())
@@ -509,11 +493,19 @@ class Recorder:
         written: dict[int, torch.Tensor],
         signature: Signature,
     ) -> dict[int, torch.Tensor]:
-        """Which tensors a call wrote, where torch says which arguments it writes."""
-        sure = {id(t): t for name in marked for t in _tensors(named.get(name))}
-        if signature.schema:
-            return sure
-        return {**written, **sure}
+        """Which tensors a call wrote: torch's marks where there are any, else the write counters.
+
+        ``inplace=True`` of a Python function is a wish, not a mark: the counters say whether it
+        was heard, but for tensors of inference mode, which have none.
+        """
+        certain = signature.writes.union(signature.uncounted(named), ("out",))
+        sure = {
+            id(t): t
+            for name in marked
+            for t in _tensors(named.get(name))
+            if name in certain or id(t) in written or t.is_inference()
+        }
+        return sure if signature.schema else {**written, **sure}
 
     def _view(self, node: Node, tensors: list[torch.Tensor], result: torch.Tensor) -> View | None:
         """The View a call made, if its result lies on the memory of an argument."""
@@ -602,7 +594,7 @@ class Recorder:
     def emit(self, func: Callable[..., Any], named: dict[str, Any], type: TensorType) -> Value:
         """Record a call nobody made, whose one output has this type."""
         signature = _signature_of(func, tuple(named))
-        node = self._append(canonical(name_of(func)), func, signature, named)
+        node = self._append(signature.op, func, signature, named)
         value = Value(self._number(), type, node)
         node.result, node.outputs = value, (value,)
         return value
@@ -858,10 +850,7 @@ def _trusted(func: Any, signature: Signature | None) -> bool:
     """Whether a callable is torch's own, so that what it writes is known beforehand."""
     if signature is not None and signature.schema:
         return True
-    module = getattr(func, "__module__", None) or getattr(
-        getattr(func, "__objclass__", None), "__module__", "torch"
-    )
-    return module == "torch" or module.startswith("torch.")
+    return is_torch(func)
 
 
 def _changes_view_only(node: Node) -> bool:

@@ -168,7 +168,7 @@ class Memory:
         self.epoch = 0
         self.pieces: list[Piece] = []
         self.known: dict[Geometry, Alias] = {}
-        self.values: list[tuple[Geometry, Value]] = []  # inputs and constants that lie here
+        self.values: list[Value] = []  # inputs and constants that lie here
         self.shared: str | None = None  # digest of the bytes when NumPy got hold of them
 
     def __del__(self) -> None:
@@ -235,6 +235,7 @@ class Memories:
         self.aliases: dict[int, Alias] = {}
         self.memories: dict[int, Memory] = {}
         self.shared: list[tuple[int, int, Memory]] = []
+        self.roots: list[tuple[Alias, Value, Memory, Geometry]] = []
         self.undo: list[dict[Alias, tuple[Value, int]]] = [{}]
 
     # -- reading
@@ -283,9 +284,10 @@ class Memories:
         if holder is not None and memory.kind != "constant" or (holder and memory.epoch):
             return self._enter(tensor, memory, where, self._derive(memory, holder, where), None)
         value = self.origin(tensor, memory)
-        memory.values.append((where, value))
         memory.pieces.append(Piece(where, value))
-        return self._enter(tensor, memory, where, value, None)
+        alias = self._enter(tensor, memory, where, value, None)
+        self._found(alias)
+        return alias
 
     def current(self, alias: Alias) -> Value:
         """The Value of an alias at its memory's present epoch."""
@@ -366,11 +368,25 @@ class Memories:
             view = None
         alias = self._enter(tensor, memory, where, value, view)
         if kind != "made":
-            memory.values.append((where, value))
+            self._found(alias)
         if view is not None:
             view.aliases.append((value, alias))
         elif memory.holder(where) is None or kind != "made":
             memory.pieces.append(Piece(where, value))
+
+    def _found(self, alias: Alias) -> None:
+        """An input or a constant: what becomes of it is a result of the run."""
+        alias.memory.values.append(alias.value)
+        self.roots.append((alias, alias.value, alias.memory, alias.where))
+
+    def written(self) -> list[tuple[Value, Value]]:
+        """(initial, final) of every input and constant whose tensor or memory was written."""
+        found = []
+        for alias, value, memory, where in self.roots:
+            touched = memory.epoch or alias.memory is not memory or alias.where != where
+            if touched and (final := self.current(alias)) is not value:
+                found.append((value, final))
+        return found
 
     def write(self, tensor: torch.Tensor, value: Value, *, only_view: bool = False) -> None:
         """A call wrote ``tensor``, which holds ``value`` now.
@@ -390,7 +406,9 @@ class Memories:
                 found = self._new_memory(storage, "made")
             if found.holder(where) is None:
                 found.pieces.append(Piece(where, value))
-            self._enter(tensor, found, where, value, None)
+            alias.memory, alias.where, alias.view = found, where, None
+            alias.value, alias.epoch, alias.version = value, found.epoch, version(tensor)
+            found.known[where] = alias
             return
         grown = storage is not None and storage.nbytes() != memory.nbytes
         if where != alias.where or grown:

@@ -67,6 +67,7 @@ _SYNONYMS = {
     "adaptive_max_pool3d_with_indices": "adaptive_max_pool3d",
     "fractional_max_pool2d_with_indices": "fractional_max_pool2d",
     "fractional_max_pool3d_with_indices": "fractional_max_pool3d",
+    "_threshold": "threshold", "log_sigmoid": "logsigmoid",
 }  # fmt: skip
 _SYNONYMS = {old: new for old, new in _SYNONYMS.items() if old != new}
 
@@ -150,12 +151,16 @@ class Signature:
     def __repr__(self) -> str:
         return f"{self.op}({', '.join(self.names)})"
 
-    def written(self, named: dict[str, Any]) -> frozenset[str]:
-        """Names of the arguments that this call is known to write before it runs."""
+    def uncounted(self, named: dict[str, Any]) -> tuple[str, ...]:
+        """Names of arguments this call writes without a mark and without counting it."""
         extra = _UNMARKED_WRITES.get(self.op)
+        return () if extra is None else tuple(n for n in extra(named) if named.get(n) is not None)
+
+    def written(self, named: dict[str, Any]) -> frozenset[str]:
+        """Names of the arguments that this call may write, known before it runs."""
         written = self.writes
-        if extra is not None:
-            written = written.union(n for n in extra(named) if named.get(n) is not None)
+        if self.op in _UNMARKED_WRITES:
+            written = written.union(self.uncounted(named))
         if named.get("inplace") is True and self.names[0] in named:
             written = written | {self.names[0]}
         if named.get("out") is not None:
@@ -186,7 +191,7 @@ class Signature:
                 plan.append(keyword)
             elif parameter.kind is _POSITIONAL and taken < len(args):
                 rest = args[taken:]
-                if _is_spread(parameter, rest):  # view(2, -1), permute(0, 2, 1)
+                if _is_spread(parameter, rest, strict):  # view(2, -1), permute(0, 2, 1)
                     plan.append(slice(taken, len(args)))
                     taken = len(args)
                 elif _accepts(parameter, args[taken], strict):
@@ -286,13 +291,13 @@ def _spelling(parameter: Parameter, kwargs: dict[str, Any]) -> str | None:
     return None
 
 
-def _is_spread(parameter: Parameter, rest: Sequence[Any]) -> bool:
+def _is_spread(parameter: Parameter, rest: Sequence[Any], strict: bool) -> bool:
     """Whether the remaining arguments are one list of integers given without brackets."""
     return (
         parameter.accepts in ("List[int]", "Optional[List[int]]")
         and parameter.count is None
         and len(rest) >= 1
-        and all(_is_int(v) for v in rest)
+        and all(_is_int(v) and not (strict and isinstance(v, torch.Tensor)) for v in rest)
     )
 
 
@@ -399,6 +404,25 @@ def name_of(func: Callable[..., Any]) -> str:
     return name
 
 
+@lru_cache(maxsize=None)
+def op_of(func: Callable[..., Any]) -> str:
+    """The canonical op name of a callable.
+
+    A function that is not torch's own keeps its name, qualified where torch has an op of that
+    name with a meaning of its own (``mylib::relu``, ``mymodule.relu``).
+    """
+    name = name_of(func)
+    if isinstance(func, (torch._ops.OpOverload, torch._ops.OpOverloadPacket)):
+        schema = func._schema.name if isinstance(func, torch._ops.OpOverload) else None
+        full = schema or func._qualified_op_name  # type: ignore[union-attr]
+        if full.split("::")[0] in ("aten", "prims", "prim"):
+            return canonical(name)
+        return full if canonical(name) in callables() else name
+    if is_torch(func):
+        return canonical(name)
+    return f"{func.__module__}.{name}" if canonical(name) in callables() else name
+
+
 def _is_reversed(name: str) -> bool:
     """Whether a dunder method computes ``other op self``."""
     bare = name.strip("_")
@@ -472,7 +496,7 @@ def _from_python(op: str, func: Callable[..., Any], like: Callable[..., Any]) ->
     made = []
     for position, p in enumerate(parameters):
         name = rename.get(p.name, p.name)
-        if position == 0 and name in ("self", "tensor", "x") and p.kind is not _STAR:
+        if position == 0 and name in ("self", "tensor", "x") and is_torch(func):
             name = "input"
         kind = _POSITIONAL if p.kind is inspect.Parameter.POSITIONAL_ONLY else p.kind
         accepts = p.annotation if isinstance(p.annotation, str) and p.annotation in _KINDS else None
@@ -517,8 +541,8 @@ _SPELLED: dict[str, list[Callable[..., Any]]] = {
 def signatures(func: Callable[..., Any]) -> tuple[Signature, ...]:
     """All known ways to call ``func``; empty for a callable torch says nothing about."""
     name = name_of(func)
-    op = canonical(name)
-    if name.startswith("set_"):
+    op = op_of(func)
+    if getattr(func, "__name__", "") == "__set__":
         return (_from_python(name, func, _data_set),)  # type: ignore[return-value]
     if isinstance(func, torch._ops.OpOverload):
         return (_from_schema_exact(op, func._schema),)
@@ -602,6 +626,16 @@ def _from_schema_exact(op: str, schema: Any) -> Signature:
     return Signature(op, exact, made.writes, made.random, schema=True)
 
 
+def is_torch(func: Callable[..., Any]) -> bool:
+    """Whether a callable is torch's own, so that its marks and names are torch's."""
+    if isinstance(func, type(int.__add__.__get__(1))):  # a property's getter or setter
+        func = func.__self__
+    module = getattr(func, "__module__", None)
+    if module is None:
+        module = getattr(getattr(func, "__objclass__", None), "__module__", None) or "torch"
+    return module == "torch" or module.startswith("torch.")
+
+
 def _is_builtin(func: Callable[..., Any]) -> bool:
     return type(func).__name__ in (
         "builtin_function_or_method", "method_descriptor", "wrapper_descriptor", "method-wrapper",
@@ -657,7 +691,7 @@ def _find(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Signa
             plan = signature.plan(args, kwargs, strict)
             if plan is not None:
                 return signature, plan
-    unknown = Signature(canonical(name_of(func)), _UNKNOWN.parameters)
+    unknown = Signature(op_of(func), _UNKNOWN.parameters)
     return unknown, [slice(0, len(args)), tuple(kwargs)]
 
 

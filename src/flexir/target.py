@@ -22,7 +22,15 @@ from .errors import HandlerError, TargetError, Unsupported
 from .graph import Graph, Node, TensorType, Value
 from .interpreter import interpret
 from .report import Report
-from .signatures import HINTS, callables, canonical, is_default, name_of, parameter_names
+from .signatures import (
+    HINTS,
+    callables,
+    canonical,
+    is_default,
+    op_of,
+    parameter_names,
+    signatures,
+)
 
 log = logging.getLogger("flexir")
 
@@ -147,6 +155,8 @@ class Target:
             key: a canonical op name, or any torch callable of that meaning, or a function made
                 with ``flexir.opaque``, or a custom op.
 
+        Keyword-only parameters with defaults are the handler's own and never passed.
+
         Raises:
             TargetError: no such op, no such argument, or a second handler for it.
         """
@@ -243,8 +253,11 @@ class Target:
 def _resolve(key: Any) -> tuple[str, list[str] | None]:
     """Canonical name and known argument names of a handler key."""
     if callable(key):
-        name = canonical(name_of(key))
-        return name, (parameter_names(name) or None) if name in callables() else None
+        name = op_of(key)
+        if name in callables():
+            return name, parameter_names(name) or None
+        names = [n for s in signatures(key) for n in s.names]
+        return name, names or None
     if not isinstance(key, str):
         raise TargetError(f"a handler key is an op name or a torch callable; got {key!r}")
     if key in callables():
@@ -267,7 +280,13 @@ def _inspect(
     if len(parameters) < skip and not any(p.kind is p.VAR_POSITIONAL for p in parameters):
         first = "ctx" if skip == 1 else "ctx, module"
         raise TargetError(f"the handler of {what} must take ({first}, ...)")
-    own = [p for p in parameters[skip:] if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+    own = [
+        p
+        for p in parameters[skip:]
+        if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
+        # a keyword-only parameter with a default is the handler's own (`*, kind="Relu"`)
+        and not (p.kind is p.KEYWORD_ONLY and p.default is not p.empty)
+    ]
     names = [p.name for p in own]
     if allowed is not None:
         for name in names:
@@ -275,7 +294,7 @@ def _inspect(
                 near = difflib.get_close_matches(name, allowed, n=2, cutoff=0.5)
                 hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
                 raise TargetError(
-                    f"{what} has no argument {name!r}{hint} It has: {', '.join(allowed)}"
+                    f"{what} has no argument {name!r}{hint or '.'} It has: {', '.join(allowed)}"
                 )
     return _Handler(
         function,
@@ -459,10 +478,27 @@ class _Conversion:
         return named
 
     def _bind(self, node: Node, made: Any, who: str) -> None:
-        places = node.returned or list(node.outputs)
-        if len(places) == 1:
-            listed = type(node.result) in (tuple, list) and isinstance(made, (tuple, list))
-            self.env[places[0]] = made[0] if listed and len(made) == 1 else made
+        """Give the node's Values what its handler returned, place by place."""
+        places = node.returned
+        if not places:  # a call that only writes: its Values are what it wrote
+            self._bind_flat(node, list(node.outputs), made, who)
+        elif not self._bind_like(node.result, made):
+            self._bind_flat(node, places, made, who)
+
+    def _bind_like(self, template: Any, made: Any) -> bool:
+        """Bind a result laid out as the call's own; False if it is not laid out so."""
+        if isinstance(template, Value):
+            self.env[template] = made
+            return True
+        if isinstance(template, structure.Record) and isinstance(template.items, list):
+            template = template.items
+        if type(template) in (tuple, list) and isinstance(made, (tuple, list)):
+            return len(template) == len(made) and all(map(self._bind_like, template, made))
+        return next(structure.leaves(template, Value), None) is None
+
+    def _bind_flat(self, node: Node, places: list[Value], made: Any, who: str) -> None:
+        if len(places) == 1 and not (isinstance(made, (tuple, list)) and len(made) == 1):
+            self.env[places[0]] = made
             return
         if not isinstance(made, (tuple, list)) or len(made) != len(places):
             count = len(made) if isinstance(made, (tuple, list)) else f"one {type(made).__name__}"
