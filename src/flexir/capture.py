@@ -404,7 +404,10 @@ class Recorder:
         returned = len(outputs)
         writes: dict[str, Any] = {}
         if written:
+            exact = node.signature.schema and node.signature.written(named)
             for name, part in named.items():
+                if exact and name not in exact:
+                    continue
                 made = structure.template(part, lambda t: make(t) if id(t) in written else None)
                 if next(structure.leaves(made, Value), None) is not None:
                     writes[name] = made
@@ -474,8 +477,8 @@ class Recorder:
     def _save(self, part: Any) -> None:
         """Keep the initial value of constants that a call is about to write."""
         for tensor in _tensors(part):
-            memory = self.memories.alias(tensor).memory
-            if memory.kind != "constant":
+            memory = self._memory_of(tensor)
+            if memory is None or memory.kind != "constant":
                 continue
             for value in memory.values:
                 kept = self.constants.get(value)

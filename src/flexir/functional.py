@@ -157,7 +157,9 @@ class Piece:
 class Memory:
     """One storage: its pieces, and how often it was written."""
 
-    __slots__ = ("_weak", "epoch", "key", "kind", "known", "nbytes", "pieces", "shared", "values")
+    __slots__ = (
+        "_weak", "epoch", "key", "kind", "known", "loose", "nbytes", "pieces", "shared", "values",
+    )  # fmt: skip
 
     def __init__(self, storage: torch.UntypedStorage | None, kind: str) -> None:
         # A weak reference keeps the storage's address from being used again, not its bytes.
@@ -166,6 +168,7 @@ class Memory:
         self.nbytes = storage.nbytes() if storage is not None else 0
         self.kind = kind  # "made", "input" or "constant"
         self.epoch = 0
+        self.loose = False  # a tensor moved away and took its write counter along
         self.pieces: list[Piece] = []
         self.known: dict[Geometry, Alias] = {}
         self.values: list[Value] = []  # inputs and constants that lie here
@@ -249,7 +252,7 @@ class Memories:
         if memory.shared is not None and memory.shared != digest(tensor, memory):
             return self._changed(tensor, alias)
         if alias.epoch == memory.epoch:
-            if alias.version == UNKNOWN:
+            if alias.version == UNKNOWN or memory.loose:
                 alias.version = version(tensor)
             if alias.version == -1 or alias.version == tensor._version:
                 return alias.value
@@ -324,6 +327,8 @@ class Memories:
     def _set(self, alias: Alias, value: Value) -> None:
         self.undo[-1].setdefault(alias, (alias.value, alias.epoch))
         alias.value, alias.epoch = value, alias.memory.epoch
+        if (live := alias.ref()) is not None:
+            alias.version = version(live)
 
     # -- scopes
 
@@ -406,6 +411,7 @@ class Memories:
                 found = self._new_memory(storage, "made")
             if found.holder(where) is None:
                 found.pieces.append(Piece(where, value))
+            memory.loose = True
             alias.memory, alias.where, alias.view = found, where, None
             alias.value, alias.epoch, alias.version = value, found.epoch, version(tensor)
             found.known[where] = alias

@@ -106,12 +106,8 @@ class _Replay:
         effects = node.effects
         if effects.state is not self.state:
             self._switch(effects.state)
-        named = {
-            name: self._copy(part, env)
-            if name in effects.writes
-            else structure.build(part, Value, env.__getitem__)
-            for name, part in node.args.items()
-        }
+        look = env.__getitem__ if not effects.writes else _copies(node, env).__getitem__
+        named = {name: structure.build(part, Value, look) for name, part in node.args.items()}
         if effects.generator is not None:
             self._set_generator(node, named)
         args, kwargs = node.signature.unbind(named)
@@ -131,10 +127,6 @@ class _Replay:
         for value in self.free.get(node, ()):
             env.pop(value, None)
         return True
-
-    def _copy(self, part: Any, env: dict[Value, Any]) -> Any:
-        """A written argument: the call writes a copy, the Value it read stays what it is."""
-        return structure.build(part, Value, lambda v: copy_like(env[v].detach()))
 
     def _switch(self, state: State | None) -> None:
         self.regions.close()
@@ -172,6 +164,16 @@ class _Replay:
             torch.cuda.set_rng_state(state, device)
         else:
             torch.set_rng_state(state)
+
+
+def _copies(node: Node, env: dict[Value, Any]) -> dict[Value, Any]:
+    """What a writing call is given: copies where it writes, wherever else that Value stands."""
+    given = {v: env[v] for v in node.inputs}
+    for name in node.effects.writes:
+        for value in structure.leaves(node.args[name], Value):
+            if given[value] is env[value]:
+                given[value] = copy_like(env[value].detach())
+    return given
 
 
 def _match(template: Any, made: Any, env: dict[Value, Any]) -> None:
