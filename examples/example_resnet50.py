@@ -16,7 +16,7 @@ from flexir.layers import describe
 from flexir.layers.describe import layer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from zoo.torchvision_models import entry  # noqa: E402  torchvision, usable beside a CPU torch
+from zoo.torchvision_models import entry
 
 logging.basicConfig(format="%(levelname)-8s | %(message)s", stream=sys.stdout)
 logging.getLogger("flexir").setLevel(logging.DEBUG)

@@ -1,6 +1,6 @@
 """Every torchvision model through ``describe``: a table of what converts and what is missing.
 
-    python example_torchvision.py [name prefix ...]
+python example_torchvision.py [name prefix ...]
 """
 
 import sys
@@ -12,7 +12,7 @@ import flexir
 from flexir.layers import describe
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from zoo.torchvision_models import entries  # noqa: E402
+from zoo.torchvision_models import entries
 
 
 def main(prefixes: list[str]) -> None:

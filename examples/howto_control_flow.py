@@ -1,6 +1,6 @@
 """Control flow that depends on data: the recorded path is the graph, and it says so.
 
-    python howto_control_flow.py
+python howto_control_flow.py
 """
 
 import torch

@@ -1,6 +1,6 @@
 """A layer of your own with NumPy inside: keep it whole, by class or as an opaque function.
 
-    python howto_custom_layer.py
+python howto_custom_layer.py
 """
 
 import numpy as np

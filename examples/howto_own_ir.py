@@ -18,7 +18,7 @@ import torch
 import flexir
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from zoo.torchvision_models import entry  # noqa: E402
+from zoo.torchvision_models import entry
 
 # --- the representation --------------------------------------------------------------------------
 

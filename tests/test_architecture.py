@@ -7,10 +7,10 @@ import textwrap
 
 import pytest
 
-ORDER = [
-    "errors", "structure", "source", "graph", "signatures", "functional", "capture",
-    "interpreter", "verify", "opaque", "report", "target",
-]  # fmt: skip
+ORDER = """
+    errors structure source graph names signatures forms geometry functional ambient origins
+    parameters capture interpreter verify opaque report target convert
+""".split()
 STANDARD = set(sys.stdlib_module_names)
 
 
@@ -55,8 +55,7 @@ def test_files_are_small_and_say_what_they_own(root):
 
 
 # Over the aim of 400 lines; see DESIGN.md, decision 12.
-LONGEST = {"capture.py": 900, "signatures.py": 800, "functional.py": 700, "target.py": 560,
-           "graph.py": 480, "verify.py": 440}  # fmt: skip
+LONGEST = {"capture.py": 720, "functional.py": 520, "graph.py": 440, "verify.py": 440}
 
 
 def test_the_public_surface_is_small():

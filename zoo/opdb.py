@@ -29,8 +29,11 @@ class Case:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a case: ``exact``, ``diverged`` (refused, not wrong), ``flagged``, ``unrepeatable``,
-    ``wrong`` or ``crash``."""
+    """What became of a case.
+
+    ``verdict`` is ``exact``, ``diverged`` (refused, not wrong), ``flagged``, ``unrepeatable``
+    (eager differs from eager), ``wrong`` or ``crash``.
+    """
 
     name: str
     verdict: str
@@ -50,7 +53,9 @@ def database() -> list[Any]:
     return list(op_db)
 
 
-def cases(op: Any, dtypes: tuple[torch.dtype, ...] = DTYPES, limit: int | None = None) -> Iterator[Case]:
+def cases(
+    op: Any, dtypes: tuple[torch.dtype, ...] = DTYPES, limit: int | None = None
+) -> Iterator[Case]:
     """All cases of one op on the CPU; ``limit`` samples per dtype at most."""
     variants = {
         "function": op.op,

@@ -12,12 +12,10 @@ Nothing is patched, nothing is traced symbolically, no weight is copied unless t
 from __future__ import annotations
 
 import contextlib
-import inspect
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -25,20 +23,16 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from . import structure
+from .ambient import autocast_regions, default_generator, device_of
 from .errors import CaptureError
-from .functional import (
-    Alias,
-    Memories,
-    Memory,
-    View,
-    copy_like,
-    fingerprint,
-    storage_of,
-    tensor_type,
-    version,
-)
+from .forms import bind, signatures
+from .functional import Alias, Memories, Memory, View
+from .geometry import copy_like, fingerprint, same_bytes, storage_of, tensor_type
 from .graph import Audit, Effects, Graph, Mutation, Node, Origin, State, TensorType, Value
-from .signatures import Signature, bind, is_torch, name_of, signatures
+from .names import METADATA, is_torch, name_of
+from .origins import search_globals, search_modules, survey
+from .parameters import bind_forward, bind_inputs
+from .signatures import Signature
 from .source import Source, locate
 
 _Tensor = torch.Tensor
@@ -103,7 +97,7 @@ class _Functions(TorchFunctionMode):
         self.recorder = recorder
 
     def __torch_function__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
-        if func in _METADATA or _stack._functorch.maybe_current_level() is not None:
+        if func in METADATA or _stack._functorch.maybe_current_level() is not None:
             return func(*args, **kwargs) if kwargs else func(*args)
         return self.recorder.call(func, args, kwargs or {}, sys._getframe(1))
 
@@ -114,6 +108,11 @@ class _Witness(TorchDispatchMode):
     def __init__(self, recorder: Recorder) -> None:
         super().__init__()
         self.recorder = recorder
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Keep torch from wrapping the method below, which would import the compiler."""
+        return False
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
         recorder = self.recorder
@@ -216,13 +215,18 @@ class Recorder:
             self.busy = False
 
     def _note(self, error: BaseException) -> None:
-        """Say where the model stood; the innermost place was noted first, if any."""
-        if not getattr(error, "_flexir_noted", False):
-            frame = self.frames[-1]
-            text = f"while capturing {type(self.model).__name__}"
-            if frame.path:
-                text += f", in module {frame.path!r} ({type(frame.module).__name__})"
-            add_note(error, text)
+        """Say in which module, and where in the user's code, the model stood."""
+        text = f"while capturing {type(self.model).__name__}"
+        traceback, module, source = error.__traceback__, None, None
+        while traceback is not None:
+            owner = traceback.tb_frame.f_locals.get("self")
+            if id(owner) in self.paths:
+                module = owner
+            source = locate(traceback.tb_frame) or source
+            traceback = traceback.tb_next
+        if module is not None:
+            text += f", in module {self.path(module)!r} ({type(module).__name__})"
+        add_note(error, f"{text}, at {source}" if source else text)
 
     def _inputs(self, bound: dict[str, Any], graph: Graph) -> dict[str, Any]:
         made: dict[int, Value] = {}
@@ -257,7 +261,7 @@ class Recorder:
             call = self.calls.get(id(module), 0)
             self.calls[id(module)] = call + 1
             self.classes.setdefault(path, type(module))
-            named = _bind_forward(module, args, kwargs)
+            named = bind_forward(module, args, kwargs)
             read = self.memories.read
             node = Node(
                 type(module).__name__,
@@ -453,7 +457,7 @@ class Recorder:
         except Exception as error:
             if not getattr(error, "_flexir_noted", False):
                 with contextlib.suppress(AttributeError):
-                    error._flexir_noted = True  # type: ignore[attr-defined]
+                    error._flexir_noted = True
                 where = f"   # {node.where}" if node.where else ""
                 add_note(error, f"in the call  {node}{where}")
             raise
@@ -540,7 +544,7 @@ class Recorder:
         autocast = _stack._is_any_autocast_enabled()
         key = (torch.is_grad_enabled(), inference, torch.get_default_dtype(), autocast)
         if key != self.state_key or autocast:
-            regions = _autocast_regions() if autocast else ()
+            regions = autocast_regions() if autocast else ()
             self.state_key = key
             self.state = State(key[0], inference, key[2], regions)
         return self.state
@@ -556,8 +560,8 @@ class Recorder:
         given = named.get("generator")
         if isinstance(given, torch.Generator):
             return (given, given.get_state(), True)
-        device = _device_of(named, tensors)
-        source = _generator(device)
+        device = device_of(named, tensors)
+        source = default_generator(device)
         return None if source is None else (source, source.get_state(), False)
 
     def _after_draw(self, before: Any) -> tuple[bool, torch.Tensor | None]:
@@ -566,13 +570,13 @@ class Recorder:
             return False, None
         source, start, given = before
         end = source.get_state()
-        if torch.equal(start, end):
+        if same_bytes(start, end):
             return False, None
         if given:
             return True, start
         last = self.draws.get(source.device)
         self.draws[source.device] = end
-        return True, None if last is not None and torch.equal(last, start) else start
+        return True, None if last is not None and same_bytes(last, start) else start
 
     # -- values that leave torch
 
@@ -625,11 +629,11 @@ class Recorder:
         source = locate(sys._getframe(2))
         _, known = self.tensors.get(id(tensor), (None, None))
         if known is None:
-            known = _search_modules(tensor, self.frames)
+            known = search_modules(tensor, self.frames)
         if known is not None and memory.epoch == 0:
             kind, names = known
         else:
-            name = _search_globals(tensor, sys._getframe(2)) if memory.epoch == 0 else None
+            name = search_globals(tensor, sys._getframe(2)) if memory.epoch == 0 else None
             kind, names = ("global", (name,)) if name else ("unseen", ("unseen",))
         value = Value(self.unique(names[0]), tensor_type(tensor))
         value.names = names
@@ -682,165 +686,6 @@ def add_note(error: BaseException, text: str) -> None:
         error.args = (f"{error.args[0] if error.args else ''}\n{text}", *error.args[1:])
 
 
-def bind_inputs(
-    model: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]
-) -> tuple[list[Any], dict[str, Any]]:
-    """Parameters of a model's call and its arguments by name, defaults filled in."""
-    function = model.forward if isinstance(model, torch.nn.Module) else model
-    try:
-        signature = inspect.signature(function)
-        bound = signature.bind(*args, **kwargs)
-    except (TypeError, ValueError):
-        parameters = [
-            inspect.Parameter("args", inspect.Parameter.VAR_POSITIONAL),
-            inspect.Parameter("kwargs", inspect.Parameter.VAR_KEYWORD),
-        ]
-        signature = inspect.Signature(parameters)
-        bound = signature.bind(*args, **kwargs)
-    bound.apply_defaults()
-    names = [(p.name, int(p.kind)) for p in signature.parameters.values()]
-    return names, dict(bound.arguments)
-
-
-_forward_signatures: dict[Any, inspect.Signature | None] = {}
-
-
-def _bind_forward(module: torch.nn.Module, args: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Arguments of a module call by the names its ``forward`` gives them."""
-    shared = getattr(type(module), "forward", None)
-    forward = shared if shared is not None and "forward" not in vars(module) else module.forward
-    signature = _forward_signatures.get(forward)
-    if signature is None and forward not in _forward_signatures:
-        try:
-            signature = inspect.signature(forward)
-            if forward is shared:
-                parameters = list(signature.parameters.values())[1:]
-                signature = signature.replace(parameters=parameters)
-        except (TypeError, ValueError):
-            signature = None
-        if forward is shared:
-            _forward_signatures[forward] = signature
-    if signature is not None:
-        try:
-            bound = signature.bind(*args, **kwargs)
-        except TypeError:
-            pass
-        else:
-            bound.apply_defaults()
-            return dict(bound.arguments)
-    return {**{f"arg{i}": a for i, a in enumerate(args)}, **kwargs}
-
-
-def survey(model: Any) -> tuple[dict[int, Any], dict[int, Any]]:
-    """Paths of modules and names of tensors, by identity.
-
-    Returns:
-        id -> (path, module), and id -> (tensor, (kind, names)). Both keep their objects alive,
-        so an id cannot come to mean another object.
-    """
-    paths: dict[int, Any] = {}
-    tensors: dict[int, Any] = {}
-    stack: list[tuple[str, Any]] = [("", model)] if isinstance(model, torch.nn.Module) else []
-    while stack:
-        prefix, module = stack.pop()
-        if id(module) in paths:  # a shared module: its tensors get one more name
-            _name_tensors(prefix, module, tensors)
-            continue
-        paths[id(module)] = (prefix, module)
-        _name_tensors(prefix, module, tensors)
-        for name, child in reversed(list(module._modules.items())):
-            if child is not None:
-                stack.append((f"{prefix}.{name}" if prefix else name, child))
-    return paths, tensors
-
-
-def _name_tensors(prefix: str, module: torch.nn.Module, tensors: dict[int, Any]) -> None:
-    plain = {k: v for k, v in vars(module).items() if isinstance(v, _Tensor)}
-    groups = (
-        ("parameter", module._parameters), ("buffer", module._buffers), ("attribute", plain),
-    )  # fmt: skip
-    for kind, group in groups:
-        for name, tensor in group.items():
-            if tensor is not None:
-                full = f"{prefix}.{name}" if prefix else name
-                _, (_, names) = tensors.get(id(tensor), (None, (kind, ())))
-                tensors[id(tensor)] = (tensor, (kind, (*names, full)))
-
-
-def _search_modules(
-    tensor: torch.Tensor, frames: Sequence[_Frame]
-) -> tuple[str, tuple[str, ...]] | None:
-    """A tensor kept in an attribute of a module under way, also inside containers and objects."""
-    for frame in reversed(frames):
-        if frame.module is None:
-            continue
-        module = frame.module
-        for name, part in [*vars(module).items(), *module._parameters.items(), *module._buffers.items()]:
-            if name in ("_parameters", "_buffers", "_modules"):
-                continue
-            found = _find(part, tensor, name, 4)
-            if found:
-                return "attribute", (f"{frame.path}.{found}".lstrip("."),)
-    return None
-
-
-_CLOSED = (str, int, float, _Tensor, torch.nn.Module, type, ModuleType, TorchFunctionMode)
-
-
-def _find(part: Any, tensor: torch.Tensor, name: str, depth: int) -> str | None:
-    """The path from ``part`` to a tensor through containers and attributes."""
-    if part is tensor:
-        return name
-    if depth == 0 or isinstance(part, _CLOSED):
-        return None
-    items: Any = ()
-    if isinstance(part, dict):
-        items = part.items()
-    elif isinstance(part, (list, tuple)):
-        items = enumerate(part)
-    elif hasattr(part, "__dict__") and not callable(part):
-        items = vars(part).items()
-    for key, inner in list(items):
-        found = _find(inner, tensor, f"{name}.{key}", depth - 1)
-        if found:
-            return found
-    return None
-
-
-def _search_globals(tensor: torch.Tensor, frame: Any) -> str | None:
-    """A tensor that a function on the stack reaches from its globals, closure or defaults."""
-    while frame is not None:
-        code = frame.f_code
-        names = (*code.co_names, *code.co_freevars)
-        for name in names:
-            part = frame.f_globals.get(name)
-            if part is None and name in code.co_freevars:
-                part = frame.f_locals.get(name)
-            found = _find(part, tensor, name, 3) if part is not None else None
-            if found:
-                return found
-        self_object = frame.f_locals.get("self")
-        if self_object is not None and not isinstance(self_object, Recorder):
-            found = _find_in(self_object, tensor)
-            if found:
-                return found
-        if frame.f_back is None or code.co_name == "run" and "recorder" in frame.f_locals:
-            return None
-        frame = frame.f_back
-    return None
-
-
-def _find_in(obj: Any, tensor: torch.Tensor) -> str | None:
-    attributes = getattr(obj, "__dict__", None)
-    if not isinstance(attributes, dict) or isinstance(obj, TorchFunctionMode):
-        return None
-    for name, part in list(attributes.items()):
-        found = _find(part, tensor, f"{type(obj).__name__}.{name}", 3)
-        if found:
-            return found
-    return None
-
-
 def _tensors(part: Any) -> list[torch.Tensor]:
     if isinstance(part, _Tensor):
         return [part]
@@ -866,73 +711,3 @@ def _changes_view_only(node: Node) -> bool:
         )
     except (AttributeError, RuntimeError):
         return name_of(node.target) == "set_data"
-
-
-def _autocast_regions() -> tuple[tuple[str, torch.dtype, bool], ...]:
-    found = []
-    for device in ("cpu", "cuda", "xpu", "mps"):
-        try:
-            if torch.is_autocast_enabled(device):
-                dtype = torch.get_autocast_dtype(device)
-                found.append((device, dtype, torch.is_autocast_cache_enabled()))
-        except RuntimeError:  # a device this build does not have
-            continue
-    return tuple(found)
-
-
-def _device_of(named: dict[str, Any], tensors: list[torch.Tensor]) -> torch.device:
-    device = named.get("device")
-    if device is not None and not isinstance(device, _Tensor):
-        return torch.device(device)
-    return tensors[0].device if tensors else torch.get_default_device()
-
-
-def _generator(device: torch.device) -> torch.Generator | None:
-    """The default generator of a device."""
-    if device.type == "cuda":
-        if not torch.cuda.is_initialized():
-            return None
-        index = torch.cuda.current_device() if device.index is None else device.index
-        return torch.cuda.default_generators[index]
-    return torch.default_generator
-
-
-def _metadata() -> frozenset[Any]:
-    """Calls that ask about a tensor without reading its elements."""
-    properties = (
-        "shape dtype device layout requires_grad is_leaf grad_fn names ndim itemsize nbytes "
-        "is_cpu is_cuda is_ipu is_maia is_meta is_mkldnn is_mps is_mtia is_nested is_quantized "
-        "is_sparse is_sparse_csr is_vulkan is_xla is_xpu name output_nr retains_grad volatile "
-        "_version _backward_hooks _post_accumulate_grad_hooks _cdata _grad_fn grad_dtype "
-        "__cuda_array_interface__"
-    ).split()
-    methods = (
-        "size stride storage_offset dim ndimension numel nelement element_size is_contiguous "
-        "is_floating_point is_complex is_signed is_conj is_neg is_same_size is_inference "
-        "get_device __len__ has_names data_ptr is_pinned is_shared is_coalesced sparse_dim "
-        "dense_dim dim_order is_set_to __hash__ untyped_storage storage storage_type "
-        "_typed_storage qscheme q_per_channel_axis _nnz is_distributed __dlpack_device__ "
-        "register_hook register_post_accumulate_grad_hook retain_grad _is_view "
-        "_is_zerotensor is_sparse_csr sym_is_contiguous"
-    ).split()
-    functions = (
-        "is_floating_point is_complex is_signed is_conj is_neg is_same_size is_inference numel "
-        "get_device can_cast result_type promote_types is_tensor is_storage is_distributed "
-        "_has_compatible_shallow_copy_type"
-    ).split()
-    found: set[Any] = set()
-    for name in properties:
-        attribute = vars(torch._C.TensorBase).get(name) or vars(torch.Tensor).get(name)
-        if attribute is not None and hasattr(attribute, "__get__"):
-            found.add(attribute.__get__)
-    for name in methods:
-        if hasattr(torch.Tensor, name):
-            found.add(getattr(torch.Tensor, name))
-    for name in functions:
-        if hasattr(torch, name):
-            found.add(getattr(torch, name))
-    found.add(torch._C._set_grad_enabled)
-    return frozenset(found)
-
-
-_METADATA = _metadata()

@@ -12,50 +12,24 @@ and decides nothing about ops: what wrote what is told to it.
 
 from __future__ import annotations
 
-import ctypes
-import hashlib
 import weakref
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import torch
 
 from . import structure
+from .geometry import (
+    Geometry,
+    as_strided,
+    as_strided_scatter,
+    assemble,
+    digest,
+    setitem,
+    storage_of,
+    where_of,
+)
 from .graph import Node, TensorType, Value
-
-
-class Geometry(NamedTuple):
-    """Where in a storage a tensor lies; ``stride`` and ``offset`` count elements."""
-
-    dtype: torch.dtype
-    size: tuple[int, ...]
-    stride: tuple[int, ...]
-    offset: int
-    flags: int = 0  # 1 conjugated, 2 negated
-
-    def span(self) -> tuple[int, int]:
-        """First byte and end byte."""
-        start = self.offset * self.dtype.itemsize
-        if 0 in self.size:
-            return start, start
-        reach = sum((n - 1) * s for n, s in zip(self.size, self.stride)) + 1
-        return start, start + reach * self.dtype.itemsize
-
-
-def geometry(tensor: torch.Tensor) -> Geometry:
-    """Where a tensor lies in its storage."""
-    flags = 0
-    if tensor.dtype.is_complex or tensor.is_neg():
-        flags = tensor.is_conj() + 2 * tensor.is_neg()
-    return Geometry(
-        tensor.dtype, tuple(tensor.shape), tensor.stride(), tensor.storage_offset(), flags
-    )
-
-
-def tensor_type(tensor: torch.Tensor) -> TensorType:
-    """The TensorType of a tensor."""
-    return TensorType(tensor.dtype, tuple(tensor.shape), tensor.device)
-
 
 UNKNOWN = -2  # autograd has yet to give the tensor its counter: below it, a view starts anew
 
@@ -63,83 +37,6 @@ UNKNOWN = -2  # autograd has yet to give the tensor its counter: below it, a vie
 def version(tensor: torch.Tensor) -> int:
     """The write counter torch keeps, or -1 for tensors that have none (inference mode)."""
     return -1 if tensor.is_inference() else tensor._version
-
-
-# --- what derived nodes call --------------------------------------------------------------------
-
-
-def copy_like(tensor: torch.Tensor, stride: Sequence[int] | None = None) -> torch.Tensor:
-    """A copy of its own memory with the same strides, holes between elements included."""
-    stride = tensor.stride() if stride is None else tuple(stride)
-    if any(s == 0 and n > 1 for n, s in zip(tensor.shape, stride)):
-        return tensor.clone()  # elements share memory: no layout of its own to keep
-    made = torch.empty_strided(
-        tensor.shape, stride, dtype=tensor.dtype, device=tensor.device
-    )
-    return made.copy_(tensor)
-
-
-def _cut(storage: torch.UntypedStorage, where: Geometry, device: torch.device) -> torch.Tensor:
-    made = torch.empty(0, dtype=where.dtype, device=device)
-    made.set_(storage, where.offset, where.size, where.stride)
-    if where.flags & 1:
-        made = torch._conj(made)
-    if where.flags & 2:
-        made = torch._neg_view(made)
-    return made
-
-
-def _relative(dtype: torch.dtype, size: Any, stride: Any, offset: int, flags: int) -> Geometry:
-    return Geometry(dtype, tuple(size), tuple(stride), offset, flags)
-
-
-def as_strided(
-    input: torch.Tensor,
-    size: Sequence[int],
-    stride: Sequence[int],
-    storage_offset: int,
-    input_stride: Sequence[int],
-    dtype: torch.dtype,
-    flags: int = 0,
-) -> torch.Tensor:
-    """The view of ``input``'s memory with this geometry.
-
-    Unlike ``torch.as_strided``, the offset counts from the first element of ``input``, in units
-    of ``dtype``, and ``input_stride`` says how the elements of ``input`` lie, whatever the
-    strides of the tensor that arrives here.
-    """
-    base = input
-    if base.stride() != tuple(input_stride) or base.storage_offset() or base.is_conj() or base.is_neg():
-        base = copy_like(base, input_stride)
-    where = _relative(dtype, size, stride, storage_offset, flags)
-    return _cut(base.untyped_storage(), where, base.device)
-
-
-def as_strided_scatter(
-    input: torch.Tensor,
-    src: torch.Tensor,
-    size: Sequence[int],
-    stride: Sequence[int],
-    storage_offset: int,
-    input_stride: Sequence[int],
-    dtype: torch.dtype,
-    flags: int = 0,
-) -> torch.Tensor:
-    """A copy of ``input`` whose part with this geometry holds ``src``; see :func:`as_strided`."""
-    made = copy_like(input, input_stride)
-    where = _relative(dtype, size, stride, storage_offset, flags)
-    _cut(made.untyped_storage(), where, made.device).copy_(src)
-    return made
-
-
-def assemble(
-    tensors: Sequence[torch.Tensor], geometries: Sequence[tuple[Any, ...]], nbytes: int
-) -> torch.Tensor:
-    """One flat block of bytes in which every tensor lies at its geometry."""
-    made = torch.zeros(nbytes, dtype=torch.uint8, device=tensors[0].device)
-    for tensor, where in zip(tensors, geometries):
-        _cut(made.untyped_storage(), Geometry(*where), made.device).copy_(tensor)
-    return made
 
 
 # --- the tables ---------------------------------------------------------------------------------
@@ -249,12 +146,12 @@ class Memories:
         if alias is None or alias.ref() is not tensor:
             return self._meet(tensor).value
         memory = alias.memory
-        if memory.shared is not None and memory.shared != digest(tensor, memory):
+        if memory.shared is not None and memory.shared != digest(tensor):
             return self._changed(tensor, alias)
         if alias.epoch == memory.epoch:
             if alias.version == UNKNOWN or memory.loose:
                 alias.version = version(tensor)
-            if alias.version == -1 or alias.version == tensor._version:
+            if alias.version == -1 or alias.version == tensor._version:  # type: ignore[union-attr]
                 return alias.value
             return self._changed(tensor, alias)
         self.current(alias)
@@ -269,7 +166,7 @@ class Memories:
     def _meet(self, tensor: torch.Tensor) -> Alias:
         """A tensor object nobody has recorded: an alias of known memory, or a new constant."""
         storage = storage_of(tensor)
-        where = _where(tensor)
+        where = where_of(tensor)
         memory = self._memory(storage)
         if memory is None and storage is not None:
             memory = self._shared(storage)
@@ -365,7 +262,7 @@ class Memories:
                 self._set(known, value)  # the call returned its argument as it was
                 return
         storage = storage_of(tensor)
-        where = _where(tensor)
+        where = where_of(tensor)
         memory = self._memory(storage)
         if memory is None:
             memory = self._new_memory(storage, kind)
@@ -400,10 +297,12 @@ class Memories:
             only_view: the call changed the tensor's geometry, not its memory (``t_``).
         """
         alias = self.aliases[id(tensor)]
-        memory, where = alias.memory, _where(tensor)
+        memory, where = alias.memory, where_of(tensor)
         storage = storage_of(tensor)
-        moved = storage is not None and storage._cdata != memory.key and (
-            self.memories.get(storage._cdata) is not memory
+        moved = (
+            storage is not None
+            and storage._cdata != memory.key
+            and (self.memories.get(storage._cdata) is not memory)
         )
         if moved:  # set_, .data = ...
             found = self._memory(storage)
@@ -536,13 +435,13 @@ class Memories:
         if memory.shared is None:
             start = storage.data_ptr()
             self.shared.append((start, start + storage.nbytes(), memory))
-        memory.shared = digest(tensor, memory)
+        memory.shared = digest(tensor)
 
     def settle(self, tensor: torch.Tensor) -> None:
         """A recorded call wrote this memory: its bytes are known again."""
         memory = self.aliases[id(tensor)].memory
         if memory.shared is not None:
-            memory.shared = digest(tensor, memory)
+            memory.shared = digest(tensor)
 
     def _shared(self, storage: torch.UntypedStorage) -> Memory | None:
         if not self.shared or storage.device.type != "cpu":
@@ -562,60 +461,11 @@ class Memories:
         memory = alias.memory
         value = self.origin(tensor, memory)
         if memory.shared is not None:
-            memory.shared = digest(tensor, memory)
+            memory.shared = digest(tensor)
         memory.epoch += 1
         memory.pieces = [Piece(alias.where, value)]
         alias.value, alias.epoch, alias.version = value, memory.epoch, version(tensor)
         return value
-
-
-def setitem(input: torch.Tensor, indices: Any, value: Any) -> torch.Tensor:
-    """A copy of ``input`` in which ``input[indices]`` is ``value``."""
-    made = copy_like(input)
-    made[indices] = value
-    return made
-
-
-def storage_of(tensor: torch.Tensor) -> torch.UntypedStorage | None:
-    """The storage of a tensor, or None where there is none (sparse, and some subclasses)."""
-    try:
-        return tensor.untyped_storage()
-    except (NotImplementedError, RuntimeError):
-        return None
-
-
-def _where(tensor: torch.Tensor) -> Geometry:
-    try:
-        return geometry(tensor)
-    except (NotImplementedError, RuntimeError):  # no strides: sparse and nested tensors
-        return Geometry(tensor.dtype, (), (), 0)
-
-
-def digest(tensor: torch.Tensor, memory: Memory) -> str:
-    """A hash of all bytes of the tensor's storage."""
-    storage = tensor.untyped_storage()
-    block = torch.empty(0, dtype=torch.uint8).set_(storage)
-    return fingerprint(block)
-
-
-def fingerprint(tensor: torch.Tensor) -> str:
-    """A hash of a tensor's elements; empty where they cannot be read."""
-    if tensor.device.type == "meta" or tensor.layout is not torch.strided or tensor.is_nested:
-        return ""
-    block = tensor.detach().resolve_conj().resolve_neg().cpu().contiguous()
-    block = torch.empty(0, dtype=torch.uint8).set_(
-        block.untyped_storage(),
-        block.storage_offset() * block.element_size(),
-        (block.numel() * block.element_size(),),
-        (1,),
-    )
-    return hashlib.blake2b(memoryview(_bytes(block)), digest_size=16).hexdigest()
-
-
-def _bytes(block: torch.Tensor) -> bytes:
-    if block.numel() == 0:
-        return b""
-    return ctypes.string_at(block.data_ptr(), block.numel())
 
 
 def _place(piece: Piece, where: Geometry) -> dict[str, Any]:

@@ -282,7 +282,7 @@ class Graph:
     """
 
     name: str
-    parameters: list[str] = field(default_factory=list)
+    parameters: list[tuple[str, int]] = field(default_factory=list)
     inputs: dict[str, Any] = field(default_factory=dict)
     outputs: Any = None
     nodes: list[Node] = field(default_factory=list)
@@ -419,7 +419,7 @@ def last_uses(graph: Graph, skip: Callable[[Node], bool] | None = None) -> dict[
     """
     last: dict[Value, int] = {}
     position = 0
-    for position, node in enumerate(graph.walk()):  # noqa: B007
+    for position, node in enumerate(graph.walk()):
         if skip is None or not skip(node):
             for value in node.inputs:
                 last[value] = position

@@ -16,7 +16,7 @@ import torch
 
 from . import structure
 from .errors import Diverged
-from .functional import copy_like, fingerprint
+from .geometry import copy_like, fingerprint
 from .graph import Graph, Node, State, Value
 
 Meaning = Callable[[Node, dict[Value, Any]], bool]
@@ -71,8 +71,9 @@ def replay(
     _bind_inputs(graph, args, kwargs or {}, env)
     free = _last_readers(graph)
     meaning = _Replay(graph, check, watch, free)
-    with contextlib.ExitStack() as stack, torch.random.fork_rng(
-        devices=meaning.devices(), enabled=meaning.draws
+    with (
+        contextlib.ExitStack() as stack,
+        torch.random.fork_rng(devices=meaning.devices(), enabled=meaning.draws),
     ):
         meaning.stack = stack
         interpret(graph.nodes, env, meaning)
@@ -85,7 +86,9 @@ def replay(
 class _Replay:
     """The meaning 'call torch'."""
 
-    def __init__(self, graph: Graph, check: bool, watch: Any, free: dict[Node, list[Value]]) -> None:
+    def __init__(
+        self, graph: Graph, check: bool, watch: Any, free: dict[Node, list[Value]]
+    ) -> None:
         self.check, self.watch, self.free = check, watch, free
         self.state: State | None = None
         self.regions = contextlib.ExitStack()

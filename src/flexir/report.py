@@ -6,13 +6,14 @@ A Report is plain data over nodes; it neither converts nor draws.
 from __future__ import annotations
 
 import json
+import keyword
 import logging
 from dataclasses import dataclass, field
 from typing import Any
 
 from .errors import UnsupportedError
 from .graph import Audit, Node, Value
-from .signatures import HINTS, is_identifier
+from .signatures import HINTS
 
 log = logging.getLogger("flexir")
 
@@ -56,7 +57,7 @@ def form(node: Node) -> str:
 def stub(node: Node) -> str:
     """Five lines to paste: the handler of this call, with its real argument names."""
     names = [n for n in node.args if n not in HINTS and not n.startswith("_")]
-    name = node.op if is_identifier(node.op) else "handler"
+    name = node.op if node.op.isidentifier() and not keyword.iskeyword(node.op) else "handler"
     return f'@ir.op("{node.op}")\ndef {name}({", ".join(["ctx", *names])}):\n    ...'
 
 
@@ -193,7 +194,9 @@ class Report:
         """Tell the logger ``flexir`` what is missing, shapes written as 1x2048x1x1."""
         if not self.entries:
             return
-        log.info("[WARNING] The following ops are not supported by target %r currently:", self.target)
+        log.info(
+            "[WARNING] The following ops are not supported by target %r currently:", self.target
+        )
         for line in dict.fromkeys(_op_line(n) for e in self.ranked for n in e.nodes):
             log.info("%s", line)
         shown = f" and are shown in RED in {picture}" if picture else ""

@@ -58,7 +58,7 @@ class Record:
 
     def build(self, build: Callable[[Any], Any]) -> Any:
         """Make an instance again, with ``build`` applied to every part."""
-        cls = self.cls
+        cls: Any = self.cls
         if hasattr(cls, "n_sequence_fields"):  # torch.return_types.*
             return cls([build(v) for v in self.items])
         if issubclass(cls, tuple):

@@ -16,11 +16,12 @@ from typing import Any, NamedTuple
 import torch
 
 from . import structure
-from .capture import Recorder, survey
+from .capture import Recorder
 from .errors import Diverged, Error
-from .functional import copy_like
+from .geometry import copy_like
 from .graph import Graph, Node, Value
 from .interpreter import replay
+from .origins import survey
 
 
 class Difference(NamedTuple):
@@ -43,7 +44,9 @@ class Difference(NamedTuple):
     def __str__(self) -> str:
         if self.equal:
             return f"{self.name}: bit-equal"
-        return f"{self.name}: {self.note or f'max abs {self.max_abs:.3g}, max rel {self.max_rel:.3g}'}"
+        return (
+            f"{self.name}: {self.note or f'max abs {self.max_abs:.3g}, max rel {self.max_rel:.3g}'}"
+        )
 
 
 @dataclass(slots=True)
@@ -246,7 +249,7 @@ def _copies(args: Any, kwargs: Any) -> tuple[Any, Any]:
         return made[id(tensor)]
 
     parts = structure.template((args, kwargs), copy, deep=True)
-    return structure.build(parts, _Never, lambda leaf: leaf)  # type: ignore[no-any-return]
+    return structure.build(parts, _Never, lambda leaf: leaf)
 
 
 def compare_outputs(expected: Any, made: Any) -> list[Difference]:
@@ -297,9 +300,7 @@ def compare_tensors(name: str, expected: torch.Tensor, made: torch.Tensor) -> Di
     """Compare two tensors, NaN equal to NaN."""
     infinite = float("inf")
     if expected.shape != made.shape or expected.dtype != made.dtype:
-        note = (
-            f"{made.dtype} {tuple(made.shape)}, not {expected.dtype} {tuple(expected.shape)}"
-        )
+        note = f"{made.dtype} {tuple(made.shape)}, not {expected.dtype} {tuple(expected.shape)}"
         return Difference(name, False, infinite, infinite, note)
     if expected.device.type == "meta":
         return Difference(name, True)
@@ -374,9 +375,11 @@ def _first_difference(
 
 
 def _alike(a: Node, b: Node) -> bool:
-    return a.op == b.op and a.path == b.path and [v.type for v in a.outputs] == [
-        v.type for v in b.outputs
-    ]
+    return (
+        a.op == b.op
+        and a.path == b.path
+        and [v.type for v in a.outputs] == [v.type for v in b.outputs]
+    )
 
 
 def _perturb(
@@ -390,8 +393,8 @@ def _perturb(
             return tensor
         if tensor.is_floating_point():
             noise = torch.rand(tensor.shape, generator=generator, dtype=torch.float32)
-            return (tensor.detach() * (0.9 + 0.2 * noise)).to(tensor.dtype).as_subclass(
-                type(tensor)
+            return (
+                (tensor.detach() * (0.9 + 0.2 * noise)).to(tensor.dtype).as_subclass(type(tensor))
             )
         if tensor.dtype in (torch.int64, torch.int32) and tensor.numel() > 1:
             flat = tensor.detach().reshape(-1)

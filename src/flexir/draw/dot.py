@@ -21,9 +21,7 @@ COLOURS = {
 _MIXED = {"placeholder": "holds placeholders", "refused": "holds refused calls"}
 
 
-def to_dot(
-    graph: Graph, status: Mapping[Node, str] | None = None, *, limit: int = 300
-) -> str:
+def to_dot(graph: Graph, status: Mapping[Node, str] | None = None, *, limit: int = 300) -> str:
     """DOT text of a graph.
 
     Args:
@@ -50,8 +48,8 @@ class _Drawing:
             "digraph flexir {",
             f"  graph [label={title}, labelloc=t, fontname=Helvetica, fontsize=18, rankdir=TB,"
             " nodesep=0.25, ranksep=0.3, compound=true, newrank=true];",
-            "  node [shape=box, style=\"rounded,filled\", fontname=Helvetica, fontsize=11,"
-            " margin=\"0.12,0.06\", height=0.3];",
+            '  node [shape=box, style="rounded,filled", fontname=Helvetica, fontsize=11,'
+            ' margin="0.12,0.06", height=0.3];',
             '  edge [color="#7a7a7a", arrowsize=0.6];',
         ]
         for value in self.graph.input_values:
@@ -140,7 +138,9 @@ class _Drawing:
         text = ' fontcolor="#ffffff"' if status == "placeholder" else ""
         label = "\\n".join(_escape(row) for row in rows)
         pad = "  " * indent
-        self.lines.append(f'{pad}{name} [label="{label}", fillcolor="{fill}", color="{line}"{text}];')
+        self.lines.append(
+            f'{pad}{name} [label="{label}", fillcolor="{fill}", color="{line}"{text}];'
+        )
 
     def _legend(self) -> list[str]:
         keys = [key for key in COLOURS if key in self.used]

@@ -82,7 +82,7 @@ def shape(part: Any) -> tuple[int, ...]:
     """Sizes of a converted tensor argument."""
     if isinstance(part, Layer):
         return part.types[0].shape
-    return part.type.shape  # type: ignore[no-any-return]
+    return part.type.shape
 
 
 # --- convolution, linear, embedding ---------------------------------------------------------------
@@ -160,7 +160,9 @@ def instance_norm(ctx: Context, input: Any, weight: Any, eps: float, **_: Any) -
 def group_norm(
     ctx: Context, input: Any, num_groups: int, weight: Any, bias: Any, eps: float
 ) -> Any:
-    words = f"N {shape(input)[1]} G{num_groups} eps {eps}" + (" affine" if weight is not None else "")
+    words = f"N {shape(input)[1]} G{num_groups} eps {eps}" + (
+        " affine" if weight is not None else ""
+    )
     return layer(ctx, "GroupNorm", words, input)
 
 
@@ -303,7 +305,9 @@ def _indices(part: Any) -> str:
     shown = []
     for one in parts:
         if isinstance(one, slice):
-            text = f"{'' if one.start is None else one.start}:{'' if one.stop is None else one.stop}"
+            text = (
+                f"{'' if one.start is None else one.start}:{'' if one.stop is None else one.stop}"
+            )
             shown.append(text + (f":{one.step}" if one.step not in (None, 1) else ""))
         else:
             shown.append("..." if one is Ellipsis else str(one))

@@ -1,0 +1,307 @@
+"""Run a target's handlers over a graph: claim the call, else descend, else placeholder.
+
+``convert`` is the loop of :mod:`flexir.interpreter` with the meaning "call the user's handler".
+It stops only for an error inside a handler; what nobody takes becomes a placeholder, and the
+report lists all of it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import structure
+from .capture import add_note, capture
+from .errors import HandlerError, TargetError, Unsupported
+from .graph import Graph, Node, Value
+from .interpreter import interpret
+from .report import Report
+from .signatures import HINTS, is_default
+from .target import Context, Handler, Placeholder, Target, Weight
+
+log = logging.getLogger("flexir")
+
+
+@dataclass(slots=True)
+class Result:
+    """What a conversion made.
+
+    Attributes:
+        output: your builder ``out``; without one, the same as ``outputs``.
+        outputs: what the handlers returned for the model's outputs, in the model's containers.
+        report: what was handled and what was not.
+        graph: the captured graph.
+        status: node -> ``"handled"``, ``"placeholder"``, ``"refused"`` (a placeholder whose
+            handler declined), ``"passed"`` (a call that changed nothing) or ``"escape"``.
+    """
+
+    output: Any
+    outputs: Any
+    report: Report
+    graph: Graph
+    status: dict[Node, str] = field(default_factory=dict)
+
+    def draw(self, path: str, **options: Any) -> str:
+        """Draw the graph, placeholders red; see :func:`flexir.draw.draw`."""
+        from .draw import draw
+
+        return draw(self.graph, path, status=self.status, **options)
+
+
+def convert(
+    model: Any,
+    args: Any = (),
+    target: Target | None = None,
+    out: Any = None,
+    *,
+    kwargs: dict[str, Any] | None = None,
+    strict: bool = False,
+) -> Result:
+    """Capture a model (or take a Graph) and run a target's handlers over it.
+
+    Args:
+        model: a module, a callable or a Graph.
+        args: inputs of the model, as for ``capture``; nothing for a Graph.
+        target: the handlers.
+        out: your builder; handlers find it as ``ctx.out``.
+        kwargs: keyword inputs of the model.
+        strict: raise if anything became a placeholder.
+
+    Returns:
+        a :class:`Result`.
+
+    Raises:
+        UnsupportedError: with ``strict``, listing *all* calls that nothing handled.
+        HandlerError: a handler returned the wrong number of outputs.
+        Exception: whatever a handler raises, with a note naming the call.
+    """
+    if isinstance(args, Target) and target is None:
+        args, target = (), args
+    if target is None:
+        raise TargetError("convert needs a target: convert(model, args, target)")
+    graph = model if isinstance(model, Graph) else capture(model, args, kwargs)
+    result = _Conversion(graph, target, out).run()
+    if strict:
+        result.report.raise_if_unsupported()
+    return result
+
+
+class _Refused(Exception):
+    """A handler cannot take this call; the message is the reason."""
+
+
+class _Conversion:
+    """The meaning 'call the user's handler'."""
+
+    def __init__(self, graph: Graph, target: Target, out: Any) -> None:
+        self.graph, self.target, self.out = graph, target, out
+        self.report = Report(graph.name, target.name, audit=graph.audit, escapes=graph.escapes)
+        self.status: dict[Node, str] = {}
+        self.escaping = escaping_values(graph)
+        self.constants: dict[Value, Any] = {}
+        self.env: dict[Value, Any] = {}
+
+    def run(self) -> Result:
+        enter = self.target.hook("input")
+        for value in self.graph.input_values:
+            node = Node("input", None, {})
+            ctx = Context(self.out, node, self.graph)
+            self.env[value] = enter(ctx, value.name, value.type) if enter else value
+        interpret(self.graph.nodes, self.env, self.claim)
+        outputs = structure.build(self.graph.outputs, Value, self.look)
+        output = self.out if self.out is not None else outputs
+        return Result(output, outputs, self.report, self.graph, self.status)
+
+    def look(self, value: Value) -> Any:
+        """What stands for a Value in the user's representation."""
+        if value in self.env:
+            return self.env[value]
+        if value in self.graph.constants:
+            hook = self.target.hook("constant")
+            if hook is None:
+                return value
+            weight = Weight(value.name, self.graph.constants[value], value.names)
+            made = hook(Context(self.out, Node("constant", None, {}), self.graph), weight)
+            self.env[value] = made
+            return made
+        raise _Refused(f"it reads {value!r}, which a handler before it did not return")
+
+    def claim(self, node: Node, env: dict[Value, Any]) -> bool:
+        """Hand a node to its handler; False to descend into a module nobody takes."""
+        if node.body is None and not node.outputs:
+            self.status[node] = "escape"
+            return True
+        handler = self.target.handler(node)
+        reason = "no handler"
+        if handler is not None:
+            try:
+                self._call(node, handler)
+            except _Refused as refused:
+                reason = str(refused)
+            except Unsupported as refused:
+                reason = f"handler refused: {refused}"
+            else:
+                self.status[node] = "handled"
+                self.report.handled[node.op] = self.report.handled.get(node.op, 0) + 1
+                return True
+        if node.body is not None:
+            if handler is not None:
+                self.report.descended.append((node, reason))
+            return False
+        if node.effects.same is not None:
+            (value,) = node.outputs
+            self.status[node] = "passed"
+            env[value] = self.look(node.args[node.effects.same])
+            self.report.passed[node.op] = self.report.passed.get(node.op, 0) + 1
+            return True
+        self._placeholder(node, reason)
+        return True
+
+    def _call(self, node: Node, handler: Handler) -> None:
+        if node.body is not None and self.escaping.get(node):
+            values = ", ".join(map(repr, self.escaping[node][:3]))
+            raise _Refused(f"its inner value {values} is used outside the module")
+        named = structure.build(self._arguments(node, handler), Value, self.look)
+        ctx = Context(self.out, node, self.graph)
+        args = (ctx,) if node.body is None else (ctx, node.target)
+        try:
+            made = handler.function(*args, **named)
+        except (Unsupported, _Refused):
+            raise
+        except Exception as error:
+            add_note(error, f"in the handler of  {node}   # {node.where}")
+            raise
+        self._bind(node, made, handler.function.__qualname__)
+
+    def _arguments(self, node: Node, handler: Handler) -> dict[str, Any]:
+        """The arguments a handler is called with; refuse what it would silently ignore."""
+        defaults = node.signature.defaults if node.signature is not None else _defaults(node)
+        named = {}
+        for name, part in node.args.items():
+            if name in handler.names:
+                named[name] = part
+            elif name in HINTS or name.startswith("_"):
+                continue
+            elif handler.takes_rest:
+                named[name] = part
+            elif name not in defaults or not same_default(part, defaults[name]):
+                shown = part if not isinstance(part, Value) else repr(part)
+                raise _Refused(f"handler ignores {name}={shown}")
+        missing = handler.required - named.keys()
+        if missing:
+            raise _Refused(f"this form of {node.op} has no {', '.join(sorted(missing))}")
+        return named
+
+    def _bind(self, node: Node, made: Any, who: str) -> None:
+        """Give the node's Values what its handler returned, place by place."""
+        places = node.returned
+        if not places:  # a call that only writes: its Values are what it wrote
+            self._bind_flat(node, list(node.outputs), made, who)
+        elif not self._bind_like(node.result, made):
+            self._bind_flat(node, places, made, who)
+
+    def _bind_like(self, template: Any, made: Any) -> bool:
+        """Bind a result laid out as the call's own; False if it is not laid out so."""
+        if isinstance(template, Value):
+            self.env[template] = made
+            return True
+        if isinstance(template, structure.Record) and isinstance(template.items, list):
+            template = template.items
+        if type(template) in (tuple, list) and isinstance(made, (tuple, list)):
+            return len(template) == len(made) and all(map(self._bind_like, template, made))
+        return next(structure.leaves(template, Value), None) is None
+
+    def _bind_flat(self, node: Node, places: list[Value], made: Any, who: str) -> None:
+        if len(places) == 1 and not (isinstance(made, (tuple, list)) and len(made) == 1):
+            self.env[places[0]] = made
+            return
+        if not isinstance(made, (tuple, list)) or len(made) != len(places):
+            count = len(made) if isinstance(made, (tuple, list)) else f"one {type(made).__name__}"
+            raise HandlerError(
+                f"handler {who!r} returned {count}; {node.op} has {len(places)} outputs\n"
+                f"  {node}   # {node.where}"
+            )
+        self.env.update(zip(places, made))
+
+    def _placeholder(self, node: Node, reason: str) -> None:
+        log.info("unrecognized func %s", node.op)
+        refused = reason != "no handler"
+        self.status[node] = "refused" if refused else "placeholder"
+        self.report.add(node, reason)
+        inputs = []
+        for value in node.inputs:
+            try:
+                inputs.append(self.look(value))
+            except _Refused:
+                inputs.append(value)
+        hook = self.target.hook("placeholder")
+        if hook is not None:
+            made = hook(Context(self.out, node, self.graph, reason), inputs)
+            self._bind(node, made, hook.__qualname__)
+            rest: Sequence[Value] = [v for v in node.outputs if v not in self.env]
+        else:
+            rest = node.outputs
+        for value in rest:
+            self.env[value] = Placeholder(node.op, tuple(inputs), value.type, reason)
+
+
+def _defaults(node: Node) -> dict[str, Any]:
+    """Defaults of a module's ``forward``."""
+    try:
+        parameters = inspect.signature(node.target.forward).parameters.values()
+    except (TypeError, ValueError):
+        return {}
+    return {p.name: p.default for p in parameters if p.default is not p.empty}
+
+
+def same_default(part: Any, default: Any) -> bool:
+    """Whether an argument means its default; ``1``, ``(1, 1)`` and ``[1, 1]`` mean the same."""
+    if is_default(part, default):
+        return True
+    if isinstance(default, (list, tuple)) and default:
+        if isinstance(part, (list, tuple)):
+            return len(part) == len(default) and all(map(is_default, part, default))
+        return all(is_default(part, d) for d in default)
+    if isinstance(part, (list, tuple)) and part and not isinstance(default, (list, tuple)):
+        return all(is_default(p, default) for p in part)
+    if isinstance(default, (list, tuple)) and part is None:
+        return not default
+    if type(part) in (int, float) and type(default) in (int, float):
+        return part == default
+    return False
+
+
+def escaping_values(graph: Graph) -> dict[Node, list[Value]]:
+    """Module node -> Values made inside it that are read outside and are not its results."""
+    last: dict[Value, int] = {}
+    position = 0
+    for node in graph:
+        position += 1
+        for value in node.inputs:
+            last[value] = position
+    for value in [*graph.output_values, *(m.final for m in graph.mutations)]:
+        last[value] = position + 1
+    found: dict[Node, list[Value]] = {}
+    position = 0
+
+    def visit(nodes: Sequence[Node]) -> list[Value]:
+        nonlocal position
+        alive: list[Value] = []
+        for node in nodes:
+            if node.body is None:
+                position += 1
+                alive += [v for v in node.outputs if v in last]
+                continue
+            inner = [v for v in visit(node.body) if last[v] > position]
+            results = set(node.returned)
+            outside = [v for v in inner if v not in results]
+            if outside:
+                found[node] = outside
+            alive += inner
+        return alive
+
+    visit(graph.nodes)
+    return found

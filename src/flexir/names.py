@@ -1,0 +1,140 @@
+"""What a torch callable is called: one meaning has one name.
+
+Operators, methods, functions, in-place forms and torch's own synonyms share the canonical name
+of the plain function. The tables hold what torch itself says nowhere a program could read it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+# Python's operators, by the function that means the same.
+OPERATORS = {
+    "add": "add", "sub": "sub", "mul": "mul", "div": "div", "truediv": "div", "pow": "pow",
+    "floordiv": "floor_divide", "mod": "remainder", "matmul": "matmul", "and": "bitwise_and",
+    "or": "bitwise_or", "xor": "bitwise_xor", "lshift": "bitwise_left_shift", "ge": "ge",
+    "rshift": "bitwise_right_shift", "invert": "bitwise_not", "neg": "neg", "pos": "positive",
+    "abs": "abs", "eq": "eq", "ne": "ne", "lt": "lt", "le": "le", "gt": "gt",
+    "getitem": "getitem", "setitem": "setitem",
+}  # fmt: skip
+
+# torch's synonyms; a test compares them with the aliases PyTorch's own operator database knows.
+SYNONYMS = {
+    "absolute": "abs", "arccos": "acos", "arccosh": "acosh", "arcsin": "asin",
+    "arcsinh": "asinh", "arctan": "atan", "arctan2": "atan2", "arctanh": "atanh",
+    "clip": "clamp", "concat": "cat", "concatenate": "cat", "conj_physical": "conj",
+    "divide": "div", "true_divide": "div", "fix": "trunc", "greater": "gt",
+    "greater_equal": "ge", "less": "lt", "less_equal": "le", "moveaxis": "movedim",
+    "multiply": "mul", "negative": "neg", "not_equal": "ne", "row_stack": "vstack",
+    "subtract": "sub", "swapaxes": "transpose", "swapdims": "transpose",
+    "special_digamma": "digamma", "special_erf": "erf", "special_erfc": "erfc",
+    "special_erfinv": "erfinv", "special_exp2": "exp2", "special_expit": "sigmoid",
+    "special_expm1": "expm1", "special_gammaln": "lgamma", "special_i0": "i0",
+    "special_log1p": "log1p", "special_log_softmax": "log_softmax", "special_logit": "logit",
+    "special_logsumexp": "logsumexp", "special_multigammaln": "mvlgamma",
+    "special_polygamma": "polygamma", "special_psi": "digamma", "special_round": "round",
+    "special_sinc": "sinc", "special_softmax": "softmax", "special_xlogy": "xlogy",
+    "special_gammainc": "igamma", "special_gammaincc": "igammac", "igamma": "igamma",
+    "det": "linalg_det", "ger": "outer", "inverse": "linalg_inv", "slogdet": "linalg_slogdet",
+    "linalg_matmul": "matmul", "matrix_power": "linalg_matrix_power",
+    "matrix_exp": "linalg_matrix_exp", "linalg_matrix_exp": "linalg_matrix_exp",
+    "chain_matmul": "linalg_multi_dot", "orgqr": "linalg_householder_product",
+    "pixel_shuffle": "pixel_shuffle", "type_as": "to", "numpy_T": "T", "matrix_H": "adjoint",
+    "H": "adjoint", "mH": "adjoint", "data": "detach", "adaptive_avg_pool1d": "adaptive_avg_pool1d",
+    "max_pool1d_with_indices": "max_pool1d", "max_pool2d_with_indices": "max_pool2d",
+    "max_pool3d_with_indices": "max_pool3d", "upsample": "interpolate",
+    "resolve_conj": "resolve_conj", "nn_init": "nn_init", "is_nonzero": "bool",
+    "adaptive_max_pool1d_with_indices": "adaptive_max_pool1d",
+    "adaptive_max_pool2d_with_indices": "adaptive_max_pool2d",
+    "adaptive_max_pool3d_with_indices": "adaptive_max_pool3d",
+    "fractional_max_pool2d_with_indices": "fractional_max_pool2d",
+    "fractional_max_pool3d_with_indices": "fractional_max_pool3d",
+    "_threshold": "threshold", "log_sigmoid": "logsigmoid",
+}  # fmt: skip
+SYNONYMS = {old: new for old, new in SYNONYMS.items() if old != new}
+
+
+def canonical(name: str) -> str:
+    """The canonical op name for a torch function, method, operator or synonym called ``name``."""
+    bare = name.strip("_") if name.startswith("__") and name.endswith("__") else None
+    if bare is not None:
+        for form in (bare, bare[1:] if bare[:1] in "ir" else ""):
+            if form in OPERATORS:
+                return OPERATORS[form]
+        return bare
+    if name.endswith("_") and not name.endswith("__"):
+        name = name[:-1]
+    return SYNONYMS.get(name, name)
+
+
+def name_of(func: Callable[..., Any]) -> str:
+    """The name torch itself gives a callable: ``add_``, ``__radd__``, ``linalg_det``, ``T``."""
+    if isinstance(func, torch._ops.OpOverload):
+        return func._schema.name.split("::")[-1]
+    if isinstance(func, torch._ops.OpOverloadPacket):
+        return func._qualified_op_name.split("::")[-1]
+    name = getattr(func, "__name__", None) or type(func).__name__
+    owner: Any = getattr(func, "__self__", None)
+    if name in ("__get__", "__set__", "__delete__") and hasattr(owner, "__name__"):
+        return owner.__name__ if name == "__get__" else f"{name.strip('_')}_{owner.__name__}"
+    return name
+
+
+def is_reversed(name: str) -> bool:
+    """Whether a dunder method computes ``other op self``."""
+    bare = name.strip("_")
+    return name.startswith("__r") and bare not in OPERATORS and bare[1:] in OPERATORS
+
+
+def is_torch(func: Callable[..., Any]) -> bool:
+    """Whether a callable is torch's own, so that its marks and names are torch's."""
+    if isinstance(func, type(int.__add__.__get__(1))):  # a property's getter or setter
+        func = func.__self__
+    module = getattr(func, "__module__", None)
+    if module is None:
+        module = getattr(getattr(func, "__objclass__", None), "__module__", None) or "torch"
+    return module == "torch" or module.startswith("torch.")
+
+
+def _metadata() -> frozenset[Any]:
+    """Calls that ask about a tensor without reading its elements."""
+    properties = (
+        "shape dtype device layout requires_grad is_leaf grad_fn names ndim itemsize nbytes "
+        "is_cpu is_cuda is_ipu is_maia is_meta is_mkldnn is_mps is_mtia is_nested is_quantized "
+        "is_sparse is_sparse_csr is_vulkan is_xla is_xpu name output_nr retains_grad volatile "
+        "_version _backward_hooks _post_accumulate_grad_hooks _cdata _grad_fn grad_dtype "
+        "__cuda_array_interface__"
+    ).split()
+    methods = (
+        "size stride storage_offset dim ndimension numel nelement element_size is_contiguous "
+        "is_floating_point is_complex is_signed is_conj is_neg is_same_size is_inference "
+        "get_device __len__ has_names data_ptr is_pinned is_shared is_coalesced sparse_dim "
+        "dense_dim dim_order is_set_to __hash__ untyped_storage storage storage_type "
+        "_typed_storage qscheme q_per_channel_axis _nnz is_distributed __dlpack_device__ "
+        "register_hook register_post_accumulate_grad_hook retain_grad _is_view "
+        "_is_zerotensor is_sparse_csr sym_is_contiguous"
+    ).split()
+    functions = (
+        "is_floating_point is_complex is_signed is_conj is_neg is_same_size is_inference numel "
+        "get_device can_cast result_type promote_types is_tensor is_storage is_distributed "
+        "_has_compatible_shallow_copy_type"
+    ).split()
+    found: set[Any] = set()
+    for name in properties:
+        attribute = vars(torch._C.TensorBase).get(name) or vars(torch.Tensor).get(name)
+        if attribute is not None and hasattr(attribute, "__get__"):
+            found.add(attribute.__get__)
+    for name in methods:
+        if hasattr(torch.Tensor, name):
+            found.add(getattr(torch.Tensor, name))
+    for name in functions:
+        if hasattr(torch, name):
+            found.add(getattr(torch, name))
+    found.add(torch._C._set_grad_enabled)
+    return frozenset(found)
+
+
+METADATA = _metadata()

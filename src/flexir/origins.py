@@ -1,0 +1,128 @@
+"""Where a tensor that no call made comes from: a weight, a module's attribute, a global.
+
+Owns the survey of a model's modules and tensors, and the search for the rest. A tensor found
+nowhere was made during the run by something no watcher sees; saying so is the recorder's task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+
+def survey(model: Any) -> tuple[dict[int, Any], dict[int, Any]]:
+    """Paths of modules and names of tensors, by identity.
+
+    Returns:
+        id -> (path, module), and id -> (tensor, (kind, names)). Both keep their objects alive,
+        so an id cannot come to mean another object.
+    """
+    paths: dict[int, Any] = {}
+    tensors: dict[int, Any] = {}
+    stack: list[tuple[str, Any]] = [("", model)] if isinstance(model, torch.nn.Module) else []
+    while stack:
+        prefix, module = stack.pop()
+        if id(module) in paths:  # a shared module: its tensors get one more name
+            _name_tensors(prefix, module, tensors)
+            continue
+        paths[id(module)] = (prefix, module)
+        _name_tensors(prefix, module, tensors)
+        for name, child in reversed(list(module._modules.items())):
+            if child is not None:
+                stack.append((f"{prefix}.{name}" if prefix else name, child))
+    return paths, tensors
+
+
+def _name_tensors(prefix: str, module: torch.nn.Module, tensors: dict[int, Any]) -> None:
+    plain = {k: v for k, v in vars(module).items() if isinstance(v, torch.Tensor)}
+    groups = (
+        ("parameter", module._parameters), ("buffer", module._buffers), ("attribute", plain),
+    )  # fmt: skip
+    for kind, group in groups:
+        for name, tensor in group.items():
+            if tensor is not None:
+                full = f"{prefix}.{name}" if prefix else name
+                _, (_, names) = tensors.get(id(tensor), (None, (kind, ())))
+                tensors[id(tensor)] = (tensor, (kind, (*names, full)))
+
+
+def search_modules(
+    tensor: torch.Tensor, frames: Sequence[Any]
+) -> tuple[str, tuple[str, ...]] | None:
+    """A tensor kept in an attribute of a module under way, also inside containers and objects."""
+    for frame in reversed(frames):
+        if frame.module is None:
+            continue
+        module = frame.module
+        for name, part in [
+            *vars(module).items(),
+            *module._parameters.items(),
+            *module._buffers.items(),
+        ]:
+            if name in ("_parameters", "_buffers", "_modules"):
+                continue
+            found = _find(part, tensor, name, 4)
+            if found:
+                return "attribute", (f"{frame.path}.{found}".lstrip("."),)
+    return None
+
+
+_CLOSED = (str, int, float, torch.Tensor, torch.nn.Module, type, ModuleType, TorchFunctionMode)
+
+
+def _find(part: Any, tensor: torch.Tensor, name: str, depth: int) -> str | None:
+    """The path from ``part`` to a tensor through containers and attributes."""
+    if part is tensor:
+        return name
+    if depth == 0 or isinstance(part, _CLOSED):
+        return None
+    items: Any = ()
+    if isinstance(part, dict):
+        items = part.items()
+    elif isinstance(part, (list, tuple)):
+        items = enumerate(part)
+    elif hasattr(part, "__dict__") and not callable(part):
+        items = vars(part).items()
+    for key, inner in list(items):
+        found = _find(inner, tensor, f"{name}.{key}", depth - 1)
+        if found:
+            return found
+    return None
+
+
+def search_globals(tensor: torch.Tensor, frame: Any) -> str | None:
+    """A tensor that a function on the stack reaches from its globals, closure or defaults."""
+    while frame is not None:
+        code = frame.f_code
+        names = (*code.co_names, *code.co_freevars)
+        for name in names:
+            part = frame.f_globals.get(name)
+            if part is None and name in code.co_freevars:
+                part = frame.f_locals.get(name)
+            found = _find(part, tensor, name, 3) if part is not None else None
+            if found:
+                return found
+        self_object = frame.f_locals.get("self")
+        if self_object is not None and not hasattr(self_object, "memories"):
+            found = _find_in(self_object, tensor)
+            if found:
+                return found
+        if frame.f_back is None or code.co_name == "run" and "recorder" in frame.f_locals:
+            return None
+        frame = frame.f_back
+    return None
+
+
+def _find_in(obj: Any, tensor: torch.Tensor) -> str | None:
+    attributes = getattr(obj, "__dict__", None)
+    if not isinstance(attributes, dict) or isinstance(obj, TorchFunctionMode):
+        return None
+    for name, part in list(attributes.items()):
+        found = _find(part, tensor, f"{type(obj).__name__}.{name}", 3)
+        if found:
+            return found
+    return None

@@ -1,0 +1,486 @@
+"""What a capture records: containers, names, places, modules, state; and what it leaves behind."""
+
+import collections
+import dataclasses
+from collections import namedtuple
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import flexir
+
+Pair = namedtuple("Pair", "first second")
+
+
+@dataclasses.dataclass
+class Boxes:
+    boxes: torch.Tensor
+    scores: torch.Tensor
+    label: str = "cat"
+
+
+class Output(collections.OrderedDict):
+    """Like a ModelOutput: items and attributes are the same tensors."""
+
+    def __init__(self, **items):
+        super().__init__(**items)
+        for name, item in items.items():
+            setattr(self, name, item)
+
+
+class Cache:
+    def __init__(self, key):
+        self.layers = [{"key": key}]
+        self.seen = 3
+
+
+@pytest.mark.parametrize(
+    "container",
+    [
+        lambda x: {"a": x, "b": [x * 2, (x, None)]},
+        lambda x: Pair(x, x + 1),
+        lambda x: Boxes(x, x + 1, "dog"),
+        lambda x: Output(logits=x, hidden=x + 1),
+        lambda x: Cache(x * 2),
+        lambda x: collections.OrderedDict(a=x, b=x + 1),
+        lambda x: collections.defaultdict(list, a=x),
+        lambda x: x.max(0),
+        lambda x: (3, "text", x.shape, x),
+        lambda x: [],
+        lambda x: 7,
+        lambda x: None,
+    ],
+)
+def test_outputs_come_back_in_their_containers(container):
+    def model(x):
+        return container(x + 1)
+
+    x = torch.randn(3)
+    graph = flexir.capture(model, x)
+    made, expected = graph(x), model(x)
+    assert type(made) is type(expected)
+    assert flexir.verify(graph, model, x).verdict == "exact"
+
+
+def test_inputs_may_be_containers_too():
+    def model(batch, *rest, scale=2.0, **named):
+        return batch["x"][0] * scale + rest[0] + named["bias"].boxes
+
+    args = ({"x": [torch.ones(2)]}, torch.ones(2))
+    kwargs = {"bias": Boxes(torch.ones(2), torch.zeros(1))}
+    graph = flexir.capture(model, args, kwargs)
+    assert graph(*args, **kwargs).tolist() == [4, 4]
+    with pytest.raises(flexir.Diverged, match="input 'scale' was 2.0 when recorded, now 3.0"):
+        graph(*args, scale=3.0, **kwargs)
+
+
+def test_other_shapes_dtypes_and_missing_inputs_are_refused_by_name():
+    graph = flexir.capture(lambda x, y: x + y, (torch.ones(2), torch.ones(2)))
+    with pytest.raises(flexir.Diverged, match="input 'y' is .3,."):
+        graph(torch.ones(2), torch.ones(3))
+    with pytest.raises(flexir.Diverged, match="float64"):
+        graph(torch.ones(2, dtype=torch.float64), torch.ones(2))
+    with pytest.raises(flexir.Diverged, match="'y' is missing"):
+        graph(torch.ones(2))
+    with pytest.raises(flexir.Diverged, match="was a tensor when recorded"):
+        graph(torch.ones(2), 3)
+
+
+def test_a_module_call_has_path_count_and_source():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.block = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+
+        def forward(self, x, gain=1):
+            return self.block(self.block(x) * gain)
+
+    graph = flexir.capture(Twice(), torch.ones(1, 2), {"gain": 3})
+    linear = [n for n in graph.walk() if n.op == "Linear"]
+    assert [(n.path, n.call) for n in linear] == [("block.0", 0), ("block.0", 1)]
+    assert all(str(n.source).startswith("test_capture.py:") for n in linear)
+    root = graph.nodes[0]
+    assert root.op == "Twice" and root.args["gain"] == 3
+    assert graph.modules["block.1"] is nn.ReLU
+
+
+def test_keyword_arguments_of_inner_modules_are_recorded():
+    class Outer(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = nn.Bilinear(2, 2, 1)
+
+        def forward(self, x):
+            return self.inner(x, input2=x + 1)
+
+    graph = flexir.capture(Outer(), torch.ones(1, 2))
+    (inner,) = [n for n in graph.walk() if n.op == "Bilinear"]
+    assert list(inner.args) == ["input1", "input2"]
+    assert all(isinstance(v, flexir.Value) for v in inner.args.values())
+
+
+def test_a_tied_weight_is_one_value_with_several_names():
+    class Tied(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embed = nn.Embedding(5, 3)
+            self.head = nn.Linear(3, 5, bias=False)
+            self.head.weight = self.embed.weight
+
+        def forward(self, i):
+            return self.head(self.embed(i))
+
+    graph = flexir.capture(Tied(), torch.tensor([1, 2]))
+    (weight,) = graph.constants
+    assert weight.names == ("embed.weight", "head.weight")
+
+
+def test_every_constant_has_an_origin():
+    scale = torch.tensor(2.0)
+
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(1))
+            self.register_buffer("shift", torch.ones(1))
+            self.table = torch.ones(1)
+            self.tables = {"a": [torch.ones(1)]}
+
+        def forward(self, x):
+            x = x * self.weight + self.shift + self.table + self.tables["a"][0]
+            return x * scale * GLOBAL
+
+    graph = flexir.capture(Model(), torch.ones(1))
+    found = {v.name: graph.origins[v].kind for v in graph.constants}
+    assert found == {
+        "weight": "parameter", "shift": "buffer", "table": "attribute",
+        "tables.a.0": "attribute", "scale": "global", "GLOBAL": "global",
+    }  # fmt: skip
+    assert graph.audit.unaccounted == 0
+
+
+GLOBAL = torch.tensor(3.0)
+
+
+def test_random_numbers_replay():
+    class Noisy(nn.Module):
+        def forward(self, x):
+            x = F.dropout(x, 0.5) + torch.rand(4)
+            return x + torch.randn_like(x).bernoulli_(0.5) + torch.randperm(4)
+
+    model = Noisy().train()
+    graph = flexir.capture(model, torch.ones(4))
+    assert torch.equal(graph(torch.ones(4)), graph(torch.ones(4)))
+    assert flexir.verify(graph, model, torch.ones(4)).verdict == "exact"
+
+
+def test_a_seed_set_by_the_model_and_a_generator_of_its_own_replay():
+    def model(x):
+        first = torch.rand(2)
+        torch.manual_seed(7)
+        generator = torch.Generator().manual_seed(3)
+        return x + first + torch.rand(2) + torch.rand(2, generator=generator)
+
+    graph = flexir.capture(model, torch.ones(2))
+    torch.rand(5)
+    state = torch.get_rng_state()
+    assert flexir.verify(graph, model, torch.ones(2)).verdict == "exact"
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_autocast_regions_replay():
+    linear = nn.Linear(4, 4)
+
+    def model(x):
+        a = linear(x)
+        with torch.autocast("cpu", torch.bfloat16):
+            b = linear(x)
+            with torch.autocast("cpu", enabled=False):
+                c = linear(x)
+        return a, b, c
+
+    graph = flexir.capture(model, torch.randn(2, 4))
+    check = flexir.verify(graph, model, torch.randn(2, 4))
+    assert check.verdict == "exact", check
+    assert [v.type.dtype for v in graph.output_values][1] is torch.bfloat16
+
+
+def test_training_batchnorm_and_its_buffers():
+    model = nn.Sequential(nn.Conv2d(2, 3, 1), nn.BatchNorm2d(3)).train()
+    graph = flexir.capture(model, torch.randn(2, 2, 4, 4))
+    assert {m.name for m in graph.mutations} == {
+        "1.running_mean", "1.running_var", "1.num_batches_tracked",
+    }  # fmt: skip
+    assert flexir.verify(graph, model, torch.randn(2, 2, 4, 4)).verdict == "exact"
+
+
+@pytest.mark.parametrize("audit", [True, False])
+def test_torch_is_left_untouched_when_the_model_raises(audit):
+    class Bad(nn.Module):
+        def forward(self, x):
+            return torch.cat([x, torch.ones(2, 2, 2)])
+
+    model = nn.Sequential(nn.ReLU(), Bad())
+    with pytest.raises(RuntimeError, match="dimensions") as caught:
+        flexir.capture(model, torch.ones(2), audit=audit)
+    notes = "\n".join(caught.value.__notes__)
+    assert "in the call  cat(" in notes and "in module '1' (Bad)" in notes
+    assert not model[1]._forward_hooks and not model[1]._forward_pre_hooks
+    assert flexir.capture(nn.ReLU(), torch.ones(2), audit=audit).audit.unaccounted == 0
+
+
+def test_an_interrupt_leaves_torch_untouched():
+    def model(x):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        flexir.capture(model, torch.ones(1))
+
+
+def test_an_exception_the_model_catches_leaves_the_graph_whole():
+    class Fails(nn.Module):
+        def forward(self, x):
+            y = x * 2
+            raise ValueError
+
+    class Tries(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fails, self.works = Fails(), nn.ReLU()
+
+        def forward(self, x):
+            try:
+                x = self.fails(x)
+            except ValueError:
+                x = self.works(x)
+            return x + 1
+
+    graph = flexir.capture(Tries(), torch.ones(2))
+    assert flexir.verify(graph, Tries(), torch.ones(2)).verdict == "exact"
+    assert [n.op for n in graph.walk() if n.body is not None] == ["Tries", "Fails", "ReLU"]
+
+
+def test_captures_do_not_nest():
+    def outer(x):
+        flexir.capture(torch.relu, x)
+
+    with pytest.raises(flexir.CaptureError, match="already running"):
+        flexir.capture(outer, torch.ones(1))
+
+
+def test_bad_input_is_a_clear_error():
+    with pytest.raises(flexir.CaptureError, match="must be callable; got int"):
+        flexir.capture(3, torch.ones(1))
+    with pytest.raises(flexir.CaptureError, match="args must be a tuple"):
+        flexir.capture(torch.relu, {"x": 1})
+    with pytest.raises(flexir.TargetError, match="needs a target"):
+        flexir.convert(nn.ReLU(), torch.ones(1))
+
+
+def test_a_module_that_cannot_be_hashed():
+    class Unhashable(nn.Module):
+        __hash__ = None
+
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(2))
+
+        def forward(self, x):
+            return x * self.weight
+
+    graph = flexir.capture(Unhashable(), torch.ones(2))
+    assert [v.name for v in graph.constants] == ["weight"]
+    assert graph(torch.ones(2)).tolist() == [1, 1]
+
+
+def test_an_input_on_another_device_is_the_models_own_error_with_the_call():
+    model = nn.Linear(2, 2)
+    with pytest.raises((RuntimeError, NotImplementedError)) as caught:
+        flexir.capture(model, torch.ones(1, 2, device="meta"))
+    assert any("linear(%input: f32[1,2]@meta" in n or "linear(" in n for n in caught.value.__notes__)
+
+
+def test_what_the_watcher_cannot_see_becomes_nodes_of_its_own():
+    scripted = torch.jit.script(nn.Sequential(nn.Linear(3, 3), nn.ReLU()))
+    for model in (
+        scripted,
+        lambda x: torch.vmap(lambda row: row.sin() + row.sum())(x),
+        lambda x: torch.func.grad(lambda y: (y**3).sum())(x),
+        torch.fx.symbolic_trace(nn.Sequential(nn.Linear(3, 3))),
+    ):
+        graph = flexir.capture(model, torch.randn(2, 3))
+        assert graph.audit.unaccounted == 0, graph.audit
+        assert flexir.verify(graph, model, torch.randn(2, 3)).verdict == "exact"
+
+
+def test_a_tensor_from_nowhere_is_reported_and_never_silently_frozen():
+    numpy = pytest.importorskip("numpy")
+
+    def model(x):
+        return torch.from_numpy(numpy.sin(x.numpy())) + x
+
+    x = torch.randn(3)
+    graph = flexir.capture(model, x)
+    assert "made during the run by code no watcher sees" in graph.audit.problems[0]
+    assert "left torch at test_capture.py" in graph.audit.problems[0]
+    assert torch.equal(graph(x), model(x))
+    with pytest.raises(flexir.Diverged, match="gave this tensor's memory to Python"):
+        graph(x + 1)
+
+
+def test_a_zero_copy_alias_through_numpy_is_the_same_memory():
+    pytest.importorskip("numpy")
+
+    def model(x):
+        y = x * 1
+        z = torch.from_numpy(y.numpy())
+        z.add_(1)
+        return y
+
+    x = torch.ones(3)
+    graph = flexir.capture(model, x)
+    assert graph(x).tolist() == [2, 2, 2]
+
+
+def test_writes_by_numpy_are_noticed():
+    pytest.importorskip("numpy")
+
+    def model(x):
+        y = x * 1
+        y.numpy()[0] = 9
+        return y + 1
+
+    graph = flexir.capture(model, torch.ones(3))
+    assert "written by code no watcher sees" in graph.audit.problems[0]
+    assert graph(torch.ones(3)).tolist() == [10, 2, 2]
+
+
+def test_an_opaque_function_is_one_call():
+    numpy = pytest.importorskip("numpy")
+
+    @flexir.opaque
+    def halve(x, by=2.0):
+        return torch.from_numpy(x.numpy() / numpy.float32(by))
+
+    def model(x):
+        return halve(x + 1, by=4.0) * 2
+
+    graph = flexir.capture(model, torch.ones(2))
+    assert [n.op for n in graph] == ["add", "halve", "mul"]
+    assert graph.audit.unaccounted == 0
+    assert graph(torch.full((2,), 7.0)).tolist() == [4, 4]
+    assert halve(torch.ones(1)).tolist() == [0.5]
+
+
+def test_a_branch_is_a_guard_and_another_path_is_refused_by_line():
+    def model(x):
+        if x.sum() > 0:
+            return x + 1
+        return x - 1
+
+    graph = flexir.capture(model, torch.ones(2))
+    assert len(graph.guards) == 1 and graph.guards[0].result is True
+    assert graph(torch.full((2,), 3.0)).tolist() == [4, 4]
+    with pytest.raises(flexir.Diverged, match="was True when recorded and is False"):
+        graph(-torch.ones(2))
+    check = flexir.verify(graph, model, -torch.ones(2))
+    assert check.verdict == "diverged" and "test_capture.py" in str(check)
+
+
+def test_a_value_that_left_torch_is_checked_on_replay():
+    def model(x):
+        return x * x.max().item()
+
+    graph = flexir.capture(model, torch.tensor([1.0, 2.0]))
+    assert graph(torch.tensor([0.0, 2.0])).tolist() == [0, 4]
+    with pytest.raises(flexir.Diverged, match="value taken by item.. was 2.0"):
+        graph(torch.tensor([1.0, 3.0]))
+
+
+def test_sizes_that_depend_on_data_are_checked_on_replay():
+    def model(x):
+        kept = x[x > 0]
+        return kept.sum() / kept.shape[0]
+
+    graph = flexir.capture(model, torch.tensor([1.0, -1.0, 2.0]))
+    assert graph(torch.tensor([5.0, -1.0, 1.0])) == 3
+    with pytest.raises(flexir.Diverged, match="shape"):
+        graph(torch.ones(3))
+
+
+def test_printing_is_no_guard():
+    def model(x):
+        assert f"{x.sum():.1f}" and repr(x)
+        return x + 1
+
+    graph = flexir.capture(model, torch.ones(2))
+    assert graph(torch.zeros(2)).tolist() == [1, 1]
+
+
+def test_inference_mode_inside_the_model():
+    def model(x):
+        with torch.inference_mode():
+            y = x * 2
+            y.add_(1)
+        return y.clone() + 1
+
+    x = torch.ones(2)
+    graph = flexir.capture(model, x)
+    assert flexir.verify(graph, model, x).verdict == "exact"
+
+
+def test_the_default_device_and_dtype_of_the_model_replay():
+    def model(x):
+        torch.set_default_dtype(torch.float64)
+        try:
+            return x + torch.ones(2)
+        finally:
+            torch.set_default_dtype(torch.float32)
+
+    graph = flexir.capture(model, torch.ones(2))
+    assert graph(torch.ones(2)).dtype is torch.float64
+
+
+def test_meta_tensors_capture_without_compute():
+    with torch.device("meta"):
+        model = nn.Sequential(nn.Linear(4, 3), nn.LayerNorm(3))
+        graph = flexir.capture(model, torch.ones(2, 4))
+    assert [n.op for n in graph] == ["linear", "layer_norm"]
+    assert graph.output_values[0].type.device.type == "meta"
+
+
+def test_gradients_inside_forward_replay():
+    class Force(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = nn.Linear(3, 1)
+
+        def forward(self, x):
+            x = x.detach().requires_grad_()
+            energy = self.net(x.tanh()).sum()
+            return torch.autograd.grad(energy, x)[0]
+
+    model, x = Force(), torch.randn(2, 3)
+    graph = flexir.capture(model, x)
+    assert flexir.verify(graph, model, x).verdict == "exact"
+
+
+def test_sparse_and_complex_and_half_tensors():
+    def model(x):
+        s = x.to_sparse()
+        return (s * 2).to_dense() + torch.sparse.mm(s, x), torch.fft.fft(x).abs(), x.bfloat16()
+
+    x = torch.randn(3, 3)
+    graph = flexir.capture(model, x)
+    assert flexir.verify(graph, model, x).verdict == "exact"
+
+
+def test_the_grammar_check_names_what_is_wrong():
+    graph = flexir.capture(lambda x: x + 1, torch.ones(1))
+    graph.nodes.reverse()
+    graph.check()
+    graph.nodes[0].args["other"] = flexir.Value("ghost", graph.input_values[0].type)
+    with pytest.raises(flexir.GraphError, match="%ghost.* is used before it is made"):
+        graph.check()
