@@ -53,7 +53,7 @@ def main() -> None:
     print(flexir.verify(graph, model, inputs))
 
 
-def draw(result: flexir.target.Result, name: str) -> str:
+def draw(result, name: str) -> str:
     """A picture; DOT text where Graphviz is not installed."""
     try:
         return result.draw(name)

@@ -242,7 +242,7 @@ def test_an_interrupt_leaves_torch_untouched():
 def test_an_exception_the_model_catches_leaves_the_graph_whole():
     class Fails(nn.Module):
         def forward(self, x):
-            y = x * 2
+            x * 2
             raise ValueError
 
     class Tries(nn.Module):
@@ -299,7 +299,9 @@ def test_an_input_on_another_device_is_the_models_own_error_with_the_call():
     model = nn.Linear(2, 2)
     with pytest.raises((RuntimeError, NotImplementedError)) as caught:
         flexir.capture(model, torch.ones(1, 2, device="meta"))
-    assert any("linear(%input: f32[1,2]@meta" in n or "linear(" in n for n in caught.value.__notes__)
+    assert any(
+        "linear(%input: f32[1,2]@meta" in n or "linear(" in n for n in caught.value.__notes__
+    )
 
 
 def test_what_the_watcher_cannot_see_becomes_nodes_of_its_own():

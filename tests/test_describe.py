@@ -101,7 +101,8 @@ FUNCTIONS = [
     lambda x: torch.addmm(x[0, 0], x[0, 1], x[0, 2]), lambda x: torch.cat([x, x], 1),
     lambda x: torch.stack([x, x]), lambda x: x.split(2, 1)[0], lambda x: x.chunk(2, 1)[1],
     lambda x: x.unbind(1), lambda x: x.reshape(4, -1), lambda x: x.view(-1), lambda x: x.flatten(2),
-    lambda x: x.transpose(1, 2), lambda x: x.squeeze(0).unsqueeze(1), lambda x: x.expand(3, 4, 8, 8),
+    lambda x: x.transpose(1, 2), lambda x: x.squeeze(0).unsqueeze(1),
+    lambda x: x.expand(3, 4, 8, 8),
     lambda x: x.repeat(1, 2, 1, 1), lambda x: x.flip(1).roll(1, 2), lambda x: x.softmax(-1),
     lambda x: x.sum(1).mean(0), lambda x: x.max(1), lambda x: x.amax((1, 2)), lambda x: x.argmax(1),
     lambda x: torch.where(x > 0, x, 0.0).clamp(0, 1), lambda x: x.gather(1, x.long()),
@@ -119,8 +120,10 @@ FUNCTIONS = [
     lambda x: (x > 0) & (x < 2) | ~(x == 1), lambda x: torch.meshgrid(x[0, 0, 0], x[0, 0, 0]),
     lambda x: torch.arange(3) + torch.zeros(3) + torch.full((3,), 2.0) + x[0, 0, 0, 0],
     lambda x: x.to(torch.float16).float().double(), lambda x: torch.outer(x[0, 0, 0], x[0, 0, 0]),
-    lambda x: F.unfold(x, 2), lambda x: x.unfold(2, 2, 2), lambda x: x.new_zeros(2) + x.flatten()[:2],
-    lambda x: torch.fft.rfft(x).abs(), lambda x: x.clone().index_add_(1, torch.tensor([0]), x[:, :1]),
+    lambda x: F.unfold(x, 2), lambda x: x.unfold(2, 2, 2),
+    lambda x: x.new_zeros(2) + x.flatten()[:2],
+    lambda x: torch.fft.rfft(x).abs(),
+    lambda x: x.clone().index_add_(1, torch.tensor([0]), x[:, :1]),
 ]  # fmt: skip
 
 

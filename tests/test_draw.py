@@ -19,7 +19,7 @@ def test_placeholders_are_red_and_refused_ones_another_colour(tmp_path):
     ir = flexir.Target("t")
     ir.op("linear")(lambda ctx, input, weight, bias: "fc")
     ir.op("add")(lambda ctx, input, other: "sum")
-    model = lambda x: torch.add(torch.relu(nn.functional.linear(x, x)), x, alpha=2)  # noqa: E731
+    model = lambda x: torch.add(torch.relu(nn.functional.linear(x, x)), x, alpha=2)
     result = flexir.convert(model, torch.ones(2, 2), ir)
     path = result.draw(str(tmp_path / "net.dot"))
     text = Path(path).read_text()

@@ -160,7 +160,9 @@ def test_a_computed_weight_is_not_taken_for_a_stored_one(ir):
         return ctx.weight(weight)
 
     ir.op("mul")(lambda ctx, input, other: "product")
-    result = flexir.convert(lambda x, w: F.linear(x, w * 2), (torch.ones(1, 3), torch.ones(2, 3)), ir)
+    result = flexir.convert(
+        lambda x, w: F.linear(x, w * 2), (torch.ones(1, 3), torch.ones(2, 3)), ir
+    )
     assert "computed by the model" in result.report.entries[0].reason
 
 
@@ -185,7 +187,7 @@ def test_inputs_constants_and_placeholders_can_be_yours(ir):
 
 def test_a_call_that_changed_nothing_is_no_placeholder(ir):
     ir.op("add")(lambda ctx, input, other: "sum")
-    model = lambda x: F.dropout(x.contiguous().float(), training=False) + 1  # noqa: E731
+    model = lambda x: F.dropout(x.contiguous().float(), training=False) + 1
     result = flexir.convert(model, torch.ones(2), ir)
     assert not result.report.entries
     assert result.report.passed == {"contiguous": 1, "float": 1, "dropout": 1}

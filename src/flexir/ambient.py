@@ -2,12 +2,70 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 
+from .geometry import same_bytes
+from .graph import Effects, State
+from .signatures import Signature
+
+
+class Switches:
+    """torch's switches as of the last call: grad and inference mode, default dtype, autocast."""
+
+    def __init__(self) -> None:
+        self.key: Any = None
+        self.effects = Effects(state=State())
+
+    def now(self) -> Effects:
+        """Effects that say what a call runs under; one object while the switches stay."""
+        autocast = torch._C._is_any_autocast_enabled()
+        inference = torch.is_inference_mode_enabled()
+        key = (torch.is_grad_enabled(), inference, torch.get_default_dtype(), autocast)
+        if key != self.key or autocast:
+            regions = autocast_regions() if autocast else ()
+            self.key = key
+            self.effects = Effects(state=State(key[0], inference, key[2], regions))
+        return self.effects
+
+
+class Draws:
+    """The random generators, watched around every call that may draw from them."""
+
+    def __init__(self) -> None:
+        self.last: dict[torch.device, torch.Tensor] = {}
+
+    def before(
+        self, signature: Signature, named: dict[str, Any], tensors: Sequence[tuple[Any, Any]]
+    ) -> Any:
+        """The generator a call may draw from and its state; None if it cannot draw."""
+        if signature.random is None and signature.schema:
+            return None
+        given = named.get("generator")
+        if isinstance(given, torch.Generator):
+            return (given, given.get_state(), True)
+        source = default_generator(device_of(named, [t for t, _ in tensors]))
+        return None if source is None else (source, source.get_state(), False)
+
+    def after(self, before: Any) -> tuple[bool, torch.Tensor | None]:
+        """Whether a call drew, and the state a replay must start it from if it does not follow."""
+        if before is None:
+            return False, None
+        source, start, given = before
+        end = source.get_state()
+        if same_bytes(start, end):
+            return False, None
+        if given:
+            return True, start
+        last = self.last.get(source.device)
+        self.last[source.device] = end
+        return True, None if last is not None and same_bytes(last, start) else start
+
 
 def autocast_regions() -> tuple[tuple[str, torch.dtype, bool], ...]:
+    """(device type, dtype, cache enabled) of every autocast region that is on."""
     found = []
     for device in ("cpu", "cuda", "xpu", "mps"):
         try:
@@ -20,6 +78,7 @@ def autocast_regions() -> tuple[tuple[str, torch.dtype, bool], ...]:
 
 
 def device_of(named: dict[str, Any], tensors: list[torch.Tensor]) -> torch.device:
+    """The device a call computes on."""
     device = named.get("device")
     if device is not None and not isinstance(device, torch.Tensor):
         return torch.device(device)

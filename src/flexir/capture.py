@@ -12,6 +12,7 @@ Nothing is patched, nothing is traced symbolically, no weight is copied unless t
 from __future__ import annotations
 
 import contextlib
+import gc
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -23,11 +24,11 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from . import structure
-from .ambient import autocast_regions, default_generator, device_of
+from .ambient import Draws, Switches
 from .errors import CaptureError
 from .forms import bind, signatures
 from .functional import Alias, Memories, Memory, View
-from .geometry import copy_like, fingerprint, same_bytes, storage_of, tensor_type
+from .geometry import copy_like, fingerprint, storage_of, tensor_type
 from .graph import Audit, Effects, Graph, Mutation, Node, Origin, State, TensorType, Value
 from .names import METADATA, is_torch, name_of
 from .origins import search_globals, search_modules, survey
@@ -154,10 +155,9 @@ class Recorder:
         self.names: set[str] = set()
         self.thread = threading.get_ident()
         self.paths, self.tensors = survey(model)
-        self.state = State()
-        self.state_key: Any = None
+        self.switches = Switches()
         self.escaped: list[Source] = []
-        self.draws: dict[torch.device, torch.Tensor] = {}
+        self.draws = Draws()
 
     # -- the run
 
@@ -175,6 +175,7 @@ class Recorder:
                 self._close(1)
                 graph.outputs = structure.template(result, self.memories.read, deep=True)
                 graph.mutations = self._mutations()
+        self.memories.close()
         graph.nodes = self.frames[0].nodes
         graph.modules = self.classes
         self.audit.fallback = self.fallback
@@ -189,6 +190,11 @@ class Recorder:
         with contextlib.ExitStack() as stack:
             _local.recorder = self
             stack.callback(setattr, _local, "recorder", None)
+            if gc.isenabled():
+                # A graph is many small objects. Left alone they would make the collector walk the
+                # whole heap of the process, torch included; `call` collects the young instead.
+                gc.disable()
+                stack.callback(gc.enable)
             if "torch._dynamo" in sys.modules:
                 stack.enter_context(torch.compiler.set_stance("force_eager"))
             if self.witness is not None:
@@ -254,41 +260,52 @@ class Recorder:
     def _enter(self, module: torch.nn.Module, args: tuple[Any, ...]) -> None:
         if self.owner is not None or threading.get_ident() != self.thread:
             return
-        with self._quietly():
-            caller = sys._getframe(1)
-            kwargs = caller.f_locals.get("kwargs") or {}
-            path = self.path(module)
-            call = self.calls.get(id(module), 0)
-            self.calls[id(module)] = call + 1
-            self.classes.setdefault(path, type(module))
-            named = bind_forward(module, args, kwargs)
-            read = self.memories.read
-            node = Node(
-                type(module).__name__,
-                module,
-                {
-                    n: v if v.__class__ in _LITERALS else structure.template(v, read)
-                    for n, v in named.items()
-                },
-                body=[],
-                path=path,
-                call=call,
-                source=locate(caller),
-            )
-            self.memories.enter()
-            self.frames.append(_Frame(module, node, path, call))
+        self.busy = True
+        try:
+            with torch._C.DisableTorchFunction():
+                # Global pre-hooks are not given the keywords; their caller holds them.
+                caller = sys._getframe(1)
+                self._open(module, args, caller.f_locals.get("kwargs") or {}, locate(caller))
+        finally:
+            self.busy = False
+
+    def _open(
+        self,
+        module: torch.nn.Module,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        source: Source | None,
+    ) -> None:
+        path = self.path(module)
+        call = self.calls.get(id(module), 0)
+        self.calls[id(module)] = call + 1
+        self.classes.setdefault(path, type(module))
+        named = bind_forward(module, args, kwargs)
+        read = self.memories.read
+        for name, part in named.items():
+            if isinstance(part, _Tensor):
+                named[name] = read(part)
+            elif part.__class__ not in _LITERALS:
+                named[name] = structure.template(part, read)
+        op = type(module).__name__
+        node = Node(op, module, named, body=[], path=path, call=call, source=source)
+        self.memories.enter()
+        self.frames.append(_Frame(module, node, path, call))
 
     def _leave(self, module: torch.nn.Module, args: tuple[Any, ...], output: Any) -> None:
         if self.owner is not None or threading.get_ident() != self.thread:
             return
-        with self._quietly():
-            depth = next(
-                (i for i in range(len(self.frames) - 1, 0, -1) if self.frames[i].module is module),
-                0,
-            )
-            if depth:
-                self._close(depth + 1)  # frames an exception left open
-                self._pop(output)
+        self.busy = True
+        try:
+            with torch._C.DisableTorchFunction():
+                depth = len(self.frames) - 1
+                while depth and self.frames[depth].module is not module:
+                    depth -= 1
+                if depth:
+                    self._close(depth + 1)  # frames an exception left open
+                    self._pop(output)
+        finally:
+            self.busy = False
 
     def _close(self, depth: int) -> None:
         while len(self.frames) > depth:
@@ -328,20 +345,20 @@ class Recorder:
     def _call(self, func: Any, args: Any, kwargs: dict[str, Any], frame: Any) -> Any:
         signature, named = bind(func, args, kwargs)
         memories = self.memories
-        read = memories.read
-        tensors: list[torch.Tensor] = []
+        alias_of = memories.alias
+        tensors: list[tuple[torch.Tensor, Alias]] = []  # every place a tensor stands
 
         def leaf(tensor: torch.Tensor) -> Value:
-            tensors.append(tensor)
-            return read(tensor)
+            alias = alias_of(tensor)
+            tensors.append((tensor, alias))
+            return alias.value
 
         template: dict[str, Any] = {}
         for name, part in named.items():
             if part.__class__ in _LITERALS:
                 template[name] = part
             elif isinstance(part, _Tensor):
-                tensors.append(part)
-                template[name] = read(part)
+                template[name] = leaf(part)
             else:
                 template[name] = structure.template(part, leaf)
         top = self.frames[-1]
@@ -355,40 +372,48 @@ class Recorder:
             source=locate(frame),
         )
         marked = signature.written(named)
-        if marked:
-            for name in marked:
-                self._save(named.get(name))
-        versions = [(t, t._version) for t in tensors if not t.is_inference()]
-        generator = self._before_draw(signature, named, tensors)
+        for name in marked:
+            self._save(named.get(name))
+        switches = self.switches.now()
+        generator = None
+        if signature.random is not False:
+            generator = self.draws.before(signature, named, tensors)
         result = self._run(node, func, args, kwargs)
-        written = {id(t): t for t, before in versions if t._version != before}
+        written = {
+            id(t): t for t, alias in tensors if alias.version != -1 and t._version != alias.version
+        }
         if marked:
             written = self._marked(marked, named, written, signature)
-        state = self._state()
-        if isinstance(result, _Tensor) and not written:  # the common case, without walks
-            value = Value(self._number(), tensor_type(result), node)
-            node.result = value
-            node.outputs = (value,)
-            same = self._same(result, named)
-            memories.define(result, value, self._view(node, tensors, result))
-            random, start = self._after_draw(generator)
-            if state is not None or same or random:
-                node.effects = Effects({}, state, same, None, random, start)
-            top.nodes.append(node)
-            if self.watch is not None:
-                self.watch(node, (result,))
+        if written or not isinstance(result, _Tensor):
+            self._finish(node, named, tensors, written, result, switches.state, generator)
             return result
-        self._finish(node, named, tensors, written, result, state, generator)
+        # the common case, one tensor and no writes, without walks
+        value = Value(self._number(), tensor_type(result), node)
+        node.result = value
+        node.outputs = (value,)
+        same = None
+        for tensor, _ in tensors:
+            if tensor is result:
+                same = next((name for name, part in named.items() if part is result), None)
+        memories.define(result, value, node, tensors)
+        random, start = self.draws.after(generator)
+        if same or random:
+            node.effects = Effects({}, switches.state, same, None, random, start)
+        else:
+            node.effects = switches
+        top.nodes.append(node)
+        if self.watch is not None:
+            self.watch(node, (result,))
         return result
 
     def _finish(
         self,
         node: Node,
         named: dict[str, Any],
-        tensors: list[torch.Tensor],
+        tensors: list[tuple[torch.Tensor, Alias]],
         written: dict[int, torch.Tensor],
         result: Any,
-        state: State | None,
+        state: State,
         generator: Any,
     ) -> None:
         """Record a call with written arguments, several results or none."""
@@ -405,7 +430,6 @@ class Recorder:
             return fresh[id(tensor)]
 
         node.result = structure.template(result, make)
-        returned = len(outputs)
         writes: dict[str, Any] = {}
         if written:
             exact = node.signature.schema and node.signature.written(named)
@@ -416,24 +440,22 @@ class Recorder:
                 if next(structure.leaves(made, Value), None) is not None:
                     writes[name] = made
         node.outputs = tuple(outputs)
-        random, start = self._after_draw(generator)
+        random, start = self.draws.after(generator)
         escape = None
         if not outputs and result is not None and tensors:
-            escape = self._escape(node, tensors, result)
+            escape = self._escape(node, [t for t, _ in tensors], result)
         node.effects = Effects(writes, state, None, escape, random, start)
         if outputs or escape or random or (tensors and result is None):
             self.frames[-1].nodes.append(node)
-        view = None
-        only_view = _changes_view_only(node)
-        for position, tensor in enumerate(live):
+        only_view = bool(written) and _changes_view_only(node.target)
+        views: dict[Memory, View] = {}
+        for tensor in live:
             value = fresh[id(tensor)]
             if id(tensor) in written:
                 memories.write(tensor, value, only_view=only_view)
                 memories.settle(tensor)
             else:
-                if view is None and position < returned:
-                    view = self._view(node, tensors, tensor)
-                memories.define(tensor, value, view)
+                memories.define(tensor, value, node, () if writes else tensors, views)
         if self.watch is not None:
             self.watch(node, live)
 
@@ -514,69 +536,11 @@ class Recorder:
         }
         return sure if signature.schema else {**written, **sure}
 
-    def _view(self, node: Node, tensors: list[torch.Tensor], result: torch.Tensor) -> View | None:
-        """The View a call made, if its result lies on the memory of an argument."""
-        storage = storage_of(result)
-        memory = self.memories.memories.get(storage._cdata) if storage is not None else None
-        if memory is None or node.effects.writes:
-            return None
-        bases: dict[Value, Alias] = {}
-        for tensor in tensors:
-            if tensor is not result:
-                alias = self.memories.aliases[id(tensor)]
-                if alias.memory is memory:
-                    bases[alias.value] = alias
-        return View(node, bases) if bases else None
-
-    def _same(self, result: torch.Tensor, named: dict[str, Any]) -> str | None:
-        for name, part in named.items():
-            if part is result:
-                return name
-        return None
-
     def _number(self) -> str:
         self.count += 1
+        if self.count % 20_000 == 0:
+            gc.collect(1)
         return str(self.count)
-
-    def _state(self) -> State | None:
-        """The switches a call ran under; None while they are as at the first call."""
-        inference = torch.is_inference_mode_enabled()
-        autocast = _stack._is_any_autocast_enabled()
-        key = (torch.is_grad_enabled(), inference, torch.get_default_dtype(), autocast)
-        if key != self.state_key or autocast:
-            regions = autocast_regions() if autocast else ()
-            self.state_key = key
-            self.state = State(key[0], inference, key[2], regions)
-        return self.state
-
-    # -- random numbers
-
-    def _before_draw(
-        self, signature: Signature, named: dict[str, Any], tensors: list[torch.Tensor]
-    ) -> Any:
-        """The generators a call may draw from, with their states; None if it cannot draw."""
-        if signature.random is False or (signature.random is None and signature.schema):
-            return None
-        given = named.get("generator")
-        if isinstance(given, torch.Generator):
-            return (given, given.get_state(), True)
-        device = device_of(named, tensors)
-        source = default_generator(device)
-        return None if source is None else (source, source.get_state(), False)
-
-    def _after_draw(self, before: Any) -> tuple[bool, torch.Tensor | None]:
-        """Whether a call drew, and the state a replay must start it from if it does not follow."""
-        if before is None:
-            return False, None
-        source, start, given = before
-        end = source.get_state()
-        if same_bytes(start, end):
-            return False, None
-        if given:
-            return True, start
-        last = self.draws.get(source.device)
-        self.draws[source.device] = end
-        return True, None if last is not None and same_bytes(last, start) else start
 
     # -- values that leave torch
 
@@ -626,9 +590,10 @@ class Recorder:
 
     def origin(self, tensor: torch.Tensor, memory: Memory) -> Value:
         """Name a tensor no call has made: a weight, a constant, or something unseen."""
-        source = locate(sys._getframe(2))
+        source = None
         _, known = self.tensors.get(id(tensor), (None, None))
         if known is None:
+            source = locate(sys._getframe(2))
             known = search_modules(tensor, self.frames)
         if known is not None and memory.epoch == 0:
             kind, names = known
@@ -701,13 +666,12 @@ def _trusted(func: Any, signature: Signature | None) -> bool:
     return is_torch(func)
 
 
-def _changes_view_only(node: Node) -> bool:
+@lru_cache(maxsize=None)
+def _changes_view_only(func: Callable[..., Any]) -> bool:
     """Whether an in-place call changes a tensor's geometry and leaves its memory alone."""
-    try:
-        packet = getattr(torch.ops.aten, name_of(node.target))
-        return any(
-            torch.Tag.inplace_view in getattr(packet, overload).tags
-            for overload in packet.overloads()
-        )
-    except (AttributeError, RuntimeError):
-        return name_of(node.target) == "set_data"
+    name = name_of(func)
+    packet = getattr(torch.ops.aten, name, None)
+    if packet is None:
+        return name == "set_data"
+    tags = (getattr(packet, overload).tags for overload in packet.overloads())
+    return any(torch.Tag.inplace_view in found for found in tags)

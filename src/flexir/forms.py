@@ -123,7 +123,25 @@ def _from_python(op: str, func: Callable[..., Any], like: Callable[..., Any]) ->
             name = "input"
         kind = POSITIONAL if p.kind is inspect.Parameter.POSITIONAL_ONLY else p.kind
         made.append(Parameter(name, p.name, kind, p.default, None))
-    return Signature(op, made)
+    may_draw = not is_torch(func) or _may_draw(func, frozenset())
+    return Signature(op, made, random=None if may_draw else False)
+
+
+def _may_draw(func: Any, seen: frozenset[Any]) -> bool:
+    """Whether a Python function of torch names, itself or through others, anything that draws."""
+    code = getattr(func, "__code__", None)
+    if code is None:
+        return True
+    cells = [cell.cell_contents for cell in func.__closure__ or ()]
+    inner = [f for f in cells if inspect.isfunction(f)]
+    for name in code.co_names:
+        if any(_draws(schema) for schema in _schemas(f"aten::{canonical(name)}")):
+            return True
+        for space in (torch.nn.functional, torch.functional):
+            if inspect.isfunction(vars(space).get(name)):
+                inner.append(vars(space)[name])
+    seen = seen | {func}
+    return any(_may_draw(f, seen) for f in inner if f not in seen)
 
 
 # Calls whose C++ parser takes forms that no schema spells out: parameters as in a `def`, their

@@ -13,7 +13,7 @@ and decides nothing about ops: what wrote what is told to it.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -77,6 +77,8 @@ class Memory:
 
     def holder(self, where: Geometry) -> Piece | None:
         """The piece that holds this geometry, an equal one first."""
+        if not self.pieces:
+            return None
         for piece in self.pieces:
             if piece.where == where:
                 return piece
@@ -138,30 +140,35 @@ class Memories:
         self.roots: list[tuple[Alias, Value, Memory, Geometry]] = []
         self.undo: list[dict[Alias, tuple[Value, int]]] = [{}]
 
+    def close(self) -> None:
+        """Forget all tensors; without this they would live until the garbage collector runs."""
+        self.aliases.clear()
+        self.memories.clear()
+        self.roots.clear()
+        del self.emit, self.origin, self.again, self.unseen
+
     # -- reading
 
     def read(self, tensor: torch.Tensor) -> Value:
         """The Value a tensor holds now."""
-        alias = self.aliases.get(id(tensor))
-        if alias is None or alias.ref() is not tensor:
-            return self._meet(tensor).value
-        memory = alias.memory
-        if memory.shared is not None and memory.shared != digest(tensor):
-            return self._changed(tensor, alias)
-        if alias.epoch == memory.epoch:
-            if alias.version == UNKNOWN or memory.loose:
-                alias.version = version(tensor)
-            if alias.version == -1 or alias.version == tensor._version:  # type: ignore[union-attr]
-                return alias.value
-            return self._changed(tensor, alias)
-        self.current(alias)
-        alias.version = version(tensor)
-        return alias.value
+        return self.alias(tensor).value
 
     def alias(self, tensor: torch.Tensor) -> Alias:
-        """The entry of a tensor that has been read or made before."""
-        self.read(tensor)
-        return self.aliases[id(tensor)]
+        """What a tensor means now, its Value and write counter up to date."""
+        alias = self.aliases.get(id(tensor))
+        if alias is None or alias.ref() is not tensor:
+            return self._meet(tensor)
+        memory = alias.memory
+        if memory.shared is not None and memory.shared != digest(tensor):
+            self._changed(tensor, alias)
+        elif alias.epoch != memory.epoch:
+            self.current(alias)
+            alias.version = version(tensor)
+        elif alias.version == UNKNOWN or memory.loose:
+            alias.version = version(tensor)
+        elif alias.version != -1 and alias.version != tensor._version:  # type: ignore[union-attr]
+            self._changed(tensor, alias)
+        return alias
 
     def _meet(self, tensor: torch.Tensor) -> Alias:
         """A tensor object nobody has recorded: an alias of known memory, or a new constant."""
@@ -252,10 +259,21 @@ class Memories:
         self,
         tensor: torch.Tensor,
         value: Value,
-        view: View | None = None,
+        node: Node | None = None,
+        tensors: Sequence[tuple[torch.Tensor, Alias]] = (),
+        views: dict[Memory, View] | None = None,
         kind: str = "made",
     ) -> None:
-        """A call returned ``tensor``; ``view`` if it lies on memory of the call's arguments."""
+        """A call returned ``tensor``.
+
+        Args:
+            tensor: what it returned.
+            value: its Value.
+            node: the call; None for an input of the graph.
+            tensors: the call's tensor arguments; on the memory of one of them, it is a view.
+            views: the Views this call has made so far, which its other results share.
+            kind: ``"made"`` by the call, or ``"input"``.
+        """
         known = self.aliases.get(id(tensor))
         if known is not None and known.ref() is tensor and known.epoch == known.memory.epoch:
             if known.where.size == value.type.shape and known.where.dtype == value.type.dtype:
@@ -266,15 +284,22 @@ class Memories:
         memory = self._memory(storage)
         if memory is None:
             memory = self._new_memory(storage, kind)
-        if view is not None and not any(b.memory is memory for b in view.bases.values()):
-            view = None
-        alias = self._enter(tensor, memory, where, value, view)
+            memory.pieces.append(Piece(where, value))
+            alias = self._enter(tensor, memory, where, value, None)
+        else:
+            view = None if views is None else views.get(memory)
+            if view is None and node is not None:
+                bases = {alias.value: alias for _, alias in tensors if alias.memory is memory}
+                view = View(node, bases) if bases else None
+                if views is not None and view is not None:
+                    views[memory] = view
+            alias = self._enter(tensor, memory, where, value, view)
+            if view is not None:
+                view.aliases.append((value, alias))
+            elif memory.holder(where) is None or kind != "made":
+                memory.pieces.append(Piece(where, value))
         if kind != "made":
             self._found(alias)
-        if view is not None:
-            view.aliases.append((value, alias))
-        elif memory.holder(where) is None or kind != "made":
-            memory.pieces.append(Piece(where, value))
 
     def _found(self, alias: Alias) -> None:
         """An input or a constant: what becomes of it is a result of the run."""
@@ -455,7 +480,7 @@ class Memories:
     def _start(self, memory: Memory) -> int:
         return next(low for low, _, m in self.shared if m is memory)
 
-    def _changed(self, tensor: torch.Tensor, alias: Alias) -> Value:
+    def _changed(self, tensor: torch.Tensor, alias: Alias) -> None:
         """Nobody saw this memory being written: what stands there now is a new constant."""
         self.unseen(tensor, alias)
         memory = alias.memory
@@ -465,7 +490,6 @@ class Memories:
         memory.epoch += 1
         memory.pieces = [Piece(alias.where, value)]
         alias.value, alias.epoch, alias.version = value, memory.epoch, version(tensor)
-        return value
 
 
 def _place(piece: Piece, where: Geometry) -> dict[str, Any]:

@@ -29,30 +29,46 @@ def bind_inputs(
     return names, dict(bound.arguments)
 
 
-_forward_signatures: dict[Any, inspect.Signature | None] = {}
+_forwards: dict[Any, tuple[inspect.Signature | None, tuple[str, ...], dict[str, Any]]] = {}
 
 
 def bind_forward(module: torch.nn.Module, args: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Arguments of a module call by the names its ``forward`` gives them."""
+    """Arguments of a module call by the names its ``forward`` gives them, defaults filled in."""
     shared = getattr(type(module), "forward", None)
-    forward = shared if shared is not None and "forward" not in vars(module) else module.forward
-    signature = _forward_signatures.get(forward)
-    if signature is None and forward not in _forward_signatures:
-        try:
-            signature = inspect.signature(forward)
-            if forward is shared:
-                parameters = list(signature.parameters.values())[1:]
-                signature = signature.replace(parameters=parameters)
-        except (TypeError, ValueError):
-            signature = None
-        if forward is shared:
-            _forward_signatures[forward] = signature
+    if shared is None or "forward" in vars(module):
+        signature, names, defaults = _read_forward(module.forward, bound=True)
+    elif shared in _forwards:
+        signature, names, defaults = _forwards[shared]
+    else:
+        signature, names, defaults = _forwards[shared] = _read_forward(shared, bound=False)
+    if names and not kwargs and len(args) <= len(names):  # plain positional arguments
+        named = dict(zip(names, args))
+        if len(args) == len(names):
+            return named
+        named.update((n, defaults[n]) for n in names[len(args) :] if n in defaults)
+        if len(named) == len(names):
+            return named
     if signature is not None:
         try:
-            bound = signature.bind(*args, **kwargs)
+            filled = signature.bind(*args, **kwargs)
         except TypeError:
             pass
         else:
-            bound.apply_defaults()
-            return dict(bound.arguments)
+            filled.apply_defaults()
+            return dict(filled.arguments)
     return {**{f"arg{i}": a for i, a in enumerate(args)}, **kwargs}
+
+
+def _read_forward(
+    forward: Any, *, bound: bool
+) -> tuple[inspect.Signature | None, tuple[str, ...], dict[str, Any]]:
+    """Signature, and names and defaults if all parameters may be given by position."""
+    try:
+        signature = inspect.signature(forward)
+    except (TypeError, ValueError):
+        return None, (), {}
+    parameters = list(signature.parameters.values())[0 if bound else 1 :]
+    signature = signature.replace(parameters=parameters)
+    simple = all(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters)
+    names = tuple(p.name for p in parameters) if simple else ()
+    return signature, names, {p.name: p.default for p in parameters if p.default is not p.empty}

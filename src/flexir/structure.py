@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 _PLAIN = (str, bytes, int, float, complex, bool, type(None), torch.dtype, torch.device, torch.Size)
+_LITERALS = frozenset(_PLAIN) - {torch.Size}
 _CLOSED = (
     *_PLAIN,
     type,
@@ -84,38 +85,41 @@ def template(obj: Any, leaf: Callable[[torch.Tensor], Any], *, deep: bool = Fals
         leaf: called once per place a tensor stands, in reading order.
         deep: also open objects of unknown classes that hold tensors somewhere (cache objects).
     """
-    seen: dict[int, Any] = {}
+    return _take(obj, leaf, deep, None)
 
-    def walk(obj: Any) -> Any:
-        if isinstance(obj, torch.Tensor):
-            return leaf(obj)
-        cls = obj.__class__
-        if cls is tuple:
-            return tuple([walk(v) for v in obj])
-        if cls is list:
-            return [walk(v) for v in obj]
-        if cls is dict:
-            return {k: walk(v) for k, v in obj.items()}
-        if isinstance(obj, _PLAIN):
-            return obj
-        if cls is slice:
-            return slice(walk(obj.start), walk(obj.stop), walk(obj.step))
-        if isinstance(obj, _CLOSED):
-            return obj
-        opened = _open(obj, deep)
-        if opened is None:
-            return obj
-        if id(obj) in seen:
-            return seen[id(obj)]
-        items, attributes = opened
-        record = seen[id(obj)] = Record(cls, None, {})
-        # Values that stand both as item and as attribute (ModelOutput) are one Value, as they
-        # are one tensor: `leaf` decides that, not this walk.
-        record.items = walk(items) if items is not None else None
-        record.attributes = {k: walk(v) for k, v in attributes.items()}
-        return record
 
-    return walk(obj)
+# Plain functions, not closures: a function that calls itself through a closure is a reference
+# cycle, and every call of it would keep its tensors until the garbage collector runs.
+def _take(obj: Any, leaf: Callable[[Any], Any], deep: bool, seen: dict[int, Any] | None) -> Any:
+    cls = obj.__class__
+    if cls in _LITERALS:
+        return obj
+    if isinstance(obj, torch.Tensor):
+        return leaf(obj)
+    if cls is tuple:
+        return tuple([_take(v, leaf, deep, seen) for v in obj])
+    if cls is list:
+        return [_take(v, leaf, deep, seen) for v in obj]
+    if cls is dict:
+        return {k: _take(v, leaf, deep, seen) for k, v in obj.items()}
+    if cls is slice:
+        parts = (obj.start, obj.stop, obj.step)
+        return slice(*[_take(v, leaf, deep, seen) for v in parts])
+    if isinstance(obj, _CLOSED):
+        return obj
+    opened = _open(obj, deep)
+    if opened is None:
+        return obj
+    seen = {} if seen is None else seen
+    if id(obj) in seen:
+        return seen[id(obj)]
+    items, attributes = opened
+    record = seen[id(obj)] = Record(cls, None, {})
+    # What stands both as item and as attribute (ModelOutput) is one Value, as it is one tensor:
+    # `leaf` decides that, not this walk.
+    record.items = _take(items, leaf, deep, seen) if items is not None else None
+    record.attributes = {k: _take(v, leaf, deep, seen) for k, v in attributes.items()}
+    return record
 
 
 def _open(obj: Any, deep: bool) -> tuple[Any, dict[str, Any]] | None:
@@ -159,27 +163,27 @@ def holds_tensor(obj: Any, _seen: set[int] | None = None) -> bool:
 
 def build(template: Any, leaf: type, value: Callable[[Any], Any]) -> Any:
     """The inverse of :func:`template`: replace every instance of ``leaf`` by ``value(it)``."""
-    made: dict[int, Any] = {}
+    return _put(template, leaf, value, {})
 
-    def walk(part: Any) -> Any:
-        cls = part.__class__
-        if cls is leaf:
-            return value(part)
-        if cls is tuple:
-            return tuple([walk(v) for v in part])
-        if cls is list:
-            return [walk(v) for v in part]
-        if cls is dict:
-            return {k: walk(v) for k, v in part.items()}
-        if cls is slice:
-            return slice(walk(part.start), walk(part.stop), walk(part.step))
-        if cls is Record:
-            if id(part) not in made:
-                made[id(part)] = part.build(walk)
-            return made[id(part)]
-        return part
 
-    return walk(template)
+def _put(part: Any, leaf: type, value: Callable[[Any], Any], made: dict[int, Any]) -> Any:
+    cls = part.__class__
+    if cls is leaf:
+        return value(part)
+    if cls is tuple:
+        return tuple([_put(v, leaf, value, made) for v in part])
+    if cls is list:
+        return [_put(v, leaf, value, made) for v in part]
+    if cls is dict:
+        return {k: _put(v, leaf, value, made) for k, v in part.items()}
+    if cls is slice:
+        parts = (part.start, part.stop, part.step)
+        return slice(*[_put(v, leaf, value, made) for v in parts])
+    if cls is Record:
+        if id(part) not in made:
+            made[id(part)] = part.build(lambda inner: _put(inner, leaf, value, made))
+        return made[id(part)]
+    return part
 
 
 def leaves(template: Any, leaf: type) -> Iterator[Any]:

@@ -275,25 +275,25 @@ def _equal(a: Any, b: Any) -> bool:
 
 def _flat(result: Any) -> dict[str, Any]:
     found: dict[str, Any] = {}
-
-    def walk(name: str, part: Any) -> None:
-        if isinstance(part, structure.Record):
-            walk(name, part.items)
-            rest = part.attributes
-            if isinstance(part.items, dict):
-                rest = {k: v for k, v in rest.items() if k not in part.items}
-            walk(name, rest)
-        elif type(part) is dict:
-            for key, inner in part.items():
-                walk(f"{name}.{key}" if name else str(key), inner)
-        elif type(part) in (list, tuple):
-            for i, inner in enumerate(part):
-                walk(f"{name}[{i}]", inner)
-        elif part is not None:
-            found[name or "output"] = part
-
-    walk("", structure.template(result, lambda t: t, deep=True))
+    _name_parts("", structure.template(result, lambda t: t, deep=True), found)
     return found
+
+
+def _name_parts(name: str, part: Any, found: dict[str, Any]) -> None:
+    if isinstance(part, structure.Record):
+        _name_parts(name, part.items, found)
+        rest = part.attributes
+        if isinstance(part.items, dict):
+            rest = {k: v for k, v in rest.items() if k not in part.items}
+        _name_parts(name, rest, found)
+    elif type(part) is dict:
+        for key, inner in part.items():
+            _name_parts(f"{name}.{key}" if name else str(key), inner, found)
+    elif type(part) in (list, tuple):
+        for i, inner in enumerate(part):
+            _name_parts(f"{name}[{i}]", inner, found)
+    elif part is not None:
+        found[name or "output"] = part
 
 
 def compare_tensors(name: str, expected: torch.Tensor, made: torch.Tensor) -> Difference:

@@ -1,0 +1,1 @@
+"""Measurements. Figures are ratios of medians taken in one run, interleaved, after warm-up."""

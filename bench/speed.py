@@ -1,0 +1,87 @@
+"""What a capture costs: eager forward, capture with and without the witness, convert with report.
+
+    python3 dev.py bench [model ...]
+
+Every round runs each variant once, in turn, so that a busy machine slows all of them alike; the
+figures are ratios of medians over the rounds. Prints a Markdown table.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import torch
+
+import flexir
+from flexir.layers import describe
+from zoo.torchvision_models import entry
+
+MODELS = ("resnet50", "vit_b_16", "convnext_tiny", "swin_t", "mobilenet_v3_small", "resnet18")
+
+
+def seconds(function: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+def measure(name: str, rounds: int = 9) -> dict[str, float]:
+    """Medians for one model at batch 1, 224 x 224, in seconds."""
+    model, _, _ = entry(name).make()
+    args = (torch.rand(1, 3, 224, 224),)
+    variants: dict[str, Callable[[], object]] = {
+        "eager": lambda: model(*args),
+        "capture": lambda: flexir.capture(model, args),
+        "no witness": lambda: flexir.capture(model, args, audit=False),
+        "convert": lambda: str(flexir.convert(model, args, describe, []).report),
+    }
+    times: dict[str, list[float]] = {key: [] for key in variants}
+    with torch.no_grad():
+        for turn in range(rounds + 2):
+            for key, function in variants.items():
+                taken = seconds(function)
+                if turn >= 2:
+                    times[key].append(taken)
+        calls = sum(1 for _ in flexir.capture(model, args))
+    medians = {key: statistics.median(values) for key, values in times.items()}
+    medians["calls"] = calls
+    return medians
+
+
+def import_time() -> float:
+    """Milliseconds that ``import flexir`` takes in a process that has imported torch."""
+    code = (
+        "import torch, time; start = time.perf_counter(); import flexir;"
+        "print((time.perf_counter() - start) * 1000)"
+    )
+    runs = [float(subprocess.check_output([sys.executable, "-c", code])) for _ in range(5)]
+    return statistics.median(runs)
+
+
+def main(names: list[str]) -> None:
+    torch.set_num_threads(2)
+    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, medians of 9 rounds\n")
+    print(
+        "| model | calls | eager ms | capture | without witness | capture + convert + report "
+        "| us/call |"
+    )
+    print("|---|---|---|---|---|---|---|")
+    for number, name in enumerate(names, 1):
+        print(f"[{number}/{len(names)}] {name}", end="\r", file=sys.stderr, flush=True)
+        m = measure(name)
+        ratios = [f"{m[key] / m['eager']:.2f}x" for key in ("capture", "no witness", "convert")]
+        extra = (m["capture"] - m["eager"]) / m["calls"] * 1e6
+        print(
+            f"| {name} | {m['calls']} | {m['eager'] * 1e3:.1f} | {' | '.join(ratios)} "
+            f"| {extra:.0f} |",
+            flush=True,
+        )
+    print(f"\nimport flexir, torch already imported: {import_time():.0f} ms")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:] or list(MODELS))
