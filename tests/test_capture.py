@@ -486,3 +486,62 @@ def test_the_grammar_check_names_what_is_wrong():
     graph.nodes[0].args["other"] = flexir.Value("ghost", graph.input_values[0].type)
     with pytest.raises(flexir.GraphError, match="%ghost.* is used before it is made"):
         graph.check()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_control_flow_operators_are_seen_through():
+    def model(x, n):
+        y = torch.cond(n > 0, lambda x: x.sin() + n, lambda x: x.cos(), (x,))
+        return torch.ops.higher_order.map_impl(lambda row, m: (row * m,), [y], [n])[0] + 1
+
+    x, n = torch.randn(3, 2), torch.tensor(2.0)
+    graph = flexir.capture(model, (x, n))
+    assert {"gt", "bool", "sin", "mul"} <= {node.op for node in graph}
+    assert flexir.verify(graph, model, (x + 1, n * 2)).verdict == "exact"
+    with pytest.raises(flexir.Diverged, match="branch"):
+        graph(x, -n)
+
+
+def test_a_tensor_default_is_a_constant_not_an_input():
+    def model(x, y=torch.ones(2)):  # noqa: B008
+        return x + y
+
+    graph = flexir.capture(model, torch.ones(2))
+    assert [v.name for v in graph.input_values] == ["x"]
+    assert [o.kind for o in graph.origins.values()] == ["default"]
+    assert graph(torch.zeros(2)).tolist() == [1, 1]
+
+
+def test_a_tensor_kept_in_a_cache_is_told_from_one_made_by_the_unseen():
+    import functools
+
+    @functools.lru_cache
+    def table(n):
+        return torch.arange(float(n))
+
+    def model(x):
+        return x + table(3)
+
+    table(3)
+    graph = flexir.capture(model, torch.ones(3))
+    assert [o.kind for o in graph.origins.values()] == ["cached"]
+    assert graph.audit.unaccounted == 0
+
+
+def test_a_function_compiled_inside_the_model_runs_as_plain_python(root):
+    import subprocess
+    import sys
+
+    script = """
+import sys, torch, flexir
+def model(x):
+    return torch.compile(lambda y: y.sin() + 1)(x) * 2
+assert "torch._dynamo" not in sys.modules
+graph = flexir.capture(model, torch.ones(2))
+assert [n.op for n in graph] == ["sin", "add", "mul"], graph
+assert not any(type(f).__name__ == "_WhenLoaded" for f in sys.meta_path)
+"""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script], cwd=root, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr

@@ -145,6 +145,22 @@ def test_defaults_are_filled_in_and_arguments_documented_names():
     assert named["dim"] == 1 and named["keepdim"] is True
 
 
+def test_every_spelling_of_a_cast_calls_back():
+    x = torch.ones(2)
+    for args, kwargs in (
+        ((torch.float64,), {}),
+        (("cpu",), {}),
+        (("cpu", torch.float64), {}),
+        ((), {"dtype": torch.float64, "device": "cpu"}),
+        ((), {"device": torch.device("cpu")}),
+        ((torch.ones(1, dtype=torch.float64),), {"copy": True}),
+        ((torch.float64, True), {"memory_format": torch.preserve_format}),
+    ):
+        signature, named = bind(torch.Tensor.to, (x, *args), kwargs)
+        again, keywords = signature.unbind(named)
+        assert torch.Tensor.to(*again, **keywords).dtype == x.to(*args, **kwargs).dtype
+
+
 def test_an_unknown_callable_still_flows():
     signature, named = bind(max, (1, 2), {"key": None})
     args, kwargs = signature.unbind(named)

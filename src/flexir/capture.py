@@ -12,11 +12,11 @@ Nothing is patched, nothing is traced symbolically, no weight is copied unless t
 from __future__ import annotations
 
 import contextlib
+import functools
 import gc
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -24,7 +24,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from . import structure
-from .ambient import Draws, Switches
+from .ambient import Draws, Switches, eager_compilers
 from .errors import CaptureError
 from .forms import bind, signatures
 from .functional import Alias, Memories, Memory, View
@@ -100,7 +100,30 @@ class _Functions(TorchFunctionMode):
     def __torch_function__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
         if func in METADATA or _stack._functorch.maybe_current_level() is not None:
             return func(*args, **kwargs) if kwargs else func(*args)
+        if isinstance(func, torch._ops.HigherOrderOperator):  # torch.cond, map, while_loop, ...
+            return self.through(func, args, kwargs or {})
         return self.recorder.call(func, args, kwargs or {}, sys._getframe(1))
+
+    def through(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        """Run an operator that calls Python functions so that what it does inside is seen.
+
+        Its eager kernel is entered directly, with the modes on: a branch it takes is a guard,
+        the calls of its functions are nodes.
+        """
+        kernel = functools.partial(func.dispatch, torch._C.DispatchKey.CompositeExplicitAutograd)
+        witness = self.recorder.witness
+        try:
+            with self:
+                return kernel(*args, **kwargs)
+        except AssertionError as error:  # said before it does anything, by kernels like cond's
+            if witness is None or "Mode should never be enabled" not in str(error):
+                raise
+        _stack._pop_torch_dispatch_stack(None)
+        try:
+            with self:
+                return kernel(*args, **kwargs)
+        finally:
+            _stack._push_on_torch_dispatch_stack(witness)
 
 
 class _Witness(TorchDispatchMode):
@@ -153,6 +176,7 @@ class Recorder:
         self.classes: dict[str, type] = {}
         self.count = 0
         self.names: set[str] = set()
+        self.young = False  # whether the collector can tell what was made during the run
         self.thread = threading.get_ident()
         self.paths, self.tensors = survey(model)
         self.switches = Switches()
@@ -166,7 +190,9 @@ class Recorder:
         if not isinstance(self.model, torch.nn.Module):
             name = getattr(self.model, "__name__", name)
         graph = Graph(name, constants=self.constants, origins=self.origins, audit=self.audit)
-        graph.parameters, bound = bind_inputs(self.model, args, kwargs)
+        graph.parameters, bound, defaults = bind_inputs(self.model, args, kwargs)
+        for name, default in defaults.items():
+            self.tensors[id(default)] = (default, ("default", (name,)))
         with self._quietly():
             graph.inputs = self._inputs(bound, graph)
         with self._watching():
@@ -193,10 +219,12 @@ class Recorder:
             if gc.isenabled():
                 # A graph is many small objects. Left alone they would make the collector walk the
                 # whole heap of the process, torch included; `call` collects the young instead.
+                # Survivors of today are old from now on: what is young was made during the run.
+                gc.collect(1)
                 gc.disable()
                 stack.callback(gc.enable)
-            if "torch._dynamo" in sys.modules:
-                stack.enter_context(torch.compiler.set_stance("force_eager"))
+                self.young = True
+            stack.enter_context(eager_compilers())
             if self.witness is not None:
                 stack.enter_context(self.witness)
             pre = hooks.register_module_forward_pre_hook(self._enter)
@@ -413,7 +441,7 @@ class Recorder:
         tensors: list[tuple[torch.Tensor, Alias]],
         written: dict[int, torch.Tensor],
         result: Any,
-        state: State,
+        state: State | None,
         generator: Any,
     ) -> None:
         """Record a call with written arguments, several results or none."""
@@ -540,6 +568,7 @@ class Recorder:
         self.count += 1
         if self.count % 20_000 == 0:
             gc.collect(1)
+            self.young = False
         return str(self.count)
 
     # -- values that leave torch
@@ -600,6 +629,8 @@ class Recorder:
         else:
             name = search_globals(tensor, sys._getframe(2)) if memory.epoch == 0 else None
             kind, names = ("global", (name,)) if name else ("unseen", ("unseen",))
+            if name is None and memory.epoch == 0 and self.young and not _is_young(tensor):
+                kind, names = "cached", ("cached",)
         value = Value(self.unique(names[0]), tensor_type(tensor))
         value.names = names
         escaped = tuple(self.escaped) if kind == "unseen" else ()
@@ -637,7 +668,7 @@ class Recorder:
 _local = threading.local()
 
 
-@lru_cache(maxsize=None)
+@functools.lru_cache(maxsize=None)
 def _signature_of(func: Callable[..., Any], names: tuple[str, ...]) -> Signature:
     """The signature of a function this package calls itself, by the arguments it gives."""
     return next(s for s in signatures(func) if set(names) <= set(s.names))
@@ -649,6 +680,11 @@ def add_note(error: BaseException, text: str) -> None:
         error.add_note(text)
     else:
         error.args = (f"{error.args[0] if error.args else ''}\n{text}", *error.args[1:])
+
+
+def _is_young(tensor: torch.Tensor) -> bool:
+    """Whether a tensor object was made since the collector last looked."""
+    return any(obj is tensor for obj in gc.get_objects(generation=0))
 
 
 def _tensors(part: Any) -> list[torch.Tensor]:
@@ -666,7 +702,7 @@ def _trusted(func: Any, signature: Signature | None) -> bool:
     return is_torch(func)
 
 
-@lru_cache(maxsize=None)
+@functools.lru_cache(maxsize=None)
 def _changes_view_only(func: Callable[..., Any]) -> bool:
     """Whether an in-place call changes a tensor's geometry and leaves its memory alone."""
     name = name_of(func)

@@ -222,9 +222,10 @@ class Origin(NamedTuple):
     """Where a constant came from.
 
     Attributes:
-        kind: ``"parameter"``, ``"buffer"``, ``"attribute"`` (of a module), ``"global"`` (found
-            from a function's globals or closure), or ``"unseen"`` (made during the run by code
-            no watcher could see; the graph holds it frozen).
+        kind: ``"parameter"``, ``"buffer"`` or ``"attribute"`` of a module, ``"default"`` of an
+            argument, ``"global"`` (reached from a function's globals or closure), ``"cached"``
+            (made before the run, kept where nobody looked), or ``"unseen"`` (made during the
+            run by code no watcher could see; the graph holds it frozen).
         source: the line that first used it.
         escaped: lines where values left torch for Python before; an unseen constant may
             depend on them.

@@ -11,8 +11,11 @@ import torch
 
 def bind_inputs(
     model: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]
-) -> tuple[list[tuple[str, int]], dict[str, Any]]:
-    """Parameters of a model's call and its arguments by name, defaults filled in."""
+) -> tuple[list[tuple[str, int]], dict[str, Any], dict[str, torch.Tensor]]:
+    """Parameters of a model's call, its arguments by name, and defaults that are tensors.
+
+    Other defaults are filled in among the arguments.
+    """
     function = model.forward if isinstance(model, torch.nn.Module) else model
     try:
         signature = inspect.signature(function)
@@ -24,9 +27,15 @@ def bind_inputs(
         ]
         signature = inspect.Signature(parameters)
         bound = signature.bind(*args, **kwargs)
+    given = set(bound.arguments)
     bound.apply_defaults()
+    named = dict(bound.arguments)
+    defaults = {}
+    for name in named.keys() - given:
+        if isinstance(named[name], torch.Tensor):  # a constant of the model, not an input
+            defaults[name] = named.pop(name)
     names = [(p.name, int(p.kind)) for p in signature.parameters.values()]
-    return names, dict(bound.arguments)
+    return names, named, defaults
 
 
 _forwards: dict[Any, tuple[inspect.Signature | None, tuple[str, ...], dict[str, Any]]] = {}

@@ -138,6 +138,7 @@ class Signature:
                 taken = len(args)
                 continue
             if parameter.kind is STARS:
+                plan.append(None)  # its keywords are the last entry of the plan
                 continue
             if keyword is not None:
                 if not _accepts(parameter, kwargs[keyword], strict):
@@ -182,7 +183,7 @@ class Signature:
                 named[parameter.name] = tuple(args[place])
             elif place.__class__ is int:
                 named[parameter.name] = args[place]
-            else:
+            elif place is not None:
                 named[parameter.name] = kwargs[place]
         for extra in plan[-1]:
             named[extra] = kwargs[extra]
@@ -216,9 +217,7 @@ class Signature:
         return args, kwargs
 
 
-_PYTHON_ONLY = frozenset(
-    {"out", "requires_grad", "pin_memory", "device", "dtype", "layout", "names"}
-)
+_PYTHON_ONLY = frozenset({"out", "requires_grad"})  # what the parsers add to a schema
 
 
 def _is_default(value: Any, default: Any) -> bool:

@@ -1,0 +1,355 @@
+"""Whole suites, one case at a time: ``python3 dev.py sweep [suite ...] [--fresh] [--limit N]``.
+
+Every case runs in a worker process that may crash, hang or run out of memory without ending the
+sweep. Results go to ``.cache/sweep`` as they come; a sweep that was stopped goes on where it
+was. At the end ``docs/coverage.md`` is written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import select
+import subprocess
+import sys
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+CACHE = ROOT / ".cache" / "sweep"
+TIMEOUT = 90  # seconds for one case
+BATCH = 40  # cases before a worker is replaced, so that its memory is given back
+
+# Which verdicts of a suite count as kept promises.
+GOOD = ("exact", "close", "diverged", "flagged", "refused in eager")
+
+
+# --- what a worker does --------------------------------------------------------------------------
+
+
+def check_entry(entry: Any) -> dict[str, Any]:
+    """Build, run, capture, replay and verify one model of the zoo."""
+    import torch
+
+    import flexir
+
+    try:
+        model, args, kwargs = entry.make()
+    except Exception as error:  # noqa: BLE001  not in the denominator
+        return {"verdict": "does not build", "note": f"{type(error).__name__}: {error}"[:200]}
+    with torch.no_grad():
+        try:
+            model(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001  not in the denominator
+            return {"verdict": "does not run", "note": f"{type(error).__name__}: {error}"[:200]}
+        start = time.perf_counter()
+        graph = flexir.capture(model, args, kwargs)
+        seconds = time.perf_counter() - start
+        check = flexir.verify(graph, model, args, kwargs)
+        from flexir.layers import describe
+
+        report = flexir.convert(graph, target=describe).report
+    return {
+        "verdict": check.verdict,
+        "perturbed": check.perturbed,
+        "calls": sum(1 for _ in graph),
+        "unaccounted": graph.audit.unaccounted,
+        "fallback": graph.audit.fallback,
+        "placeholders": {row.op: row.count for row in report.entries},
+        "max_abs": check.max_abs,
+        "seconds": round(seconds, 3),
+        "note": "" if check.verdict == "exact" else str(check)[:600],
+    }
+
+
+def check_opdb(name: str) -> dict[str, Any]:
+    """All samples of one op, in all its variants and main dtypes."""
+    import torch
+
+    from zoo import opdb
+
+    counts: Counter[str] = Counter()
+    notes = []
+    for op in opdb.database():
+        if op.full_name != name:
+            continue
+        with torch.no_grad():
+            for case in opdb.cases(op):
+                outcome = opdb.attempt(case)
+                if outcome is None:
+                    continue
+                counts[outcome.verdict] += 1
+                if outcome.verdict != "exact" and len(notes) < 5:
+                    notes.append(f"{outcome.verdict}: {outcome.name}: {outcome.note}"[:300])
+    bad = [v for v in counts if v not in ("exact", "unrepeatable")]
+    verdict = "exact" if not bad else max(bad, key=lambda v: (v == "wrong", counts[v]))
+    return {"verdict": verdict if counts else "does not run", "samples": counts, "note": notes}
+
+
+def check_export(name: str) -> dict[str, Any]:
+    from zoo import export_examples
+    from zoo.entry import Entry
+
+    model, args, kwargs = export_examples.make(name)
+    return check_entry(Entry(name, lambda: model, lambda: (args, kwargs), "export"))
+
+
+def _torchvision(name: str) -> dict[str, Any]:
+    from zoo import torchvision_models
+
+    return check_entry(torchvision_models.entry(name))
+
+
+def _timm(name: str) -> dict[str, Any]:
+    from zoo import timm_models
+
+    return check_entry(timm_models.entry(name))
+
+
+def _transformers(name: str) -> dict[str, Any]:
+    from zoo import transformers_models
+
+    return check_entry(transformers_models.entry(name))
+
+
+def _names(suite: str) -> list[str]:
+    if suite == "opdb":
+        from zoo import opdb
+
+        return list(dict.fromkeys(opdb.names()))
+    if suite == "export":
+        from zoo import export_examples
+
+        return export_examples.names()
+    if suite == "torchvision":
+        from zoo import torchvision_models
+
+        return [e.name for e in torchvision_models.entries()]
+    if suite == "timm":
+        from zoo import timm_models
+
+        return [e.name for e in timm_models.entries()]
+    from zoo import transformers_models
+
+    return [e.name for e in transformers_models.entries()]
+
+
+SUITES: dict[str, Callable[[str], dict[str, Any]]] = {
+    "opdb": check_opdb,
+    "export": check_export,
+    "torchvision": _torchvision,
+    "timm": _timm,
+    "transformers": _transformers,
+}
+
+
+def work(suite: str) -> None:
+    """Read names, write one JSON line for each."""
+    import torch
+
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(2)
+    out = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # whatever a model prints is not an answer
+    for line in sys.stdin:
+        name = line.strip()
+        if name == "?":
+            print(json.dumps(_names(suite)), file=out)
+            continue
+        try:
+            result = SUITES[suite](name)
+        except Exception as error:  # noqa: BLE001  the answer is the failure
+            result = {"verdict": "crash", "note": f"{type(error).__name__}: {error}"[:600]}
+        print(json.dumps(result), file=out)
+
+
+# --- what the parent does ------------------------------------------------------------------------
+
+
+class Worker:
+    """A process that answers names with results."""
+
+    def __init__(self, suite: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-m", "zoo.sweep", "--worker", suite],
+            cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            text=True, bufsize=1,
+        )  # fmt: skip
+        self.done = 0
+
+    def ask(self, name: str, timeout: float) -> Any:
+        """The answer to a name, or None if the process died or took too long."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        try:
+            self.process.stdin.write(name + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            return None
+        ready, _, _ = select.select([self.process.stdout], [], [], timeout)
+        line = self.process.stdout.readline() if ready else ""
+        self.done += 1
+        return json.loads(line) if line else None
+
+    def close(self) -> None:
+        """End the process, however it is."""
+        self.process.kill()
+        self.process.wait()
+
+
+def sweep(suite: str, *, fresh: bool, limit: int | None) -> dict[str, dict[str, Any]]:
+    """Run a suite, or the rest of it; returns name -> result."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    path = CACHE / f"{suite}.jsonl"
+    if fresh and path.exists():
+        path.unlink()
+    results: dict[str, dict[str, Any]] = {}
+    if path.exists():
+        for line in path.read_text().splitlines():
+            name, result = json.loads(line)
+            results[name] = result
+    worker = Worker(suite)
+    names = worker.ask("?", 600) or []
+    todo = [n for n in names[:limit] if n not in results]
+    start = time.perf_counter()
+    with path.open("a") as file:
+        for number, name in enumerate(todo, 1):
+            if worker.done >= BATCH:
+                worker.close()
+                worker = Worker(suite)
+            result = worker.ask(name, TIMEOUT)
+            if result is None:
+                died = worker.process.poll() is not None
+                worker.close()
+                worker = Worker(suite)
+                result = {"verdict": "process died" if died else "timeout", "note": ""}
+            results[name] = result
+            file.write(json.dumps([name, result]) + "\n")
+            file.flush()
+            _progress(suite, number, len(todo), start, name, result["verdict"])
+    worker.close()
+    print(file=sys.stderr)
+    return {name: results[name] for name in names[:limit] if name in results}
+
+
+def _progress(suite: str, number: int, total: int, start: float, name: str, verdict: str) -> None:
+    left = (time.perf_counter() - start) / number * (total - number)
+    bar = "#" * (20 * number // total)
+    text = f"{suite} [{bar:20}] {number}/{total} {left / 60:.0f} min left  {name}: {verdict}"
+    end = "\n" if verdict not in ("exact", "does not build", "does not run") else "\r"
+    print(f"{text[:110]:110}", end=end, file=sys.stderr, flush=True)
+
+
+def coverage(everything: dict[str, dict[str, dict[str, Any]]]) -> str:
+    """The table of all suites, and everything that is not exact, one by one."""
+    import torch
+
+    lines = [
+        "# Coverage",
+        "",
+        f"Written by `python3 dev.py sweep` on {platform.machine()}, torch {torch.__version__}. "
+        "The denominator is what builds and runs in eager on this machine. *Exact*: replay is "
+        "bit-equal to the model. *Close*: a fused fast path is off while watched, difference "
+        "within 1e-5. *Diverged*: replay refused, naming the line. *Perturbed*: the same on "
+        "inputs of the same shapes and other elements.",
+        "",
+        "| suite | tried | run in eager | exact | close | diverged | other | unaccounted "
+        "| perturbed exact or close / refused / wrong |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    details = []
+    for suite, results in everything.items():
+        lines.append(_row(suite, results))
+        details += ["", f"## {suite}", "", *_details(results)]
+    return "\n".join([*lines, *details]) + "\n"
+
+
+def _row(suite: str, results: dict[str, dict[str, Any]]) -> str:
+    verdicts = Counter(r["verdict"] for r in results.values())
+    if suite == "opdb":
+        samples: Counter[str] = Counter()
+        for r in results.values():
+            samples.update(r.get("samples") or {})
+        runs = sum(samples.values())
+        other = runs - samples["exact"] - samples["diverged"]
+        return (
+            f"| {suite} (samples of {len(results)} ops) | {runs} | {runs} | {samples['exact']} "
+            f"({100 * samples['exact'] / max(runs, 1):.2f} %) | 0 | {samples['diverged']} "
+            f"| {other} | {samples['flagged']} | - |"
+        )
+    absent = verdicts["does not build"] + verdicts["does not run"]
+    run = len(results) - absent
+    other = run - verdicts["exact"] - verdicts["close"] - verdicts["diverged"]
+    perturbed = Counter(r.get("perturbed", "") for r in results.values())
+    unaccounted = sum(bool(r.get("unaccounted")) for r in results.values())
+    good = perturbed["exact"] + perturbed["close"]
+    return (
+        f"| {suite} | {len(results)} | {run} | {verdicts['exact']} "
+        f"({100 * verdicts['exact'] / max(run, 1):.1f} %) | {verdicts['close']} "
+        f"| {verdicts['diverged']} | {other} | {unaccounted} "
+        f"| {good} / {perturbed['diverged']} / {perturbed['wrong']} |"
+    )
+
+
+def _details(results: dict[str, dict[str, Any]]) -> list[str]:
+    lines = []
+    for name, r in results.items():
+        absent = r["verdict"] in ("does not build", "does not run")
+        if r["verdict"] == "exact" and not r.get("unaccounted") and r.get("perturbed") != "wrong":
+            continue
+        if absent:
+            continue
+        note = r.get("note") or ""
+        note = "; ".join(note) if isinstance(note, list) else note
+        lines.append(f"- `{name}`: {r['verdict']}. {' '.join(note.split())[:300]}")
+    absent = [n for n, r in results.items() if r["verdict"].startswith("does not")]
+    if absent:
+        lines.append(f"- not run in eager here ({len(absent)}): {', '.join(absent)}")
+    missing: Counter[str] = Counter()
+    for r in results.values():
+        missing.update((r.get("placeholders") or {}).keys())
+    if missing:
+        shown = ", ".join(f"{op} ({n})" for op, n in missing.most_common(15))
+        complete = sum(not r.get("placeholders") for r in results.values() if "calls" in r)
+        lines.append(
+            f"- through `flexir.layers.describe`: {complete} of "
+            f"{sum('calls' in r for r in results.values())} models without placeholders; "
+            f"missing ops (models): {shown}"
+        )
+    elif any("calls" in r for r in results.values()):
+        lines.append("- through `flexir.layers.describe`: no placeholders")
+    return lines or ["Everything exact."]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("suites", nargs="*", help=f"of {', '.join(SUITES)}; all by default")
+    parser.add_argument("--fresh", action="store_true", help="forget earlier results")
+    parser.add_argument("--limit", type=int, help="only the first N cases of each suite")
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.worker:
+        work(options.worker)
+        return
+    if unknown := set(options.suites) - set(SUITES):
+        parser.error(f"no suite {', '.join(sorted(unknown))}; there are {', '.join(SUITES)}")
+    chosen = options.suites or list(SUITES)
+    results = {s: sweep(s, fresh=options.fresh, limit=options.limit) for s in chosen}
+    for suite in SUITES:  # suites swept before stay in the table
+        if suite not in results and (CACHE / f"{suite}.jsonl").exists():
+            lines = (CACHE / f"{suite}.jsonl").read_text().splitlines()
+            results[suite] = dict(map(json.loads, lines))
+    text = coverage({s: results[s] for s in SUITES if s in results})
+    print(text)
+    if options.limit is None:
+        (ROOT / "docs").mkdir(exist_ok=True)
+        (ROOT / "docs" / "coverage.md").write_text(text)
+
+
+if __name__ == "__main__":
+    main()
