@@ -473,17 +473,23 @@ class Recorder:
         if not outputs and result is not None and tensors:
             escape = self._escape(node, [t for t, _ in tensors], result)
         node.effects = Effects(writes, state, None, escape, random, start)
-        if outputs or escape or random or (tensors and result is None):
-            self.frames[-1].nodes.append(node)
         only_view = bool(written) and _changes_view_only(node.target)
+        nodes = self.frames[-1].nodes
+        place = len(nodes)
+        needed = bool(escape or random or (tensors and result is None and not written))
         views: dict[Memory, View] = {}
         for tensor in live:
             value = fresh[id(tensor)]
             if id(tensor) in written:
-                memories.write(tensor, value, only_view=only_view)
+                needed |= memories.write(tensor, value, only_view=only_view)
                 memories.settle(tensor)
             else:
                 memories.define(tensor, value, node, () if writes else tensors, views)
+                needed = True
+        if needed:  # before what its writes made follow from it
+            nodes.insert(place, node)
+        if written and _inside_autograd_function():
+            memories.forget_versions(live)  # autograd counts the write once more (mark_dirty)
         if self.watch is not None:
             self.watch(node, live)
 
@@ -578,7 +584,7 @@ class Recorder:
             kind = "branch"
         elif isinstance(result, str):
             kind = "text"
-        elif isinstance(result, (int, float, complex, list, tuple)):
+        elif _is_plain(result):
             kind = "value"
         else:
             kind = "memory"
@@ -680,6 +686,24 @@ def add_note(error: BaseException, text: str) -> None:
         error.add_note(text)
     else:
         error.args = (f"{error.args[0] if error.args else ''}\n{text}", *error.args[1:])
+
+
+def _is_plain(result: Any) -> bool:
+    """Whether a value is numbers and texts through and through."""
+    if isinstance(result, (list, tuple)):
+        return all(map(_is_plain, result))
+    return result is None or isinstance(result, (int, float, complex, str))
+
+
+def _inside_autograd_function() -> bool:
+    """Whether the ``forward`` of a custom ``torch.autograd.Function`` is under way."""
+    apply = torch.autograd.Function.apply.__func__.__code__
+    frame = sys._getframe(2)
+    while frame is not None:
+        if frame.f_code is apply:
+            return True
+        frame = frame.f_back  # type: ignore[assignment]
+    return False
 
 
 def _is_young(tensor: torch.Tensor) -> bool:

@@ -195,7 +195,7 @@ def signatures(func: Callable[..., Any]) -> tuple[Signature, ...]:
     name = name_of(func)
     op = op_of(func)
     if getattr(func, "__name__", "") == "__set__":
-        return (_spelled(name, "input, value"),)
+        return (_spelled(name, "input, value", writes=("input",)),)
     if getattr(func, "__name__", "") == "__get__":
         return (_spelled(op, "input"),)
     if isinstance(func, torch._ops.OpOverload):

@@ -315,11 +315,17 @@ class Memories:
                 found.append((value, final))
         return found
 
-    def write(self, tensor: torch.Tensor, value: Value, *, only_view: bool = False) -> None:
+    def write(self, tensor: torch.Tensor, value: Value, *, only_view: bool = False) -> bool:
         """A call wrote ``tensor``, which holds ``value`` now.
 
         Args:
+            tensor: what was written.
+            value: its Value according to the call.
             only_view: the call changed the tensor's geometry, not its memory (``t_``).
+
+        Returns:
+            whether ``value`` is what the tensor means; not so if the call only made it look at
+            other memory that is known.
         """
         alias = self.aliases[id(tensor)]
         memory, where = alias.memory, where_of(tensor)
@@ -330,16 +336,19 @@ class Memories:
             and (self.memories.get(storage._cdata) is not memory)
         )
         if moved:  # set_, .data = ...
-            found = self._memory(storage)
-            if found is None:
-                found = self._new_memory(storage, "made")
-            if found.holder(where) is None:
+            found = self._memory(storage) or self._new_memory(storage, "made")
+            holder = found.holder(where)
+            if holder is None:
                 found.pieces.append(Piece(where, value))
+            elif only_view:
+                value = self._derive(found, holder, where)
             memory.loose = True
-            alias.memory, alias.where, alias.view = found, where, None
-            alias.value, alias.epoch, alias.version = value, found.epoch, version(tensor)
-            found.known[where] = alias
-            return
+            memory = alias.memory = found
+            alias.where, alias.view, alias.epoch = where, None, found.epoch
+            if only_view or holder is None:
+                alias.value, alias.version = value, version(tensor)
+                found.known[where] = alias
+                return holder is None
         grown = storage is not None and storage.nbytes() != memory.nbytes
         if where != alias.where or grown:
             alias.view = None
@@ -355,6 +364,7 @@ class Memories:
             self._write(alias, value)
         alias.value, alias.epoch, alias.version = value, memory.epoch, version(tensor)
         memory.known[where] = alias
+        return True
 
     def _write(self, alias: Alias, value: Value) -> None:
         memory, where = alias.memory, alias.where

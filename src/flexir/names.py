@@ -115,7 +115,7 @@ def _metadata() -> frozenset[Any]:
         "dense_dim dim_order is_set_to __hash__ untyped_storage storage storage_type "
         "_typed_storage qscheme q_per_channel_axis _nnz is_distributed __dlpack_device__ "
         "register_hook register_post_accumulate_grad_hook retain_grad _is_view "
-        "_is_zerotensor is_sparse_csr sym_is_contiguous"
+        "_is_zerotensor is_sparse_csr sym_is_contiguous __reduce_ex__ _reduce_ex_internal"
     ).split()
     functions = (
         "is_floating_point is_complex is_signed is_conj is_neg is_same_size is_inference numel "
