@@ -1,6 +1,6 @@
 """Makes the picture at the head of the README: the same net, one op missing, then none.
 
-    python docs/make_images.py      (needs the extras draw and zoo)
+python docs/make_images.py      (needs the extras draw and zoo)
 """
 
 import tempfile
@@ -18,9 +18,7 @@ class Net(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.conv1, self.bn1 = nn.Conv2d(3, 16, 3, padding=1), nn.BatchNorm2d(16)
-        self.block = nn.Sequential(
-            nn.Conv2d(16, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU()
-        )
+        self.block = nn.Sequential(nn.Conv2d(16, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU())
         self.pool, self.fc = nn.AdaptiveAvgPool2d(1), nn.Linear(16, 10)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -33,7 +31,9 @@ def main() -> None:
     graph = flexir.capture(Net().eval(), (torch.rand(1, 3, 32, 32),))
     pictures = []
     with tempfile.TemporaryDirectory() as folder:
-        for number, target in enumerate((describe.extend("tutorial", without=["flatten"]), describe)):
+        for number, target in enumerate(
+            (describe.extend("tutorial", without=["flatten"]), describe)
+        ):
             path = flexir.convert(graph, target=target).draw(f"{folder}/{number}.png")
             pictures.append(Image.open(path).convert("RGB"))
     width = sum(p.width for p in pictures) + 30

@@ -134,6 +134,15 @@ def test_common_functions_are_known(function):
     assert not result.report.entries, result.report
 
 
+def test_a_long_net_prints_briefly():
+    result = flexir.convert(lambda x: [x := x + x for _ in range(60)][-1], (I,), describe)
+    assert len(repr(result.outputs)) < 300
+    missing = flexir.convert(
+        lambda x: [x := x + x for _ in range(60)][-1], (I,), flexir.Target("t")
+    )
+    assert len(repr(missing.outputs)) < 300
+
+
 def test_attention_is_one_layer():
     layers = []
     model = nn.MultiheadAttention(8, 2, batch_first=True).eval()

@@ -23,7 +23,9 @@ def test_both_readmes_have_the_same_code_and_headings(root):
 def test_the_code_of_the_readme_runs(root, tmp_path, monkeypatch):
     pytest.importorskip("pygraphviz")
     monkeypatch.chdir(tmp_path)
-    (code,) = [text for kind, text in BLOCK.findall((root / "README.md").read_text()) if kind == "python"]
+    (code,) = [
+        text for kind, text in BLOCK.findall((root / "README.md").read_text()) if kind == "python"
+    ]
 
     class MyNet(list):
         def add(self, *layer):
@@ -39,7 +41,9 @@ def test_the_code_of_the_readme_runs(root, tmp_path, monkeypatch):
 
 
 def test_the_output_shown_is_what_the_demo_prints(root, tmp_path):
-    blocks = [text for kind, text in BLOCK.findall((root / "README.md").read_text()) if kind == "text"]
+    blocks = [
+        text for kind, text in BLOCK.findall((root / "README.md").read_text()) if kind == "text"
+    ]
     done = subprocess.run(
         [sys.executable, str(root / "examples/example_resnet50.py")],
         cwd=tmp_path, capture_output=True, text=True,

@@ -43,7 +43,7 @@ def op_of(func: Callable[..., Any]) -> str:
         if full.split("::")[0] in ("aten", "prims", "prim"):
             return canonical(name)
         return full if canonical(name) in callables() else name
-    if is_torch(func):
+    if is_torch(func) or func.__module__ == "flexir.geometry":  # what derived nodes call
         return canonical(name)
     return f"{func.__module__}.{name}" if canonical(name) in callables() else name
 

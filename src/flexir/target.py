@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import torch
@@ -43,7 +43,7 @@ class Placeholder:
     """
 
     op: str
-    inputs: tuple[Any, ...]
+    inputs: tuple[Any, ...] = field(repr=False)
     type: TensorType
     reason: str
 

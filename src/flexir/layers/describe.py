@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import TargetError
@@ -34,7 +34,7 @@ class Layer:
 
     kind: str
     words: str
-    inputs: tuple[Any, ...]
+    inputs: tuple[Any, ...] = field(repr=False)  # a net prints as its last layer, not as all
     types: tuple[TensorType, ...]
 
     def __str__(self) -> str:
