@@ -6,7 +6,7 @@ import torch
 import flexir
 
 pytest.importorskip("numpy")
-from nasty import CASES  # noqa: E402
+from nasty import CASES
 
 
 @pytest.mark.filterwarnings("ignore")
