@@ -9,7 +9,7 @@ import pytest
 
 ORDER = """
     errors structure source graph names signatures forms geometry functional ambient origins
-    parameters capture interpreter verify opaque report target convert
+    parameters calls watchers capture interpreter verify opaque report target convert
 """.split()
 STANDARD = set(sys.stdlib_module_names)
 
@@ -55,7 +55,7 @@ def test_files_are_small_and_say_what_they_own(root):
 
 
 # Over the aim of 400 lines; see DESIGN.md, decision 12.
-LONGEST = {"capture.py": 720, "functional.py": 540, "graph.py": 440, "verify.py": 440}
+LONGEST = {"capture.py": 640, "functional.py": 540, "graph.py": 440, "verify.py": 440}
 
 
 def test_the_public_surface_is_small():

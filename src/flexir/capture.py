@@ -20,21 +20,27 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
-from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from . import structure
 from .ambient import Draws, Switches, eager_compilers
+from .calls import (
+    changes_view_only,
+    inside_autograd_function,
+    is_plain,
+    is_trusted,
+    is_young,
+    tensors_in,
+)
 from .errors import CaptureError
 from .forms import bind, signatures
 from .functional import Alias, Memories, Memory, View
 from .geometry import copy_like, fingerprint, storage_of, tensor_type
 from .graph import Audit, Effects, Graph, Mutation, Node, Origin, State, TensorType, Value
-from .names import METADATA, is_torch, name_of
 from .origins import search_globals, search_modules, survey
 from .parameters import bind_forward, bind_inputs
 from .signatures import Signature
 from .source import Source, locate
+from .watchers import Functions, Witness
 
 _Tensor = torch.Tensor
 _LITERALS = frozenset({int, float, bool, type(None), str, torch.dtype, torch.device})
@@ -90,68 +96,6 @@ class _Frame:
         self.source: Source | None = node.source if node is not None else None
 
 
-class _Functions(TorchFunctionMode):
-    """Sees the public torch calls."""
-
-    def __init__(self, recorder: Recorder) -> None:
-        super().__init__()
-        self.recorder = recorder
-
-    def __torch_function__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
-        if func in METADATA or _stack._functorch.maybe_current_level() is not None:
-            return func(*args, **kwargs) if kwargs else func(*args)
-        if isinstance(func, torch._ops.HigherOrderOperator):  # torch.cond, map, while_loop, ...
-            return self.through(func, args, kwargs or {})
-        return self.recorder.call(func, args, kwargs or {}, sys._getframe(1))
-
-    def through(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-        """Run an operator that calls Python functions so that what it does inside is seen.
-
-        Its eager kernel is entered directly, with the modes on: a branch it takes is a guard,
-        the calls of its functions are nodes.
-        """
-        kernel = functools.partial(func.dispatch, torch._C.DispatchKey.CompositeExplicitAutograd)
-        witness = self.recorder.witness
-        try:
-            with self:
-                return kernel(*args, **kwargs)
-        except AssertionError as error:  # said before it does anything, by kernels like cond's
-            if witness is None or "Mode should never be enabled" not in str(error):
-                raise
-        _stack._pop_torch_dispatch_stack(None)
-        try:
-            with self:
-                return kernel(*args, **kwargs)
-        finally:
-            _stack._push_on_torch_dispatch_stack(witness)
-
-
-class _Witness(TorchDispatchMode):
-    """Sees the ATen ops."""
-
-    def __init__(self, recorder: Recorder) -> None:
-        super().__init__()
-        self.recorder = recorder
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        """Keep torch from wrapping the method below, which would import the compiler."""
-        return False
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
-        recorder = self.recorder
-        if recorder.busy:
-            return func(*args, **(kwargs or {}))
-        with torch._C.DisableTorchFunction():
-            if recorder.owner is not None:
-                recorder.below(func, args, kwargs or {})
-                return func(*args, **(kwargs or {}))
-            recorder.fallback += 1
-            result = recorder.call(func, args, kwargs or {}, sys._getframe(1))
-            recorder.memories.forget_versions(result)
-            return result
-
-
 class Recorder:
     """One run: the tables it fills, and the Graph it becomes."""
 
@@ -163,7 +107,7 @@ class Recorder:
         watch: Callable[[Node, Sequence[torch.Tensor]], None] | None = None,
     ) -> None:
         self.model, self.watch = model, watch
-        self.witness = _Witness(self) if witness else None
+        self.witness = Witness(self) if witness else None
         self.memories = Memories(self.emit, self.origin, self.again, self.unseen)
         self.constants: dict[Value, torch.Tensor] = {}
         self.origins: dict[Value, Origin] = {}
@@ -231,7 +175,7 @@ class Recorder:
             stack.callback(pre.remove)
             post = hooks.register_module_forward_hook(self._leave, always_call=True)
             stack.callback(post.remove)
-            stack.enter_context(_Functions(self))
+            stack.enter_context(Functions(self))
             try:
                 yield
             except Exception as error:
@@ -473,7 +417,7 @@ class Recorder:
         if not outputs and result is not None and tensors:
             escape = self._escape(node, [t for t, _ in tensors], result)
         node.effects = Effects(writes, state, None, escape, random, start)
-        only_view = bool(written) and _changes_view_only(node.target)
+        only_view = bool(written) and changes_view_only(node.target)
         nodes = self.frames[-1].nodes
         place = len(nodes)
         needed = bool(escape or random or (tensors and result is None and not written))
@@ -488,7 +432,7 @@ class Recorder:
                 needed = True
         if needed:  # before what its writes made follow from it
             nodes.insert(place, node)
-        if written and _inside_autograd_function():
+        if written and inside_autograd_function():
             memories.forget_versions(live)  # autograd counts the write once more (mark_dirty)
         if self.watch is not None:
             self.watch(node, live)
@@ -500,7 +444,7 @@ class Recorder:
         # A signature of torch's own tells what is written; of other code the witness must see it.
         aside = (
             witness is not None
-            and _trusted(func, node.signature)
+            and is_trusted(func, node.signature)
             and not torch.is_inference_mode_enabled()
             and (depth := _stack._len_torch_dispatch_stack())
             and _stack._get_dispatch_stack_at(depth - 1) is witness
@@ -536,7 +480,7 @@ class Recorder:
 
     def _save(self, part: Any) -> None:
         """Keep the initial value of constants that a call is about to write."""
-        for tensor in _tensors(part):
+        for tensor in tensors_in(part):
             memory = self._memory_of(tensor)
             if memory is None or memory.kind != "constant":
                 continue
@@ -565,7 +509,7 @@ class Recorder:
         sure = {
             id(t): t
             for name in marked
-            for t in _tensors(named.get(name))
+            for t in tensors_in(named.get(name))
             if name in certain or id(t) in written or t.is_inference()
         }
         return sure if signature.schema else {**written, **sure}
@@ -584,7 +528,7 @@ class Recorder:
             kind = "branch"
         elif isinstance(result, str):
             kind = "text"
-        elif _is_plain(result):
+        elif is_plain(result):
             kind = "value"
         else:
             kind = "memory"
@@ -635,7 +579,7 @@ class Recorder:
         else:
             name = search_globals(tensor, sys._getframe(2)) if memory.epoch == 0 else None
             kind, names = ("global", (name,)) if name else ("unseen", ("unseen",))
-            if name is None and memory.epoch == 0 and self.young and not _is_young(tensor):
+            if name is None and memory.epoch == 0 and self.young and not is_young(tensor):
                 kind, names = "cached", ("cached",)
         value = Value(self.unique(names[0]), tensor_type(tensor))
         value.names = names
@@ -686,52 +630,3 @@ def add_note(error: BaseException, text: str) -> None:
         error.add_note(text)
     else:
         error.args = (f"{error.args[0] if error.args else ''}\n{text}", *error.args[1:])
-
-
-def _is_plain(result: Any) -> bool:
-    """Whether a value is numbers and texts through and through."""
-    if isinstance(result, (list, tuple)):
-        return all(map(_is_plain, result))
-    return result is None or isinstance(result, (int, float, complex, str))
-
-
-def _inside_autograd_function() -> bool:
-    """Whether the ``forward`` of a custom ``torch.autograd.Function`` is under way."""
-    apply = torch.autograd.Function.apply.__func__.__code__
-    frame = sys._getframe(2)
-    while frame is not None:
-        if frame.f_code is apply:
-            return True
-        frame = frame.f_back  # type: ignore[assignment]
-    return False
-
-
-def _is_young(tensor: torch.Tensor) -> bool:
-    """Whether a tensor object was made since the collector last looked."""
-    return any(obj is tensor for obj in gc.get_objects(generation=0))
-
-
-def _tensors(part: Any) -> list[torch.Tensor]:
-    if isinstance(part, _Tensor):
-        return [part]
-    found: list[torch.Tensor] = []
-    structure.template(part, found.append)
-    return found
-
-
-def _trusted(func: Any, signature: Signature | None) -> bool:
-    """Whether a callable is torch's own, so that what it writes is known beforehand."""
-    if signature is not None and signature.schema:
-        return True
-    return is_torch(func)
-
-
-@functools.lru_cache(maxsize=None)
-def _changes_view_only(func: Callable[..., Any]) -> bool:
-    """Whether an in-place call changes a tensor's geometry and leaves its memory alone."""
-    name = name_of(func)
-    packet = getattr(torch.ops.aten, name, None)
-    if packet is None:
-        return name == "set_data"
-    tags = (getattr(packet, overload).tags for overload in packet.overloads())
-    return any(torch.Tag.inplace_view in found for found in tags)

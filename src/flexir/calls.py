@@ -1,0 +1,64 @@
+"""What can be told of a call from its callable, its arguments and its result."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from . import structure
+from .names import is_torch, name_of
+from .signatures import Signature
+
+
+def is_plain(result: Any) -> bool:
+    """Whether a value is numbers and texts through and through."""
+    if isinstance(result, (list, tuple)):
+        return all(map(is_plain, result))
+    return result is None or isinstance(result, (int, float, complex, str))
+
+
+def inside_autograd_function() -> bool:
+    """Whether the ``forward`` of a custom ``torch.autograd.Function`` is under way."""
+    apply = torch.autograd.Function.apply.__func__.__code__
+    frame = sys._getframe(2)
+    while frame is not None:
+        if frame.f_code is apply:
+            return True
+        frame = frame.f_back  # type: ignore[assignment]
+    return False
+
+
+def is_young(tensor: torch.Tensor) -> bool:
+    """Whether a tensor object was made since the collector last looked."""
+    return any(obj is tensor for obj in gc.get_objects(generation=0))
+
+
+def tensors_in(part: Any) -> list[torch.Tensor]:
+    if isinstance(part, torch.Tensor):
+        return [part]
+    found: list[torch.Tensor] = []
+    structure.template(part, found.append)
+    return found
+
+
+def is_trusted(func: Any, signature: Signature | None) -> bool:
+    """Whether a callable is torch's own, so that what it writes is known beforehand."""
+    if signature is not None and signature.schema:
+        return True
+    return is_torch(func)
+
+
+@functools.lru_cache(maxsize=None)
+def changes_view_only(func: Callable[..., Any]) -> bool:
+    """Whether an in-place call changes a tensor's geometry and leaves its memory alone."""
+    name = name_of(func)
+    packet = getattr(torch.ops.aten, name, None)
+    if packet is None:
+        return name == "set_data"
+    tags = (getattr(packet, overload).tags for overload in packet.overloads())
+    return any(torch.Tag.inplace_view in found for found in tags)

@@ -1,0 +1,81 @@
+"""The two modes that see a run: torch's public calls above, the ATen ops beneath.
+
+They hand what they see to a recorder and know nothing of graphs. ``recorder.busy`` is true while
+the recorder itself calls torch; ``recorder.owner`` is the recorded call that is running.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from .names import METADATA
+
+_stack = torch._C
+
+
+class Functions(TorchFunctionMode):
+    """Sees the public torch calls."""
+
+    def __init__(self, recorder: Any) -> None:
+        super().__init__()
+        self.recorder = recorder
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        if func in METADATA or _stack._functorch.maybe_current_level() is not None:
+            return func(*args, **kwargs) if kwargs else func(*args)
+        if isinstance(func, torch._ops.HigherOrderOperator):  # torch.cond, map, while_loop, ...
+            return self.through(func, args, kwargs or {})
+        return self.recorder.call(func, args, kwargs or {}, sys._getframe(1))
+
+    def through(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        """Run an operator that calls Python functions so that what it does inside is seen.
+
+        Its eager kernel is entered directly, with the modes on: a branch it takes is a guard,
+        the calls of its functions are nodes.
+        """
+        kernel = functools.partial(func.dispatch, torch._C.DispatchKey.CompositeExplicitAutograd)
+        witness = self.recorder.witness
+        try:
+            with self:
+                return kernel(*args, **kwargs)
+        except AssertionError as error:  # said before it does anything, by kernels like cond's
+            if witness is None or "Mode should never be enabled" not in str(error):
+                raise
+        _stack._pop_torch_dispatch_stack(None)
+        try:
+            with self:
+                return kernel(*args, **kwargs)
+        finally:
+            _stack._push_on_torch_dispatch_stack(witness)
+
+
+class Witness(TorchDispatchMode):
+    """Sees the ATen ops."""
+
+    def __init__(self, recorder: Any) -> None:
+        super().__init__()
+        self.recorder = recorder
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Keep torch from wrapping the method below, which would import the compiler."""
+        return False
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        recorder = self.recorder
+        if recorder.busy:
+            return func(*args, **(kwargs or {}))
+        with torch._C.DisableTorchFunction():
+            if recorder.owner is not None:
+                recorder.below(func, args, kwargs or {})
+                return func(*args, **(kwargs or {}))
+            recorder.fallback += 1
+            result = recorder.call(func, args, kwargs or {}, sys._getframe(1))
+            recorder.memories.forget_versions(result)
+            return result
