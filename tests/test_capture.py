@@ -545,3 +545,13 @@ assert not any(type(f).__name__ == "_WhenLoaded" for f in sys.meta_path)
         [sys.executable, "-W", "ignore", "-c", script], cwd=root, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_legacy_constructors_make_constants_of_python_numbers():
+    def model(x):
+        return torch.IntTensor([2]) * x + torch.Tensor([1.0]) + torch.nn.Parameter(x)
+
+    graph = flexir.capture(model, torch.ones(1))
+    assert {o.kind for o in graph.origins.values()} == {"python"}
+    assert graph.audit.unaccounted == 0
+    assert graph(torch.full((1,), 3.0)).tolist() == [10]

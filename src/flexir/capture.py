@@ -120,6 +120,7 @@ class Recorder:
         self.classes: dict[str, type] = {}
         self.count = 0
         self.names: set[str] = set()
+        self.lifting = False  # the call under way wraps data that Python has just made
         self.young = False  # whether the collector can tell what was made during the run
         self.thread = threading.get_ident()
         self.paths, self.tensors = survey(model)
@@ -325,6 +326,7 @@ class Recorder:
             tensors.append((tensor, alias))
             return alias.value
 
+        self.lifting = func is _LIFT
         template: dict[str, Any] = {}
         for name, part in named.items():
             if part.__class__ in _LITERALS:
@@ -581,6 +583,8 @@ class Recorder:
             kind, names = ("global", (name,)) if name else ("unseen", ("unseen",))
             if name is None and memory.epoch == 0 and self.young and not is_young(tensor):
                 kind, names = "cached", ("cached",)
+            if name is None and memory.epoch == 0 and self.lifting and _owns_memory(tensor):
+                kind, names = "python", ("literal",)
         value = Value(self.unique(names[0]), tensor_type(tensor))
         value.names = names
         escaped = tuple(self.escaped) if kind == "unseen" else ()
@@ -616,6 +620,14 @@ class Recorder:
 
 
 _local = threading.local()
+# What torch calls on a tensor it has made of Python numbers; also of NumPy's memory.
+_LIFT = torch.ops.aten.lift_fresh.default
+
+
+def _owns_memory(tensor: torch.Tensor) -> bool:
+    """Whether a tensor's memory is torch's own, not borrowed from NumPy and the like."""
+    storage = storage_of(tensor)
+    return storage is not None and storage.resizable()
 
 
 @functools.lru_cache(maxsize=None)

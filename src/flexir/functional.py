@@ -75,6 +75,10 @@ class Memory:
         if self._weak is not None:
             torch.UntypedStorage._free_weak_ref(self._weak)
 
+    def is_gone(self) -> bool:
+        """Whether no tensor lies here any more, nor anything the run must report on."""
+        return self.kind == "made" and torch.UntypedStorage._expired(self._weak)
+
     def holder(self, where: Geometry) -> Piece | None:
         """The piece that holds this geometry, an equal one first."""
         if not self.pieces:
@@ -136,6 +140,7 @@ class Memories:
         self.emit, self.origin, self.again, self.unseen = emit, origin, again, unseen
         self.aliases: dict[int, Alias] = {}
         self.memories: dict[int, Memory] = {}
+        self.crowd = 32  # so many memories at most before those that are gone are forgotten
         self.shared: list[tuple[int, int, Memory]] = []
         self.roots: list[tuple[Alias, Value, Memory, Geometry]] = []
         self.undo: list[dict[Alias, tuple[Value, int]]] = [{}]
@@ -439,8 +444,16 @@ class Memories:
     def _new_memory(self, storage: torch.UntypedStorage | None, kind: str) -> Memory:
         memory = Memory(storage, kind)
         if storage is not None:
+            if len(self.memories) >= self.crowd:
+                self._bury()
             self.memories[memory.key] = memory
         return memory
+
+    def _bury(self) -> None:
+        """Forget storages and tensors that are gone, so that the heap between them can be reused."""
+        self.memories = {k: m for k, m in self.memories.items() if not m.is_gone()}
+        self.aliases = {k: a for k, a in self.aliases.items() if a.ref() is not None}
+        self.crowd = max(32, 2 * len(self.memories))
 
     def _enter(
         self, tensor: torch.Tensor, memory: Memory, where: Geometry, value: Value, view: View | None

@@ -224,7 +224,8 @@ class Origin(NamedTuple):
     Attributes:
         kind: ``"parameter"``, ``"buffer"`` or ``"attribute"`` of a module, ``"default"`` of an
             argument, ``"global"`` (reached from a function's globals or closure), ``"cached"``
-            (made before the run, kept where nobody looked), or ``"unseen"`` (made during the
+            (made before the run, kept where nobody looked), ``"python"`` (made of Python numbers
+            by a legacy constructor), or ``"unseen"`` (made during the
             run by code no watcher could see; the graph holds it frozen).
         source: the line that first used it.
         escaped: lines where values left torch for Python before; an unseen constant may
