@@ -23,7 +23,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / ".cache" / "sweep"
-TIMEOUT = 90  # seconds for one case
+TIMEOUT = 300  # seconds for one case
 BATCH = 40  # cases before a worker is replaced, so that its memory is given back
 
 # Which verdicts of a suite count as kept promises.

@@ -9,6 +9,7 @@ where the compiled operators exist it does nothing.
 from __future__ import annotations
 
 import importlib
+import math
 import sys
 
 import torch
@@ -73,32 +74,57 @@ def roi_align(
     Returns:
         [K, C, pooled_height, pooled_width].
     """
-    made = input.new_zeros((len(rois), input.shape[1], pooled_height, pooled_width))
-    height, width = input.shape[-2:]
-    for k, roi in enumerate(rois):
-        x1, y1, x2, y2 = (float(v) * spatial_scale - 0.5 * aligned for v in roi[1:])
-        box_w, box_h = x2 - x1, y2 - y1
-        if not aligned:
-            box_w, box_h = max(box_w, 1.0), max(box_h, 1.0)
-        bin_h, bin_w = box_h / pooled_height, box_w / pooled_width
-        rows = sampling_ratio if sampling_ratio > 0 else max(-(-box_h // pooled_height), 1)
-        cols = sampling_ratio if sampling_ratio > 0 else max(-(-box_w // pooled_width), 1)
-        rows, cols = int(rows), int(cols)
-        y = y1 + (torch.arange(pooled_height * rows) + 0.5) * (bin_h / rows)
-        x = x1 + (torch.arange(pooled_width * cols) + 0.5) * (bin_w / cols)
-        inside_y = ((y >= -1) & (y <= height)).to(input)
-        inside_x = ((x >= -1) & (x <= width)).to(input)
-        y, x = y.clamp(0, height - 1), x.clamp(0, width - 1)
-        y0, x0 = y.long(), x.long()
-        yb, xb = (y0 + 1).clamp(max=height - 1), (x0 + 1).clamp(max=width - 1)
-        fy, fx = (y - y0).to(input), (x - x0).to(input)
-        image = input[int(roi[0])]
-        top = image[:, y0][:, :, x0] * (1 - fx) + image[:, y0][:, :, xb] * fx
-        low = image[:, yb][:, :, x0] * (1 - fx) + image[:, yb][:, :, xb] * fx
-        grid = top * (1 - fy)[:, None] + low * fy[:, None]
-        grid = grid * inside_y[:, None] * inside_x
-        made[k] = grid.reshape(-1, pooled_height, rows, pooled_width, cols).mean((2, 4))
+    size = (pooled_height, pooled_width)
+    made = input.new_zeros((len(rois), input.shape[1], *size))
+    low = rois[:, [2, 1]] * spatial_scale - 0.5 * aligned  # y, x of the first corner
+    extent = rois[:, [4, 3]] * spatial_scale - 0.5 * aligned - low
+    if not aligned:
+        extent = extent.clamp(min=1.0)
+    if sampling_ratio > 0:
+        for part in torch.arange(len(rois)).split(64):
+            made[part] = _pool(
+                input, rois[part, 0], low[part], extent[part], size, [sampling_ratio] * 2
+            )
+        return made
+    for k in range(len(rois)):  # as many samples as the region has pixels
+        counts = [max(math.ceil(float(e) / n), 1) for e, n in zip(extent[k], size)]
+        one = slice(k, k + 1)
+        made[one] = _pool(input, rois[one, 0], low[one], extent[one], size, counts)
     return made
+
+
+def _pool(
+    input: torch.Tensor,
+    image: torch.Tensor,
+    low: torch.Tensor,
+    extent: torch.Tensor,
+    size: tuple[int, int],
+    counts: list[int],
+) -> torch.Tensor:
+    """Means of bilinear samples for K regions that take the same number of samples a bin."""
+    lower, upper, part, inside = [], [], [], []
+    for axis, (bins, count) in enumerate(zip(size, counts)):
+        limit = input.shape[2 + axis]
+        steps = (torch.arange(bins * count) + 0.5) / (bins * count)
+        place = low[:, axis, None] + steps.to(input) * extent[:, axis, None]  # [K, bins * count]
+        inside.append(((place >= -1) & (place <= limit)).to(input))
+        place = place.clamp(0, limit - 1)
+        lower.append(place.long())
+        upper.append((place.long() + 1).clamp(max=limit - 1))
+        part.append(place - place.long())
+    which = image.long()[:, None, None]
+
+    def corner(y: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        return input[which, :, y[:, :, None], x[:, None, :]]  # [K, Y, X, C]
+
+    fy, fx = part[0][:, :, None, None], part[1][:, None, :, None]
+    top = corner(lower[0], lower[1]) * (1 - fx) + corner(lower[0], upper[1]) * fx
+    base = corner(upper[0], lower[1]) * (1 - fx) + corner(upper[0], upper[1]) * fx
+    grid = top * (1 - fy) + base * fy
+    grid = grid * inside[0][:, :, None, None] * inside[1][:, None, :, None]
+    channels = input.shape[1]
+    grid = grid.reshape(len(low), size[0], counts[0], size[1], counts[1], channels)
+    return grid.mean((2, 4)).permute(0, 3, 1, 2)
 
 
 def ensure() -> None:

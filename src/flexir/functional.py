@@ -450,7 +450,7 @@ class Memories:
         return memory
 
     def _bury(self) -> None:
-        """Forget storages and tensors that are gone, so that the heap between them can be reused."""
+        """Forget storages and tensors that are gone; their remains would fragment the heap."""
         self.memories = {k: m for k, m in self.memories.items() if not m.is_gone()}
         self.aliases = {k: a for k, a in self.aliases.items() if a.ref() is not None}
         self.crowd = max(32, 2 * len(self.memories))
