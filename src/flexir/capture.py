@@ -358,13 +358,30 @@ class Recorder:
         }
         if marked:
             written = self._marked(marked, named, written, signature)
-        if written or not isinstance(result, _Tensor):
+        places: list[str] = []
+        if len(written) == 1 and id(result) in written and not changes_view_only(func):
+            places = [n for n, part in named.items() if part is result]
+            if signature.schema:
+                places = [n for n in places if n in marked]
+        if not isinstance(result, _Tensor) or (written and not places):
             self._finish(node, named, tensors, written, result, switches.state, generator)
             return result
-        # the common case, one tensor and no writes, without walks
+        # the common case, one tensor made or written, without walks
         value = Value(self._number(), tensor_type(result), node)
         node.result = value
         node.outputs = (value,)
+        if written:
+            random, start = self.draws.after(generator)
+            writes = dict.fromkeys(places, value)
+            node.effects = Effects(writes, switches.state, None, None, random, start)
+            top.nodes.append(node)
+            memories.write(result, value)
+            memories.settle(result)
+            if inside_autograd_function():
+                memories.forget_versions(result)
+            if self.watch is not None:
+                self.watch(node, (result,))
+            return result
         same = None
         for tensor, _ in tensors:
             if tensor is result:
