@@ -33,9 +33,14 @@ def inside_autograd_function() -> bool:
     return False
 
 
-def is_young(tensor: torch.Tensor) -> bool:
-    """Whether a tensor object was made since the collector last looked."""
-    return any(obj is tensor for obj in gc.get_objects(generation=0))
+def young_tensors() -> list[torch.Tensor]:
+    """The tensors the garbage collector has not yet moved to its oldest generation."""
+    return [
+        obj
+        for generation in (0, 1)
+        for obj in gc.get_objects(generation=generation)
+        if issubclass(type(obj), torch.Tensor)  # isinstance would ask the object itself
+    ]
 
 
 def tensors_in(part: Any) -> list[torch.Tensor]:

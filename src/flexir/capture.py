@@ -28,8 +28,8 @@ from .calls import (
     inside_autograd_function,
     is_plain,
     is_trusted,
-    is_young,
     tensors_in,
+    young_tensors,
 )
 from .errors import CaptureError
 from .forms import bind, signatures
@@ -121,7 +121,7 @@ class Recorder:
         self.count = 0
         self.names: set[str] = set()
         self.lifting = False  # the call under way wraps data that Python has just made
-        self.young = False  # whether the collector can tell what was made during the run
+        self.elders: list[torch.Tensor] | None = None  # young tensors made before the run
         self.thread = threading.get_ident()
         self.paths, self.tensors = survey(model)
         self.switches = Switches()
@@ -164,11 +164,10 @@ class Recorder:
             if gc.isenabled():
                 # A graph is many small objects. Left alone they would make the collector walk the
                 # whole heap of the process, torch included; `call` collects the young instead.
-                # Survivors of today are old from now on: what is young was made during the run.
-                gc.collect(1)
                 gc.disable()
                 stack.callback(gc.enable)
-                self.young = True
+                # From here on nothing grows old: what is young and no elder is made by the run.
+                self.elders = young_tensors()
             stack.enter_context(eager_compilers())
             if self.witness is not None:
                 stack.enter_context(self.witness)
@@ -537,7 +536,7 @@ class Recorder:
         self.count += 1
         if self.count % 20_000 == 0:
             gc.collect(1)
-            self.young = False
+            self.elders = None
         return str(self.count)
 
     # -- values that leave torch
@@ -598,7 +597,7 @@ class Recorder:
         else:
             name = search_globals(tensor, sys._getframe(2)) if memory.epoch == 0 else None
             kind, names = ("global", (name,)) if name else ("unseen", ("unseen",))
-            if name is None and memory.epoch == 0 and self.young and not is_young(tensor):
+            if name is None and memory.epoch == 0 and self._is_old(tensor):
                 kind, names = "cached", ("cached",)
             if name is None and memory.epoch == 0 and self.lifting and _owns_memory(tensor):
                 kind, names = "python", ("literal",)
@@ -610,6 +609,14 @@ class Recorder:
         if kind == "unseen" and memory.epoch == 0:
             self._unseen(value, escaped, source)
         return value
+
+    def _is_old(self, tensor: torch.Tensor) -> bool:
+        """Whether a tensor was certainly made before the run."""
+        if self.elders is None:
+            return False
+        return not any(t is tensor for t in young_tensors()) or any(
+            t is tensor for t in self.elders
+        )
 
     def _unseen(self, value: Value, escaped: Sequence[Source], source: Source | None) -> None:
         text = f"{value!r} was made during the run by code no watcher sees, used at {source}"
