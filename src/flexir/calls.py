@@ -11,8 +11,7 @@ from typing import Any
 import torch
 
 from . import structure
-from .names import is_torch, name_of
-from .signatures import Signature
+from .names import name_of
 
 
 def is_plain(result: Any) -> bool:
@@ -49,13 +48,6 @@ def tensors_in(part: Any) -> list[torch.Tensor]:
     found: list[torch.Tensor] = []
     structure.template(part, found.append)
     return found
-
-
-def is_trusted(func: Any, signature: Signature | None) -> bool:
-    """Whether a callable is torch's own, so that what it writes is known beforehand."""
-    if signature is not None and signature.schema:
-        return True
-    return is_torch(func)
 
 
 @functools.lru_cache(maxsize=None)

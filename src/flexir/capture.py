@@ -27,7 +27,6 @@ from .calls import (
     changes_view_only,
     inside_autograd_function,
     is_plain,
-    is_trusted,
     tensors_in,
     young_tensors,
 )
@@ -36,6 +35,7 @@ from .forms import bind, signatures
 from .functional import Alias, Memories, Memory, View
 from .geometry import copy_like, fingerprint, storage_of, tensor_type
 from .graph import Audit, Effects, Graph, Mutation, Node, Origin, State, TensorType, Value
+from .names import is_torch
 from .origins import search_globals, search_modules, survey
 from .parameters import bind_forward, bind_inputs
 from .signatures import Signature
@@ -43,6 +43,7 @@ from .source import Source, locate
 from .watchers import Functions, Witness
 
 _Tensor = torch.Tensor
+_Parameter = torch.nn.Parameter
 _LITERALS = frozenset({int, float, bool, type(None), str, torch.dtype, torch.device})
 _stack = torch._C
 
@@ -93,7 +94,9 @@ class _Frame:
     def __init__(self, module: Any, node: Node | None, path: str, call: int) -> None:
         self.module, self.node, self.path, self.call = module, node, path, call
         self.nodes: list[Node] = []
-        self.source: Source | None = node.source if node is not None else None
+        # Inside torch's own modules the user's line is the one that called the module.
+        foreign = type(module).__module__.startswith("torch.nn.modules.")
+        self.source: Source | None = node.source if node is not None and foreign else None
 
 
 class Recorder:
@@ -328,9 +331,10 @@ class Recorder:
         self.lifting = func is _LIFT
         template: dict[str, Any] = {}
         for name, part in named.items():
-            if part.__class__ in _LITERALS:
+            cls = part.__class__
+            if cls in _LITERALS:
                 template[name] = part
-            elif isinstance(part, _Tensor):
+            elif cls is _Tensor or cls is _Parameter:
                 template[name] = leaf(part)
             else:
                 template[name] = structure.template(part, leaf)
@@ -342,7 +346,7 @@ class Recorder:
             signature=signature,
             path=top.path,
             call=top.call,
-            source=locate(frame),
+            source=top.source or locate(frame),
         )
         marked = signature.written(named)
         for name in marked:
@@ -462,7 +466,7 @@ class Recorder:
         # A signature of torch's own tells what is written; of other code the witness must see it.
         aside = (
             witness is not None
-            and is_trusted(func, node.signature)
+            and (node.signature.schema or is_torch(func))
             and not torch.is_inference_mode_enabled()
             and (depth := _stack._len_torch_dispatch_stack())
             and _stack._get_dispatch_stack_at(depth - 1) is witness

@@ -302,9 +302,10 @@ def bind(
     Returns:
         the Signature that fits, and argument name -> value with defaults filled in.
     """
+    flat = _FLAT
     key = (
         func,
-        tuple([_shape(a) for a in args]),
+        tuple([a.__class__ if a.__class__ in flat else _shape(a) for a in args]),
         tuple([(k, _shape(v)) for k, v in kwargs.items()]) if kwargs else (),
     )
     known = _plans.get(key)
@@ -313,6 +314,9 @@ def bind(
         _plans[key] = known
     signature, plan = known
     return signature, signature.apply(plan, args, kwargs)
+
+
+_FLAT = frozenset({int, float, bool, str, type(None), torch.dtype, torch.device})
 
 
 def _shape(value: Any) -> Any:

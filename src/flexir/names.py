@@ -7,6 +7,7 @@ of the plain function. The tables hold what torch itself says nowhere a program 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -89,6 +90,7 @@ def is_reversed(name: str) -> bool:
     return name.startswith("__r") and bare not in OPERATORS and bare[1:] in OPERATORS
 
 
+@lru_cache(maxsize=None)
 def is_torch(func: Callable[..., Any]) -> bool:
     """Whether a callable is torch's own, so that its marks and names are torch's."""
     if isinstance(func, type(int.__add__.__get__(1))):  # a property's getter or setter

@@ -38,7 +38,7 @@ def survey(model: Any) -> tuple[dict[int, Any], dict[int, Any]]:
 
 
 def _name_tensors(prefix: str, module: torch.nn.Module, tensors: dict[int, Any]) -> None:
-    plain = {k: v for k, v in vars(module).items() if isinstance(v, torch.Tensor)}
+    plain = {k: v for k, v in vars(module).items() if issubclass(type(v), torch.Tensor)}
     groups = (
         ("parameter", module._parameters), ("buffer", module._buffers), ("attribute", plain),
     )  # fmt: skip

@@ -94,12 +94,14 @@ def _take(obj: Any, leaf: Callable[[Any], Any], deep: bool, seen: dict[int, Any]
     cls = obj.__class__
     if cls in _LITERALS:
         return obj
-    if isinstance(obj, torch.Tensor):
-        return leaf(obj)
     if cls is tuple:
+        if _LITERALS.issuperset(map(type, obj)):
+            return obj
         return tuple([_take(v, leaf, deep, seen) for v in obj])
     if cls is list:
         return [_take(v, leaf, deep, seen) for v in obj]
+    if isinstance(obj, torch.Tensor):
+        return leaf(obj)
     if cls is dict:
         return {k: _take(v, leaf, deep, seen) for k, v in obj.items()}
     if cls is slice:
@@ -170,7 +172,11 @@ def _put(part: Any, leaf: type, value: Callable[[Any], Any], made: dict[int, Any
     cls = part.__class__
     if cls is leaf:
         return value(part)
+    if cls in _LITERALS:
+        return part
     if cls is tuple:
+        if _LITERALS.issuperset(map(type, part)):
+            return part
         return tuple([_put(v, leaf, value, made) for v in part])
     if cls is list:
         return [_put(v, leaf, value, made) for v in part]
