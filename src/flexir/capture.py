@@ -151,6 +151,8 @@ class Recorder:
                 graph.mutations = self._mutations()
         self.memories.close()
         graph.nodes = self.frames[0].nodes
+        self.frames.clear()
+        self.witness = None
         graph.modules = self.classes
         self.audit.fallback = self.fallback
         return graph.check()

@@ -147,9 +147,12 @@ class Memories:
 
     def close(self) -> None:
         """Forget all tensors; without this they would live until the garbage collector runs."""
+        for memory in self.memories.values():
+            memory.known.clear()  # memories and aliases know each other
         self.aliases.clear()
         self.memories.clear()
         self.roots.clear()
+        self.undo.clear()
         del self.emit, self.origin, self.again, self.unseen
 
     # -- reading
@@ -451,7 +454,8 @@ class Memories:
 
     def _bury(self) -> None:
         """Forget storages and tensors that are gone; their remains would fragment the heap."""
-        self.memories = {k: m for k, m in self.memories.items() if not m.is_gone()}
+        for key in [k for k, m in self.memories.items() if m.is_gone()]:
+            self.memories.pop(key).known.clear()
         self.aliases = {k: a for k, a in self.aliases.items() if a.ref() is not None}
         self.crowd = max(32, 2 * len(self.memories))
 

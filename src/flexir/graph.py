@@ -16,6 +16,7 @@ torch beyond reading dtypes.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -52,15 +53,21 @@ class Value:
     Attributes:
         name: unique in its graph; the state_dict key for weights, a number for activations.
         type: dtype, shape and device.
-        producer: the Node that makes it; None for inputs and constants.
         names: all names of a constant; more than one when a weight is tied.
     """
 
-    __slots__ = ("__weakref__", "name", "names", "producer", "type")
+    __slots__ = ("_producer", "name", "names", "type")
 
     def __init__(self, name: str, type: TensorType, producer: Node | None = None) -> None:
-        self.name, self.type, self.producer = name, type, producer
+        self.name, self.type = name, type
+        # Weak, so that a graph is a tree of objects and dies when it is let go of.
+        self._producer = None if producer is None else weakref.ref(producer)
         self.names: tuple[str, ...] = ()
+
+    @property
+    def producer(self) -> Node | None:
+        """The Node that makes this Value, while its graph lives; None for inputs and constants."""
+        return None if self._producer is None else self._producer()
 
     def __str__(self) -> str:
         return f"%{self.name}"
@@ -130,8 +137,8 @@ class Node:
     """
 
     __slots__ = (
-        "args", "body", "call", "effects", "op", "outputs", "path", "result", "signature",
-        "source", "target",
+        "__weakref__", "args", "body", "call", "effects", "op", "outputs", "path", "result",
+        "signature", "source", "target",
     )  # fmt: skip
 
     def __init__(
@@ -350,28 +357,7 @@ class Graph:
                 raise GraphError(f"{value!r} is an input or constant but has a producer")
             _unique(value, names)
 
-        def visit(nodes: Sequence[Node]) -> None:
-            for node in nodes:
-                for value in node.inputs:
-                    if value not in known:
-                        raise GraphError(f"{value!r} is used before it is made, in: {node}")
-                if node.body is not None:
-                    visit(node.body)
-                    missing = [v for v in node.returned if v not in known]
-                    if missing:
-                        raise GraphError(f"{missing[0]!r} is returned but not made by: {node}")
-                    continue
-                if unknown := set(node.effects.writes) - set(node.args):
-                    raise GraphError(f"writes {sorted(unknown)}, which are no arguments: {node}")
-                for value in node.outputs:
-                    if value.producer is not node:
-                        raise GraphError(f"{value!r} names another producer than: {node}")
-                    if value in known:
-                        raise GraphError(f"{value!r} is made twice, again by: {node}")
-                    _unique(value, names)
-                    known.add(value)
-
-        visit(self.nodes)
+        _check(self.nodes, known, names)
         for value in [*self.output_values, *(m.final for m in self.mutations)]:
             if value not in known:
                 raise GraphError(f"{value!r} is a result of the graph but nothing makes it")
@@ -406,6 +392,29 @@ class Graph:
     def __repr__(self) -> str:
         count = sum(1 for _ in self)
         return f"<Graph {self.name}: {count} calls, {len(self.constants)} constants>"
+
+
+def _check(nodes: Sequence[Node], known: set[Value], names: set[str]) -> None:
+    """Check the nodes of a body, and add what they make to ``known`` and ``names``."""
+    for node in nodes:
+        for value in node.inputs:
+            if value not in known:
+                raise GraphError(f"{value!r} is used before it is made, in: {node}")
+        if node.body is not None:
+            _check(node.body, known, names)
+            missing = [v for v in node.returned if v not in known]
+            if missing:
+                raise GraphError(f"{missing[0]!r} is returned but not made by: {node}")
+            continue
+        if unknown := set(node.effects.writes) - set(node.args):
+            raise GraphError(f"writes {sorted(unknown)}, which are no arguments: {node}")
+        for value in node.outputs:
+            if value.producer is not node:
+                raise GraphError(f"{value!r} names another producer than: {node}")
+            if value in known:
+                raise GraphError(f"{value!r} is made twice, again by: {node}")
+            _unique(value, names)
+            known.add(value)
 
 
 def _unique(value: Value, names: set[str]) -> None:
