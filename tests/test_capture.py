@@ -555,3 +555,21 @@ def test_legacy_constructors_make_constants_of_python_numbers():
     assert {o.kind for o in graph.origins.values()} == {"python"}
     assert graph.audit.unaccounted == 0
     assert graph(torch.full((1,), 3.0)).tolist() == [10]
+
+
+def test_a_capture_leaves_nothing_for_the_garbage_collector():
+    import gc
+
+    model = nn.Sequential(*[nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4)) for _ in range(10)])
+    x = torch.ones(2, 4)
+    flexir.capture(model, x)
+    gc.collect()
+    gc.disable()
+    try:
+        before = len(gc.get_objects())
+        for _ in range(5):
+            flexir.capture(model, x)
+        assert len(gc.get_objects()) - before < 50
+    finally:
+        gc.enable()
+    assert gc.isenabled()

@@ -7,6 +7,7 @@ report lists all of it.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import logging
 from collections.abc import Sequence
@@ -100,9 +101,13 @@ class _Conversion:
         self.graph, self.target, self.out = graph, target, out
         self.report = Report(graph.name, target.name, audit=graph.audit, escapes=graph.escapes)
         self.status: dict[Node, str] = {}
-        self.escaping = escaping_values(graph)
         self.constants: dict[Value, Any] = {}
         self.env: dict[Value, Any] = {}
+
+    @functools.cached_property
+    def escaping(self) -> dict[Node, list[Value]]:
+        """Found when the first module handler asks."""
+        return escaping_values(self.graph)
 
     def run(self) -> Result:
         enter = self.target.hook("input")
@@ -285,23 +290,24 @@ def escaping_values(graph: Graph) -> dict[Node, list[Value]]:
     for value in [*graph.output_values, *(m.final for m in graph.mutations)]:
         last[value] = position + 1
     found: dict[Node, list[Value]] = {}
-    position = 0
-
-    def visit(nodes: Sequence[Node]) -> list[Value]:
-        nonlocal position
-        alive: list[Value] = []
-        for node in nodes:
-            if node.body is None:
-                position += 1
-                alive += [v for v in node.outputs if v in last]
-                continue
-            inner = [v for v in visit(node.body) if last[v] > position]
-            results = set(node.returned)
-            outside = [v for v in inner if v not in results]
-            if outside:
-                found[node] = outside
-            alive += inner
-        return alive
-
-    visit(graph.nodes)
+    _alive(graph.nodes, last, 0, found)
     return found
+
+
+def _alive(
+    nodes: Sequence[Node], last: dict[Value, int], position: int, found: dict[Node, list[Value]]
+) -> tuple[list[Value], int]:
+    """Values made by ``nodes`` that somebody reads, and the position of the last call."""
+    alive: list[Value] = []
+    for node in nodes:
+        if node.body is None:
+            position += 1
+            alive += [v for v in node.outputs if v in last]
+            continue
+        made, position = _alive(node.body, last, position, found)
+        inner = [v for v in made if last[v] > position]
+        results = set(node.returned)
+        if outside := [v for v in inner if v not in results]:
+            found[node] = outside
+        alive += inner
+    return alive, position

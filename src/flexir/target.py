@@ -220,7 +220,7 @@ class Target:
             found = self.ops.get(node.op)
         else:
             found = None
-            for cls in type(node.target).__mro__:
+            for cls in type(node.target).__mro__ if self.modules else ():
                 if cls in self.modules and type(node.target).forward is cls.forward:
                     found = self.modules[cls]
                     break
