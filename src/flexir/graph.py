@@ -285,8 +285,8 @@ class Graph:
         origins: Value -> where that constant came from.
         mutations: memory that existed before and was written.
         modules: path -> class of every module that was entered.
-        aliases: constant Value names -> names, see ``Value.names``.
         audit: what the witness saw.
+        layouts: input Value -> strides it had; a replay lays new inputs out alike.
         parameters: how ``graph(*args)`` binds positional arguments (names; ``*name``, ``**name``).
     """
 
