@@ -11,10 +11,6 @@ sys.path.insert(0, str(ROOT))
 torch.set_num_threads(1)
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update-golden", action="store_true", help="rewrite tests/golden")
-
-
 @pytest.fixture
 def root() -> Path:
     return ROOT

@@ -17,7 +17,7 @@ torch beyond reading dtypes.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -421,19 +421,3 @@ def _unique(value: Value, names: set[str]) -> None:
     if value.name in names:
         raise GraphError(f"two values are named {value}")
     names.add(value.name)
-
-
-def last_uses(graph: Graph, skip: Callable[[Node], bool] | None = None) -> dict[Value, int]:
-    """Position (in ``graph.walk()`` order) of the last node that reads each value.
-
-    Results of the graph are read at infinity (``len`` of the walk). ``skip`` leaves nodes out.
-    """
-    last: dict[Value, int] = {}
-    position = 0
-    for position, node in enumerate(graph.walk()):
-        if skip is None or not skip(node):
-            for value in node.inputs:
-                last[value] = position
-    for value in [*graph.output_values, *(m.final for m in graph.mutations)]:
-        last[value] = position + 1
-    return last

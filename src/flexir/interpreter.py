@@ -68,7 +68,7 @@ def replay(
             would be taken otherwise, or a value that Python code took has changed.
     """
     env: dict[Value, Any] = dict(graph.constants)
-    _bind_inputs(graph, args, kwargs or {}, env)
+    bind_inputs(graph, args, kwargs or {}, env)
     free = _last_readers(graph)
     meaning = _Replay(graph, check, watch, free)
     with (
@@ -245,7 +245,7 @@ def same_literal(a: Any, b: Any) -> bool:
         return a is b
 
 
-def _bind_inputs(
+def bind_inputs(
     graph: Graph, args: Sequence[Any], kwargs: dict[str, Any], env: dict[Value, Any]
 ) -> None:
     """Lay new inputs over the recorded ones."""

@@ -38,16 +38,16 @@ SYNONYMS = {
     "special_logsumexp": "logsumexp", "special_multigammaln": "mvlgamma",
     "special_polygamma": "polygamma", "special_psi": "digamma", "special_round": "round",
     "special_sinc": "sinc", "special_softmax": "softmax", "special_xlogy": "xlogy",
-    "special_gammainc": "igamma", "special_gammaincc": "igammac", "igamma": "igamma",
+    "special_gammainc": "igamma", "special_gammaincc": "igammac",
     "det": "linalg_det", "ger": "outer", "inverse": "linalg_inv", "slogdet": "linalg_slogdet",
     "linalg_matmul": "matmul", "matrix_power": "linalg_matrix_power",
-    "matrix_exp": "linalg_matrix_exp", "linalg_matrix_exp": "linalg_matrix_exp",
+    "matrix_exp": "linalg_matrix_exp",
     "chain_matmul": "linalg_multi_dot", "orgqr": "linalg_householder_product",
-    "pixel_shuffle": "pixel_shuffle", "type_as": "to", "numpy_T": "T", "matrix_H": "adjoint",
-    "H": "adjoint", "mH": "adjoint", "data": "detach", "adaptive_avg_pool1d": "adaptive_avg_pool1d",
+    "type_as": "to", "numpy_T": "T", "matrix_H": "adjoint",
+    "H": "adjoint", "mH": "adjoint", "data": "detach",
     "max_pool1d_with_indices": "max_pool1d", "max_pool2d_with_indices": "max_pool2d",
     "max_pool3d_with_indices": "max_pool3d", "upsample": "interpolate",
-    "resolve_conj": "resolve_conj", "nn_init": "nn_init", "is_nonzero": "bool",
+    "is_nonzero": "bool",
     "adaptive_max_pool1d_with_indices": "adaptive_max_pool1d",
     "adaptive_max_pool2d_with_indices": "adaptive_max_pool2d",
     "adaptive_max_pool3d_with_indices": "adaptive_max_pool3d",
@@ -55,7 +55,6 @@ SYNONYMS = {
     "fractional_max_pool3d_with_indices": "fractional_max_pool3d",
     "_threshold": "threshold", "log_sigmoid": "logsigmoid",
 }  # fmt: skip
-SYNONYMS = {old: new for old, new in SYNONYMS.items() if old != new}
 
 
 def canonical(name: str) -> str:

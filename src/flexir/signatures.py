@@ -46,7 +46,7 @@ _NUMPY = {
 HINTS = frozenset({
     "inplace", "out", "cudnn_enable", "cudnn_enabled", "benchmark", "deterministic", "allow_tf32",
     "non_blocking", "pin_memory", "generator", "memory_format", "requires_grad", "layout",
-    "device", "use_mm_for_euclid_dist", "fused", "copy", "use_separate_proj_weight", "name",
+    "device", "use_mm_for_euclid_dist", "fused", "copy",
 })  # fmt: skip
 
 # Writes that the schemas do not mark: argument names, given the named arguments of a call.

@@ -20,7 +20,7 @@ from .capture import Recorder
 from .errors import Diverged, Error
 from .geometry import copy_like
 from .graph import Graph, Node, Value
-from .interpreter import replay
+from .interpreter import bind_inputs, replay
 from .origins import survey
 
 
@@ -184,10 +184,8 @@ def run_model(
     with _initial_state(graph, model) as live:
         result = model(*args, **kwargs)
         inputs: dict[Value, torch.Tensor] = {}
-        with contextlib.suppress(Exception):
-            from .interpreter import _bind_inputs
-
-            _bind_inputs(graph, args, kwargs, inputs)
+        with contextlib.suppress(Diverged):  # the replay will say it again
+            bind_inputs(graph, args, kwargs, inputs)
         written = {}
         for mutation in graph.mutations:
             tensor = live.get(mutation.name, inputs.get(mutation.initial))
