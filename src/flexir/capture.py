@@ -27,8 +27,8 @@ from .calls import (
     changes_view_only,
     inside_autograd_function,
     is_plain,
+    is_young,
     tensors_in,
-    young_tensors,
 )
 from .errors import CaptureError
 from .forms import bind, signatures
@@ -119,12 +119,12 @@ class Recorder:
         self.owner: Node | None = None  # the recorded call that is running
         self.busy = False  # torch is being called by this recorder itself
         self.frames = [_Frame(None, None, "", 0)]
-        self.calls: dict[int, int] = {}
+        self.calls: dict[str, int] = {}
         self.classes: dict[str, type] = {}
         self.count = 0
         self.names: set[str] = set()
         self.lifting = False  # the call under way wraps data that Python has just made
-        self.elders: list[torch.Tensor] | None = None  # young tensors made before the run
+        self.ages = False  # whether what the run makes can be told from what was there before
         self.thread = threading.get_ident()
         self.paths, self.tensors = survey(model)
         self.switches = Switches()
@@ -171,8 +171,9 @@ class Recorder:
                 # whole heap of the process, torch included; `call` collects the young instead.
                 gc.disable()
                 stack.callback(gc.enable)
-                # From here on nothing grows old: what is young and no elder is made by the run.
-                self.elders = young_tensors()
+                # What is there grows up; what the run makes stays young.
+                gc.collect(0)
+                self.ages = True
             stack.enter_context(eager_compilers())
             if self.witness is not None:
                 stack.enter_context(self.witness)
@@ -238,12 +239,14 @@ class Recorder:
         if self.owner is not None or threading.get_ident() != self.thread:
             return
         self.busy = True
+        guard = _stack.DisableTorchFunction()
+        guard.__enter__()
         try:
-            with torch._C.DisableTorchFunction():
-                # Global pre-hooks are not given the keywords; their caller holds them.
-                caller = sys._getframe(1)
-                self._open(module, args, caller.f_locals.get("kwargs") or {}, locate(caller))
+            # Global pre-hooks are not given the keywords; their caller holds them.
+            caller = sys._getframe(1)
+            self._open(module, args, caller.f_locals.get("kwargs") or {}, locate(caller))
         finally:
+            guard.__exit__(None, None, None)
             self.busy = False
 
     def _open(
@@ -254,13 +257,14 @@ class Recorder:
         source: Source | None,
     ) -> None:
         path = self.path(module)
-        call = self.calls.get(id(module), 0)
-        self.calls[id(module)] = call + 1
-        self.classes.setdefault(path, type(module))
+        call = self.calls.get(path, 0)
+        self.calls[path] = call + 1
+        if not call:
+            self.classes.setdefault(path, type(module))
         named = bind_forward(module, args, kwargs)
         read = self.memories.read
         for name, part in named.items():
-            if isinstance(part, _Tensor):
+            if part.__class__ is _Tensor:
                 named[name] = read(part)
             elif part.__class__ not in _LITERALS:
                 named[name] = structure.template(part, read)
@@ -293,13 +297,15 @@ class Recorder:
         node = frame.node
         assert node is not None
         read = self.memories.read  # deriving stale results still belongs to the body
-        node.result = (
-            read(output) if isinstance(output, _Tensor) else structure.template(output, read)
-        )
+        if isinstance(output, _Tensor):
+            value = node.result = read(output)
+            node.outputs = (value,)
+        else:
+            node.result = structure.template(output, read)
+            node.outputs = tuple(node.returned)
         node.body = frame.nodes
         self.frames.pop()
-        node.outputs = tuple(node.returned)
-        self.memories.leave(set(node.outputs))
+        self.memories.leave(node.outputs)
         self.frames[-1].nodes.append(node)
 
     def path(self, module: torch.nn.Module) -> str:
@@ -542,7 +548,7 @@ class Recorder:
         self.count += 1
         if self.count % 20_000 == 0:
             gc.collect(1)
-            self.elders = None
+            self.ages = False
         return str(self.count)
 
     # -- values that leave torch
@@ -618,11 +624,7 @@ class Recorder:
 
     def _is_old(self, tensor: torch.Tensor) -> bool:
         """Whether a tensor was certainly made before the run."""
-        if self.elders is None:
-            return False
-        return not any(t is tensor for t in young_tensors()) or any(
-            t is tensor for t in self.elders
-        )
+        return self.ages and not is_young(tensor)
 
     def _unseen(self, value: Value, escaped: Sequence[Source], source: Source | None) -> None:
         text = f"{value!r} was made during the run by code no watcher sees, used at {source}"

@@ -287,8 +287,10 @@ def _testing_overrides() -> dict[Callable[..., Any], Callable[..., Any]]:
 
 # --- binding ------------------------------------------------------------------------------------
 
-_plans: dict[Any, tuple[Signature, list[Any]]] = {}
+_plans: dict[Any, tuple[Signature, Any, Any, Any]] = {}
+_Tensor, _Weight = torch.Tensor, torch.nn.Parameter
 _UNKNOWN = Signature("", [Parameter("args", "args", STAR, EMPTY, None)])
+_FLAT = frozenset({int, float, bool, str, type(None), torch.dtype, torch.device})
 
 
 def bind(
@@ -310,18 +312,22 @@ def bind(
     )
     known = _plans.get(key)
     if known is None:
-        known = _find(func, args, kwargs)
-        _plans[key] = known
-    signature, plan = known
-    return signature, signature.apply(plan, args, kwargs)
-
-
-_FLAT = frozenset({int, float, bool, str, type(None), torch.dtype, torch.device})
+        signature, plan = _find(func, args, kwargs)
+        known = _plans[key] = (signature, plan, *signature.leading(plan))
+    signature, plan, names, defaults = known
+    if names is None:
+        return signature, signature.apply(plan, args, kwargs)
+    named = dict(zip(names, args))
+    if defaults:
+        named.update(defaults)
+    return signature, named
 
 
 def _shape(value: Any) -> Any:
     """What about an argument can decide which signature fits."""
     cls = value.__class__
+    if cls is _Tensor or cls is _Weight:
+        return value.ndim == 0
     if cls is tuple or cls is list:
         return (
             (cls, *{v.__class__ for v in value})

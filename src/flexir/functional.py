@@ -68,7 +68,7 @@ class Memory:
         self.loose = False  # a tensor moved away and took its write counter along
         self.pieces: list[Piece] = []
         self.known: dict[Geometry, Alias] = {}
-        self.values: list[Value] = []  # inputs and constants that lie here
+        self.values: tuple[Value, ...] = ()  # inputs and constants that lie here
         self.shared: str | None = None  # digest of the bytes when NumPy got hold of them
 
     def __del__(self) -> None:
@@ -248,14 +248,15 @@ class Memories:
         """Begin a module call."""
         self.undo.append({})
 
-    def leave(self, keep: set[Value]) -> None:
+    def leave(self, keep: Sequence[Value]) -> None:
         """End a module call: what was only derived inside is not seen outside.
 
         Args:
             keep: the Values the module returned.
         """
-        outer = self.undo[-2]
-        for alias, (value, epoch) in self.undo.pop().items():
+        inner = self.undo.pop()
+        outer = self.undo[-1]
+        for alias, (value, epoch) in inner.items():
             if alias.value in keep:
                 outer.setdefault(alias, (value, epoch))
             else:
@@ -289,7 +290,7 @@ class Memories:
                 return
         storage = storage_of(tensor)
         where = where_of(tensor)
-        memory = self._memory(storage)
+        memory = None if storage is None else self.memories.get(storage._cdata)
         if memory is None:
             memory = self._new_memory(storage, kind)
             memory.pieces.append(Piece(where, value))
@@ -311,7 +312,7 @@ class Memories:
 
     def _found(self, alias: Alias) -> None:
         """An input or a constant: what becomes of it is a result of the run."""
-        alias.memory.values.append(alias.value)
+        alias.memory.values += (alias.value,)
         self.roots.append((alias, alias.value, alias.memory, alias.where))
 
     def written(self) -> list[tuple[Value, Value]]:

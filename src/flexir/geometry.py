@@ -35,17 +35,20 @@ class Geometry(NamedTuple):
 
 def geometry(tensor: torch.Tensor) -> Geometry:
     """Where a tensor lies in its storage."""
-    flags = 0
-    if tensor.dtype.is_complex or tensor.is_neg():
+    dtype, flags = tensor.dtype, 0
+    if dtype.is_complex or tensor.is_neg():
         flags = tensor.is_conj() + 2 * tensor.is_neg()
-    return Geometry(
-        tensor.dtype, tuple(tensor.shape), tensor.stride(), tensor.storage_offset(), flags
+    return _new(
+        Geometry, (dtype, tuple(tensor.shape), tensor.stride(), tensor.storage_offset(), flags)
     )
 
 
 def tensor_type(tensor: torch.Tensor) -> TensorType:
     """The TensorType of a tensor."""
-    return TensorType(tensor.dtype, tuple(tensor.shape), tensor.device)
+    return _new(TensorType, (tensor.dtype, tuple(tensor.shape), tensor.device))
+
+
+_new: Any = tuple.__new__  # what the generated constructors of named tuples come down to
 
 
 def copy_like(tensor: torch.Tensor, stride: Sequence[int] | None = None) -> torch.Tensor:

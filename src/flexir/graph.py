@@ -397,16 +397,22 @@ class Graph:
 def _check(nodes: Sequence[Node], known: set[Value], names: set[str]) -> None:
     """Check the nodes of a body, and add what they make to ``known`` and ``names``."""
     for node in nodes:
-        for value in node.inputs:
-            if value not in known:
-                raise GraphError(f"{value!r} is used before it is made, in: {node}")
+        for part in node.args.values():
+            if part.__class__ is not Value:
+                if part.__class__ in structure.LITERALS:
+                    continue
+                if known.issuperset(structure.leaves(part, Value)):
+                    continue
+                part = next(v for v in structure.leaves(part, Value) if v not in known)
+            if part not in known:
+                raise GraphError(f"{part!r} is used before it is made, in: {node}")
         if node.body is not None:
             _check(node.body, known, names)
-            missing = [v for v in node.returned if v not in known]
-            if missing:
+            if not known.issuperset(node.outputs):
+                missing = [v for v in node.outputs if v not in known]
                 raise GraphError(f"{missing[0]!r} is returned but not made by: {node}")
             continue
-        if unknown := set(node.effects.writes) - set(node.args):
+        if node.effects.writes and (unknown := set(node.effects.writes) - set(node.args)):
             raise GraphError(f"writes {sorted(unknown)}, which are no arguments: {node}")
         for value in node.outputs:
             if value.producer is not node:

@@ -6,6 +6,7 @@ nowhere was made during the run by something no watcher sees; saying so is the r
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
@@ -25,29 +26,34 @@ def survey(model: Any) -> tuple[dict[int, Any], dict[int, Any]]:
     tensors: dict[int, Any] = {}
     stack: list[tuple[str, Any]] = [("", model)] if isinstance(model, torch.nn.Module) else []
     while stack:
-        prefix, module = stack.pop()
-        if id(module) in paths:  # a shared module: its tensors get one more name
-            _name_tensors(prefix, module, tensors)
+        path, module = stack.pop()
+        prefix = path + "." if path else ""
+        _name_all("parameter", prefix, module._parameters, tensors)
+        _name_all("buffer", prefix, module._buffers, tensors)
+        for name, part in vars(module).items():
+            if part.__class__ not in _NO_TENSORS and issubclass(type(part), torch.Tensor):
+                _name_all("attribute", prefix, {name: part}, tensors)
+        if id(module) in paths:  # a shared module: its tensors got one more name
             continue
-        paths[id(module)] = (prefix, module)
-        _name_tensors(prefix, module, tensors)
+        paths[id(module)] = (path, module)
         for name, child in reversed(list(module._modules.items())):
             if child is not None:
-                stack.append((f"{prefix}.{name}" if prefix else name, child))
+                stack.append((prefix + name, child))
     return paths, tensors
 
 
-def _name_tensors(prefix: str, module: torch.nn.Module, tensors: dict[int, Any]) -> None:
-    plain = {k: v for k, v in vars(module).items() if issubclass(type(v), torch.Tensor)}
-    groups = (
-        ("parameter", module._parameters), ("buffer", module._buffers), ("attribute", plain),
-    )  # fmt: skip
-    for kind, group in groups:
-        for name, tensor in group.items():
-            if tensor is not None:
-                full = f"{prefix}.{name}" if prefix else name
-                _, (_, names) = tensors.get(id(tensor), (None, (kind, ())))
-                tensors[id(tensor)] = (tensor, (kind, (*names, full)))
+_NO_TENSORS = frozenset({bool, int, float, str, type(None), dict, list, tuple, OrderedDict, set})
+
+
+def _name_all(kind: str, prefix: str, group: dict[str, Any], tensors: dict[int, Any]) -> None:
+    for name, tensor in group.items():
+        if tensor is None:
+            continue
+        if id(tensor) in tensors:  # tied: one tensor, several names
+            _, (kind, names) = tensors[id(tensor)]
+            tensors[id(tensor)] = (tensor, (kind, (*names, prefix + name)))
+        else:
+            tensors[id(tensor)] = (tensor, (kind, (prefix + name,)))
 
 
 def search_modules(

@@ -191,6 +191,24 @@ class Signature:
             return {"input": named["input"], "other": named["other"]}
         return named
 
+    def leading(
+        self, plan: list[Any]
+    ) -> tuple[tuple[str, ...], dict[str, Any]] | tuple[None, None]:
+        """Names of the positional arguments and defaults of the rest, if that is all a plan says.
+
+        Returns:
+            ``(None, None)`` for a call that takes more than this to lay out.
+        """
+        if plan[-1] or self.names[:1] == ("other",):
+            return None, None
+        names = tuple(p.name for p, place in zip(self.parameters, plan) if type(place) is int)
+        rest = self.parameters[len(names) :]
+        if [*range(len(names))] != plan[: len(names)]:
+            return None, None
+        if any(p is not EMPTY for p in plan[len(names) : -1]):
+            return None, None
+        return names, {p.name: p.default for p in rest}
+
     def unbind(self, named: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
         """Arguments and keywords that call the callable with these named arguments."""
         args: list[Any] = []

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 _PLAIN = (str, bytes, int, float, complex, bool, type(None), torch.dtype, torch.device, torch.Size)
-_LITERALS = frozenset(_PLAIN) - {torch.Size}
+LITERALS = frozenset(_PLAIN) - {torch.Size}
 _CLOSED = (
     *_PLAIN,
     type,
@@ -92,10 +92,10 @@ def template(obj: Any, leaf: Callable[[torch.Tensor], Any], *, deep: bool = Fals
 # cycle, and every call of it would keep its tensors until the garbage collector runs.
 def _take(obj: Any, leaf: Callable[[Any], Any], deep: bool, seen: dict[int, Any] | None) -> Any:
     cls = obj.__class__
-    if cls in _LITERALS:
+    if cls in LITERALS:
         return obj
     if cls is tuple:
-        if _LITERALS.issuperset(map(type, obj)):
+        if LITERALS.issuperset(map(type, obj)):
             return obj
         return tuple([_take(v, leaf, deep, seen) for v in obj])
     if cls is list:
@@ -172,10 +172,10 @@ def _put(part: Any, leaf: type, value: Callable[[Any], Any], made: dict[int, Any
     cls = part.__class__
     if cls is leaf:
         return value(part)
-    if cls in _LITERALS:
+    if cls in LITERALS:
         return part
     if cls is tuple:
-        if _LITERALS.issuperset(map(type, part)):
+        if LITERALS.issuperset(map(type, part)):
             return part
         return tuple([_put(v, leaf, value, made) for v in part])
     if cls is list:
