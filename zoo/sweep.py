@@ -14,16 +14,19 @@ import platform
 import select
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / ".cache" / "sweep"
 TIMEOUT = 300  # seconds for one case
+JOBS = max(1, min(4, os.cpu_count() or 1))  # workers side by side, of one thread each
 BATCH = 40  # cases before a worker is replaced, so that its memory is given back
 
 # Which verdicts of a suite count as kept promises.
@@ -134,7 +137,7 @@ def _names(suite: str) -> list[str]:
     if suite == "timm":
         from zoo import timm_models
 
-        return [e.name for e in timm_models.entries()]
+        return [e.name for e in timm_models.entries(below=30)]
     from zoo import transformers_models
 
     return [e.name for e in transformers_models.entries()]
@@ -154,7 +157,7 @@ def work(suite: str) -> None:
     import torch
 
     warnings.simplefilter("ignore")
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     out = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # whatever a model prints is not an answer
     for line in sys.stdin:
@@ -213,28 +216,52 @@ def sweep(suite: str, *, fresh: bool, limit: int | None) -> dict[str, dict[str, 
         for line in path.read_text().splitlines():
             name, result = json.loads(line)
             results[name] = result
-    worker = Worker(suite)
-    names = worker.ask("?", 600) or []
+    names = _cached_names(suite, fresh)
     todo = [n for n in names[:limit] if n not in results]
-    start = time.perf_counter()
+    start, number, waiting, lock = time.perf_counter(), 0, iter(todo), threading.Lock()
     with path.open("a") as file:
-        for number, name in enumerate(todo, 1):
-            if worker.done >= BATCH:
-                worker.close()
-                worker = Worker(suite)
-            result = worker.ask(name, TIMEOUT)
-            if result is None:
-                died = worker.process.poll() is not None
-                worker.close()
-                worker = Worker(suite)
-                result = {"verdict": "process died" if died else "timeout", "note": ""}
-            results[name] = result
-            file.write(json.dumps([name, result]) + "\n")
-            file.flush()
-            _progress(suite, number, len(todo), start, name, result["verdict"])
-    worker.close()
+
+        def serve(_: int) -> None:
+            nonlocal number
+            worker = Worker(suite)
+            while True:
+                with lock:
+                    name = next(waiting, None)
+                if name is None:
+                    break
+                if worker.done >= BATCH:
+                    worker.close()
+                    worker = Worker(suite)
+                result = worker.ask(name, TIMEOUT)
+                if result is None:
+                    died = worker.process.poll() is not None
+                    worker.close()
+                    worker = Worker(suite)
+                    result = {"verdict": "process died" if died else "timeout", "note": ""}
+                with lock:
+                    results[name] = result
+                    number += 1
+                    file.write(json.dumps([name, result]) + "\n")
+                    file.flush()
+                    _progress(suite, number, len(todo), start, name, result["verdict"])
+            worker.close()
+
+        with ThreadPoolExecutor(JOBS) as pool:
+            list(pool.map(serve, range(JOBS)))
     print(file=sys.stderr)
     return {name: results[name] for name in names[:limit] if name in results}
+
+
+def _cached_names(suite: str, fresh: bool) -> list[str]:
+    """The cases of a suite; finding them takes minutes for some (timm counts parameters)."""
+    path = CACHE / f"{suite}.names.json"
+    if fresh or not path.exists():
+        print(f"{suite}: listing the cases ...", end="\r", file=sys.stderr, flush=True)
+        worker = Worker(suite)
+        path.write_text(json.dumps(worker.ask("?", 1200) or []))
+        worker.close()
+    names: list[str] = json.loads(path.read_text())
+    return names
 
 
 def _progress(suite: str, number: int, total: int, start: float, name: str, verdict: str) -> None:

@@ -30,15 +30,20 @@ def by_module() -> dict[str, list[str]]:
     return {module: timm.list_models(module=module) for module in timm.list_modules()}
 
 
-def parameters(name: str) -> int:
-    """How many parameters a model has; built on the meta device where it can be."""
-    try:
-        with torch.device("meta"), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            model = _timm().create_model(name, pretrained=False)
-    except Exception:  # noqa: BLE001  some compute on real tensors when they are built
-        return 10**9
-    return sum(p.numel() for p in model.parameters())
+def parameters(name: str) -> float:
+    """How many parameters a model has; infinite if it does not build here.
+
+    Built on the meta device where that works; some compute on real tensors as they are built.
+    """
+    for device in ("meta", "cpu"):
+        try:
+            with torch.device(device), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                model = _timm().create_model(name, pretrained=False)
+        except Exception:  # noqa: BLE001  not a model of this machine
+            continue
+        return float(sum(p.numel() for p in model.parameters()))
+    return float("inf")
 
 
 def entry(name: str) -> Entry:

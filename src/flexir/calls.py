@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import gc
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -30,11 +29,6 @@ def inside_autograd_function() -> bool:
             return True
         frame = frame.f_back  # type: ignore[assignment]
     return False
-
-
-def is_young(obj: Any) -> bool:
-    """Whether the garbage collector has never looked at an object."""
-    return any(obj is other for other in gc.get_objects(generation=0))
 
 
 def tensors_in(part: Any) -> list[torch.Tensor]:

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
+from torch.nn.parameter import is_lazy
 
 from . import structure
 from .ambient import Draws, Switches, eager_compilers
@@ -27,16 +28,15 @@ from .calls import (
     changes_view_only,
     inside_autograd_function,
     is_plain,
-    is_young,
     tensors_in,
 )
 from .errors import CaptureError
-from .forms import bind, signatures
+from .forms import lay_out, signatures
 from .functional import Alias, Memories, Memory, View
 from .geometry import copy_like, fingerprint, storage_of, tensor_type
-from .graph import Audit, Effects, Graph, Mutation, Node, Origin, State, TensorType, Value
+from .graph import Audit, Effects, Graph, Mutation, Node, State, TensorType, Value
 from .names import is_torch
-from .origins import search_globals, search_modules, survey
+from .origins import Origins
 from .parameters import bind_forward, bind_inputs
 from .signatures import Signature
 from .source import Source, locate
@@ -111,24 +111,19 @@ class Recorder:
     ) -> None:
         self.model, self.watch = model, watch
         self.witness = Witness(self) if witness else None
-        self.memories = Memories(self.emit, self.origin, self.again, self.unseen)
-        self.constants: dict[Value, torch.Tensor] = {}
-        self.origins: dict[Value, Origin] = {}
-        self.audit = Audit(witnessed=witness)
+        self.found = Origins(model)
+        self.memories = Memories(self.emit, self.found.origin, self.again, self.found.unseen)
+        self.audit = Audit(witnessed=witness, problems=self.found.problems)
         self.fallback = 0
         self.owner: Node | None = None  # the recorded call that is running
         self.busy = False  # torch is being called by this recorder itself
         self.frames = [_Frame(None, None, "", 0)]
+        self.found.frames = self.frames
         self.calls: dict[str, int] = {}
         self.classes: dict[str, type] = {}
         self.count = 0
-        self.names: set[str] = set()
-        self.lifting = False  # the call under way wraps data that Python has just made
-        self.ages = False  # whether what the run makes can be told from what was there before
         self.thread = threading.get_ident()
-        self.paths, self.tensors = survey(model)
         self.switches = Switches()
-        self.escaped: list[Source] = []
         self.draws = Draws()
 
     # -- the run
@@ -137,12 +132,18 @@ class Recorder:
         name = type(self.model).__name__
         if not isinstance(self.model, torch.nn.Module):
             name = getattr(self.model, "__name__", name)
-        graph = Graph(name, constants=self.constants, origins=self.origins, audit=self.audit)
+        graph = Graph(
+            name, constants=self.found.constants, origins=self.found.origins, audit=self.audit
+        )
         graph.parameters, bound, defaults = bind_inputs(self.model, args, kwargs)
         for name, default in defaults.items():
-            self.tensors[id(default)] = (default, ("default", (name,)))
+            self.found.tensors[id(default)] = (default, ("default", (name,)))
         with self._quietly():
             graph.inputs = self._inputs(bound, graph)
+            for tensor, (kind, _) in list(self.found.tensors.values()):
+                # Met now, all at once, they cost a third of what they cost between convolutions.
+                if kind != "default" and not is_lazy(tensor):
+                    self.memories.alias(tensor)
         with self._watching():
             result = self.model(*args, **kwargs)
             with self._quietly():
@@ -151,11 +152,24 @@ class Recorder:
                 graph.mutations = self._mutations()
         self.memories.close()
         graph.nodes = self.frames[0].nodes
+        self._drop_unread(graph)
         self.frames.clear()
         self.witness = None
         graph.modules = self.classes
         self.audit.fallback = self.fallback
         return graph.check()
+
+    def _drop_unread(self, graph: Graph) -> None:
+        """Forget weights that the run never touched."""
+        read = {*graph.output_values, *(m.initial for m in graph.mutations)}
+        for node in graph.walk():
+            for part in node.args.values():
+                if part.__class__ is Value:
+                    read.add(part)
+                elif part.__class__ not in _LITERALS:
+                    read.update(structure.leaves(part, Value))
+        for value in [v for v in graph.constants if v not in read]:
+            del graph.constants[value], graph.origins[value]
 
     @contextlib.contextmanager
     def _watching(self) -> Iterator[None]:
@@ -173,7 +187,7 @@ class Recorder:
                 stack.callback(gc.enable)
                 # What is there grows up; what the run makes stays young.
                 gc.collect(0)
-                self.ages = True
+                self.found.ages = True
             stack.enter_context(eager_compilers())
             if self.witness is not None:
                 stack.enter_context(self.witness)
@@ -204,7 +218,7 @@ class Recorder:
         traceback, module, source = error.__traceback__, None, None
         while traceback is not None:
             owner = traceback.tb_frame.f_locals.get("self")
-            if id(owner) in self.paths:
+            if id(owner) in self.found.paths:
                 module = owner
             source = locate(traceback.tb_frame) or source
             traceback = traceback.tb_next
@@ -219,7 +233,7 @@ class Recorder:
             def leaf(tensor: torch.Tensor) -> Value:
                 known = made.get(id(tensor))
                 if known is None:
-                    known = made[id(tensor)] = Value(self.unique(name), tensor_type(tensor))
+                    known = made[id(tensor)] = Value(self.found.unique(name), tensor_type(tensor))
                     self.memories.define(tensor, known, kind="input")
                     if tensor.layout is torch.strided:
                         graph.layouts[known] = tensor.stride()
@@ -309,10 +323,10 @@ class Recorder:
         self.frames[-1].nodes.append(node)
 
     def path(self, module: torch.nn.Module) -> str:
-        known = self.paths.get(id(module))
+        known = self.found.paths.get(id(module))
         if known is None:
             path = f"{self.frames[-1].path}.{type(module).__name__}".lstrip(".")
-            self.paths[id(module)] = known = (path, module)
+            self.found.paths[id(module)] = known = (path, module)
         return known[0]
 
     # -- function calls
@@ -326,87 +340,72 @@ class Recorder:
             self.busy = False
 
     def _call(self, func: Any, args: Any, kwargs: dict[str, Any], frame: Any) -> Any:
-        signature, named = bind(func, args, kwargs)
+        signature, named, spots = lay_out(func, args, kwargs)
         memories = self.memories
         alias_of = memories.alias
         tensors: list[tuple[torch.Tensor, Alias]] = []  # every place a tensor stands
+        self.found.lifting = func is _LIFT
+        template = named.copy()
+        for name in spots:
+            part = named[name]
+            if part.__class__ is _Tensor or part.__class__ is _Parameter:
+                alias = alias_of(part)
+                tensors.append((part, alias))
+                template[name] = alias.value
+            else:
+                template[name] = structure.template(part, self._reader(tensors))
+        top = self.frames[-1]
+        node = Node(
+            signature.op, func, template, signature=signature,
+            path=top.path, call=top.call, source=top.source or locate(frame),
+        )  # fmt: skip
+        marked = signature.written(named)
+        if marked:
+            for name in marked:
+                self._save(named.get(name))
+        switches = self.switches.now()
+        generator = None
+        if signature.random is not False:
+            generator = self.draws.before(signature, named, tensors)
+        result = self._run(node, func, args, kwargs)
+        same = False
+        written: dict[int, torch.Tensor] = {}
+        for tensor, alias in tensors:
+            if alias.version != -1 and tensor._version != alias.version:
+                written[id(tensor)] = tensor
+            if tensor is result:
+                same = True
+        if marked:
+            written = self._marked(marked, named, written, signature)
+        draw = _NO_DRAW if generator is None else self.draws.after(generator)
+        if written or draw[0] or not isinstance(result, _Tensor):
+            exact = marked if marked and signature.schema else None
+            self._finish(node, named, tensors, written, exact, result, switches.state, draw)
+            return result
+        # the common case, one tensor made, without walks
+        value = Value(self._number(), tensor_type(result), node)
+        node.result = value
+        node.outputs = (value,)
+        memories.define(result, value, node, tensors)
+        node.effects = switches
+        if same:
+            place = next((name for name, part in named.items() if part is result), None)
+            node.effects = Effects({}, switches.state, place)
+        top.nodes.append(node)
+        if self.watch is not None:
+            self.watch(node, (result,))
+        return result
+
+    def _reader(self, tensors: list[tuple[torch.Tensor, Alias]]) -> Callable[[torch.Tensor], Value]:
+        """Reads the Value of a tensor and notes the tensor."""
+        alias_of = self.memories.alias
 
         def leaf(tensor: torch.Tensor) -> Value:
             alias = alias_of(tensor)
             tensors.append((tensor, alias))
             return alias.value
 
-        self.lifting = func is _LIFT
-        template: dict[str, Any] = {}
-        for name, part in named.items():
-            cls = part.__class__
-            if cls in _LITERALS:
-                template[name] = part
-            elif cls is _Tensor or cls is _Parameter:
-                template[name] = leaf(part)
-            else:
-                template[name] = structure.template(part, leaf)
-        top = self.frames[-1]
-        node = Node(
-            signature.op,
-            func,
-            template,
-            signature=signature,
-            path=top.path,
-            call=top.call,
-            source=top.source or locate(frame),
-        )
-        marked = signature.written(named)
-        for name in marked:
-            self._save(named.get(name))
-        switches = self.switches.now()
-        generator = None
-        if signature.random is not False:
-            generator = self.draws.before(signature, named, tensors)
-        result = self._run(node, func, args, kwargs)
-        written = {
-            id(t): t for t, alias in tensors if alias.version != -1 and t._version != alias.version
-        }
-        if marked:
-            written = self._marked(marked, named, written, signature)
-        places: list[str] = []
-        if len(written) == 1 and id(result) in written and not changes_view_only(func):
-            places = [n for n, part in named.items() if part is result]
-            if signature.schema:
-                places = [n for n in places if n in marked]
-        if not isinstance(result, _Tensor) or (written and not places):
-            self._finish(node, named, tensors, written, result, switches.state, generator)
-            return result
-        # the common case, one tensor made or written, without walks
-        value = Value(self._number(), tensor_type(result), node)
-        node.result = value
-        node.outputs = (value,)
-        if written:
-            random, start = self.draws.after(generator)
-            writes = dict.fromkeys(places, value)
-            node.effects = Effects(writes, switches.state, None, None, random, start)
-            top.nodes.append(node)
-            memories.write(result, value)
-            memories.settle(result)
-            if inside_autograd_function():
-                memories.forget_versions(result)
-            if self.watch is not None:
-                self.watch(node, (result,))
-            return result
-        same = None
-        for tensor, _ in tensors:
-            if tensor is result:
-                same = next((name for name, part in named.items() if part is result), None)
-        memories.define(result, value, node, tensors)
-        random, start = self.draws.after(generator)
-        if same or random:
-            node.effects = Effects({}, switches.state, same, None, random, start)
-        else:
-            node.effects = switches
-        top.nodes.append(node)
-        if self.watch is not None:
-            self.watch(node, (result,))
-        return result
+        return leaf
 
     def _finish(
         self,
@@ -414,35 +413,40 @@ class Recorder:
         named: dict[str, Any],
         tensors: list[tuple[torch.Tensor, Alias]],
         written: dict[int, torch.Tensor],
+        exact: frozenset[str] | None,
         result: Any,
         state: State | None,
-        generator: Any,
+        draw: tuple[bool, torch.Tensor | None],
     ) -> None:
-        """Record a call with written arguments, several results or none."""
+        """Record a call that wrote arguments, drew numbers, or returned not just one tensor.
+
+        ``exact`` names the arguments that can have been written, where torch says it.
+        """
         memories = self.memories
         fresh: dict[int, Value] = {}
         outputs: list[Value] = []
         live: list[torch.Tensor] = []
 
         def make(tensor: torch.Tensor) -> Value:
-            if id(tensor) not in fresh:
+            value = fresh.get(id(tensor))
+            if value is None:
                 fresh[id(tensor)] = value = Value(self._number(), tensor_type(tensor), node)
                 outputs.append(value)
                 live.append(tensor)
-            return fresh[id(tensor)]
+            return value
+
+        def make_written(tensor: torch.Tensor) -> Value | None:
+            return make(tensor) if id(tensor) in written else None
 
         node.result = structure.template(result, make)
         writes: dict[str, Any] = {}
         if written:
-            exact = node.signature.schema and node.signature.written(named)
-            for name, part in named.items():
-                if exact and name not in exact:
-                    continue
-                made = structure.template(part, lambda t: make(t) if id(t) in written else None)
-                if next(structure.leaves(made, Value), None) is not None:
+            for name in named if exact is None else [n for n in named if n in exact]:
+                made = structure.template(named[name], make_written)
+                if made.__class__ is Value or next(structure.leaves(made, Value), None):
                     writes[name] = made
         node.outputs = tuple(outputs)
-        random, start = self.draws.after(generator)
+        random, start = draw
         escape = None
         if not outputs and result is not None and tensors:
             escape = self._escape(node, [t for t, _ in tensors], result)
@@ -515,13 +519,12 @@ class Recorder:
             if memory is None or memory.kind != "constant":
                 continue
             for value in memory.values:
-                kept = self.constants.get(value)
+                kept = self.found.constants.get(value)
                 if kept is not None and self._memory_of(kept) is memory:
-                    self.constants[value] = copy_like(kept.detach())
+                    self.found.constants[value] = copy_like(kept.detach())
 
     def _memory_of(self, tensor: torch.Tensor) -> Memory | None:
-        storage = storage_of(tensor)
-        return None if storage is None else self.memories.memories.get(storage._cdata)
+        return self.memories.memory(storage_of(tensor))
 
     def _marked(
         self,
@@ -548,7 +551,7 @@ class Recorder:
         self.count += 1
         if self.count % 20_000 == 0:
             gc.collect(1)
-            self.ages = False
+            self.found.ages = False
         return str(self.count)
 
     # -- values that leave torch
@@ -566,7 +569,7 @@ class Recorder:
             for tensor in tensors:
                 self.memories.share(tensor)
         if kind != "text" and node.source is not None:
-            self.escaped.append(node.source)
+            self.found.escaped.append(node.source)
         return kind
 
     # -- what Memories asks for
@@ -597,69 +600,11 @@ class Recorder:
         top.nodes.append(node)
         return node
 
-    def origin(self, tensor: torch.Tensor, memory: Memory) -> Value:
-        """Name a tensor no call has made: a weight, a constant, or something unseen."""
-        source = None
-        _, known = self.tensors.get(id(tensor), (None, None))
-        if known is None:
-            source = locate(sys._getframe(2))
-            known = search_modules(tensor, self.frames)
-        if known is not None and memory.epoch == 0:
-            kind, names = known
-        else:
-            name = search_globals(tensor, sys._getframe(2)) if memory.epoch == 0 else None
-            kind, names = ("global", (name,)) if name else ("unseen", ("unseen",))
-            if name is None and memory.epoch == 0 and self._is_old(tensor):
-                kind, names = "cached", ("cached",)
-            if name is None and memory.epoch == 0 and self.lifting and _owns_memory(tensor):
-                kind, names = "python", ("literal",)
-        value = Value(self.unique(names[0]), tensor_type(tensor))
-        value.names = names
-        escaped = tuple(self.escaped) if kind == "unseen" else ()
-        self.origins[value] = Origin(kind, source, escaped)
-        self.constants[value] = tensor if kind != "unseen" else copy_like(tensor.detach())
-        if kind == "unseen" and memory.epoch == 0:
-            self._unseen(value, escaped, source)
-        return value
-
-    def _is_old(self, tensor: torch.Tensor) -> bool:
-        """Whether a tensor was certainly made before the run."""
-        return self.ages and not is_young(tensor)
-
-    def _unseen(self, value: Value, escaped: Sequence[Source], source: Source | None) -> None:
-        text = f"{value!r} was made during the run by code no watcher sees, used at {source}"
-        if escaped:
-            text += f"; it may depend on values that left torch at {escaped[-1]}"
-        self.audit.problems.append(text)
-
-    def unseen(self, tensor: torch.Tensor, alias: Alias) -> None:
-        """Memory changed and no recorded call wrote it."""
-        source = locate(sys._getframe(2))
-        self.audit.problems.append(
-            f"the memory of {alias.value!r} was written by code no watcher sees, before {source}"
-        )
-        memory = alias.memory
-        memory.epoch += 1  # what is there now is no longer the constant it was
-
-    def unique(self, name: str) -> str:
-        """A value name not taken yet."""
-        base, count = name, 1
-        while name in self.names:
-            count += 1
-            name = f"{base}_{count}"
-        self.names.add(name)
-        return name
-
 
 _local = threading.local()
+_NO_DRAW: tuple[bool, torch.Tensor | None] = (False, None)
 # What torch calls on a tensor it has made of Python numbers; also of NumPy's memory.
 _LIFT = torch.ops.aten.lift_fresh.default
-
-
-def _owns_memory(tensor: torch.Tensor) -> bool:
-    """Whether a tensor's memory is torch's own, not borrowed from NumPy and the like."""
-    storage = storage_of(tensor)
-    return storage is not None and storage.resizable()
 
 
 @functools.lru_cache(maxsize=None)

@@ -287,7 +287,7 @@ def _testing_overrides() -> dict[Callable[..., Any], Callable[..., Any]]:
 
 # --- binding ------------------------------------------------------------------------------------
 
-_plans: dict[Any, tuple[Signature, Any, Any, Any]] = {}
+_plans: dict[Any, tuple[Signature, Any, tuple[str, ...], Any, Any]] = {}
 _Tensor, _Weight = torch.Tensor, torch.nn.Parameter
 _UNKNOWN = Signature("", [Parameter("args", "args", STAR, EMPTY, None)])
 _FLAT = frozenset({int, float, bool, str, type(None), torch.dtype, torch.device})
@@ -304,6 +304,13 @@ def bind(
     Returns:
         the Signature that fits, and argument name -> value with defaults filled in.
     """
+    return lay_out(func, args, kwargs)[:2]
+
+
+def lay_out(
+    func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]
+) -> tuple[Signature, dict[str, Any], tuple[str, ...]]:
+    """As :func:`bind`, and the names of the arguments that are more than a number or a word."""
     flat = _FLAT
     key = (
         func,
@@ -313,14 +320,16 @@ def bind(
     known = _plans.get(key)
     if known is None:
         signature, plan = _find(func, args, kwargs)
-        known = _plans[key] = (signature, plan, *signature.leading(plan))
-    signature, plan, names, defaults = known
+        named = signature.apply(plan, args, kwargs)
+        spots = tuple(n for n, part in named.items() if part.__class__ not in flat)
+        known = _plans[key] = (signature, plan, spots, *signature.leading(plan))
+    signature, plan, spots, names, defaults = known
     if names is None:
-        return signature, signature.apply(plan, args, kwargs)
+        return signature, signature.apply(plan, args, kwargs), spots
     named = dict(zip(names, args))
     if defaults:
         named.update(defaults)
-    return signature, named
+    return signature, named, spots
 
 
 def _shape(value: Any) -> Any:

@@ -55,13 +55,13 @@ class Memory:
     """One storage: its pieces, and how often it was written."""
 
     __slots__ = (
-        "_weak", "epoch", "key", "kind", "known", "loose", "nbytes", "pieces", "shared", "values",
+        "epoch", "kind", "known", "loose", "nbytes", "pieces", "shared", "storage", "values",
     )  # fmt: skip
 
     def __init__(self, storage: torch.UntypedStorage | None, kind: str) -> None:
-        # A weak reference keeps the storage's address from being used again, not its bytes.
-        self._weak = storage._weak_ref() if storage is not None else None
-        self.key = storage._cdata if storage is not None else 0
+        # Weak on the Python side: what keeps torch's own struct alive would lie scattered among
+        # the activations and fragment the heap.
+        self.storage = weakref.ref(storage) if storage is not None else _nothing
         self.nbytes = storage.nbytes() if storage is not None else 0
         self.kind = kind  # "made", "input" or "constant"
         self.epoch = 0
@@ -71,13 +71,9 @@ class Memory:
         self.values: tuple[Value, ...] = ()  # inputs and constants that lie here
         self.shared: str | None = None  # digest of the bytes when NumPy got hold of them
 
-    def __del__(self) -> None:
-        if self._weak is not None:
-            torch.UntypedStorage._free_weak_ref(self._weak)
-
     def is_gone(self) -> bool:
         """Whether no tensor lies here any more, nor anything the run must report on."""
-        return self.kind == "made" and torch.UntypedStorage._expired(self._weak)
+        return self.kind == "made" and self.storage() is None
 
     def holder(self, where: Geometry) -> Piece | None:
         """The piece that holds this geometry, an equal one first."""
@@ -92,6 +88,10 @@ class Memory:
             if low <= start and end <= high:
                 return piece
         return None
+
+
+def _nothing() -> None:
+    """What stands for a weak reference where there is no storage."""
 
 
 class View:
@@ -114,7 +114,8 @@ class Alias:
     ) -> None:
         self.ref = weakref.ref(tensor)
         self.memory, self.where, self.value, self.view = memory, where, value, view
-        self.epoch, self.version = memory.epoch, version(tensor)
+        self.epoch = memory.epoch
+        self.version = -1 if tensor.is_inference() else tensor._version
 
 
 Emit = Callable[[Callable[..., Any], dict[str, Any], TensorType], Value]
@@ -139,7 +140,7 @@ class Memories:
     ) -> None:
         self.emit, self.origin, self.again, self.unseen = emit, origin, again, unseen
         self.aliases: dict[int, Alias] = {}
-        self.memories: dict[int, Memory] = {}
+        self.memories: dict[int, tuple[Any, Memory]] = {}  # id of a storage -> (weak, memory)
         self.crowd = 32  # so many memories at most before those that are gone are forgotten
         self.shared: list[tuple[int, int, Memory]] = []
         self.roots: list[tuple[Alias, Value, Memory, Geometry]] = []
@@ -147,7 +148,7 @@ class Memories:
 
     def close(self) -> None:
         """Forget all tensors; without this they would live until the garbage collector runs."""
-        for memory in self.memories.values():
+        for _, memory in self.memories.values():
             memory.known.clear()  # memories and aliases know each other
         self.aliases.clear()
         self.memories.clear()
@@ -182,22 +183,26 @@ class Memories:
         """A tensor object nobody has recorded: an alias of known memory, or a new constant."""
         storage = storage_of(tensor)
         where = where_of(tensor)
-        memory = self._memory(storage)
+        memory = self.memory(storage)
         if memory is None and storage is not None:
             memory = self._shared(storage)
             if memory is not None:
                 shift = storage.data_ptr() - self._start(memory)
                 if shift % where.dtype.itemsize == 0:
                     where = where._replace(offset=where.offset + shift // where.dtype.itemsize)
-                self.memories[storage._cdata] = memory
-        if memory is None:
+                self.memories[id(storage)] = (weakref.ref(storage), memory)
+        if memory is None:  # the common case: a weight
             memory = self._new_memory(storage, "constant")
+            return self._constant(tensor, memory, where)
         known = memory.known.get(where)
         if known is not None:
             return self._enter(tensor, memory, where, self.current(known), known.view)
         holder = memory.holder(where)
         if holder is not None and memory.kind != "constant" or (holder and memory.epoch):
             return self._enter(tensor, memory, where, self._derive(memory, holder, where), None)
+        return self._constant(tensor, memory, where)
+
+    def _constant(self, tensor: torch.Tensor, memory: Memory, where: Geometry) -> Alias:
         value = self.origin(tensor, memory)
         memory.pieces.append(Piece(where, value))
         alias = self._enter(tensor, memory, where, value, None)
@@ -290,7 +295,7 @@ class Memories:
                 return
         storage = storage_of(tensor)
         where = where_of(tensor)
-        memory = None if storage is None else self.memories.get(storage._cdata)
+        memory = self.memory(storage)
         if memory is None:
             memory = self._new_memory(storage, kind)
             memory.pieces.append(Piece(where, value))
@@ -341,11 +346,11 @@ class Memories:
         storage = storage_of(tensor)
         moved = (
             storage is not None
-            and storage._cdata != memory.key
-            and (self.memories.get(storage._cdata) is not memory)
+            and storage is not memory.storage()
+            and self.memory(storage) is not memory
         )
         if moved:  # set_, .data = ...
-            found = self._memory(storage) or self._new_memory(storage, "made")
+            found = self.memory(storage) or self._new_memory(storage, "made")
             holder = found.holder(where)
             if holder is None:
                 found.pieces.append(Piece(where, value))
@@ -442,21 +447,23 @@ class Memories:
 
     # -- tables
 
-    def _memory(self, storage: torch.UntypedStorage | None) -> Memory | None:
-        return None if storage is None else self.memories.get(storage._cdata)
+    def memory(self, storage: torch.UntypedStorage | None) -> Memory | None:
+        """What is known of a storage."""
+        weak, memory = self.memories.get(id(storage), _ABSENT)
+        return memory if weak() is storage else None
 
     def _new_memory(self, storage: torch.UntypedStorage | None, kind: str) -> Memory:
         memory = Memory(storage, kind)
         if storage is not None:
             if len(self.memories) >= self.crowd:
                 self._bury()
-            self.memories[memory.key] = memory
+            self.memories[id(storage)] = (memory.storage, memory)
         return memory
 
     def _bury(self) -> None:
         """Forget storages and tensors that are gone; their remains would fragment the heap."""
-        for key in [k for k, m in self.memories.items() if m.is_gone()]:
-            self.memories.pop(key).known.clear()
+        for key in [k for k, (_, m) in self.memories.items() if m.is_gone()]:
+            self.memories.pop(key)[1].known.clear()
         self.aliases = {k: a for k, a in self.aliases.items() if a.ref() is not None}
         self.crowd = max(32, 2 * len(self.memories))
 
@@ -518,6 +525,9 @@ class Memories:
         memory.epoch += 1
         memory.pieces = [Piece(alias.where, value)]
         alias.value, alias.epoch, alias.version = value, memory.epoch, version(tensor)
+
+
+_ABSENT: tuple[Any, None] = (_nothing, None)
 
 
 def _place(piece: Piece, where: Geometry) -> dict[str, Any]:

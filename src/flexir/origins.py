@@ -1,11 +1,14 @@
 """Where a tensor that no call made comes from: a weight, a module's attribute, a global.
 
-Owns the survey of a model's modules and tensors, and the search for the rest. A tensor found
-nowhere was made during the run by something no watcher sees; saying so is the recorder's task.
+Owns the survey of a model's modules and tensors, the search for the rest, and the names of values
+that are no call's. A tensor found nowhere was made during the run by something no watcher sees,
+and that is said, never passed over.
 """
 
 from __future__ import annotations
 
+import gc
+import sys
 from collections import OrderedDict
 from collections.abc import Sequence
 from types import ModuleType
@@ -13,6 +16,109 @@ from typing import Any
 
 import torch
 from torch.overrides import TorchFunctionMode
+
+from .functional import Alias, Memory
+from .geometry import copy_like, storage_of, tensor_type
+from .graph import Origin, Value
+from .source import Source, locate
+
+
+class Origins:
+    """The constants of a run.
+
+    Attributes:
+        paths: id of a module -> (path, module).
+        tensors: id of a weight or attribute -> (tensor, (kind, names)).
+        constants, origins: what becomes the graph's.
+        problems: a line for everything the graph cannot vouch for.
+        frames: the module calls under way.
+        escaped: lines where values left torch for Python.
+        lifting: the call under way wraps data that Python has just made.
+        ages: what the run makes can be told from what was there before by its age.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.paths, self.tensors = survey(model)
+        self.constants: dict[Value, torch.Tensor] = {}
+        self.origins: dict[Value, Origin] = {}
+        self.problems: list[str] = []
+        self.frames: list[Any] = []
+        self.escaped: list[Source] = []
+        self.names: set[str] = set()
+        self.lifting = self.ages = False
+
+    def unique(self, name: str) -> str:
+        """A value name not taken yet."""
+        base, count = name, 1
+        while name in self.names:
+            count += 1
+            name = f"{base}_{count}"
+        self.names.add(name)
+        return name
+
+    def origin(self, tensor: torch.Tensor, memory: Memory) -> Value:
+        """Name a tensor no call has made: a weight, a constant, or something unseen."""
+        _, known = self.tensors.get(id(tensor), (None, None))
+        if known is not None and memory.epoch == 0:
+            kind, names = known
+            value = Value(self.unique(names[0]), tensor_type(tensor))
+            value.names = names
+            self.origins[value] = _ORIGINS[kind]
+            self.constants[value] = tensor
+            return value
+        frame = sys._getframe(2)
+        source = locate(frame)
+        kind, names = self._kind(tensor, memory, frame)
+        value = Value(self.unique(names[0]), tensor_type(tensor))
+        value.names = names
+        escaped = tuple(self.escaped) if kind == "unseen" else ()
+        self.origins[value] = Origin(kind, source, escaped)
+        self.constants[value] = tensor if kind != "unseen" else copy_like(tensor.detach())
+        if kind == "unseen" and memory.epoch == 0:
+            text = f"{value!r} was made during the run by code no watcher sees, used at {source}"
+            if escaped:
+                text += f"; it may depend on values that left torch at {escaped[-1]}"
+            self.problems.append(text)
+        return value
+
+    def _kind(
+        self, tensor: torch.Tensor, memory: Memory, frame: Any
+    ) -> tuple[str, tuple[str, ...]]:
+        """Origin and names of a tensor that is no weight or attribute of a known module."""
+        if memory.epoch:
+            return "unseen", ("unseen",)
+        if (known := search_modules(tensor, self.frames)) is not None:
+            return known
+        if (name := search_globals(tensor, frame)) is not None:
+            return "global", (name,)
+        if self.lifting and _owns_memory(tensor):
+            return "python", ("literal",)
+        if self.ages and not _is_young(tensor):
+            return "cached", ("cached",)
+        return "unseen", ("unseen",)
+
+    def unseen(self, tensor: torch.Tensor, alias: Alias) -> None:
+        """Memory changed and no recorded call wrote it."""
+        source = locate(sys._getframe(2))
+        self.problems.append(
+            f"the memory of {alias.value!r} was written by code no watcher sees, before {source}"
+        )
+        memory = alias.memory
+        memory.epoch += 1  # what is there now is no longer the constant it was
+
+
+_ORIGINS = {kind: Origin(kind) for kind in ("parameter", "buffer", "attribute", "default")}
+
+
+def _owns_memory(tensor: torch.Tensor) -> bool:
+    """Whether a tensor's memory is torch's own, not borrowed from NumPy and the like."""
+    storage = storage_of(tensor)
+    return storage is not None and storage.resizable()
+
+
+def _is_young(obj: Any) -> bool:
+    """Whether the garbage collector has never looked at an object."""
+    return any(obj is other for other in gc.get_objects(generation=0))
 
 
 def survey(model: Any) -> tuple[dict[int, Any], dict[int, Any]]:
