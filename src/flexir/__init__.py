@@ -5,17 +5,30 @@ result = flexir.convert(graph, target)        your handlers, placeholders for th
 check  = flexir.verify(graph, model, (x,))    the graph is the model, bit for bit
 """
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from . import errors
 from .capture import capture
 from .convert import convert
 from .errors import (
-    CaptureError,
+    CaptureError as CaptureError,
+)
+from .errors import (
     Diverged,
     Error,
-    GraphError,
-    HandlerError,
-    TargetError,
+    FormatError,
     Unsupported,
     UnsupportedError,
+)
+from .errors import (
+    GraphError as GraphError,
+)
+from .errors import (
+    HandlerError as HandlerError,
+)
+from .errors import (
+    TargetError as TargetError,
 )
 from .graph import Graph, Node, TensorType, Value
 from .interpreter import interpret, replay
@@ -23,9 +36,20 @@ from .opaque import opaque
 from .target import Target
 from .verify import verify
 
+if TYPE_CHECKING:
+    from .ir import diff, load
+
 __version__ = "0.1.0"
 __all__ = [
-    "CaptureError", "Diverged", "Error", "Graph", "GraphError", "HandlerError", "Node", "Target",
-    "TargetError", "TensorType", "Unsupported", "UnsupportedError", "Value", "capture", "convert",
-    "interpret", "opaque", "replay", "verify",
+    "Diverged", "Error", "FormatError", "Graph", "Node", "Target", "TensorType", "Unsupported",
+    "UnsupportedError", "Value", "capture", "convert", "diff", "errors", "interpret", "load",
+    "opaque", "replay", "verify",
 ]  # fmt: skip
+
+_LATER = {"diff": "ir", "load": "ir"}  # name -> package that is imported when it is asked for
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return getattr(importlib.import_module(f".{_LATER[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

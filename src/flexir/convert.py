@@ -45,6 +45,12 @@ class Result:
     graph: Graph
     status: dict[Node, str] = field(default_factory=dict)
 
+    def save(self, path: str, **options: Any) -> None:
+        """Save the graph with every call's status; see :func:`flexir.ir.save`."""
+        reasons = {node: row.reason for row in self.report.entries for node in row.nodes}
+        status = {node: (text, reasons.get(node, "")) for node, text in self.status.items()}
+        self.graph.save(path, status=status, **options)
+
     def draw(self, path: str, **options: Any) -> str:
         """Draw the graph, placeholders red; see :func:`flexir.draw.draw`."""
         from .draw import draw

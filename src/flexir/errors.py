@@ -36,6 +36,10 @@ class Unsupported(Error, NotImplementedError):
     """Raised *by a handler* to decline one call: it becomes a placeholder with this reason."""
 
 
+class FormatError(Error, ValueError):
+    """A saved graph cannot be trusted or understood; the message names the file and the field."""
+
+
 class Diverged(Error, RuntimeError):
     """Replay met inputs for which the recorded run would have gone another way.
 

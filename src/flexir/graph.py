@@ -16,8 +16,9 @@ torch beyond reading dtypes.
 
 from __future__ import annotations
 
+import re
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -68,6 +69,10 @@ class Value:
     def producer(self) -> Node | None:
         """The Node that makes this Value, while its graph lives; None for inputs and constants."""
         return None if self._producer is None else self._producer()
+
+    @producer.setter
+    def producer(self, node: Node) -> None:
+        self._producer = weakref.ref(node)
 
     def __str__(self) -> str:
         return f"%{self.name}"
@@ -203,8 +208,13 @@ def _show(part: Any) -> str:
         return part.show(_show)
     if isinstance(part, torch.nn.Module) or callable(part):
         return getattr(part, "__name__", type(part).__name__)
-    text = repr(part)
+    text = without_address(part)
     return text if len(text) <= 120 else text[:117] + "..."
+
+
+def without_address(part: Any) -> str:
+    """What ``repr`` says, less where in memory the object happens to lie."""
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(part))
 
 
 def _slice(part: slice) -> tuple[Any, Any, Any]:
@@ -288,6 +298,7 @@ class Graph:
         audit: what the witness saw.
         layouts: input Value -> strides it had; a replay lays new inputs out alike.
         parameters: how ``graph(*args)`` binds positional arguments (names; ``*name``, ``**name``).
+        status: of a loaded conversion: node -> (status, reason); see ``Result.status``.
     """
 
     name: str
@@ -295,12 +306,13 @@ class Graph:
     inputs: dict[str, Any] = field(default_factory=dict)
     outputs: Any = None
     nodes: list[Node] = field(default_factory=list)
-    constants: dict[Value, torch.Tensor] = field(default_factory=dict)
+    constants: MutableMapping[Value, torch.Tensor] = field(default_factory=dict)
     origins: dict[Value, Origin] = field(default_factory=dict)
     mutations: list[Mutation] = field(default_factory=list)
     modules: dict[str, type] = field(default_factory=dict)
     audit: Audit = field(default_factory=Audit)
     layouts: dict[Value, tuple[int, ...]] = field(default_factory=dict)
+    status: dict[Node, tuple[str, str]] = field(default_factory=dict)
 
     def walk(self) -> Iterator[Node]:
         """All nodes, module nodes before the nodes of their bodies."""
@@ -343,6 +355,12 @@ class Graph:
         from .interpreter import replay
 
         return replay(self, args, kwargs)
+
+    def save(self, path: str, **options: Any) -> None:
+        """Save as a directory any language can read; see :func:`flexir.ir.save`."""
+        from .ir import save
+
+        save(self, path, **options)
 
     def check(self) -> Graph:
         """The executable grammar: raise GraphError at the first thing that breaks it.

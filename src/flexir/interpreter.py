@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -67,7 +67,7 @@ def replay(
         Diverged: an input differs in shape, dtype or literal from the recorded one, a branch
             would be taken otherwise, or a value that Python code took has changed.
     """
-    env: dict[Value, Any] = dict(graph.constants)
+    env: dict[Value, Any] = _Environment(graph.constants)
     bind_inputs(graph, args, kwargs or {}, env)
     free = _last_readers(graph)
     meaning = _Replay(graph, check, watch, free)
@@ -76,11 +76,21 @@ def replay(
         torch.random.fork_rng(devices=meaning.devices(), enabled=meaning.draws),
     ):
         meaning.stack = stack
+        stack.callback(meaning.restore)
         interpret(graph.nodes, env, meaning)
-        meaning.restore()
     if final is not None:
         final.update({m.name: env[m.final] for m in graph.mutations})
     return structure.build(graph.outputs, Value, env.__getitem__)
+
+
+class _Environment(dict):
+    """Value -> tensor; a constant is asked for when it is first read, so weights stay unread."""
+
+    def __init__(self, constants: Mapping[Value, torch.Tensor]) -> None:
+        self.constants = constants
+
+    def __missing__(self, value: Value) -> torch.Tensor:
+        return self.constants[value]
 
 
 class _Replay:

@@ -1,0 +1,402 @@
+"""A saved directory to a Graph. Trusts nothing it reads, runs nothing it names.
+
+Everything that is not as ``docs/format.md`` says is a :class:`FormatError` that names the file and
+the field: sizes and checksums first, then every index, name, type and window, at last the graph's
+own grammar. Weights are mapped; their checksums are compared when they are first used, or all at
+once where there are few.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .. import structure
+from ..errors import FormatError, GraphError
+from ..forms import op_of, signatures
+from ..geometry import Geometry
+from ..graph import (
+    Audit,
+    Effects,
+    Graph,
+    Mutation,
+    Node,
+    Origin,
+    State,
+    TensorType,
+    Value,
+)
+from ..signatures import EMPTY, STAR, STARS, Parameter, Signature
+from ..source import Source
+from . import functions, schema
+from .data import Opaque, Reader, torch_constant
+from .save import VERSION, aside_of, canonical
+from .weights import File, Place, Weights, check_place
+
+_SMALL = 64 << 20  # bytes of weights up to which all are checked at once
+_DEEP = 300  # modules within modules
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    check: bool | None = None,
+    weights: str | os.PathLike[str] | None = None,
+    functions: Mapping[str, Callable[..., Any]] | None = None,
+    imports: Collection[str] = (),
+) -> Graph:
+    """Read a graph that ``graph.save`` wrote. Needs none of the model's code.
+
+    Args:
+        path: the directory.
+        check: compare the checksums of all weights now (True) or of each when it is first used
+            (False); by default now, if they are small. Nothing unchecked is ever computed with.
+        weights: for a graph saved with ``weights="reference:..."``: the folder with those files,
+            or ``"recorded"`` for where they were. Other files than the saved ones are only read
+            if you say so.
+        functions: functions of your own that the graph calls (``flexir.opaque``), by the name the
+            error message gives.
+        imports: top-level packages that may be imported for the classes of inputs and outputs
+            (``["transformers"]``). Without, classes already loaded are used, and for others a
+            stand-in with the same name and fields.
+
+    Returns:
+        the Graph; ``graph(*inputs)`` replays it.
+
+    Raises:
+        FormatError: anything about the files is not as it should be.
+    """
+    path = Path(path)
+    if not path.exists() and aside_of(path.absolute()).exists():  # a save was cut off here
+        path = aside_of(path.absolute())
+    manifest = _manifest(path)
+    for name, entry in manifest["files"].items():
+        _check_file(path, name, entry)
+    message = schema.Graph()
+    try:
+        message.ParseFromString((path / "graph.pb").read_bytes())
+    except Exception as error:  # the parser's own error type differs between protobuf versions
+        raise FormatError(f"graph.pb: {error}") from error
+    try:
+        reader = _Reader(message, dict(functions or {}), imports)
+        graph = reader.read()
+        mapped = _weights(path, manifest, message, reader, weights)
+        graph.constants = mapped
+        graph.check()
+    except FormatError as error:
+        raise FormatError(f"{path.name}/graph.pb: {error}") from error.__cause__
+    except (GraphError, RecursionError) as error:
+        raise FormatError(f"{path.name}/graph.pb: {error}") from error
+    total = sum(e["size"] for n, e in manifest["files"].items() if n.endswith(".safetensors"))
+    if check or (check is None and total <= _SMALL):
+        mapped.check()
+    return graph
+
+
+# --- files --------------------------------------------------------------------------------------
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    try:
+        text = (path / "manifest.json").read_bytes()
+    except OSError as error:
+        raise FormatError(f"{path} is no saved graph: {error}") from error
+    try:
+        manifest = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"manifest.json: {error}") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != "flexir":
+        raise FormatError("manifest.json: 'format' is not 'flexir'")
+    minimum = manifest.get("minimum_reader")
+    if type(minimum) is not int or minimum > VERSION:
+        raise FormatError(
+            f"manifest.json: 'minimum_reader' is {minimum!r}; this reads up to {VERSION}. "
+            "Install a newer flextorchir."
+        )
+    if type(manifest.get("version")) is not int or manifest["version"] < 1:
+        raise FormatError(f"manifest.json: 'version' is {manifest.get('version')!r}")
+    if manifest.get("sha256") != hashlib.sha256(canonical(manifest)).hexdigest():
+        raise FormatError("manifest.json: does not match its own 'sha256'")
+    files = manifest.get("files")
+    if not isinstance(files, dict) or not {"graph.pb", "graph.txt"} <= files.keys():
+        raise FormatError("manifest.json: 'files' does not list graph.pb and graph.txt")
+    return manifest
+
+
+def _check_file(path: Path, name: str, entry: Any) -> None:
+    if os.path.basename(name) != name or name in ("", ".", "..") or "\0" in name:
+        raise FormatError(f"manifest.json: the file name {name!r} leaves the directory")
+    file = path / name
+    if file.is_symlink() or not file.is_file():
+        raise FormatError(f"{name}: missing, or no plain file")
+    if not isinstance(entry, dict) or entry.get("size") != file.stat().st_size:
+        raise FormatError(f"{name}: {file.stat().st_size} bytes; manifest.json says {entry!r:.99}")
+    with file.open("rb") as opened:
+        if "sha256" in entry:
+            what, digest = "its content", hashlib.sha256(opened.read()).hexdigest()
+        else:
+            size = int.from_bytes(opened.read(8), "little")
+            if size > file.stat().st_size - 8:
+                raise FormatError(f"{name}: its header is longer than the file")
+            opened.seek(0)
+            what, digest = "its header", hashlib.sha256(opened.read(8 + size)).hexdigest()
+    if digest != entry.get("sha256", entry.get("header_sha256")):
+        raise FormatError(f"{name}: {what} does not match the SHA-256 in manifest.json")
+
+
+def _weights(
+    path: Path, manifest: dict[str, Any], message: Any, reader: _Reader, given: Any
+) -> Weights:
+    """The constants, mapped and not yet read."""
+    made = Weights()
+    files: list[File | None] = []
+    for name in message.weight_files:
+        if name in manifest["files"]:
+            files.append(File(path / name))
+        elif given is None:
+            files.append(None)
+            made.hint = f", but in {name}: load(path, weights=<its folder, or 'recorded'>)"
+        else:
+            there = Path(name) if given == "recorded" else Path(given, os.path.basename(name))
+            files.append(File(there))
+    for number, entry in enumerate(message.constants):
+        where = f"constants[{number}]"
+        value = reader.value(entry.value, f"{where}.value")
+        if value in made:
+            raise FormatError(f"{where}: {value!r} is there twice")
+        places = []
+        for part in entry.parts:
+            if part.file >= len(files):
+                raise FormatError(f"{where}.parts: there are {len(files)} weights files")
+            if len(part.size) != len(part.stride):
+                raise FormatError(f"{where}.parts: size and stride differ in length")
+            file = files[part.file]
+            dtype = torch_constant(part.dtype, torch.dtype)
+            window = Geometry(dtype, tuple(part.size), tuple(part.stride), 0)
+            if file is not None:
+                places.append(Place(file, part.key, part.sha256, window, part.offset))
+                check_place(places[-1], where)
+        _check_parts(value, places, entry, where)
+        made.places[value] = (places, entry)
+    return made
+
+
+def _check_parts(value: Value, places: list[Place], entry: Any, where: str) -> None:
+    if not places:
+        return
+    if entry.layout:
+        if len(places) not in (2, 3):
+            raise FormatError(f"{where}: {len(places)} parts of a {entry.layout} tensor")
+        return
+    window = places[0].where
+    if len(places) != 1 or window.size != value.type.shape or window.dtype != value.type.dtype:
+        raise FormatError(f"{where}: the stored tensor is not a {value.type}")
+
+
+# --- the graph ----------------------------------------------------------------------------------
+
+
+class _Reader:
+    """One message becoming a Graph."""
+
+    def __init__(
+        self, message: Any, extra: dict[str, Callable[..., Any]], imports: Collection[str]
+    ) -> None:
+        self.message, self.extra = message, extra
+        self.strings = message.strings
+        self.types = [self._type(t) for t in message.types]
+        self.values = [self._value(v, i) for i, v in enumerate(message.values)]
+        self.sources = [
+            Source(self.string(s.file, "file"), s.line, self.string(s.function, "function"))
+            for s in message.sources
+        ]
+        self.states = [self._state(s) for s in message.states]
+        budget = 1000 + 16 * message.ByteSize()
+        self.data = Reader(message.data, self.values, extra, imports, budget)
+        self.modules = [self._module(m) for m in message.modules]
+        self.status: dict[Node, tuple[str, str]] = {}
+
+    def read(self) -> Graph:
+        """The graph, without its constants' tensors."""
+        message = self.message
+        graph = Graph(message.name)
+        graph.parameters = [(p.name, _kind(p.kind)) for p in message.parameters]
+        graph.inputs = {e.name: self.data.get(e.data) for e in message.inputs}
+        graph.modules = {m[0]: type(m[1]) for m in self.modules}
+        graph.nodes = self._nodes()
+        graph.outputs = self.data.get(message.outputs)
+        graph.mutations = [
+            Mutation(self.value(m.initial, "mutations").name,
+                     self.value(m.initial, "mutations"), self.value(m.final, "mutations"))
+            for m in message.mutations
+        ]  # fmt: skip
+        graph.audit = Audit(
+            message.audit.witnessed, message.audit.fallback, list(message.audit.problems)
+        )
+        graph.layouts = {self.value(e.value, "layouts"): tuple(e.stride) for e in message.layouts}
+        for value, stride in graph.layouts.items():
+            if len(stride) != len(value.type.shape) or any(s < 0 for s in stride):
+                raise FormatError(f"layouts: {stride} does not fit {value!r}")
+        for entry in message.constants:
+            value = self.value(entry.value, "constants")
+            value.names = value.names or (value.name,)
+            escaped = [self.source(i + 1) for i in entry.escaped]
+            source = self.source(entry.source_plus1)
+            graph.origins[value] = Origin(entry.origin, source, tuple(s for s in escaped if s))
+        graph.status = self.status
+        return graph
+
+    def _nodes(self) -> list[Node]:
+        top: list[Node] = []
+        stack: list[tuple[int, list[Node]]] = [(0, top)]
+        for number, entry in enumerate(self.message.nodes, 1):
+            while stack and stack[-1][0] != entry.parent_plus1:
+                stack.pop()
+            if not stack:
+                raise FormatError(f"nodes[{number - 1}].parent is no module still open")
+            node = self._node(entry, number - 1)
+            stack[-1][1].append(node)
+            if node.body is not None:
+                if len(stack) > _DEEP:
+                    raise FormatError(f"nodes[{number - 1}]: modules nested over {_DEEP} deep")
+                stack.append((number, node.body))
+        return top
+
+    def _node(self, entry: Any, number: int) -> Node:
+        where = f"nodes[{number}]"
+        if len(entry.arg_names) != len(entry.arg_data):
+            raise FormatError(f"{where}.arg_data: not one per name")
+        if len(entry.write_names) != len(entry.write_data):
+            raise FormatError(f"{where}.write_data: not one per name")
+        string, get = self.string, self.data.get
+        args = {string(n, where): get(d) for n, d in zip(entry.arg_names, entry.arg_data)}
+        body: list[Node] | None = None
+        signature = None
+        if entry.module_plus1:
+            if entry.module_plus1 > len(self.modules):
+                raise FormatError(f"{where}.module: there are {len(self.modules)}")
+            target: Any = self.modules[entry.module_plus1 - 1][1]
+            body = []
+        else:
+            name = string(entry.target_plus1 - 1, f"{where}.target") if entry.target_plus1 else ""
+            target = functions.resolve(name, self.extra)
+            lost = next(structure.leaves(args, Opaque), None)
+            if lost is not None:
+                target = functions.Missing(name, f"it was given {lost}, which no file can hold")
+            signature = _signature(target, entry.form, args, string(entry.op, where))
+        node = Node(
+            string(entry.op, where), target, args, signature=signature, body=body,
+            path=string(entry.path, where), call=entry.call,
+            source=self.source(entry.source_plus1),
+        )  # fmt: skip
+        node.outputs = tuple(self.value(v, f"{where}.outputs") for v in entry.outputs)
+        if body is None:
+            for value in node.outputs:
+                if value.producer is not None:
+                    raise FormatError(f"{where}.outputs: {value!r} is made twice")
+                value.producer = node
+        if entry.result_plus1:
+            node.result = get(entry.result_plus1 - 1)
+        if entry.status:
+            self.status[node] = (entry.status, entry.reason)
+        node.effects = self._effects(entry, where)
+        return node
+
+    def _effects(self, entry: Any, where: str) -> Effects:
+        state = None
+        if entry.state_plus1:
+            if entry.state_plus1 > len(self.states):
+                raise FormatError(f"{where}.state: there are {len(self.states)}")
+            state = self.states[entry.state_plus1 - 1]
+        if entry.escape not in ("", "branch", "value", "memory", "text"):
+            raise FormatError(f"{where}.escape: {entry.escape!r} is unknown")
+        writes = {
+            self.string(n, where): self.data.get(d)
+            for n, d in zip(entry.write_names, entry.write_data)
+        }
+        generator = None
+        if entry.generator:
+            generator = torch.frombuffer(bytearray(entry.generator), dtype=torch.uint8)
+        same = self.string(entry.same_plus1 - 1, where) if entry.same_plus1 else None
+        return Effects(writes, state, same, entry.escape or None, entry.random, generator)
+
+    # -- tables
+
+    def string(self, index: int, where: str) -> str:
+        if index >= len(self.strings):
+            raise FormatError(f"{where}: refers to strings[{index}]; there are {len(self.strings)}")
+        return self.strings[index]
+
+    def value(self, index: int, where: str) -> Value:
+        if index >= len(self.values):
+            raise FormatError(f"{where}: refers to values[{index}]; there are {len(self.values)}")
+        return self.values[index]
+
+    def source(self, plus1: int) -> Source | None:
+        if plus1 > len(self.sources):
+            raise FormatError(f"refers to sources[{plus1 - 1}]; there are {len(self.sources)}")
+        return self.sources[plus1 - 1] if plus1 else None
+
+    def _type(self, message: Any) -> TensorType:
+        try:
+            device = torch.device(message.device or "cpu")
+        except RuntimeError as error:
+            raise FormatError(f"types: the device {message.device!r} is unknown") from error
+        if any(n >= 1 << 63 for n in message.shape):
+            raise FormatError("types: a dimension over 2**63")
+        return TensorType(torch_constant(message.dtype, torch.dtype), tuple(message.shape), device)
+
+    def _value(self, message: Any, number: int) -> Value:
+        if message.type >= len(self.types):
+            raise FormatError(f"values[{number}].type: there are {len(self.types)} types")
+        value = Value(message.name, self.types[message.type])
+        value.names = tuple(message.names)
+        return value
+
+    def _state(self, message: Any) -> State:
+        autocast = tuple(
+            (a.device, torch_constant(a.dtype, torch.dtype), a.cache) for a in message.autocast
+        )
+        default = torch_constant(message.default_dtype, torch.dtype)
+        return State(message.grad, message.inference, default, autocast)
+
+    def _module(self, message: Any) -> tuple[str, Any]:
+        """Path, and an instance that has the class and the plain attributes of the module."""
+        cls = self.data.find_class(message.cls, "module", ())
+        made: Any = torch.nn.Module.__new__(cls)
+        torch.nn.Module.__init__(made)
+        made.__dict__.pop("training", None)  # among the attributes, unless the module had none
+        for entry in message.attributes:
+            part = self.data.get(entry.data)
+            if entry.name.isidentifier() and not entry.name.startswith("_"):
+                made.__dict__[entry.name] = part
+        return self.string(message.path, "modules.path"), made
+
+
+def _kind(kind: int) -> int:
+    if kind > 4:
+        raise FormatError(f"parameters.kind: {kind} is unknown")
+    return kind
+
+
+def _signature(target: Any, form: int, args: dict[str, Any], op: str) -> Signature:
+    """The signature the arguments follow: the recorded one if it still has these names."""
+    if not isinstance(target, functions.Missing):
+        forms = signatures(target)
+        first = forms[form : form + 1]
+        for found in (*first, *forms):
+            rest = set(args) - {*found.names, "out", "requires_grad"}
+            if not rest or any(p.kind is STARS for p in found.parameters):
+                return found
+        op = op_of(target)
+    names = ["args"] if "args" in args else []
+    return Signature(op, [Parameter(name, name, STAR, EMPTY, None) for name in names])
+
+
+__all__ = ["Opaque", "load"]

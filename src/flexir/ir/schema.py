@@ -1,0 +1,33 @@
+"""The messages of ``schema.proto``, made from its compiled descriptor.
+
+``schema.desc`` is what ``protoc --descriptor_set_out`` makes of ``schema.proto``; a test compares
+them. Building the classes from it instead of shipping generated code keeps every protobuf runtime
+since 4.22 usable.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Any
+
+try:
+    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+except ImportError as error:
+    raise ImportError(
+        "saving and loading graphs needs protobuf and safetensors: pip install 'flextorchir[ir]'"
+    ) from error
+
+
+def _messages() -> dict[str, Any]:
+    found = descriptor_pb2.FileDescriptorSet()
+    found.ParseFromString(files(__package__).joinpath("schema.desc").read_bytes())
+    pool = descriptor_pool.DescriptorPool()
+    for file in found.file:
+        pool.Add(file)
+    described = pool.FindFileByName("schema.proto").message_types_by_name
+    return {
+        name: message_factory.GetMessageClass(descriptor) for name, descriptor in described.items()
+    }
+
+
+Graph: Any = _messages()["Graph"]
