@@ -55,7 +55,7 @@ def test_files_are_small_and_say_what_they_own(root):
 
 
 # Over the aim of 400 lines; see DESIGN.md, decision 12.
-LONGEST = {"capture.py": 640, "functional.py": 580, "graph.py": 440, "verify.py": 440}
+LONGEST = {"capture.py": 640, "functional.py": 580, "graph.py": 430, "verify.py": 440}
 
 
 def test_the_public_surface_is_small():

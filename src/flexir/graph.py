@@ -16,7 +16,6 @@ torch beyond reading dtypes.
 
 from __future__ import annotations
 
-import re
 import weakref
 from collections.abc import Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field
@@ -191,34 +190,7 @@ class Node:
 
 
 def _show(part: Any) -> str:
-    """A literal or template as it reads in code."""
-    if isinstance(part, Value):
-        return str(part)
-    if type(part) in (list, tuple):
-        inner = ", ".join(map(_show, part))
-        if type(part) is tuple:
-            return f"({inner},)" if len(part) == 1 else f"({inner})"
-        return f"[{inner}]"
-    if type(part) is dict:
-        return "{" + ", ".join(f"{k!r}: {_show(v)}" for k, v in part.items()) + "}"
-    if type(part) is slice:
-        start, stop, step = (("" if v is None else _show(v)) for v in _slice(part))
-        return f"{start}:{stop}" + (f":{step}" if step else "")
-    if type(part) is structure.Record:
-        return part.show(_show)
-    if isinstance(part, torch.nn.Module) or callable(part):
-        return getattr(part, "__name__", type(part).__name__)
-    text = without_address(part)
-    return text if len(text) <= 120 else text[:117] + "..."
-
-
-def without_address(part: Any) -> str:
-    """What ``repr`` says, less where in memory the object happens to lie."""
-    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(part))
-
-
-def _slice(part: slice) -> tuple[Any, Any, Any]:
-    return part.start, part.stop, part.step
+    return structure.show(part, Value)
 
 
 class Mutation(NamedTuple):

@@ -9,6 +9,7 @@ nothing of graphs: a leaf is whatever the caller says it is.
 from __future__ import annotations
 
 import dataclasses
+import re
 import types
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -210,3 +211,31 @@ def leaves(template: Any, leaf: type) -> Iterator[Any]:
         elif cls is Record and id(part) not in seen:
             seen.add(id(part))
             stack.extend((part.attributes, part.items))
+
+
+def show(part: Any, leaf: type) -> str:
+    """A literal or template as it reads in code; instances of ``leaf`` print themselves."""
+    if isinstance(part, leaf):
+        return str(part)
+    if type(part) in (list, tuple):
+        inner = ", ".join([show(v, leaf) for v in part])
+        if type(part) is tuple:
+            return f"({inner},)" if len(part) == 1 else f"({inner})"
+        return f"[{inner}]"
+    if type(part) is dict:
+        return "{" + ", ".join(f"{k!r}: {show(v, leaf)}" for k, v in part.items()) + "}"
+    if type(part) is slice:
+        parts = (part.start, part.stop, part.step)
+        start, stop, step = ("" if v is None else show(v, leaf) for v in parts)
+        return f"{start}:{stop}" + (f":{step}" if step else "")
+    if type(part) is Record:
+        return part.show(lambda v: show(v, leaf))
+    if isinstance(part, torch.nn.Module) or callable(part):
+        return getattr(part, "__name__", type(part).__name__)
+    text = without_address(part)
+    return text if len(text) <= 120 else text[:117] + "..."
+
+
+def without_address(part: Any) -> str:
+    """What ``repr`` says, less where in memory the object happens to lie."""
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(part))

@@ -17,8 +17,8 @@ from typing import Any
 import torch
 
 from ..errors import FormatError
-from ..graph import Value, without_address
-from ..structure import Record
+from ..graph import Value
+from ..structure import Record, without_address
 from . import functions
 
 _SEQUENCES: dict[type, str] = {
