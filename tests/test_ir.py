@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -296,7 +297,7 @@ def seal(folder, message=None):
     """Make the checksums fit what is in the directory now."""
     import hashlib
 
-    from flexir.ir.save import canonical
+    from flexir.ir.manifest import canonical
 
     if message is not None:
         (folder / "graph.pb").write_bytes(message.SerializeToString())
@@ -389,7 +390,7 @@ def test_a_manifest_cannot_point_outside(name, tmp_path):
     manifest["files"][name] = manifest["files"]["graph.pb"]
     from hashlib import sha256
 
-    from flexir.ir.save import canonical
+    from flexir.ir.manifest import canonical
 
     manifest["sha256"] = sha256(canonical(manifest)).hexdigest()
     (tmp_path / "net" / "manifest.json").write_text(json.dumps(manifest))
@@ -438,6 +439,23 @@ def test_an_unknown_op_is_a_placeholder_not_an_error(tmp_path):
     assert [e.op for e in report.entries] == ["of_tomorrow"]
 
 
+def test_fields_of_a_newer_version_are_kept(tmp_path):
+    net(tmp_path / "net")
+
+    def edit(m):
+        m.MergeFromString(b"\xc2\x3e\x05hello")  # field 1000, bytes
+        m.nodes[3].MergeFromString(b"\xc2\x3e\x03you")
+        m.constants[0].MergeFromString(b"\xc0\x3e\x07")
+
+    change(tmp_path / "net", edit)
+    flexir.load(tmp_path / "net").save(tmp_path / "again")
+    message = schema.Graph()
+    message.ParseFromString((tmp_path / "again" / "graph.pb").read_bytes())
+    assert b"hello" in message.SerializeToString()
+    assert b"you" in message.nodes[3].SerializeToString()
+    assert message.constants[0].SerializeToString().endswith(b"\xc0\x3e\x07")
+
+
 def test_the_compiled_schema_is_the_written_one(tmp_path, root):
     tools = pytest.importorskip("grpc_tools.protoc")
     folder = root / "src" / "flexir" / "ir"
@@ -446,3 +464,62 @@ def test_the_compiled_schema_is_the_written_one(tmp_path, root):
         ["protoc", f"-I{folder}", f"--descriptor_set_out={out}", str(folder / "schema.proto")]
     )
     assert out.read_bytes() == (folder / "schema.desc").read_bytes()
+
+
+def test_a_cpp_program_reads_what_python_wrote(tmp_path, root):
+    compiler = shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
+    if compiler is None:
+        pytest.skip("no C++ compiler here")
+    torchvision = pytest.importorskip("zoo.torchvision_models")
+    model, args, kwargs = torchvision.entry("resnet18").make()
+    with torch.no_grad():
+        graph = flexir.capture(model, args, kwargs)
+    graph.save(tmp_path / "net.flexir")
+    program = tmp_path / "read_flexir"
+    source = root / "examples" / "read_flexir.cpp"
+    subprocess.run([compiler, "-std=c++17", "-O1", str(source), "-o", str(program)], check=True)
+    done = subprocess.run([program, tmp_path / "net.flexir"], capture_output=True, text=True)
+    assert not done.returncode, done.stderr
+
+    def typed(value):
+        dtype = str(value.type.dtype).removeprefix("torch.")
+        return f"{value}: {dtype}[{','.join(map(str, value.type.shape))}]"
+
+    def show(part):
+        if isinstance(part, flexir.Value):
+            return str(part)
+        if isinstance(part, float):
+            return f"{part:.17g}"
+        if type(part) in (tuple, list):
+            inner = ", ".join(map(show, part))
+            return f"({inner})" if type(part) is tuple else f"[{inner}]"
+        return repr(part)
+
+    lines = ["graph ResNet"]
+    for node in graph:
+        args = ", ".join(f"{name}={show(part)}" for name, part in node.args.items())
+        lines.append(f"{', '.join(map(typed, node.outputs))} = {node.op}({args})   # {node.path}")
+    for value, tensor in graph.constants.items():
+        first = tensor.detach().contiguous().reshape(-1).view(torch.uint8)[:8]
+        lines.append(f"weight {typed(value)} {bytes(first.tolist()).hex()}")
+    assert done.stdout.splitlines() == lines
+
+
+def test_the_files_of_every_release_load(root):
+    released = sorted((root / "tests" / "fixtures").glob("*.flexir"))
+    assert released
+    for path in released:
+        graph = flexir.load(path)
+        x = torch.linspace(-1, 1, 2 * 3 * 6 * 6).reshape(2, 3, 6, 6)
+        out = graph(x)
+        assert out["y"][0].shape == (2, 4) and out["s"] == 1 << 70
+        assert {"conv2d", "relu", "setitem", "matmul"} <= {node.op for node in graph}
+        assert graph.guards[0].source.file == "bench/fuzz_ir.py"
+
+
+def test_random_damage_is_refused(root):
+    from bench.fuzz_ir import fuzz, kill
+
+    outcomes = fuzz(300, seed=torch.randint(1 << 30, ()).item())
+    assert set(outcomes) <= {"refused", "sound", "sound, does not replay"}, outcomes
+    assert kill(2) == 0

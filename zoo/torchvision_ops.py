@@ -129,7 +129,6 @@ def _pool(
 
 def ensure() -> None:
     """Make ``import torchvision`` work whether or not its compiled library loads."""
-    global _library
     if _library is not None or "torchvision" in sys.modules:
         return
     try:
@@ -138,13 +137,19 @@ def ensure() -> None:
     except RuntimeError:  # "operator torchvision::nms does not exist"
         for name in [n for n in sys.modules if n.split(".")[0] == "torchvision"]:
             del sys.modules[name]
+    define()
+    importlib.import_module("torchvision")
+    for name, module in list(sys.modules.items()):
+        if name.startswith("torchvision") and hasattr(module, "_has_ops"):
+            module._has_ops = lambda: True  # type: ignore[attr-defined]
+
+
+def define() -> None:
+    """Define the operators that are absent, without torchvision itself."""
+    global _library
     _library = torch.library.Library("torchvision", "FRAGMENT")
     for schema in _SCHEMAS:
         if not hasattr(torch.ops.torchvision, schema.split("(")[0]):
             _library.define(schema)
     _library.impl("nms", nms, "CPU")
     _library.impl("roi_align", roi_align, "CPU")
-    importlib.import_module("torchvision")
-    for name, module in list(sys.modules.items()):
-        if name.startswith("torchvision") and hasattr(module, "_has_ops"):
-            module._has_ops = lambda: True  # type: ignore[attr-defined]

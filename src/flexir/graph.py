@@ -271,6 +271,8 @@ class Graph:
         layouts: input Value -> strides it had; a replay lays new inputs out alike.
         parameters: how ``graph(*args)`` binds positional arguments (names; ``*name``, ``**name``).
         status: of a loaded conversion: node -> (status, reason); see ``Result.status``.
+        unknown: of a graph saved by a newer version: what this one does not know, kept for saving;
+            by Node, by Value of a constant, or None for the graph itself.
     """
 
     name: str
@@ -285,6 +287,7 @@ class Graph:
     audit: Audit = field(default_factory=Audit)
     layouts: dict[Value, tuple[int, ...]] = field(default_factory=dict)
     status: dict[Node, tuple[str, str]] = field(default_factory=dict)
+    unknown: dict[Node | Value | None, bytes] = field(default_factory=dict)
 
     def walk(self) -> Iterator[Node]:
         """All nodes, module nodes before the nodes of their bodies."""

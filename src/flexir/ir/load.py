@@ -8,8 +8,7 @@ once where there are few.
 
 from __future__ import annotations
 
-import hashlib
-import json
+import gc
 import os
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
@@ -21,22 +20,13 @@ from .. import structure
 from ..errors import FormatError, GraphError
 from ..forms import op_of, signatures
 from ..geometry import Geometry
-from ..graph import (
-    Audit,
-    Effects,
-    Graph,
-    Mutation,
-    Node,
-    Origin,
-    State,
-    TensorType,
-    Value,
-)
+from ..graph import Audit, Effects, Graph, Mutation, Node, Origin, State, TensorType, Value
 from ..signatures import EMPTY, STAR, STARS, Parameter, Signature
 from ..source import Source
 from . import functions, schema
+from . import manifest as manifests
 from .data import Opaque, Reader, torch_constant
-from .save import VERSION, aside_of, canonical
+from .directory import aside_of
 from .weights import File, Place, Weights, check_place
 
 _SMALL = 64 << 20  # bytes of weights up to which all are checked at once
@@ -75,79 +65,35 @@ def load(
     path = Path(path)
     if not path.exists() and aside_of(path.absolute()).exists():  # a save was cut off here
         path = aside_of(path.absolute())
-    manifest = _manifest(path)
+    manifest = manifests.read(path)
     for name, entry in manifest["files"].items():
-        _check_file(path, name, entry)
+        manifests.check_file(path, name, entry)
     message = schema.Graph()
     try:
         message.ParseFromString((path / "graph.pb").read_bytes())
     except Exception as error:  # the parser's own error type differs between protobuf versions
         raise FormatError(f"graph.pb: {error}") from error
+    collecting = gc.isenabled()
+    gc.disable()  # a graph is many small objects, none of them garbage
     try:
         reader = _Reader(message, dict(functions or {}), imports)
         graph = reader.read()
-        mapped = _weights(path, manifest, message, reader, weights)
-        graph.constants = mapped
+        graph.constants = mapped = _weights(path, manifest, message, reader, weights)
         graph.check()
     except FormatError as error:
         raise FormatError(f"{path.name}/graph.pb: {error}") from error.__cause__
     except (GraphError, RecursionError) as error:
         raise FormatError(f"{path.name}/graph.pb: {error}") from error
+    finally:
+        if collecting:
+            gc.enable()
     total = sum(e["size"] for n, e in manifest["files"].items() if n.endswith(".safetensors"))
     if check or (check is None and total <= _SMALL):
         mapped.check()
     return graph
 
 
-# --- files --------------------------------------------------------------------------------------
-
-
-def _manifest(path: Path) -> dict[str, Any]:
-    try:
-        text = (path / "manifest.json").read_bytes()
-    except OSError as error:
-        raise FormatError(f"{path} is no saved graph: {error}") from error
-    try:
-        manifest = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"manifest.json: {error}") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != "flexir":
-        raise FormatError("manifest.json: 'format' is not 'flexir'")
-    minimum = manifest.get("minimum_reader")
-    if type(minimum) is not int or minimum > VERSION:
-        raise FormatError(
-            f"manifest.json: 'minimum_reader' is {minimum!r}; this reads up to {VERSION}. "
-            "Install a newer flextorchir."
-        )
-    if type(manifest.get("version")) is not int or manifest["version"] < 1:
-        raise FormatError(f"manifest.json: 'version' is {manifest.get('version')!r}")
-    if manifest.get("sha256") != hashlib.sha256(canonical(manifest)).hexdigest():
-        raise FormatError("manifest.json: does not match its own 'sha256'")
-    files = manifest.get("files")
-    if not isinstance(files, dict) or not {"graph.pb", "graph.txt"} <= files.keys():
-        raise FormatError("manifest.json: 'files' does not list graph.pb and graph.txt")
-    return manifest
-
-
-def _check_file(path: Path, name: str, entry: Any) -> None:
-    if os.path.basename(name) != name or name in ("", ".", "..") or "\0" in name:
-        raise FormatError(f"manifest.json: the file name {name!r} leaves the directory")
-    file = path / name
-    if file.is_symlink() or not file.is_file():
-        raise FormatError(f"{name}: missing, or no plain file")
-    if not isinstance(entry, dict) or entry.get("size") != file.stat().st_size:
-        raise FormatError(f"{name}: {file.stat().st_size} bytes; manifest.json says {entry!r:.99}")
-    with file.open("rb") as opened:
-        if "sha256" in entry:
-            what, digest = "its content", hashlib.sha256(opened.read()).hexdigest()
-        else:
-            size = int.from_bytes(opened.read(8), "little")
-            if size > file.stat().st_size - 8:
-                raise FormatError(f"{name}: its header is longer than the file")
-            opened.seek(0)
-            what, digest = "its header", hashlib.sha256(opened.read(8 + size)).hexdigest()
-    if digest != entry.get("sha256", entry.get("header_sha256")):
-        raise FormatError(f"{name}: {what} does not match the SHA-256 in manifest.json")
+# --- weights --------------------------------------------------------------------------------------
 
 
 def _weights(
@@ -209,7 +155,7 @@ class _Reader:
         self, message: Any, extra: dict[str, Callable[..., Any]], imports: Collection[str]
     ) -> None:
         self.message, self.extra = message, extra
-        self.strings = message.strings
+        self.strings = list(message.strings)
         self.types = [self._type(t) for t in message.types]
         self.values = [self._value(v, i) for i, v in enumerate(message.values)]
         self.sources = [
@@ -250,6 +196,11 @@ class _Reader:
             source = self.source(entry.source_plus1)
             graph.origins[value] = Origin(entry.origin, source, tuple(s for s in escaped if s))
         graph.status = self.status
+        if schema.has_unknown_fields(message):
+            whole: list[Any] = [(None, message), *zip(graph.walk(), message.nodes)]
+            whole += [(self.value(e.value, "constants"), e) for e in message.constants]
+            found = {key: schema.unknown_fields(part) for key, part in whole}
+            graph.unknown = {key: rest for key, rest in found.items() if rest}
         return graph
 
     def _nodes(self) -> list[Node]:

@@ -6,17 +6,12 @@ by one rename. Nothing depends on the time or the machine; saving twice gives th
 
 from __future__ import annotations
 
-import ctypes
-import errno
 import glob
 import hashlib
 import json
 import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +22,10 @@ from ..graph import Graph, Node, Value
 from ..source import Source
 from . import functions, schema
 from .data import Table, class_name
+from .directory import appearing_whole
+from .manifest import VERSION, canonical
 from .weights import File, Stored, Window, plan, write
 
-VERSION = 1
 _SHARD = 5 << 30  # bytes of one weights file
 
 
@@ -39,6 +35,7 @@ def save(
     *,
     weights: str | None = "copy",
     status: Mapping[Node, tuple[str, str]] | None = None,
+    checksums: bool = True,
     shard: int = _SHARD,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
@@ -51,6 +48,8 @@ def save(
             where existing safetensors files (a pattern, or several separated by commas) hold
             them, by their state_dict names, and stores only what is not there.
         status: node -> (status, reason) of a conversion; ``Result.save`` fills it.
+        checksums: keep a SHA-256 of every stored tensor. Computing them takes a core about a
+            second per GB; without them damage to the weights goes unnoticed.
         shard: largest size of one weights file, in bytes.
         progress: called with bytes written and bytes in all.
 
@@ -61,9 +60,9 @@ def save(
     path = Path(path)
     if path.exists() and not (path.is_dir() and (path / "manifest.json").exists()):
         raise Error(f"{path} exists and is no saved graph; nothing was written")
-    with _beside(path) as folder:
+    with appearing_whole(path) as folder:
         message = schema.Graph()
-        files = _write_weights(graph, message, folder, weights, shard, progress)
+        files = _write_weights(graph, message, folder, weights, checksums, shard, progress)
         _Writer(graph, message, status or graph.status).write()
         manifest: dict[str, Any] = {
             "format": "flexir",
@@ -84,12 +83,6 @@ def save(
         (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
 
 
-def canonical(manifest: dict[str, Any]) -> bytes:
-    """The bytes a manifest's own checksum is taken of."""
-    rest = {key: value for key, value in manifest.items() if key != "sha256"}
-    return json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()
-
-
 def _version() -> str:
     from .. import __version__
 
@@ -104,6 +97,7 @@ def _write_weights(
     message: Any,
     folder: Path,
     weights: str | None,
+    checksums: bool,
     shard: int,
     progress: Callable[[int, int], None] | None,
 ) -> dict[str, Any]:
@@ -131,7 +125,7 @@ def _write_weights(
             progress(done, total)
 
     first = len(message.weight_files)
-    names = write(folder, stored, shard, count)
+    names = write(folder, stored, checksums, shard, count)
     message.weight_files.extend(name for name, _ in names)
     for (value, tensor), parts in zip(graph.constants.items(), windows):
         entry = message.constants.add()
@@ -195,10 +189,13 @@ class _Writer:
         """Write everything but where the weights are."""
         graph, message = self.graph, self.message
         message.name = graph.name
+        message.MergeFromString(graph.unknown.get(None, b""))
         self.string("")
         for value, entry in zip(graph.constants, message.constants):
             origin = graph.origins.get(value)
             entry.value = self.value(value)
+            if value in graph.unknown:
+                entry.MergeFromString(graph.unknown[value])
             if origin is not None:
                 entry.origin, entry.source_plus1 = origin.kind, self.source(origin.source)
                 entry.escaped.extend(self.source(s) - 1 for s in origin.escaped)
@@ -252,6 +249,8 @@ class _Writer:
         entry.arg_data.extend([put(part) for part in node.args.values()])
         if node.result is not None:
             entry.result_plus1 = put(node.result) + 1
+        if node in self.graph.unknown:
+            entry.MergeFromString(self.graph.unknown[node])
         if node in self.status:
             entry.status, entry.reason = self.status[node]
         effects = node.effects
@@ -350,72 +349,3 @@ def _portable(file: str) -> str:
     if roots:
         return file[len(max(roots, key=len)) + 1 :].replace(os.sep, "/")
     return os.path.basename(file)
-
-
-# --- the directory ------------------------------------------------------------------------------
-
-
-@contextmanager
-def _beside(path: Path) -> Iterator[Path]:
-    """A new folder beside ``path`` that takes its place when the block ends well."""
-    path = path.absolute()
-    _sweep(path)
-    prefix = f".{path.name}.{os.getpid()}."
-    folder = Path(tempfile.mkdtemp(prefix=prefix, suffix=".tmp", dir=path.parent))
-    try:
-        folder.chmod(0o777 & ~_umask())
-        yield folder
-        _replace(folder, path)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _sweep(path: Path) -> None:
-    """Remove what saves to this path left that were killed."""
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-        pid = left.name.split(".")[-3]
-        try:
-            os.kill(int(pid), 0)
-        except (ProcessLookupError, ValueError):
-            shutil.rmtree(left, ignore_errors=True)
-        except OSError:  # somebody else's process, and alive
-            continue
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def _replace(new: Path, path: Path) -> None:
-    """Put ``new`` where ``path`` is; what was there is at ``new`` afterwards, or gone."""
-    if not path.exists():
-        os.rename(new, path)
-    elif not _exchange(new, path):
-        # Between these two lines only `aside` exists; `load` looks for it.
-        aside = aside_of(path)
-        shutil.rmtree(aside, ignore_errors=True)
-        os.rename(path, aside)
-        os.rename(new, path)
-        shutil.rmtree(aside, ignore_errors=True)
-
-
-def aside_of(path: Path) -> Path:
-    """Where the old directory stands for a moment where the system cannot exchange two."""
-    return path.with_name(f".{path.name}.old")
-
-
-def _exchange(a: Path, b: Path) -> bool:
-    """Swap two directories at once; False where the system or file system cannot."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    names = os.fsencode(a), os.fsencode(b)
-    if sys.platform == "linux" and hasattr(libc, "renameat2"):
-        code = libc.renameat2(-100, names[0], -100, names[1], 2)  # AT_FDCWD, RENAME_EXCHANGE
-    elif sys.platform == "darwin" and hasattr(libc, "renamex_np"):
-        code = libc.renamex_np(*names, 2)  # RENAME_SWAP
-    else:
-        return False
-    if code and ctypes.get_errno() not in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):
-        raise OSError(ctypes.get_errno(), f"cannot replace {b}")
-    return not code

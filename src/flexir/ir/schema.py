@@ -30,4 +30,21 @@ def _messages() -> dict[str, Any]:
     }
 
 
+def unknown_fields(message: Any) -> bytes:
+    """What a message holds beyond the schema, its parts not included."""
+    rest = type(message)()
+    rest.CopyFrom(message)
+    for field, _ in message.ListFields():
+        rest.ClearField(field.name)
+    return rest.SerializeToString()
+
+
+def has_unknown_fields(message: Any) -> bool:
+    """Whether a message or any of its parts holds something beyond the schema."""
+    known = type(message)()
+    known.CopyFrom(message)
+    known.DiscardUnknownFields()
+    return known.ByteSize() != message.ByteSize()
+
+
 Graph: Any = _messages()["Graph"]

@@ -11,6 +11,7 @@ import collections
 import ctypes
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -29,6 +30,7 @@ _NAMES = {
     torch.bool: "BOOL", torch.complex64: "C64", torch.float8_e4m3fn: "F8_E4M3",
     torch.float8_e5m2: "F8_E5M2",
 }  # fmt: skip
+_DTYPES = {text: dtype for dtype, text in _NAMES.items()}
 _COMPONENTS = {
     torch.sparse_coo: ("_indices", "_values"),
     torch.sparse_csr: ("crow_indices", "col_indices", "values"),
@@ -37,6 +39,7 @@ _COMPONENTS = {
     torch.sparse_bsc: ("ccol_indices", "row_indices", "values"),
 }
 _COMPRESSED = {str(layout).removeprefix("torch."): layout for layout in _COMPONENTS}
+_THREADS = min(8, os.cpu_count() or 1)
 _LARGE = 1 << 20  # bytes from which a checksum is left to another thread
 
 
@@ -152,7 +155,11 @@ def _store(group: list[Any]) -> Stored:
 
 
 def write(
-    folder: Path, stored: Sequence[Stored], shard: int, progress: Callable[[int], None]
+    folder: Path,
+    stored: Sequence[Stored],
+    checksums: bool,
+    shard: int,
+    progress: Callable[[int], None],
 ) -> list[tuple[str, str]]:
     """Write shards of at most ``shard`` bytes.
 
@@ -170,13 +177,13 @@ def write(
         one.file = len(shards) - 1
         room -= one.nbytes
     files = []
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(_THREADS) as pool:
         for number, group in enumerate(shards, 1):
             name = f"weights-{number:05}.safetensors"
             header = _header(group)
             with open(folder / name, "wb", buffering=0) as file:
                 file.write(header)
-                _write_all(file, group, pool, progress)
+                _write_all(file, group, pool if checksums else None, progress)
             files.append((name, hashlib.sha256(header).hexdigest()))
     return files
 
@@ -197,7 +204,10 @@ def _header(group: Sequence[Stored]) -> bytes:
 
 
 def _write_all(
-    file: Any, group: Sequence[Stored], pool: ThreadPoolExecutor, progress: Callable[[int], None]
+    file: Any,
+    group: Sequence[Stored],
+    pool: ThreadPoolExecutor | None,
+    progress: Callable[[int], None],
 ) -> None:
     waiting: collections.deque[tuple[Stored, torch.Tensor, Future[bytes]]] = collections.deque()
 
@@ -209,7 +219,9 @@ def _write_all(
     for one in group:
         tensor = one.tensor.cpu().contiguous()
         data = bytes_of(tensor)
-        if len(data) >= _LARGE:
+        if pool is None:
+            pass
+        elif len(data) >= _LARGE:
             waiting.append((one, tensor, pool.submit(_sha256, data)))
         else:
             one.digest = _sha256(data)
@@ -217,7 +229,7 @@ def _write_all(
         while written < len(data):  # the kernel takes at most 2 GiB at a time
             written += file.write(data[written : written + (1 << 28)])
         progress(len(data))
-        settle(2)
+        settle(_THREADS)
     settle(0)
 
 
@@ -348,8 +360,7 @@ def check_place(place: Place, name: str) -> None:
     count = 1
     for n in stored.get_shape():
         count *= n
-    names = {text: dtype for dtype, text in _NAMES.items()}
-    dtype = names.get(stored.get_dtype())
+    dtype = _DTYPES.get(stored.get_dtype())
     if dtype is None:
         raise FormatError(f"{place.file.path.name}: {place.key!r} has an unknown dtype")
     if place.offset + place.where.span()[1] > count * dtype.itemsize:

@@ -1,0 +1,247 @@
+"""Damage saved graphs at random, and kill processes that save: the reader must stand both.
+
+python3 -m bench.fuzz_ir [mutations] [kills]
+
+A mutation is random (bits, cuts, insertions in any file, with and without fitting checksums) or
+of the structure (a field of the protobuf message set to another number, a table entry doubled,
+dropped or exchanged, checksums always fitted). Every outcome but a sound graph or a FormatError
+is a failure, and so is anything over a second or any unfitted change that loads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+import flexir
+from flexir.ir import load, schema
+from flexir.ir.manifest import canonical
+
+FILES = ("graph.pb", "graph.txt", "manifest.json", "weights-00001.safetensors")
+
+
+class Small(nn.Module):
+    """A little of everything the format holds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+        self.drop = nn.Dropout(0.5)
+        self.rows = nn.Parameter(torch.eye(4).to_sparse(), requires_grad=False)
+        self.table = torch.randn(4, 4).t()
+
+    def forward(self, x: torch.Tensor, scale: float = 2.0) -> dict[str, Any]:
+        y = self.drop(torch.relu_(self.conv(x))).mean((2, 3))
+        y[:, 0] = scale
+        if y.sum() > -1e9:
+            y = y @ self.table
+        with torch.autocast("cpu"):
+            z = y @ self.table
+        return {"y": (y, [z]), "n": torch.sparse.mm(self.rows, y.t()), "s": 1 << 70}
+
+
+def seal(folder: Path) -> None:
+    """Make the checksums fit."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    for name, entry in manifest["files"].items():
+        data = (folder / name).read_bytes()
+        entry["size"] = len(data)
+        if "sha256" in entry:
+            entry["sha256"] = hashlib.sha256(data).hexdigest()
+        else:
+            size = int.from_bytes(data[:8], "little")
+            entry["header_sha256"] = hashlib.sha256(data[: 8 + size]).hexdigest()
+    manifest["sha256"] = hashlib.sha256(canonical(manifest)).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+def scramble(data: bytearray, rng: random.Random) -> bytearray:
+    for _ in range(rng.choice((1, 1, 1, 2, 8))):
+        place = rng.randrange(len(data)) if data else 0
+        kind = rng.randrange(5)
+        if kind == 0 and data:
+            data[place] ^= 1 << rng.randrange(8)
+        elif kind == 1:
+            del data[place : place + rng.randrange(1, 40)]
+        elif kind == 2:
+            data[place:place] = rng.randbytes(rng.randrange(1, 20))
+        elif kind == 3 and data:
+            data[place] = rng.choice((0, 0x7F, 0x80, 0xFF))
+        elif data:
+            other = rng.randrange(len(data))
+            data[place : place + 8] = data[other : other + 8]
+    return data
+
+
+def restructure(message: Any, rng: random.Random) -> None:
+    """Change one field somewhere in a message."""
+    for _ in range(rng.choice((1, 1, 2))):
+        here = message
+        while True:
+            fields = here.ListFields()
+            if not fields:
+                break
+            descriptor, value = rng.choice(fields)
+            repeated = hasattr(value, "append") and not isinstance(value, (str, bytes))
+            if descriptor.message_type and repeated and len(value):
+                if rng.random() < 0.15:
+                    index = rng.randrange(len(value))
+                    if rng.random() < 0.5:
+                        value.add().CopyFrom(value[index])
+                    else:
+                        del value[index]
+                    break
+                here = value[rng.randrange(len(value))]
+            elif descriptor.message_type:
+                here = value
+            else:
+                _alter(here, descriptor.name, value, repeated, rng)
+                break
+
+
+def _alter(message: Any, name: str, value: Any, repeated: bool, rng: random.Random) -> None:
+    if repeated:
+        if not len(value) or rng.random() < 0.2:
+            value.append(type(value[0])() if len(value) else 0)
+            return
+        index = rng.randrange(len(value))
+        if rng.random() < 0.2:
+            del value[index]
+        else:
+            value[index] = _other(value[index], rng)
+    else:
+        setattr(message, name, _other(value, rng))
+
+
+def _other(value: Any, rng: random.Random) -> Any:
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, int):
+        return rng.choice((0, 1, value + 1, max(0, value - 1), 1 << 31, (1 << 32) - 1,
+                           rng.randrange(64)))  # fmt: skip
+    if isinstance(value, float):
+        return rng.choice((0.0, float("nan"), float("inf"), -value))
+    if isinstance(value, bytes):
+        return bytes(scramble(bytearray(value), rng))
+    return rng.choice(("", value + "x", value[1:], "../" + value, "os.system", "é\0"))
+
+
+def fuzz(count: int, seed: int) -> Counter[str]:
+    """Mutate, load, and use what loads."""
+    rng = random.Random(seed)
+    outcomes: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory() as name:
+        sound, folder = Path(name, "sound"), Path(name, "net")
+        flexir.capture(Small(), (torch.randn(2, 3, 6, 6),)).save(str(sound))
+        text = load(sound).text()
+        for number in range(count):
+            shutil.rmtree(folder, ignore_errors=True)
+            shutil.copytree(sound, folder)
+            fitted = True
+            if number % 2:
+                message = schema.Graph()
+                message.ParseFromString((folder / "graph.pb").read_bytes())
+                try:
+                    restructure(message, rng)
+                    (folder / "graph.pb").write_bytes(message.SerializeToString())
+                except ValueError:  # a number out of the field's range, text that is no Unicode
+                    continue
+                seal(folder)
+            else:
+                file = folder / rng.choice(FILES)
+                before = file.read_bytes()
+                file.write_bytes(scramble(bytearray(before), rng))
+                fitted = file.name != "manifest.json" and rng.random() < 0.5
+                if file.read_bytes() == before:
+                    continue
+                if fitted:
+                    try:
+                        seal(folder)
+                    except (ValueError, KeyError, OSError):
+                        continue
+            outcomes[_attempt(folder, fitted, text)] += 1
+            if number % 500 == 499:
+                print(f"{number + 1}/{count} {dict(outcomes)}", end="\r", file=sys.stderr)
+    return outcomes
+
+
+def _attempt(folder: Path, fitted: bool, text: str) -> str:
+    start = time.perf_counter()
+    try:
+        graph = load(folder)
+        same = graph.text() == text
+        outcome = "sound" if fitted or same else "WRONG LOAD"
+        try:  # whatever it says now, using it must end in a result or an exception
+            graph(torch.randn(2, 3, 6, 6))
+        except Exception:  # noqa: BLE001
+            outcome += ", does not replay"
+    except flexir.FormatError:
+        outcome = "refused"
+    except Exception as error:  # noqa: BLE001  what is looked for
+        outcome = f"CRASH {type(error).__name__}: {error}"[:150]
+    return "HANG" if time.perf_counter() - start > 1 else outcome
+
+
+SAVER = """
+import sys, torch, flexir
+from bench.fuzz_ir import Small
+graph = flexir.capture(Small(), (torch.randn(2, 3, 6, 6),))
+big = [torch.nn.Parameter(torch.randn(1 << 18)) for _ in range(16)]
+graph = flexir.capture(lambda x: [x + b for b in big], (torch.zeros(1),))
+print("ready", flush=True)
+while True:
+    graph.save(sys.argv[1])
+"""
+
+
+def kill(count: int) -> int:
+    """Kill a process that saves over and over, at random moments; returns how often the file was
+    not there afterwards."""
+    lost = 0
+    rng = random.Random(0)
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name, "net.flexir")
+        flexir.capture(Small(), (torch.randn(2, 3, 6, 6),)).save(str(path))
+        for number in range(count):
+            process = subprocess.Popen(
+                [sys.executable, "-W", "ignore", "-c", SAVER, str(path)], stdout=subprocess.PIPE
+            )
+            assert process.stdout is not None
+            process.stdout.readline()
+            time.sleep(rng.random() * 0.3)
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+            process.stdout.close()
+            try:
+                load(path, check=True)
+            except flexir.FormatError as error:
+                lost += 1
+                print(f"lost: {error}", file=sys.stderr)
+            print(f"killed {number + 1}/{count}", end="\r", file=sys.stderr)
+    return lost
+
+
+def main(arguments: list[str]) -> None:
+    mutations = int(arguments[0]) if arguments else 20_000
+    kills = int(arguments[1]) if len(arguments) > 1 else 200
+    outcomes = fuzz(mutations, seed=0)
+    print(f"{sum(outcomes.values())} mutated graphs: {dict(outcomes)}")
+    print(f"killed while saving {kills} times: {kill(kills)} times the file was lost")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
