@@ -47,9 +47,12 @@ __all__ = [
 ]  # fmt: skip
 
 _LATER = {"diff": "ir", "load": "ir"}  # name -> package that is imported when it is asked for
+_PACKAGES = ("draw", "golden", "ir", "layers", "passes")
 
 
 def __getattr__(name: str) -> Any:
     if name in _LATER:
         return getattr(importlib.import_module(f".{_LATER[name]}", __name__), name)
+    if name in _PACKAGES:
+        return importlib.import_module(f".{name}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

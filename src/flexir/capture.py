@@ -107,9 +107,10 @@ class Recorder:
         model: Callable[..., Any],
         *,
         witness: bool,
+        functions: bool = True,
         watch: Callable[[Node, Sequence[torch.Tensor]], None] | None = None,
     ) -> None:
-        self.model, self.watch = model, watch
+        self.model, self.watch, self.functions = model, watch, functions
         self.witness = Witness(self) if witness else None
         self.found = Origins(model)
         self.memories = Memories(self.emit, self.found.origin, self.again, self.found.unseen)
@@ -195,7 +196,8 @@ class Recorder:
             stack.callback(pre.remove)
             post = hooks.register_module_forward_hook(self._leave, always_call=True)
             stack.callback(post.remove)
-            stack.enter_context(Functions(self))
+            if self.functions:
+                stack.enter_context(Functions(self))
             try:
                 yield
             except Exception as error:
@@ -586,7 +588,7 @@ class Recorder:
         """Record a call once more, on other Values."""
         copy = self._append(node.op, node.target, node.signature, args)
         fresh = {v: Value(self._number(), v.type, copy) for v in node.outputs}
-        copy.result = structure.build(node.result, Value, lambda v: fresh[v])
+        copy.result = structure.substitute(node.result, Value, lambda v: fresh[v])
         copy.outputs = tuple(fresh.values())
         copy.effects = node.effects
         return copy

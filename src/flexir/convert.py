@@ -7,15 +7,18 @@ report lists all of it.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import inspect
 import logging
+from collections import ChainMap, Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from . import structure
 from .capture import add_note, capture
+from .decompose import Decomposer
 from .errors import HandlerError, TargetError, Unsupported
 from .graph import Graph, Node, Value
 from .interpreter import interpret
@@ -35,8 +38,9 @@ class Result:
         outputs: what the handlers returned for the model's outputs, in the model's containers.
         report: what was handled and what was not.
         graph: the captured graph.
-        status: node -> ``"handled"``, ``"placeholder"``, ``"refused"`` (a placeholder whose
-            handler declined), ``"passed"`` (a call that changed nothing) or ``"escape"``.
+        status: node -> ``"handled"``, ``"decomposed"`` (into calls that were handled),
+            ``"placeholder"``, ``"refused"`` (a placeholder whose handler declined), ``"passed"``
+            (a call that changed nothing) or ``"escape"``.
     """
 
     output: Any
@@ -66,6 +70,7 @@ def convert(
     *,
     kwargs: dict[str, Any] | None = None,
     strict: bool = False,
+    decompose: bool = True,
 ) -> Result:
     """Capture a model (or take a Graph) and run a target's handlers over it.
 
@@ -76,6 +81,7 @@ def convert(
         out: your builder; handlers find it as ``ctx.out``.
         kwargs: keyword inputs of the model.
         strict: raise if anything became a placeholder.
+        decompose: take a call that no handler takes apart, if the target takes all the pieces.
 
     Returns:
         a :class:`Result`.
@@ -90,7 +96,7 @@ def convert(
     if target is None:
         raise TargetError("convert needs a target: convert(model, args, target)")
     graph = model if isinstance(model, Graph) else capture(model, args, kwargs)
-    result = _Conversion(graph, target, out).run()
+    result = _Conversion(graph, target, out, decompose).run()
     if strict:
         result.report.raise_if_unsupported()
     return result
@@ -103,8 +109,13 @@ class _Refused(Exception):
 class _Conversion:
     """The meaning 'call the user's handler'."""
 
-    def __init__(self, graph: Graph, target: Target, out: Any) -> None:
-        self.graph, self.target, self.out = graph, target, out
+    def __init__(self, graph: Graph, target: Target, out: Any, decompose: bool) -> None:
+        self.target, self.out = target, out
+        # Pieces of calls may read constants of their own; handlers find them with the model's.
+        self.extra: dict[Value, Any] = {}
+        constants = ChainMap(self.extra, graph.constants)
+        self.original, self.graph = graph, dataclasses.replace(graph, constants=constants)
+        self.apart = Decomposer(self.takes) if decompose else None
         self.report = Report(graph.name, target.name, audit=graph.audit, escapes=graph.escapes)
         self.status: dict[Node, str] = {}
         self.constants: dict[Value, Any] = {}
@@ -124,7 +135,7 @@ class _Conversion:
         interpret(self.graph.nodes, self.env, self.claim)
         outputs = structure.build(self.graph.outputs, Value, self.look)
         output = self.out if self.out is not None else outputs
-        return Result(output, outputs, self.report, self.graph, self.status)
+        return Result(output, outputs, self.report, self.original, self.status)
 
     def look(self, value: Value) -> Any:
         """What stands for a Value in the user's representation."""
@@ -168,7 +179,36 @@ class _Conversion:
             env[value] = self.look(node.args[node.effects.same])
             self.report.passed[node.op] = self.report.passed.get(node.op, 0) + 1
             return True
-        self._placeholder(node, reason)
+        unwanted = self.target.lacks(node.op)
+        if self.apart is None or unwanted or not self._decompose(node):
+            self._placeholder(node, reason)
+        return True
+
+    def takes(self, node: Node) -> bool:
+        """Whether a handler would be called for a function call."""
+        handler = self.target.handler(node)
+        if handler is None:
+            return False
+        try:
+            self._arguments(node, handler)
+        except _Refused:
+            return False
+        return True
+
+    def _decompose(self, node: Node) -> bool:
+        """Convert the pieces of a call instead of the call."""
+        assert self.apart is not None
+        pieces = self.apart(node)
+        if pieces is None:
+            return False
+        self.extra.update(pieces.constants)
+        for piece in pieces.nodes:
+            self.claim(piece, self.env)
+        for value, made in zip(node.returned, structure.leaves(pieces.result, Value)):
+            self.env[value] = self.look(made)
+        self.status[node] = "decomposed"
+        self.report.decomposed.setdefault(node.op, Counter()).update(n.op for n in pieces.nodes)
+        self.report.taken_apart[node.op] = self.report.taken_apart.get(node.op, 0) + 1
         return True
 
     def _call(self, node: Node, handler: Handler) -> None:
@@ -241,7 +281,8 @@ class _Conversion:
         log.info("unrecognized func %s", node.op)
         refused = reason != "no handler"
         self.status[node] = "refused" if refused else "placeholder"
-        self.report.add(node, reason)
+        lacking = sorted(self.apart.missing.get(node.op, ())) if self.apart is not None else []
+        self.report.add(node, reason, lacking)
         inputs = []
         for value in node.inputs:
             try:

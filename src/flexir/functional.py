@@ -228,7 +228,7 @@ class Memories:
     def _review(self, view: View) -> bool:
         """Emit a view again on what its bases hold now, for all tensors it made."""
         fresh = {old: self.current(base) for old, base in view.bases.items()}
-        args = structure.build(view.node.args, Value, lambda v: fresh.get(v, v))
+        args = structure.substitute(view.node.args, Value, lambda v: fresh.get(v, v))
         node = self.again(view.node, args)
         for (_, alias), value in zip(view.aliases, node.outputs):
             self._set(alias, value)

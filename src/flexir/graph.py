@@ -70,8 +70,8 @@ class Value:
         return None if self._producer is None else self._producer()
 
     @producer.setter
-    def producer(self, node: Node) -> None:
-        self._producer = weakref.ref(node)
+    def producer(self, node: Node | None) -> None:
+        self._producer = None if node is None else weakref.ref(node)
 
     def __str__(self) -> str:
         return f"%{self.name}"
@@ -271,6 +271,7 @@ class Graph:
         layouts: input Value -> strides it had; a replay lays new inputs out alike.
         parameters: how ``graph(*args)`` binds positional arguments (names; ``*name``, ``**name``).
         status: of a loaded conversion: node -> (status, reason); see ``Result.status``.
+        history: what passes changed, a line each.
         unknown: of a graph saved by a newer version: what this one does not know, kept for saving;
             by Node, by Value of a constant, or None for the graph itself.
     """
@@ -287,6 +288,7 @@ class Graph:
     audit: Audit = field(default_factory=Audit)
     layouts: dict[Value, tuple[int, ...]] = field(default_factory=dict)
     status: dict[Node, tuple[str, str]] = field(default_factory=dict)
+    history: list[str] = field(default_factory=list)
     unknown: dict[Node | Value | None, bytes] = field(default_factory=dict)
 
     def walk(self) -> Iterator[Node]:

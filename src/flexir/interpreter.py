@@ -67,10 +67,10 @@ def replay(
         Diverged: an input differs in shape, dtype or literal from the recorded one, a branch
             would be taken otherwise, or a value that Python code took has changed.
     """
-    env: dict[Value, Any] = _Environment(graph.constants)
+    env: dict[Value, Any] = Environment(graph.constants)
     bind_inputs(graph, args, kwargs or {}, env)
     free = _last_readers(graph)
-    meaning = _Replay(graph, check, watch, free)
+    meaning = Replay(graph, check, watch, free)
     with (
         contextlib.ExitStack() as stack,
         torch.random.fork_rng(devices=meaning.devices(), enabled=meaning.draws),
@@ -83,7 +83,7 @@ def replay(
     return structure.build(graph.outputs, Value, env.__getitem__)
 
 
-class _Environment(dict):
+class Environment(dict):
     """Value -> tensor; a constant is asked for when it is first read, so weights stay unread."""
 
     def __init__(self, constants: Mapping[Value, torch.Tensor]) -> None:
@@ -93,13 +93,17 @@ class _Environment(dict):
         return self.constants[value]
 
 
-class _Replay:
+class Replay:
     """The meaning 'call torch'."""
 
     def __init__(
-        self, graph: Graph, check: bool, watch: Any, free: dict[Node, list[Value]]
+        self,
+        graph: Graph,
+        check: bool = True,
+        watch: Any = None,
+        free: dict[Node, list[Value]] | None = None,
     ) -> None:
-        self.check, self.watch, self.free = check, watch, free
+        self.check, self.watch, self.free = check, watch, free or {}
         self.state: State | None = None
         self.regions = contextlib.ExitStack()
         self.stack = contextlib.ExitStack()

@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import keyword
 import logging
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +27,7 @@ class Entry:
     op: str
     reason: str
     nodes: list[Node] = field(default_factory=list)
+    lacking: list[str] = field(default_factory=list)
 
     @property
     def count(self) -> int:
@@ -70,6 +73,8 @@ class Report:
         target: name of the target.
         handled: op -> number of calls a handler took.
         passed: op -> number of unhandled calls that returned their argument unchanged.
+        taken_apart: op -> number of unhandled calls whose pieces were all handled.
+        decomposed: op -> how often which pieces stood for it.
         entries: what became a placeholder, most frequent first when printed.
         descended: module calls whose handler declined, with the reason; their body was visited.
         escapes: calls through which values left torch for Python.
@@ -80,18 +85,20 @@ class Report:
     target: str
     handled: dict[str, int] = field(default_factory=dict)
     passed: dict[str, int] = field(default_factory=dict)
+    taken_apart: dict[str, int] = field(default_factory=dict)
+    decomposed: dict[str, Counter[str]] = field(default_factory=dict)
     entries: list[Entry] = field(default_factory=list)
     descended: list[tuple[Node, str]] = field(default_factory=list)
     escapes: list[Node] = field(default_factory=list)
     audit: Audit = field(default_factory=Audit)
 
-    def add(self, node: Node, reason: str) -> None:
-        """Count one more placeholder."""
+    def add(self, node: Node, reason: str, lacking: Sequence[str] = ()) -> None:
+        """Count one more placeholder; ``lacking`` are pieces that would have done instead."""
         for entry in self.entries:
             if entry.op == node.op and entry.reason == reason:
                 entry.nodes.append(node)
                 return
-        self.entries.append(Entry(node.op, reason, [node]))
+        self.entries.append(Entry(node.op, reason, [node], list(lacking)))
 
     @property
     def placeholders(self) -> int:
@@ -111,6 +118,9 @@ class Report:
         missing = [entry for entry in self.ranked if entry.reason == "no handler"]
         if missing:
             lines += ["To support the first:", *_indent(stub(missing[0].nodes[0]))]
+        for op, pieces in self.decomposed.items():
+            shown = ", ".join(pieces)
+            lines.append(f"{op} ×{self.taken_apart[op]} via decomposition: {shown or 'nothing'}")
         for node, reason in self.descended:
             lines.append(f"inside of {node.op} visited instead: {reason}   # {node.where}")
         guards = [n for n in self.escapes if n.effects.escape != "text"]
@@ -127,6 +137,8 @@ class Report:
         """One line: how much is handled."""
         handled = sum(self.handled.values())
         done = f"{self.model} -> {self.target}: {handled} calls handled"
+        if apart := sum(self.taken_apart.values()):
+            done += f", {apart} via decomposition"
         if passed := sum(self.passed.values()):
             done += f", {passed} without effect passed through"
         return f"{done}, {self.placeholders} placeholders"
@@ -155,11 +167,13 @@ class Report:
             "target": self.target,
             "handled": self.handled,
             "passed": self.passed,
+            "decomposed": {op: dict(pieces) for op, pieces in self.decomposed.items()},
             "placeholders": [
                 {
                     "op": entry.op,
                     "count": entry.count,
                     "reason": entry.reason,
+                    "lacking": entry.lacking,
                     "calls": entry.forms,
                     "inputs": [[str(v.type) for v in n.inputs] for n in entry.nodes],
                     "outputs": [[str(v.type) for v in n.outputs] for n in entry.nodes],
@@ -220,6 +234,10 @@ def _lines(entry: Entry) -> list[str]:
     shown = ", ".join(paths[:3]) + (f" +{len(paths) - 3}" if len(paths) > 3 else "")
     head = f"{entry.op} ×{entry.count}{why}   {shown}   {', '.join(entry.sources[:2])}"
     lines = [head.rstrip(), *(f"    {text}" for text in entry.forms[:3])]
+    if entry.lacking:
+        lines.append(
+            f"    its pieces would do, but these are missing too: {', '.join(entry.lacking)}"
+        )
     if len(entry.forms) > 3:
         lines.append(f"    ... {len(entry.forms) - 3} more forms")
     return lines

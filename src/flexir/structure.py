@@ -193,6 +193,33 @@ def _put(part: Any, leaf: type, value: Callable[[Any], Any], made: dict[int, Any
     return part
 
 
+def substitute(template: Any, leaf: type, value: Callable[[Any], Any]) -> Any:
+    """A template with every instance of ``leaf`` replaced by ``value(it)``; still a template."""
+    return _map(template, leaf, value, {})
+
+
+def _map(part: Any, leaf: type, value: Callable[[Any], Any], made: dict[int, Record]) -> Any:
+    cls = part.__class__
+    if cls is leaf:
+        return value(part)
+    if cls is tuple:
+        return tuple([_map(v, leaf, value, made) for v in part])
+    if cls is list:
+        return [_map(v, leaf, value, made) for v in part]
+    if cls is dict:
+        return {k: _map(v, leaf, value, made) for k, v in part.items()}
+    if cls is slice:
+        return slice(*[_map(v, leaf, value, made) for v in (part.start, part.stop, part.step)])
+    if cls is Record:
+        known = made.get(id(part))
+        if known is None:
+            known = made[id(part)] = Record(part.cls, None, {})
+            known.items = _map(part.items, leaf, value, made)
+            known.attributes = _map(part.attributes, leaf, value, made)
+        return known
+    return part
+
+
 def leaves(template: Any, leaf: type) -> Iterator[Any]:
     """Every instance of ``leaf`` in a template, in reading order, repetitions included."""
     seen: set[int] = set()

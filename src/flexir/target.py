@@ -128,7 +128,7 @@ class Target:
 
         Args:
             name: of the child.
-            without: ops the child does not inherit.
+            without: ops the child does not have: neither inherited nor made of others.
         """
         return Target(name, self, without)
 
@@ -227,6 +227,11 @@ class Target:
         if found is None and self.parent is not None and node.op not in self.without:
             return self.parent.handler(node)
         return found
+
+    def lacks(self, op: str) -> bool:
+        """Whether an op was declared not to be had."""
+        here = op in self.without and op not in self.ops
+        return here or (self.parent is not None and op not in self.ops and self.parent.lacks(op))
 
     def hook(self, name: str) -> Callable[..., Any] | None:
         """The placeholder, input or constant handler, the parent's included."""

@@ -13,6 +13,7 @@ COLOURS = {
     "handled": ("#e3f1e3", "#4d7f4d", "handled"),
     "placeholder": ("#e5484d", "#8f1d21", "placeholder: no handler"),
     "refused": ("#f5a623", "#9a6408", "placeholder: handler refused"),
+    "decomposed": ("#d9eef2", "#3f7f8c", "handled in pieces"),
     "passed": ("#f4f4f4", "#9a9a9a", "changes nothing, passed through"),
     "escape": ("#fdf3c4", "#a08b28", "value leaves torch for Python"),
     "": ("#eaf0fa", "#56719c", "call"),

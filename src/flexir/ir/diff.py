@@ -72,7 +72,7 @@ def diff(a: Graph | str | os.PathLike[str], b: Graph | str | os.PathLike[str]) -
 def _interface(graph: Graph, what: str) -> str:
     if what == "mutations":
         return ", ".join(f"{m.name}: {m.final.type}" for m in graph.mutations)
-    return repr(structure.build(getattr(graph, what), Value, lambda v: _Shown(str(v.type))))
+    return repr(structure.substitute(getattr(graph, what), Value, lambda v: _Shown(str(v.type))))
 
 
 class _Shown(str):
@@ -95,7 +95,7 @@ def _line(node: Node, weights: Any) -> str:
     def show(value: Value) -> _Shown:
         return _Shown(f"%{value.name}" if value in weights else str(value.type))
 
-    args = structure.build(node.args, Value, show)
+    args = structure.substitute(node.args, Value, show)
     text = ", ".join(f"{name}={part!r}" for name, part in args.items())
     return f"{node.op}({text}) -> {', '.join(str(v.type) for v in node.outputs)}"
 

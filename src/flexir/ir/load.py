@@ -195,7 +195,7 @@ class _Reader:
             escaped = [self.source(i + 1) for i in entry.escaped]
             source = self.source(entry.source_plus1)
             graph.origins[value] = Origin(entry.origin, source, tuple(s for s in escaped if s))
-        graph.status = self.status
+        graph.status, graph.history = self.status, list(message.history)
         if schema.has_unknown_fields(message):
             whole: list[Any] = [(None, message), *zip(graph.walk(), message.nodes)]
             whole += [(self.value(e.value, "constants"), e) for e in message.constants]

@@ -214,6 +214,7 @@ class _Writer:
         message.audit.witnessed = graph.audit.witnessed
         message.audit.fallback = graph.audit.fallback
         message.audit.problems.extend(graph.audit.problems)
+        message.history.extend(graph.history)
         for value, stride in graph.layouts.items():
             message.layouts.add(value=self.value(value), stride=stride)
 

@@ -1,0 +1,16 @@
+"""Rewrites, each from Graph to Graph: ``passes.fold_batch_norm(graph)``.
+
+Every pass leaves its graph alone and returns a new one, checked, or the same one if there was
+nothing to do; ``graph.history`` says what was changed. Running a pass twice changes nothing more.
+"""
+
+from .constants import fold_constants
+from .layers import adaptive_to_pool, fold_batch_norm, merge_pad, warp_affine
+from .pattern import Pattern, pattern
+from .pieces import decompose
+from .simplify import merge_common, remove_dead, remove_noops, simplify
+
+__all__ = [
+    "Pattern", "adaptive_to_pool", "decompose", "fold_batch_norm", "fold_constants", "merge_common",
+    "merge_pad", "pattern", "remove_dead", "remove_noops", "simplify", "warp_affine",
+]  # fmt: skip

@@ -1,0 +1,57 @@
+"""Compute what depends on no input once, now."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ..graph import Graph, Node, Value
+from ..interpreter import Environment, Replay
+from ..rewrite import Edit
+
+_ROOM = 1 << 20  # elements a result may have beyond what it is computed from
+
+
+def fold_constants(graph: Graph) -> Graph:
+    """Replace calls whose arguments are all constants by their results.
+
+    1. Weight and spectral norm and other parametrizations become plain weights, masks and position
+       tables become tensors.
+    2. Calls that draw random numbers, give values to Python, or read memory the run writes stay.
+    3. So does what is far larger than what it is made of (over a million elements more): a file
+       should not grow because a small tensor was expanded.
+    """
+    edit = Edit(graph)
+    env: dict[Value, Any] = Environment(graph.constants)
+    known = {v for v in graph.constants if v not in edit.written}
+    replay = Replay(graph, check=False)
+    folded: list[Node] = []
+    try:
+        for node in graph:
+            if _folds(node, known):
+                replay(node, env)
+                known.update(node.outputs)
+                folded.append(node)
+    finally:
+        replay.restore()
+    gone = set(folded)
+    for node in folded:
+        edit.drop(node)
+        edit.lines.append(f"{node.op} at {node.path or '(top)'}")
+        for value in node.outputs:
+            if value in edit.results or any(n not in gone for n in edit.readers.get(value, ())):
+                name = f"{node.path}.{node.op}".lstrip(".")
+                tensor = env[value]
+                edit.replace(value, edit.constant(name, tensor))
+    return edit.build("fold_constants")
+
+
+def _folds(node: Node, known: set[Value]) -> bool:
+    effects = node.effects
+    if effects.random or effects.escape or not node.outputs or not known.issuperset(node.inputs):
+        return False
+    if any(v.type.device.type == "meta" for v in (*node.inputs, *node.outputs)):
+        return False
+    made = sum(math.prod(v.type.shape) for v in node.outputs)
+    given = sum(math.prod(v.type.shape) for v in dict.fromkeys(node.inputs))
+    return made <= given + _ROOM

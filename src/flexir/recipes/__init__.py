@@ -1,0 +1,17 @@
+"""Torch functions in terms of smaller torch functions, written as torch code.
+
+One entry of ``RECIPES`` per canonical op, with alternatives where a target may have one or the
+other. A recipe takes the op's arguments by their names, and ``shape`` and ``type`` of the result if
+it asks for them, and returns what the op returns; ``raise Unsupported`` where it does not apply.
+Formulas are those of torch's documentation.
+
+This package only says what equals what; :mod:`flexir.decompose` decides when to use it.
+"""
+
+from . import activations, arithmetic, normalisation, products, recurrent, reductions, shapes
+from .table import RECIPES
+
+__all__ = [
+    "RECIPES", "activations", "arithmetic", "normalisation", "products", "recurrent", "reductions",
+    "shapes",
+]  # fmt: skip

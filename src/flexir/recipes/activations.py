@@ -1,0 +1,114 @@
+"""Activation functions from relu, clamp, exp and each other."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .shapes import cut
+from .table import recipe
+
+
+@recipe("relu")
+def relu(input: Tensor) -> Any:
+    return torch.clamp(input, min=0)
+
+
+@recipe("relu6")
+def relu6(input: Tensor) -> Any:
+    return torch.clamp(input, 0, 6)
+
+
+@recipe("hardtanh")
+def hardtanh(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Any:
+    return torch.clamp(input, min_val, max_val)
+
+
+@recipe("sigmoid")
+def sigmoid(input: Tensor) -> Any:
+    return 1 / (1 + torch.exp(-input))
+
+
+@recipe("tanh")
+def tanh(input: Tensor) -> Any:
+    return 2 / (1 + torch.exp(-2 * input)) - 1
+
+
+@recipe("silu")
+def silu(input: Tensor) -> Any:
+    return input * torch.sigmoid(input)
+
+
+@recipe("gelu")
+def gelu(input: Tensor, approximate: str = "none") -> Any:
+    if approximate == "tanh":
+        inner = math.sqrt(2 / math.pi) * (input + 0.044715 * (input * input * input))
+        return 0.5 * input * (1 + torch.tanh(inner))
+    return 0.5 * input * (1 + torch.erf(input * math.sqrt(0.5)))
+
+
+@recipe("softplus")
+def softplus(input: Tensor, beta: float = 1, threshold: float = 20) -> Any:
+    """Without the threshold, which only saves work."""
+    scaled = input if beta == 1 else input * beta
+    found = torch.relu(scaled) + torch.log(1 + torch.exp(-torch.abs(scaled)))
+    return found if beta == 1 else found * (1 / beta)
+
+
+@recipe("mish")
+def mish(input: Tensor) -> Any:
+    return input * torch.tanh(torch.nn.functional.softplus(input))
+
+
+@recipe("hardsigmoid")
+def hardsigmoid(input: Tensor) -> Any:
+    return torch.clamp(input + 3, 0, 6) * (1 / 6)
+
+
+@recipe("hardswish")
+def hardswish(input: Tensor) -> Any:
+    return input * torch.clamp(input + 3, 0, 6) * (1 / 6)
+
+
+@recipe("leaky_relu")
+def leaky_relu(input: Tensor, negative_slope: float = 0.01) -> Any:
+    return torch.relu(input) - negative_slope * torch.relu(-input)
+
+
+@recipe("prelu", "_prelu_kernel")
+def prelu(input: Tensor, weight: Tensor) -> Any:
+    shaped = weight
+    if input.ndim > 1 and weight.ndim == 1:
+        shaped = weight.reshape([1, -1] + [1] * (input.ndim - 2))
+    return torch.relu(input) - shaped * torch.relu(-input)
+
+
+@recipe("elu")
+def elu(input: Tensor, alpha: float = 1, scale: float = 1, input_scale: float = 1) -> Any:
+    low = (torch.exp(-torch.relu(-input * input_scale)) - 1) * alpha
+    return (torch.relu(input) + low) * scale if scale != 1 else torch.relu(input) + low
+
+
+@recipe("selu")
+def selu(input: Tensor) -> Any:
+    alpha, scale = 1.6732632423543772848170429916717, 1.0507009873554804934193349852946
+    return scale * (torch.relu(input) + alpha * (torch.exp(-torch.relu(-input)) - 1))
+
+
+@recipe("celu")
+def celu(input: Tensor, alpha: float = 1.0) -> Any:
+    return torch.relu(input) + alpha * (torch.exp(-torch.relu(-input) * (1 / alpha)) - 1)
+
+
+@recipe("logsigmoid", "log_sigmoid")
+def logsigmoid(input: Tensor) -> Any:
+    return -torch.nn.functional.softplus(-input)
+
+
+@recipe("glu")
+def glu(input: Tensor, dim: int = -1) -> Any:
+    half = input.shape[dim] // 2
+    return cut(input, dim, 0, half) * torch.sigmoid(cut(input, dim, half, half))

@@ -1,0 +1,189 @@
+"""Elementwise arithmetic from add, mul, exp, log and powers."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .table import only_if, recipe
+
+
+@recipe("add")
+def add_scaled(input: Any, other: Any, alpha: float = 1) -> Any:
+    only_if(alpha != 1)
+    return input + other * alpha
+
+
+@recipe("sub")
+def sub(input: Any, other: Any, alpha: float = 1) -> Any:
+    if isinstance(other, (int, float)):
+        return input + -alpha * other
+    return input + other * -alpha
+
+
+@recipe("rsub")
+def rsub(input: Tensor, other: Any, alpha: float = 1) -> Any:
+    return input * -alpha + other
+
+
+@recipe("div")
+def div(input: Any, other: Any, rounding_mode: str | None = None) -> Any:
+    only_if(rounding_mode is None)
+    if isinstance(other, (int, float)):
+        only_if(input.is_floating_point())
+        return input * (1 / other)
+    return input * other.pow(-1)
+
+
+@recipe("reciprocal")
+def reciprocal(input: Tensor) -> Any:
+    return 1 / input
+
+
+@recipe("reciprocal")
+def reciprocal_power(input: Tensor) -> Any:
+    return input.pow(-1)
+
+
+@recipe("neg")
+def neg(input: Tensor) -> Any:
+    return input * -1
+
+
+@recipe("square")
+def square(input: Tensor) -> Any:
+    return input * input
+
+
+@recipe("pow")
+def power(input: Any, exponent: Any) -> Any:
+    only_if(isinstance(exponent, (int, float)))
+    if exponent == 0.5:
+        return input.sqrt()
+    if exponent == -0.5:
+        return 1 / input.sqrt()
+    if exponent == -1:
+        return 1 / input
+    only_if(exponent in (1, 2, 3, 4))
+    made = input
+    for _ in range(int(exponent) - 1):
+        made = made * input
+    return made
+
+
+@recipe("pow")
+def power_by_exp(input: Any, exponent: Any) -> Any:
+    """Of a positive number, as rotary embeddings have it."""
+    only_if(isinstance(input, (int, float)) and input > 0)
+    return torch.exp(exponent * math.log(input))
+
+
+@recipe("sqrt")
+def sqrt(input: Tensor) -> Any:
+    return input.pow(0.5)
+
+
+@recipe("rsqrt")
+def rsqrt(input: Tensor) -> Any:
+    return input.pow(-0.5)
+
+
+@recipe("rsqrt")
+def rsqrt_div(input: Tensor) -> Any:
+    return 1 / input.sqrt()
+
+
+@recipe("exp2")
+def exp2(input: Tensor) -> Any:
+    return torch.exp(input * math.log(2))
+
+
+@recipe("expm1")
+def expm1(input: Tensor) -> Any:
+    return input.exp() - 1
+
+
+@recipe("log1p")
+def log1p(input: Tensor) -> Any:
+    return torch.log(input + 1)
+
+
+@recipe("log2")
+def log2(input: Tensor) -> Any:
+    return input.log() * (1 / math.log(2))
+
+
+@recipe("log10")
+def log10(input: Tensor) -> Any:
+    return input.log() * (1 / math.log(10))
+
+
+@recipe("addcmul")
+def addcmul(input: Tensor, tensor1: Tensor, tensor2: Tensor, value: float = 1) -> Any:
+    product = tensor1 * tensor2
+    return input + (product if value == 1 else product * value)
+
+
+@recipe("addcdiv")
+def addcdiv(input: Tensor, tensor1: Tensor, tensor2: Tensor, value: float = 1) -> Any:
+    return input + tensor1 / tensor2 * value
+
+
+@recipe("lerp")
+def lerp(input: Tensor, end: Tensor, weight: Any) -> Any:
+    return input + (end - input) * weight
+
+
+@recipe("clamp")
+def clamp(input: Tensor, min: Any = None, max: Any = None) -> Any:
+    """With relu: ``max(x, a) = relu(x - a) + a``."""
+    made = input
+    for limit, sign in ((min, 1), (max, -1)):
+        if limit is not None:
+            only_if(isinstance(limit, (int, float)))
+            if sign == 1:
+                made = torch.relu(made - limit) + limit if limit else torch.relu(made)
+            else:
+                made = limit - torch.relu(limit - made)
+    return made
+
+
+@recipe("clamp_min")
+def clamp_min(input: Tensor, min: Any) -> Any:
+    return torch.clamp(input, min=min)
+
+
+@recipe("clamp_max")
+def clamp_max(input: Tensor, max: Any) -> Any:
+    return torch.clamp(input, max=max)
+
+
+@recipe("maximum")
+def maximum(input: Tensor, other: Tensor) -> Any:
+    return torch.where(input > other, input, other)
+
+
+@recipe("minimum")
+def minimum(input: Tensor, other: Tensor) -> Any:
+    return torch.where(input < other, input, other)
+
+
+@recipe("abs")
+def absolute(input: Tensor) -> Any:
+    return torch.relu(input) + torch.relu(-input)
+
+
+@recipe("masked_fill")
+def masked_fill(input: Tensor, mask: Tensor, value: Any) -> Any:
+    return torch.where(mask, value, input)
+
+
+@recipe("where")
+def where_arithmetic(condition: Tensor, input: Any, other: Any) -> Any:
+    """Finite numbers only."""
+    only_if(isinstance(input, Tensor) and isinstance(other, Tensor))
+    chosen = condition.to(input.dtype)
+    return input * chosen + other * (1 - chosen)

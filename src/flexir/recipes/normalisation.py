@@ -1,0 +1,121 @@
+"""Normalisation layers and adaptive pooling from means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .shapes import cut
+from .table import only_if, recipe
+
+
+def _normalized(input: Tensor, dims: Any, eps: float) -> Tensor:
+    away = input - input.mean(dims, keepdim=True)
+    return away * torch.rsqrt((away * away).mean(dims, keepdim=True) + eps)
+
+
+def _affine(made: Tensor, weight: Any, bias: Any, shape: Sequence[int]) -> Tensor:
+    made = made if weight is None else made * weight.reshape(shape)
+    return made if bias is None else made + bias.reshape(shape)
+
+
+@recipe("layer_norm")
+def layer_norm(
+    input: Tensor,
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Any:
+    made = _normalized(input, tuple(range(-len(normalized_shape), 0)), eps)
+    made = made if weight is None else made * weight
+    return made if bias is None else made + bias
+
+
+@recipe("rms_norm")
+def rms_norm(
+    input: Tensor, normalized_shape: Sequence[int], weight: Any = None, eps: Any = None
+) -> Any:
+    dims = tuple(range(-len(normalized_shape), 0))
+    small = torch.finfo(input.dtype).eps if eps is None else eps
+    made = input * torch.rsqrt((input * input).mean(dims, keepdim=True) + small)
+    return made if weight is None else made * weight
+
+
+@recipe("group_norm")
+def group_norm(
+    input: Tensor, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5
+) -> Any:
+    n, c = input.shape[:2]
+    made = _normalized(input.reshape(n, num_groups, -1), (2,), eps).reshape(input.shape)
+    return _affine(made, weight, bias, [1, c] + [1] * (input.ndim - 2))
+
+
+@recipe("instance_norm")
+def instance_norm(
+    input: Tensor,
+    running_mean: Any = None,
+    running_var: Any = None,
+    weight: Any = None,
+    bias: Any = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Any:
+    only_if(use_input_stats and running_mean is None)
+    made = _normalized(input, tuple(range(2, input.ndim)), eps)
+    return _affine(made, weight, bias, [1, input.shape[1]] + [1] * (input.ndim - 2))
+
+
+@recipe("batch_norm")
+def batch_norm(
+    input: Tensor,
+    running_mean: Any,
+    running_var: Any,
+    weight: Any = None,
+    bias: Any = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Any:
+    only_if(not training and running_mean is not None, "it updates its statistics")
+    shape = [1, -1] + [1] * (input.ndim - 2)
+    made = (input - running_mean.reshape(shape)) * torch.rsqrt(running_var + eps).reshape(shape)
+    return _affine(made, weight, bias, shape)
+
+
+@recipe("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d")
+def adaptive_mean(input: Tensor, output_size: Any, *, shape: tuple[int, ...]) -> Any:
+    rank = input.ndim - len(shape) + (1 if isinstance(output_size, int) else len(output_size))
+    only_if(all(n == 1 for n in shape[-rank:]))
+    return input.mean(tuple(range(-rank, 0)), keepdim=True)
+
+
+@recipe("adaptive_avg_pool2d")
+def adaptive_avg_pool2d(input: Tensor, output_size: Any, *, shape: tuple[int, ...]) -> Any:
+    only_if(all(n % m == 0 for n, m in zip(input.shape[-2:], shape[-2:])))
+    kernel = [n // m for n, m in zip(input.shape[-2:], shape[-2:])]
+    return torch.nn.functional.avg_pool2d(input, kernel, kernel)
+
+
+@recipe("adaptive_avg_pool2d")
+def adaptive_bins(input: Tensor, output_size: Any, *, shape: tuple[int, ...]) -> Any:
+    """Bin by bin: bin i of n inputs over m bins is floor(i n / m) to ceil((i + 1) n / m)."""
+    only_if(shape[-1] * shape[-2] <= 64)
+    made = input
+    for dim in (-2, -1):
+        n, m = input.shape[dim], shape[dim]
+        bins = [(i * n // m, -(-(i + 1) * n // m)) for i in range(m)]
+        parts = [cut(made, dim, a, b - a).mean(dim, keepdim=True) for a, b in bins]
+        made = torch.cat(parts, dim)
+    return made
+
+
+@recipe("adaptive_max_pool2d")
+def adaptive_max_pool2d(input: Tensor, output_size: Any, *, shape: tuple[int, ...]) -> Any:
+    only_if(all(n % m == 0 for n, m in zip(input.shape[-2:], shape[-2:])))
+    kernel = [n // m for n, m in zip(input.shape[-2:], shape[-2:])]
+    return torch.nn.functional.max_pool2d(input, kernel, kernel)

@@ -1,0 +1,132 @@
+"""Matrix products, attention and lookups from matmul and indexing."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .table import only_if, recipe
+
+
+@recipe("linear")
+def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Any:
+    made = torch.matmul(input, weight.transpose(-1, -2))
+    return made if bias is None else made + bias
+
+
+@recipe("mm", "bmm")
+def mm(input: Tensor, mat2: Tensor) -> Any:
+    return torch.matmul(input, mat2)
+
+
+@recipe("mv")
+def mv(input: Tensor, vec: Tensor) -> Any:
+    return torch.matmul(input, vec)
+
+
+@recipe("dot")
+def dot(input: Tensor, tensor: Tensor) -> Any:
+    return (input * tensor).sum()
+
+
+@recipe("addmm")
+def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, beta: float = 1, alpha: float = 1) -> Any:
+    product = torch.matmul(mat1, mat2)
+    return _mixed(input, product, beta, alpha)
+
+
+@recipe("baddbmm")
+def baddbmm(
+    input: Tensor, batch1: Tensor, batch2: Tensor, beta: float = 1, alpha: float = 1
+) -> Any:
+    return _mixed(input, torch.matmul(batch1, batch2), beta, alpha)
+
+
+def _mixed(input: Tensor, product: Tensor, beta: float, alpha: float) -> Tensor:
+    product = product if alpha == 1 else product * alpha
+    if beta == 0:
+        return product
+    return (input if beta == 1 else input * beta) + product
+
+
+@recipe("scaled_dot_product_attention")
+def attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Any:
+    only_if(not dropout_p, "it draws random numbers")
+    if enable_gqa:
+        only_if(query.ndim == 4)
+        groups = query.shape[1] // key.shape[1]
+        if groups > 1:
+            key, value = (_each_twice(t, groups) for t in (key, value))
+    factor = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
+    weight = torch.matmul(query, key.transpose(-1, -2)) * factor
+    if is_causal:
+        ones = torch.ones(query.shape[-2], key.shape[-2], dtype=torch.bool, device=query.device)
+        weight = weight.masked_fill(~ones.tril(), float("-inf"))
+    if attn_mask is not None:
+        if attn_mask.dtype == torch.bool:
+            weight = torch.where(attn_mask, weight, float("-inf"))
+        else:
+            weight = weight + attn_mask
+    return torch.matmul(torch.softmax(weight, -1), value)
+
+
+def _each_twice(input: Tensor, times: int) -> Tensor:
+    b, h, n, d = input.shape
+    made = input.reshape(b, h, 1, n, d).expand(b, h, times, n, d)
+    return made.reshape(b, h * times, n, d)
+
+
+@recipe("cdist")
+def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: Any = None) -> Any:
+    only_if(p == 2)
+    away = x1.unsqueeze(-2) - x2.unsqueeze(-3)
+    return (away * away).sum(-1).sqrt()
+
+
+@recipe("embedding")
+def embedding(
+    input: Tensor,
+    weight: Tensor,
+    padding_idx: Any = None,
+    max_norm: Any = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    sparse: bool = False,
+) -> Any:
+    only_if(max_norm is None)
+    return weight[input]
+
+
+@recipe("index_select")
+def index_select(input: Tensor, dim: int, index: Tensor) -> Any:
+    return input[(slice(None),) * (dim % input.ndim) + (index,)]
+
+
+@recipe("conv1d")
+def conv1d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Any:
+    only_if(not isinstance(padding, str) and input.ndim == 3)
+    s, p, d = (v if isinstance(v, int) else v[0] for v in (stride, padding, dilation))
+    made = torch.conv2d(
+        input.unsqueeze(2), weight.unsqueeze(2), bias, (1, s), (0, p), (1, d), groups
+    )
+    return made.squeeze(2)

@@ -1,0 +1,113 @@
+"""Means, variances, norms and softmax from sums and maxima."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .shapes import cut
+from .table import only_if, recipe
+
+
+def _count(input: Tensor, dim: Any) -> int:
+    dims = range(input.ndim) if dim is None or dim == () else [dim] if type(dim) is int else dim
+    return math.prod(input.shape[d] for d in dims)
+
+
+@recipe("mean")
+def mean(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
+    total = input.sum() if dim is None else input.sum(dim, keepdim)
+    return total * (1 / _count(input, dim))
+
+
+@recipe("sum")
+def total(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
+    only_if(input.is_floating_point())
+    middle = input.mean() if dim is None else input.mean(dim, keepdim)
+    return middle * _count(input, dim)
+
+
+@recipe("var")
+def variance(input: Tensor, dim: Any = None, correction: Any = 1, keepdim: bool = False) -> Any:
+    away = input - input.mean(dim, keepdim=True)
+    count = _count(input, dim)
+    found = (away * away).sum(dim, keepdim)
+    return found * (1 / max(0, count - (1 if correction is None else correction)))
+
+
+@recipe("var")
+def variance_biased(input: Tensor, dim: Any, unbiased: bool = True, keepdim: bool = False) -> Any:
+    return variance(input, dim, int(unbiased), keepdim)
+
+
+@recipe("std")
+def deviation(input: Tensor, dim: Any = None, correction: Any = 1, keepdim: bool = False) -> Any:
+    return torch.var(input, dim, correction=correction, keepdim=keepdim).sqrt()
+
+
+@recipe("std")
+def deviation_biased(input: Tensor, dim: Any, unbiased: bool = True, keepdim: bool = False) -> Any:
+    return torch.var(input, dim, correction=int(unbiased), keepdim=keepdim).sqrt()
+
+
+@recipe("var_mean")
+def var_mean(input: Tensor, dim: Any = None, correction: Any = 1, keepdim: bool = False) -> Any:
+    return (
+        torch.var(input, dim, correction=correction, keepdim=keepdim),
+        input.mean(dim, keepdim=keepdim),
+    )
+
+
+@recipe("linalg_vector_norm")
+def vector_norm(input: Tensor, ord: Any = 2, dim: Any = None, keepdim: bool = False) -> Any:
+    only_if(ord in (1, 2))
+    if ord == 1:
+        return input.abs().sum(dim, keepdim)
+    return (input * input).sum(dim, keepdim).sqrt()
+
+
+@recipe("norm")
+def norm(input: Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False) -> Any:
+    only_if(p in ("fro", 2, None))
+    return (input * input).sum(dim, keepdim).sqrt()
+
+
+@recipe("logsumexp")
+def logsumexp(input: Tensor, dim: Any, keepdim: bool = False) -> Any:
+    top = input.amax(dim, keepdim=True)
+    found = (input - top).exp().sum(dim, keepdim=True).log() + top
+    return found if keepdim else found.squeeze(dim)
+
+
+@recipe("amax")
+def amax(input: Tensor, dim: Any = (), keepdim: bool = False) -> Any:
+    dims = [dim] if isinstance(dim, int) else list(dim)
+    only_if(len(dims) == 1)
+    return torch.max(input, dims[0], keepdim)[0]
+
+
+@recipe("softmax", "_softmax")
+def softmax(input: Tensor, dim: int, dtype: Any = None, half_to_float: bool = False) -> Any:
+    only_if(dtype in (None, input.dtype) and not half_to_float)
+    raised = (input - input.amax(dim, keepdim=True)).exp()
+    return raised / raised.sum(dim, keepdim=True)
+
+
+@recipe("log_softmax", "_log_softmax")
+def log_softmax(input: Tensor, dim: int, dtype: Any = None, half_to_float: bool = False) -> Any:
+    only_if(dtype in (None, input.dtype) and not half_to_float)
+    away = input - input.amax(dim, keepdim=True)
+    return away - away.exp().sum(dim, keepdim=True).log()
+
+
+@recipe("cumsum")
+def cumsum(input: Tensor, dim: int, dtype: Any = None) -> Any:
+    size = input.shape[dim]
+    only_if(size <= 64 and dtype in (None, input.dtype))
+    parts = [cut(input, dim, 0, 1)]
+    for i in range(1, size):
+        parts.append(parts[-1] + cut(input, dim, i, 1))
+    return torch.cat(parts, dim)

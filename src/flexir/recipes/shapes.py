@@ -1,0 +1,233 @@
+"""Shapes are known, so many ops are one reshape or one permute; slices and joins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .table import RECIPES, only_if, recipe
+
+
+@recipe("view", "flatten", "unflatten", "squeeze", "unsqueeze", "_unsafe_view", "view_as",
+        "reshape_as", "atleast_1d", "atleast_2d", "atleast_3d", "ravel")  # fmt: skip
+def to_reshape(input: Tensor, *, shape: tuple[int, ...], **_: Any) -> Any:
+    return input.reshape(shape)
+
+
+@recipe("reshape", "view_as", "flatten", "squeeze", "unsqueeze")
+def to_view(input: Tensor, *, shape: tuple[int, ...], **_: Any) -> Any:
+    return input.view(shape)
+
+
+@recipe("reshape", "view")
+def to_flatten(input: Tensor, *, shape: tuple[int, ...], **_: Any) -> Any:
+    only_if(len(shape) == 2 and shape[0] == input.shape[0] or len(shape) == 1)
+    return torch.flatten(input, len(shape) - 1)
+
+
+@recipe("transpose")
+def transpose(input: Tensor, dim0: int, dim1: int) -> Any:
+    dims = list(range(input.ndim))
+    dims[dim0], dims[dim1] = dims[dim1], dims[dim0]
+    return input.permute(dims)
+
+
+@recipe("t", "numpy_T", "T", "adjoint", "mT", "H", "mH")
+def turn(input: Tensor) -> Any:
+    only_if(input.ndim == 2 and not input.is_complex())
+    return input.permute(1, 0)
+
+
+@recipe("mT", "adjoint")
+def turn_last(input: Tensor) -> Any:
+    only_if(not input.is_complex())
+    return input.permute(*range(input.ndim - 2), -1, -2)
+
+
+@recipe("movedim")
+def movedim(input: Tensor, source: Any, destination: Any) -> Any:
+    moved = [source] if isinstance(source, int) else list(source)
+    places = [destination] if isinstance(destination, int) else list(destination)
+    moved, places = [d % input.ndim for d in moved], [d % input.ndim for d in places]
+    dims = [d for d in range(input.ndim) if d not in moved]
+    for place, dim in sorted(zip(places, moved)):
+        dims.insert(place, dim)
+    return input.permute(dims)
+
+
+@recipe("permute")
+def to_transposes(input: Tensor, dims: Sequence[int]) -> Any:
+    order, made = [d % input.ndim for d in dims], input
+    at = list(range(input.ndim))
+    for place, dim in enumerate(order):
+        where = at.index(dim)
+        if where != place:
+            made = made.transpose(place, where)
+            at[place], at[where] = at[where], at[place]
+    return made
+
+
+@recipe("expand", "expand_as", "broadcast_to")
+def expand(input: Tensor, *, shape: tuple[int, ...], **_: Any) -> Any:
+    made = input.reshape((1,) * (len(shape) - input.ndim) + tuple(input.shape))
+    for dim, size in enumerate(shape):
+        if made.shape[dim] != size:
+            made = torch.cat([made] * size, dim)
+    return made
+
+
+@recipe("repeat", "tile")
+def repeat(input: Tensor, *, shape: tuple[int, ...], **_: Any) -> Any:
+    made = input.reshape((1,) * (len(shape) - input.ndim) + tuple(input.shape))
+    for dim, size in enumerate(shape):
+        if made.shape[dim] != size:
+            made = torch.cat([made] * (size // made.shape[dim]), dim)
+    return made
+
+
+@recipe("split", "split_with_sizes")
+def split(input: Tensor, split_size: Any, dim: int = 0) -> Any:
+    sizes = split_size
+    if isinstance(split_size, int):
+        whole = input.shape[dim]
+        sizes = [min(split_size, whole - i) for i in range(0, whole, split_size)]
+    return tuple(cut(input, dim, start, size) for start, size in _starts(sizes))
+
+
+RECIPES["split_with_sizes"] = [
+    lambda input, split_sizes, dim=0: split(input, list(split_sizes), dim)
+]
+RECIPES["split"].append(
+    lambda input, split_size_or_sections, dim=0: split(input, split_size_or_sections, dim)
+)
+
+
+@recipe("chunk")
+def chunk(input: Tensor, chunks: int, dim: int = 0) -> Any:
+    return split(input, -(-input.shape[dim] // chunks), dim)
+
+
+@recipe("unbind")
+def unbind(input: Tensor, dim: int = 0) -> Any:
+    return tuple(pick(input, dim, i) for i in range(input.shape[dim]))
+
+
+@recipe("narrow")
+def narrow(input: Tensor, dim: int, start: int, length: int) -> Any:
+    return cut(input, dim, start, length)
+
+
+@recipe("select")
+def select(input: Tensor, dim: int, index: int) -> Any:
+    return pick(input, dim, index)
+
+
+@recipe("slice")
+def slice_(input: Tensor, dim: int = 0, start: Any = None, end: Any = None, step: int = 1) -> Any:
+    return input[(slice(None),) * (dim % input.ndim) + (slice(start, end, step),)]
+
+
+@recipe("getitem")
+def getitem(input: Tensor, indices: Any) -> Any:
+    """Basic indexing as narrow and reshape."""
+    parts = list(indices) if isinstance(indices, tuple) else [indices]
+    only_if(all(p is None or p is ... or type(p) in (int, slice) for p in parts))
+    used = sum(p is not None and p is not ... for p in parts)
+    if ... in parts:
+        place = parts.index(...)
+        parts[place : place + 1] = [slice(None)] * (input.ndim - used)
+    made, shape, dim = input, [], 0
+    for part in parts:
+        if part is None:
+            shape.append(1)
+            continue
+        size = input.shape[dim]
+        if isinstance(part, int):
+            made = made.narrow(dim, part % size, 1)
+        else:
+            start, stop, step = part.indices(size)
+            only_if(step == 1)
+            if (start, stop) != (0, size):
+                made = made.narrow(dim, start, max(0, stop - start))
+            shape.append(max(0, stop - start))
+        dim += 1
+    return made.reshape([*shape, *input.shape[dim:]])
+
+
+@recipe("index", "_unsafe_index")
+def index(input: Tensor, indices: Any) -> Any:
+    return input[tuple(slice(None) if part is None else part for part in indices)]
+
+
+@recipe("stack")
+def stack(tensors: Sequence[Tensor], dim: int = 0) -> Any:
+    return torch.cat([t.unsqueeze(dim) for t in tensors], dim)
+
+
+@recipe("roll")
+def roll(input: Tensor, shifts: Any, dims: Any = ()) -> Any:
+    amounts = [shifts] if isinstance(shifts, int) else list(shifts)
+    axes = [dims] if isinstance(dims, int) else list(dims)
+    only_if(len(axes) == len(amounts))
+    made = input
+    for shift, dim in zip(amounts, axes):
+        size = made.shape[dim]
+        if cut := -shift % size:
+            made = torch.cat([cut(made, dim, cut, size - cut), cut(made, dim, 0, cut)], dim)
+    return made
+
+
+@recipe("pixel_shuffle")
+def pixel_shuffle(input: Tensor, upscale_factor: int) -> Any:
+    r, (*batch, c, h, w) = upscale_factor, input.shape
+    n, made = len(batch), input.reshape(*batch, c // r**2, r, r, h, w)
+    made = made.permute(*range(n), n, n + 3, n + 1, n + 4, n + 2)
+    return made.reshape(*batch, c // r**2, h * r, w * r)
+
+
+@recipe("pixel_unshuffle")
+def pixel_unshuffle(input: Tensor, downscale_factor: int) -> Any:
+    r, (*batch, c, h, w) = downscale_factor, input.shape
+    n, made = len(batch), input.reshape(*batch, c, h // r, r, w // r, r)
+    made = made.permute(*range(n), n, n + 2, n + 4, n + 1, n + 3)
+    return made.reshape(*batch, c * r**2, h // r, w // r)
+
+
+@recipe("channel_shuffle", "native_channel_shuffle")
+def channel_shuffle(input: Tensor, groups: int) -> Any:
+    n, c, *rest = input.shape
+    made = input.reshape(n, groups, c // groups, *rest).transpose(1, 2)
+    return made.reshape(input.shape)
+
+
+def _starts(sizes: Sequence[int]) -> list[tuple[int, int]]:
+    return [(sum(sizes[:i]), size) for i, size in enumerate(sizes)]
+
+
+def cut(input: Tensor, dim: int, start: int, size: int) -> Tensor:
+    return input[(slice(None),) * (dim % input.ndim) + (slice(start, start + size),)]
+
+
+def pick(input: Tensor, dim: int, index: int) -> Tensor:
+    return input[(slice(None),) * (dim % input.ndim) + (index % input.shape[dim],)]
+
+
+@recipe("dropout", "alpha_dropout", "feature_dropout", "feature_alpha_dropout", "dropout1d",
+        "dropout2d", "dropout3d", "native_dropout")  # fmt: skip
+def no_dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
+    only_if(not training or p == 0, "it draws random numbers")
+    return input
+
+
+@recipe("contiguous", "clone", "detach", "alias", "lift_fresh", "positive")
+def same(input: Tensor, **_: Any) -> Any:
+    return input
+
+
+@recipe("to", "type_as", "float", "double", "half", "bfloat16", "_to_copy")
+def same_type(input: Tensor, *, type: Any, **_: Any) -> Any:
+    only_if(type.dtype == input.dtype, f"it converts to {type.dtype}")
+    return input

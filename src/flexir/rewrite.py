@@ -1,0 +1,236 @@
+"""Graphs from graphs: copy nodes on other Values, put calls before others, replace Values.
+
+A graph is never changed. An :class:`Edit` collects what should be different and builds a new one,
+checked. A module node whose inside is no longer what its module computes gets a stand-in for its
+target, so that no handler claims it for the module it was.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+
+from . import structure
+from .forms import op_of, signatures
+from .graph import Effects, Graph, Mutation, Node, Origin, TensorType, Value
+
+
+class Rewritten:
+    """Stands for a module whose inside was rewritten; it has the name, and no handler claims it."""
+
+    def __init__(self, module: Any) -> None:
+        self.cls = getattr(module, "cls", type(module))
+        self.__name__ = self.cls.__name__
+
+    def __repr__(self) -> str:
+        return f"<{self.__name__}, rewritten>"
+
+
+def call_node(
+    function: Callable[..., Any],
+    args: dict[str, Any],
+    type: TensorType,
+    name: str,
+    like: Node,
+) -> tuple[Node, Value]:
+    """A new call of ``function`` that stands where ``like`` stands, and its one output."""
+    forms = signatures(function)
+    signature = next(s for s in forms if set(args) <= set(s.names))
+    full = {**{n: d for n, d in signature.defaults.items()}, **args}
+    ordered = {n: full[n] for n in signature.names if n in full}
+    node = Node(
+        op_of(function), function, ordered, signature=signature,
+        path=like.path, call=like.call, source=like.source,
+    )  # fmt: skip
+    value = Value(name, type, node)
+    node.result, node.outputs = value, (value,)
+    node.effects = Effects(state=like.effects.state)
+    return node, value
+
+
+def copy_node(
+    node: Node, look: Callable[[Value], Value], rename: Callable[[str], str] = str
+) -> Node:
+    """A function node once more, reading what ``look`` says; its outputs are new."""
+    copy = Node(
+        node.op, node.target, structure.substitute(node.args, Value, look), signature=node.signature,
+        path=node.path, call=node.call, source=node.source,
+    )  # fmt: skip
+    fresh = {value: Value(rename(value.name), value.type, copy) for value in node.outputs}
+
+    def see(value: Value) -> Value:
+        return fresh.get(value) or look(value)
+
+    copy.result = structure.substitute(node.result, Value, see)
+    copy.outputs = tuple(fresh.values())
+    copy.effects = node.effects
+    if node.effects.writes:
+        writes = structure.substitute(node.effects.writes, Value, see)
+        copy.effects = dataclasses.replace(node.effects, writes=writes)
+    return copy
+
+
+class Edit:
+    """A graph with changes still to be made.
+
+    Attributes:
+        graph: the graph, which stays as it is.
+        readers: Value -> the function nodes that read it.
+        results: Values the graph returns or leaves in memory; they must keep existing.
+        lines: what was changed, a line each.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.readers: dict[Value, list[Node]] = {}
+        for node in graph:
+            for value in dict.fromkeys(node.inputs):
+                self.readers.setdefault(value, []).append(node)
+        self.results = {*graph.output_values, *(m.final for m in graph.mutations)}
+        self.written = {m.initial for m in graph.mutations}
+        self.lines: list[str] = []
+        self._replaced: dict[Value, Value] = {}
+        self._dropped: set[Node] = set()
+        self._before: dict[Node, list[Node]] = {}
+        self._new: dict[Value, torch.Tensor] = {}
+        self._names = {v.name for v in (*graph.constants, *graph.input_values)}
+        self._names.update(v.name for n in graph for v in n.outputs)
+
+    def only_reader(self, value: Value) -> Node | None:
+        """The one call that reads a Value nobody else can see, else None."""
+        readers = self.readers.get(value, [])
+        return readers[0] if len(readers) == 1 and value not in self.results else None
+
+    def tensor(self, part: Any) -> torch.Tensor | None:
+        """The tensor of a constant the run did not write."""
+        if isinstance(part, Value) and part not in self.written:
+            return self._new.get(part, self.graph.constants.get(part))
+        return None
+
+    def name(self, wish: str) -> str:
+        """A name that is still free."""
+        name, number = wish, 1
+        while name in self._names:
+            number += 1
+            name = f"{wish}_{number}"
+        self._names.add(name)
+        return name
+
+    def constant(self, wish: str, tensor: torch.Tensor) -> Value:
+        """A new constant."""
+        tensor = tensor.detach()
+        kind = TensorType(tensor.dtype, tuple(tensor.shape), tensor.device)
+        value = Value(self.name(wish), kind)
+        value.names = (value.name,)
+        self._new[value] = tensor
+        return value
+
+    def adopt(self, value: Value, tensor: torch.Tensor) -> None:
+        """A constant whose Value was made elsewhere."""
+        value.name = self.name(value.name) if value not in self._new else value.name
+        value.names = (value.name,)
+        self._new[value] = tensor
+
+    def is_dropped(self, node: Node) -> bool:
+        """Whether a call is already left out."""
+        return node in self._dropped
+
+    def call(
+        self, before: Node, function: Callable[..., Any], args: dict[str, Any], type: TensorType
+    ) -> Value:
+        """A new call in front of ``before``; returns its output."""
+        name = self.name(f"{before.outputs[0].name}.{op_of(function)}")
+        node, value = call_node(function, args, type, name, before)
+        self._before.setdefault(before, []).append(node)
+        return value
+
+    def insert(self, before: Node, nodes: Iterable[Node]) -> None:
+        """Ready-made nodes in front of ``before``."""
+        self._before.setdefault(before, []).extend(nodes)
+
+    def replace(self, value: Value, other: Value) -> None:
+        """Let everybody read ``other`` instead of ``value``."""
+        self._replaced[value] = other
+
+    def drop(self, node: Node) -> None:
+        """Leave a call out; whoever reads its outputs must have been given something else."""
+        self._dropped.add(node)
+
+    @property
+    def changed(self) -> bool:
+        return bool(self._replaced or self._dropped or self._before)
+
+    def build(self, title: str) -> Graph:
+        """The new graph, checked; the old one if nothing was changed."""
+        if not self.changed:
+            return self.graph
+        old = self.graph
+        self.env: dict[Value, Value] = {}
+        self.made = {*old.constants, *old.input_values, *self._new}
+        graph = Graph(old.name, parameters=old.parameters, inputs=old.inputs)
+        graph.modules, graph.audit, graph.layouts = old.modules, old.audit, old.layouts
+        graph.nodes, _ = self._nodes(old.nodes)
+        graph.outputs = self._look_all(old.outputs)
+        graph.mutations = [Mutation(m.name, m.initial, self._look(m.final)) for m in old.mutations]
+        constants = {**old.constants, **self._new}
+        read = {v for node in graph.walk() for v in structure.leaves(node.args, Value)}
+        read |= {*graph.output_values, *(m.initial for m in graph.mutations)}
+        read |= {m.final for m in graph.mutations}
+        graph.constants = {v: t for v, t in constants.items() if v in read}
+        made = Origin("folded")
+        graph.origins = {v: old.origins.get(v, made) for v in graph.constants}
+        graph.history = [*old.history, *(f"{title}: {line}" for line in self.lines)]
+        return graph.check()
+
+    def _look(self, value: Value) -> Value:
+        while value in self._replaced:
+            value = self._replaced[value]
+        return self.env.get(value, value)
+
+    def _look_all(self, part: Any) -> Any:
+        return structure.substitute(part, Value, self._look)
+
+    def _nodes(self, nodes: Sequence[Node]) -> tuple[list[Node], bool]:
+        """Copies of nodes, and whether anything among them is different."""
+        made: list[Node] = []
+        different = False
+        for node in nodes:
+            if node.body is not None:
+                copies, inner = self._module(node)
+                made += copies
+                different |= inner
+                continue
+            for new in self._before.get(node, ()):
+                made.append(self._copy(new))
+                different = True
+            if node in self._dropped:
+                different = True
+            else:
+                different |= any(v in self._replaced for v in node.inputs)
+                made.append(self._copy(node))
+        return made, different
+
+    def _copy(self, node: Node) -> Node:
+        copy = copy_node(node, self._look)
+        self.env.update(zip(node.outputs, copy.outputs))
+        self.made.update(copy.outputs)
+        return copy
+
+    def _module(self, node: Node) -> tuple[list[Node], bool]:
+        """The module call with its new body; the body alone if what it took or gave is gone."""
+        args = self._look_all(node.args)
+        whole = self.made.issuperset(structure.leaves(args, Value))
+        body, different = self._nodes(node.body or [])
+        result = self._look_all(node.result)
+        if not whole or not self.made.issuperset(structure.leaves(result, Value)):
+            return body, True
+        target = Rewritten(node.target) if different else node.target
+        copy = Node(
+            node.op, target, args, body=body, path=node.path, call=node.call, source=node.source
+        )
+        copy.result = result
+        copy.outputs = tuple(copy.returned)
+        return [copy], different
