@@ -10,7 +10,7 @@ import pytest
 ORDER = """
     errors structure source graph names signatures forms geometry functional ambient origins
     parameters calls watchers capture interpreter verify opaque rewrite recipes decompose report
-    target convert
+    target convert causes golden
 """.split()
 STANDARD = set(sys.stdlib_module_names)
 

@@ -19,7 +19,6 @@ from .errors import (
     Error,
     FormatError,
     Unsupported,
-    UnsupportedError,
 )
 from .errors import (
     GraphError as GraphError,
@@ -30,6 +29,9 @@ from .errors import (
 from .errors import (
     TargetError as TargetError,
 )
+from .errors import (
+    UnsupportedError as UnsupportedError,
+)
 from .graph import Graph, Node, TensorType, Value
 from .interpreter import interpret, replay
 from .opaque import opaque
@@ -37,17 +39,23 @@ from .target import Target
 from .verify import verify
 
 if TYPE_CHECKING:
+    from .golden import check_handlers, compare
     from .ir import diff, load
 
 __version__ = "0.1.0"
 __all__ = [
     "Diverged", "Error", "FormatError", "Graph", "Node", "Target", "TensorType", "Unsupported",
-    "UnsupportedError", "Value", "capture", "convert", "diff", "errors", "interpret", "load",
-    "opaque", "replay", "verify",
+    "Value", "capture", "check_handlers", "compare", "convert", "diff", "errors", "interpret",
+    "load", "opaque", "replay", "verify",
 ]  # fmt: skip
 
-_LATER = {"diff": "ir", "load": "ir"}  # name -> package that is imported when it is asked for
-_PACKAGES = ("draw", "golden", "ir", "layers", "passes")
+_LATER = {
+    "check_handlers": "golden",
+    "compare": "golden",
+    "diff": "ir",
+    "load": "ir",
+}  # name -> package that is imported when it is asked for
+_PACKAGES = ("draw", "ir", "layers", "passes")
 
 
 def __getattr__(name: str) -> Any:

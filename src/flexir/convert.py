@@ -24,7 +24,7 @@ from .graph import Graph, Node, Value
 from .interpreter import interpret
 from .report import Report
 from .signatures import HINTS, is_default
-from .target import Context, Handler, Placeholder, Target, Weight
+from .target import Context, Handler, Keep, Placeholder, Target, Weight
 
 log = logging.getLogger("flexir")
 
@@ -163,6 +163,9 @@ class _Conversion:
                 self._call(node, handler)
             except _Refused as refused:
                 reason = str(refused)
+            except Keep as kept:
+                self._placeholder(node, str(kept))
+                return True
             except Unsupported as refused:
                 reason = f"handler refused: {refused}"
             else:

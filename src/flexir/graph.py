@@ -339,6 +339,12 @@ class Graph:
 
         save(self, path, **options)
 
+    def golden(self, path: str, args: Sequence[Any], **options: Any) -> None:
+        """Write every value of a run on ``args`` to a folder; see :func:`flexir.golden.dump`."""
+        from .golden import dump
+
+        dump(self, path, args, **options)
+
     def check(self) -> Graph:
         """The executable grammar: raise GraphError at the first thing that breaks it.
 

@@ -49,6 +49,7 @@ def replay(
     check: bool = True,
     watch: Callable[[Node, tuple[torch.Tensor, ...]], None] | None = None,
     final: dict[str, torch.Tensor] | None = None,
+    env: dict[Value, Any] | None = None,
 ) -> Any:
     """Run a graph with torch, call by call as recorded.
 
@@ -59,6 +60,7 @@ def replay(
         check: raise where these inputs would have led the recorded run elsewhere.
         watch: called after each node with its outputs, in the order of ``node.outputs``.
         final: receives mutation name -> final value.
+        env: holds, while the replay goes on, the Values it still needs; for ``watch`` to look at.
 
     Returns:
         what the model returned, in the same containers.
@@ -67,7 +69,7 @@ def replay(
         Diverged: an input differs in shape, dtype or literal from the recorded one, a branch
             would be taken otherwise, or a value that Python code took has changed.
     """
-    env: dict[Value, Any] = Environment(graph.constants)
+    env = Environment(graph.constants) if env is None else env
     bind_inputs(graph, args, kwargs or {}, env)
     free = _last_readers(graph)
     meaning = Replay(graph, check, watch, free)

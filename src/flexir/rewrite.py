@@ -55,8 +55,9 @@ def copy_node(
     node: Node, look: Callable[[Value], Value], rename: Callable[[str], str] = str
 ) -> Node:
     """A function node once more, reading what ``look`` says; its outputs are new."""
+    args = structure.substitute(node.args, Value, look)
     copy = Node(
-        node.op, node.target, structure.substitute(node.args, Value, look), signature=node.signature,
+        node.op, node.target, args, signature=node.signature,
         path=node.path, call=node.call, source=node.source,
     )  # fmt: skip
     fresh = {value: Value(rename(value.name), value.type, copy) for value in node.outputs}

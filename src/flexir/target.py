@@ -11,6 +11,7 @@ import difflib
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 import torch
@@ -20,7 +21,14 @@ from .forms import callables, op_of, parameter_names, signatures
 from .graph import Graph, Node, TensorType, Value
 from .names import canonical
 
-_OWN_OPS = ("assemble", "as_strided", "as_strided_scatter", "setitem")
+_OWN_OPS = ("assemble", "as_strided", "as_strided_scatter", "setitem", "warp_affine")
+
+
+class Keep(Unsupported):
+    """A module that is to stay whole and has no handler."""
+
+    def __init__(self) -> None:
+        super().__init__("kept whole, no handler")
 
 
 class Weight(NamedTuple):
@@ -118,6 +126,7 @@ class Target:
         self.name, self.parent, self.without = name, parent, frozenset(without)
         self.ops: dict[str, Handler] = {}
         self.modules: dict[type, Handler] = {}
+        self.paths: dict[str, Handler] = {}
         self.hooks: dict[str, Callable[..., Any]] = {}
 
     def __repr__(self) -> str:
@@ -155,15 +164,18 @@ class Target:
 
         return declare
 
-    def module(self, cls: type[torch.nn.Module]) -> Callable[[Callable[..., Any]], Any]:
+    def module(self, cls: type[torch.nn.Module] | str) -> Callable[[Callable[..., Any]], Any]:
         """Declare the handler of a module class: ``handler(ctx, module, <forward's arguments>)``.
 
         It claims every instance of the class and of subclasses that keep its ``forward``; their
-        inside is not visited.
+        inside is not visited. A string is a pattern of module paths instead (``"layer3.*"``, as in
+        :mod:`fnmatch`); it goes before classes.
 
         Raises:
             TargetError: not a module class, no such argument of ``forward``, or declared twice.
         """
+        if isinstance(cls, str):
+            return self._paths(cls)
         if not (isinstance(cls, type) and issubclass(cls, torch.nn.Module)):
             raise TargetError(f"a module handler needs a class of modules; got {cls!r}")
         parameters = list(inspect.signature(cls.forward).parameters.values())[1:]
@@ -176,6 +188,26 @@ class Target:
             return function
 
         return declare
+
+    def _paths(self, pattern: str) -> Callable[[Callable[..., Any]], Any]:
+        def declare(function: Callable[..., Any]) -> Callable[..., Any]:
+            handler = _inspect(function, skip=2, allowed=None, what=f"modules {pattern!r}")
+            self._put(self.paths, pattern, handler, f"modules {pattern!r}")
+            return function
+
+        return declare
+
+    def keep(self, *what: type[torch.nn.Module] | str) -> None:
+        """Keep modules whole, by class or path pattern, without a handler: each is a placeholder.
+
+        The report lists them as missing, their inside is not visited: "do not decompose this".
+        """
+
+        def kept(ctx: Context, module: torch.nn.Module, **named: Any) -> Any:
+            raise Keep
+
+        for one in what:
+            self.module(one)(kept)
 
     def placeholder(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Declare what a placeholder is in your representation: ``function(ctx, inputs)``.
@@ -219,8 +251,10 @@ class Target:
         if node.body is None:
             found = self.ops.get(node.op)
         else:
-            found = None
-            for cls in type(node.target).__mro__ if self.modules else ():
+            paths = (h for pattern, h in self.paths.items() if fnmatchcase(node.path, pattern))
+            found = next(paths, None)
+            owners = type(node.target).__mro__ if self.modules and found is None else ()
+            for cls in owners:
                 if cls in self.modules and type(node.target).forward is cls.forward:
                     found = self.modules[cls]
                     break

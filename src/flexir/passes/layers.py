@@ -103,16 +103,14 @@ def _into_reader(edit: Edit, norm: Node, a: torch.Tensor, b: torch.Tensor) -> bo
     factors = [v.reshape(weight.shape[0], weight.shape[1], *[1] * (weight.ndim - 2))
                for v in factors]  # fmt: skip
     added = bias + (weight * factors[1]).flatten(1).sum(1)
-    _put(edit, layer, layer, norm.args["input"], weight * factors[0], added)
-    edit.replace(value, norm.args["input"])
-    edit.drop(norm)
+    _put(edit, norm, layer, norm.args["input"], weight * factors[0], added)
     return True
 
 
 def _put(
-    edit: Edit, last: Node, layer: Node, input: Value, weight: torch.Tensor, bias: torch.Tensor
+    edit: Edit, norm: Node, layer: Node, input: Value, weight: torch.Tensor, bias: torch.Tensor
 ) -> None:
-    """The layer with new weights, in place of ``last``."""
+    """The layer with new weights instead of the layer and the norm."""
     old = layer.args["weight"]
     dtype = old.type.dtype
     base = old.name.removesuffix(".weight")
@@ -122,10 +120,10 @@ def _put(
     made = edit.call(layer, layer.target, args, layer.outputs[0].type)
     edit.replace(layer.outputs[0], made)
     edit.drop(layer)
-    if last is not layer:
-        edit.replace(last.outputs[0], made)
-        edit.drop(last)
-    edit.lines.append(f"{last.path or '(top)'} into {layer.path or '(top)'}")
+    after = norm.args["input"] is layer.outputs[0]
+    edit.replace(norm.outputs[0], made if after else input)
+    edit.drop(norm)
+    edit.lines.append(f"{norm.path or '(top)'} into {layer.path or '(top)'}")
 
 
 def merge_pad(graph: Graph) -> Graph:

@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 
-from ..forms import bind
+from ..forms import bind, signatures
 from ..graph import Graph, Node, TensorType, Value
 from ..names import METADATA
 from ..rewrite import Edit
@@ -99,14 +99,18 @@ class Pattern:
     def replace(self, graph: Graph, by: Callable[..., Any] | None = None) -> Graph:
         """Put one call in every place: of ``by``, or of the pattern's own function.
 
-        The call's op is the function's name; it is given the pattern's parameters by name.
+        The pattern's function is given its parameters by name; ``by`` in the same order, by
+        whatever names it has.
         """
         function = self.function if by is None else by
         edit = Edit(graph)
+        order = [*self.tensors, *self.words]
+        names = order if by is None else next(s.names for s in signatures(by))
         for match in self.find(graph):
             last = match.last
             kind: TensorType = last.outputs[0].type
-            edit.replace(last.outputs[0], edit.call(last, function, match.bound, kind))
+            args = {name: match.bound[own] for name, own in zip(names, order)}
+            edit.replace(last.outputs[0], edit.call(last, function, args, kind))
             for node in match.nodes:
                 edit.drop(node)
             edit.lines.append(f"{function.__name__} at {last.path or '(top)'}")
@@ -217,9 +221,9 @@ class _Wild(int):
         return _Wild()
 
     # What a number computed from a shape or an attribute is, nobody knows yet.
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _free  # type: ignore[assignment]
-    __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = __neg__ = _free  # type: ignore[assignment]
-    __pow__ = __rpow__ = _free  # type: ignore[assignment]
+    for _name in ("add", "sub", "mul", "truediv", "floordiv", "pow"):
+        vars()[f"__{_name}__"] = vars()[f"__r{_name}__"] = _free
+    __neg__ = _free
 
 
 class _Proxy(torch.Tensor):

@@ -18,7 +18,7 @@ def simplify(graph: Graph) -> Graph:
     before = None
     while graph is not before:
         before = graph
-        for rule in (fold_constants, remove_noops, merge_common, remove_dead):
+        for rule in (merge_common, fold_constants, remove_noops, remove_dead):
             graph = rule(graph)
     return graph
 
@@ -96,8 +96,8 @@ def _same(node: Node, result: torch.Tensor, env: dict[Value, torch.Tensor]) -> V
         given = env[value]
         if value.type != node.outputs[0].type or geometry(given) != geometry(result):
             continue
-        storages = storage_of(given), storage_of(result)
-        if None not in storages and storages[0]._cdata == storages[1]._cdata:
+        before, after = storage_of(given), storage_of(result)
+        if before is not None and after is not None and before._cdata == after._cdata:
             return value
         if node.op == "clone":
             return value

@@ -12,7 +12,7 @@ from .table import RECIPES, only_if, recipe
 
 
 @recipe("view", "flatten", "unflatten", "squeeze", "unsqueeze", "_unsafe_view", "view_as",
-        "reshape_as", "atleast_1d", "atleast_2d", "atleast_3d", "ravel")  # fmt: skip
+        "reshape_as", "ravel")  # fmt: skip
 def to_reshape(input: Tensor, *, shape: tuple[int, ...], **_: Any) -> Any:
     return input.reshape(shape)
 
@@ -35,7 +35,7 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Any:
     return input.permute(dims)
 
 
-@recipe("t", "numpy_T", "T", "adjoint", "mT", "H", "mH")
+@recipe("t", "T", "adjoint", "mT", "H", "mH")
 def turn(input: Tensor) -> Any:
     only_if(input.ndim == 2 and not input.is_complex())
     return input.permute(1, 0)

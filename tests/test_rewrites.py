@@ -1,0 +1,380 @@
+"""Decomposition, passes, patterns and granularity: rewrites compute what the model computed."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import flexir
+from flexir import passes
+from flexir.decompose import Decomposer
+from flexir.recipes import RECIPES
+
+pytest.importorskip("numpy")
+pytest.importorskip("hypothesis")
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from test_random_programs import SIZE, build, step
+
+x4 = torch.randn(2, 8, 6, 6, generator=torch.Generator().manual_seed(0))
+leaves = torch.utils._pytree.tree_leaves
+COMPOSITES = {
+    "linear": lambda: nn.Linear(6, 5),
+    "layer_norm": lambda: nn.LayerNorm(6),
+    "rms_norm": lambda: nn.RMSNorm(6),
+    "group_norm": lambda: nn.GroupNorm(2, 8),
+    "instance_norm": lambda: nn.InstanceNorm2d(8, affine=True),
+    "batch_norm": lambda: nn.BatchNorm2d(8),
+    "softmax": lambda: nn.Softmax(1),
+    "log_softmax": lambda: nn.LogSoftmax(1),
+    "gelu": lambda: nn.GELU(),
+    "gelu_tanh": lambda: nn.GELU(approximate="tanh"),
+    "mish": lambda: nn.Mish(),
+    "hardswish": lambda: nn.Hardswish(),
+    "elu": lambda: nn.ELU(),
+    "selu": lambda: nn.SELU(),
+    "celu": lambda: nn.CELU(),
+    "prelu": lambda: nn.PReLU(8),
+    "leaky_relu": lambda: nn.LeakyReLU(),
+    "softplus": lambda: nn.Softplus(),
+    "glu": lambda: nn.GLU(1),
+    "pixel_shuffle": lambda: nn.PixelShuffle(2),
+    "adaptive": lambda: nn.AdaptiveAvgPool2d((2, 3)),
+    "adaptive_uneven": lambda: nn.AdaptiveAvgPool2d((4, 5)),
+    "normalize": lambda: lambda x: F.normalize(x, dim=1),
+    "einsum": lambda: lambda x: torch.einsum("bchw,bdhw->bcd", x, x),
+    "attention": lambda: lambda x: F.scaled_dot_product_attention(x, x, x, is_causal=True),
+    "chunks": lambda: lambda x: x.chunk(3, 1),
+    "roll": lambda: lambda x: torch.roll(x, (1, -2), (2, 3)),
+    "nearest": lambda: lambda x: F.interpolate(x, scale_factor=2),
+    "std": lambda: lambda x: x.std(1),
+    "cdist": lambda: lambda x: torch.cdist(x[0, 0], x[0, 1]),
+}
+PRIMITIVES = frozenset(
+    "matmul add mul sub div exp log sqrt pow tanh erf sum mean amax reshape permute getitem cat "
+    "where clamp avg_pool2d gt".split()
+)
+
+
+@pytest.mark.parametrize("name", COMPOSITES)
+def test_pieces_compute_what_the_composite_does(name):
+    model = COMPOSITES[name]()
+    if isinstance(model, nn.Module):
+        model.eval()
+    with torch.no_grad():
+        graph = flexir.capture(model, (x4,))
+        small = passes.decompose(graph, lambda node: node.op in PRIMITIVES)
+        assert {node.op for node in small} <= PRIMITIVES, small
+        expected, made = graph(x4), small(x4)
+    for a, b in zip(leaves(expected), leaves(made)):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
+def test_recurrent_layers_come_apart_step_by_step(kind):
+    model, x = kind(5, 4, num_layers=2, bidirectional=True, batch_first=True), torch.randn(2, 3, 5)
+    with torch.no_grad():
+        graph = flexir.capture(model, (x,))
+        small = passes.decompose(graph, lambda node: node.op in PRIMITIVES)
+        assert {node.op for node in small} <= PRIMITIVES
+        for a, b in zip(leaves(graph(x)), leaves(small(x))):
+            torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_a_decomposition_is_used_only_if_the_target_takes_all_of_it():
+    graph = flexir.capture(lambda x: F.gelu(x), (x4,))
+    some = flexir.Target("some")
+    for op in ("mul", "add"):
+        some.op(op)(lambda ctx, input, other: (ctx.node.op, input, other))
+    report = flexir.convert(graph, target=some).report
+    assert [e.op for e in report.entries] == ["gelu"]
+    assert report.entries[0].lacking == ["erf"]
+    more = some.extend("more")
+    more.op("erf")(lambda ctx, input: ("erf", input))
+    report = flexir.convert(graph, target=more).report
+    assert not report.entries and "via decomposition: mul, erf, add" in str(report)
+    assert flexir.convert(graph, target=more, decompose=False).report.placeholders == 1
+
+
+def test_every_recipe_names_arguments_its_op_has():
+    from flexir.forms import callables, parameter_names
+
+    for op, functions in RECIPES.items():
+        assert op in callables() or op.startswith("_") or op in ("alias", "slice", "index"), op
+        names = set(parameter_names(op)) if op in callables() else set()
+        for function in functions:
+            code = function.__code__
+            given = set(code.co_varnames[: code.co_argcount])
+            if names and not any(given <= set(s.names) for f in callables()[op]
+                                 for s in flexir.forms.signatures(f)):  # fmt: skip
+                assert given & names, (op, function)
+
+
+def test_what_draws_numbers_does_not_come_apart():
+    graph = flexir.capture(lambda x: F.dropout(x, training=True), (x4,))
+    assert Decomposer(lambda node: True)(next(iter(graph))) is None
+
+
+# --- passes
+
+
+class Normed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a = nn.Conv2d(3, 8, 3, padding=1, groups=1)
+        self.na = nn.BatchNorm2d(8)
+        self.b = nn.Conv2d(8, 8, 1, groups=4, bias=False)
+        self.nb = nn.BatchNorm2d(8)
+        self.c = nn.ConvTranspose2d(8, 6, 2, 2, groups=2)
+        self.nc = nn.BatchNorm2d(6)
+        self.before = nn.BatchNorm2d(6)
+        self.d = nn.Conv2d(6, 4, 3)
+        self.e = nn.Linear(4, 5)
+        self.ne = nn.BatchNorm1d(5)
+        for norm in (m for m in self.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)):
+            norm.running_mean.uniform_(-1, 1)
+            norm.running_var.uniform_(0.5, 2)
+            nn.init.uniform_(norm.weight, 0.5, 2)
+            nn.init.uniform_(norm.bias, -1, 1)
+
+    def forward(self, x):
+        x = torch.relu(self.na(self.a(x)))
+        x = torch.relu(self.nb(self.b(x)))
+        x = torch.tanh(self.nc(self.c(x)))
+        return self.ne(self.e(self.d(self.before(x)).mean((2, 3))))
+
+
+def test_batch_norm_disappears_into_every_layer_it_can():
+    model, x = Normed().eval(), torch.randn(2, 3, 6, 6)
+    with torch.no_grad():
+        graph = flexir.capture(model, (x,))
+        folded = passes.fold_batch_norm(graph)
+    assert not [n for n in folded if n.op == "batch_norm"]
+    assert len(folded.history) == 5 and "before into d" in folded.history[3]
+    torch.testing.assert_close(folded(x), graph(x), rtol=1e-4, atol=1e-5)
+    assert passes.fold_batch_norm(folded) is folded
+    assert next(n for n in folded.walk() if n.op == "BatchNorm2d").body == []
+
+
+def test_a_rewritten_module_is_not_claimed_for_what_it_was():
+    model, x = Normed().eval(), torch.randn(2, 3, 6, 6)
+    target = flexir.Target("layers")
+
+    @target.module(nn.Conv2d)
+    def conv(ctx, module, input):
+        return module.weight
+
+    with torch.no_grad():
+        folded = passes.fold_batch_norm(flexir.capture(model, (x,)))
+    report = flexir.convert(folded, target=target).report
+    assert not report.handled
+
+
+def test_a_batch_norm_somebody_else_reads_stays():
+    class Shared(Normed):
+        def forward(self, x):
+            y = self.a(x)
+            return self.na(y), y
+
+    with torch.no_grad():
+        graph = flexir.capture(Shared().eval(), (torch.randn(2, 3, 6, 6),))
+    assert passes.fold_batch_norm(graph) is graph
+
+
+def test_noops_constants_copies_and_the_dead_are_removed():
+    class Wasteful(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = torch.nn.utils.parametrizations.weight_norm(nn.Conv2d(8, 4, 1))
+
+        def forward(self, x):
+            unused = torch.sin(x)  # noqa: F841
+            y = F.dropout(x.contiguous().clone().reshape(x.shape), 0.5, False)
+            table = torch.arange(6.0) * 2
+            turned = y.transpose(2, 3).contiguous()
+            return self.conv(y) + table, self.conv(y) * 1.0, turned.view(2, 8, 36)
+
+    with torch.no_grad():
+        graph = flexir.capture(Wasteful().eval(), (x4,))
+        small = passes.simplify(graph)
+        for a, b in zip(graph(x4), small(x4)):
+            assert torch.equal(a, b)
+    assert sorted(n.op for n in small) == [
+        "add",
+        "contiguous",
+        "conv2d",
+        "mul",
+        "transpose",
+        "view",
+    ]
+    assert passes.simplify(small) is small
+
+
+def test_padding_merges_where_it_is_legal():
+    class Padded(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(8, 4, 3, padding=1)
+
+        def forward(self, x):
+            even = self.conv(F.pad(x, (1, 1, 2, 2)))
+            odd = self.conv(F.pad(x, (0, 1, 0, 1)))
+            pooled = F.avg_pool2d(F.pad(x, (1, 1, 1, 1)), 3)
+            left_out = F.avg_pool2d(F.pad(x, (1, 1, 1, 1)), 3, count_include_pad=False)
+            return even, odd, pooled, left_out, F.max_pool2d(F.pad(x, (1, 1, 1, 1)), 3)
+
+    with torch.no_grad():
+        graph = flexir.capture(Padded(), (x4,))
+        merged = passes.merge_pad(graph)
+        for a, b in zip(graph(x4), merged(x4)):
+            torch.testing.assert_close(a, b)
+    assert [n.op for n in merged].count("pad") == 3
+    assert passes.merge_pad(merged) is merged
+
+
+def test_pools_and_warps():
+    def model(x, theta):
+        grid = F.affine_grid(theta, [2, 8, 4, 4], align_corners=False)
+        warped = F.grid_sample(x, grid, align_corners=False)
+        return warped, F.adaptive_avg_pool2d(x, (3, 2)), F.adaptive_max_pool2d(x, (4, 4))
+
+    theta = torch.tensor([[1.0, 0.1, 0], [0, 0.9, 0.1]]).expand(2, 2, 3)
+    graph = flexir.capture(model, (x4, theta))
+    changed = passes.warp_affine(passes.adaptive_to_pool(graph))
+    assert [n.op for n in changed] == ["warp_affine", "avg_pool2d", "adaptive_max_pool2d"]
+    for a, b in zip(graph(x4, theta), changed(x4, theta)):
+        torch.testing.assert_close(a, b)
+    target = flexir.Target("warps")
+    target.op("warp_affine")(lambda ctx, input, theta, size, **rest: "warped")
+    assert flexir.convert(changed, target=target).outputs[0] == "warped"
+
+
+RULES = [
+    passes.fold_constants, passes.remove_noops, passes.merge_common, passes.remove_dead,
+    passes.merge_pad, passes.adaptive_to_pool, passes.fold_batch_norm,
+]  # fmt: skip
+
+
+@settings(
+    max_examples=200,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+@given(
+    st.lists(step, min_size=1, max_size=14),
+    st.lists(st.integers(0, 30), min_size=1, max_size=3),
+    st.permutations(RULES),
+)
+def test_passes_in_any_order_keep_random_programs(steps, outputs, order):
+    program = build(steps, outputs)
+    generator = torch.Generator().manual_seed(1)
+    args = torch.randn(3, 4, generator=generator), torch.randn(SIZE, generator=generator)
+    with torch.no_grad():
+        graph = flexir.capture(program, tuple(t.clone() for t in args))
+        expected = leaves(graph(*args))
+        for rule in order:
+            graph = rule(graph)
+            assert rule(graph) is graph, rule
+        for a, b in zip(expected, leaves(graph(*args))):
+            torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5, equal_nan=True)
+
+
+# --- patterns
+
+
+@passes.pattern
+def silu(x):
+    return x * torch.sigmoid(x)
+
+
+@passes.pattern
+def gelu_tanh(x):
+    inner = math.sqrt(2 / math.pi) * (x + 0.044715 * torch.pow(x, 3.0))
+    return 0.5 * x * (1.0 + torch.tanh(inner))
+
+
+@passes.pattern
+def hand_written_layer_norm(x, weight, bias, *, eps):
+    mean = x.mean(-1, keepdim=True)
+    var = (x - mean).pow(2).mean(-1, keepdim=True)
+    return weight * ((x - mean) / torch.sqrt(var + eps)) + bias
+
+
+@passes.pattern
+def conv_add_relu(x, weight, bias, other, *, stride, padding, dilation, groups):
+    return torch.relu(torch.conv2d(x, weight, bias, stride, padding, dilation, groups) + other)
+
+
+def test_patterns_match_modulo_order_and_names():
+    def model(x, w, b):
+        a = torch.sigmoid(x) * x
+        mean = x.mean(dim=-1, keepdim=True)
+        var = torch.mean((x - mean) ** 2, -1, keepdim=True)
+        c = b + (x - mean) / (var + 1e-6).sqrt() * w
+        d = 0.5 * x * (1 + torch.tanh((x + 0.044715 * x.pow(3)) * 0.7978845608028654))
+        return a, c, d
+
+    x, w, b = torch.randn(3, 4), torch.randn(4), torch.randn(4)
+    graph = flexir.capture(model, (x, w, b))
+    assert len(silu.find(graph)) == 1 and len(gelu_tanh.find(graph)) == 1
+    (match,) = hand_written_layer_norm.find(graph)
+    assert match.bound["eps"] == 1e-6 and match.bound["bias"] is graph.inputs["b"]
+    small = silu.replace(graph, by=F.silu)
+    for one in (gelu_tanh, hand_written_layer_norm):
+        small = one.replace(small)
+    assert [n.op for n in small] == ["silu", "hand_written_layer_norm", "gelu_tanh"]
+    for a, c in zip(graph(x, w, b), small(x, w, b)):
+        torch.testing.assert_close(a, c)
+
+
+def test_a_match_with_an_inner_value_used_elsewhere_is_none():
+    def model(x):
+        gate = torch.sigmoid(x)
+        return x * gate, gate
+
+    assert not silu.find(flexir.capture(model, (x4,)))
+
+
+def test_attributes_are_bound_by_name():
+    class Block(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(8, 8, 3, stride=1, padding=1, groups=2)
+
+        def forward(self, x):
+            return F.relu(x + self.conv(x), inplace=True)
+
+    graph = flexir.capture(Block(), (x4,))
+    (match,) = conv_add_relu.find(graph)
+    assert match.bound["groups"] == 2 and match.bound["padding"] == (1, 1)
+    fused = conv_add_relu.replace(graph)
+    assert [n.op for n in fused] == ["conv_add_relu"]
+    torch.testing.assert_close(fused(x4), graph(x4))
+
+
+# --- granularity
+
+
+def test_modules_are_claimed_by_path_and_kept_whole():
+    model = nn.Sequential(
+        nn.Sequential(nn.Linear(3, 3), nn.ReLU()), nn.Sequential(nn.Linear(3, 2), nn.Tanh())
+    )
+    graph = flexir.capture(model, (torch.randn(1, 3),))
+    target = flexir.Target("paths")
+    target.op("linear")(lambda ctx, input, weight, bias: ("linear", input))
+    target.op("relu")(lambda ctx, input: ("relu", input))
+
+    @target.module("1")
+    def second(ctx, module, input):
+        return ("second", input)
+
+    assert flexir.convert(graph, target=target).outputs[0] == "second"
+    kept = target.extend("kept")
+    kept.keep("0.*", nn.Tanh)
+    report = flexir.convert(graph, target=kept).report
+    assert [(e.op, e.reason) for e in report.entries] == [
+        ("Linear", "kept whole, no handler"), ("ReLU", "kept whole, no handler"),
+    ]  # fmt: skip
