@@ -23,6 +23,10 @@ from zoo.torchvision_models import entry
 # --- the representation --------------------------------------------------------------------------
 
 
+class Buffer(int):
+    """The number of a buffer; a type of its own, so that it is no number of the model."""
+
+
 @dataclass
 class Layer:
     """One layer: what it is, where it reads and writes, its attributes and weights."""
@@ -41,13 +45,13 @@ class Net:
     layers: list[Layer] = field(default_factory=list)
     count: int = 0
 
-    def buffer(self) -> int:
+    def buffer(self) -> Buffer:
         self.count += 1
-        return self.count - 1
+        return Buffer(self.count - 1)
 
     def add(self, kind: str, *inputs: Any, weights: Any = (), **attributes: Any) -> int:
         """Append a layer; constants among the inputs become layers of their own."""
-        places = [i if isinstance(i, int) else self.constant(i) for i in inputs]
+        places = [i if isinstance(i, Buffer) else self.constant(i) for i in inputs]
         output = self.buffer()
         stored = [None if w is None else w.tensor.detach().numpy() for w in weights]
         self.layers.append(Layer(kind, places, output, attributes, stored))
@@ -78,7 +82,7 @@ def operand(ctx, value):
     """A buffer as it is; a weight or number as an array."""
     if isinstance(value, flexir.Value):
         return ctx.weight(value).tensor.detach().numpy()
-    return value if isinstance(value, int) and not isinstance(value, bool) else np.float32(value)
+    return value if isinstance(value, Buffer) else np.float32(value)
 
 
 @ir.op("conv2d")

@@ -43,7 +43,9 @@ def causes(
     found = 0
     for cause, args in _others(node, env):
         try:
-            positional, keywords = node.signature.unbind(args)
+            # Copies: told otherwise, a call may write what it only read before.
+            own = {n: p.clone() if isinstance(p, torch.Tensor) else p for n, p in args.items()}
+            positional, keywords = node.signature.unbind(own)
             with torch.no_grad():
                 made = node.target(*positional, **keywords)
         except Exception:  # noqa: BLE001  not every other argument makes a call
@@ -128,7 +130,7 @@ def _instead(name: str, part: Any, node: Node) -> Iterator[tuple[str, Any]]:
             if other != part:
                 yield repr(other), other
     elif isinstance(part, int):
-        for other in (0, 1, part + 1, part - 1, -part, -1, 2):
+        for other in (0, 1, part + 1, part - 1, -part, -1, 2, part * 2, part // 2):
             if other != part:
                 yield repr(other), other
     elif isinstance(part, (tuple, list)) and part and all(type(v) is int for v in part):

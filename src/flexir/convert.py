@@ -41,6 +41,7 @@ class Result:
         status: node -> ``"handled"``, ``"decomposed"`` (into calls that were handled),
             ``"placeholder"``, ``"refused"`` (a placeholder whose handler declined), ``"passed"``
             (a call that changed nothing) or ``"escape"``.
+        values: Value -> what stands for it in your representation.
     """
 
     output: Any
@@ -48,6 +49,7 @@ class Result:
     report: Report
     graph: Graph
     status: dict[Node, str] = field(default_factory=dict)
+    values: dict[Value, Any] = field(default_factory=dict, repr=False)
 
     def save(self, path: str, **options: Any) -> None:
         """Save the graph with every call's status; see :func:`flexir.ir.save`."""
@@ -135,7 +137,7 @@ class _Conversion:
         interpret(self.graph.nodes, self.env, self.claim)
         outputs = structure.build(self.graph.outputs, Value, self.look)
         output = self.out if self.out is not None else outputs
-        return Result(output, outputs, self.report, self.original, self.status)
+        return Result(output, outputs, self.report, self.original, self.status, self.env)
 
     def look(self, value: Value) -> Any:
         """What stands for a Value in the user's representation."""
