@@ -14,6 +14,7 @@ import logging
 from collections import ChainMap, Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any
 
 from . import structure
@@ -135,6 +136,10 @@ class _Conversion:
             ctx = Context(self.out, node, self.graph)
             self.env[value] = enter(ctx, value.name, value.type) if enter else value
         interpret(self.graph.nodes, self.env, self.claim)
+        paths = self.graph.modules
+        self.report.unmatched = [
+            p for p in self.target.patterns if not any(fnmatchcase(path, p) for path in paths)
+        ]
         outputs = structure.build(self.graph.outputs, Value, self.look)
         output = self.out if self.out is not None else outputs
         return Result(output, outputs, self.report, self.original, self.status, self.env)
@@ -207,8 +212,10 @@ class _Conversion:
         if pieces is None:
             return False
         self.extra.update(pieces.constants)
+        apart, self.apart = self.apart, None  # a piece whose handler declines stays a placeholder
         for piece in pieces.nodes:
             self.claim(piece, self.env)
+        self.apart = apart
         for value, made in zip(node.returned, structure.leaves(pieces.result, Value)):
             self.env[value] = self.look(made)
         self.status[node] = "decomposed"

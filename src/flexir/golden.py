@@ -9,11 +9,9 @@ for engines that live elsewhere.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -149,7 +147,9 @@ def compare(
         Error: ``values`` names nothing the graph computes.
     """
     if not isinstance(expected, Graph):
-        return _compare_folders(expected, values, rtol)  # type: ignore[arg-type]
+        from .ir import values as folders
+
+        return folders.compare(expected, values, rtol)  # type: ignore[arg-type]
     assert isinstance(values, Mapping), "a graph is compared with values by name"
     graph = expected
     if args is None:
@@ -250,9 +250,6 @@ def _row(node: Node, expected: Sequence[torch.Tensor], made: Sequence[Any], rtol
     return row
 
 
-# --- golden values on disk ----------------------------------------------------------------------
-
-
 def dump(
     graph: Graph,
     path: str | os.PathLike[str],
@@ -264,49 +261,9 @@ def dump(
     Keys are the Values' names as the graph prints them; the index gives op, module path, source
     line, shape and dtype of each. Needs the extra ``ir``.
     """
-    from safetensors.torch import save_file
+    from .ir import values
 
-    folder = Path(path)
-    folder.mkdir(parents=True, exist_ok=True)
-    found: dict[str, torch.Tensor] = {}
-    index: list[dict[str, Any]] = []
-
-    def keep(node: Node, tensors: tuple[torch.Tensor, ...]) -> None:
-        for value, tensor in zip(node.outputs, tensors):
-            found[value.name] = tensor.detach().to_dense().cpu().clone().contiguous()
-            index.append({"name": value.name, "op": node.op, "path": node.path,
-                          "source": str(node.source or ""), "shape": list(value.type.shape),
-                          "dtype": str(value.type.dtype).removeprefix("torch.")})  # fmt: skip
-
-    replay(graph, args, kwargs, watch=keep)
-    save_file(found, folder / "values.safetensors")
-    (folder / "index.json").write_text(json.dumps(index, indent=1) + "\n")
-
-
-def _compare_folders(
-    a: str | os.PathLike[str], b: str | os.PathLike[str], rtol: float
-) -> list[str]:
-    """A line per value of the first folder's index that differs or is missing in the second."""
-    from safetensors import safe_open
-
-    index = json.loads((Path(a) / "index.json").read_text())
-    left = safe_open(str(Path(a) / "values.safetensors"), "pt")
-    right = safe_open(str(Path(b) / "values.safetensors"), "pt")
-    there, lines = set(right.keys()), []
-    for entry in index:
-        name = entry["name"]
-        where = f"%{name} = {entry['op']}   # {entry['path']}  {entry['source']}"
-        if name not in there:
-            lines.append(f"missing           {where}")
-            continue
-        want, got = left.get_tensor(name), right.get_tensor(name)
-        if want.shape != got.shape:
-            lines.append(f"shape {tuple(got.shape)}  {where}")
-            continue
-        off, scale = distance(want, got)
-        if off > rtol * scale:
-            lines.append(f"{off / scale:9.2e}         {where}")
-    return lines
+    values.dump(graph, path, args, kwargs)
 
 
 __all__ = ["Comparison", "Row", "alone", "check_handlers", "compare", "dump"]

@@ -77,6 +77,7 @@ class Report:
         decomposed: op -> how often which pieces stood for it.
         entries: what became a placeholder, most frequent first when printed.
         descended: module calls whose handler declined, with the reason; their body was visited.
+        unmatched: path patterns of the target that no module has.
         escapes: calls through which values left torch for Python.
         audit: what the capture could not vouch for.
     """
@@ -89,6 +90,7 @@ class Report:
     decomposed: dict[str, Counter[str]] = field(default_factory=dict)
     entries: list[Entry] = field(default_factory=list)
     descended: list[tuple[Node, str]] = field(default_factory=list)
+    unmatched: list[str] = field(default_factory=list)
     escapes: list[Node] = field(default_factory=list)
     audit: Audit = field(default_factory=Audit)
 
@@ -129,6 +131,7 @@ class Report:
             lines += [f"    {n.op}() is {n.result!r}   # {n.where}" for n in guards[:10]]
             if len(guards) > 10:
                 lines.append(f"    ... and {len(guards) - 10} more: graph.escapes")
+        lines += [f"no module has a path like {pattern!r}" for pattern in self.unmatched]
         lines += [f"not accounted for: {problem}" for problem in self.audit.problems]
         lines.append(self.verdict())
         return "\n".join(lines)
@@ -188,6 +191,7 @@ class Report:
                 {"op": n.op, "kind": n.effects.escape, "value": repr(n.result), "where": n.where}
                 for n in self.escapes
             ],
+            "unmatched": self.unmatched,
             "unaccounted": self.audit.problems,
         }
 

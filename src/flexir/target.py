@@ -174,7 +174,7 @@ class Target:
         Raises:
             TargetError: not a module class, no such argument of ``forward``, or declared twice.
         """
-        if isinstance(cls, str):
+        if isinstance(cls, str) and not hasattr(torch.nn, cls):
             return self._paths(cls)
         if not (isinstance(cls, type) and issubclass(cls, torch.nn.Module)):
             raise TargetError(f"a module handler needs a class of modules; got {cls!r}")
@@ -266,6 +266,11 @@ class Target:
         """Whether an op was declared not to be had."""
         here = op in self.without and op not in self.ops
         return here or (self.parent is not None and op not in self.ops and self.parent.lacks(op))
+
+    @property
+    def patterns(self) -> list[str]:
+        """Patterns of module paths that have handlers, the parent's included."""
+        return [*self.paths, *(self.parent.patterns if self.parent is not None else ())]
 
     def hook(self, name: str) -> Callable[..., Any] | None:
         """The placeholder, input or constant handler, the parent's included."""

@@ -35,7 +35,7 @@ def transpose(input: Tensor, dim0: int, dim1: int) -> Any:
     return input.permute(dims)
 
 
-@recipe("t", "T", "adjoint", "mT", "H", "mH")
+@recipe("t", "T", "adjoint", "mT")
 def turn(input: Tensor) -> Any:
     only_if(input.ndim == 2 and not input.is_complex())
     return input.permute(1, 0)
