@@ -6,6 +6,7 @@ python3 -m bench.rewrites [primitives] [transformers] [folding] [granularity] [p
 from __future__ import annotations
 
 import math
+import resource
 import sys
 import warnings
 from collections import Counter
@@ -197,6 +198,8 @@ def patterns() -> None:
 def main(parts: list[str]) -> None:
     warnings.simplefilter("ignore")
     torch.set_num_threads(2)
+    # A configuration that was not shrunk enough must fail to build, not take the machine down.
+    resource.setrlimit(resource.RLIMIT_AS, (10 << 30, 10 << 30))
     every: dict[str, Callable[[], None]] = {
         "primitives": lambda: _primitives("torchvision classifiers", classifiers(), 1000),
         "transformers": lambda: _primitives(

@@ -18,7 +18,7 @@ OPS = (
     "add", "mul", "sub", "div", "exp", "log", "sqrt", "pow", "tanh", "erf", "sin", "cos",
     "clamp", "where", "gt", "ge", "lt", "le", "eq", "ne", "bitwise_and", "bitwise_not",
     "sum", "mean", "amax", "cumsum", "reshape", "permute", "getitem", "setitem", "cat", "pad",
-    "to", "gather", "flip",
+    "to", "gather", "flip", "topk",
 )  # fmt: skip
 
 
@@ -39,7 +39,8 @@ def target(inputs: Sequence[torch.Tensor]) -> flexir.Target:
 
         @made.op(op)
         def compute(ctx: Any, **named: Any) -> Any:
-            if any(isinstance(part, flexir.target.Placeholder) for part in named.values()):
+            parts = [p for v in named.values() for p in (v if type(v) in (tuple, list) else (v,))]
+            if any(isinstance(part, flexir.target.Placeholder) for part in parts):
                 raise flexir.Unsupported("an argument is a placeholder")
             if ctx.node.effects.writes:
                 named = {n: v.clone() if n in ctx.node.effects.writes else v

@@ -307,8 +307,8 @@ def _accepts(parameter: Parameter, value: Any, strict: bool) -> bool:
     elif value is None:
         return parameter.default is None
     tensor = isinstance(value, torch.Tensor)
-    if kind == "Tensor":
-        return tensor
+    if kind == "Tensor":  # ATen ops are given a number where C++ wraps it
+        return tensor or (not strict and isinstance(value, (int, float, complex)))
     if kind in ("List[Tensor]", "List[Optional[Tensor]]"):
         return isinstance(value, (tuple, list)) and all(
             v is None or isinstance(v, torch.Tensor) for v in value

@@ -231,3 +231,9 @@ def same(input: Tensor, **_: Any) -> Any:
 def same_type(input: Tensor, *, type: Any, **_: Any) -> Any:
     only_if(type.dtype == input.dtype, f"it converts to {type.dtype}")
     return input
+
+
+@recipe("int", "long", "short", "char", "byte", "bool", "float", "double", "half", "bfloat16",
+        "type_as", "type", "_to_copy")  # fmt: skip
+def cast(input: Tensor, *, type: Any, **_: Any) -> Any:
+    return input.to(type.dtype)

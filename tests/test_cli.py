@@ -1,0 +1,101 @@
+"""The command, run as a user runs it."""
+
+import json
+
+import pytest
+import torch
+
+from flexir.cli import main
+
+MODEL = """
+import torch, flexir
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = torch.nn.Conv2d(3, 4, 3)
+    def forward(self, x, scale=None):
+        y = torch.erfinv(torch.relu(self.conv(x)).flatten(1) * 0.01)
+        return y if scale is None else y * scale
+net = Net()
+def make():
+    return Net()
+ir = flexir.Target("mine")
+@ir.op("conv2d")
+def conv2d(ctx, input, weight, bias, stride, padding, dilation, groups):
+    return "conv"
+class Broken(torch.nn.Module):
+    def forward(self, x):
+        raise ValueError("no such luck")
+"""
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    (tmp_path / "nets.py").write_text(MODEL)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_show_and_ops(here, capsys):
+    assert main(["show", "nets.py:net", "1x3x8x8"]) == 0
+    out, err = capsys.readouterr()
+    assert "%1: f32[1,4,6,6] = conv2d(%x, weight=%conv.weight" in out and "unaccounted: 0" in err
+    assert main(["ops", "nets.py:make", "1x3x8x8", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["conv2d"] == 1
+
+
+def test_named_inputs_and_the_example_beside_the_factory(here, capsys):
+    assert main(["show", "nets.py:net", "1x3x8x8", "scale=1x144"]) == 0
+    assert "mul(%5, other=%scale" in capsys.readouterr().out
+    assert main(["show", "nets.py:net"]) == 2
+    assert "give the inputs of nets.py:net" in capsys.readouterr().err
+    with (here / "nets.py").open("a") as file:
+        file.write("def example_inputs():\n    return torch.zeros(1, 3, 8, 8)\n")
+    assert main(["show", "nets.py:net"]) == 0
+
+
+def test_convert_with_a_target_and_strict(here, capsys):
+    command = ["convert", "nets.py:net", "1x3x8x8", "--target", "nets.py:ir", "-o", "out.flexir"]
+    assert main(command) == 0
+    out, err = capsys.readouterr()
+    assert "erfinv ×1" in out and err.endswith("4 placeholders\n")
+    assert main([*command, "--strict", "--json"]) == 3
+    assert json.loads(capsys.readouterr().out)["handled"] == {"conv2d": 1}
+    assert main(["show", "out.flexir"]) == 0
+    assert main(["diff", "out.flexir", "out.flexir", "--strict"]) == 0
+    assert "no difference" in capsys.readouterr().out
+
+
+def test_verify_draw_save_and_stubs(here, capsys):
+    assert main(["verify", "nets.py:net", "1x3x8x8"]) == 0
+    assert "verdict: exact" in capsys.readouterr().err
+    assert main(["draw", "nets.py:net", "1x3x8x8", "-o", "net.dot"]) == 0
+    assert (here / "net.dot").exists()
+    assert main(["save", "nets.py:net", "1x3x8x8"]) == 0 and (here / "Net.flexir").is_dir()
+    capsys.readouterr()
+    assert main(["stub", "conv2d"]) == 0
+    assert "def conv2d(ctx, input, weight, bias" in capsys.readouterr().out
+    assert main(["stub", "nets.py:net", "1x3x8x8", "--target", "nets.py:ir"]) == 0
+    assert '@ir.op("relu")' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "says"),
+    [
+        (["show", "nets.py:nobody", "1"], 2, "nets.py has no 'nobody'"),
+        (["show", "absent.py:x", "1"], 2, "there is no file absent.py"),
+        (["show", "nets.py:net", "1x3x"], 2, "is no input"),
+        (["show", "nets.py:net", "1x3x8x8:float33"], 2, "no dtype"),
+        (["show", "nets.py:Broken", "1"], 1, "no such luck"),
+        (
+            ["convert", "nets.py:net", "1x3x8x8", "--target", "nets.py:net"],
+            2,
+            "not a flexir.Target",
+        ),
+        (["diff", "here.flexir", "there.flexir"], 1, "no saved graph"),
+    ],
+)
+def test_errors_are_one_line_and_a_code(here, capsys, command, code, says):
+    assert main(command) == code
+    assert says in capsys.readouterr().err
