@@ -86,9 +86,7 @@ def tools(model: Any, args: Any, kwargs: dict[str, Any]) -> dict[str, Callable[[
     if importlib.util.find_spec("torchlens"):
         import torchlens
 
-        found["torchlens"] = lambda: torchlens.log_forward_pass(
-            model, list(args), dict(kwargs), layers_to_save=None
-        )
+        found["torchlens"] = lambda: torchlens.trace(model, list(args), dict(kwargs))
     return found
 
 

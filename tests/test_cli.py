@@ -80,6 +80,17 @@ def test_verify_draw_save_and_stubs(here, capsys):
     assert '@ir.op("relu")' in capsys.readouterr().out
 
 
+def test_the_commands_of_the_readme_run(here, root, capsys):
+    import shlex
+
+    lines = [line for line in (root / "README.md").read_text().splitlines()
+             if line.startswith("flexir ")]  # fmt: skip
+    assert len(lines) >= 4
+    for line in lines:
+        assert main(shlex.split(line.split("#")[0])[1:]) == 0, line
+    capsys.readouterr()
+
+
 @pytest.mark.parametrize(
     ("command", "code", "says"),
     [
