@@ -5,12 +5,14 @@ python3 -m bench.rewrites [primitives] [transformers] [folding] [granularity] [p
 
 from __future__ import annotations
 
+import json
 import math
 import resource
 import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,7 +21,7 @@ import flexir
 from flexir import passes
 from zoo import primitives, torchvision_models, transformers_models
 
-CLASSIFIERS = ("detection", "segmentation", "video", "optical")
+ROOT = Path(__file__).resolve().parents[1]
 leaves = torch.utils._pytree.tree_leaves
 
 
@@ -79,6 +81,16 @@ def classifiers() -> Iterator[Any]:
 
     names = set(torchvision.models.list_models(module=torchvision.models))
     return (e for e in torchvision_models.entries() if e.name in names)
+
+
+def transformers() -> Iterator[Any]:
+    """Every fourth; of those a sweep has tried, only what it found to run in a few seconds."""
+    path = ROOT / ".cache" / "sweep" / "transformers.jsonl"
+    tried = dict(map(json.loads, path.read_text().splitlines())) if path.exists() else {}
+    for entry in list(transformers_models.entries())[::4]:
+        known = tried.get(entry.name)
+        if known is None or known.get("seconds", 99) < 5:
+            yield entry
 
 
 def folding() -> None:
@@ -185,7 +197,7 @@ def gelu_tanh(x):  # type: ignore[no-untyped-def]
 
 def patterns() -> None:
     found: dict[str, Counter[str]] = {}
-    for name, graph, _, _ in graphs(iter(list(transformers_models.entries())[::4]), 40):
+    for name, graph, _, _ in graphs(transformers(), 70):
         graph = passes.remove_noops(graph)
         for one in (silu, rms_norm, rotary, attention, gelu_tanh):
             count = len(one.find(graph))
@@ -203,7 +215,7 @@ def main(parts: list[str]) -> None:
     every: dict[str, Callable[[], None]] = {
         "primitives": lambda: _primitives("torchvision classifiers", classifiers(), 1000),
         "transformers": lambda: _primitives(
-            "transformers", iter(list(transformers_models.entries())[::3]), 60),
+            "transformers", transformers(), 70),
         "folding": folding, "granularity": granularity, "patterns": patterns,
     }  # fmt: skip
     for part in parts or every:

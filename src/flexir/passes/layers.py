@@ -27,14 +27,17 @@ def fold_batch_norm(graph: Graph) -> Graph:
     The value between the two must be read by nobody else, and all tensors be constants. The sums
     are done in float64 and rounded once.
     """
-    edit = Edit(graph)
-    for node in graph:
-        if node.op != "batch_norm" or node.args.get("training"):
-            continue
-        scale = _scale(edit, node)
-        if scale is not None and not _into_producer(edit, node, *scale):
-            _into_reader(edit, node, *scale)
-    return edit.build("fold_batch_norm")
+    while True:  # one fold may make room for another
+        edit = Edit(graph)
+        for node in graph:
+            if node.op != "batch_norm" or node.args.get("training"):
+                continue
+            scale = _scale(edit, node)
+            if scale is not None and not _into_producer(edit, node, *scale):
+                _into_reader(edit, node, *scale)
+        if not edit.changed:
+            return graph
+        graph = edit.build("fold_batch_norm")
 
 
 def _scale(edit: Edit, node: Node) -> tuple[torch.Tensor, torch.Tensor] | None:
