@@ -50,11 +50,12 @@ COMPOSITES = {
     "roll": lambda: lambda x: torch.roll(x, (1, -2), (2, 3)),
     "nearest": lambda: lambda x: F.interpolate(x, scale_factor=2),
     "std": lambda: lambda x: x.std(1),
+    "histc": lambda: lambda x: torch.histc((x * 3).round(), 8, 0, 7),
     "cdist": lambda: lambda x: torch.cdist(x[0, 0], x[0, 1]),
 }
 PRIMITIVES = frozenset(
     "matmul add mul sub div exp log sqrt pow tanh erf sum mean amax reshape permute getitem cat "
-    "where clamp avg_pool2d gt".split()
+    "where clamp avg_pool2d gt ge to round".split()
 )
 
 
@@ -81,6 +82,21 @@ def test_recurrent_layers_come_apart_step_by_step(kind):
         assert {node.op for node in small} <= PRIMITIVES
         for a, b in zip(leaves(graph(x)), leaves(small(x))):
             torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_a_grouped_product_is_as_many_products():
+    x, w, ends = (
+        torch.randn(7, 8),
+        torch.randn(3, 8, 16),
+        torch.tensor([2, 2, 6], dtype=torch.int32),
+    )
+
+    def rows(x):
+        return torch.cat([x[:2] @ w[0], x[2:6] @ w[2], torch.zeros(1, 16)])
+
+    from flexir.recipes.products import grouped_mm
+
+    torch.testing.assert_close(grouped_mm(x, w, ends), rows(x))
 
 
 def test_a_decomposition_is_used_only_if_the_target_takes_all_of_it():
@@ -328,6 +344,22 @@ def test_patterns_match_modulo_order_and_names():
     assert [n.op for n in small] == ["silu", "hand_written_layer_norm", "gelu_tanh"]
     for a, c in zip(graph(x, w, b), small(x, w, b)):
         torch.testing.assert_close(a, c)
+
+
+def test_sizes_in_slices_are_bound():
+    @passes.pattern
+    def rotary(x, cos, sin, *, half, rest):
+        return x * cos + torch.cat((-x[..., half:], x[..., :rest]), dim=-1) * sin
+
+    def model(x, cos, sin):
+        first, second = x[..., : x.shape[-1] // 2], x[..., x.shape[-1] // 2 :]
+        return (x * cos) + (torch.cat((-second, first), -1) * sin)
+
+    x, cos, sin = torch.randn(3, 2, 8), torch.randn(8), torch.randn(8)
+    graph = flexir.capture(model, (x, cos, sin))
+    (match,) = rotary.find(graph)
+    assert (match.bound["half"], match.bound["rest"]) == (4, 4)
+    torch.testing.assert_close(rotary.replace(graph)(x, cos, sin), graph(x, cos, sin))
 
 
 def test_a_match_with_an_inner_value_used_elsewhere_is_none():

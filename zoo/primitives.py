@@ -18,7 +18,7 @@ OPS = (
     "add", "mul", "sub", "div", "exp", "log", "sqrt", "pow", "tanh", "erf", "sin", "cos",
     "clamp", "where", "gt", "ge", "lt", "le", "eq", "ne", "bitwise_and", "bitwise_not",
     "sum", "mean", "amax", "cumsum", "reshape", "permute", "getitem", "setitem", "cat", "pad",
-    "to", "gather", "flip", "topk",
+    "to", "gather", "scatter", "flip", "topk", "sort",
 )  # fmt: skip
 
 

@@ -189,6 +189,9 @@ def _literal(want: Any, have: Any, bound: dict[Any, Any]) -> dict[Any, Any] | No
         if want.name in bound and bound[want.name] != have:
             return None
         return {**bound, want.name: have}
+    if isinstance(want, slice) and isinstance(have, slice):
+        want = (want.start, want.stop, want.step)
+        have = (have.start, have.stop, have.step)
     if isinstance(want, (tuple, list)) and isinstance(have, (tuple, list)):
         if len(want) == len(have):
             for a, b in zip(want, have):

@@ -130,3 +130,18 @@ def conv1d(
         input.unsqueeze(2), weight.unsqueeze(2), bias, (1, s), (0, p), (1, d), groups
     )
     return made.squeeze(2)
+
+
+@recipe("_grouped_mm")
+def grouped_mm(
+    input: Tensor, mat2: Tensor, offs: Any = None, bias: Any = None, out_dtype: Any = None
+) -> Any:
+    """Rows up to ``offs[g]`` times ``mat2[g]``: every product, then the rows of each."""
+    only_if(input.ndim == 2 and mat2.ndim == 3 and offs is not None and bias is None)
+    only_if(out_dtype in (None, input.dtype) and mat2.shape[0] <= 64)
+    row = torch.arange(input.shape[0], device=input.device)
+    made = torch.zeros(input.shape[0], mat2.shape[2], dtype=input.dtype, device=input.device)
+    for group in reversed(range(mat2.shape[0])):
+        inside = (row < offs[group]).reshape(-1, 1)
+        made = torch.where(inside, torch.matmul(input, mat2[group]), made)
+    return made

@@ -111,3 +111,20 @@ def cumsum(input: Tensor, dim: int, dtype: Any = None) -> Any:
     for i in range(1, size):
         parts.append(parts[-1] + cut(input, dim, i, 1))
     return torch.cat(parts, dim)
+
+
+@recipe("max")
+def max_of_all(input: Tensor) -> Any:
+    return input.amax(tuple(range(input.ndim)))
+
+
+@recipe("histc")
+def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Any:
+    """How many elements lie in each of ``bins`` equal parts of min to max, max included."""
+    only_if(min < max and bins <= 1024)
+    step = (max - min) / bins
+    low = torch.arange(bins, dtype=input.dtype, device=input.device) * step + min
+    flat = input.reshape(1, -1)
+    above = (flat >= low.reshape(-1, 1)).to(input.dtype).sum(1)  # a difference of two such counts
+    beyond = (flat > max).to(input.dtype).sum(1)
+    return above - torch.cat([above[1:], beyond])

@@ -237,3 +237,28 @@ def same_type(input: Tensor, *, type: Any, **_: Any) -> Any:
         "type_as", "type", "_to_copy")  # fmt: skip
 def cast(input: Tensor, *, type: Any, **_: Any) -> Any:
     return input.to(type.dtype)
+
+
+@recipe("zeros_like", "new_zeros", "zero")
+def zeros_like(input: Tensor, *, shape: tuple[int, ...], type: Any, **_: Any) -> Any:
+    return torch.zeros(shape, dtype=type.dtype)
+
+
+@recipe("ones_like", "new_ones")
+def ones_like(input: Tensor, *, shape: tuple[int, ...], type: Any, **_: Any) -> Any:
+    return torch.ones(shape, dtype=type.dtype)
+
+
+@recipe("full_like", "new_full", "fill")
+def full_like(
+    input: Tensor, fill_value: Any = None, value: Any = None, *, shape: Any, type: Any, **_: Any
+) -> Any:
+    number = fill_value if value is None else value
+    only_if(isinstance(number, (bool, int, float)))
+    return torch.full(shape, number, dtype=type.dtype)
+
+
+@recipe("copy")
+def copy(input: Tensor, src: Tensor, *, shape: tuple[int, ...], type: Any) -> Any:
+    made = src if src.dtype == type.dtype else src.to(type.dtype)
+    return made if tuple(src.shape) == tuple(shape) else made.expand(shape)
