@@ -55,7 +55,7 @@ _LATER = {
     "diff": "ir",
     "load": "ir",
 }  # name -> package that is imported when it is asked for
-_PACKAGES = ("draw", "ir", "layers", "passes")
+_PACKAGES = ("draw", "golden", "ir", "layers", "passes")
 
 
 def __getattr__(name: str) -> Any:
