@@ -128,6 +128,19 @@ def test_every_recipe_names_arguments_its_op_has():
                 assert given & names, (op, function)
 
 
+def test_calls_under_autocast_stay_whole_also_after_others_like_them():
+    def model(x, w):
+        first = F.linear(x, w)
+        with torch.autocast("cpu", torch.bfloat16):
+            return first, F.linear(x, w)
+
+    x, w = torch.randn(2, 6), torch.randn(5, 6)
+    graph = flexir.capture(model, (x, w))
+    small = passes.decompose(graph, lambda node: node.op in PRIMITIVES)
+    assert [n.op for n in small if n.op == "linear"] == ["linear"]
+    assert [v.dtype for v in small(x, w)] == [torch.float32, torch.bfloat16]
+
+
 def test_what_draws_numbers_does_not_come_apart():
     graph = flexir.capture(lambda x: F.dropout(x, training=True), (x4,))
     assert Decomposer(lambda node: True)(next(iter(graph))) is None

@@ -75,6 +75,8 @@ class Decomposer:
     def _expand(self, node: Node, above: tuple[Any, ...], missing: set[str]) -> Pieces | None:
         if node.body is not None or node.effects.random or node.effects.escape or not node.outputs:
             return None
+        if node.effects.state is not None and node.effects.state.autocast:
+            return None  # the pieces would be cast by other rules than the call
         key = _key(node)
         if key in above or len(above) > _DEPTH:
             return None
@@ -205,18 +207,18 @@ def _ways(node: Node) -> Iterator[tuple[Graph, list[Value]]]:
     target = node.target
     for function in RECIPES.get(node.op, ()):
         if (args := _fitting(function, node)) is not None:
-            yield from _try(function, [], args, values, node, functions=True)
+            yield from _try(function, [], args, values, functions=True)
     args, kwargs = node.signature.unbind(node.args)
     if isinstance(target, types.FunctionType) and is_torch(target):
-        yield from _try(_opened(target), args, kwargs, values, node, functions=True)
+        yield from _try(_opened(target), args, kwargs, values, functions=True)
     if is_torch(target) and not isinstance(target, torch._ops.OpOverload):
-        yield from _try(target, args, kwargs, values, node, functions=False)
+        yield from _try(target, args, kwargs, values, functions=False)
     if isinstance(target, torch._ops.OpOverload):
         from torch._decomp import decomposition_table
 
         if target in decomposition_table:
             own = decomposition_table[target]
-            yield from _try(own, args, kwargs, values, node, functions=True)
+            yield from _try(own, args, kwargs, values, functions=True)
 
 
 def _fitting(function: Callable[..., Any], node: Node) -> dict[str, Any] | None:
@@ -245,7 +247,6 @@ def _try(
     args: Any,
     kwargs: dict[str, Any],
     values: list[Value],
-    node: Node,
     *,
     functions: bool,
 ) -> Iterator[tuple[Graph, list[Value]]]:
@@ -256,13 +257,10 @@ def _try(
         full = structure.build((args, kwargs), Value, given.__getitem__)
         return function(*full[0], **full[1])
 
-    state = node.effects.state
     tensors = [torch.empty(v.type.shape, dtype=v.type.dtype, device="meta") for v in values]
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
-            if state is not None and state.autocast:
-                return
             graph = Recorder(run, witness=not functions, functions=functions).run((tensors,), {})
     except Unsupported:
         return
