@@ -87,8 +87,11 @@ def sweep(*arguments: str) -> None:
 
 
 def bench(*arguments: str) -> None:
-    """Measure capture against eager."""
-    run(PYTHON, "-m", "bench.speed", *arguments)
+    """Measure: bench [speed | memory | scaling | peers | ir | fuzz_ir | rewrites] ..."""
+    what, *rest = arguments or ("speed",)
+    if not (ROOT / "bench" / f"{what}.py").exists():
+        sys.exit(f"there is no bench {what!r}; {(bench.__doc__ or '').splitlines()[0]}")
+    run(PYTHON, "-m", f"bench.{what}", *rest)
 
 
 VERBS = {f.__name__: f for f in (demo, test, check, fix, sweep, bench)}

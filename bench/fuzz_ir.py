@@ -1,6 +1,6 @@
 """Damage saved graphs at random, and kill processes that save: the reader must stand both.
 
-python3 -m bench.fuzz_ir [mutations] [kills]
+python3 dev.py bench fuzz_ir [mutations] [kills]
 
 A mutation is random (bits, cuts, insertions in any file, with and without fitting checksums) or
 of the structure (a field of the protobuf message set to another number, a table entry doubled,
@@ -54,8 +54,10 @@ class Small(nn.Module):
         return {"y": (y, [z]), "n": torch.sparse.mm(self.rows, y.t()), "s": 1 << 70}
 
 
-def seal(folder: Path) -> None:
-    """Make the checksums fit."""
+def seal(folder: Path, message: Any = None) -> None:
+    """Make the checksums fit what is in a folder now, after its graph became ``message``."""
+    if message is not None:
+        (folder / "graph.pb").write_bytes(message.SerializeToString())
     manifest = json.loads((folder / "manifest.json").read_text())
     for name, entry in manifest["files"].items():
         data = (folder / name).read_bytes()

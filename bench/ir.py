@@ -1,6 +1,6 @@
 """What saving and loading cost: a large model, a model of 405 billion parameters, long graphs.
 
-python3 -m bench.ir
+python3 dev.py bench ir
 """
 
 from __future__ import annotations

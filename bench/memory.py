@@ -1,6 +1,6 @@
 """Peak memory of a capture over peak memory of the eager run, each in a process of its own.
 
-python3 -m bench.memory
+python3 dev.py bench memory
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Capture beside what others offer, on the same models in one run.
 
-python3 -m bench.peers [rounds]
+python3 dev.py bench peers [rounds]
 
 Per model, interleaved and after warm-up: eager forward, flexir.capture with and without the
 witness, with conversion, with saving; torch.export, torch.jit.trace, torch.fx.symbolic_trace,
@@ -143,7 +143,7 @@ def table(results: dict[str, dict[str, Any]], rounds: int) -> str:
     lines = [
         "# Beside others",
         "",
-        f"Printed by `python3 -m bench.peers {rounds}` on {os.cpu_count()} cores "
+        f"Printed by `python3 dev.py bench peers {rounds}` on {os.cpu_count()} cores "
         f"({platform.machine()}), torch {torch.__version__}, 2 threads, without gradients. Each "
         "figure is a median over the eager forward of the same run; -- means it failed.",
         "",

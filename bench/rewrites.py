@@ -1,6 +1,6 @@
 """Decomposition, batch-norm folding, granularity and patterns over whole model families.
 
-python3 -m bench.rewrites [primitives] [transformers] [folding] [granularity] [patterns]
+python3 dev.py bench rewrites [primitives] [transformers] [folding] [granularity] [patterns]
 """
 
 from __future__ import annotations

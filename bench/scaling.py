@@ -1,6 +1,6 @@
 """Long runs and many runs: cost per call at 1,000 and 100,000 calls, memory after 1,000 captures.
 
-python3 -m bench.scaling
+python3 dev.py bench scaling
 """
 
 from __future__ import annotations

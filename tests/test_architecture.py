@@ -8,7 +8,7 @@ import textwrap
 import pytest
 
 ORDER = """
-    errors structure source graph names signatures forms geometry functional ambient origins
+    errors structure source graph grammar names signatures forms geometry functional ambient origins
     parameters calls watchers capture interpreter verify opaque rewrite recipes decompose report
     target convert causes golden
 """.split()

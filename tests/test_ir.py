@@ -16,6 +16,7 @@ pytest.importorskip("google.protobuf")
 pytest.importorskip("safetensors")
 from nasty import CASES
 
+from bench.fuzz_ir import seal
 from flexir.ir import schema
 
 
@@ -291,27 +292,6 @@ def test_differences_are_named_by_module_and_weight(tmp_path):
 
 
 # --- nothing is trusted
-
-
-def seal(folder, message=None):
-    """Make the checksums fit what is in the directory now."""
-    import hashlib
-
-    from flexir.ir.manifest import canonical
-
-    if message is not None:
-        (folder / "graph.pb").write_bytes(message.SerializeToString())
-    manifest = json.loads((folder / "manifest.json").read_text())
-    for name, entry in manifest["files"].items():
-        data = (folder / name).read_bytes()
-        entry["size"] = len(data)
-        if "sha256" in entry:
-            entry["sha256"] = hashlib.sha256(data).hexdigest()
-        else:
-            size = int.from_bytes(data[:8], "little")
-            entry["header_sha256"] = hashlib.sha256(data[: 8 + size]).hexdigest()
-    manifest["sha256"] = hashlib.sha256(canonical(manifest)).hexdigest()
-    (folder / "manifest.json").write_text(json.dumps(manifest))
 
 
 @pytest.mark.parametrize("file", ["graph.pb", "graph.txt", "weights-00001.safetensors"])

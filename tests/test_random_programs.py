@@ -136,32 +136,32 @@ def build(steps, outputs):
     return Program()
 
 
-@settings(
-    max_examples=300,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
-@given(
-    st.lists(step, min_size=1, max_size=14),
-    st.lists(st.integers(0, 30), min_size=1, max_size=3),
-    st.booleans(),
-)
+def programs(examples, third):
+    """Random programs for a test: ``(steps, outputs, third)``, the same ones every time."""
+    quiet = settings(
+        max_examples=examples,
+        deadline=None,
+        derandomize=True,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+    )
+    steps = st.lists(step, min_size=1, max_size=14)
+    outputs = st.lists(st.integers(0, 30), min_size=1, max_size=3)
+    return lambda test: quiet(given(steps, outputs, third)(test))
+
+
+def inputs(generator):
+    return torch.randn(3, 4, generator=generator), torch.randn(SIZE, generator=generator)
+
+
+@programs(300, st.booleans())
 def test_replay_equals_eager_on_the_captured_and_on_fresh_inputs(steps, outputs, audit):
     program = build(steps, outputs)
     generator = torch.Generator().manual_seed(1)
-
-    def inputs():
-        return (
-            torch.randn(3, 4, generator=generator),
-            torch.randn(SIZE, generator=generator),
-        )
-
-    args = inputs()
+    args = inputs(generator)
     with torch.no_grad():
         graph = flexir.capture(program, tuple(t.clone() for t in args), audit=audit)
         assert not graph.audit.problems, graph.audit
-        for given_ in (args, inputs()):
+        for given_ in (args, inputs(generator)):
             check = flexir.verify(graph, program, given_, perturb=False)
             # masked_fill_ and the like see other elements, never other sizes
             assert check.verdict == "exact", f"{check}\n{graph}"

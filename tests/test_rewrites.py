@@ -14,9 +14,8 @@ from flexir.recipes import RECIPES
 
 pytest.importorskip("numpy")
 pytest.importorskip("hypothesis")
-from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_random_programs import SIZE, build, step
+from test_random_programs import build, inputs, programs
 
 x4 = torch.randn(2, 8, 6, 6, generator=torch.Generator().manual_seed(0))
 leaves = torch.utils._pytree.tree_leaves
@@ -286,21 +285,10 @@ RULES = [
 ]  # fmt: skip
 
 
-@settings(
-    max_examples=200,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
-@given(
-    st.lists(step, min_size=1, max_size=14),
-    st.lists(st.integers(0, 30), min_size=1, max_size=3),
-    st.permutations(RULES),
-)
+@programs(200, st.permutations(RULES))
 def test_passes_in_any_order_keep_random_programs(steps, outputs, order):
     program = build(steps, outputs)
-    generator = torch.Generator().manual_seed(1)
-    args = torch.randn(3, 4, generator=generator), torch.randn(SIZE, generator=generator)
+    args = inputs(torch.Generator().manual_seed(1))
     with torch.no_grad():
         graph = flexir.capture(program, tuple(t.clone() for t in args))
         expected = leaves(graph(*args))

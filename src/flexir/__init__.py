@@ -11,26 +11,16 @@ from typing import TYPE_CHECKING, Any
 from . import errors
 from .capture import capture
 from .convert import convert
-from .errors import (
-    CaptureError as CaptureError,
-)
-from .errors import (
+from .errors import (  # noqa: F401
+    CaptureError,
     Diverged,
     Error,
     FormatError,
+    GraphError,
+    HandlerError,
+    TargetError,
     Unsupported,
-)
-from .errors import (
-    GraphError as GraphError,
-)
-from .errors import (
-    HandlerError as HandlerError,
-)
-from .errors import (
-    TargetError as TargetError,
-)
-from .errors import (
-    UnsupportedError as UnsupportedError,
+    UnsupportedError,
 )
 from .graph import Graph, Node, TensorType, Value
 from .interpreter import interpret, replay

@@ -162,13 +162,7 @@ class Recorder:
 
     def _drop_unread(self, graph: Graph) -> None:
         """Forget weights that the run never touched."""
-        read = {*graph.output_values, *(m.initial for m in graph.mutations)}
-        for node in graph.walk():
-            for part in node.args.values():
-                if part.__class__ is Value:
-                    read.add(part)
-                elif part.__class__ not in _LITERALS:
-                    read.update(structure.leaves(part, Value))
+        read = graph.read_values()
         for value in [v for v in graph.constants if v not in read]:
             del graph.constants[value], graph.origins[value]
 
@@ -255,14 +249,12 @@ class Recorder:
         if self.owner is not None or threading.get_ident() != self.thread:
             return
         self.busy = True
-        guard = _stack.DisableTorchFunction()
-        guard.__enter__()
         try:
-            # Global pre-hooks are not given the keywords; their caller holds them.
-            caller = sys._getframe(1)
-            self._open(module, args, caller.f_locals.get("kwargs") or {}, locate(caller))
+            with _stack.DisableTorchFunction():
+                # Global pre-hooks are not given the keywords; their caller holds them.
+                caller = sys._getframe(1)
+                self._open(module, args, caller.f_locals.get("kwargs") or {}, locate(caller))
         finally:
-            guard.__exit__(None, None, None)
             self.busy = False
 
     def _open(

@@ -26,7 +26,7 @@ from .errors import Unsupported
 from .graph import Graph, Node, Value
 from .names import is_torch
 from .recipes import RECIPES
-from .rewrite import copy_node
+from .rewrite import copy_node, form, stand_at
 from .signatures import HINTS, is_default
 
 _DEPTH = 8  # of pieces within pieces
@@ -77,7 +77,7 @@ class Decomposer:
             return None
         if node.effects.state is not None and node.effects.state.autocast:
             return None  # the pieces would be cast by other rules than the call
-        key = _key(node)
+        key = form(node)
         if key in above or len(above) > _DEPTH:
             return None
         if key in self._known:
@@ -141,7 +141,7 @@ class Decomposer:
 
 def _place(copy: Node, node: Node, device: torch.device) -> None:
     """Let a piece stand where the call stands, on its device."""
-    copy.path, copy.call, copy.source = node.path, node.call, node.source
+    stand_at(copy, node)
     for value in copy.outputs:
         value.type = value.type._replace(device=device)
     for name, part in copy.args.items():
@@ -170,17 +170,6 @@ def _leaves(template: Any) -> list[Value]:
     return list(structure.leaves(template, Value))
 
 
-def _key(node: Node) -> Any:
-    """Calls with equal keys come apart alike."""
-    order: dict[Value, int] = {}
-
-    def show(value: Value) -> Any:
-        return (order.setdefault(value, len(order)), *value.type)
-
-    args = structure.substitute(node.args, Value, show)
-    return node.op, getattr(node.target, "__name__", ""), repr(args)
-
-
 def _moved(first: Node, pieces: Pieces, node: Node) -> Pieces:
     """The pieces of one call as those of another that looks the same."""
     env = dict(zip(dict.fromkeys(first.inputs), dict.fromkeys(node.inputs)))
@@ -192,7 +181,7 @@ def _moved(first: Node, pieces: Pieces, node: Node) -> Pieces:
     made = []
     for piece in pieces.nodes:
         copy = copy_node(piece, look, lambda name: new + name.removeprefix(old))
-        copy.path, copy.call, copy.source = node.path, node.call, node.source
+        stand_at(copy, node)
         env.update(zip(piece.outputs, copy.outputs))
         made.append(copy)
     return Pieces(made, structure.substitute(pieces.result, Value, look), pieces.constants)

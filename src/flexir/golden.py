@@ -20,9 +20,9 @@ from . import structure
 from .causes import causes, distance
 from .convert import Result, convert
 from .errors import Error
-from .graph import Graph, Node, TensorType, Value
+from .graph import Graph, Node, Value
 from .interpreter import Environment, replay
-from .rewrite import copy_node
+from .rewrite import copy_node, form
 from .target import Target
 
 
@@ -107,11 +107,11 @@ def check_handlers(
         a :class:`Comparison`; calls that were given equal arguments and types are checked once.
     """
     rows: list[Row] = []
-    seen: set[str] = set()
+    seen: set[Any] = set()
 
     def check(node: Node, tensors: tuple[torch.Tensor, ...]) -> None:
         handled = node.body is None and node.outputs and target.handler(node) is not None
-        if not handled or node.effects.random or not (key := _form(node)) or key in seen:
+        if not handled or node.effects.random or (key := form(node)) in seen:
             return
         seen.add(key)
         inputs = {v: env[v] for v in dict.fromkeys(node.inputs) if v not in graph.constants}
@@ -173,16 +173,6 @@ def compare(
 
 
 # --- one call alone -----------------------------------------------------------------------------
-
-
-def _form(node: Node) -> str:
-    """Calls with the same form would be converted alike."""
-    return repr((node.op, structure.substitute(node.args, Value, lambda v: _Typed(v.type))))
-
-
-class _Typed(str):
-    def __new__(cls, type: TensorType) -> _Typed:
-        return super().__new__(cls, str(type))
 
 
 def alone(graph: Graph, node: Node) -> Graph:
@@ -250,20 +240,4 @@ def _row(node: Node, expected: Sequence[torch.Tensor], made: Sequence[Any], rtol
     return row
 
 
-def dump(
-    graph: Graph,
-    path: str | os.PathLike[str],
-    args: Sequence[Any],
-    kwargs: dict[str, Any] | None = None,
-) -> None:
-    """Write every value of a run to ``path/values.safetensors``, with ``index.json`` in order.
-
-    Keys are the Values' names as the graph prints them; the index gives op, module path, source
-    line, shape and dtype of each. Needs the extra ``ir``.
-    """
-    from .ir import values
-
-    values.dump(graph, path, args, kwargs)
-
-
-__all__ = ["Comparison", "Row", "alone", "check_handlers", "compare", "dump"]
+__all__ = ["Comparison", "Row", "alone", "check_handlers", "compare"]

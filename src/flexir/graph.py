@@ -24,7 +24,6 @@ from typing import Any, NamedTuple
 import torch
 
 from . import structure
-from .errors import GraphError
 from .source import Source
 
 _SHORT = {
@@ -317,6 +316,17 @@ class Graph:
         """The Values the model returned, in reading order, each once."""
         return list(dict.fromkeys(structure.leaves(self.outputs, Value)))
 
+    def read_values(self) -> set[Value]:
+        """Every Value somebody looks at: a node, a module, the caller."""
+        read = {*self.output_values, *(v for m in self.mutations for v in (m.initial, m.final))}
+        for node in self.walk():
+            for part in node.args.values():
+                if part.__class__ is Value:
+                    read.add(part)
+                elif part.__class__ not in structure.LITERALS:
+                    read.update(structure.leaves(part, Value))
+        return read
+
     @property
     def escapes(self) -> list[Node]:
         """Calls whose result left torch for Python; ``node.result`` is the value taken."""
@@ -340,28 +350,20 @@ class Graph:
         save(self, path, **options)
 
     def golden(self, path: str, args: Sequence[Any], **options: Any) -> None:
-        """Write every value of a run on ``args`` to a folder; see :func:`flexir.golden.dump`."""
-        from .golden import dump
+        """Write every value of a run on ``args`` to a folder; see :mod:`flexir.ir.values`."""
+        from .ir.values import dump
 
         dump(self, path, args, **options)
 
     def check(self) -> Graph:
-        """The executable grammar: raise GraphError at the first thing that breaks it.
+        """Raise GraphError at the first thing that breaks the grammar.
 
         Returns:
             the graph itself, so producers can end with ``return graph.check()``.
         """
-        known = {*self.input_values, *self.constants}
-        names: set[str] = set()
-        for value in known:
-            if value.producer is not None:
-                raise GraphError(f"{value!r} is an input or constant but has a producer")
-            _unique(value, names)
+        from .grammar import check
 
-        _check(self.nodes, known, names)
-        for value in [*self.output_values, *(m.final for m in self.mutations)]:
-            if value not in known:
-                raise GraphError(f"{value!r} is a result of the graph but nothing makes it")
+        check(self)
         return self
 
     def text(self, *, bodies: bool = True) -> str:
@@ -393,38 +395,3 @@ class Graph:
     def __repr__(self) -> str:
         count = sum(1 for _ in self)
         return f"<Graph {self.name}: {count} calls, {len(self.constants)} constants>"
-
-
-def _check(nodes: Sequence[Node], known: set[Value], names: set[str]) -> None:
-    """Check the nodes of a body, and add what they make to ``known`` and ``names``."""
-    for node in nodes:
-        for part in node.args.values():
-            if part.__class__ is not Value:
-                if part.__class__ in structure.LITERALS:
-                    continue
-                if known.issuperset(structure.leaves(part, Value)):
-                    continue
-                part = next(v for v in structure.leaves(part, Value) if v not in known)
-            if part not in known:
-                raise GraphError(f"{part!r} is used before it is made, in: {node}")
-        if node.body is not None:
-            _check(node.body, known, names)
-            if not known.issuperset(node.outputs):
-                missing = [v for v in node.outputs if v not in known]
-                raise GraphError(f"{missing[0]!r} is returned but not made by: {node}")
-            continue
-        if node.effects.writes and (unknown := set(node.effects.writes) - set(node.args)):
-            raise GraphError(f"writes {sorted(unknown)}, which are no arguments: {node}")
-        for value in node.outputs:
-            if value.producer is not node:
-                raise GraphError(f"{value!r} names another producer than: {node}")
-            if value in known:
-                raise GraphError(f"{value!r} is made twice, again by: {node}")
-            _unique(value, names)
-            known.add(value)
-
-
-def _unique(value: Value, names: set[str]) -> None:
-    if value.name in names:
-        raise GraphError(f"two values are named {value}")
-    names.add(value.name)

@@ -77,7 +77,6 @@ def replay(
         contextlib.ExitStack() as stack,
         torch.random.fork_rng(devices=meaning.devices(), enabled=meaning.draws),
     ):
-        meaning.stack = stack
         stack.callback(meaning.restore)
         interpret(graph.nodes, env, meaning)
     if final is not None:
@@ -108,7 +107,6 @@ class Replay:
         self.check, self.watch, self.free = check, watch, free or {}
         self.state: State | None = None
         self.regions = contextlib.ExitStack()
-        self.stack = contextlib.ExitStack()
         self.draws = any(node.effects.random for node in graph)
         self.graph = graph
 

@@ -19,6 +19,7 @@ from torch.overrides import TorchFunctionMode
 
 from .functional import Alias, Memory
 from .geometry import copy_like, storage_of, tensor_type
+from .grammar import free_name
 from .graph import Origin, Value
 from .source import Source, locate
 
@@ -49,12 +50,7 @@ class Origins:
 
     def unique(self, name: str) -> str:
         """A value name not taken yet."""
-        base, count = name, 1
-        while name in self.names:
-            count += 1
-            name = f"{base}_{count}"
-        self.names.add(name)
-        return name
+        return free_name(name, self.names)
 
     def origin(self, tensor: torch.Tensor, memory: Memory) -> Value:
         """Name a tensor no call has made: a weight, a constant, or something unseen."""

@@ -15,6 +15,7 @@ import torch
 
 from . import structure
 from .forms import op_of, signatures
+from .grammar import free_name
 from .graph import Effects, Graph, Mutation, Node, Origin, TensorType, Value
 
 
@@ -74,6 +75,22 @@ def copy_node(
     return copy
 
 
+def stand_at(node: Node, other: Node) -> None:
+    """Let a call stand in the module and on the line of another."""
+    node.path, node.call, node.source = other.path, other.call, other.source
+
+
+def form(node: Node) -> tuple[str, str, str]:
+    """Calls of equal form compute alike and come apart alike, if they run under equal switches."""
+    order: dict[Value, int] = {}
+
+    def show(value: Value) -> Any:
+        return (order.setdefault(value, len(order)), *value.type)
+
+    args = structure.substitute(node.args, Value, show)
+    return node.op, getattr(node.target, "__name__", ""), repr(args)
+
+
 class Edit:
     """A graph with changes still to be made.
 
@@ -113,12 +130,7 @@ class Edit:
 
     def name(self, wish: str) -> str:
         """A name that is still free."""
-        name, number = wish, 1
-        while name in self._names:
-            number += 1
-            name = f"{wish}_{number}"
-        self._names.add(name)
-        return name
+        return free_name(wish, self._names)
 
     def constant(self, wish: str, tensor: torch.Tensor) -> Value:
         """A new constant."""
@@ -177,9 +189,7 @@ class Edit:
         graph.outputs = self._look_all(old.outputs)
         graph.mutations = [Mutation(m.name, m.initial, self._look(m.final)) for m in old.mutations]
         constants = {**old.constants, **self._new}
-        read = {v for node in graph.walk() for v in structure.leaves(node.args, Value)}
-        read |= {*graph.output_values, *(m.initial for m in graph.mutations)}
-        read |= {m.final for m in graph.mutations}
+        read = graph.read_values()
         graph.constants = {v: t for v, t in constants.items() if v in read}
         made = Origin("folded")
         graph.origins = {v: old.origins.get(v, made) for v in graph.constants}

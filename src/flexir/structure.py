@@ -166,10 +166,12 @@ def holds_tensor(obj: Any, _seen: set[int] | None = None) -> bool:
 
 def build(template: Any, leaf: type, value: Callable[[Any], Any]) -> Any:
     """The inverse of :func:`template`: replace every instance of ``leaf`` by ``value(it)``."""
-    return _put(template, leaf, value, {})
+    return _put(template, leaf, value, {}, True)
 
 
-def _put(part: Any, leaf: type, value: Callable[[Any], Any], made: dict[int, Any]) -> Any:
+def _put(
+    part: Any, leaf: type, value: Callable[[Any], Any], made: dict[int, Any], instances: bool
+) -> Any:
     cls = part.__class__
     if cls is leaf:
         return value(part)
@@ -178,46 +180,30 @@ def _put(part: Any, leaf: type, value: Callable[[Any], Any], made: dict[int, Any
     if cls is tuple:
         if LITERALS.issuperset(map(type, part)):
             return part
-        return tuple([_put(v, leaf, value, made) for v in part])
+        return tuple([_put(v, leaf, value, made, instances) for v in part])
     if cls is list:
-        return [_put(v, leaf, value, made) for v in part]
+        return [_put(v, leaf, value, made, instances) for v in part]
     if cls is dict:
-        return {k: _put(v, leaf, value, made) for k, v in part.items()}
+        return {k: _put(v, leaf, value, made, instances) for k, v in part.items()}
     if cls is slice:
         parts = (part.start, part.stop, part.step)
-        return slice(*[_put(v, leaf, value, made) for v in parts])
-    if cls is Record:
-        if id(part) not in made:
-            made[id(part)] = part.build(lambda inner: _put(inner, leaf, value, made))
+        return slice(*[_put(v, leaf, value, made, instances) for v in parts])
+    if cls is not Record:
+        return part
+    if id(part) in made:
         return made[id(part)]
-    return part
+    if instances:
+        made[id(part)] = part.build(lambda inner: _put(inner, leaf, value, made, True))
+    else:
+        record = made[id(part)] = Record(part.cls, None, {})
+        record.items = _put(part.items, leaf, value, made, False)
+        record.attributes = _put(part.attributes, leaf, value, made, False)
+    return made[id(part)]
 
 
 def substitute(template: Any, leaf: type, value: Callable[[Any], Any]) -> Any:
     """A template with every instance of ``leaf`` replaced by ``value(it)``; still a template."""
-    return _map(template, leaf, value, {})
-
-
-def _map(part: Any, leaf: type, value: Callable[[Any], Any], made: dict[int, Record]) -> Any:
-    cls = part.__class__
-    if cls is leaf:
-        return value(part)
-    if cls is tuple:
-        return tuple([_map(v, leaf, value, made) for v in part])
-    if cls is list:
-        return [_map(v, leaf, value, made) for v in part]
-    if cls is dict:
-        return {k: _map(v, leaf, value, made) for k, v in part.items()}
-    if cls is slice:
-        return slice(*[_map(v, leaf, value, made) for v in (part.start, part.stop, part.step)])
-    if cls is Record:
-        known = made.get(id(part))
-        if known is None:
-            known = made[id(part)] = Record(part.cls, None, {})
-            known.items = _map(part.items, leaf, value, made)
-            known.attributes = _map(part.attributes, leaf, value, made)
-        return known
-    return part
+    return _put(template, leaf, value, {}, False)
 
 
 def leaves(template: Any, leaf: type) -> Iterator[Any]:

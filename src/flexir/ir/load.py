@@ -46,7 +46,8 @@ def load(
     Args:
         path: the directory.
         check: compare the checksums of all weights now (True) or of each when it is first used
-            (False); by default now, if they are small. Nothing unchecked is ever computed with.
+            (False); by default now, if they are small. Weights saved without checksums, or by
+            reference, have none to compare.
         weights: for a graph saved with ``weights="reference:..."``: the folder with those files,
             or ``"recorded"`` for where they were. Other files than the saved ones are only read
             if you say so.

@@ -21,7 +21,11 @@ def dump(
     args: Sequence[Any],
     kwargs: dict[str, Any] | None = None,
 ) -> None:
-    """See :func:`flexir.golden.dump`."""
+    """Write every value of a run to ``path/values.safetensors``, with ``index.json`` in order.
+
+    Keys are the Values' names as the graph prints them; the index gives op, module path, source
+    line, shape and dtype of each. Needs the extra ``ir``.
+    """
     from safetensors.torch import save_file
 
     folder = Path(path)

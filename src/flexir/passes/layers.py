@@ -54,7 +54,7 @@ def _scale(edit: Edit, node: Node) -> tuple[torch.Tensor, torch.Tensor] | None:
 
 
 def _weights(edit: Edit, node: Node) -> tuple[torch.Tensor, Any] | None:
-    """Weight and bias (or 0) of a layer whose weights are constants nobody else reads."""
+    """Weight and bias (or 0) of a layer, in double, if they are constants the run leaves alone."""
     weight, bias = node.args["weight"], node.args.get("bias")
     tensor, added = edit.tensor(weight), 0.0 if bias is None else edit.tensor(bias)
     return None if tensor is None or added is None else (tensor.double(), added)
@@ -162,6 +162,12 @@ def _type(node: Node) -> TensorType:
     return node.outputs[0].type
 
 
+def _each(sizes: Any, dims: int) -> tuple[int, ...]:
+    """A size per dimension; one stands for all."""
+    sizes = (sizes,) if isinstance(sizes, int) else tuple(sizes)
+    return sizes * dims if len(sizes) == 1 else sizes
+
+
 def _padded(layer: Node, pad: list[int], rank: int) -> dict[str, Any] | None:
     """The layer's arguments with the padding in them, or None."""
     pools = {"avg_pool1d": 1, "avg_pool2d": 2, "avg_pool3d": 3}
@@ -176,15 +182,13 @@ def _padded(layer: Node, pad: list[int], rank: int) -> dict[str, Any] | None:
     own = layer.args["padding"]
     if isinstance(own, str):
         return None
-    own = (own,) * dims if isinstance(own, int) else tuple(own)
+    own = _each(own, dims)
     if layer.op in pools:
-        kernel = layer.args["kernel_size"]
-        kernel = (kernel,) * dims if isinstance(kernel, int) else tuple(kernel)
+        kernel = _each(layer.args["kernel_size"], dims)
         counts = layer.args.get("count_include_pad", True) and not layer.args.get("ceil_mode")
         if any(own) or not counts or any(2 * p > k for p, k in zip(added, kernel)):
             return None
-    return dict(layer.args, padding=tuple(a + b for a, b in zip(added, own * dims if len(own) == 1
-                                                                   else own)))  # fmt: skip
+    return dict(layer.args, padding=tuple(a + b for a, b in zip(added, own)))
 
 
 def adaptive_to_pool(graph: Graph) -> Graph:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import linear
 
 from .shapes import pick
 from .table import only_if, recipe
@@ -44,20 +45,16 @@ def _layers(
     return (output, *(torch.stack(list(parts), 0) for parts in zip(*finals)))
 
 
-def _gates(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    return torch.nn.functional.linear(x, weight, bias)
-
-
 def _lstm_step(x: Tensor, carried: Any, wi: Tensor, wh: Tensor, bi: Any = None, bh: Any = None):  # type: ignore[no-untyped-def]
     h, c = carried
-    i, f, g, o = (_gates(x, wi, bi) + _gates(h, wh, bh)).chunk(4, -1)
+    i, f, g, o = (linear(x, wi, bi) + linear(h, wh, bh)).chunk(4, -1)
     c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
     return torch.sigmoid(o) * torch.tanh(c), c
 
 
 def _gru_step(x: Tensor, carried: Any, wi: Tensor, wh: Tensor, bi: Any = None, bh: Any = None):  # type: ignore[no-untyped-def]
     (h,) = carried
-    (ir, iz, inn), (hr, hz, hn) = _gates(x, wi, bi).chunk(3, -1), _gates(h, wh, bh).chunk(3, -1)
+    (ir, iz, inn), (hr, hz, hn) = linear(x, wi, bi).chunk(3, -1), linear(h, wh, bh).chunk(3, -1)
     update = torch.sigmoid(iz + hz)
     fresh = torch.tanh(inn + torch.sigmoid(ir + hr) * hn)
     return (fresh + update * (h - fresh),)
