@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from . import structure
 from .errors import GraphError
 from .graph import Graph, Node, Value
 
@@ -32,15 +31,9 @@ def check(graph: Graph) -> None:
 def _body(nodes: Sequence[Node], known: set[Value], names: list[str]) -> None:
     """Check the nodes of a body, and add what they make to ``known`` and ``names``."""
     for node in nodes:
-        for part in node.args.values():
-            if part.__class__ is not Value:
-                if part.__class__ in structure.LITERALS:
-                    continue
-                if known.issuperset(structure.leaves(part, Value)):
-                    continue
-                part = next(v for v in structure.leaves(part, Value) if v not in known)
-            if part not in known:
-                raise GraphError(f"{part!r} is used before it is made, in: {node}")
+        for value in node.inputs:
+            if value not in known:
+                raise GraphError(f"{value!r} is used before it is made, in: {node}")
         if node.body is not None:
             _body(node.body, known, names)
             if not known.issuperset(node.outputs):

@@ -165,7 +165,13 @@ class Node:
     @property
     def inputs(self) -> list[Value]:
         """The Values among the arguments, in order, repetitions included."""
-        return list(structure.leaves(self.args, Value))
+        found = []
+        for part in self.args.values():
+            if part.__class__ is Value:
+                found.append(part)
+            elif part.__class__ not in structure.LITERALS:
+                found.extend(structure.leaves(part, Value))
+        return found
 
     @property
     def returned(self) -> list[Value]:
@@ -320,11 +326,7 @@ class Graph:
         """Every Value somebody looks at: a node, a module, the caller."""
         read = {*self.output_values, *(v for m in self.mutations for v in (m.initial, m.final))}
         for node in self.walk():
-            for part in node.args.values():
-                if part.__class__ is Value:
-                    read.add(part)
-                elif part.__class__ not in structure.LITERALS:
-                    read.update(structure.leaves(part, Value))
+            read.update(node.inputs)
         return read
 
     @property

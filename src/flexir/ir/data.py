@@ -197,6 +197,7 @@ class Reader:
         self.shared: dict[int, Record] = {}
         self.classes: dict[str, type] = {}
         self.budget = budget
+        self.lost = False
         for number, entry in enumerate(entries):
             self.size, self.depth = 1, 0
             try:
@@ -211,10 +212,11 @@ class Reader:
 
     def get(self, index: int) -> Any:
         """What an index stands for."""
-        if index >= len(self.things):
-            raise FormatError(f"refers to data[{index}]; there are {len(self.things)}")
-        # A few entries that mention one another over and over could unfold without end.
-        self.budget -= self.sizes[index]
+        try:
+            # A few entries that mention one another over and over could unfold without end.
+            self.budget -= self.sizes[index]
+        except IndexError:
+            raise FormatError(f"refers to data[{index}]; there are {len(self.sizes)}") from None
         if self.budget < 0:
             raise FormatError(f"data[{index}] unfolds into more parts than the file has room for")
         return self.things[index]
@@ -267,6 +269,7 @@ class Reader:
             return made
         if kind == "array":
             return _array(entry.array)
+        self.lost = True
         return Opaque(entry.opaque if kind == "opaque" else "something a newer version stored")
 
     def _name(self, kind: str, name: str) -> Any:
@@ -280,6 +283,7 @@ class Reader:
             return functions.resolve(name, self.extra)
         if kind == "class":
             return _loaded(name, self.imports) or _stand_in(name, "object", ())
+        self.lost = True
         return Opaque(name)
 
     def _record(self, message: Any) -> Record:

@@ -31,6 +31,13 @@ from .weights import File, Place, Weights, check_place
 
 _SMALL = 64 << 20  # bytes of weights up to which all are checked at once
 _DEEP = 300  # modules within modules
+# What the fields of a node refer to.
+_REFERENCES = {
+    "op": "strings", "path": "strings", "arg_names": "strings", "write_names": "strings",
+    "target_plus1": "strings", "same_plus1": "strings", "arg_data": "data", "write_data": "data",
+    "result_plus1": "data", "outputs": "values", "module_plus1": "modules",
+    "source_plus1": "sources", "state_plus1": "states",
+}  # fmt: skip
 
 
 def load(
@@ -113,37 +120,44 @@ def _weights(
             there = Path(name) if given == "recorded" else Path(given, os.path.basename(name))
             files.append(File(there))
     for number, entry in enumerate(message.constants):
-        where = f"constants[{number}]"
-        value = reader.value(entry.value, f"{where}.value")
-        if value in made:
-            raise FormatError(f"{where}: {value!r} is there twice")
-        places = []
-        for part in entry.parts:
-            if part.file >= len(files):
-                raise FormatError(f"{where}.parts: there are {len(files)} weights files")
-            if len(part.size) != len(part.stride):
-                raise FormatError(f"{where}.parts: size and stride differ in length")
-            file = files[part.file]
-            dtype = torch_constant(part.dtype, torch.dtype)
-            window = Geometry(dtype, tuple(part.size), tuple(part.stride), 0)
-            if file is not None:
-                places.append(Place(file, part.key, part.sha256, window, part.offset))
-                check_place(places[-1], where)
-        _check_parts(value, places, entry, where)
+        try:
+            value = reader.value(entry.value, "value")
+            if value in made.places:
+                raise FormatError(f"{value!r} is there twice")
+            places = _places(entry, files)
+            _check_parts(value, places, entry)
+        except FormatError as error:
+            raise FormatError(f"constants[{number}]: {error}") from error.__cause__
         made.places[value] = (places, entry)
     return made
 
 
-def _check_parts(value: Value, places: list[Place], entry: Any, where: str) -> None:
+def _places(entry: Any, files: list[File | None]) -> list[Place]:
+    places = []
+    for part in entry.parts:
+        if part.file >= len(files):
+            raise FormatError(f"parts: there are {len(files)} weights files")
+        size, stride = tuple(part.size), tuple(part.stride)
+        if len(size) != len(stride):
+            raise FormatError("parts: size and stride differ in length")
+        file = files[part.file]
+        window = Geometry(torch_constant(part.dtype, torch.dtype), size, stride, 0)
+        if file is not None:
+            places.append(Place(file, part.key, part.sha256, window, part.offset))
+            check_place(places[-1])
+    return places
+
+
+def _check_parts(value: Value, places: list[Place], entry: Any) -> None:
     if not places:
         return
     if entry.layout:
         if len(places) not in (2, 3):
-            raise FormatError(f"{where}: {len(places)} parts of a {entry.layout} tensor")
+            raise FormatError(f"{len(places)} parts of a {entry.layout} tensor")
         return
     window = places[0].where
     if len(places) != 1 or window.size != value.type.shape or window.dtype != value.type.dtype:
-        raise FormatError(f"{where}: the stored tensor is not a {value.type}")
+        raise FormatError(f"the stored tensor is not a {value.type}")
 
 
 # --- the graph ----------------------------------------------------------------------------------
@@ -159,11 +173,13 @@ class _Reader:
         self.strings = list(message.strings)
         self.types = [self._type(t) for t in message.types]
         self.values = [self._value(v, i) for i, v in enumerate(message.values)]
-        self.sources = [
+        self.sources = [None] + [
             Source(self.string(s.file, "file"), s.line, self.string(s.function, "function"))
             for s in message.sources
-        ]
+        ]  # by index + 1, as everybody refers to them
         self.states = [self._state(s) for s in message.states]
+        self.effects = [Effects(), *(Effects(state=state) for state in self.states)]
+        self.functions: dict[str, Any] = {}
         budget = 1000 + 16 * message.ByteSize()
         self.data = Reader(message.data, self.values, extra, imports, budget)
         self.modules = [self._module(m) for m in message.modules]
@@ -210,9 +226,14 @@ class _Reader:
         for number, entry in enumerate(self.message.nodes, 1):
             while stack and stack[-1][0] != entry.parent_plus1:
                 stack.pop()
-            if not stack:
-                raise FormatError(f"nodes[{number - 1}].parent is no module still open")
-            node = self._node(entry, number - 1)
+            try:
+                if not stack:
+                    raise FormatError("its parent is no module still open")
+                node = self._node(entry)
+            except FormatError as error:
+                raise FormatError(f"nodes[{number - 1}]: {error}") from error.__cause__
+            except IndexError as error:
+                raise FormatError(f"nodes[{number - 1}].{self._blame(entry)}") from error
             stack[-1][1].append(node)
             if node.body is not None:
                 if len(stack) > _DEEP:
@@ -220,63 +241,76 @@ class _Reader:
                 stack.append((number, node.body))
         return top
 
-    def _node(self, entry: Any, number: int) -> Node:
-        where = f"nodes[{number}]"
-        if len(entry.arg_names) != len(entry.arg_data):
-            raise FormatError(f"{where}.arg_data: not one per name")
-        if len(entry.write_names) != len(entry.write_data):
-            raise FormatError(f"{where}.write_data: not one per name")
-        string, get = self.string, self.data.get
-        args = {string(n, where): get(d) for n, d in zip(entry.arg_names, entry.arg_data)}
+    def _node(self, entry: Any) -> Node:
+        """A node without its body; IndexError if it refers to what is not there."""
+        strings, values, get = self.strings, self.values, self.data.get
+        names, data = entry.arg_names, entry.arg_data
+        if len(names) != len(data) or len(entry.write_names) != len(entry.write_data):
+            raise FormatError("arg_data or write_data: not one per name")
+        args = {strings[name]: get(index) for name, index in zip(names, data)}
+        op, signature = strings[entry.op], None
         body: list[Node] | None = None
-        signature = None
         if entry.module_plus1:
-            if entry.module_plus1 > len(self.modules):
-                raise FormatError(f"{where}.module: there are {len(self.modules)}")
             target: Any = self.modules[entry.module_plus1 - 1][1]
             body = []
         else:
-            name = string(entry.target_plus1 - 1, f"{where}.target") if entry.target_plus1 else ""
-            target = functions.resolve(name, self.extra)
-            lost = next(structure.leaves(args, Opaque), None)
-            if lost is not None:
+            name = strings[entry.target_plus1 - 1] if entry.target_plus1 else ""
+            target = self._function(name)
+            if self.data.lost and (lost := next(structure.leaves(args, Opaque), None)):
                 target = functions.Missing(name, f"it was given {lost}, which no file can hold")
-            signature = _signature(target, entry.form, args, string(entry.op, where))
+            signature = _signature(target, entry.form, args, op)
         node = Node(
-            string(entry.op, where), target, args, signature=signature, body=body,
-            path=string(entry.path, where), call=entry.call,
-            source=self.source(entry.source_plus1),
+            op, target, args, signature=signature, body=body, path=strings[entry.path],
+            call=entry.call, source=self.sources[entry.source_plus1],
         )  # fmt: skip
-        node.outputs = tuple(self.value(v, f"{where}.outputs") for v in entry.outputs)
+        node.outputs = tuple([values[index] for index in entry.outputs])
         if body is None:
             for value in node.outputs:
                 if value.producer is not None:
-                    raise FormatError(f"{where}.outputs: {value!r} is made twice")
+                    raise FormatError(f"outputs: {value!r} is made twice")
                 value.producer = node
         if entry.result_plus1:
             node.result = get(entry.result_plus1 - 1)
         if entry.status:
             self.status[node] = (entry.status, entry.reason)
-        node.effects = self._effects(entry, where)
+        node.effects = self._effects(entry)
         return node
 
-    def _effects(self, entry: Any, where: str) -> Effects:
-        state = None
-        if entry.state_plus1:
-            if entry.state_plus1 > len(self.states):
-                raise FormatError(f"{where}.state: there are {len(self.states)}")
-            state = self.states[entry.state_plus1 - 1]
+    def _function(self, name: str) -> Any:
+        found = self.functions.get(name)
+        if found is None:
+            found = self.functions[name] = functions.resolve(name, self.extra)
+        return found
+
+    def _effects(self, entry: Any) -> Effects:
+        plain = self.effects[entry.state_plus1]
+        rare = entry.escape or entry.write_names or entry.same_plus1 or entry.random
+        if not rare and not entry.generator:
+            return plain
         if entry.escape not in ("", "branch", "value", "memory", "text"):
-            raise FormatError(f"{where}.escape: {entry.escape!r} is unknown")
+            raise FormatError(f"escape: {entry.escape!r} is unknown")
         writes = {
-            self.string(n, where): self.data.get(d)
-            for n, d in zip(entry.write_names, entry.write_data)
+            self.strings[name]: self.data.get(index)
+            for name, index in zip(entry.write_names, entry.write_data)
         }
         generator = None
         if entry.generator:
             generator = torch.frombuffer(bytearray(entry.generator), dtype=torch.uint8)
-        same = self.string(entry.same_plus1 - 1, where) if entry.same_plus1 else None
-        return Effects(writes, state, same, entry.escape or None, entry.random, generator)
+        same = self.strings[entry.same_plus1 - 1] if entry.same_plus1 else None
+        return Effects(writes, plain.state, same, entry.escape or None, entry.random, generator)
+
+    def _blame(self, entry: Any) -> str:
+        """Which field of a node refers to what is not there."""
+        sizes = {"strings": len(self.strings), "values": len(self.values),
+                 "data": len(self.data.things), "modules": len(self.modules),
+                 "sources": len(self.sources) - 1, "states": len(self.states)}  # fmt: skip
+        for field, table in _REFERENCES.items():
+            given = getattr(entry, field)
+            for index in given if hasattr(given, "__len__") else [given]:
+                place = index - field.endswith("_plus1")
+                if place >= sizes[table]:
+                    return f"{field}: refers to {table}[{place}]; there are {sizes[table]}"
+        return "refers to what is not there"
 
     # -- tables
 
@@ -291,9 +325,9 @@ class _Reader:
         return self.values[index]
 
     def source(self, plus1: int) -> Source | None:
-        if plus1 > len(self.sources):
-            raise FormatError(f"refers to sources[{plus1 - 1}]; there are {len(self.sources)}")
-        return self.sources[plus1 - 1] if plus1 else None
+        if plus1 >= len(self.sources):
+            raise FormatError(f"refers to sources[{plus1 - 1}]; there are {len(self.sources) - 1}")
+        return self.sources[plus1]
 
     def _type(self, message: Any) -> TensorType:
         try:

@@ -359,7 +359,7 @@ class Weights(MutableMapping[Value, torch.Tensor]):
         return tensor
 
 
-def check_place(place: Place, name: str) -> None:
+def check_place(place: Place) -> None:
     """FormatError if a window does not lie inside its stored tensor."""
     stored = place.file.slice(place.key)
     count = 1
@@ -369,7 +369,7 @@ def check_place(place: Place, name: str) -> None:
     if dtype is None:
         raise FormatError(f"{place.file.path.name}: {place.key!r} has an unknown dtype")
     if place.offset + place.where.span()[1] > count * dtype.itemsize:
-        raise FormatError(f"{name}: its window leaves the stored tensor {place.key!r}")
+        raise FormatError(f"its window leaves the stored tensor {place.key!r}")
 
 
 def _window(stored: torch.Tensor, place: Place) -> torch.Tensor:
