@@ -10,7 +10,7 @@ import pytest
 ORDER = """
     errors structure source graph grammar names signatures forms geometry functional ambient origins
     parameters calls watchers capture interpreter verify opaque rewrite recipes decompose report
-    target convert causes golden
+    target stubs convert causes golden
 """.split()
 STANDARD = set(sys.stdlib_module_names)
 

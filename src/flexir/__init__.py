@@ -29,14 +29,16 @@ from .target import Target
 from .verify import verify
 
 if TYPE_CHECKING:
+    from .fleet import plan
     from .golden import check_handlers, compare
     from .ir import diff, load
+    from .stubs import stub
 
 __version__ = "0.1.0"
 __all__ = [
-    "Diverged", "Error", "FormatError", "Graph", "Node", "Target", "TensorType", "Unsupported",
-    "Value", "capture", "check_handlers", "compare", "convert", "diff", "errors", "interpret",
-    "load", "opaque", "replay", "verify",
+    "Error", "Graph", "Node", "Target", "TensorType", "Unsupported", "Value", "capture",
+    "check_handlers", "compare", "convert", "diff", "errors", "interpret", "load", "opaque",
+    "plan", "replay", "stub", "verify",
 ]  # fmt: skip
 
 _LATER = {
@@ -44,8 +46,10 @@ _LATER = {
     "compare": "golden",
     "diff": "ir",
     "load": "ir",
+    "plan": "fleet",
+    "stub": "stubs",
 }  # name -> package that is imported when it is asked for
-_PACKAGES = ("draw", "golden", "ir", "layers", "passes")
+_PACKAGES = ("draw", "fleet", "golden", "ir", "layers", "passes")
 
 
 def __getattr__(name: str) -> Any:

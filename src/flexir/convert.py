@@ -24,7 +24,7 @@ from .errors import HandlerError, TargetError, Unsupported
 from .graph import Graph, Node, Value
 from .interpreter import interpret
 from .report import Report
-from .signatures import HINTS, is_default
+from .signatures import HINTS, same_default
 from .target import Context, Handler, Keep, Placeholder, Target, Weight
 
 log = logging.getLogger("flexir")
@@ -105,6 +105,16 @@ def convert(
     return result
 
 
+def coverage(graph: Graph, target: Target, *, decompose: bool = True) -> Report:
+    """What a target would take of a graph, running no handler: by its handlers' arguments alone.
+
+    What a handler refuses only once it runs is not seen.
+    """
+    check = _Coverage(graph, target, None, decompose)
+    interpret(graph.nodes, check.env, check.claim)
+    return check.report
+
+
 class _Refused(Exception):
     """A handler cannot take this call; the message is the reason."""
 
@@ -130,7 +140,7 @@ class _Conversion:
         return escaping_values(self.graph)
 
     def run(self) -> Result:
-        enter = self.target.hook("input")
+        enter = self.hook("input")
         for value in self.graph.input_values:
             node = Node("input", None, {})
             ctx = Context(self.out, node, self.graph)
@@ -144,12 +154,16 @@ class _Conversion:
         output = self.out if self.out is not None else outputs
         return Result(output, outputs, self.report, self.original, self.status, self.env)
 
+    def hook(self, name: str) -> Any:
+        """One of the target's functions for what is no call."""
+        return self.target.hook(name)
+
     def look(self, value: Value) -> Any:
         """What stands for a Value in the user's representation."""
         if value in self.env:
             return self.env[value]
         if value in self.graph.constants:
-            hook = self.target.hook("constant")
+            hook = self.hook("constant")
             if hook is None:
                 return value
             weight = Weight(value.name, self.graph.constants[value], value.names)
@@ -224,9 +238,6 @@ class _Conversion:
         return True
 
     def _call(self, node: Node, handler: Handler) -> None:
-        if node.body is not None and self.escaping.get(node):
-            values = ", ".join(map(repr, self.escaping[node][:3]))
-            raise _Refused(f"its inner value {values} is used outside the module")
         named = structure.build(self._arguments(node, handler), Value, self.look)
         ctx = Context(self.out, node, self.graph)
         args = (ctx,) if node.body is None else (ctx, node.target)
@@ -241,6 +252,9 @@ class _Conversion:
 
     def _arguments(self, node: Node, handler: Handler) -> dict[str, Any]:
         """The arguments a handler is called with; refuse what it would silently ignore."""
+        if node.body is not None and self.escaping.get(node):
+            values = ", ".join(map(repr, self.escaping[node][:3]))
+            raise _Refused(f"its inner value {values} is used outside the module")
         defaults = node.signature.defaults if node.signature is not None else _defaults(node)
         named = {}
         for name, part in node.args.items():
@@ -301,7 +315,7 @@ class _Conversion:
                 inputs.append(self.look(value))
             except _Refused:
                 inputs.append(value)
-        hook = self.target.hook("placeholder")
+        hook = self.hook("placeholder")
         if hook is not None:
             made = hook(Context(self.out, node, self.graph, reason), inputs)
             self._bind(node, made, hook.__qualname__)
@@ -312,6 +326,21 @@ class _Conversion:
             self.env[value] = Placeholder(node.op, tuple(inputs), value.type, reason)
 
 
+class _Coverage(_Conversion):
+    """The meaning 'would a handler be called': Values stand for themselves."""
+
+    def hook(self, name: str) -> Any:
+        return None
+
+    def look(self, value: Value) -> Any:
+        return value
+
+    def _call(self, node: Node, handler: Handler) -> None:
+        self._arguments(node, handler)
+        if getattr(handler.function, "keeps", False):
+            raise Keep
+
+
 def _defaults(node: Node) -> dict[str, Any]:
     """Defaults of a module's ``forward``."""
     try:
@@ -319,23 +348,6 @@ def _defaults(node: Node) -> dict[str, Any]:
     except (TypeError, ValueError):
         return {}
     return {p.name: p.default for p in parameters if p.default is not p.empty}
-
-
-def same_default(part: Any, default: Any) -> bool:
-    """Whether an argument means its default; ``1``, ``(1, 1)`` and ``[1, 1]`` mean the same."""
-    if is_default(part, default):
-        return True
-    if isinstance(default, (list, tuple)) and default:
-        if isinstance(part, (list, tuple)):
-            return len(part) == len(default) and all(map(is_default, part, default))
-        return all(is_default(part, d) for d in default)
-    if isinstance(part, (list, tuple)) and part and not isinstance(default, (list, tuple)):
-        return all(is_default(p, default) for p in part)
-    if isinstance(default, (list, tuple)) and part is None:
-        return not default
-    if type(part) in (int, float) and type(default) in (int, float):
-        return part == default
-    return False
 
 
 def escaping_values(graph: Graph) -> dict[Node, list[Value]]:

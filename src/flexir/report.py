@@ -59,9 +59,27 @@ def form(node: Node) -> str:
 
 def stub(node: Node) -> str:
     """Five lines to paste: the handler of this call, with its real argument names."""
-    names = [n for n in node.args if n not in HINTS and not n.startswith("_")]
-    name = node.op if node.op.isidentifier() and not keyword.iskeyword(node.op) else "handler"
-    return f'@ir.op("{node.op}")\ndef {name}({", ".join(["ctx", *names])}):\n    ...'
+    return handler_text(node.op, argument_names([node]))
+
+
+def argument_names(nodes: Sequence[Node]) -> list[str]:
+    """The arguments a handler of these calls must know."""
+    names = [n for node in nodes for n in node.args if n not in HINTS and not n.startswith("_")]
+    return list(dict.fromkeys(names))
+
+
+def handler_text(op: str, names: Sequence[str], body: str = "...") -> str:
+    """A handler as Python text, its one line of body given."""
+    names = ["ctx", *(n for n in names if n.isidentifier() and not keyword.iskeyword(n))]
+    head = f"def {function_name(op)}({', '.join(names)}):"
+    if len(head) > 88:
+        head = f"def {function_name(op)}(\n" + "".join(f"    {n},\n" for n in names) + "):"
+    return f'@ir.op("{op}")\n{head}\n    {body}'
+
+
+def function_name(op: str) -> str:
+    """A name for the handler of an op."""
+    return f"{op}_" if keyword.iskeyword(op) else "".join(c if c.isalnum() else "_" for c in op)
 
 
 @dataclass(slots=True)

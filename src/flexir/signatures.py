@@ -351,3 +351,20 @@ def _accepts(parameter: Parameter, value: Any, strict: bool) -> bool:
             _is_int(value) or (not strict and _is_number(value))
         )
     return True
+
+
+def same_default(part: Any, default: Any) -> bool:
+    """Whether an argument means its default; ``1``, ``(1, 1)`` and ``[1, 1]`` mean the same."""
+    if is_default(part, default):
+        return True
+    if isinstance(default, (list, tuple)) and default:
+        if isinstance(part, (list, tuple)):
+            return len(part) == len(default) and all(map(is_default, part, default))
+        return all(is_default(part, d) for d in default)
+    if isinstance(part, (list, tuple)) and part and not isinstance(default, (list, tuple)):
+        return all(is_default(p, default) for p in part)
+    if isinstance(default, (list, tuple)) and part is None:
+        return not default
+    if type(part) in (int, float) and type(default) in (int, float):
+        return part == default
+    return False

@@ -206,6 +206,7 @@ class Target:
         def kept(ctx: Context, module: torch.nn.Module, **named: Any) -> Any:
             raise Keep
 
+        kept.keeps = True
         for one in what:
             self.module(one)(kept)
 

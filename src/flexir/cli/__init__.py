@@ -10,18 +10,44 @@ verdict to stderr; exit codes: 0 done, 1 the user's error, 2 usage, 3 ``--strict
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import sys
+from pathlib import Path
+from typing import Any
 
 import torch
 
 from .. import __version__
+from ..capture import capture
 from ..convert import convert
 from ..errors import Error, UnsupportedError
-from ..forms import callables, parameter_names
-from ..report import stub
-from ..verify import verify
-from .models import Usage, graph_of, target_of
+from ..fleet.pages import verdict
+from ..fleet.specs import Usage, open_model, read_inputs, target_of, tensor
+from ..forms import callables
+from ..graph import Graph, TensorType
+from ..stubs import stub
+from ..verify import Check, verify
+
+
+def graph_of(options: argparse.Namespace) -> tuple[Graph, Any, tuple[Any, ...], dict[str, Any]]:
+    """The graph, the model (None for a saved graph) and its inputs."""
+    args, kwargs = read_inputs(options.inputs)
+    if Path(options.model).is_dir():
+        from ..ir import load
+
+        graph = load(options.model)
+        if not args and not kwargs:
+            args = tuple(tensor(_word(value.type))[1] for value in graph.input_values)
+        return graph, None, args, kwargs
+    model, args, kwargs = open_model(options.model, args, kwargs)
+    with torch.no_grad():
+        return capture(model, args, kwargs), model, args, kwargs
+
+
+def _word(type: TensorType) -> str:
+    shape = "x".join(map(str, type.shape)) or "scalar"
+    return f"{shape}:{str(type.dtype).removeprefix('torch.')}"
 
 
 def show(options: argparse.Namespace) -> int:
@@ -49,9 +75,14 @@ def verify_(options: argparse.Namespace) -> int:
         raise Usage("verify needs the model, not only a saved graph")
     with torch.no_grad():
         check = verify(graph, model, args, kwargs)
-    print(check)
+    print(json.dumps(_facts(check), indent=1) if options.json else check)
     done(f"verdict: {check.verdict}")
     return 0 if check.verdict in ("exact", "close") else 3
+
+
+def _facts(check: Check) -> dict[str, Any]:
+    names = ("verdict", "perturbed", "max_abs", "frozen", "notes")
+    return {name: getattr(check, name) for name in names}
 
 
 def draw(options: argparse.Namespace) -> int:
@@ -75,7 +106,7 @@ def diff_(options: argparse.Namespace) -> int:
     from ..ir import diff
 
     found = diff(options.model, options.other)
-    print(found)
+    print(json.dumps(dataclasses.asdict(found), indent=1) if options.json else found)
     return 3 if options.strict and found else 0
 
 
@@ -92,15 +123,61 @@ def ops(options: argparse.Namespace) -> int:
 
 
 def stub_(options: argparse.Namespace) -> int:
-    """Print a handler to start from, for an op or for all a model's missing ones."""
+    """Print handlers to start from: of an op, or of all a model lacks; -o adds tests."""
     if options.model in callables():
-        names = ", ".join(parameter_names(options.model))
-        print(f'@ir.op("{options.model}")\ndef {options.model}(ctx, {names}): ...')
+        print(stub(options.model))
         return 0
-    graph, *_ = graph_of(options)
+    graph, _, args, kwargs = graph_of(options)
     entries = convert(graph, target=target_of(options.target), out=[]).report.ranked
-    print("\n\n\n".join(stub(entry.nodes[0]) for entry in entries))
-    return done(f"{len(entries)} stubs")
+    if not options.output:
+        print("\n\n\n".join(stub(entry.nodes) for entry in entries))
+        return done(f"{len(entries)} stubs")
+    calls = [(graph, node) for entry in entries for node in entry.nodes]
+    if calls:
+        from ..ir.samples import write
+
+        write(options.output, calls, args=args, kwargs=kwargs)
+    return done(f"{len(entries)} stubs and their tests in {options.output}")
+
+
+def plan_(options: argparse.Namespace) -> int:
+    """Rank what to write first for many models; FILE lists one MODEL a line."""
+    from ..fleet import Plan, of_surveys, stubs, survey
+
+    models = []
+    for word in options.models:
+        listed = Path(word).suffix == ".txt" and Path(word).exists()
+        lines = Path(word).read_text().splitlines() if listed else [word]
+        models += [line for line in lines if line.strip() and not line.startswith("#")]
+    target = target_of(options.target)
+    surveys = survey(
+        models, cache=options.cache, jobs=options.jobs, timeout=options.timeout,
+        memory=None if options.memory is None else int(options.memory * 1e9), retry=options.retry,
+    )  # fmt: skip
+    made = of_surveys(surveys, target, progress=True)
+    if options.output:
+        made.save(options.output)
+    if options.stubs:
+        stubs(made, surveys, target, options.stubs, options.top)
+    if options.diff:
+        lines = made.diff(Plan.read(Path(options.diff).read_text()))
+        print("\n".join(lines) or "nothing changed")
+        news = sum(line.startswith("+") for line in lines)
+        done(f"{news} things are new since {options.diff}")
+        return 3 if news else 0
+    print(made.json() if options.json else "\n".join(made.text(options.top).splitlines()[:-1]))
+    done(verdict(made))
+    return 3 if options.strict and (made.items or made.problems) else 0
+
+
+def completion(options: argparse.Namespace) -> int:
+    """Print what makes a shell complete this command: eval "$(flexir completion bash)"."""
+    from .completion import SHELLS, script
+
+    if options.shell not in SHELLS:
+        raise Usage(f"no completion for {options.shell!r}; there is one for {', '.join(SHELLS)}")
+    print(script(options.shell, parser()))
+    return 0
 
 
 def done(verdict: str) -> int:
@@ -111,7 +188,7 @@ def done(verdict: str) -> int:
 
 VERBS = {
     "convert": convert_, "show": show, "verify": verify_, "draw": draw, "save": save,
-    "diff": diff_, "ops": ops, "stub": stub_,
+    "diff": diff_, "ops": ops, "stub": stub_, "plan": plan_, "completion": completion,
 }  # fmt: skip
 
 
@@ -124,20 +201,36 @@ def parser() -> argparse.ArgumentParser:
     for name, function in VERBS.items():
         text = (function.__doc__ or "").splitlines()[0]
         verb = verbs.add_parser(name, help=text, description=text)
-        verb.add_argument("model", metavar="MODEL", help="module:attr, file.py:attr, saved graph")
+        if name == "completion":
+            verb.add_argument("shell", metavar="SHELL", help="bash, zsh or fish")
+            continue
+        if name == "plan":
+            verb.add_argument("models", nargs="+", metavar="MODEL|FILE.txt")
+            verb.add_argument("--cache", default=".flexir-cache", metavar="DIR",
+                              help="graphs of models already run")  # fmt: skip
+            verb.add_argument("--jobs", type=int, metavar="N", help="models at a time")
+            verb.add_argument("--timeout", type=float, default=300, metavar="SECONDS")
+            verb.add_argument("--memory", type=float, metavar="GB", help="of one model")
+            verb.add_argument("--retry", action="store_true", help="try again what failed before")
+            verb.add_argument("--top", type=int, default=20, metavar="N", help="items to show")
+            verb.add_argument("--diff", metavar="OLD.json", help="only what is new since then")
+            verb.add_argument("--stubs", metavar="DIR", help="write handlers to start from")
+        else:
+            verb.add_argument("model", metavar="MODEL", help="module:attr, file.py:attr, a saved "
+                              "graph, torchvision:NAME, timm:NAME, hf-config:FILE")  # fmt: skip
         if name == "diff":
             verb.add_argument("other", metavar="OTHER", help="another saved graph")
-        else:
+        elif name != "plan":
             verb.add_argument(
                 "inputs", nargs="*", metavar="INPUT", help="[name=]1x3x224x224[:int64]"
             )
-        if name in ("convert", "draw", "stub"):
+        if name in ("convert", "draw", "stub", "plan"):
             verb.add_argument("--target", metavar="SPEC", help="module:attr of a flexir.Target")
-        if name in ("convert", "draw", "save"):
+        if name in ("convert", "draw", "save", "stub", "plan"):
             verb.add_argument("-o", "--output", metavar="PATH")
-        if name in ("convert", "ops"):
+        if name in ("convert", "ops", "plan", "verify", "diff"):
             verb.add_argument("--json", action="store_true", help="print JSON")
-        if name in ("convert", "diff"):
+        if name in ("convert", "diff", "plan"):
             verb.add_argument("--strict", action="store_true", help="exit with 3 if not clean")
         if name == "show":
             verb.add_argument("--top", action="store_true", help="without the bodies of modules")

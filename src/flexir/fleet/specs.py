@@ -1,8 +1,11 @@
-"""What the words of a command line mean: models, saved graphs, inputs and targets."""
+"""What words mean: a MODEL, its INPUTs, a target.
+
+MODEL is ``module.path:attr`` or ``file.py:attr`` (a module, or a function that makes one, or makes
+``(model, args[, kwargs])``), ``torchvision:NAME``, ``timm:NAME`` or ``hf-config:path.json``.
+"""
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import importlib.util
 import re
@@ -12,9 +15,7 @@ from typing import Any
 
 import torch
 
-from ..capture import capture
 from ..errors import Error
-from ..graph import Graph
 from ..target import Target
 
 _SPEC = re.compile(
@@ -31,8 +32,8 @@ def find(spec: str) -> tuple[Any, Any]:
     where, colon, attribute = spec.rpartition(":")
     if not colon:
         raise Usage(f"{spec!r} is no MODEL: give module:attr, file.py:attr or a saved graph")
-    if where in ("torchvision", "timm"):
-        return _hub(where, attribute), None
+    if where in _LIBRARIES:
+        return _LIBRARIES[where](attribute), None
     if where.endswith(".py"):
         found = importlib.util.spec_from_file_location(Path(where).stem, where)
         if found is None or found.loader is None or not Path(where).exists():
@@ -52,11 +53,28 @@ def find(spec: str) -> tuple[Any, Any]:
     return thing, module
 
 
-def _hub(where: str, name: str) -> torch.nn.Module:
-    library = importlib.import_module(where)
-    if where == "timm":
-        return library.create_model(name, pretrained=False)
-    return library.models.get_model(name, weights=None)
+def _torchvision(name: str) -> torch.nn.Module:
+    models = importlib.import_module("torchvision").models
+    return models.get_model(name, weights=None)
+
+
+def _timm(name: str) -> torch.nn.Module:
+    return importlib.import_module("timm").create_model(name, pretrained=False)
+
+
+def _from_config(path: str) -> torch.nn.Module:
+    """A transformers model of random weights, as its ``config.json`` describes it."""
+    if not Path(path).exists():
+        raise Usage(f"there is no file {path}")
+    transformers = importlib.import_module("transformers")
+    config = transformers.AutoConfig.from_pretrained(path)
+    for name in config.architectures or ():
+        if hasattr(transformers, name):
+            return getattr(transformers, name)(config)
+    return transformers.AutoModel.from_config(config)
+
+
+_LIBRARIES = {"torchvision": _torchvision, "timm": _timm, "hf-config": _from_config}
 
 
 def tensor(spec: str) -> tuple[str | None, Any]:
@@ -81,28 +99,28 @@ def tensor(spec: str) -> tuple[str | None, Any]:
     return match["name"], torch.randint(0, high, shape, generator=generator).to(dtype)
 
 
-def graph_of(options: argparse.Namespace) -> tuple[Graph, Any, tuple[Any, ...], dict[str, Any]]:
-    """The graph, the model (None for a saved graph) and its inputs."""
-    args, kwargs = _inputs(options.inputs)
-    if Path(options.model).is_dir():
-        from ..ir import load
+def open_model(
+    spec: str, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
+    """The model a MODEL names, in eval mode, and its inputs: those given, else guessed ones.
 
-        graph = load(options.model)
-        if not args and not kwargs:
-            values = graph.input_values
-            args = tuple(tensor(_spec(v.type))[1] for v in values)
-        return graph, None, args, kwargs
-    thing, module = find(options.model)
-    model = thing if isinstance(thing, torch.nn.Module) else thing()
+    Raises:
+        Usage: there is no such model, or its inputs cannot be guessed.
+    """
+    thing, module = find(spec)
+    made = thing if isinstance(thing, torch.nn.Module) else thing()
+    model, *own = made if isinstance(made, tuple) else (made,)
     if isinstance(model, torch.nn.Module):
         model.eval()
-    if not args and not kwargs:
-        args, kwargs = _guess(model, module, options.model)
-    with torch.no_grad():
-        return capture(model, args, kwargs), model, args, kwargs
+    if args or kwargs:
+        return model, args, kwargs or {}
+    if own:
+        return model, tuple(own[0]), dict(own[1]) if len(own) > 1 else {}
+    return (model, *_guess(model, module, spec))
 
 
-def _inputs(specs: list[str]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def read_inputs(specs: list[str]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """(args, kwargs) of INPUT words."""
     args: list[Any] = []
     kwargs: dict[str, Any] = {}
     for name, made in map(tensor, specs):
@@ -113,11 +131,6 @@ def _inputs(specs: list[str]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         else:
             kwargs[name] = made
     return tuple(args), kwargs
-
-
-def _spec(type: Any) -> str:
-    shape = "x".join(map(str, type.shape)) or "scalar"
-    return f"{shape}:{str(type.dtype).removeprefix('torch.')}"
 
 
 def _guess(model: Any, module: Any, spec: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -132,9 +145,22 @@ def _guess(model: Any, module: Any, spec: str) -> tuple[tuple[Any, ...], dict[st
     size = settings.get("input_size") if hasattr(settings, "get") else None
     if size is None and spec.startswith("torchvision:"):
         size = (3, 224, 224)
-    if size is None:
-        raise Usage(f"give the inputs of {spec}, for example: flexir show {spec} 1x3x224x224")
-    return (torch.randn(1, *size),), {}
+    if size is not None:
+        return (torch.randn(1, *size),), {}
+    if (name := getattr(model, "main_input_name", None)) and hasattr(model, "config"):
+        return (), _of_config(name, model.config, spec)
+    raise Usage(f"give the inputs of {spec}, for example: flexir show {spec} 1x3x224x224")
+
+
+def _of_config(name: str, config: Any, spec: str) -> dict[str, Any]:
+    """The main input of a transformers model, by the sizes in its config."""
+    if name == "input_ids":
+        return {name: torch.arange(16).remainder(config.get_text_config().vocab_size)[None]}
+    size, channels = getattr(config, "image_size", None), getattr(config, "num_channels", 3)
+    if name != "pixel_values" or size is None:
+        raise Usage(f"give the inputs of {spec}: its main one is {name}=...")
+    height, width = (size, size) if isinstance(size, int) else size
+    return {name: torch.randn(1, channels, height, width)}
 
 
 def target_of(spec: str | None) -> Target:

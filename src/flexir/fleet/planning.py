@@ -1,0 +1,352 @@
+"""Which handlers to write first, so that the most models of a fleet convert soonest.
+
+A :class:`Plan` is plain data: it can be written as JSON, read back and compared with a later one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..convert import convert, coverage
+from ..errors import Error
+from ..graph import Graph, Node, Value
+from ..report import Report, form
+from ..signatures import HINTS, same_default
+from ..structure import show
+from ..target import Target
+from .survey import Survey, survey
+
+_KEPT = 12  # configurations, forms and lines kept of an item
+
+
+@dataclass(slots=True)
+class Item:
+    """One thing to write: a handler, or what a handler that exists does not do yet.
+
+    Attributes:
+        op: canonical name.
+        reason: ``"no handler"``, or why the handler that exists refused.
+        models: model -> how many of its calls need it.
+        unlocks: the models that convert whole once this and every item before it is written.
+        configurations: arguments other than tensors and defaults -> calls; the most frequent ones.
+        forms: calls by the types of their tensors -> calls; the most frequent ones.
+        dtypes: of the tensors.
+        sources: lines that call it.
+        pieces: ops that would do instead, where the call can be taken apart.
+    """
+
+    op: str
+    reason: str = "no handler"
+    models: dict[str, int] = field(default_factory=dict)
+    unlocks: list[str] = field(default_factory=list)
+    configurations: dict[str, int] = field(default_factory=dict)
+    forms: dict[str, int] = field(default_factory=dict)
+    dtypes: list[str] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
+    pieces: list[str] = field(default_factory=list)
+
+    @property
+    def count(self) -> int:
+        """How many calls of the fleet need it."""
+        return sum(self.models.values())
+
+    @property
+    def key(self) -> str:
+        """What tells it from other items."""
+        return self.op if self.reason == "no handler" else f"{self.op}: {self.reason}"
+
+
+@dataclass(slots=True)
+class Plan:
+    """The whole road for a fleet.
+
+    Attributes:
+        target: name of the target.
+        models: model -> how many calls it makes, of those that could be captured.
+        items: what to write, in this order.
+        problems: model -> why there is no graph of it.
+    """
+
+    target: str
+    models: dict[str, int] = field(default_factory=dict)
+    items: list[Item] = field(default_factory=list)
+    problems: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def complete(self) -> list[str]:
+        """Models that convert whole as things are."""
+        waiting = {name for item in self.items for name in item.models}
+        return [name for name in self.models if name not in waiting]
+
+    def text(self, top: int = 20) -> str:
+        """The first ``top`` items for a terminal; the last line is the verdict."""
+        from .pages import text
+
+        return text(self, top)
+
+    def markdown(self, top: int = 50) -> str:
+        """The first ``top`` items as Markdown."""
+        from .pages import markdown
+
+        return markdown(self, top)
+
+    def html(self) -> str:
+        """All items as one page without scripts."""
+        from .pages import html
+
+        return html(self)
+
+    def json(self) -> str:
+        """All of it; :meth:`read` reads it back."""
+        return json.dumps(asdict(self), indent=1)
+
+    @classmethod
+    def read(cls, text: str) -> Plan:
+        """A plan from :meth:`json`.
+
+        Raises:
+            Error: it is not one.
+        """
+        try:
+            made = cls(**json.loads(text))
+            made.items = [Item(**item) for item in made.items]  # type: ignore[arg-type]
+        except (ValueError, TypeError) as error:
+            raise Error(f"this is no plan: {error}") from error
+        return made
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a file: ``.json``, ``.md``, ``.html`` or ``.txt``."""
+        made = {".json": self.json, ".md": self.markdown, ".html": self.html, ".txt": self.text}
+        ending = Path(path).suffix
+        if ending not in made:
+            raise Error(f"cannot write a plan as {ending!r}; {', '.join(made)} are known")
+        Path(path).write_text(made[ending]() + "\n", encoding="utf-8")
+
+    def diff(self, old: Plan) -> list[str]:
+        """What is new since an older plan, a line each; what is gone comes first, with ``-``.
+
+        Lines with ``+`` are new work: ops, models that no longer convert or no longer run.
+        """
+        lines = []
+        before, now = {i.key: i for i in old.items}, {i.key: i for i in self.items}
+        lines += [f"- {key}" for key in before if key not in now]
+        for key, item in now.items():
+            if key not in before:
+                lines.append(f"+ {key}: {item.count} calls in {len(item.models)} models")
+        done, was = set(self.complete), set(old.complete)
+        lines += [f"- {name} converts whole now" for name in self.complete
+                  if name not in was and name in {**old.models, **old.problems}]  # fmt: skip
+        lines += [f"+ {name} converted whole before" for name in old.complete
+                  if name not in done and name in self.models]  # fmt: skip
+        lines += [f"+ {name}: {why}" for name, why in self.problems.items()
+                  if name not in old.problems]  # fmt: skip
+        return sorted(lines, key=lambda line: line[0] == "+")
+
+    def __str__(self) -> str:
+        return self.text()
+
+
+def plan(
+    models: Sequence[str] | Mapping[str, Any],
+    target: Target,
+    *,
+    out: Callable[[], Any] | None = None,
+    cache: str | os.PathLike[str] | None = None,
+    executor: Executor | None = None,
+    jobs: int | None = None,
+    timeout: float = 300,
+    memory: int | None = None,
+    retry: bool = False,
+    progress: bool = True,
+) -> Plan:
+    """Which handlers to write first for a fleet of models.
+
+    Each model is built, run and captured once, apart from this process, and its graph kept in
+    ``cache``; then the target is held against all graphs. So planning again for a target that has
+    grown runs no model.
+
+    Args:
+        models: see :func:`flexir.fleet.survey`, as for all arguments not named here.
+        target: the handlers there are.
+        out: makes a builder for one model. With it the handlers are run (on graphs without weights)
+            and what they refuse counts; without, a call is handled if there is a handler that takes
+            these arguments.
+        cache: folder of graphs; without one, a temporary folder.
+
+    Returns:
+        the :class:`Plan`, items ranked by :func:`rank`.
+
+    Example:
+        >>> import torch; from flexir.layers import describe
+        >>> net = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU())
+        >>> print(plan({"net": (net, (torch.ones(1, 2),))}, describe).text())
+        1 of 1 models convert whole with target 'describe'; nothing is missing
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        found = survey(
+            models, cache=cache or folder, executor=executor, jobs=jobs, timeout=timeout,
+            memory=memory, retry=retry, progress=progress,
+        )  # fmt: skip
+        return of_surveys(found, target, out, progress=progress)
+
+
+def of_surveys(
+    surveys: Sequence[Survey],
+    target: Target,
+    out: Callable[[], Any] | None = None,
+    *,
+    progress: bool = False,
+) -> Plan:
+    """The plan for models that have been surveyed."""
+    made = Plan(target.name)
+    items: dict[tuple[str, str], _Counts] = {}
+    for number, one in enumerate(surveys, 1):
+        if progress:
+            print(f"planning {number}/{len(surveys)}  {one.name[:60]:60}", end="\r",
+                  file=sys.stderr, flush=True)  # fmt: skip
+        try:
+            graph = one.graph()
+        except Error as error:
+            made.problems[one.name] = one.problem or str(error)
+            continue
+        made.models[one.name] = sum(1 for _ in graph)
+        if out is None:
+            report = coverage(graph, target)
+        else:
+            report = convert(graph, target=target, out=out()).report
+        _count(report, one.name, items)
+    if progress:
+        print(" " * 100, end="\r", file=sys.stderr)
+    made.items = rank([counts.item() for counts in items.values()])
+    return made
+
+
+def stubs(
+    made: Plan, surveys: Sequence[Survey], target: Target, folder: str | Path, top: int = 20
+) -> list[str]:
+    """Write handlers to start from for the first items of a plan, with tests and samples.
+
+    Args:
+        made: the plan, for the order.
+        surveys: what it was made of.
+        target: the handlers there are; calls they take are left out.
+        folder: where; see :func:`flexir.ir.samples.write`.
+        top: how many items.
+
+    Returns:
+        the ops of which no sample could be made.
+    """
+    from ..ir.samples import write
+
+    wanted = dict.fromkeys(item.op for item in made.items[:top])
+    needed = {name for item in made.items[:top] for name in item.models}
+    calls: dict[str, list[tuple[Graph, Node]]] = {op: [] for op in wanted}
+    for one in surveys:
+        if one.name in needed:
+            graph = one.graph()
+            for entry in coverage(graph, target).entries:
+                if entry.op in wanted:
+                    calls[entry.op] += [(graph, node) for node in entry.nodes]
+    return write(folder, [call for group in calls.values() for call in group])
+
+
+class _Counts:
+    """An item being counted."""
+
+    def __init__(self, op: str, reason: str) -> None:
+        self.op, self.reason = op, reason
+        self.models: dict[str, int] = {}
+        self.configurations: Counter[str] = Counter()
+        self.forms: Counter[str] = Counter()
+        self.dtypes: dict[str, None] = {}
+        self.sources: dict[str, None] = {}
+        self.pieces: dict[str, None] = {}
+
+    def item(self) -> Item:
+        """The item, with the most frequent of everything."""
+        return Item(
+            self.op, self.reason, self.models, [], dict(self.configurations.most_common(_KEPT)),
+            dict(self.forms.most_common(_KEPT)), list(self.dtypes), list(self.sources)[:_KEPT],
+            list(self.pieces),
+        )  # fmt: skip
+
+
+def _count(report: Report, model: str, items: dict[tuple[str, str], _Counts]) -> None:
+    for entry in report.entries:
+        key = entry.op, entry.reason
+        counts = items.setdefault(key, _Counts(*key))
+        counts.models[model] = entry.count
+        counts.pieces.update(dict.fromkeys(entry.lacking))
+        for node in entry.nodes:
+            counts.configurations[configuration(node)] += 1
+            counts.forms[form(node)] += 1
+            for value in (*node.inputs, *node.outputs):
+                counts.dtypes[str(value.type.dtype).removeprefix("torch.")] = None
+            if node.source is not None:
+                counts.sources[str(node.source)] = None
+
+
+def configuration(node: Node) -> str:
+    """The arguments of a call that are neither tensors nor defaults: ``stride=(2, 2), groups=32``.
+
+    Empty where all are.
+    """
+    defaults = node.signature.defaults if node.signature is not None else {}
+    shown = []
+    for name, part in node.args.items():
+        if isinstance(part, Value) or name in HINTS:
+            continue
+        if name in defaults and same_default(part, defaults[name]):
+            continue
+        shown.append(f"{name}={show(part, Value)}")
+    return ", ".join(shown)
+
+
+def rank(items: Sequence[Item]) -> list[Item]:
+    """Items in the order in which to write them; fills in ``unlocks``.
+
+    Greedy set cover with the models as sets: the next to be finished is the model for which the
+    most models are unlocked per item still to write, then the one with the fewest items, then with
+    the most calls; its items come by the models each unlocks, then by calls. Ties are broken by name, so that a fleet
+    surveyed in another order has the same plan.
+    """
+    waiting: dict[str, set[int]] = {}
+    for number, item in enumerate(items):
+        item.unlocks = []
+        for name in item.models:
+            waiting.setdefault(name, set()).add(number)
+    order: list[Item] = []
+    while waiting:
+
+        def cost(rest: frozenset[int]) -> tuple[float, int, int, list[str]]:
+            unlocked = sum(other <= rest for other in waiting.values())
+            calls = sum(items[number].count for number in rest)
+            keys = sorted(items[number].key for number in rest)
+            return -unlocked / len(rest), len(rest), -calls, keys
+
+        best = min({frozenset(rest) for rest in waiting.values()}, key=cost)
+        todo = set(best)
+        while todo:
+
+            def alone(number: int) -> tuple[int, int, str]:
+                unlocked = sum(rest == {number} for rest in waiting.values())
+                return -unlocked, -items[number].count, items[number].key
+
+            number = min(todo, key=alone)
+            todo.remove(number)
+            order.append(items[number])
+            for name in sorted(waiting):
+                waiting[name].discard(number)
+                if not waiting[name]:
+                    del waiting[name]
+                    items[number].unlocks.append(name)
+    return order

@@ -1,0 +1,219 @@
+"""Capture many models, each apart from this process, and remember what was found.
+
+Works on any :class:`concurrent.futures.Executor`: what is submitted is one plain function with
+plain arguments, whose result is bytes. Wherever it runs, it owns a process in which the model is
+built and run (:mod:`.worker`), so neither this process nor the executor's can be harmed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..capture import capture
+from ..errors import Error
+from ..graph import Graph
+from .worker import FILES, Worker
+
+
+@dataclass(slots=True)
+class Survey:
+    """What is known of one model.
+
+    Attributes:
+        name: of the model.
+        problem: why there is no graph; empty if there is one.
+        seconds: how long building and capturing took.
+        folder: where the graph lies, without weights; None for a model given as an object.
+        given: the graph of a model given as an object.
+    """
+
+    name: str
+    problem: str = ""
+    seconds: float = 0.0
+    folder: Path | None = None
+    given: Graph | None = None
+
+    def graph(self) -> Graph:
+        """The captured graph. Its weights, if it lies in a folder, are zeros that take no memory.
+
+        Raises:
+            Error: there is none; the message is why.
+        """
+        if self.problem:
+            raise Error(f"{self.name}: {self.problem}")
+        if self.given is not None:
+            return self.given
+        from ..ir import load
+
+        assert self.folder is not None
+        graph = load(self.folder)
+        graph.constants = {
+            value: torch.zeros((), dtype=value.type.dtype).expand(value.type.shape)
+            for value in graph.constants
+        }
+        return graph
+
+
+def survey(
+    models: Sequence[str] | Mapping[str, Any],
+    *,
+    cache: str | os.PathLike[str],
+    executor: Executor | None = None,
+    jobs: int | None = None,
+    timeout: float = 300,
+    memory: int | None = None,
+    retry: bool = False,
+    progress: bool = True,
+) -> list[Survey]:
+    """Capture every model of a fleet.
+
+    Args:
+        models: MODELs as the command takes them (``"timm:resnet18"``, ``"nets.py:make"``), followed
+            by INPUT words after spaces if they cannot be guessed; or name -> such a string, a
+            ``Graph``, or ``(model, args[, kwargs])``. Only strings are captured apart.
+        cache: folder for the graphs. What is there is not captured again.
+        executor: where to run; by default ``jobs`` processes here. Dask's ``client.get_executor()``
+            and Ray's executors do.
+        jobs: how many at a time, without an executor; by default one per processor.
+        timeout: seconds for one model.
+        memory: bytes one model may allocate; by default its share of this machine's.
+        retry: try again what failed before.
+        progress: show a bar on stderr.
+
+    Returns:
+        one :class:`Survey` per model, in order.
+    """
+    named = dict(models) if isinstance(models, Mapping) else {spec: spec for spec in models}
+    jobs = jobs or max(1, os.cpu_count() or 1)
+    memory = _share(jobs) if memory is None else memory
+    root = Path(cache)
+    root.mkdir(parents=True, exist_ok=True)
+    found: dict[str, Survey] = {}
+    todo: dict[str, tuple[str, Path]] = {}
+    for name, what in named.items():
+        if not isinstance(what, str):
+            found[name] = Survey(name, given=_graph(what))
+            continue
+        folder = root / _key(what)
+        known = _known(name, folder)
+        if known is None or (known.problem and retry):
+            todo[name] = what, folder
+        else:
+            found[name] = known
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    own = ThreadPoolExecutor(jobs) if executor is None else None
+    pool = executor or own
+    assert pool is not None
+    try:
+        path = tuple(os.path.abspath(part) for part in sys.path)
+        waiting = {
+            pool.submit(capture_apart, spec, timeout, memory, threads, path): (name, folder)
+            for name, (spec, folder) in todo.items()
+        }
+        for future in _watch(waiting, progress):
+            name, folder = waiting[future]
+            found[name] = _keep(name, folder, future.result())
+    except BaseException:
+        for future in waiting:
+            future.cancel()
+        raise
+    finally:
+        if own is not None:
+            own.shutdown()
+    return [found[name] for name in named]
+
+
+# --- where the executor runs it -------------------------------------------------------------------
+
+
+_local = threading.local()
+
+
+def capture_apart(
+    spec: str, timeout: float, memory: int, threads: int, path: tuple[str, ...]
+) -> dict[str, Any]:
+    """Capture one model in a process that belongs to the thread this is called in."""
+    worker: Worker | None = getattr(_local, "worker", None)
+    if worker is None or (worker.memory, worker.threads) != (memory, threads):
+        worker = _local.worker = Worker(memory, threads, path)  # one before it ends, unreferenced
+    spec, *inputs = spec.split()
+    return worker.ask(spec, inputs, timeout)
+
+
+# --- what is remembered ---------------------------------------------------------------------------
+
+
+def _key(spec: str) -> str:
+    """A folder name that stands for a MODEL in its present state."""
+    state = [spec, torch.__version__]
+    where = spec.split()[0].rpartition(":")[0]
+    for path in (where, spec.split()[0].removeprefix("hf-config:")):
+        if os.path.isfile(path):
+            state.append(hashlib.sha256(Path(path).read_bytes()).hexdigest())
+    digest = hashlib.sha256("\n".join(state).encode()).hexdigest()[:12]
+    readable = "".join(c if c.isalnum() else "-" for c in spec)[:60]
+    return f"{readable}-{digest}"
+
+
+def _known(name: str, folder: Path) -> Survey | None:
+    try:
+        note = json.loads((folder / "survey.json").read_text())
+    except (OSError, ValueError):
+        return None
+    return Survey(name, note["problem"], note["seconds"], folder / "net.flexir")
+
+
+def _keep(name: str, folder: Path, answer: dict[str, Any]) -> Survey:
+    """Write down an answer; ``survey.json`` comes last, so a folder with it is whole."""
+    graph = folder / "net.flexir"
+    graph.mkdir(parents=True, exist_ok=True)
+    for file in FILES:
+        if file in answer.get("files", {}):
+            (graph / file).write_bytes(answer["files"][file])
+    note = {"problem": answer.get("problem", ""), "seconds": answer.get("seconds", 0.0)}
+    (folder / "survey.json.new").write_text(json.dumps(note))
+    os.replace(folder / "survey.json.new", folder / "survey.json")
+    return Survey(name, note["problem"], note["seconds"], graph)
+
+
+def _graph(what: Any) -> Graph:
+    if isinstance(what, Graph):
+        return what
+    model, args, *rest = what
+    with torch.no_grad():
+        return capture(model, args, rest[0] if rest else None)
+
+
+def _share(jobs: int) -> int:
+    """A model's part of nine tenths of the machine's memory; 0 where nobody says how much."""
+    try:
+        whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 0
+    return int(0.9 * whole / jobs)
+
+
+def _watch(waiting: Mapping[Any, tuple[str, Path]], progress: bool) -> Iterator[Any]:
+    """Futures as they are done, with a bar and an estimate on stderr."""
+    start = time.monotonic()
+    for number, future in enumerate(as_completed(waiting), 1):
+        yield future
+        if progress:
+            left = (time.monotonic() - start) / number * (len(waiting) - number)
+            bar = "#" * (20 * number // len(waiting))
+            text = f"[{bar:20}] {number}/{len(waiting)}  {left / 60:.0f} min left  "
+            print(f"{text}{waiting[future][0][:50]:50}", end="\r", file=sys.stderr, flush=True)
+    if progress and waiting:
+        print(" " * 110, end="\r", file=sys.stderr)

@@ -1,0 +1,247 @@
+"""A plan over many models: what cannot be run, what to write first, and stubs to start from."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import torch
+
+import flexir
+from flexir.cli import main
+from flexir.fleet import Item, Plan, of_surveys, survey
+from flexir.fleet.planning import rank
+
+pytest.importorskip("google.protobuf")
+pytest.importorskip("safetensors")
+
+NETS = """
+import os, time, torch, flexir
+class Net(torch.nn.Module):
+    def __init__(self, *functions):
+        super().__init__()
+        self.lin, self.functions = torch.nn.Linear(4, 4), functions
+    def forward(self, x):
+        x = self.lin(x)
+        for function in self.functions:
+            x = function(x)
+        return x
+x = torch.ones(2, 4)
+def plain(): return Net(), (x,)
+def one(): return Net(torch.erfinv, torch.erfinv), (x,)
+def two(): return Net(torch.erfinv, torch.special.airy_ai), (x,)
+def scaled(): return Net(lambda x: torch.add(x, x, alpha=3)), (x,)
+def segfault(): os.kill(os.getpid(), 11)
+def hang(): time.sleep(1000)
+def eat():
+    kept = []
+    while True:
+        kept.append(torch.ones(1 << 26))
+def broken(): raise ValueError("no such weights")
+ir = flexir.Target("mine")
+@ir.op("linear")
+def linear(ctx, input, weight, bias): return "linear"
+@ir.op("add")
+def add(ctx, input, other): return "add"
+"""
+GOOD = ["plain", "one", "two", "scaled"]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    (tmp_path / "nets.py").write_text(NETS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return tmp_path
+
+
+def target():
+    from flexir.fleet.specs import target_of
+
+    return target_of("nets.py:ir")
+
+
+def test_a_crash_a_hang_and_a_glutton_are_listed_and_the_others_finish(here):
+    names = [*GOOD, "segfault", "hang", "eat", "broken"]
+    made = flexir.plan(
+        [f"nets.py:{name}" for name in names], target(), timeout=9, memory=2 << 30, progress=False
+    )
+    assert list(made.models) == [f"nets.py:{name}" for name in GOOD]
+    assert made.complete == ["nets.py:plain"]
+    problems = {name.partition(":")[2]: why for name, why in made.problems.items()}
+    assert problems.keys() == {"segfault", "hang", "eat", "broken"}
+    assert "SIGSEGV" in problems["segfault"] and "no answer after 9 s" in problems["hang"]
+    assert "out of memory" in problems["eat"] and "no such weights" in problems["broken"]
+
+
+def test_items_say_what_is_needed_and_what_it_unlocks(here):
+    made = flexir.plan([f"nets.py:{n}" for n in GOOD], target(), cache="kept", progress=False)
+    assert [(i.op, i.count, i.unlocks) for i in made.items] == [
+        ("erfinv", 3, ["nets.py:one"]),
+        ("add", 1, ["nets.py:scaled"]),
+        ("special_airy_ai", 1, ["nets.py:two"]),
+    ]
+    first, second, _ = made.items
+    assert first.forms == {"erfinv(f32[2,4]) -> f32[2,4]": 3} and first.dtypes == ["float32"]
+    assert first.sources == ["nets.py:10"]
+    assert second.reason == "handler ignores alpha=3" and second.configurations == {"alpha=3": 1}
+    for text in (made.text(), made.markdown(), made.html()):
+        assert "erfinv" in text and "1 of 4 models convert whole" in text
+    assert Plan.read(made.json()) == made
+
+
+def test_a_plan_that_was_killed_goes_on_where_it_was(here):
+    words = [f"nets.py:{name}" for name in (*GOOD, "hang")]
+    command = [sys.executable, "-W", "ignore", "-m", "flexir", "plan", *words, "--target",
+               "nets.py:ir", "--cache", "kept", "--jobs", "1"]  # fmt: skip
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        while len(list(Path("kept").glob("*/survey.json"))) < 2:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGKILL)
+    kept = {path: path.stat().st_mtime_ns for path in Path("kept").glob("*/survey.json")}
+    assert main([*command[5:], "--timeout", "5", "-o", "resumed.json"]) == 0
+    assert all(path.stat().st_mtime_ns == written for path, written in kept.items())
+    whole = flexir.plan(words, target(), cache="fresh", timeout=5, progress=False)
+    assert Plan.read(Path("resumed.json").read_text()) == whole
+
+
+def test_a_changed_file_is_captured_again(here):
+    first = survey(["nets.py:plain"], cache="kept", progress=False)[0].graph()
+    (here / "nets.py").write_text(NETS.replace("x = self.lin(x)", "x = self.lin(x) * 2"))
+    second = survey(["nets.py:plain"], cache="kept", progress=False)[0].graph()
+    assert [n.op for n in first] == ["linear"] and [n.op for n in second] == ["linear", "mul"]
+
+
+def test_any_executor_gives_the_same_plan(here):
+    words = [f"nets.py:{name}" for name in GOOD]
+    expected = flexir.plan(words, target(), progress=False)
+    with ThreadPoolExecutor(1) as pool:
+        assert flexir.plan(words, target(), executor=pool, progress=False) == expected
+
+
+def test_dask_gives_the_same_plan(here):
+    distributed = pytest.importorskip("distributed")
+    words = [f"nets.py:{name}" for name in GOOD]
+    settings = dict(n_workers=2, threads_per_worker=1, dashboard_address=None)
+    with distributed.LocalCluster(**settings) as cluster, distributed.Client(cluster) as client:
+        made = flexir.plan(words, target(), executor=client.get_executor(), progress=False)
+    assert made == flexir.plan(words, target(), progress=False)
+
+
+def test_objects_and_graphs_are_planned_in_place():
+    model, x = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.Softplus()), torch.ones(1, 4)
+    graph = flexir.capture(model, (x,))
+    bare = flexir.Target("bare")
+    made = flexir.plan({"object": (model, (x,)), "graph": graph}, bare, progress=False)
+    assert {i.op: i.models for i in made.items} == {
+        op: {"object": 1, "graph": 1} for op in ("linear", "softplus")
+    }
+
+
+def test_handlers_that_refuse_when_run_count_if_they_are_run(here):
+    strict = flexir.Target("strict")
+
+    @strict.op("linear")
+    def linear(ctx, input, weight, bias):
+        assert ctx.weight(weight).tensor.shape == (4, 4)
+        ctx.out.append("linear")
+        raise flexir.Unsupported("only 16 columns")
+
+    static = flexir.plan(["nets.py:plain"], strict, cache="kept", progress=False)
+    assert not static.items
+    run = flexir.plan(["nets.py:plain"], strict, out=list, cache="kept", progress=False)
+    assert [(i.op, i.reason) for i in run.items] == [("linear", "handler refused: only 16 columns")]
+
+
+def needs(**models):
+    """Items of a made-up fleet: model -> the ops it needs."""
+    items = {}
+    for name, ops in models.items():
+        for op in ops.split():
+            items.setdefault(op, Item(op)).models[name] = 1
+    return rank(list(items.values()))
+
+
+def test_what_unlocks_most_comes_first_and_pairs_are_seen():
+    order = needs(a="gelu", b="gelu", c="silu", d="roll pad", e="roll pad", f="roll pad")
+    assert [item.op for item in order] == ["gelu", "pad", "roll", "silu"]
+    assert [item.unlocks for item in order] == [["a", "b"], [], ["d", "e", "f"], ["c"]]
+
+
+def test_the_order_does_not_depend_on_the_order_of_the_models():
+    models = dict(a="x y", b="y z", c="z x", d="w", e="y")
+    expected = [(i.op, i.unlocks) for i in needs(**models)]
+    assert [(i.op, i.unlocks) for i in needs(**dict(reversed(models.items())))] == expected
+
+
+def test_a_diff_for_ci(here, capsys):
+    (here / "fleet.txt").write_text("# all of ours\nnets.py:plain\nnets.py:one\n")
+    command = ["plan", "fleet.txt", "--target", "nets.py:ir", "--cache", "kept"]
+    assert main([*command, "-o", "monday.json"]) == 0
+    capsys.readouterr()
+    assert main([*command, "--diff", "monday.json"]) == 0
+    assert "nothing changed" in capsys.readouterr().out
+    with (here / "fleet.txt").open("a") as file:
+        file.write("nets.py:two\nnets.py:broken\n")
+    assert main([*command, "--diff", "monday.json"]) == 3
+    out, err = capsys.readouterr()
+    assert "+ special_airy_ai: 1 calls in 1 models" in out and "+ nets.py:broken: ValueError" in out
+    assert err.strip().endswith("2 things are new since monday.json")
+    assert main([*command, "--strict", "--json"]) == 3
+    assert json.loads(capsys.readouterr().out)["target"] == "mine"
+
+
+def run_tests(folder):
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "--tb=line", "-p", "no:cacheprovider", "."],
+        cwd=folder, capture_output=True, text=True,
+    )  # fmt: skip
+    return done.stdout
+
+
+def test_stubs_are_clean_and_their_tests_lack_only_the_code(here):
+    words = [f"nets.py:{name}" for name in GOOD]
+    surveys = survey(words, cache="kept", progress=False)
+    made = of_surveys(surveys, target())
+    assert flexir.fleet.stubs(made, surveys, target(), "stubs") == []
+    ruff = [sys.executable, "-m", "ruff"]
+    subprocess.run([*ruff, "check", "--isolated", "-q", "stubs"], check=True)
+    subprocess.run([*ruff, "format", "--isolated", "--check", "-q", "stubs"], check=True)
+    failed = [line for line in run_tests("stubs").splitlines() if line.startswith("FAILED")]
+    assert len(failed) == 3 and all("NotImplemented" in line for line in failed), failed
+    with pytest.raises(flexir.Error, match="there already"):
+        flexir.fleet.stubs(made, surveys, target(), "stubs")
+
+
+def test_a_filled_in_stub_passes_on_samples_of_a_real_run(here):
+    command = ["stub", "nets.py:one", "--target", "nets.py:ir", "-o", "stubs"]
+    assert main(command) == 0
+    path = here / "stubs" / "handlers.py"
+    text = path.read_text().replace('raise NotImplementedError("erfinv")', "return 'erfinv'")
+    text = text.replace('raise NotImplementedError("run your engine on result.output")',
+                        "import torch\n\n    return [torch.erfinv(inputs[0])]")  # fmt: skip
+    path.write_text(text)
+    assert "passed" in run_tests("stubs") and "failed" not in run_tests("stubs")
+
+
+def test_completion_knows_every_verb_and_option(capsys):
+    for shell in ("bash", "zsh", "fish"):
+        assert main(["completion", shell]) == 0
+        out = capsys.readouterr().out
+        assert "plan" in out and "retry" in out
+    assert main(["completion", "tcsh"]) == 2
+
+
+@pytest.mark.skipif(not Path("/bin/bash").exists(), reason="no bash")
+def test_bash_completes(tmp_path, capsys):
+    main(["completion", "bash"])
+    script = capsys.readouterr().out + (
+        'COMP_WORDS=(flexir pl); COMP_CWORD=1; _flexir; echo "${COMPREPLY[@]}"\n'
+        'COMP_WORDS=(flexir plan --ca); COMP_CWORD=2; _flexir; echo "${COMPREPLY[@]}"\n'
+    )
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, cwd=tmp_path)
+    assert done.stdout.split() == ["plan", "--cache"], done
