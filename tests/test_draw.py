@@ -58,7 +58,7 @@ def test_pictures_are_files_of_their_kind(tmp_path, ending):
 
 def test_an_unknown_ending_is_refused(tmp_path):
     result = flexir.convert(chain(1), torch.ones(1, 2), describe)
-    with pytest.raises(flexir.Error, match="must end in .png, .svg or .dot"):
+    with pytest.raises(flexir.Error, match="must end in .html, .png, .svg or .dot"):
         result.draw(str(tmp_path / "net.pdf"))
 
 

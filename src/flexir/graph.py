@@ -351,6 +351,12 @@ class Graph:
 
         save(self, path, **options)
 
+    def draw(self, path: str, **options: Any) -> str:
+        """Draw into a picture or a page; see :func:`flexir.draw.draw`."""
+        from .draw import draw
+
+        return draw(self, path, **options)
+
     def golden(self, path: str, args: Sequence[Any], **options: Any) -> None:
         """Write every value of a run on ``args`` to a folder; see :mod:`flexir.ir.values`."""
         from .ir.values import dump

@@ -16,6 +16,7 @@ COLOURS = {
     "decomposed": ("#d9eef2", "#3f7f8c", "handled in pieces"),
     "passed": ("#f4f4f4", "#9a9a9a", "changes nothing, passed through"),
     "escape": ("#fdf3c4", "#a08b28", "value leaves torch for Python"),
+    "guard": ("#fbe0c8", "#a5672a", "decided a branch"),
     "": ("#eaf0fa", "#56719c", "call"),
     "input": ("#ffffff", "#333333", "input or output"),
 }

@@ -1,9 +1,10 @@
-"""From DOT text to a file: ``.dot`` as it is, ``.png`` and ``.svg`` through pygraphviz."""
+"""A graph as a file: ``.html``, ``.dot``, and through pygraphviz ``.png`` and ``.svg``."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import Any
 
 from ..errors import Error
 from ..graph import Graph, Node
@@ -20,14 +21,19 @@ def draw(
     *,
     status: Mapping[Node, str] | None = None,
     limit: int = 300,
+    beside: Any = None,
+    **options: Any,
 ) -> str:
     """Draw a graph into a file.
 
     Args:
         graph: a captured graph.
-        path: ends in ``.png``, ``.svg`` or ``.dot``.
+        path: ends in ``.html`` (one file to look at in a browser: zoom, search, details), ``.png``,
+            ``.svg`` or ``.dot``.
         status: node -> status, as ``Result.status``; ``result.draw(path)`` passes its own.
-        limit: how many boxes at most before modules are collapsed.
+        limit: of pictures: how many boxes at most before modules are collapsed.
+        beside: of pages: a second Graph or Result, shown beside the first.
+        options: of pages: ``overlays``, ``golden``, ``weights``; see :func:`flexir.draw.page.page`.
 
     Returns:
         the path.
@@ -37,8 +43,22 @@ def draw(
     """
     path = os.fspath(path)
     ending = os.path.splitext(path)[1].lower()
+    if ending == ".html":
+        from .page import page
+
+        graphs, statuses = [graph], [_recorded(graph) if status is None else status]
+        if beside is not None:
+            other = getattr(beside, "graph", beside)
+            graphs.append(other)
+            statuses.append(getattr(beside, "status", None) or _recorded(other))
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(page(graphs, statuses, **options))
+        return path
     if ending not in (".png", ".svg", ".dot"):
-        raise DrawError(f"cannot draw {path!r}: the name must end in .png, .svg or .dot")
+        raise DrawError(f"cannot draw {path!r}: the name must end in .html, .png, .svg or .dot")
+    if beside is not None or options:
+        raise DrawError(f"{', '.join(options) or 'beside'}: only pages (.html) show that")
+    status = _recorded(graph) if status is None else status
     text = to_dot(graph, status, limit=limit)
     if ending == ".dot":
         with open(path, "w", encoding="utf-8") as file:
@@ -56,3 +76,8 @@ def draw(
         made.graph_attr["dpi"] = "80"
     made.draw(path, prog="dot", format=ending[1:])
     return path
+
+
+def _recorded(graph: Graph) -> dict[Node, str]:
+    """The statuses a loaded conversion came with."""
+    return {node: status for node, (status, _) in graph.status.items()}

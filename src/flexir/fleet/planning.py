@@ -316,8 +316,8 @@ def rank(items: Sequence[Item]) -> list[Item]:
 
     Greedy set cover with the models as sets: the next to be finished is the model for which the
     most models are unlocked per item still to write, then the one with the fewest items, then with
-    the most calls; its items come by the models each unlocks, then by calls. Ties are broken by name, so that a fleet
-    surveyed in another order has the same plan.
+    the most calls; its items come by the models each unlocks, then by calls. Ties are broken by
+    name, so that a fleet surveyed in another order has the same plan.
     """
     waiting: dict[str, set[int]] = {}
     for number, item in enumerate(items):
