@@ -18,6 +18,7 @@ import json
 import logging
 import os
 import platform
+import signal
 import statistics
 import subprocess
 import sys
@@ -35,6 +36,7 @@ from flexir.layers import describe
 
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / ".cache" / "peers.jsonl"
+LIMIT = 180  # seconds for one go of one tool
 VISION = (
     "resnet18", "resnet50", "mobilenet_v3_small", "efficientnet_b0", "convnext_tiny", "swin_t",
     "vit_b_16", "densenet121", "shufflenet_v2_x1_0", "regnet_y_400mf", "maxvit_t", "squeezenet1_0",
@@ -94,6 +96,7 @@ def tools(model: Any, args: Any, kwargs: dict[str, Any]) -> dict[str, Callable[[
 def measure(entry: Any, rounds: int) -> dict[str, Any]:
     """Medians in seconds; a string is why a tool failed. Slow tools are run less often."""
     model, args, kwargs = entry.make()
+    signal.signal(signal.SIGALRM, _too_long)
     medians: dict[str, Any] = {}
     with torch.no_grad():
         choice = tools(model, args, kwargs)
@@ -108,16 +111,23 @@ def measure(entry: Any, rounds: int) -> dict[str, Any]:
                     continue
                 gc.collect()
                 start = time.perf_counter()
+                signal.alarm(LIMIT)
                 try:
                     with _silence():
                         function()
                 except Exception as error:  # noqa: BLE001  a failure is a result
                     medians[name] = f"{type(error).__name__}: {error}"[:100]
                     continue
+                finally:
+                    signal.alarm(0)
                 if turn:
                     times[name].append(time.perf_counter() - start)
     medians.update({n: statistics.median(t) for n, t in times.items() if t and n not in medians})
     return medians
+
+
+def _too_long(*_: Any) -> None:
+    raise TimeoutError(f"over {LIMIT} s")
 
 
 def _apart(name: str, rounds: int) -> dict[str, Any]:

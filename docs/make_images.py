@@ -1,8 +1,10 @@
-"""Makes the picture at the head of the README: the same net, one op missing, then none.
+"""Makes the picture at the head of the README and those of the tutorial.
 
 python docs/make_images.py      (needs the extras draw and zoo)
 """
 
+import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -12,6 +14,11 @@ from torch import nn
 
 import flexir
 from flexir.layers import describe
+
+ROOT = Path(__file__).resolve().parents[1]
+IMAGES = ROOT / "docs" / "images"
+sys.path.append(str(ROOT / "tests"))
+from test_tutorial import follow  # noqa: E402
 
 
 class Net(nn.Module):
@@ -40,8 +47,17 @@ def main() -> None:
     both = Image.new("RGB", (width, max(p.height for p in pictures)), "white")
     both.paste(pictures[0], (0, 0))
     both.paste(pictures[1], (pictures[0].width + 30, 0))
-    both.save(Path(__file__).parent / "images" / "red_green.png")
+    both.save(IMAGES / "red_green.png")
+
+
+def tutorial() -> None:
+    """The two pictures of the tutorial, as its commands draw them."""
+    with tempfile.TemporaryDirectory() as folder:
+        follow((ROOT / "docs" / "tutorial.md").read_text(), Path(folder))
+        for name in ("red", "green"):
+            shutil.copy(Path(folder, f"{name}.png"), IMAGES / f"tutorial_{name}.png")
 
 
 if __name__ == "__main__":
     main()
+    tutorial()

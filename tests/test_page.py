@@ -115,21 +115,13 @@ def test_golden_values_weights_and_sources_are_in_the_page(tmp_path):
 
 @pytest.fixture(scope="module")
 def browser():
-    webdriver = pytest.importorskip("selenium.webdriver")
-    import shutil
+    pytest.importorskip("selenium")
+    from zoo.browser import chromium
 
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not chromium or not driver:
+    made = chromium(1280, 900)
+    if made is None:
         pytest.skip("no Chromium here")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for word in ("headless=new", "no-sandbox", "disable-gpu", "no-first-run", "disable-quic",
-                 "disable-background-networking", "disable-component-update", "disable-sync",
-                 "force-prefers-reduced-motion", "window-size=1280,900"):  # fmt: skip
-        options.add_argument(f"--{word}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    service = webdriver.ChromeService(executable_path=driver)
-    with webdriver.Chrome(options=options, service=service) as made:
+    with made:
         yield made
 
 

@@ -17,7 +17,8 @@ def verdict(plan: Plan) -> str:
     tail = f"; {len(plan.problems)} could not be captured" if plan.problems else ""
     if not plan.items:
         return f"{head}; nothing is missing{tail}"
-    return f"{head}; {len(plan.items)} things are missing for the rest{tail}"
+    count = "1 thing is" if len(plan.items) == 1 else f"{len(plan.items)} things are"
+    return f"{head}; {count} missing for the rest{tail}"
 
 
 def text(plan: Plan, top: int) -> str:
