@@ -110,3 +110,37 @@ def test_the_commands_of_the_readme_run(here, root, capsys):
 def test_errors_are_one_line_and_a_code(here, capsys, command, code, says):
     assert main(command) == code
     assert says in capsys.readouterr().err
+
+
+def test_a_page_with_numbers_and_a_second_graph(here, capsys):
+    (here / "error.json").write_text(json.dumps({"3": 0.5, "conv": 0.25}))
+    command = ["draw", "nets.py:net", "1x3x8x8", "-o", "net.html", "--overlay", "error.json"]
+    assert main([*command, "--beside", "nets.py:make"]) == 0
+    text = (here / "net.html").read_text()
+    assert '"overlays":{"error":{"3":0.5,"conv":0.25}}' in text and text.count('"boxes"') == 2
+    assert main(["draw", "nets.py:net", "1x3x8x8", "-o", "net.dot", "--overlay", "error.json"]) == 1
+    assert "only pages" in capsys.readouterr().err
+
+
+def test_a_factory_may_bring_its_inputs(here, capsys):
+    with (here / "nets.py").open("a") as file:
+        file.write("def both():\n    return Net(), (torch.zeros(1, 3, 8, 8),), {'scale': 2.0}\n")
+    assert main(["show", "nets.py:both"]) == 0
+    assert "mul(%5, other=2.0" in capsys.readouterr().out
+
+
+def test_a_transformers_config_is_a_model(here, capsys):
+    pytest.importorskip("transformers")
+    from zoo.torchvision_ops import ensure
+
+    ensure()
+    sizes = dict(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32)
+    config = {"model_type": "bert", "architectures": ["BertModel"], "vocab_size": 64, **sizes}
+    (here / "config.json").write_text(json.dumps(config))
+    assert main(["ops", "hf-config:config.json", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["embedding"] == 3
+    config = {"model_type": "vit", "image_size": 16, "patch_size": 8, **sizes}
+    (here / "config.json").write_text(json.dumps(config))
+    assert main(["ops", "hf-config:config.json", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["conv2d"] == 1
+    assert main(["ops", "hf-config:nowhere.json"]) == 2

@@ -72,3 +72,19 @@ def test_docstring_examples_run():
         result = doctest.testmod(module, globs=vars(flexir) | vars(module))
         failed, tried = failed + result.failed, tried + result.attempted
     assert tried >= 5 and not failed
+
+
+def test_the_commands_of_the_readme_run(root, tmp_path):
+    pytest.importorskip("google.protobuf")
+    from test_cli import MODEL
+    from test_tutorial import shell
+
+    example = "def example_inputs():\n    return torch.zeros(1, 3, 8, 8)\n"
+    (tmp_path / "nets.py").write_text(f"{MODEL}other = Net()\n{example}")
+    text = (root / "README.md").read_text()
+    lines = [line for kind, code in BLOCK.findall(text) if kind == "bash"
+             for line in code.splitlines() if line.startswith("flexir ")]  # fmt: skip
+    for line in lines:
+        code, output = shell(line.partition("#")[0], tmp_path)
+        assert code == 0, f"{line}\n{output}"
+    assert len(lines) >= 9 and (tmp_path / "net.html").exists()

@@ -15,7 +15,8 @@ from typing import Any
 
 from .errors import UnsupportedError
 from .graph import Audit, Node, Value
-from .signatures import HINTS
+from .signatures import HINTS, same_default
+from .structure import show
 
 log = logging.getLogger("flexir")
 
@@ -57,20 +58,38 @@ def form(node: Node) -> str:
     return f"{node.op}({inputs}) -> {outputs}"
 
 
+def configuration(node: Node) -> str:
+    """The arguments of a call that are neither tensors nor defaults: ``stride=(2, 2), groups=32``.
+
+    Empty where all are.
+    """
+    defaults = node.signature.defaults if node.signature is not None else {}
+    shown = []
+    for name, part in node.args.items():
+        if isinstance(part, Value) or name in HINTS:
+            continue
+        if name in defaults and same_default(part, defaults[name]):
+            continue
+        shown.append(f"{name}={show(part, Value)}")
+    return ", ".join(shown)
+
+
 def stub(node: Node) -> str:
     """Five lines to paste: the handler of this call, with its real argument names."""
     return handler_text(node.op, argument_names([node]))
 
 
 def argument_names(nodes: Sequence[Node]) -> list[str]:
-    """The arguments a handler of these calls must know."""
+    """The parameters of a handler of these calls; ``name=None`` where not all calls have it."""
     names = [n for node in nodes for n in node.args if n not in HINTS and not n.startswith("_")]
-    return list(dict.fromkeys(names))
+    always = [n for n in dict.fromkeys(names) if all(n in node.args for node in nodes)]
+    return [*always, *(f"{n}=None" for n in dict.fromkeys(names) if n not in always)]
 
 
 def handler_text(op: str, names: Sequence[str], body: str = "...") -> str:
     """A handler as Python text, its one line of body given."""
-    names = ["ctx", *(n for n in names if n.isidentifier() and not keyword.iskeyword(n))]
+    words = {n: n.partition("=")[0] for n in names}
+    names = ["ctx", *(n for n, w in words.items() if w.isidentifier() and not keyword.iskeyword(w))]
     head = f"def {function_name(op)}({', '.join(names)}):"
     if len(head) > 88:
         head = f"def {function_name(op)}(\n" + "".join(f"    {n},\n" for n in names) + "):"

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from .errors import Error
 from .forms import callables, parameter_names
 from .graph import Node
-from .report import argument_names, form, handler_text
+from .report import argument_names, configuration, form, handler_text
 
 
 def stub(what: str | Node | Sequence[Node]) -> str:
@@ -35,7 +35,12 @@ def stub(what: str | Node | Sequence[Node]) -> str:
             raise Error(f"torch has no function {what!r}; a stub can be made of a call, too")
         return _text(what, parameter_names(what), [])
     nodes = [what] if isinstance(what, Node) else list(what)
-    return _text(nodes[0].op, argument_names(nodes), list(dict.fromkeys(map(form, nodes))))
+    return _text(nodes[0].op, argument_names(nodes), list(dict.fromkeys(map(_seen, nodes))))
+
+
+def _seen(node: Node) -> str:
+    words = configuration(node)
+    return form(node) + (f"  with {words}" if words else "")
 
 
 def _text(op: str, names: Sequence[str], forms: Sequence[str]) -> str:

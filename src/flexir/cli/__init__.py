@@ -1,10 +1,11 @@
 """The command: ``flexir VERB MODEL [inputs]``, each verb a few lines over the public API.
 
-MODEL is ``module.path:attr`` or ``file.py:attr`` (a module, or a function that makes one), a saved
-graph, or ``torchvision:NAME`` / ``timm:NAME``. Inputs are ``[name=]1x3x224x224[:int64]`` or
-``[name=]@file.safetensors`` (all tensors of a file by name); without any, ``example_inputs`` beside
-the factory is asked, or the model's own metadata. The result goes to stdout, progress and the
-verdict to stderr; exit codes: 0 done, 1 the user's error, 2 usage, 3 ``--strict`` not met.
+MODEL is ``module.path:attr`` or ``file.py:attr`` (a module, or a function that makes one, or makes
+``(model, args[, kwargs])``), a saved graph, ``torchvision:NAME``, ``timm:NAME`` or
+``hf-config:FILE``. Inputs are ``[name=]1x3x224x224[:int64]`` or ``[name=]@file.safetensors`` (all
+tensors of a file by name); without any, ``example_inputs`` beside the factory is asked, or the
+model's own metadata. The result goes to stdout, progress and the verdict to stderr; exit codes: 0
+done, 1 the user's error, 2 usage, 3 ``--strict`` not met, or ``plan --diff`` found something new.
 """
 
 from __future__ import annotations
@@ -86,11 +87,19 @@ def _facts(check: Check) -> dict[str, Any]:
 
 
 def draw(options: argparse.Namespace) -> int:
-    """Draw the graph: .dot, .svg or .png; with a target, placeholders red."""
+    """Draw the graph: .html to look around in, .png, .svg or .dot; placeholders red."""
     graph, *_ = graph_of(options)
     path = options.output or f"{graph.name}.png"
     result = convert(graph, target=target_of(options.target), out=[])
-    return done(f"wrote {result.draw(path)}")
+    more: dict[str, Any] = {}
+    if options.beside:
+        other, *_ = graph_of(argparse.Namespace(model=options.beside, inputs=options.inputs))
+        more["beside"] = convert(other, target=target_of(options.target), out=[])
+    if options.overlay:
+        more["overlays"] = {Path(f).stem: json.loads(Path(f).read_text()) for f in options.overlay}
+    if options.golden:
+        more["golden"] = options.golden
+    return done(f"wrote {result.draw(path, **more)}")
 
 
 def save(options: argparse.Namespace) -> int:
@@ -232,6 +241,11 @@ def parser() -> argparse.ArgumentParser:
             verb.add_argument("--json", action="store_true", help="print JSON")
         if name in ("convert", "diff", "plan"):
             verb.add_argument("--strict", action="store_true", help="exit with 3 if not clean")
+        if name == "draw":
+            verb.add_argument("--beside", metavar="MODEL", help="a second graph (.html)")
+            verb.add_argument("--overlay", action="append", metavar="FILE.json",
+                              help="numbers by value name or module path (.html)")  # fmt: skip
+            verb.add_argument("--golden", metavar="DIR", help="values of graph.golden (.html)")
         if name == "show":
             verb.add_argument("--top", action="store_true", help="without the bodies of modules")
     return top

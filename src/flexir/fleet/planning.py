@@ -18,10 +18,8 @@ from typing import Any
 
 from ..convert import convert, coverage
 from ..errors import Error
-from ..graph import Graph, Node, Value
-from ..report import Report, form
-from ..signatures import HINTS, same_default
-from ..structure import show
+from ..graph import Graph, Node
+from ..report import Report, configuration, form
 from ..target import Target
 from .survey import Survey, survey
 
@@ -293,22 +291,6 @@ def _count(report: Report, model: str, items: dict[tuple[str, str], _Counts]) ->
                 counts.dtypes[str(value.type.dtype).removeprefix("torch.")] = None
             if node.source is not None:
                 counts.sources[str(node.source)] = None
-
-
-def configuration(node: Node) -> str:
-    """The arguments of a call that are neither tensors nor defaults: ``stride=(2, 2), groups=32``.
-
-    Empty where all are.
-    """
-    defaults = node.signature.defaults if node.signature is not None else {}
-    shown = []
-    for name, part in node.args.items():
-        if isinstance(part, Value) or name in HINTS:
-            continue
-        if name in defaults and same_default(part, defaults[name]):
-            continue
-        shown.append(f"{name}={show(part, Value)}")
-    return ", ".join(shown)
 
 
 def rank(items: Sequence[Item]) -> list[Item]:

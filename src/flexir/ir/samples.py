@@ -155,10 +155,11 @@ _TESTS = '''"""Every sample is one call of a model: converted alone, run, compar
 from pathlib import Path
 
 import flexir
-import handlers
 import pytest
 import torch
 from safetensors.torch import load_file
+
+import handlers  # isort: skip
 
 SAMPLES = sorted((Path(__file__).parent / "samples").glob("*.safetensors"))
 
