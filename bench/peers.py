@@ -4,7 +4,7 @@ python3 dev.py bench peers [rounds]
 
 Per model, interleaved and after warm-up: eager forward, flexir.capture with and without the
 witness, with conversion, with saving; torch.export, torch.jit.trace, torch.fx.symbolic_trace,
-torch.onnx.export(dynamo=True), torchlens. Medians; what fails is counted. Packages that are not
+torch.onnx.export(dynamo=True), pnnx, torchlens. Medians; what fails is counted. Packages that are not
 installed are left out. Results are kept as they come, so a stopped run goes on where it was.
 """
 
@@ -86,6 +86,15 @@ def tools(model: Any, args: Any, kwargs: dict[str, Any]) -> dict[str, Callable[[
         found["torch.onnx(dynamo)"] = lambda: torch.onnx.export(
             model, args, kwargs=kwargs, dynamo=True, verbose=False
         )
+    if importlib.util.find_spec("pnnx"):
+        import pnnx
+
+        def through_pnnx() -> None:
+            if kwargs:
+                raise TypeError("pnnx takes positional inputs only")
+            pnnx.export(model, f"{folder}/net.pt", args, check_trace=False)
+
+        found["pnnx"] = through_pnnx
     if importlib.util.find_spec("torchlens"):
         import torchlens
 
@@ -155,7 +164,9 @@ def table(results: dict[str, dict[str, Any]], rounds: int) -> str:
         "",
         f"Printed by `python3 dev.py bench peers {rounds}` on {os.cpu_count()} cores "
         f"({platform.machine()}), torch {torch.__version__}, 2 threads, without gradients. Each "
-        "figure is a median over the eager forward of the same run; -- means it failed.",
+        "figure is a median over the eager forward of the same run; -- means it failed. "
+        "torchlens is run once, last, because it patches torch; what takes over 2 s is run "
+        f"three times; over {LIMIT} s counts as failed.",
         "",
         "| model | calls | eager ms | " + " | ".join(columns) + " |",
         "|---" * (len(columns) + 3) + "|",
