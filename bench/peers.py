@@ -4,8 +4,8 @@ python3 dev.py bench peers [rounds]
 
 Per model, interleaved and after warm-up: eager forward, flexir.capture with and without the
 witness, with conversion, with saving; torch.export, torch.jit.trace, torch.fx.symbolic_trace,
-torch.onnx.export(dynamo=True), pnnx, torchlens. Medians; what fails is counted. Packages that are not
-installed are left out. Results are kept as they come, so a stopped run goes on where it was.
+torch.onnx.export(dynamo=True), pnnx, torchlens. Medians; what fails is counted. Packages that are
+not installed are left out. Results are kept as they come, so a stopped run goes on where it was.
 """
 
 from __future__ import annotations
