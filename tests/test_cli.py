@@ -144,3 +144,20 @@ def test_a_transformers_config_is_a_model(here, capsys):
     assert main(["ops", "hf-config:config.json", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["conv2d"] == 1
     assert main(["ops", "hf-config:nowhere.json"]) == 2
+
+
+def test_a_model_nobody_could_hold_is_captured_on_the_meta_device(here, capsys):
+    pytest.importorskip("transformers")
+    from zoo.torchvision_ops import ensure
+
+    ensure()
+    config = dict(model_type="llama", architectures=["LlamaForCausalLM"], hidden_size=16384,
+                  intermediate_size=53248, num_hidden_layers=2, num_attention_heads=128,
+                  num_key_value_heads=8, vocab_size=128256)  # fmt: skip
+    (here / "config.json").write_text(json.dumps(config))
+    command = ["save", "hf-config:config.json", "--device", "meta", "-o", "llama.flexir"]
+    assert main(command) == 0
+    assert main(["ops", "llama.flexir", "--json"]) == 0
+    ops = json.loads(capsys.readouterr().out)
+    assert ops["linear"] == 15 and ops["scaled_dot_product_attention"] == 2
+    assert sum(path.stat().st_size for path in (here / "llama.flexir").iterdir()) < 1e6

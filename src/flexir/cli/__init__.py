@@ -41,7 +41,7 @@ def graph_of(options: argparse.Namespace) -> tuple[Graph, Any, tuple[Any, ...], 
         if not args and not kwargs:
             args = tuple(tensor(_word(value.type))[1] for value in graph.input_values)
         return graph, None, args, kwargs
-    model, args, kwargs = open_model(options.model, args, kwargs)
+    model, args, kwargs = open_model(options.model, args, kwargs, options.device)
     with torch.no_grad():
         return capture(model, args, kwargs), model, args, kwargs
 
@@ -93,7 +93,7 @@ def draw(options: argparse.Namespace) -> int:
     result = convert(graph, target=target_of(options.target), out=[])
     more: dict[str, Any] = {}
     if options.beside:
-        other, *_ = graph_of(argparse.Namespace(model=options.beside, inputs=options.inputs))
+        other, *_ = graph_of(argparse.Namespace(**{**vars(options), "model": options.beside}))
         more["beside"] = convert(other, target=target_of(options.target), out=[])
     if options.overlay:
         more["overlays"] = {Path(f).stem: json.loads(Path(f).read_text()) for f in options.overlay}
@@ -161,7 +161,8 @@ def plan_(options: argparse.Namespace) -> int:
     target = target_of(options.target)
     surveys = survey(
         models, cache=options.cache, jobs=options.jobs, timeout=options.timeout,
-        memory=None if options.memory is None else int(options.memory * 1e9), retry=options.retry,
+        memory=None if options.memory is None else int(options.memory * 1e9),
+        device=options.device, retry=options.retry,
     )  # fmt: skip
     made = of_surveys(surveys, target, progress=True)
     if options.output:
@@ -233,6 +234,8 @@ def parser() -> argparse.ArgumentParser:
             verb.add_argument(
                 "inputs", nargs="*", metavar="INPUT", help="[name=]1x3x224x224[:int64]"
             )
+        if name != "diff":
+            verb.add_argument("--device", help="where to build the model; meta takes no memory")
         if name in ("convert", "draw", "stub", "plan"):
             verb.add_argument("--target", metavar="SPEC", help="module:attr of a flexir.Target")
         if name in ("convert", "draw", "save", "stub", "plan"):

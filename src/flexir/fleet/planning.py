@@ -163,6 +163,7 @@ def plan(
     jobs: int | None = None,
     timeout: float = 300,
     memory: int | None = None,
+    device: str | None = None,
     retry: bool = False,
     progress: bool = True,
 ) -> Plan:
@@ -192,7 +193,7 @@ def plan(
     with tempfile.TemporaryDirectory() as folder:
         found = survey(
             models, cache=cache or folder, executor=executor, jobs=jobs, timeout=timeout,
-            memory=memory, retry=retry, progress=progress,
+            memory=memory, device=device, retry=retry, progress=progress,
         )  # fmt: skip
         return of_surveys(found, target, out, progress=progress)
 

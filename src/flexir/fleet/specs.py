@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from .. import structure
 from ..errors import Error
 from ..target import Target
 
@@ -100,13 +101,29 @@ def tensor(spec: str) -> tuple[str | None, Any]:
 
 
 def open_model(
-    spec: str, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    spec: str,
+    args: tuple[Any, ...] = (),
+    kwargs: dict[str, Any] | None = None,
+    device: str | None = None,
 ) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
     """The model a MODEL names, in eval mode, and its inputs: those given, else guessed ones.
+
+    Args:
+        spec: the MODEL.
+        args: positional inputs, if given.
+        kwargs: keyword inputs, if given.
+        device: where to build the model and put its inputs; ``"meta"`` takes no memory.
 
     Raises:
         Usage: there is no such model, or its inputs cannot be guessed.
     """
+    if device is not None:
+        with torch.device(device):
+            model, args, kwargs = open_model(spec, args, kwargs)
+            if isinstance(model, torch.nn.Module):
+                model.to(device)
+            moved = structure.build((args, kwargs), torch.Tensor, lambda t: t.to(device))
+        return (model, *moved)
     thing, module = find(spec)
     made = thing if isinstance(thing, torch.nn.Module) else thing()
     model, *own = made if isinstance(made, tuple) else (made,)

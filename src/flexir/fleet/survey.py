@@ -74,6 +74,7 @@ def survey(
     jobs: int | None = None,
     timeout: float = 300,
     memory: int | None = None,
+    device: str | None = None,
     retry: bool = False,
     progress: bool = True,
 ) -> list[Survey]:
@@ -89,6 +90,7 @@ def survey(
         jobs: how many at a time, without an executor; by default one per processor.
         timeout: seconds for one model.
         memory: bytes one model may allocate; by default its share of this machine's.
+        device: where models are built; ``"meta"`` takes no memory and computes nothing.
         retry: try again what failed before.
         progress: show a bar on stderr.
 
@@ -106,7 +108,7 @@ def survey(
         if not isinstance(what, str):
             found[name] = Survey(name, given=_graph(what))
             continue
-        folder = root / _key(what)
+        folder = root / _key(what, device)
         known = _known(name, folder)
         if known is None or (known.problem and retry):
             todo[name] = what, folder
@@ -119,7 +121,7 @@ def survey(
     try:
         path = tuple(os.path.abspath(part) for part in sys.path)
         waiting = {
-            pool.submit(capture_apart, spec, timeout, memory, threads, path): (name, folder)
+            pool.submit(capture_apart, spec, timeout, memory, threads, path, device): (name, folder)
             for name, (spec, folder) in todo.items()
         }
         for future in _watch(waiting, progress):
@@ -142,22 +144,27 @@ _local = threading.local()
 
 
 def capture_apart(
-    spec: str, timeout: float, memory: int, threads: int, path: tuple[str, ...]
+    spec: str,
+    timeout: float,
+    memory: int,
+    threads: int,
+    path: tuple[str, ...],
+    device: str | None = None,
 ) -> dict[str, Any]:
     """Capture one model in a process that belongs to the thread this is called in."""
     worker: Worker | None = getattr(_local, "worker", None)
     if worker is None or (worker.memory, worker.threads) != (memory, threads):
         worker = _local.worker = Worker(memory, threads, path)  # one before it ends, unreferenced
     spec, *inputs = spec.split()
-    return worker.ask(spec, inputs, timeout)
+    return worker.ask(spec, inputs, timeout, device)
 
 
 # --- what is remembered ---------------------------------------------------------------------------
 
 
-def _key(spec: str) -> str:
+def _key(spec: str, device: str | None) -> str:
     """A folder name that stands for a MODEL in its present state."""
-    state = [spec, torch.__version__]
+    state = [spec, torch.__version__, *([device] if device else [])]
     where = spec.split()[0].rpartition(":")[0]
     for path in (where, spec.split()[0].removeprefix("hf-config:")):
         if os.path.isfile(path):

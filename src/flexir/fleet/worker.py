@@ -37,13 +37,16 @@ class Worker:
         self.process: subprocess.Popen[bytes] | None = None
         self.done = 0
 
-    def ask(self, spec: str, inputs: list[str], timeout: float) -> dict[str, Any]:
+    def ask(
+        self, spec: str, inputs: list[str], timeout: float, device: str | None = None
+    ) -> dict[str, Any]:
         """Capture one model.
 
         Args:
             spec: a MODEL as the command takes it.
             inputs: INPUT words; none to have them guessed.
             timeout: seconds.
+            device: where the model is built; None for where it wants to be.
 
         Returns:
             ``{"files": {name: bytes}, "seconds": s}``, or ``{"problem": why, ...}``.
@@ -52,7 +55,8 @@ class Worker:
         if process is None:
             return {"problem": f"no process could be started within {_START} s"}
         with tempfile.TemporaryDirectory() as folder:
-            request = {"spec": spec, "inputs": inputs, "out": f"{folder}/net.flexir"}
+            out = f"{folder}/net.flexir"
+            request = {"spec": spec, "inputs": inputs, "device": device, "out": out}
             start = time.monotonic()
             answer = self._tell(process, json.dumps(request)) and self._hear(process, timeout)
             if not answer:
@@ -147,7 +151,8 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
     start = time.perf_counter()
     try:
         with torch.no_grad():
-            model, args, kwargs = open_model(request["spec"], *read_inputs(request["inputs"]))
+            args, kwargs = read_inputs(request["inputs"])
+            model, args, kwargs = open_model(request["spec"], args, kwargs, request["device"])
             graph = capture(model, args, kwargs)
     except Exception as error:  # noqa: BLE001  the answer is the failure
         kind = type(error).__name__
