@@ -50,6 +50,13 @@ def test_the_tutorial_does_what_it_says(root, tmp_path):
     follow((root / "docs/tutorial.md").read_text(), tmp_path)
     assert (tmp_path / "red.png").stat().st_size > 5000
     assert (tmp_path / "net.html").exists() and (tmp_path / "todo/test_handlers.py").exists()
+    from flexir.cli import EXAMPLES
+
+    lines = [line for line in EXAMPLES.splitlines() if line.startswith("  flexir ")]
+    for line in lines:
+        code, output = shell(line.partition("#")[0], tmp_path)
+        assert code == 0, f"{line}\n{output}"
+    assert len(lines) >= 5
 
 
 def test_both_languages_have_the_same_code(root):

@@ -202,9 +202,21 @@ VERBS = {
 }  # fmt: skip
 
 
+EXAMPLES = """examples, with the files of docs/tutorial.md:
+  flexir ops nets.py:small                                    # what does it call?
+  flexir show nets.py:small 2x3x32x32                         # the graph, on such inputs
+  flexir convert nets.py:small --target dsp.py:ir             # what is missing?
+  flexir draw nets.py:small --target dsp.py:ir -o net.html    # a page to look around in
+  flexir plan nets.py:small nets.py:wide --target dsp.py:ir   # what to write first
+"""
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    top = argparse.ArgumentParser("flexir", description="Convert PyTorch models into your own IR.")
+    top = argparse.ArgumentParser(
+        "flexir", description="Convert PyTorch models into your own IR.", epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
     top.add_argument("--version", action="version", version=f"flexir {__version__}")
     top.add_argument("--debug", action="store_true", help="show tracebacks")
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")

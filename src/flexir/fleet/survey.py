@@ -2,7 +2,8 @@
 
 Works on any :class:`concurrent.futures.Executor`: what is submitted is one plain function with
 plain arguments, whose result is bytes. Wherever it runs, it owns a process in which the model is
-built and run (:mod:`.worker`), so neither this process nor the executor's can be harmed.
+built and run (:mod:`.worker`), so neither this process nor the executor's can be harmed. On other
+machines the files and packages that MODELs name must be there, too. Needs POSIX pipes.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import sys
 import threading
 import time
@@ -155,7 +157,7 @@ def capture_apart(
     worker: Worker | None = getattr(_local, "worker", None)
     if worker is None or (worker.memory, worker.threads) != (memory, threads):
         worker = _local.worker = Worker(memory, threads, path)  # one before it ends, unreferenced
-    spec, *inputs = spec.split()
+    spec, *inputs = shlex.split(spec)
     return worker.ask(spec, inputs, timeout, device)
 
 
@@ -165,8 +167,8 @@ def capture_apart(
 def _key(spec: str, device: str | None) -> str:
     """A folder name that stands for a MODEL in its present state."""
     state = [spec, torch.__version__, *([device] if device else [])]
-    where = spec.split()[0].rpartition(":")[0]
-    for path in (where, spec.split()[0].removeprefix("hf-config:")):
+    model = shlex.split(spec)[0]
+    for path in (model.rpartition(":")[0], model.removeprefix("hf-config:")):
         if os.path.isfile(path):
             state.append(hashlib.sha256(Path(path).read_bytes()).hexdigest())
     digest = hashlib.sha256("\n".join(state).encode()).hexdigest()[:12]
