@@ -6,6 +6,7 @@ deep appears as one comes near. A body keeps its own scale; a module's box is it
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -321,9 +322,15 @@ def _calls(node: Node) -> list[int]:
 
 def _excerpt(source: Source) -> list[Any]:
     """Where, and the lines around it if the file is here."""
-    try:
-        lines = Path(source.file).read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return [str(source), 0, []]
+    lines = _lines_of(source.file)
     first = max(0, source.line - 1 - _LINES)
-    return [str(source), first + 1, [line[:140] for line in lines[first : source.line + _LINES]]]
+    near = [line[:140] for line in lines[first : source.line + _LINES]]
+    return [str(source), first + 1 if near else 0, near]
+
+
+@functools.lru_cache(maxsize=256)
+def _lines_of(file: str) -> list[str]:
+    try:
+        return Path(file).read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []

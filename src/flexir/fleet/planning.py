@@ -187,7 +187,7 @@ def plan(
     Example:
         >>> import torch; from flexir.layers import describe
         >>> net = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU())
-        >>> print(plan({"net": (net, (torch.ones(1, 2),))}, describe).text())
+        >>> print(plan({"net": (net, (torch.ones(1, 2),))}, describe, progress=False))
         1 of 1 models convert whole with target 'describe'; nothing is missing
     """
     with tempfile.TemporaryDirectory() as folder:
