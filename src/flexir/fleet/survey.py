@@ -86,7 +86,8 @@ def survey(
         models: MODELs as the command takes them (``"timm:resnet18"``, ``"nets.py:make"``), followed
             by INPUT words after spaces if they cannot be guessed; or name -> such a string, a
             ``Graph``, or ``(model, args[, kwargs])``. Only strings are captured apart.
-        cache: folder for the graphs. What is there is not captured again.
+        cache: folder for the graphs. What is there is not captured again, unless torch or the
+            ``file.py`` of a MODEL has changed; for code that is imported, take a new folder.
         executor: where to run; by default ``jobs`` processes here. Dask's ``client.get_executor()``
             and Ray's executors do.
         jobs: how many at a time, without an executor; by default one per processor.
@@ -155,8 +156,9 @@ def capture_apart(
 ) -> dict[str, Any]:
     """Capture one model in a process that belongs to the thread this is called in."""
     worker: Worker | None = getattr(_local, "worker", None)
-    if worker is None or (worker.memory, worker.threads) != (memory, threads):
-        worker = _local.worker = Worker(memory, threads, path)  # one before it ends, unreferenced
+    settings = (memory, threads, path)
+    if worker is None or (worker.memory, worker.threads, worker.path) != settings:
+        worker = _local.worker = Worker(*settings)  # one before it ends, unreferenced
     spec, *inputs = shlex.split(spec)
     return worker.ask(spec, inputs, timeout, device)
 
