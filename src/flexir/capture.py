@@ -34,6 +34,7 @@ from .errors import CaptureError
 from .forms import lay_out, signatures
 from .functional import Alias, Memories, Memory, View
 from .geometry import copy_like, fingerprint, storage_of, tensor_type
+from .grammar import settle
 from .graph import Audit, Effects, Graph, Mutation, Node, State, TensorType, Value
 from .names import is_torch
 from .origins import Origins
@@ -153,18 +154,11 @@ class Recorder:
                 graph.mutations = self._mutations()
         self.memories.close()
         graph.nodes = self.frames[0].nodes
-        self._drop_unread(graph)
         self.frames.clear()
         self.witness = None
         graph.modules = self.classes
         self.audit.fallback = self.fallback
-        return graph.check()
-
-    def _drop_unread(self, graph: Graph) -> None:
-        """Forget weights that the run never touched."""
-        read = graph.read_values()
-        for value in [v for v in graph.constants if v not in read]:
-            del graph.constants[value], graph.origins[value]
+        return settle(graph)
 
     @contextlib.contextmanager
     def _watching(self) -> Iterator[None]:

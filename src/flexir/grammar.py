@@ -12,30 +12,53 @@ from .errors import GraphError
 from .graph import Graph, Node, Value
 
 
-def check(graph: Graph) -> None:
-    """Raise GraphError at the first thing that breaks the grammar; linear in the graph's size."""
+def check(graph: Graph) -> set[Value]:
+    """Raise GraphError at the first thing that breaks the grammar; linear in the graph's size.
+
+    Returns:
+        every Value somebody reads: a node, a module, the caller.
+    """
     known = {*graph.input_values, *graph.constants}
     for value in known:
         if value.producer is not None:
             raise GraphError(f"{value!r} is an input or constant but has a producer")
     names = [value.name for value in known]
-    _body(graph.nodes, known, names)
+    read: set[Value] = set()
+    _body(graph.nodes, known, names, read)
     if len(set(names)) != len(names):
         twice = next(name for name, count in Counter(names).items() if count > 1)
         raise GraphError(f"two values are named %{twice}")
     for value in [*graph.output_values, *(m.final for m in graph.mutations)]:
         if value not in known:
             raise GraphError(f"{value!r} is a result of the graph but nothing makes it")
+        read.add(value)
+    read.update(m.initial for m in graph.mutations)
+    return read
 
 
-def _body(nodes: Sequence[Node], known: set[Value], names: list[str]) -> None:
-    """Check the nodes of a body, and add what they make to ``known`` and ``names``."""
+def settle(graph: Graph) -> Graph:
+    """Check a new graph and forget the constants nobody reads.
+
+    Returns:
+        the graph itself, so producers can end with ``return settle(graph)``.
+    """
+    read = check(graph)
+    for value in [value for value in graph.constants if value not in read]:
+        del graph.constants[value]
+        graph.origins.pop(value, None)
+    return graph
+
+
+def _body(nodes: Sequence[Node], known: set[Value], names: list[str], read: set[Value]) -> None:
+    """Check the nodes of a body; add what they make and read to ``known``, ``names``, ``read``."""
     for node in nodes:
-        for value in node.inputs:
-            if value not in known:
-                raise GraphError(f"{value!r} is used before it is made, in: {node}")
+        inputs = node.inputs
+        read.update(inputs)
+        if not known.issuperset(inputs):
+            value = next(v for v in inputs if v not in known)
+            raise GraphError(f"{value!r} is used before it is made, in: {node}")
         if node.body is not None:
-            _body(node.body, known, names)
+            _body(node.body, known, names, read)
             if not known.issuperset(node.outputs):
                 missing = [v for v in node.outputs if v not in known]
                 raise GraphError(f"{missing[0]!r} is returned but not made by: {node}")

@@ -322,13 +322,6 @@ class Graph:
         """The Values the model returned, in reading order, each once."""
         return list(dict.fromkeys(structure.leaves(self.outputs, Value)))
 
-    def read_values(self) -> set[Value]:
-        """Every Value somebody looks at: a node, a module, the caller."""
-        read = {*self.output_values, *(v for m in self.mutations for v in (m.initial, m.final))}
-        for node in self.walk():
-            read.update(node.inputs)
-        return read
-
     @property
     def escapes(self) -> list[Node]:
         """Calls whose result left torch for Python; ``node.result`` is the value taken."""

@@ -15,8 +15,10 @@ import torch
 
 from . import structure
 from .forms import op_of, signatures
-from .grammar import free_name
+from .grammar import free_name, settle
 from .graph import Effects, Graph, Mutation, Node, Origin, TensorType, Value
+
+_FOLDED = Origin("folded")
 
 
 class Rewritten:
@@ -188,13 +190,10 @@ class Edit:
         graph.nodes, _ = self._nodes(old.nodes)
         graph.outputs = self._look_all(old.outputs)
         graph.mutations = [Mutation(m.name, m.initial, self._look(m.final)) for m in old.mutations]
-        constants = {**old.constants, **self._new}
-        read = graph.read_values()
-        graph.constants = {v: t for v, t in constants.items() if v in read}
-        made = Origin("folded")
-        graph.origins = {v: old.origins.get(v, made) for v in graph.constants}
+        graph.constants = {**old.constants, **self._new}
+        graph.origins = {v: old.origins.get(v, _FOLDED) for v in graph.constants}
         graph.history = [*old.history, *(f"{title}: {line}" for line in self.lines)]
-        return graph.check()
+        return settle(graph)
 
     def _look(self, value: Value) -> Value:
         while value in self._replaced:
