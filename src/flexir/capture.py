@@ -247,7 +247,8 @@ class Recorder:
             with _stack.DisableTorchFunction():
                 # Global pre-hooks are not given the keywords; their caller holds them.
                 caller = sys._getframe(1)
-                self._open(module, args, caller.f_locals.get("kwargs") or {}, locate(caller))
+                source = self.frames[-1].source or locate(caller)
+                self._open(module, args, caller.f_locals.get("kwargs") or {}, source)
         finally:
             self.busy = False
 
