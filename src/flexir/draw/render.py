@@ -74,7 +74,9 @@ def draw(
     made = pygraphviz.AGraph(string=text)
     if ending == ".png":
         made.graph_attr["dpi"] = "80"
-    made.draw(path, prog="dot", format=ending[1:])
+    # Written here: given a path, pygraphviz opens it in a way that Python 3.11.2 refuses.
+    with open(path, "wb") as picture:
+        picture.write(made.draw(None, prog="dot", format=ending[1:]))
     return path
 
 
