@@ -94,6 +94,20 @@ def test_items_say_what_is_needed_and_what_it_unlocks(here):
     assert Plan.read(made.json()) == made
 
 
+def children(pid):
+    """Process ids of the children of a process (Linux)."""
+    return [int(n) for task in Path(f"/proc/{pid}/task").iterdir()
+            for n in (task / "children").read_text().split()]  # fmt: skip
+
+
+def runs(pid):
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().split(")")[1].split()[0]
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks into /proc")
 def test_a_plan_that_was_killed_goes_on_where_it_was(here):
     words = [f"nets.py:{name}" for name in (*GOOD, "hang")]
     command = [sys.executable, "-W", "ignore", "-m", "flexir", "plan", *words, "--target",
@@ -101,7 +115,13 @@ def test_a_plan_that_was_killed_goes_on_where_it_was(here):
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         while len(list(Path("kept").glob("*/survey.json"))) < 2:
             time.sleep(0.1)
+        workers = children(process.pid)
         process.send_signal(signal.SIGKILL)
+    assert workers
+    deadline = time.monotonic() + 10
+    while any(map(runs, workers)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(map(runs, workers)), "a worker outlives the plan that asked"
     kept = {path: path.stat().st_mtime_ns for path in Path("kept").glob("*/survey.json")}
     assert main([*command[5:], "--timeout", "5", "-o", "resumed.json"]) == 0
     assert all(path.stat().st_mtime_ns == written for path, written in kept.items())

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -163,8 +164,16 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
     return {"seconds": round(time.perf_counter() - start, 3)}
 
 
+def _watch_parent(parent: int) -> None:
+    """End with the process that asked, however it ended, even if a model hangs here."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
+
+
 def main() -> None:
     """Answer requests until there are no more."""
+    threading.Thread(target=_watch_parent, args=(os.getppid(),), daemon=True).start()
     settings = json.loads(sys.argv[1])
     out = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # whatever a model prints is not an answer
