@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -149,6 +149,22 @@ def test_dask_gives_the_same_plan(here):
     settings = dict(n_workers=2, threads_per_worker=1, dashboard_address=None)
     with distributed.LocalCluster(**settings) as cluster, distributed.Client(cluster) as client:
         made = flexir.plan(words, target(), executor=client.get_executor(), progress=False)
+    assert made == flexir.plan(words, target(), progress=False)
+
+
+def test_ray_gives_the_same_plan(here):
+    ray = pytest.importorskip("ray")  # large, so not among the pinned packages
+
+    class RayExecutor(Executor):
+        def submit(self, function, /, *args):
+            return ray.remote(function).remote(*args).future()
+
+    words = [f"nets.py:{name}" for name in GOOD]
+    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    try:
+        made = flexir.plan(words, target(), executor=RayExecutor(), progress=False)
+    finally:
+        ray.shutdown()
     assert made == flexir.plan(words, target(), progress=False)
 
 

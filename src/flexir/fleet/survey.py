@@ -89,7 +89,8 @@ def survey(
         cache: folder for the graphs. What is there is not captured again, unless torch or the
             ``file.py`` of a MODEL has changed; for code that is imported, take a new folder.
         executor: where to run; by default ``jobs`` processes here. Dask's ``client.get_executor()``
-            and Ray's executors do.
+            is one; Ray makes one of two lines, ``class RayExecutor(Executor): def submit(self,
+            function, /, *args): return ray.remote(function).remote(*args).future()``.
         jobs: how many at a time, without an executor; by default one per processor.
         timeout: seconds for one model.
         memory: bytes one model may allocate; by default its share of this machine's.
