@@ -95,6 +95,13 @@ def test_boxes_do_not_overlap_and_edges_go_down_or_to_a_later_column(graphviz):
         assert boxes[end][1] > boxes[start][1] or boxes[end][0] > boxes[start][2]
 
 
+def test_every_box_has_a_key_of_its_own():
+    graph = flexir.capture(lambda x: torch.relu(torch.relu(x)) + torch.relu(x), (torch.ones(2),))
+    (made,) = data_of(page([graph], [{}]))["graphs"]
+    keys = [made["strings"][box[11]] for box in made["boxes"] if box[10] >= 0]
+    assert len(keys) == len(set(keys)) == 4
+
+
 def test_golden_values_weights_and_sources_are_in_the_page(tmp_path):
     pytest.importorskip("safetensors")
     model, x = small()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -96,6 +97,7 @@ class _Page:
         self.layouts: dict[Any, Placed] = {}
         self.golden = _golden(golden) if golden is not None else {}
         self.weights = weights
+        self.seen: Counter[str] = Counter()
         self.rows: list[list[Any]] = []
         self.details: list[list[Any]] = []
 
@@ -137,7 +139,7 @@ class _Page:
             if len(inner.children) == 1 and inner.children[0].kind == "call":
                 inner.children[0].title = inner.title
                 return inner.children[0]
-            inner.sub = f"{sum(_calls(node))} calls"
+            inner.sub = f"{len(_inside(node))} calls"
             inner.detail = self._detail(node)
             inner.key = f"{node.path}#{node.call}"
             self._close(inner)
@@ -152,7 +154,9 @@ class _Page:
         if node.body is not None:
             box.makes |= {v for n in _inside(node) for v in n.outputs}
             box.reads.update((v, None) for n in _inside(node) for v in n.inputs)
-        box.key = f"{node.path}#{node.call}/{node.op}"
+        key = f"{node.path}#{node.call}/{node.op}"
+        self.seen[key] += 1
+        box.key = f"{key}#{self.seen[key]}"  # the same in another graph of the model
         box.shape = (title if node.body is None else node.op, box.sub, status)
         return box
 
@@ -162,12 +166,10 @@ class _Page:
         for child in box.children:
             box.makes |= child.makes
             box.reads.update(child.reads)
-        box.shape = (tuple(c.shape for c in box.children), tuple(box.edges), len(box.title) // 8)
-        box.shape = hash(box.shape)
-        worst = [c.status for c in box.children]
-        box.status = next((s for s in ("placeholder", "refused") if s in worst), "")
-        if not box.status and "handled" in worst:
-            box.status = "handled"
+        box.shape = hash((tuple(child.shape for child in box.children), tuple(box.edges)))
+        inside = {child.status for child in box.children}
+        ranked = ("placeholder", "refused", "handled")  # the worst decides
+        box.status = next((status for status in ranked if status in inside), "")
 
     def _folded(self, boxes: list[_Box]) -> list[_Box]:
         """Runs of modules of one class and one look become one box that holds them."""
@@ -314,10 +316,6 @@ def _inside(node: Node) -> list[Node]:
         else:
             stack += one.body
     return found
-
-
-def _calls(node: Node) -> list[int]:
-    return [1 for _ in _inside(node)]
 
 
 def _excerpt(source: Source) -> list[Any]:
