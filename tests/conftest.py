@@ -11,6 +11,11 @@ sys.path.insert(0, str(ROOT))
 torch.set_num_threads(1)
 
 
+def notes_of(error: BaseException) -> str:
+    """Message and notes of an error; before Python 3.11 notes are part of the message."""
+    return "\n".join([str(error), *getattr(error, "__notes__", ())])
+
+
 @pytest.fixture
 def root() -> Path:
     return ROOT
