@@ -133,6 +133,7 @@ def long(folder: Path) -> None:
             ("load", lambda: load(path)),
             ("print", graph.text),
             ("check", graph.check),
+            ("bare walk", lambda g=graph: [(node.args, node.outputs) for node in g]),
         ):
             taken = seconds(function, rounds)
             figures.setdefault(what, []).append(taken / count * 1e6)
