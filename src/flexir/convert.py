@@ -23,7 +23,7 @@ from .errors import HandlerError, TargetError, Unsupported
 from .graph import Graph, Node, Value
 from .interpreter import interpret
 from .report import Report
-from .signatures import HINTS, same_default
+from .signatures import is_hint, same_default
 from .target import Context, Handler, Keep, Placeholder, Target, Weight
 
 if TYPE_CHECKING:
@@ -266,7 +266,7 @@ class _Conversion:
         for name, part in node.args.items():
             if name in handler.names:
                 named[name] = part
-            elif name in HINTS or name.startswith("_"):
+            elif is_hint(name):
                 continue
             elif handler.takes_rest:
                 named[name] = part

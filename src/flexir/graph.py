@@ -45,6 +45,11 @@ class TensorType(NamedTuple):
         where = "" if self.device.type == "cpu" else f"@{self.device}"
         return f"{short}[{','.join(map(str, self.shape))}]{where}"
 
+    @property
+    def sizes(self) -> str:
+        """The shape as pictures, logs and INPUT words have it: ``1x3x224x224``, ``scalar``."""
+        return "x".join(map(str, self.shape)) or "scalar"
+
 
 class Value:
     """One immutable tensor of the graph.

@@ -15,7 +15,7 @@ from typing import Any
 
 from .errors import UnsupportedError
 from .graph import Audit, Node, Value
-from .signatures import HINTS, same_default
+from .signatures import HINTS, is_hint, same_default
 from .structure import show
 
 log = logging.getLogger("flexir")
@@ -81,7 +81,7 @@ def stub(node: Node) -> str:
 
 def argument_names(nodes: Sequence[Node]) -> list[str]:
     """The parameters of a handler of these calls; ``name=None`` where not all calls have it."""
-    names = [n for node in nodes for n in node.args if n not in HINTS and not n.startswith("_")]
+    names = [n for node in nodes for n in node.args if not is_hint(n)]
     always = [n for n in dict.fromkeys(names) if all(n in node.args for node in nodes)]
     return [*always, *(f"{n}=None" for n in dict.fromkeys(names) if n not in always)]
 
@@ -259,14 +259,10 @@ class Report:
 
 
 def _op_line(node: Node) -> str:
-    inputs = ", ".join(_by_x(v) for v in node.inputs)
-    outputs = ", ".join(_by_x(v) for v in node.outputs)
+    inputs = ", ".join(v.type.sizes for v in node.inputs)
+    outputs = ", ".join(v.type.sizes for v in node.outputs)
     plural = "s" if len(node.outputs) > 1 else ""
     return f"Op: (func op) {node.op}. Input shapes: {inputs}, Output shape{plural}: {outputs}"
-
-
-def _by_x(value: Value) -> str:
-    return "x".join(map(str, value.type.shape)) or "scalar"
 
 
 def _lines(entry: Entry) -> list[str]:

@@ -49,6 +49,12 @@ HINTS = frozenset({
     "device", "use_mm_for_euclid_dist", "fused", "copy",
 })  # fmt: skip
 
+
+def is_hint(name: str) -> bool:
+    """Whether a handler may leave an argument out whatever its value: it changes no element."""
+    return name in HINTS or name.startswith("_")
+
+
 # Writes that the schemas do not mark: argument names, given the named arguments of a call.
 _UNMARKED_WRITES: dict[str, Callable[[dict[str, Any]], tuple[str, ...]]] = {
     "batch_norm": lambda a: ("running_mean", "running_var") if a.get("training") else (),

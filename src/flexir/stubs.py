@@ -13,7 +13,7 @@ from .errors import Error
 from .forms import callables, parameter_names
 from .graph import Node
 from .report import argument_names, configuration, form, handler_text
-from .signatures import HINTS
+from .signatures import is_hint
 
 
 def stub(what: str | Node | Sequence[Node]) -> str:
@@ -34,7 +34,7 @@ def stub(what: str | Node | Sequence[Node]) -> str:
     if isinstance(what, str):
         if what not in callables():
             raise Error(f"torch has no function {what!r}; a stub can be made of a call, too")
-        names = [n for n in parameter_names(what) if n not in HINTS and not n.startswith("_")]
+        names = [n for n in parameter_names(what) if not is_hint(n)]
         return _text(what, names, [])
     nodes = [what] if isinstance(what, Node) else list(what)
     return _text(nodes[0].op, argument_names(nodes), list(dict.fromkeys(map(_seen, nodes))))

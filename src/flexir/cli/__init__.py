@@ -24,9 +24,9 @@ from ..capture import capture
 from ..convert import convert
 from ..errors import Error, UnsupportedError
 from ..fleet.pages import verdict
-from ..fleet.specs import Usage, open_model, read_inputs, target_of, tensor
+from ..fleet.specs import Usage, open_model, read_inputs, target_of
 from ..forms import callables
-from ..graph import Graph, TensorType
+from ..graph import Graph
 from ..stubs import stub
 from ..verify import Check, verify
 
@@ -39,16 +39,13 @@ def graph_of(options: argparse.Namespace) -> tuple[Graph, Any, tuple[Any, ...], 
 
         graph = load(options.model)
         if not args and not kwargs:
-            args = tuple(tensor(_word(value.type))[1] for value in graph.input_values)
+            types = [value.type for value in graph.input_values]
+            words = [f"{t.sizes}:{str(t.dtype).removeprefix('torch.')}" for t in types]
+            args, _ = read_inputs(words)
         return graph, None, args, kwargs
     model, args, kwargs = open_model(options.model, args, kwargs, options.device)
     with torch.no_grad():
         return capture(model, args, kwargs), model, args, kwargs
-
-
-def _word(type: TensorType) -> str:
-    shape = "x".join(map(str, type.shape)) or "scalar"
-    return f"{shape}:{str(type.dtype).removeprefix('torch.')}"
 
 
 def show(options: argparse.Namespace) -> int:

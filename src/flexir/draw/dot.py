@@ -82,7 +82,7 @@ class _Drawing:
         assert node.body is not None
         name = f"cluster_{len(self.names)}"
         self.names[node] = name
-        label = _called(node.path, node.op)
+        label = called(node.path, node.op)
         shade = "#fbfbfd" if depth % 2 else "#f3f5f9"
         self.lines.append(f"{pad}subgraph {name} {{")
         self.lines.append(
@@ -97,14 +97,14 @@ class _Drawing:
         name = f"n{len(self.names)}"
         self.names[node] = name
         status = self.status.get(node, "escape" if node.effects.escape else "")
-        title = node.op if module is None else _called(module.path, node.op)
-        inner = list(_inside(node))
+        title = node.op if module is None else called(module.path, node.op)
+        inner = list(inside(node))
         if node.body is not None:
-            title = _called(node.path, node.op)
+            title = called(node.path, node.op)
             if status != "handled":
                 status, note = self._summary(inner)
                 title += note
-        shapes = [_shape(v) for v in (node.returned or node.outputs)][:4]
+        shapes = [v.type.sizes for v in (node.returned or node.outputs)][:4]
         self._node(name, [title, *([", ".join(shapes)] if shapes else [])], status, indent)
         for value in node.inputs:
             self._edge(value, name)
@@ -162,17 +162,18 @@ def _opens(node: Node, status: Mapping[Node, str]) -> bool:
     return bool(node.body) and status.get(node) != "handled"
 
 
-def _called(path: str, op: str) -> str:
+def called(path: str, op: str) -> str:
+    """A module by its own name and class."""
     return f"{path.rsplit('.', 1)[-1]}: {op}" if path else op
 
 
-def _inside(node: Node) -> Iterator[Node]:
+def inside(node: Node) -> Iterator[Node]:
     """The function calls inside a module call."""
     for inner in node.body or ():
         if inner.body is None:
             yield inner
         else:
-            yield from _inside(inner)
+            yield from inside(inner)
 
 
 def _depth(graph: Graph, status: Mapping[Node, str], limit: int) -> int:
@@ -194,10 +195,6 @@ def _depth(graph: Graph, status: Mapping[Node, str], limit: int) -> int:
         if drawn <= limit:
             return depth
     return 1
-
-
-def _shape(value: Value) -> str:
-    return "x".join(map(str, value.type.shape)) or "scalar"
 
 
 def _escape(text: str) -> str:

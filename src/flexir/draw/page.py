@@ -21,7 +21,7 @@ import torch
 
 from ..graph import Graph, Node, Value
 from ..source import Source
-from .dot import COLOURS
+from .dot import COLOURS, called, inside
 from .layout import Placed, place
 
 _INNER = (250.0, 190.0)  # the most a body takes in its module's box
@@ -135,11 +135,11 @@ class _Page:
 
     def _box(self, node: Node) -> _Box:
         if node.body is not None and self.status.get(node) != "handled":
-            inner = self._body(node.body, "module", _named(node))
+            inner = self._body(node.body, "module", called(node.path, node.op))
             if len(inner.children) == 1 and inner.children[0].kind == "call":
                 inner.children[0].title = inner.title
                 return inner.children[0]
-            inner.sub = f"{len(_inside(node))} calls"
+            inner.sub = f"{sum(1 for _ in inside(node))} calls"
             inner.detail = self._detail(node)
             inner.key = f"{node.path}#{node.call}"
             self._close(inner)
@@ -147,13 +147,14 @@ class _Page:
         status = self.status.get(node, "escape" if node.effects.escape else "")
         if node.effects.escape == "branch":
             status = "guard"
-        title = node.op if node.body is None else _named(node)
-        box = _Box("call", title, ", ".join(_shape(v) for v in (node.returned or node.outputs)[:2]))
+        title = node.op if node.body is None else called(node.path, node.op)
+        shown = (node.returned or node.outputs)[:2]
+        box = _Box("call", title, ", ".join(value.type.sizes for value in shown))
         box.status, box.detail = status, self._detail(node)
         box.makes, box.reads = set(node.outputs), dict.fromkeys(node.inputs)
         if node.body is not None:
-            box.makes |= {v for n in _inside(node) for v in n.outputs}
-            box.reads.update((v, None) for n in _inside(node) for v in n.inputs)
+            box.makes |= {v for n in inside(node) for v in n.outputs}
+            box.reads.update((v, None) for n in inside(node) for v in n.inputs)
         key = f"{node.path}#{node.call}/{node.op}"
         self.seen[key] += 1
         box.key = f"{key}#{self.seen[key]}"  # the same in another graph of the model
@@ -297,25 +298,6 @@ def _connect(box: _Box) -> None:
 def _alike(one: _Box, other: _Box) -> bool:
     same = one.title.rpartition(": ")[2] == other.title.rpartition(": ")[2]
     return same and one.kind == other.kind == "module" and one.shape == other.shape
-
-
-def _named(node: Node) -> str:
-    return f"{node.path.rsplit('.', 1)[-1]}: {node.op}" if node.path else node.op
-
-
-def _shape(value: Value) -> str:
-    return "x".join(map(str, value.type.shape)) or "scalar"
-
-
-def _inside(node: Node) -> list[Node]:
-    found, stack = [], list(node.body or ())
-    while stack:
-        one = stack.pop()
-        if one.body is None:
-            found.append(one)
-        else:
-            stack += one.body
-    return found
 
 
 def _excerpt(source: Source) -> list[Any]:
