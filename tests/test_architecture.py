@@ -8,9 +8,9 @@ import textwrap
 import pytest
 
 ORDER = """
-    errors structure source graph grammar names signatures forms geometry functional ambient origins
-    parameters calls watchers capture interpreter verify opaque rewrite recipes decompose report
-    target stubs convert causes golden
+    errors structure source graph grammar names signatures forms binding geometry memory
+    functional ambient origins parameters calls watchers capture interpreter verify opaque
+    rewrite recipes decompose report target stubs convert causes golden
 """.split()
 STANDARD = set(sys.stdlib_module_names)
 

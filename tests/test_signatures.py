@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode, get_overridable_functions, resolve_name
 
-from flexir.forms import bind, op_of, parameter_names, signatures
+from flexir.binding import bind
+from flexir.forms import op_of, parameter_names, signatures
 from flexir.names import METADATA, canonical, name_of
 from zoo import opdb
 

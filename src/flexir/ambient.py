@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib.abc
 import importlib.util
 import sys
@@ -98,6 +99,27 @@ def default_generator(device: torch.device) -> torch.Generator | None:
         index = torch.cuda.current_device() if device.index is None else device.index
         return torch.cuda.default_generators[index]
     return torch.default_generator
+
+
+@contextlib.contextmanager
+def collector_at_rest() -> Iterator[bool]:
+    """Within, the garbage collector runs only when it is asked to.
+
+    A graph is many small objects. Left alone they would make the collector walk the whole heap of
+    the process, torch included.
+
+    Yields:
+        whether what is made within can be told by its youth from what was there before.
+    """
+    if not gc.isenabled():
+        yield False
+        return
+    gc.disable()
+    try:
+        gc.collect(0)  # what is there grows up; what is made now stays young
+        yield True
+    finally:
+        gc.enable()
 
 
 @contextlib.contextmanager

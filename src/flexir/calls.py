@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Callable
+from types import CodeType, FrameType
 from typing import Any
 
 import torch
@@ -20,14 +20,24 @@ def is_plain(result: Any) -> bool:
     return result is None or isinstance(result, (int, float, complex, str))
 
 
-def inside_autograd_function() -> bool:
-    """Whether the ``forward`` of a custom ``torch.autograd.Function`` is under way."""
+def inside_autograd_function(frame: FrameType | None, until: CodeType | None) -> bool | None:
+    """Whether the ``forward`` of a custom ``torch.autograd.Function`` is under way.
+
+    Args:
+        frame: where to begin to look, outwards.
+        until: the code whose frame ends the search undecided.
+
+    Returns:
+        None if it was not found before ``until``.
+    """
     apply = torch.autograd.Function.apply.__func__.__code__
-    frame = sys._getframe(2)
     while frame is not None:
-        if frame.f_code is apply:
+        code = frame.f_code
+        if code is apply:
             return True
-        frame = frame.f_back  # type: ignore[assignment]
+        if code is until:
+            return None
+        frame = frame.f_back
     return False
 
 

@@ -16,14 +16,15 @@ import functools
 import gc
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch.nn.parameter import is_lazy
 
 from . import structure
-from .ambient import Draws, Switches, eager_compilers
+from .ambient import Draws, Switches, collector_at_rest, eager_compilers
+from .binding import form_of
 from .calls import (
     changes_view_only,
     inside_autograd_function,
@@ -31,16 +32,17 @@ from .calls import (
     tensors_in,
 )
 from .errors import CaptureError
-from .forms import lay_out, signatures
-from .functional import Alias, Memories, Memory, View
+from .forms import signatures
+from .functional import Memories
 from .geometry import copy_like, fingerprint, storage_of, tensor_type
 from .grammar import settle
-from .graph import Audit, Effects, Graph, Mutation, Node, State, TensorType, Value
-from .names import is_torch
+from .graph import Audit, Effects, Graph, Mutation, Node, TensorType, Value
+from .memory import Alias, Memory, View
 from .origins import Origins
 from .parameters import bind_forward, bind_inputs
 from .signatures import Signature
 from .source import Source, locate
+from .structure import is_literal
 from .watchers import Functions, Witness
 
 _Tensor = torch.Tensor
@@ -83,21 +85,31 @@ def capture(
         raise CaptureError(f"the model must be callable; got {type(model).__name__}")
     if not isinstance(args, (tuple, list)):
         raise CaptureError(f"args must be a tuple of arguments; got {type(args).__name__}")
-    recorder = Recorder(model, witness=audit)
-    return recorder.run(tuple(args), dict(kwargs or {}))
+    return record(model, tuple(args), dict(kwargs or {}), witness=audit)
+
+
+def record(
+    model: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], **options: Any
+) -> Graph:
+    """As :func:`capture`, with the options of :class:`Recorder`."""
+    with collector_at_rest() as rests:
+        recorder = Recorder(model, **options)
+        recorder.found.ages = rests
+        return recorder.run(args, kwargs)
 
 
 class _Frame:
     """A module call under way."""
 
-    __slots__ = ("call", "module", "node", "nodes", "path", "source")
+    __slots__ = ("differentiated", "node", "nodes", "source")
 
-    def __init__(self, module: Any, node: Node | None, path: str, call: int) -> None:
-        self.module, self.node, self.path, self.call = module, node, path, call
+    def __init__(self, node: Node) -> None:
+        self.node = node
         self.nodes: list[Node] = []
         # Inside torch's own modules the user's line is the one that called the module.
-        foreign = type(module).__module__.startswith("torch.nn.modules.")
-        self.source: Source | None = node.source if node is not None and foreign else None
+        foreign = type(node.target).__module__[:17] == "torch.nn.modules."
+        self.source: Source | None = node.source if foreign else None
+        self.differentiated: bool | None = None  # by a custom autograd Function that called it
 
 
 class Recorder:
@@ -119,7 +131,7 @@ class Recorder:
         self.fallback = 0
         self.owner: Node | None = None  # the recorded call that is running
         self.busy = False  # torch is being called by this recorder itself
-        self.frames = [_Frame(None, None, "", 0)]
+        self.frames = [_Frame(Node("", None, {}))]
         self.found.frames = self.frames
         self.calls: dict[str, int] = {}
         self.classes: dict[str, type] = {}
@@ -139,13 +151,13 @@ class Recorder:
         )
         graph.parameters, bound, defaults = bind_inputs(self.model, args, kwargs)
         for name, default in defaults.items():
-            self.found.tensors[id(default)] = (default, ("default", (name,)))
+            self.found.tensors[id(default)] = (default, "default", (name,))
         with self._quietly():
             graph.inputs = self._inputs(bound, graph)
-            for tensor, (kind, _) in list(self.found.tensors.values()):
+            for tensor, kind, _ in list(self.found.tensors.values()):
                 # Met now, all at once, they cost a third of what they cost between convolutions.
                 if kind != "default" and not is_lazy(tensor):
-                    self.memories.alias(tensor)
+                    self.memories.expect(tensor)
         with self._watching():
             result = self.model(*args, **kwargs)
             with self._quietly():
@@ -169,14 +181,6 @@ class Recorder:
         with contextlib.ExitStack() as stack:
             _local.recorder = self
             stack.callback(setattr, _local, "recorder", None)
-            if gc.isenabled():
-                # A graph is many small objects. Left alone they would make the collector walk the
-                # whole heap of the process, torch included; `call` collects the young instead.
-                gc.disable()
-                stack.callback(gc.enable)
-                # What is there grows up; what the run makes stays young.
-                gc.collect(0)
-                self.found.ages = True
             stack.enter_context(eager_compilers())
             if self.witness is not None:
                 stack.enter_context(self.witness)
@@ -247,34 +251,26 @@ class Recorder:
             with _stack.DisableTorchFunction():
                 # Global pre-hooks are not given the keywords; their caller holds them.
                 caller = sys._getframe(1)
+                named = bind_forward(module, args, caller.f_locals.get("kwargs") or {})
+                memories = self.memories
+                for name, part in named.items():
+                    if part.__class__ is _Tensor:
+                        named[name] = memories.alias(part).value
+                    elif not is_literal(part):
+                        named[name] = structure.template(part, memories.read)
+                path = self.path(module)
+                call = self.calls.get(path, 0)
+                self.calls[path] = call + 1
+                cls = type(module)
+                if not call:
+                    self.classes.setdefault(path, cls)
                 source = self.frames[-1].source or locate(caller)
-                self._open(module, args, caller.f_locals.get("kwargs") or {}, source)
+                memories.enter()
+                self.frames.append(
+                    _Frame(Node(cls.__name__, module, named, path=path, call=call, source=source))
+                )
         finally:
             self.busy = False
-
-    def _open(
-        self,
-        module: torch.nn.Module,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        source: Source | None,
-    ) -> None:
-        path = self.path(module)
-        call = self.calls.get(path, 0)
-        self.calls[path] = call + 1
-        if not call:
-            self.classes.setdefault(path, type(module))
-        named = bind_forward(module, args, kwargs)
-        read = self.memories.read
-        for name, part in named.items():
-            if part.__class__ is _Tensor:
-                named[name] = read(part)
-            elif part.__class__ not in _LITERALS:
-                named[name] = structure.template(part, read)
-        op = type(module).__name__
-        node = Node(op, module, named, body=[], path=path, call=call, source=source)
-        self.memories.enter()
-        self.frames.append(_Frame(module, node, path, call))
 
     def _leave(self, module: torch.nn.Module, args: tuple[Any, ...], output: Any) -> None:
         if self.owner is not None or threading.get_ident() != self.thread:
@@ -283,7 +279,7 @@ class Recorder:
         try:
             with torch._C.DisableTorchFunction():
                 depth = len(self.frames) - 1
-                while depth and self.frames[depth].module is not module:
+                while depth and self.frames[depth].node.target is not module:
                     depth -= 1
                 if depth:
                     self._close(depth + 1)  # frames an exception left open
@@ -298,7 +294,6 @@ class Recorder:
     def _pop(self, output: Any) -> None:
         frame = self.frames[-1]
         node = frame.node
-        assert node is not None
         read = self.memories.read  # deriving stale results still belongs to the body
         if isinstance(output, _Tensor):
             value = node.result = read(output)
@@ -314,7 +309,7 @@ class Recorder:
     def path(self, module: torch.nn.Module) -> str:
         known = self.found.paths.get(id(module))
         if known is None:
-            path = f"{self.frames[-1].path}.{type(module).__name__}".lstrip(".")
+            path = f"{self.frames[-1].node.path}.{type(module).__name__}".lstrip(".")
             self.found.paths[id(module)] = known = (path, module)
         return known[0]
 
@@ -324,66 +319,70 @@ class Recorder:
         """Run one torch call, record it, and return what it returned."""
         self.busy = True
         try:
-            return self._call(func, args, kwargs, frame)
+            form = form_of(func, args, kwargs)
+            signature, memories = form.signature, self.memories
+            tensors: list[tuple[torch.Tensor, Alias]] = []  # every place a tensor stands
+            self.found.lifting = func is _LIFT
+            template = form.named(args, kwargs)
+            for name in form.spots:
+                part = template[name]
+                if part.__class__ is _Tensor or part.__class__ is _Parameter:
+                    alias = memories.alias(part)
+                    tensors.append((part, alias))
+                    template[name] = alias.value
+                elif not is_literal(part):
+                    template[name] = structure.template(part, self._reader(tensors))
+            top = self.frames[-1]
+            node = Node(
+                signature.op, func, template, signature=signature,
+                path=top.node.path, call=top.node.call, source=top.source or locate(frame),
+            )  # fmt: skip
+            node.effects = self.switches.now()
+            named, marked, generator = {}, _NO_NAMES, None
+            if not form.quiet:
+                named = form.named(args, kwargs)
+                marked = signature.written(named)
+                for name in marked:
+                    self._save(named.get(name))
+            if signature.random is not False:
+                named = named or form.named(args, kwargs)
+                generator = self.draws.before(signature, named, tensors)
+            result = self._run(node, form.trusted, func, args, kwargs)
+            fresh = isinstance(result, _Tensor)
+            written: dict[int, torch.Tensor] = {}
+            for tensor, alias in tensors:
+                if alias.version != -1 and tensor._version != alias.version:
+                    written[id(tensor)] = tensor
+                if tensor is result:
+                    fresh = False
+            if marked:
+                written = self._marked(marked, named, written, signature)
+            draw = _NO_DRAW if generator is None else self.draws.after(generator)
+            if fresh and not written and not draw[0]:  # the common case, one tensor made
+                value = Value(self._number(), tensor_type(result), node)
+                node.result = value
+                node.outputs = (value,)
+                memories.define(result, value, node, tensors)
+                top.nodes.append(node)
+                if self.watch is not None:
+                    self.watch(node, (result,))
+            else:
+                named = named or form.named(args, kwargs)
+                exact = marked if marked and signature.schema else named
+                self._finish(node, named, tensors, written, exact, result, draw)
+            return result
         finally:
             self.busy = False
 
-    def _call(self, func: Any, args: Any, kwargs: dict[str, Any], frame: Any) -> Any:
-        signature, named, spots = lay_out(func, args, kwargs)
-        memories = self.memories
-        alias_of = memories.alias
-        tensors: list[tuple[torch.Tensor, Alias]] = []  # every place a tensor stands
-        self.found.lifting = func is _LIFT
-        template = named.copy()
-        for name in spots:
-            part = named[name]
-            if part.__class__ is _Tensor or part.__class__ is _Parameter:
-                alias = alias_of(part)
-                tensors.append((part, alias))
-                template[name] = alias.value
-            else:
-                template[name] = structure.template(part, self._reader(tensors))
-        top = self.frames[-1]
-        node = Node(
-            signature.op, func, template, signature=signature,
-            path=top.path, call=top.call, source=top.source or locate(frame),
-        )  # fmt: skip
-        marked = signature.written(named)
-        if marked:
-            for name in marked:
-                self._save(named.get(name))
-        switches = self.switches.now()
-        generator = None
-        if signature.random is not False:
-            generator = self.draws.before(signature, named, tensors)
-        result = self._run(node, func, args, kwargs)
-        same = False
-        written: dict[int, torch.Tensor] = {}
-        for tensor, alias in tensors:
-            if alias.version != -1 and tensor._version != alias.version:
-                written[id(tensor)] = tensor
-            if tensor is result:
-                same = True
-        if marked:
-            written = self._marked(marked, named, written, signature)
-        draw = _NO_DRAW if generator is None else self.draws.after(generator)
-        if written or draw[0] or not isinstance(result, _Tensor):
-            exact = marked if marked and signature.schema else None
-            self._finish(node, named, tensors, written, exact, result, switches.state, draw)
-            return result
-        # the common case, one tensor made, without walks
-        value = Value(self._number(), tensor_type(result), node)
-        node.result = value
-        node.outputs = (value,)
-        memories.define(result, value, node, tensors)
-        node.effects = switches
-        if same:
-            place = next((name for name, part in named.items() if part is result), None)
-            node.effects = Effects({}, switches.state, place)
-        top.nodes.append(node)
-        if self.watch is not None:
-            self.watch(node, (result,))
-        return result
+    def _in_autograd_function(self) -> bool:
+        """Whether the ``forward`` of a custom ``torch.autograd.Function`` is under way."""
+        inside = inside_autograd_function(sys._getframe(1), _CALL_MODULE)
+        if inside is not None:
+            return inside
+        top = self.frames[-1]  # what calls the module is looked at once
+        if top.differentiated is None:
+            top.differentiated = inside_autograd_function(sys._getframe(1), None) or False
+        return top.differentiated
 
     def _reader(self, tensors: list[tuple[torch.Tensor, Alias]]) -> Callable[[torch.Tensor], Value]:
         """Reads the Value of a tensor and notes the tensor."""
@@ -402,44 +401,51 @@ class Recorder:
         named: dict[str, Any],
         tensors: list[tuple[torch.Tensor, Alias]],
         written: dict[int, torch.Tensor],
-        exact: frozenset[str] | None,
+        exact: Collection[str],
         result: Any,
-        state: State | None,
         draw: tuple[bool, torch.Tensor | None],
     ) -> None:
-        """Record a call that wrote arguments, drew numbers, or returned not just one tensor.
+        """Record a call that wrote arguments, drew numbers, or returned not just one new tensor.
 
-        ``exact`` names the arguments that can have been written, where torch says it.
+        ``exact`` names the arguments that can have been written.
         """
         memories = self.memories
         fresh: dict[int, Value] = {}
-        outputs: list[Value] = []
         live: list[torch.Tensor] = []
 
         def make(tensor: torch.Tensor) -> Value:
             value = fresh.get(id(tensor))
             if value is None:
                 fresh[id(tensor)] = value = Value(self._number(), tensor_type(tensor), node)
-                outputs.append(value)
                 live.append(tensor)
             return value
 
         def make_written(tensor: torch.Tensor) -> Value | None:
             return make(tensor) if id(tensor) in written else None
 
-        node.result = structure.template(result, make)
+        node.result = (
+            make(result) if result.__class__ is _Tensor else structure.template(result, make)
+        )
         writes: dict[str, Any] = {}
         if written:
-            for name in named if exact is None else [n for n in named if n in exact]:
-                made = structure.template(named[name], make_written)
-                if made.__class__ is Value or next(structure.leaves(made, Value), None):
-                    writes[name] = made
-        node.outputs = tuple(outputs)
+            for name, part in named.items():
+                if name not in exact:
+                    continue
+                if part.__class__ is _Tensor:
+                    if id(part) in written:
+                        writes[name] = make(part)
+                elif not is_literal(part):
+                    made = structure.template(part, make_written)
+                    if made.__class__ is Value or next(structure.leaves(made, Value), None):
+                        writes[name] = made
+        node.outputs = tuple(fresh.values())
         random, start = draw
-        escape = None
-        if not outputs and result is not None and tensors:
+        same = escape = None
+        if not live and result is not None and tensors:
             escape = self._escape(node, [t for t, _ in tensors], result)
-        node.effects = Effects(writes, state, None, escape, random, start)
+        elif not (written or random) and isinstance(result, _Tensor):
+            same = next((name for name, part in named.items() if part is result), None)
+        node.effects = Effects(writes, node.effects.state, same, escape, random, start)
         only_view = bool(written) and changes_view_only(node.target)
         nodes = self.frames[-1].nodes
         place = len(nodes)
@@ -455,19 +461,19 @@ class Recorder:
                 needed = True
         if needed:  # before what its writes made follow from it
             nodes.insert(place, node)
-        if written and inside_autograd_function():
+        if written and self._in_autograd_function():
             memories.forget_versions(live)  # autograd counts the write once more (mark_dirty)
         if self.watch is not None:
             self.watch(node, live)
 
-    def _run(self, node: Node, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+    def _run(self, node: Node, trusted: bool, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         """Make the call itself, with the witness out of the way."""
         witness = self.witness
         previous, self.owner = self.owner, node
-        # A signature of torch's own tells what is written; of other code the witness must see it.
+        # Torch's own signatures tell what is written; of other code the witness must see it.
         aside = (
             witness is not None
-            and (node.signature.schema or is_torch(func))
+            and trusted
             and not torch.is_inference_mode_enabled()
             and (depth := _stack._len_torch_dispatch_stack())
             and _stack._get_dispatch_stack_at(depth - 1) is witness
@@ -584,13 +590,21 @@ class Recorder:
         top = self.frames[-1]
         source = locate(sys._getframe(2))
         node = Node(
-            op, func, named, signature=signature, path=top.path, call=top.call, source=source
+            op,
+            func,
+            named,
+            signature=signature,
+            path=top.node.path,
+            call=top.node.call,
+            source=source,
         )
         top.nodes.append(node)
         return node
 
 
 _local = threading.local()
+_CALL_MODULE = torch.nn.Module._call_impl.__code__
+_NO_NAMES: frozenset[str] = frozenset()
 _NO_DRAW: tuple[bool, torch.Tensor | None] = (False, None)
 # What torch calls on a tensor it has made of Python numbers; also of NumPy's memory.
 _LIFT = torch.ops.aten.lift_fresh.default

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import torch
 
 from . import structure
-from .capture import Recorder
+from .capture import record
 from .errors import Unsupported
 from .graph import Graph, Node, Value
 from .names import is_torch
@@ -250,7 +250,7 @@ def _try(
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
-            graph = Recorder(run, witness=not functions, functions=functions).run((tensors,), {})
+            graph = record(run, (tensors,), {}, witness=not functions, functions=functions)
     except Unsupported:
         return
     except Exception:  # noqa: BLE001  whatever keeps it from running there, it is no way down

@@ -1,9 +1,8 @@
-"""Where signatures come from, and how a call is bound to one.
+"""Where signatures come from.
 
 ``signatures(func)`` asks torch: ATen schemas for what is written in C++, ``inspect.signature``
-for what is written in Python, ``get_testing_overrides`` for the rest. ``bind`` picks the form
-that fits a call. No list of ops is kept here; the one table spells out forms of C++ parsers that
-torch describes nowhere.
+for what is written in Python, ``get_testing_overrides`` for the rest. No list of ops is kept
+here; the one table spells out forms of C++ parsers that torch describes nowhere.
 """
 
 from __future__ import annotations
@@ -283,79 +282,6 @@ def _schemas(name: str) -> list[Any]:
 @lru_cache(maxsize=None)
 def _testing_overrides() -> dict[Callable[..., Any], Callable[..., Any]]:
     return dict(torch.overrides.get_testing_overrides())
-
-
-# --- binding ------------------------------------------------------------------------------------
-
-_plans: dict[Any, tuple[Signature, Any, tuple[str, ...], Any, Any]] = {}
-_Tensor, _Weight = torch.Tensor, torch.nn.Parameter
-_UNKNOWN = Signature("", [Parameter("args", "args", STAR, EMPTY, None)])
-_FLAT = frozenset({int, float, bool, str, type(None), torch.dtype, torch.device})
-
-
-def bind(
-    func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]
-) -> tuple[Signature, dict[str, Any]]:
-    """Name the arguments of a call.
-
-    A callable nothing is known of, or a call no signature fits, gets the positional arguments as
-    one tuple named ``args`` and its keywords as they are; it still replays.
-
-    Returns:
-        the Signature that fits, and argument name -> value with defaults filled in.
-    """
-    return lay_out(func, args, kwargs)[:2]
-
-
-def lay_out(
-    func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]
-) -> tuple[Signature, dict[str, Any], tuple[str, ...]]:
-    """As :func:`bind`, and the names of the arguments that are more than a number or a word."""
-    flat = _FLAT
-    key = (
-        func,
-        tuple([a.__class__ if a.__class__ in flat else _shape(a) for a in args]),
-        tuple([(k, _shape(v)) for k, v in kwargs.items()]) if kwargs else (),
-    )
-    known = _plans.get(key)
-    if known is None:
-        signature, plan = _find(func, args, kwargs)
-        named = signature.apply(plan, args, kwargs)
-        spots = tuple(n for n, part in named.items() if part.__class__ not in flat)
-        known = _plans[key] = (signature, plan, spots, *signature.leading(plan))
-    signature, plan, spots, names, defaults = known
-    if names is None:
-        return signature, signature.apply(plan, args, kwargs), spots
-    named = dict(zip(names, args))
-    if defaults:
-        named.update(defaults)
-    return signature, named, spots
-
-
-def _shape(value: Any) -> Any:
-    """What about an argument can decide which signature fits."""
-    cls = value.__class__
-    if cls is _Tensor or cls is _Weight:
-        return value.ndim == 0
-    if cls is tuple or cls is list:
-        return (
-            (cls, *{v.__class__ for v in value})
-            if len(value) > 1
-            else (cls, *[v.__class__ for v in value])
-        )
-    if isinstance(value, torch.Tensor):
-        return value.ndim == 0
-    return cls
-
-
-def _find(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Signature, list[Any]]:
-    for strict in (True, False):
-        for signature in signatures(func):
-            plan = signature.plan(args, kwargs, strict)
-            if plan is not None:
-                return signature, plan
-    unknown = Signature(op_of(func), _UNKNOWN.parameters)
-    return unknown, [slice(0, len(args)), tuple(kwargs)]
 
 
 def parameter_names(op: str) -> list[str]:

@@ -30,93 +30,7 @@ from .geometry import (
     where_of,
 )
 from .graph import Node, TensorType, Value
-
-UNKNOWN = -2  # autograd has yet to give the tensor its counter: below it, a view starts anew
-
-
-def version(tensor: torch.Tensor) -> int:
-    """The write counter torch keeps, or -1 for tensors that have none (inference mode)."""
-    return -1 if tensor.is_inference() else tensor._version
-
-
-# --- the tables ---------------------------------------------------------------------------------
-
-
-class Piece:
-    """A part of a memory and the Value that stands there."""
-
-    __slots__ = ("value", "where")
-
-    def __init__(self, where: Geometry, value: Value) -> None:
-        self.where, self.value = where, value
-
-
-class Memory:
-    """One storage: its pieces, and how often it was written."""
-
-    __slots__ = (
-        "epoch", "kind", "known", "loose", "nbytes", "pieces", "shared", "storage", "values",
-    )  # fmt: skip
-
-    def __init__(self, storage: torch.UntypedStorage | None, kind: str) -> None:
-        # Weak on the Python side: what keeps torch's own struct alive would lie scattered among
-        # the activations and fragment the heap.
-        self.storage = weakref.ref(storage) if storage is not None else _nothing
-        self.nbytes = storage.nbytes() if storage is not None else 0
-        self.kind = kind  # "made", "input" or "constant"
-        self.epoch = 0
-        self.loose = False  # a tensor moved away and took its write counter along
-        self.pieces: list[Piece] = []
-        self.known: dict[Geometry, Alias] = {}
-        self.values: tuple[Value, ...] = ()  # inputs and constants that lie here
-        self.shared: str | None = None  # digest of the bytes when NumPy got hold of them
-
-    def is_gone(self) -> bool:
-        """Whether no tensor lies here any more, nor anything the run must report on."""
-        return self.kind == "made" and self.storage() is None
-
-    def holder(self, where: Geometry) -> Piece | None:
-        """The piece that holds this geometry, an equal one first."""
-        if not self.pieces:
-            return None
-        for piece in self.pieces:
-            if piece.where == where:
-                return piece
-        start, end = where.span()
-        for piece in self.pieces:
-            low, high = piece.where.span()
-            if low <= start and end <= high:
-                return piece
-        return None
-
-
-def _nothing() -> None:
-    """What stands for a weak reference where there is no storage."""
-
-
-class View:
-    """The node that made one or more tensors as views, and the tensors it viewed."""
-
-    __slots__ = ("aliases", "bases", "node")
-
-    def __init__(self, node: Node, bases: dict[Value, Alias]) -> None:
-        self.node, self.bases = node, bases
-        self.aliases: list[tuple[Value, Alias]] = []
-
-
-class Alias:
-    """What one tensor object means: a geometry on a memory and its Value as of an epoch."""
-
-    __slots__ = ("epoch", "memory", "ref", "value", "version", "view", "where")
-
-    def __init__(
-        self, tensor: torch.Tensor, memory: Memory, where: Geometry, value: Value, view: View | None
-    ) -> None:
-        self.ref = weakref.ref(tensor)
-        self.memory, self.where, self.value, self.view = memory, where, value, view
-        self.epoch = memory.epoch
-        self.version = -1 if tensor.is_inference() else tensor._version
-
+from .memory import UNKNOWN, UNTOUCHED, Alias, Memory, Piece, View, Weight, nothing, version
 
 Emit = Callable[[Callable[..., Any], dict[str, Any], TensorType], Value]
 
@@ -126,7 +40,8 @@ class Memories:
 
     Args:
         emit: ``emit(function, named arguments, type of its output) -> Value`` records one node.
-        origin: ``origin(tensor, known_memory) -> Value`` names a tensor never seen before.
+        origin: ``origin(tensor, written) -> Value`` names a tensor never seen before, whose
+            memory the run has or has not written.
         again: ``again(node, args) -> Node`` records a node once more with other arguments.
         unseen: told when a memory changed and nobody saw the write.
     """
@@ -134,27 +49,58 @@ class Memories:
     def __init__(
         self,
         emit: Emit,
-        origin: Callable[[torch.Tensor, Memory], Value],
+        origin: Callable[[torch.Tensor, bool], Value],
         again: Callable[[Node, dict[str, Any]], Node],
         unseen: Callable[[torch.Tensor, Alias], None],
     ) -> None:
         self.emit, self.origin, self.again, self.unseen = emit, origin, again, unseen
         self.aliases: dict[int, Alias] = {}
         self.memories: dict[int, tuple[Any, Memory]] = {}  # id of a storage -> (weak, memory)
-        self.crowd = 32  # so many memories at most before those that are gone are forgotten
+        self.weights: dict[int, Weight] = {}  # id of a storage -> the untouched weight there
+        # so many memories and aliases at most before those that are gone are forgotten
+        self.crowd = self.crowd_of_aliases = 32
         self.shared: list[tuple[int, int, Memory]] = []
-        self.roots: list[tuple[Alias, Value, Memory, Geometry]] = []
+        self.roots: list[tuple[Alias, Value, Memory]] = []
+        self.touched: set[Memory] = set()  # memories of inputs and constants that were written
         self.undo: list[dict[Alias, tuple[Value, int]]] = [{}]
 
     def close(self) -> None:
         """Forget all tensors; without this they would live until the garbage collector runs."""
         for _, memory in self.memories.values():
-            memory.known.clear()  # memories and aliases know each other
+            memory.known = None  # memories and aliases know each other
         self.aliases.clear()
         self.memories.clear()
+        self.weights.clear()
         self.roots.clear()
         self.undo.clear()
         del self.emit, self.origin, self.again, self.unseen
+
+    # -- weights
+
+    def expect(self, tensor: torch.Tensor) -> None:
+        """A tensor from before the run, which the run may read."""
+        storage = storage_of(tensor)
+        key = id(storage)
+        if storage is None or key in self.weights or key in self.memories:
+            self.alias(tensor)  # shares its memory with another
+        else:
+            weight = Weight(tensor, self.origin(tensor, False))
+            self.aliases[id(tensor)] = self.weights[key] = weight
+
+    def _touch(self, weight: Weight, tensor: torch.Tensor) -> Memory:
+        """The run views or writes a weight."""
+        storage, constant = storage_of(tensor), weight.constant
+        self.weights.pop(id(storage), None)
+        where = where_of(tensor, constant.type.shape)
+        memory = self.memory(storage) or self._new_memory(storage, "constant", where, constant)
+        weight.memory, weight.where, weight.epoch = memory, where, memory.epoch
+        self._found(weight, constant)
+        return memory
+
+    def _memory_of(self, alias: Alias, tensor: torch.Tensor) -> Memory:
+        if alias.memory is UNTOUCHED and isinstance(alias, Weight):
+            return self._touch(alias, tensor)
+        return alias.memory
 
     # -- reading
 
@@ -192,22 +138,21 @@ class Memories:
                     where = where._replace(offset=where.offset + shift // where.dtype.itemsize)
                 self.memories[id(storage)] = (weakref.ref(storage), memory)
         if memory is None:  # the common case: a weight
-            memory = self._new_memory(storage, "constant")
-            return self._constant(tensor, memory, where)
-        known = memory.known.get(where)
+            value = self.origin(tensor, False)
+            memory = self._new_memory(storage, "constant", where, value)
+            return self._found(self._enter(tensor, memory, where, value, None), value)
+        known = memory.known.get(where) if memory.known else None
         if known is not None:
-            return self._enter(tensor, memory, where, self.current(known), known.view)
+            value = self.current(known)
+            return self._know(self._enter(tensor, memory, where, value, known.view))
         holder = memory.holder(where)
-        if holder is not None and memory.kind != "constant" or (holder and memory.epoch):
-            return self._enter(tensor, memory, where, self._derive(memory, holder, where), None)
-        return self._constant(tensor, memory, where)
-
-    def _constant(self, tensor: torch.Tensor, memory: Memory, where: Geometry) -> Alias:
-        value = self.origin(tensor, memory)
-        memory.pieces.append(Piece(where, value))
-        alias = self._enter(tensor, memory, where, value, None)
-        self._found(alias)
-        return alias
+        same = holder is not None and holder.where == where
+        if holder is not None and (same or memory.kind != "constant" or memory.epoch):
+            value = self._derive(memory, holder, where)
+            return self._know(self._enter(tensor, memory, where, value, None))
+        value = self.origin(tensor, memory.epoch > 0)
+        memory.more += (Piece(where, value),)
+        return self._found(self._know(self._enter(tensor, memory, where, value, None)), value)
 
     def current(self, alias: Alias) -> Value:
         """The Value of an alias at its memory's present epoch."""
@@ -290,44 +235,44 @@ class Memories:
         """
         known = self.aliases.get(id(tensor))
         if known is not None and known.ref() is tensor and known.epoch == known.memory.epoch:
-            if known.where.size == value.type.shape and known.where.dtype == value.type.dtype:
+            if known.value.type == value.type:
                 self._set(known, value)  # the call returned its argument as it was
                 return
         storage = storage_of(tensor)
-        where = where_of(tensor)
+        where = where_of(tensor, value.type.shape)
         memory = self.memory(storage)
         if memory is None:
-            memory = self._new_memory(storage, kind)
-            memory.pieces.append(Piece(where, value))
+            memory = self._new_memory(storage, kind, where, value)
             alias = self._enter(tensor, memory, where, value, None)
         else:
             view = None if views is None else views.get(memory)
             if view is None and node is not None:
                 bases = {alias.value: alias for _, alias in tensors if alias.memory is memory}
                 view = View(node, bases) if bases else None
+                for base in bases.values():
+                    self._know(base)
                 if views is not None and view is not None:
                     views[memory] = view
-            alias = self._enter(tensor, memory, where, value, view)
+            alias = self._know(self._enter(tensor, memory, where, value, view))
             if view is not None:
                 view.aliases.append((value, alias))
             elif memory.holder(where) is None or kind != "made":
-                memory.pieces.append(Piece(where, value))
+                memory.more += (Piece(where, value),)
         if kind != "made":
-            self._found(alias)
+            self._found(alias, value)
 
-    def _found(self, alias: Alias) -> None:
+    def _found(self, alias: Alias, value: Value) -> Alias:
         """An input or a constant: what becomes of it is a result of the run."""
-        alias.memory.values += (alias.value,)
-        self.roots.append((alias, alias.value, alias.memory, alias.where))
+        alias.memory.values += (value,)
+        self.roots.append((alias, value, alias.memory))
+        return alias
 
     def written(self) -> list[tuple[Value, Value]]:
         """(initial, final) of every input and constant whose tensor or memory was written."""
-        found = []
-        for alias, value, memory, where in self.roots:
-            touched = memory.epoch or alias.memory is not memory or alias.where != where
-            if touched and (final := self.current(alias)) is not value:
-                found.append((value, final))
-        return found
+        touched = self.touched
+        roots = [root for root in self.roots if root[2] in touched] if touched else []
+        pairs = [(value, self.current(alias)) for alias, value, _ in roots]
+        return [(value, final) for value, final in pairs if final is not value]
 
     def write(self, tensor: torch.Tensor, value: Value, *, only_view: bool = False) -> bool:
         """A call wrote ``tensor``, which holds ``value`` now.
@@ -342,7 +287,9 @@ class Memories:
             other memory that is known.
         """
         alias = self.aliases[id(tensor)]
-        memory, where = alias.memory, where_of(tensor)
+        memory, where = self._memory_of(alias, tensor), where_of(tensor, value.type.shape)
+        if memory.kind != "made":
+            self.touched.add(memory)
         storage = storage_of(tensor)
         moved = (
             storage is not None
@@ -350,10 +297,12 @@ class Memories:
             and self.memory(storage) is not memory
         )
         if moved:  # set_, .data = ...
-            found = self.memory(storage) or self._new_memory(storage, "made")
-            holder = found.holder(where)
-            if holder is None:
-                found.pieces.append(Piece(where, value))
+            found = self.memory(storage)
+            holder = None if found is None else found.holder(where)
+            if found is None:
+                found = self._new_memory(storage, "made", where, value)
+            elif holder is None:
+                found.more += (Piece(where, value),)
             elif only_view:
                 value = self._derive(found, holder, where)
             memory.loose = True
@@ -361,7 +310,7 @@ class Memories:
             alias.where, alias.view, alias.epoch = where, None, found.epoch
             if only_view or holder is None:
                 alias.value, alias.version = value, version(tensor)
-                found.known[where] = alias
+                self._know(alias)
                 return holder is None
         grown = storage is not None and storage.nbytes() != memory.nbytes
         if where != alias.where or grown:
@@ -371,35 +320,45 @@ class Memories:
             else:  # resized: what lay there before is gone
                 memory.nbytes = storage.nbytes() if storage is not None else 0
                 memory.epoch += 1
-                memory.pieces = [Piece(where, value)]
-                memory.known.clear()
+                memory.become(where, value)
+                memory.known = None
                 alias.where = where
+            self._know(alias)
         elif not only_view:
             self._write(alias, value)
         alias.value, alias.epoch, alias.version = value, memory.epoch, version(tensor)
-        memory.known[where] = alias
+        if memory.known is not None:
+            memory.known[where] = alias
         return True
 
     def _write(self, alias: Alias, value: Value) -> None:
         memory, where = alias.memory, alias.where
-        piece = memory.holder(where)
-        start, end = where.span()
-        others = [
-            p
-            for p in memory.pieces
-            if p is not piece and p.where.span()[0] < end and start < p.where.span()[1]
-        ]
-        if piece is None or others:
-            piece = self._merge(memory)
-        new = self._scatter(alias, value, piece)
+        if not memory.more and memory.where == where:  # the common case: all there is
+            piece: Piece = memory
+        else:
+            piece = self._piece(memory, where)
+            value = self._scatter(alias, value, piece)
         memory.epoch += 1
-        piece.value = new
+        piece.value = value
+        if not memory.known:
+            return
         for p in memory.pieces:
             known = memory.known.get(p.where)
             if known is not None:
                 known.value, known.epoch = p.value, memory.epoch
                 if (live := known.ref()) is not None:
                     known.version = version(live)
+
+    def _piece(self, memory: Memory, where: Geometry) -> Piece:
+        """The one piece that a write to ``where`` changes."""
+        piece = memory.holder(where)
+        start, end = where.span()
+        for other in memory.pieces:
+            low, high = other.where.span()
+            if piece is None or other is not piece and low < end and start < high:
+                return self._merge(memory)
+        assert piece is not None
+        return piece
 
     def _merge(self, memory: Memory) -> Piece:
         """Lay all pieces of a memory into one flat block, so that one Value holds it all."""
@@ -408,11 +367,10 @@ class Memories:
             "geometries": [tuple(p.where) for p in memory.pieces],
             "nbytes": memory.nbytes,
         }
-        device = memory.pieces[0].value.type.device
         flat = Geometry(torch.uint8, (memory.nbytes,), (1,), 0)
-        value = self.emit(assemble, args, TensorType(torch.uint8, flat.size, device))
-        memory.pieces = [Piece(flat, value)]
-        return memory.pieces[0]
+        device = memory.value.type.device
+        memory.become(flat, self.emit(assemble, args, TensorType(torch.uint8, flat.size, device)))
+        return memory
 
     def _scatter(self, alias: Alias, value: Value, piece: Piece) -> Value:
         """The piece's Value after ``alias`` has become ``value``, in the plainest op there is."""
@@ -450,10 +408,19 @@ class Memories:
     def memory(self, storage: torch.UntypedStorage | None) -> Memory | None:
         """What is known of a storage."""
         weak, memory = self.memories.get(id(storage), _ABSENT)
-        return memory if weak() is storage else None
+        if memory is not None and weak() is storage:
+            return memory
+        weight = self.weights.get(id(storage))
+        if weight is None:
+            return None
+        tensor = weight.ref()
+        same = tensor is not None and storage_of(tensor) is storage  # ids are used again
+        return self._touch(weight, tensor) if same else None
 
-    def _new_memory(self, storage: torch.UntypedStorage | None, kind: str) -> Memory:
-        memory = Memory(storage, kind)
+    def _new_memory(
+        self, storage: torch.UntypedStorage | None, kind: str, where: Geometry, value: Value
+    ) -> Memory:
+        memory = Memory(storage, kind, where, value)
         if storage is not None:
             if len(self.memories) >= self.crowd:
                 self._bury()
@@ -463,16 +430,24 @@ class Memories:
     def _bury(self) -> None:
         """Forget storages and tensors that are gone; their remains would fragment the heap."""
         for key in [k for k, (_, m) in self.memories.items() if m.is_gone()]:
-            self.memories.pop(key)[1].known.clear()
-        self.aliases = {k: a for k, a in self.aliases.items() if a.ref() is not None}
+            self.memories.pop(key)[1].known = None
         self.crowd = max(32, 2 * len(self.memories))
+        if len(self.aliases) >= self.crowd_of_aliases:
+            self.aliases = {k: a for k, a in self.aliases.items() if a.ref() is not None}
+            self.crowd_of_aliases = max(32, 2 * len(self.aliases))
 
     def _enter(
         self, tensor: torch.Tensor, memory: Memory, where: Geometry, value: Value, view: View | None
     ) -> Alias:
-        alias = Alias(tensor, memory, where, value, view)
-        self.aliases[id(tensor)] = alias
-        memory.known[where] = alias
+        alias = self.aliases[id(tensor)] = Alias(tensor, memory, where, value, view)
+        return alias
+
+    def _know(self, alias: Alias) -> Alias:
+        """One of several tensors on a memory: other tensors may be found equal to it."""
+        known = alias.memory.known
+        if known is None:
+            known = alias.memory.known = {}
+        known[alias.where] = alias
         return alias
 
     def forget_versions(self, result: Any) -> None:
@@ -488,7 +463,7 @@ class Memories:
 
     def share(self, tensor: torch.Tensor) -> None:
         """Foreign code got hold of a tensor's memory; watch its bytes from now on."""
-        memory = self.alias(tensor).memory
+        memory = self._memory_of(self.alias(tensor), tensor)
         storage = storage_of(tensor)
         if storage is None or tensor.device.type != "cpu":
             return
@@ -517,17 +492,18 @@ class Memories:
 
     def _changed(self, tensor: torch.Tensor, alias: Alias) -> None:
         """Nobody saw this memory being written: what stands there now is a new constant."""
+        memory = self._memory_of(alias, tensor)
         self.unseen(tensor, alias)
-        memory = alias.memory
-        value = self.origin(tensor, memory)
+        value = self.origin(tensor, True)
         if memory.shared is not None:
             memory.shared = digest(tensor)
         memory.epoch += 1
-        memory.pieces = [Piece(alias.where, value)]
+        memory.become(alias.where, value)
+        self.touched.add(memory)
         alias.value, alias.epoch, alias.version = value, memory.epoch, version(tensor)
 
 
-_ABSENT: tuple[Any, None] = (_nothing, None)
+_ABSENT: tuple[Any, None] = (nothing, None)
 
 
 def _place(piece: Piece, where: Geometry) -> dict[str, Any]:

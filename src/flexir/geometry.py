@@ -33,14 +33,14 @@ class Geometry(NamedTuple):
         return start, start + reach * self.dtype.itemsize
 
 
-def geometry(tensor: torch.Tensor) -> Geometry:
-    """Where a tensor lies in its storage."""
+def geometry(tensor: torch.Tensor, shape: tuple[int, ...] | None = None) -> Geometry:
+    """Where a tensor lies in its storage; ``shape`` is its own, if the caller has it at hand."""
     dtype, flags = tensor.dtype, 0
     if dtype.is_complex or tensor.is_neg():
         flags = tensor.is_conj() + 2 * tensor.is_neg()
-    return _new(
-        Geometry, (dtype, tuple(tensor.shape), tensor.stride(), tensor.storage_offset(), flags)
-    )
+    if shape is None:
+        shape = tuple(tensor.shape)
+    return _new(Geometry, (dtype, shape, tensor.stride(), tensor.storage_offset(), flags))
 
 
 def tensor_type(tensor: torch.Tensor) -> TensorType:
@@ -143,9 +143,10 @@ def storage_of(tensor: torch.Tensor) -> torch.UntypedStorage | None:
         return None
 
 
-def where_of(tensor: torch.Tensor) -> Geometry:
+def where_of(tensor: torch.Tensor, shape: tuple[int, ...] | None = None) -> Geometry:
+    """As :func:`geometry`, for tensors of any kind."""
     try:
-        return geometry(tensor)
+        return geometry(tensor, shape)
     except (NotImplementedError, RuntimeError):  # no strides: sparse and nested tensors
         return Geometry(tensor.dtype, (), (), 0)
 

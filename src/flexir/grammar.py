@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from .errors import GraphError
 from .graph import Graph, Node, Value
+from .structure import is_literal, leaves
 
 
 def check(graph: Graph) -> set[Value]:
@@ -52,16 +53,18 @@ def settle(graph: Graph) -> Graph:
 def _body(nodes: Sequence[Node], known: set[Value], names: list[str], read: set[Value]) -> None:
     """Check the nodes of a body; add what they make and read to ``known``, ``names``, ``read``."""
     for node in nodes:
-        inputs = node.inputs
-        read.update(inputs)
-        if not known.issuperset(inputs):
-            value = next(v for v in inputs if v not in known)
-            raise GraphError(f"{value!r} is used before it is made, in: {node}")
+        for part in node.args.values():
+            if is_literal(part):
+                continue
+            for value in (part,) if part.__class__ is Value else leaves(part, Value):
+                if value not in known:
+                    raise GraphError(f"{value!r} is used before it is made, in: {node}")
+                read.add(value)
         if node.body is not None:
             _body(node.body, known, names, read)
-            if not known.issuperset(node.outputs):
-                missing = [v for v in node.outputs if v not in known]
-                raise GraphError(f"{missing[0]!r} is returned but not made by: {node}")
+            for value in node.outputs:
+                if value not in known:
+                    raise GraphError(f"{value!r} is returned but not made by: {node}")
             continue
         if node.effects.writes and (unknown := set(node.effects.writes) - set(node.args)):
             raise GraphError(f"writes {sorted(unknown)}, which are no arguments: {node}")

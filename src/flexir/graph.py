@@ -101,9 +101,9 @@ class State:
     autocast: tuple[tuple[str, torch.dtype, bool], ...] = ()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Effects:
-    """What a call does beyond returning values.
+    """What a call does beyond returning values; never changed, many nodes share one.
 
     Attributes:
         writes: argument name -> template of the new Values of the tensors written there.
@@ -174,7 +174,7 @@ class Node:
         for part in self.args.values():
             if part.__class__ is Value:
                 found.append(part)
-            elif part.__class__ not in structure.LITERALS:
+            elif not structure.is_literal(part):
                 found.extend(structure.leaves(part, Value))
         return found
 

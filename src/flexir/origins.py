@@ -17,10 +17,10 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
-from .functional import Alias, Memory
 from .geometry import copy_like, storage_of, tensor_type
 from .grammar import free_name
 from .graph import Origin, Value
+from .memory import Alias
 from .source import Source, locate
 
 
@@ -29,7 +29,7 @@ class Origins:
 
     Attributes:
         paths: id of a module -> (path, module).
-        tensors: id of a weight or attribute -> (tensor, (kind, names)).
+        tensors: id of a weight or attribute -> (tensor, kind, names).
         constants, origins: what becomes the graph's.
         problems: a line for everything the graph cannot vouch for.
         frames: the module calls under way.
@@ -52,36 +52,43 @@ class Origins:
         """A value name not taken yet."""
         return free_name(name, self.names)
 
-    def origin(self, tensor: torch.Tensor, memory: Memory) -> Value:
-        """Name a tensor no call has made: a weight, a constant, or something unseen."""
-        _, known = self.tensors.get(id(tensor), (None, None))
-        if known is not None and memory.epoch == 0:
-            kind, names = known
-            value = Value(self.unique(names[0]), tensor_type(tensor))
+    def origin(self, tensor: torch.Tensor, written: bool) -> Value:
+        """Name a tensor no call has made: a weight, a constant, or something unseen.
+
+        Args:
+            tensor: what was met.
+            written: whether the run has written its memory.
+        """
+        known = self.tensors.get(id(tensor))
+        if known is not None and not written:
+            _, kind, names = known
+            name = names[0]
+            if name in self.names:
+                name = self.unique(name)
+            self.names.add(name)
+            value = Value(name, tensor_type(tensor))
             value.names = names
             self.origins[value] = _ORIGINS[kind]
             self.constants[value] = tensor
             return value
         frame = sys._getframe(2)
         source = locate(frame)
-        kind, names = self._kind(tensor, memory, frame)
+        kind, names = self._kind(tensor, written, frame)
         value = Value(self.unique(names[0]), tensor_type(tensor))
         value.names = names
         escaped = tuple(self.escaped) if kind == "unseen" else ()
         self.origins[value] = Origin(kind, source, escaped)
         self.constants[value] = tensor if kind != "unseen" else copy_like(tensor.detach())
-        if kind == "unseen" and memory.epoch == 0:
+        if kind == "unseen" and not written:
             text = f"{value!r} was made during the run by code no watcher sees, used at {source}"
             if escaped:
                 text += f"; it may depend on values that left torch at {escaped[-1]}"
             self.problems.append(text)
         return value
 
-    def _kind(
-        self, tensor: torch.Tensor, memory: Memory, frame: Any
-    ) -> tuple[str, tuple[str, ...]]:
+    def _kind(self, tensor: torch.Tensor, written: bool, frame: Any) -> tuple[str, tuple[str, ...]]:
         """Origin and names of a tensor that is no weight or attribute of a known module."""
-        if memory.epoch:
+        if written:
             return "unseen", ("unseen",)
         if (known := search_modules(tensor, self.frames)) is not None:
             return known
@@ -121,7 +128,7 @@ def survey(model: Any) -> tuple[dict[int, Any], dict[int, Any]]:
     """Paths of modules and names of tensors, by identity.
 
     Returns:
-        id -> (path, module), and id -> (tensor, (kind, names)). Both keep their objects alive,
+        id -> (path, module), and id -> (tensor, kind, names). Both keep their objects alive,
         so an id cannot come to mean another object.
     """
     paths: dict[int, Any] = {}
@@ -152,10 +159,10 @@ def _name_all(kind: str, prefix: str, group: dict[str, Any], tensors: dict[int, 
         if tensor is None:
             continue
         if id(tensor) in tensors:  # tied: one tensor, several names
-            _, (kind, names) = tensors[id(tensor)]
-            tensors[id(tensor)] = (tensor, (kind, (*names, prefix + name)))
+            _, kind, names = tensors[id(tensor)]
+            tensors[id(tensor)] = (tensor, kind, (*names, prefix + name))
         else:
-            tensors[id(tensor)] = (tensor, (kind, (prefix + name,)))
+            tensors[id(tensor)] = (tensor, kind, (prefix + name,))
 
 
 def search_modules(
@@ -163,9 +170,9 @@ def search_modules(
 ) -> tuple[str, tuple[str, ...]] | None:
     """A tensor kept in an attribute of a module under way, also inside containers and objects."""
     for frame in reversed(frames):
-        if frame.module is None:
+        module, path = frame.node.target, frame.node.path
+        if module is None:
             continue
-        module = frame.module
         for name, part in [
             *vars(module).items(),
             *module._parameters.items(),
@@ -175,7 +182,7 @@ def search_modules(
                 continue
             found = _find(part, tensor, name, 4)
             if found:
-                return "attribute", (f"{frame.path}.{found}".lstrip("."),)
+                return "attribute", (f"{path}.{found}".lstrip("."),)
     return None
 
 

@@ -117,6 +117,11 @@ class Signature:
         extra = _UNMARKED_WRITES.get(self.op)
         return () if extra is None else tuple(n for n in extra(named) if named.get(n) is not None)
 
+    def may_write(self, named: dict[str, Any]) -> bool:
+        """Whether any call that gives these arguments may write one, whatever their values."""
+        asks = "inplace" in named or "out" in named
+        return bool(self.writes) or asks or self.op in _UNMARKED_WRITES
+
     def written(self, named: dict[str, Any]) -> frozenset[str]:
         """Names of the arguments that this call may write, known before it runs."""
         written = self.writes
@@ -178,42 +183,6 @@ class Signature:
             return None
         plan.append(tuple(k for k in kwargs if k in unknown))
         return plan
-
-    def apply(self, plan: list[Any], args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
-        """The named arguments of a call laid out by :meth:`plan`."""
-        named = {}
-        for parameter, place in zip(self.parameters, plan):
-            if place is EMPTY:
-                named[parameter.name] = parameter.default
-            elif place.__class__ is slice:
-                named[parameter.name] = tuple(args[place])
-            elif place.__class__ is int:
-                named[parameter.name] = args[place]
-            elif place is not None:
-                named[parameter.name] = kwargs[place]
-        for extra in plan[-1]:
-            named[extra] = kwargs[extra]
-        if self.names[:1] == ("other",):  # a reversed operator: read it the way it is written
-            return {"input": named["input"], "other": named["other"]}
-        return named
-
-    def leading(
-        self, plan: list[Any]
-    ) -> tuple[tuple[str, ...], dict[str, Any]] | tuple[None, None]:
-        """Names of the positional arguments and defaults of the rest, if that is all a plan says.
-
-        Returns:
-            ``(None, None)`` for a call that takes more than this to lay out.
-        """
-        if plan[-1] or self.names[:1] == ("other",):
-            return None, None
-        names = tuple(p.name for p, place in zip(self.parameters, plan) if type(place) is int)
-        rest = self.parameters[len(names) :]
-        if [*range(len(names))] != plan[: len(names)]:
-            return None, None
-        if any(p is not EMPTY for p in plan[len(names) : -1]):
-            return None, None
-        return names, {p.name: p.default for p in rest}
 
     def unbind(self, named: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
         """Arguments and keywords that call the callable with these named arguments."""

@@ -33,6 +33,12 @@ _CLOSED = (
 )
 
 
+def is_literal(part: Any) -> bool:
+    """Whether a part of a template holds only words and numbers, as far as a glance tells."""
+    cls = part.__class__
+    return cls in LITERALS or cls is tuple and LITERALS.issuperset(map(type, part))
+
+
 class Record:
     """An instance of a class, opened: the class, its items (if it is a container), its attributes.
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import torch
 
 from . import structure
-from .capture import Recorder
+from .capture import record
 from .errors import Diverged, Error
 from .geometry import copy_like
 from .graph import Graph, Node, Value
@@ -206,7 +206,7 @@ def _initial_state(graph: Graph, model: Any) -> Iterator[dict[str, torch.Tensor]
     _, tensors = survey(model)
     by_name = {}
     if isinstance(model, torch.nn.Module):
-        for tensor, (_, names) in tensors.values():
+        for tensor, _, names in tensors.values():
             for name in names:
                 by_name[name] = tensor
     live = {}
@@ -368,7 +368,7 @@ def _first_difference(
 
     copies = _copies(args, kwargs)
     with _initial_state(graph, model), contextlib.suppress(Error):
-        Recorder(model, witness=graph.audit.witnessed, watch=compare).run(*copies)
+        record(model, *copies, witness=graph.audit.witnessed, watch=compare)
     return found[0] if found else None
 
 

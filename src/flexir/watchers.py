@@ -17,6 +17,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from .names import METADATA
 
 _stack = torch._C
+_HigherOrder = torch._ops.HigherOrderOperator
+_FUNCTIONS = frozenset({type(torch.relu), type(torch.Tensor.relu), type(torch.Tensor.backward)})
 
 
 class Functions(TorchFunctionMode):
@@ -29,7 +31,7 @@ class Functions(TorchFunctionMode):
     def __torch_function__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
         if func in METADATA or _stack._functorch.maybe_current_level() is not None:
             return func(*args, **kwargs) if kwargs else func(*args)
-        if isinstance(func, torch._ops.HigherOrderOperator):  # torch.cond, map, while_loop, ...
+        if func.__class__ not in _FUNCTIONS and isinstance(func, _HigherOrder):  # torch.cond, ...
             return self.through(func, args, kwargs or {})
         return self.recorder.call(func, args, kwargs or {}, sys._getframe(1))
 

@@ -22,7 +22,8 @@ from typing import Any
 
 import torch
 
-from ..forms import bind, signatures
+from ..binding import bind
+from ..forms import signatures
 from ..graph import Graph, Node, TensorType, Value
 from ..names import METADATA
 from ..rewrite import Edit

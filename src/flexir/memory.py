@@ -1,0 +1,139 @@
+"""What is known of the memory of a run: storages, the pieces they hold, the tensors on them.
+
+Data types only. A storage holds pieces (geometry -> the Value that stands there now); a tensor
+object is an alias of one, its Value true as of an epoch of the storage's.
+"""
+
+from __future__ import annotations
+
+import weakref
+
+import torch
+
+from .geometry import Geometry
+from .graph import Node, TensorType, Value
+
+UNKNOWN = -2  # autograd has yet to give the tensor its counter: below it, a view starts anew
+
+
+def version(tensor: torch.Tensor) -> int:
+    """The write counter torch keeps, or -1 for tensors that have none (inference mode)."""
+    try:
+        return tensor._version
+    except RuntimeError:
+        return -1
+
+
+class Piece:
+    """A part of a memory and the Value that stands there."""
+
+    __slots__ = ("value", "where")
+
+    def __init__(self, where: Geometry, value: Value) -> None:
+        self.where, self.value = where, value
+
+
+class Memory(Piece):
+    """One storage: the piece it is, the further ones it seldom has, how often it was written.
+
+    Most hold one tensor and are never written; those own nothing but a weak reference.
+    """
+
+    __slots__ = ("epoch", "kind", "known", "loose", "more", "nbytes", "shared", "storage", "values")
+
+    def __init__(
+        self, storage: torch.UntypedStorage | None, kind: str, where: Geometry, value: Value
+    ) -> None:
+        self.where, self.value = where, value
+        # Weak on the Python side: what keeps torch's own struct alive would lie scattered among
+        # the activations and fragment the heap.
+        self.storage = weakref.ref(storage) if storage is not None else nothing
+        self.nbytes = storage.nbytes() if storage is not None else 0
+        self.kind = kind  # "made", "input" or "constant"
+        self.epoch = 0
+        self.loose = False  # a tensor moved away and took its write counter along
+        self.more: tuple[Piece, ...] = ()
+        self.known: dict[Geometry, Alias] | None = None  # its tensors, if it has several
+        self.values: tuple[Value, ...] = ()  # inputs and constants that lie here
+        self.shared: str | None = None  # digest of the bytes when NumPy got hold of them
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """What the memory is made of; they may overlap if it is a constant's."""
+        return (self, *self.more)
+
+    def become(self, where: Geometry, value: Value) -> None:
+        """Hold one piece, this one."""
+        self.where, self.value, self.more = where, value, ()
+
+    def is_gone(self) -> bool:
+        """Whether no tensor lies here any more, nor anything the run must report on."""
+        return self.kind == "made" and self.storage() is None
+
+    def holder(self, where: Geometry) -> Piece | None:
+        """The piece that holds this geometry, an equal one first."""
+        if self.where == where:
+            return self
+        for piece in self.more:
+            if piece.where == where:
+                return piece
+        start, end = where.span()
+        for piece in self.pieces:
+            low, high = piece.where.span()
+            if low <= start and end <= high:
+                return piece
+        return None
+
+
+def nothing() -> None:
+    """What stands for a weak reference where there is no storage."""
+
+
+class View:
+    """The node that made one or more tensors as views, and the tensors it viewed."""
+
+    __slots__ = ("aliases", "bases", "node")
+
+    def __init__(self, node: Node, bases: dict[Value, Alias]) -> None:
+        self.node, self.bases = node, bases
+        self.aliases: list[tuple[Value, Alias]] = []
+
+
+class Alias:
+    """What one tensor object means: a geometry on a memory and its Value as of an epoch."""
+
+    __slots__ = ("epoch", "memory", "ref", "value", "version", "view", "where")
+
+    def __init__(
+        self,
+        tensor: torch.Tensor,
+        memory: Memory,
+        where: Geometry,
+        value: Value,
+        view: View | None = None,
+    ) -> None:
+        self.ref = weakref.ref(tensor)
+        self.memory, self.where, self.value, self.view = memory, where, value, view
+        self.epoch = memory.epoch
+        self.version = version(tensor)
+
+
+class Weight(Alias):
+    """A tensor from before the run; it has no memory of its own until the run needs to tell it.
+
+    ``constant`` is the Value it held when the run began.
+    """
+
+    __slots__ = ("constant",)
+
+    def __init__(self, tensor: torch.Tensor, constant: Value) -> None:
+        self.ref = weakref.ref(tensor)
+        self.memory, self.where, self.view, self.epoch = UNTOUCHED, UNTOUCHED.where, None, 0
+        self.value = self.constant = constant
+        self.version = version(tensor)
+
+
+UNTOUCHED = Memory(
+    None, "constant", Geometry(torch.uint8, (), (), 0),
+    Value("", TensorType(torch.uint8, (), torch.device("meta"))),
+)  # fmt: skip
