@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from .geometry import hash_of
+from .geometry import hash_of, same_bytes
 from .graph import Effects, State
 from .signatures import Signature
 
@@ -23,6 +23,7 @@ class Switches:
     def __init__(self) -> None:
         self.key: Any = None
         self.effects = Effects(state=State())
+        self.inference = False
 
     def now(self) -> Effects:
         """Effects that say what a call runs under; one object while the switches stay."""
@@ -31,7 +32,7 @@ class Switches:
         key = (torch.is_grad_enabled(), inference, torch.get_default_dtype(), autocast)
         if key != self.key or autocast:
             regions = autocast_regions() if autocast else ()
-            self.key = key
+            self.key, self.inference = key, inference
             self.effects = Effects(state=State(key[0], inference, key[2], regions))
         return self.effects
 
@@ -60,11 +61,12 @@ class Draws:
         if before is None:
             return False, None
         source, start, given = before
-        begun, ended = hash_of(start), hash_of(source.get_state())
-        if begun == ended:
+        state = source.get_state()
+        if same_bytes(state, start):
             return False, None
         if given:
             return True, start
+        begun, ended = hash_of(start), hash_of(state)
         follows = self.last.get(source.device) == begun
         self.last[source.device] = ended
         return True, None if follows else start

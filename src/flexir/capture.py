@@ -17,6 +17,7 @@ import gc
 import sys
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
+from types import FrameType
 from typing import Any
 
 import torch
@@ -315,7 +316,7 @@ class Recorder:
 
     # -- function calls
 
-    def call(self, func: Any, args: Any, kwargs: dict[str, Any], frame: Any) -> Any:
+    def call(self, func: Any, args: Any, kwargs: dict[str, Any], frame: FrameType) -> Any:
         """Run one torch call, record it, and return what it returned."""
         self.busy = True
         try:
@@ -339,15 +340,34 @@ class Recorder:
             )  # fmt: skip
             node.effects = self.switches.now()
             named, marked, generator = {}, _NO_NAMES, None
-            if not form.quiet:
+            if not form.quiet and (marked := signature.written(template)):
                 named = form.named(args, kwargs)
-                marked = signature.written(named)
                 for name in marked:
-                    self._save(named.get(name))
+                    self._save(named.get(name), func)
             if signature.random is not False:
                 named = named or form.named(args, kwargs)
                 generator = self.draws.before(signature, named, tensors)
-            result = self._run(node, form.trusted, func, args, kwargs)
+            # Torch's own marks tell what is written; of other code the witness must see it.
+            witness, previous = self.witness, self.owner
+            aside = (
+                witness is not None
+                and form.trusted
+                and not self.switches.inference
+                and (depth := _stack._len_torch_dispatch_stack())
+                and _stack._get_dispatch_stack_at(depth - 1) is witness
+            )
+            if aside:
+                _stack._pop_torch_dispatch_stack(None)
+            self.owner, self.busy = node, False
+            try:
+                result = func(*args, **kwargs) if kwargs else func(*args)
+            except Exception as error:
+                self._explain(error, node)
+                raise
+            finally:
+                self.owner, self.busy = previous, True
+                if aside:
+                    _stack._push_on_torch_dispatch_stack(witness)
             fresh = isinstance(result, _Tensor)
             written: dict[int, torch.Tensor] = {}
             for tensor, alias in tensors:
@@ -369,19 +389,19 @@ class Recorder:
             else:
                 named = named or form.named(args, kwargs)
                 exact = marked if marked and signature.schema else named
-                self._finish(node, named, tensors, written, exact, result, draw)
+                self._finish(node, named, tensors, written, exact, result, draw, frame)
             return result
         finally:
             self.busy = False
 
-    def _in_autograd_function(self) -> bool:
+    def _in_autograd_function(self, frame: FrameType) -> bool:
         """Whether the ``forward`` of a custom ``torch.autograd.Function`` is under way."""
-        inside = inside_autograd_function(sys._getframe(1), _CALL_MODULE)
+        inside = inside_autograd_function(frame, _CALL_MODULE)
         if inside is not None:
             return inside
         top = self.frames[-1]  # what calls the module is looked at once
         if top.differentiated is None:
-            top.differentiated = inside_autograd_function(sys._getframe(1), None) or False
+            top.differentiated = inside_autograd_function(frame, None) or False
         return top.differentiated
 
     def _reader(self, tensors: list[tuple[torch.Tensor, Alias]]) -> Callable[[torch.Tensor], Value]:
@@ -404,10 +424,11 @@ class Recorder:
         exact: Collection[str],
         result: Any,
         draw: tuple[bool, torch.Tensor | None],
+        frame: FrameType,
     ) -> None:
         """Record a call that wrote arguments, drew numbers, or returned not just one new tensor.
 
-        ``exact`` names the arguments that can have been written.
+        ``exact`` names the arguments that can have been written, ``frame`` made the call.
         """
         memories = self.memories
         fresh: dict[int, Value] = {}
@@ -461,39 +482,17 @@ class Recorder:
                 needed = True
         if needed:  # before what its writes made follow from it
             nodes.insert(place, node)
-        if written and self._in_autograd_function():
+        if written and self._in_autograd_function(frame):
             memories.forget_versions(live)  # autograd counts the write once more (mark_dirty)
         if self.watch is not None:
             self.watch(node, live)
 
-    def _run(self, node: Node, trusted: bool, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-        """Make the call itself, with the witness out of the way."""
-        witness = self.witness
-        previous, self.owner = self.owner, node
-        # Torch's own signatures tell what is written; of other code the witness must see it.
-        aside = (
-            witness is not None
-            and trusted
-            and not torch.is_inference_mode_enabled()
-            and (depth := _stack._len_torch_dispatch_stack())
-            and _stack._get_dispatch_stack_at(depth - 1) is witness
-        )
-        if aside:
-            _stack._pop_torch_dispatch_stack(None)
-        self.busy = False
-        try:
-            return func(*args, **kwargs) if kwargs else func(*args)
-        except Exception as error:
-            if not getattr(error, "_flexir_noted", False):
-                with contextlib.suppress(AttributeError):
-                    error._flexir_noted = True
-                where = f"   # {node.where}" if node.where else ""
-                add_note(error, f"in the call  {node}{where}")
-            raise
-        finally:
-            self.owner, self.busy = previous, True
-            if aside:
-                _stack._push_on_torch_dispatch_stack(witness)
+    def _explain(self, error: Exception, node: Node) -> None:
+        """Say in which call an error arose, once."""
+        if not getattr(error, "_flexir_noted", False):
+            with contextlib.suppress(AttributeError):
+                error._flexir_noted = True
+            add_note(error, f"in the call  {node}" + (f"   # {node.where}" if node.where else ""))
 
     def below(self, func: Any, args: Any, kwargs: dict[str, Any]) -> None:
         """An ATen op inside a recorded call that is not torch's own: note what it will write."""
@@ -504,12 +503,17 @@ class Recorder:
             if argument.alias_info is not None and argument.alias_info.is_write:
                 part = args[position] if position < len(args) else kwargs.get(argument.name)
                 self.busy = True
-                self._save(part)
+                self._save(part, func)
                 self.busy = False
 
-    def _save(self, part: Any) -> None:
+    def _save(self, part: Any, func: Any) -> None:
         """Keep the initial value of constants that a call is about to write."""
+        memories = self.memories
         for tensor in tensors_in(part):
+            alias = memories.aliases.get(id(tensor))
+            if alias is not None and memories.is_alone(alias, storage_of(tensor)):
+                if not changes_view_only(func):
+                    continue
             memory = self._memory_of(tensor)
             if memory is None or memory.kind != "constant":
                 continue

@@ -30,7 +30,7 @@ from .geometry import (
     where_of,
 )
 from .graph import Node, TensorType, Value
-from .memory import UNKNOWN, UNTOUCHED, Alias, Memory, Piece, View, Weight, nothing, version
+from .memory import ALONE, UNKNOWN, Alias, Memory, Piece, View, Weight, nothing, version
 
 Emit = Callable[[Callable[..., Any], dict[str, Any], TensorType], Value]
 
@@ -55,8 +55,8 @@ class Memories:
     ) -> None:
         self.emit, self.origin, self.again, self.unseen = emit, origin, again, unseen
         self.aliases: dict[int, Alias] = {}
-        self.memories: dict[int, tuple[Any, Memory]] = {}  # id of a storage -> (weak, memory)
-        self.weights: dict[int, Weight] = {}  # id of a storage -> the untouched weight there
+        # id of a storage -> (weak, its memory or the one tensor there)
+        self.memories: dict[int, tuple[Any, Memory | Alias]] = {}
         # so many memories and aliases at most before those that are gone are forgotten
         self.crowd = self.crowd_of_aliases = 32
         self.shared: list[tuple[int, int, Memory]] = []
@@ -67,40 +67,13 @@ class Memories:
     def close(self) -> None:
         """Forget all tensors; without this they would live until the garbage collector runs."""
         for _, memory in self.memories.values():
-            memory.known = None  # memories and aliases know each other
+            if memory.__class__ is Memory:
+                memory.known = None  # memories and aliases know each other
         self.aliases.clear()
         self.memories.clear()
-        self.weights.clear()
         self.roots.clear()
         self.undo.clear()
         del self.emit, self.origin, self.again, self.unseen
-
-    # -- weights
-
-    def expect(self, tensor: torch.Tensor) -> None:
-        """A tensor from before the run, which the run may read."""
-        storage = storage_of(tensor)
-        key = id(storage)
-        if storage is None or key in self.weights or key in self.memories:
-            self.alias(tensor)  # shares its memory with another
-        else:
-            weight = Weight(tensor, self.origin(tensor, False))
-            self.aliases[id(tensor)] = self.weights[key] = weight
-
-    def _touch(self, weight: Weight, tensor: torch.Tensor) -> Memory:
-        """The run views or writes a weight."""
-        storage, constant = storage_of(tensor), weight.constant
-        self.weights.pop(id(storage), None)
-        where = where_of(tensor, constant.type.shape)
-        memory = self.memory(storage) or self._new_memory(storage, "constant", where, constant)
-        weight.memory, weight.where, weight.epoch = memory, where, memory.epoch
-        self._found(weight, constant)
-        return memory
-
-    def _memory_of(self, alias: Alias, tensor: torch.Tensor) -> Memory:
-        if alias.memory is UNTOUCHED and isinstance(alias, Weight):
-            return self._touch(alias, tensor)
-        return alias.memory
 
     # -- reading
 
@@ -175,8 +148,9 @@ class Memories:
         fresh = {old: self.current(base) for old, base in view.bases.items()}
         args = structure.substitute(view.node.args, Value, lambda v: fresh.get(v, v))
         node = self.again(view.node, args)
-        for (_, alias), value in zip(view.aliases, node.outputs):
-            self._set(alias, value)
+        for weak, value in zip(view.aliases, node.outputs):
+            if (alias := weak()) is not None:
+                self._set(alias, value)
         return True
 
     def _derive(self, memory: Memory, holder: Piece, where: Geometry) -> Value:
@@ -236,10 +210,15 @@ class Memories:
         known = self.aliases.get(id(tensor))
         if known is not None and known.ref() is tensor and known.epoch == known.memory.epoch:
             if known.value.type == value.type:
+                self.own(known, tensor)
                 self._set(known, value)  # the call returned its argument as it was
                 return
         storage = storage_of(tensor)
         where = where_of(tensor, value.type.shape)
+        weak, found = self.memories.get(id(storage), _ABSENT)
+        if kind == "made" and storage is not None and (found is None or weak() is not storage):
+            self._alone(Alias(tensor, ALONE, where, value), tensor, storage)
+            return
         memory = self.memory(storage)
         if memory is None:
             memory = self._new_memory(storage, kind, where, value)
@@ -255,7 +234,7 @@ class Memories:
                     views[memory] = view
             alias = self._know(self._enter(tensor, memory, where, value, view))
             if view is not None:
-                view.aliases.append((value, alias))
+                view.aliases.append(weakref.ref(alias))
             elif memory.holder(where) is None or kind != "made":
                 memory.more += (Piece(where, value),)
         if kind != "made":
@@ -287,10 +266,13 @@ class Memories:
             other memory that is known.
         """
         alias = self.aliases[id(tensor)]
-        memory, where = self._memory_of(alias, tensor), where_of(tensor, value.type.shape)
+        where, storage = where_of(tensor, value.type.shape), storage_of(tensor)
+        if where == alias.where and self.is_alone(alias, storage):
+            alias.value, alias.version = value, version(tensor)
+            return True
+        memory = self.own(alias, tensor)
         if memory.kind != "made":
             self.touched.add(memory)
-        storage = storage_of(tensor)
         moved = (
             storage is not None
             and storage is not memory.storage()
@@ -405,32 +387,71 @@ class Memories:
 
     # -- tables
 
+    def expect(self, tensor: torch.Tensor) -> None:
+        """A tensor from before the run, which the run may read."""
+        storage = storage_of(tensor)
+        if storage is None or id(storage) in self.memories:
+            self.alias(tensor)  # shares its memory with another
+        else:
+            self._alone(Weight(tensor, self.origin(tensor, False)), tensor, storage)
+
     def memory(self, storage: torch.UntypedStorage | None) -> Memory | None:
         """What is known of a storage."""
-        weak, memory = self.memories.get(id(storage), _ABSENT)
-        if memory is not None and weak() is storage:
-            return memory
-        weight = self.weights.get(id(storage))
-        if weight is None:
+        weak, found = self.memories.get(id(storage), _ABSENT)
+        if found is None or weak() is not storage:
             return None
-        tensor = weight.ref()
-        same = tensor is not None and storage_of(tensor) is storage  # ids are used again
-        return self._touch(weight, tensor) if same else None
+        if isinstance(found, Memory):
+            return found
+        where = found.where
+        if found.__class__ is Weight:
+            tensor = found.ref()
+            if tensor is None or storage_of(tensor) is not storage:
+                return None
+            where = found.where = where_of(tensor, found.value.type.shape)
+        memory = found.memory = self._new_memory(storage, found.kind, where, found.value)
+        if found.kind != "made":
+            self._found(found, found.value)
+        return memory
+
+    def is_alone(self, alias: Alias, storage: torch.UntypedStorage | None) -> bool:
+        """Whether the run made this storage and only this tensor was ever seen there."""
+        if alias.memory is not ALONE or alias.kind != "made":
+            return False
+        weak, found = self.memories.get(id(storage), _ABSENT)
+        return found is alias and weak() is storage
+
+    def own(self, alias: Alias, tensor: torch.Tensor) -> Memory:
+        """The memory of a tensor, which may have been alone until now."""
+        if alias.memory is ALONE:
+            storage = storage_of(tensor)
+            self.memory(storage)
+            if alias.memory is ALONE:  # it moved away, and nobody saw it
+                alias.where = where_of(tensor)
+                alias.memory = self._new_memory(storage, alias.kind, alias.where, alias.value)
+        return alias.memory
+
+    def _alone(self, alias: Alias, tensor: torch.Tensor, storage: torch.UntypedStorage) -> None:
+        self.aliases[id(tensor)] = alias
+        if len(self.memories) >= self.crowd:
+            self._bury()
+        self.memories[id(storage)] = (weakref.ref(storage), alias)
 
     def _new_memory(
         self, storage: torch.UntypedStorage | None, kind: str, where: Geometry, value: Value
     ) -> Memory:
         memory = Memory(storage, kind, where, value)
         if storage is not None:
-            if len(self.memories) >= self.crowd:
-                self._bury()
             self.memories[id(storage)] = (memory.storage, memory)
         return memory
 
     def _bury(self) -> None:
         """Forget storages and tensors that are gone; their remains would fragment the heap."""
-        for key in [k for k, (_, m) in self.memories.items() if m.is_gone()]:
-            self.memories.pop(key)[1].known = None
+        entries = self.memories.items()
+        gone = [k for k, (weak, m) in entries if weak() is None and m.kind == "made"]
+        for key in gone:
+            memory = self.memories.pop(key)[1]
+            if memory.__class__ is Memory:
+                memory.known = None
         self.crowd = max(32, 2 * len(self.memories))
         if len(self.aliases) >= self.crowd_of_aliases:
             self.aliases = {k: a for k, a in self.aliases.items() if a.ref() is not None}
@@ -463,7 +484,7 @@ class Memories:
 
     def share(self, tensor: torch.Tensor) -> None:
         """Foreign code got hold of a tensor's memory; watch its bytes from now on."""
-        memory = self._memory_of(self.alias(tensor), tensor)
+        memory = self.own(self.alias(tensor), tensor)
         storage = storage_of(tensor)
         if storage is None or tensor.device.type != "cpu":
             return
@@ -492,7 +513,7 @@ class Memories:
 
     def _changed(self, tensor: torch.Tensor, alias: Alias) -> None:
         """Nobody saw this memory being written: what stands there now is a new constant."""
-        memory = self._memory_of(alias, tensor)
+        memory = self.own(alias, tensor)
         self.unseen(tensor, alias)
         value = self.origin(tensor, True)
         if memory.shared is not None:

@@ -178,6 +178,11 @@ def _bytes(block: torch.Tensor) -> bytes:
     return ctypes.string_at(block.data_ptr(), block.numel())
 
 
+def same_bytes(a: torch.Tensor, b: torch.Tensor) -> bool:
+    """Whether two contiguous CPU byte tensors are equal, found without calling torch."""
+    return _bytes(a) == _bytes(b)
+
+
 def hash_of(block: torch.Tensor) -> int:
     """A hash of a contiguous CPU byte tensor, made without calling torch; for this process only."""
     return hash(_bytes(block))

@@ -66,10 +66,6 @@ class Memory(Piece):
         """Hold one piece, this one."""
         self.where, self.value, self.more = where, value, ()
 
-    def is_gone(self) -> bool:
-        """Whether no tensor lies here any more, nor anything the run must report on."""
-        return self.kind == "made" and self.storage() is None
-
     def holder(self, where: Geometry) -> Piece | None:
         """The piece that holds this geometry, an equal one first."""
         if self.where == where:
@@ -90,19 +86,27 @@ def nothing() -> None:
 
 
 class View:
-    """The node that made one or more tensors as views, and the tensors it viewed."""
+    """The node that made one or more tensors as views, and the tensors it viewed.
+
+    Kept by the tensors it made; it does not keep them.
+    """
 
     __slots__ = ("aliases", "bases", "node")
 
     def __init__(self, node: Node, bases: dict[Value, Alias]) -> None:
         self.node, self.bases = node, bases
-        self.aliases: list[tuple[Value, Alias]] = []
+        self.aliases: list[weakref.ref[Alias]] = []
 
 
 class Alias:
-    """What one tensor object means: a geometry on a memory and its Value as of an epoch."""
+    """What one tensor object means: a geometry on a memory and its Value as of an epoch.
 
-    __slots__ = ("epoch", "memory", "ref", "value", "version", "view", "where")
+    Nearly every tensor is alone on its storage and never written. Its memory is then the one below,
+    until something else looks at the storage.
+    """
+
+    __slots__ = ("__weakref__", "epoch", "memory", "ref", "value", "version", "view", "where")
+    kind = "made"  # of the memory of a tensor that is alone
 
     def __init__(
         self,
@@ -119,21 +123,16 @@ class Alias:
 
 
 class Weight(Alias):
-    """A tensor from before the run; it has no memory of its own until the run needs to tell it.
+    """A tensor from before the run; where it lies is looked up when somebody asks."""
 
-    ``constant`` is the Value it held when the run began.
-    """
+    __slots__ = ()
+    kind = "constant"
 
-    __slots__ = ("constant",)
-
-    def __init__(self, tensor: torch.Tensor, constant: Value) -> None:
-        self.ref = weakref.ref(tensor)
-        self.memory, self.where, self.view, self.epoch = UNTOUCHED, UNTOUCHED.where, None, 0
-        self.value = self.constant = constant
-        self.version = version(tensor)
+    def __init__(self, tensor: torch.Tensor, value: Value) -> None:
+        super().__init__(tensor, ALONE, ALONE.where, value)
 
 
-UNTOUCHED = Memory(
-    None, "constant", Geometry(torch.uint8, (), (), 0),
+ALONE = Memory(
+    None, "made", Geometry(torch.uint8, (), (), 0),
     Value("", TensorType(torch.uint8, (), torch.device("meta"))),
 )  # fmt: skip
