@@ -27,10 +27,13 @@ class Form:
         spots: names of the arguments that are more than a number or a word.
         trusted: torch's own marks tell what such a call writes.
         quiet: none of them writes an argument, by its marks.
+        shallow: few ATen ops lay beneath the last of them, as far as anybody looked.
     """
 
-    __slots__ = ("_defaults", "_keywords", "_plan", "_positions", "quiet", "signature", "spots",
-                 "trusted")  # fmt: skip
+    __slots__ = (
+        "_defaults", "_keywords", "_plan", "_positions", "quiet", "shallow", "signature", "spots",
+        "trusted",
+    )  # fmt: skip
 
     def __init__(self, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]):
         signature, plan = _find(func, args, kwargs)
@@ -48,6 +51,7 @@ class Form:
         self.spots = tuple(n for n, part in named.items() if part.__class__ not in _FLAT)
         self.trusted = signature.schema or is_torch(func)
         self.quiet = not signature.may_write(named)
+        self.shallow = True
 
     def named(self, args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
         """The arguments of a call by name, in the order of the parameters."""

@@ -58,3 +58,10 @@ def changes_view_only(func: Callable[..., Any]) -> bool:
         return name == "set_data"
     tags = (getattr(packet, overload).tags for overload in packet.overloads())
     return any(torch.Tag.inplace_view in found for found in tags)
+
+
+@functools.lru_cache(maxsize=None)
+def beneath(func: Any) -> tuple[bool, Any]:
+    """Whether an ATen op draws random numbers, and its schema if it writes."""
+    schema = func._schema
+    return torch.Tag.nondeterministic_seeded in func.tags, schema if schema.is_mutable else None

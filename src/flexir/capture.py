@@ -27,12 +27,13 @@ from . import structure
 from .ambient import Draws, Switches, collector_at_rest, eager_compilers
 from .binding import form_of
 from .calls import (
+    beneath,
     changes_view_only,
     inside_autograd_function,
     is_plain,
     tensors_in,
 )
-from .errors import CaptureError
+from .errors import CaptureError, add_note
 from .forms import signatures
 from .functional import Memories
 from .geometry import copy_like, fingerprint, storage_of, tensor_type
@@ -138,6 +139,10 @@ class Recorder:
         self.classes: dict[str, type] = {}
         self.count = 0
         self.thread = threading.get_ident()
+        # A call under way that may draw random numbers, and the generator's state before it does.
+        self.waiting: tuple[Signature, dict[str, Any], Any] | None = None
+        self.drawn: Any = None
+        self.beneath = 0  # ATen ops that the witness saw in it
         self.switches = Switches()
         self.draws = Draws()
 
@@ -344,18 +349,22 @@ class Recorder:
                 named = form.named(args, kwargs)
                 for name in marked:
                     self._save(named.get(name), func)
-            if signature.random is not False:
-                named = named or form.named(args, kwargs)
-                generator = self.draws.before(signature, named, tensors)
-            # Torch's own marks tell what is written; of other code the witness must see it.
             witness, previous = self.witness, self.owner
             aside = (
                 witness is not None
-                and form.trusted
-                and not self.switches.inference
                 and (depth := _stack._len_torch_dispatch_stack())
                 and _stack._get_dispatch_stack_at(depth - 1) is witness
             )
+            if signature.random is not False:
+                named = named or form.named(args, kwargs)
+                if aside and form.shallow and not signature.random:
+                    # Few such calls do draw. Where few ops lie beneath, the witness can tell.
+                    self.waiting, self.beneath, aside = (signature, named, tensors), 0, False
+                else:
+                    generator = self.draws.before(signature, named, tensors)
+            # Torch's own marks tell what is written; of other code the witness must see it.
+            if not form.trusted or self.switches.inference:
+                aside = False
             if aside:
                 _stack._pop_torch_dispatch_stack(None)
             self.owner, self.busy = node, False
@@ -368,6 +377,9 @@ class Recorder:
                 self.owner, self.busy = previous, True
                 if aside:
                     _stack._push_on_torch_dispatch_stack(witness)
+                elif self.waiting is not None:
+                    generator, self.drawn, self.waiting = self.drawn, None, None
+                    form.shallow = self.beneath < 4
             fresh = isinstance(result, _Tensor)
             written: dict[int, torch.Tensor] = {}
             for tensor, alias in tensors:
@@ -495,9 +507,12 @@ class Recorder:
             add_note(error, f"in the call  {node}" + (f"   # {node.where}" if node.where else ""))
 
     def below(self, func: Any, args: Any, kwargs: dict[str, Any]) -> None:
-        """An ATen op inside a recorded call that is not torch's own: note what it will write."""
-        schema = func._schema
-        if not schema.is_mutable:
+        """An ATen op inside a recorded call: note what it will write and whether it will draw."""
+        self.beneath += 1
+        seeded, schema = beneath(func)
+        if seeded and self.waiting is not None and self.drawn is None:
+            self.drawn = self.draws.before(*self.waiting)
+        if schema is None:
             return
         for position, argument in enumerate(schema.arguments):
             if argument.alias_info is not None and argument.alias_info.is_write:
@@ -618,11 +633,3 @@ _LIFT = torch.ops.aten.lift_fresh.default
 def _signature_of(func: Callable[..., Any], names: tuple[str, ...]) -> Signature:
     """The signature of a function this package calls itself, by the arguments it gives."""
     return next(s for s in signatures(func) if set(names) <= set(s.names))
-
-
-def add_note(error: BaseException, text: str) -> None:
-    """``error.add_note`` where Python has it (3.11), its effect on the message where not."""
-    if hasattr(error, "add_note"):
-        error.add_note(text)
-    else:
-        error.args = (f"{error.args[0] if error.args else ''}\n{text}", *error.args[1:])

@@ -18,8 +18,8 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from . import structure
-from .capture import add_note, capture
-from .errors import HandlerError, TargetError, Unsupported
+from .capture import capture
+from .errors import HandlerError, TargetError, Unsupported, add_note
 from .graph import Graph, Node, Value
 from .interpreter import interpret
 from .report import Report

@@ -1,4 +1,4 @@
-"""Every error this package raises on purpose.
+"""Every error this package raises on purpose, and notes on those it passes on.
 
 One family: catch :class:`Error` for all of them. Subclasses also inherit the built-in that
 describes them, so ``except NotImplementedError`` works where a reader would expect it to.
@@ -50,3 +50,11 @@ class Diverged(Error, RuntimeError):
     def __init__(self, message: str, node: object = None) -> None:
         super().__init__(message)
         self.node = node
+
+
+def add_note(error: BaseException, text: str) -> None:
+    """``error.add_note`` where Python has it (3.11), its effect on the message where not."""
+    if hasattr(error, "add_note"):
+        error.add_note(text)
+    else:
+        error.args = (f"{error.args[0] if error.args else ''}\n{text}", *error.args[1:])

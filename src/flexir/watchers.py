@@ -72,11 +72,11 @@ class Witness(TorchDispatchMode):
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
         recorder = self.recorder
         if recorder.busy:
-            return func(*args, **(kwargs or {}))
-        with torch._C.DisableTorchFunction():
+            return func(*args, **kwargs) if kwargs else func(*args)
+        with _stack.DisableTorchFunction():
             if recorder.owner is not None:
                 recorder.below(func, args, kwargs or {})
-                return func(*args, **(kwargs or {}))
+                return func(*args, **kwargs) if kwargs else func(*args)
             recorder.fallback += 1
             result = recorder.call(func, args, kwargs or {}, sys._getframe(1))
             recorder.memories.forget_versions(result)
