@@ -18,6 +18,7 @@ import json
 import logging
 import os
 import platform
+import resource
 import signal
 import statistics
 import subprocess
@@ -37,6 +38,8 @@ from flexir.layers import describe
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / ".cache" / "peers.jsonl"
 LIMIT = 180  # seconds for one go of one tool
+MEMORY = 16  # GB of address space for one model's process
+NOT_TOOLS = ("eager", "calls", "with modules")
 VISION = (
     "resnet18", "resnet50", "mobilenet_v3_small", "efficientnet_b0", "convnext_tiny", "swin_t",
     "vit_b_16", "densenet121", "shufflenet_v2_x1_0", "regnet_y_400mf", "maxvit_t", "squeezenet1_0",
@@ -110,7 +113,9 @@ def measure(entry: Any, rounds: int) -> dict[str, Any]:
     with torch.no_grad():
         choice = tools(model, args, kwargs)
         times: dict[str, list[float]] = {name: [] for name in choice}
-        medians["calls"] = sum(1 for _ in flexir.capture(model, args, kwargs))
+        graph = flexir.capture(model, args, kwargs)
+        medians["calls"] = sum(1 for _ in graph)
+        medians["with modules"] = sum(1 for _ in graph.walk())
         lens = choice.pop("torchlens", None)
         for turn in range(rounds + 1):
             if turn == rounds and lens is not None:  # it patches torch for good: last, and once
@@ -123,14 +128,16 @@ def measure(entry: Any, rounds: int) -> dict[str, Any]:
                 signal.alarm(LIMIT)
                 try:
                     with _silence():
-                        function()
+                        kept = function()  # what is made of it is let go of after the clock stops
+                        taken = time.perf_counter() - start
+                    del kept
                 except Exception as error:  # noqa: BLE001  a failure is a result
                     medians[name] = f"{type(error).__name__}: {error}"[:100]
                     continue
                 finally:
                     signal.alarm(0)
                 if turn:
-                    times[name].append(time.perf_counter() - start)
+                    times[name].append(taken)
     medians.update({n: statistics.median(t) for n, t in times.items() if t and n not in medians})
     return medians
 
@@ -145,8 +152,7 @@ def _apart(name: str, rounds: int) -> dict[str, Any]:
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"{name}: {done.stderr[-500:]}")
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 @contextlib.contextmanager
@@ -158,7 +164,7 @@ def _silence() -> Iterator[None]:
 
 
 def table(results: dict[str, dict[str, Any]], rounds: int) -> str:
-    columns = [c for c in next(iter(results.values())) if c not in ("eager", "calls")]
+    columns = [c for c in next(iter(results.values())) if c not in NOT_TOOLS]
     lines = [
         "# Beside others",
         "",
@@ -166,7 +172,8 @@ def table(results: dict[str, dict[str, Any]], rounds: int) -> str:
         f"({platform.machine()}), torch {torch.__version__}, 2 threads, without gradients. Each "
         "figure is a median over the eager forward of the same run; -- means it failed. "
         "torchlens is run once, last, because it patches torch; what takes over 2 s is run "
-        f"three times; over {LIMIT} s counts as failed.",
+        f"three times; over {LIMIT} s or {MEMORY} GB counts as failed. `calls` are those of torch "
+        "functions; a capture records those of modules besides.",
         "",
         "| model | calls | eager ms | " + " | ".join(columns) + " |",
         "|---" * (len(columns) + 3) + "|",
@@ -174,6 +181,7 @@ def table(results: dict[str, dict[str, Any]], rounds: int) -> str:
     ratios: dict[str, list[float]] = {c: [] for c in columns}
     faster: dict[str, list[float]] = {c: [] for c in columns}
     extra: dict[str, list[float]] = {c: [] for c in columns}
+    each: dict[str, list[float]] = {c: [] for c in columns}
     for name, m in results.items():
         cells = []
         for column in columns:
@@ -182,18 +190,23 @@ def table(results: dict[str, dict[str, Any]], rounds: int) -> str:
                 ratios[column].append(value / m["eager"])
                 faster[column].append(value / m["capture"])
                 extra[column].append((value - m["eager"]) / m["calls"] * 1e6)
+                each[column].append((value - m["eager"]) / m["with modules"] * 1e6)
                 cells.append(f"{value / m['eager']:.2f}x")
             else:
                 cells.append("--")
         lines.append(f"| {name} | {m['calls']} | {m['eager'] * 1e3:.1f} | {' | '.join(cells)} |")
-    head = "| | over eager, median | over flexir.capture, median | us a call more | models done |"
-    lines += ["", head, "|---|---|---|---|---|"]
+    head = (
+        "| | over eager, median | over flexir.capture, median | us more for a torch call "
+        "| for a torch or module call | models done |"
+    )
+    lines += ["", head, "|---|---|---|---|---|---|"]
     for column in columns:
         if ratios[column]:
             lines.append(
                 f"| {column} | {statistics.median(ratios[column]):.2f}x "
                 f"| {statistics.median(faster[column]):.1f}x "
                 f"| {statistics.median(extra[column]):.0f} "
+                f"| {statistics.median(each[column]):.0f} "
                 f"| {len(ratios[column])} of {len(results)} |"
             )
     return "\n".join(lines) + "\n"
@@ -204,6 +217,7 @@ def main(arguments: list[str]) -> None:
     warnings.simplefilter("ignore")
     torch.set_num_threads(2)
     if len(arguments) > 1:
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY << 30, MEMORY << 30))
         print(json.dumps(measure(dict(entries())[arguments[1]](), rounds)))
         return
     CACHE.parent.mkdir(exist_ok=True)

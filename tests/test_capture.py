@@ -596,3 +596,22 @@ def test_recording_a_call_takes_few_python_calls():
     finally:
         sys.setprofile(None)
     assert counts[0] / 200 < 40, counts[0] / 200
+
+
+def test_a_forward_that_is_no_method():
+    class Static(nn.Module):
+        @staticmethod
+        def forward(x, scale=2.0):
+            return x * scale
+
+    class Outer(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = Static()
+
+        def forward(self, x):
+            return self.inner(x, 3.0)
+
+    graph = flexir.capture(Outer(), torch.ones(2))
+    assert graph.nodes[0].body[0].args == {"x": graph.input_values[0], "scale": 3.0}
+    assert list(flexir.capture(Static(), torch.ones(2)).inputs) == ["x", "scale"]

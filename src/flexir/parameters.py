@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -16,16 +17,15 @@ def bind_inputs(
 
     Other defaults are filled in among the arguments.
     """
-    function = model.forward if isinstance(model, torch.nn.Module) else model
     try:
-        signature = inspect.signature(function)
+        if isinstance(model, torch.nn.Module):
+            found, _, _ = _forward_of(model)
+        else:
+            found = inspect.signature(model)
+        signature = _ANYTHING if found is None else found
         bound = signature.bind(*args, **kwargs)
     except (TypeError, ValueError):
-        parameters = [
-            inspect.Parameter("args", inspect.Parameter.VAR_POSITIONAL),
-            inspect.Parameter("kwargs", inspect.Parameter.VAR_KEYWORD),
-        ]
-        signature = inspect.Signature(parameters)
+        signature = _ANYTHING
         bound = signature.bind(*args, **kwargs)
     given = set(bound.arguments)
     bound.apply_defaults()
@@ -38,18 +38,18 @@ def bind_inputs(
     return names, named, defaults
 
 
+_ANYTHING = inspect.Signature(
+    [
+        inspect.Parameter("args", inspect.Parameter.VAR_POSITIONAL),
+        inspect.Parameter("kwargs", inspect.Parameter.VAR_KEYWORD),
+    ]
+)
 _forwards: dict[Any, tuple[inspect.Signature | None, tuple[str, ...], dict[str, Any]]] = {}
 
 
 def bind_forward(module: torch.nn.Module, args: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
     """Arguments of a module call by the names its ``forward`` gives them, defaults filled in."""
-    shared = getattr(type(module), "forward", None)
-    if shared is None or "forward" in vars(module):
-        signature, names, defaults = _read_forward(module.forward, bound=True)
-    elif shared in _forwards:
-        signature, names, defaults = _forwards[shared]
-    else:
-        signature, names, defaults = _forwards[shared] = _read_forward(shared, bound=False)
+    signature, names, defaults = _forward_of(module)
     if names and not kwargs and len(args) <= len(names):  # plain positional arguments
         named = dict(zip(names, args))
         if len(args) == len(names):
@@ -66,6 +66,21 @@ def bind_forward(module: torch.nn.Module, args: Any, kwargs: dict[str, Any]) -> 
             filled.apply_defaults()
             return dict(filled.arguments)
     return {**{f"arg{i}": a for i, a in enumerate(args)}, **kwargs}
+
+
+def _forward_of(
+    module: torch.nn.Module,
+) -> tuple[inspect.Signature | None, tuple[str, ...], dict[str, Any]]:
+    """What :func:`_read_forward` says of a module's ``forward``; methods are read once."""
+    method = getattr(type(module), "forward", None)
+    if "forward" in vars(module) or not isinstance(method, FunctionType):
+        return _read_forward(module.forward, bound=True)
+    known = _forwards.get(method)
+    if known is None:
+        if isinstance(inspect.getattr_static(type(module), "forward"), staticmethod):
+            return _read_forward(method, bound=True)
+        known = _forwards[method] = _read_forward(method, bound=False)
+    return known
 
 
 def _read_forward(
