@@ -255,9 +255,8 @@ class Recorder:
         self.busy = True
         try:
             with _stack.DisableTorchFunction():
-                # Global pre-hooks are not given the keywords; their caller holds them.
                 caller = sys._getframe(1)
-                named = bind_forward(module, args, caller.f_locals.get("kwargs") or {})
+                named = bind_forward(module, args, caller)
                 memories = self.memories
                 for name, part in named.items():
                     if part.__class__ is _Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from types import FunctionType
+from types import FrameType, FunctionType
 from typing import Any
 
 import torch
@@ -47,13 +47,18 @@ _ANYTHING = inspect.Signature(
 _forwards: dict[Any, tuple[inspect.Signature | None, tuple[str, ...], dict[str, Any]]] = {}
 
 
-def bind_forward(module: torch.nn.Module, args: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
-    """Arguments of a module call by the names its ``forward`` gives them, defaults filled in."""
+def bind_forward(module: torch.nn.Module, args: Any, caller: FrameType) -> dict[str, Any]:
+    """Arguments of a module call by the names its ``forward`` gives them, defaults filled in.
+
+    ``caller`` is the frame that runs the hooks. Global pre-hooks are not given the keywords; it
+    holds them.
+    """
     signature, names, defaults = _forward_of(module)
-    if names and not kwargs and len(args) <= len(names):  # plain positional arguments
+    if names and len(args) == len(names):  # no room for keywords
+        return dict(zip(names, args))
+    kwargs = caller.f_locals.get("kwargs") or {}
+    if names and not kwargs and len(args) < len(names):  # plain positional arguments
         named = dict(zip(names, args))
-        if len(args) == len(names):
-            return named
         named.update((n, defaults[n]) for n in names[len(args) :] if n in defaults)
         if len(named) == len(names):
             return named
