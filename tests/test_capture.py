@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import functools
 import sys
 from collections import namedtuple
 
@@ -575,27 +576,37 @@ def test_a_capture_leaves_nothing_for_the_garbage_collector():
     assert gc.isenabled()
 
 
-def test_recording_a_call_takes_few_python_calls():
-    """A guard on cost that no busy machine disturbs: how many Python functions a record enters."""
-
-    def chain(x):
-        for _ in range(100):
-            x = torch.relu(x) + x
-        return x
-
+def entered(function, x):
+    """How many Python functions a capture enters: a measure of cost no busy machine disturbs."""
     counts = [0]
 
     def count(frame, event, argument):
         counts[0] += event == "call"
 
-    x = torch.rand(4)
-    flexir.capture(chain, (x,))
+    flexir.capture(function, (x,))
     sys.setprofile(count)
     try:
-        flexir.capture(chain, (x,))
+        flexir.capture(function, (x,))
     finally:
         sys.setprofile(None)
-    assert counts[0] / 200 < 40, counts[0] / 200
+    return counts[0]
+
+
+def test_recording_a_call_takes_few_python_calls():
+    def chain(x, count):
+        for _ in range(count // 2):
+            x = torch.relu(x) + x
+        return x
+
+    def convolutions(count):
+        return nn.Sequential(*[nn.Conv2d(2, 2, 1) for _ in range(count)]).requires_grad_(False)
+
+    few, many = (functools.partial(chain, count=count) for count in (10, 110))
+    each = (entered(many, torch.rand(4)) - entered(few, torch.rand(4))) / 100
+    assert each < 25, each
+    x = torch.rand(1, 2, 4, 4)
+    each = (entered(convolutions(110), x) - entered(convolutions(10), x)) / 100
+    assert each < 82, each  # of which torch enters a dozen
 
 
 def test_a_forward_that_is_no_method():

@@ -287,7 +287,8 @@ class Recorder:
                 while depth and self.frames[depth].node.target is not module:
                     depth -= 1
                 if depth:
-                    self._close(depth + 1)  # frames an exception left open
+                    if len(self.frames) > depth + 1:  # an exception left some open
+                        self._close(depth + 1)
                     self._pop(output)
         finally:
             self.busy = False
@@ -297,18 +298,17 @@ class Recorder:
             self._pop(None)
 
     def _pop(self, output: Any) -> None:
-        frame = self.frames[-1]
+        frame, memories = self.frames[-1], self.memories
         node = frame.node
-        read = self.memories.read  # deriving stale results still belongs to the body
-        if isinstance(output, _Tensor):
-            value = node.result = read(output)
+        if isinstance(output, _Tensor):  # deriving stale results still belongs to the body
+            value = node.result = memories.alias(output).value
             node.outputs = (value,)
         else:
-            node.result = structure.template(output, read)
+            node.result = structure.template(output, memories.read)
             node.outputs = tuple(node.returned)
         node.body = frame.nodes
         self.frames.pop()
-        self.memories.leave(node.outputs)
+        memories.leave(node.outputs)
         self.frames[-1].nodes.append(node)
 
     def path(self, module: torch.nn.Module) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from .errors import GraphError
 from .graph import Graph, Node, Value
-from .structure import is_literal, leaves
+from .structure import LITERALS, is_literal, leaves
 
 
 def check(graph: Graph) -> set[Value]:
@@ -54,9 +54,10 @@ def _body(nodes: Sequence[Node], known: set[Value], names: list[str], read: set[
     """Check the nodes of a body; add what they make and read to ``known``, ``names``, ``read``."""
     for node in nodes:
         for part in node.args.values():
-            if is_literal(part):
+            cls = part.__class__
+            if cls in LITERALS or cls is not Value and is_literal(part):
                 continue
-            for value in (part,) if part.__class__ is Value else leaves(part, Value):
+            for value in (part,) if cls is Value else leaves(part, Value):
                 if value not in known:
                     raise GraphError(f"{value!r} is used before it is made, in: {node}")
                 read.add(value)
