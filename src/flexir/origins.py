@@ -137,17 +137,20 @@ def survey(model: Any) -> tuple[dict[int, Any], dict[int, Any]]:
     while stack:
         path, module = stack.pop()
         prefix = path + "." if path else ""
-        _name_all("parameter", prefix, module._parameters, tensors)
-        _name_all("buffer", prefix, module._buffers, tensors)
+        if module._parameters:
+            _name_all("parameter", prefix, module._parameters, tensors)
+        if module._buffers:
+            _name_all("buffer", prefix, module._buffers, tensors)
         for name, part in vars(module).items():
             if part.__class__ not in _NO_TENSORS and issubclass(type(part), torch.Tensor):
                 _name_all("attribute", prefix, {name: part}, tensors)
         if id(module) in paths:  # a shared module: its tensors got one more name
             continue
         paths[id(module)] = (path, module)
-        for name, child in reversed(list(module._modules.items())):
-            if child is not None:
-                stack.append((prefix + name, child))
+        if module._modules:
+            for name, child in reversed(module._modules.items()):
+                if child is not None:
+                    stack.append((prefix + name, child))
     return paths, tensors
 
 
@@ -158,11 +161,12 @@ def _name_all(kind: str, prefix: str, group: dict[str, Any], tensors: dict[int, 
     for name, tensor in group.items():
         if tensor is None:
             continue
-        if id(tensor) in tensors:  # tied: one tensor, several names
-            _, kind, names = tensors[id(tensor)]
-            tensors[id(tensor)] = (tensor, kind, (*names, prefix + name))
-        else:
-            tensors[id(tensor)] = (tensor, kind, (prefix + name,))
+        names: tuple[str, ...] = (prefix + name,)
+        known = tensors.get(id(tensor))
+        if known is not None:  # tied: one tensor, several names
+            _, kind, before = known
+            names = (*before, *names)
+        tensors[id(tensor)] = (tensor, kind, names)
 
 
 def search_modules(
