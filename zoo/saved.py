@@ -1,16 +1,16 @@
 """Save a model's graph here, replay it in a process that cannot import the model's package.
 
-``write`` runs beside the model, ``Readers`` owns the other process. Inputs and outputs travel as
+``write`` runs beside the model, ``Reader`` owns the other process. Inputs and outputs travel as
 safetensors files beside the graph.
 """
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+from flexir.fleet import process
 
 # What the reading process must do without: the packages the models come from.
 BLOCKED = ("torchvision", "timm", "transformers")
@@ -73,18 +73,14 @@ class Reader:
     """The other process."""
 
     def __init__(self) -> None:
-        self.process: Any = None
+        self.process = process.Process("zoo.saved", batch=1000)
 
     def ask(self, folder: Path) -> str:
         """The verdict on one folder."""
-        if self.process is None or self.process.poll() is not None:
-            self.process = subprocess.Popen(
-                [sys.executable, "-W", "ignore", "-m", "zoo.saved"],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
-            )  # fmt: skip
-        self.process.stdin.write(f"{folder}\n")
-        line = self.process.stdout.readline()
-        return json.loads(line) if line else "the reading process died"
+        try:
+            return self.process.ask(str(folder), 300)
+        except process.Gone as gone:
+            return f"reading: {gone}"
 
 
 class _Blocked:
@@ -96,19 +92,22 @@ class _Blocked:
 
 
 def main() -> None:
-    sys.meta_path.insert(0, _Blocked())  # type: ignore[arg-type]
-    import torch
+    def prepare() -> None:
+        sys.meta_path.insert(0, _Blocked())  # type: ignore[arg-type]
+        import torch
 
-    torch.set_num_threads(1)
-    from zoo.torchvision_ops import define
+        torch.set_num_threads(1)
+        from zoo.torchvision_ops import define
 
-    define()  # compiled operators are part of the runtime, not of a model's source
-    for line in sys.stdin:
+        define()  # compiled operators are part of the runtime, not of a model's source
+
+    def answer(folder: str) -> str:
         try:
-            answer = read(Path(line.strip()))
+            return read(Path(folder))
         except Exception as error:  # noqa: BLE001  the answer is the failure
-            answer = f"{type(error).__name__}: {error}"[:500]
-        print(json.dumps(answer), flush=True)
+            return f"{type(error).__name__}: {error}"[:500]
+
+    process.serve(answer, prepare)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,6 @@ import argparse
 import json
 import os
 import platform
-import select
-import subprocess
 import sys
 import threading
 import time
@@ -23,6 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from flexir.fleet import process
 from zoo import saved
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -199,56 +198,31 @@ SUITES: dict[str, Callable[[str], dict[str, Any]]] = {
 
 
 def work(suite: str) -> None:
-    """Read names, write one JSON line for each."""
-    import torch
+    """Answer names with results, and ``?`` with all names."""
 
-    warnings.simplefilter("ignore")
-    torch.set_num_threads(1)
-    out = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # whatever a model prints is not an answer
-    for line in sys.stdin:
-        name = line.strip()
+    def answer(name: str) -> Any:
         if name == "?":
-            print(json.dumps(_names(suite)), file=out)
-            continue
+            return _names(suite)
         try:
-            result = SUITES[suite](name)
+            return SUITES[suite](name)
         except Exception as error:  # noqa: BLE001  the answer is the failure
-            result = {"verdict": "crash", "note": f"{type(error).__name__}: {error}"[:600]}
-        print(json.dumps(result), file=out)
+            return {"verdict": "crash", "note": f"{type(error).__name__}: {error}"[:600]}
+
+    def prepare() -> None:
+        import torch
+
+        warnings.simplefilter("ignore")
+        torch.set_num_threads(1)
+
+    process.serve(answer, prepare)
 
 
 # --- what the parent does ------------------------------------------------------------------------
 
 
-class Worker:
+def worker(suite: str) -> process.Process:
     """A process that answers names with results."""
-
-    def __init__(self, suite: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "zoo.sweep", "--worker", suite],
-            cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-            text=True, bufsize=1,
-        )  # fmt: skip
-        self.done = 0
-
-    def ask(self, name: str, timeout: float) -> Any:
-        """The answer to a name, or None if the process died or took too long."""
-        assert self.process.stdin is not None and self.process.stdout is not None
-        try:
-            self.process.stdin.write(name + "\n")
-            self.process.stdin.flush()
-        except BrokenPipeError:
-            return None
-        ready, _, _ = select.select([self.process.stdout], [], [], timeout)
-        line = self.process.stdout.readline() if ready else ""
-        self.done += 1
-        return json.loads(line) if line else None
-
-    def close(self) -> None:
-        """End the process, however it is."""
-        self.process.kill()
-        self.process.wait()
+    return process.Process("zoo.sweep", "--worker", suite, batch=BATCH, cwd=str(ROOT))
 
 
 def sweep(suite: str, *, fresh: bool, limit: int | None) -> dict[str, dict[str, Any]]:
@@ -269,28 +243,24 @@ def sweep(suite: str, *, fresh: bool, limit: int | None) -> dict[str, dict[str, 
 
         def serve(_: int) -> None:
             nonlocal number
-            worker = Worker(suite)
+            asked = worker(suite)
             while True:
                 with lock:
                     name = next(waiting, None)
                 if name is None:
                     break
-                if worker.done >= BATCH:
-                    worker.close()
-                    worker = Worker(suite)
-                result = worker.ask(name, TIMEOUT)
-                if result is None:
-                    died = worker.process.poll() is not None
-                    worker.close()
-                    worker = Worker(suite)
-                    result = {"verdict": "process died" if died else "timeout", "note": ""}
+                try:
+                    result = asked.ask(name, TIMEOUT)
+                except process.Gone as gone:
+                    died = "timeout" if str(gone).startswith("no answer") else "process died"
+                    result = {"verdict": died, "note": str(gone)}
                 with lock:
                     results[name] = result
                     number += 1
                     file.write(json.dumps([name, result]) + "\n")
                     file.flush()
                     _progress(suite, number, len(todo), start, name, result["verdict"])
-            worker.close()
+            asked.close()
 
         with ThreadPoolExecutor(JOBS) as pool:
             list(pool.map(serve, range(JOBS)))
@@ -303,9 +273,9 @@ def _cached_names(suite: str, fresh: bool) -> list[str]:
     path = CACHE / f"{suite}.names.json"
     if fresh or not path.exists():
         print(f"{suite}: listing the cases ...", end="\r", file=sys.stderr, flush=True)
-        worker = Worker(suite)
-        path.write_text(json.dumps(worker.ask("?", 1200) or []))
-        worker.close()
+        asked = worker(suite)
+        path.write_text(json.dumps(asked.ask("?", 1200)))
+        asked.close()
     names: list[str] = json.loads(path.read_text())
     return names
 
