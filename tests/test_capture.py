@@ -626,3 +626,59 @@ def test_a_forward_that_is_no_method():
     graph = flexir.capture(Outer(), torch.ones(2))
     assert graph.nodes[0].body[0].args == {"x": graph.input_values[0], "scale": 3.0}
     assert list(flexir.capture(Static(), torch.ones(2)).inputs) == ["x", "scale"]
+
+
+def test_mutations_stand_in_the_order_of_the_model():
+    class Counting(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = nn.Parameter(torch.zeros(4), requires_grad=False)
+            self.norm = nn.BatchNorm1d(4)
+
+        def forward(self, x):
+            y = self.norm(x)
+            self.first.add_(1)
+            return y
+
+    graph = flexir.capture(Counting(), torch.randn(3, 4))
+    names = ["first", "norm.running_mean", "norm.running_var", "norm.num_batches_tracked"]
+    assert [m.name for m in graph.mutations] == names
+
+
+@pytest.mark.parametrize("audit", [True, False])
+def test_draws_are_seen_beneath_functions_that_draw_now_and_then(audit):
+    def program(x):
+        kept = F.dropout(x, 0.5, False)
+        dropped = F.dropout(x, 0.5, True)
+        soft = F.gumbel_softmax(x)
+        query = x.view(1, 1, 4, 6)
+        attended = F.scaled_dot_product_attention(query, query, query, dropout_p=0.5)
+        return kept, dropped, soft, F.rrelu(x, training=True), attended
+
+    x = torch.randn(4, 6)
+    for _ in range(2):  # the second time, what lies beneath each function is known
+        graph = flexir.capture(program, (x,), audit=audit)
+        draws = [node.effects.random for node in graph if node.op != "view"]
+        assert draws == [False, True, True, True, True]
+        assert flexir.verify(graph, program, (x,)).verdict == "exact"
+
+
+def test_calls_of_one_function_are_told_apart_by_more_than_their_classes():
+    def program(x):
+        two, three = torch.tensor(2), torch.tensor(3)
+        yield x.view(two, -1), x.view(three, 8), x.expand(1, 4, 6), x.reshape([two, 12])
+        yield x[[0, 1]], x[0, 1], x[(0, slice(None))], x[None, ..., 0]
+        yield torch.add(x, two), torch.add(x, x), torch.full((2,), torch.tensor(1.5))
+        yield torch.where(x > 0, x, 0.0), torch.where(x > 0, two, x), torch.where(x > 0)
+        yield x.sum((0, 1)), x.sum([0]), torch.std(x, 0), torch.std(x, True), x.max(), x.max(0)
+        yield torch.einsum("ij,ij->i", x, x), torch.einsum("ij,ij->i", [x, x])
+        yield x.to(torch.float64), x.to("cpu"), x.to(x.double()), x.to(float), x.type(torch.int32)
+        image = x.view(1, 1, 4, 6)
+        kernel = torch.ones(1, 1, 3, 3)
+        yield F.conv2d(image, kernel, None, 1, "same"), F.conv2d(image, kernel, None, (1, 1), 1)
+
+    def whole(x):
+        return list(program(x))
+
+    x = torch.randn(4, 6)
+    assert flexir.verify(flexir.capture(whole, (x,)), whole, (x,)).verdict == "exact"

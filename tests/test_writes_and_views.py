@@ -211,6 +211,62 @@ def programs():
         i.mul_(3)
         return y, i
 
+    def resized_and_back(x):
+        y = x + 1
+        y.resize_(2, 3)
+        z = y * 2
+        y.resize_(4, 6)
+        return z, y[0, :3]
+
+    def transposed_in_place(x):
+        y = x + 1
+        y.t_()
+        z = y + 0
+        y.mul_(2)
+        return z, y
+
+    def data_of_another(x):
+        y, z = x + 1, x * 2
+        y.data = z
+        y.add_(1)
+        return y, z
+
+    def data_of_a_viewed_one(x):
+        y, z = x + 1, x * 2
+        v = z.view(-1)
+        y.data = z
+        y.add_(1)
+        return y, z, v
+
+    def a_view_outlives_its_base(x):
+        y = x + 1
+        v = y.view(-1)
+        del y
+        v.mul_(2)
+        w = v.view(6, 4)
+        v.add_(1)
+        return w, v
+
+    def overlapping_slices_of_a_view(x):
+        v = (x + 1).view(-1)
+        a, b = v[:3], v[2:5]
+        a.add_(1)
+        return b, v
+
+    def written_then_viewed(x):
+        y = x + 1
+        y.relu_()
+        y.add_(y)
+        z = y.view(-1)
+        y.mul_(3)
+        return z, y
+
+    def written_after_a_call_that_did_nothing(x):
+        y = x + 1
+        z = y.contiguous()
+        z.add_(1)
+        return y, z
+
     return [f for name, f in list(locals().items()) if callable(f)]
 
 

@@ -244,8 +244,11 @@ class Recorder:
         return {n: structure.template(v, name_input(n), deep=True) for n, v in bound.items()}
 
     def _mutations(self) -> list[Mutation]:
-        """Final values of inputs and constants whose memory was written."""
-        return [Mutation(v.name, v, final) for v, final in self.memories.written()]
+        """Final values of inputs and constants whose memory was written, in the model's order."""
+        written = dict(self.memories.written())
+        constants = self.found.constants if written else {}
+        order = [v for v in written if v not in constants] + [v for v in constants if v in written]
+        return [Mutation(v.name, v, written[v]) for v in order]
 
     # -- module calls
 
@@ -346,8 +349,8 @@ class Recorder:
             named, marked, generator = {}, _NO_NAMES, None
             if not form.quiet and (marked := signature.written(template)):
                 named = form.named(args, kwargs)
-                for name in marked:
-                    self._save(named.get(name), func)
+                for name in [name for name in named if name in marked]:
+                    self._save(named[name], func)
             witness, previous = self.witness, self.owner
             aside = (
                 witness is not None

@@ -423,11 +423,13 @@ class Memories:
     def own(self, alias: Alias, tensor: torch.Tensor) -> Memory:
         """The memory of a tensor, which may have been alone until now."""
         if alias.memory is ALONE:
-            storage = storage_of(tensor)
-            self.memory(storage)
-            if alias.memory is ALONE:  # it moved away, and nobody saw it
-                alias.where = where_of(tensor)
-                alias.memory = self._new_memory(storage, alias.kind, alias.where, alias.value)
+            self.memory(storage_of(tensor))
+            if alias.memory is ALONE:  # it has moved away from where it was alone
+                if alias.where is ALONE.where:
+                    alias.where = where_of(tensor)
+                alias.memory = Memory(None, alias.kind, alias.where, alias.value)
+                if alias.kind != "made":
+                    self._found(alias, alias.value)
         return alias.memory
 
     def _alone(self, alias: Alias, tensor: torch.Tensor, storage: torch.UntypedStorage) -> None:
