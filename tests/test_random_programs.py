@@ -84,7 +84,7 @@ WRITES = [
 ]
 
 step = st.tuples(
-    st.sampled_from(["view", "pure", "write", "module", "binary", "iadd"]),
+    st.sampled_from(["view", "pure", "write", "module", "binary", "iadd", "move", "drop"]),
     st.integers(0, 30),
     st.integers(0, 30),
     st.integers(0, 30),
@@ -121,6 +121,16 @@ def build(steps, outputs):
                     if part.kind == "view" and not t.is_contiguous():
                         continue
                     made = part(t)
+                elif kind == "move":  # one tensor object comes to lie where another does
+                    other = pool[c % len(pool)]
+                    if other.shape != t.shape or t is x or t is y:
+                        continue
+                    t.data = other
+                    made = t
+                elif kind == "drop":
+                    if len(pool) > 4:
+                        del pool[3 + a % (len(pool) - 3)]
+                    continue
                 elif kind == "binary":
                     other = pool[c % len(pool)]
                     made = t.sum() + other if other.numel() else t

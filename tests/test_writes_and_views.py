@@ -267,6 +267,26 @@ def programs():
         z.add_(1)
         return y, z
 
+    def a_view_of_what_was_then_transposed(x):
+        y = x + 1
+        v = y[1:]
+        y.t_()
+        y.add_(1)
+        return v, y
+
+    def a_view_of_what_then_moved_away(x):
+        y = x + 1
+        v = y[1:]
+        y.add_(1)
+        y.data = x
+        return v, y
+
+    def a_row_of_what_is_expanded(x):
+        y = x + 1
+        wide = y.expand(2, 4, 6)
+        wide[1:].add_(1)
+        return y, wide
+
     return [f for name, f in list(locals().items()) if callable(f)]
 
 

@@ -54,8 +54,8 @@ def changes_view_only(func: Callable[..., Any]) -> bool:
     """Whether an in-place call changes a tensor's geometry and leaves its memory alone."""
     name = name_of(func)
     packet = getattr(torch.ops.aten, name, None)
-    if packet is None:
-        return name == "set_data"
+    if packet is None or name == "set_data":  # which has no tag
+        return packet is not None
     tags = (getattr(packet, overload).tags for overload in packet.overloads())
     return any(torch.Tag.inplace_view in found for found in tags)
 

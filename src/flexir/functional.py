@@ -135,15 +135,15 @@ class Memories:
         holder = memory.holder(alias.where)
         if holder is not None and holder.where == alias.where:
             self._set(alias, holder.value)
-        elif alias.view is not None and self._review(alias.view):
-            pass
+        elif alias.view is not None and alias.view.stands():
+            self._review(alias.view)
         elif holder is not None:
             self._set(alias, self._derive(memory, holder, alias.where))
         else:
             raise AssertionError("a live tensor lies outside every piece of its memory")
         return alias.value
 
-    def _review(self, view: View) -> bool:
+    def _review(self, view: View) -> None:
         """Emit a view again on what its bases hold now, for all tensors it made."""
         fresh = {old: self.current(base) for old, base in view.bases.items()}
         args = structure.substitute(view.node.args, Value, lambda v: fresh.get(v, v))
@@ -151,7 +151,6 @@ class Memories:
         for weak, value in zip(view.aliases, node.outputs):
             if (alias := weak()) is not None:
                 self._set(alias, value)
-        return True
 
     def _derive(self, memory: Memory, holder: Piece, where: Geometry) -> Value:
         if holder.where == where:
@@ -227,7 +226,7 @@ class Memories:
             view = None if views is None else views.get(memory)
             if view is None and node is not None:
                 bases = {alias.value: alias for _, alias in tensors if alias.memory is memory}
-                view = View(node, bases) if bases else None
+                view = View(node, memory, bases) if bases else None
                 for base in bases.values():
                     self._know(base)
                 if views is not None and view is not None:
@@ -289,6 +288,8 @@ class Memories:
                 value = self._derive(found, holder, where)
             memory.loose = True
             memory = alias.memory = found
+            if found.kind != "made":
+                self.touched.add(found)
             alias.where, alias.view, alias.epoch = where, None, found.epoch
             if only_view or holder is None:
                 alias.value, alias.version = value, version(tensor)
@@ -379,11 +380,12 @@ class Memories:
         return self.emit(as_strided_scatter, args, piece.value.type)
 
     def _base(self, alias: Alias) -> Alias | None:
-        """The one tensor an alias is a recorded view of."""
-        if alias.view is None or len(alias.view.bases) != 1 or len(alias.view.aliases) != 1:
+        """The one tensor an alias is a recorded view of, if a write can go back through it."""
+        view = alias.view
+        if view is None or len(view.bases) != 1 or len(view.aliases) != 1 or not view.stands():
             return None
-        (base,) = alias.view.bases.values()
-        return base
+        (base,) = view.bases.values()
+        return None if base.where.overlaps() else base
 
     # -- tables
 

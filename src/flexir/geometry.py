@@ -32,6 +32,15 @@ class Geometry(NamedTuple):
         reach = sum((n - 1) * s for n, s in zip(self.size, self.stride)) + 1
         return start, start + reach * self.dtype.itemsize
 
+    def overlaps(self) -> bool:
+        """Whether two elements may share memory (``expand``, sliding windows)."""
+        reach = 0
+        for stride, size in sorted((s, n) for s, n in zip(self.stride, self.size) if n > 1):
+            if stride <= reach:
+                return True
+            reach += stride * (size - 1)
+        return False
+
 
 def geometry(tensor: torch.Tensor, shape: tuple[int, ...] | None = None) -> Geometry:
     """Where a tensor lies in its storage; ``shape`` is its own, if the caller has it at hand."""

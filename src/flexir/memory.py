@@ -91,11 +91,19 @@ class View:
     Kept by the tensors it made; it does not keep them.
     """
 
-    __slots__ = ("aliases", "bases", "node")
+    __slots__ = ("aliases", "bases", "memory", "node", "places")
 
-    def __init__(self, node: Node, bases: dict[Value, Alias]) -> None:
-        self.node, self.bases = node, bases
+    def __init__(self, node: Node, memory: Memory, bases: dict[Value, Alias]) -> None:
+        self.node, self.memory, self.bases = node, memory, bases
+        self.places = [base.where for base in bases.values()]
         self.aliases: list[weakref.ref[Alias]] = []
+
+    def stands(self) -> bool:
+        """Whether what was viewed lies where it lay: not so after ``t_``, or a new ``.data``."""
+        return all(
+            base.memory is self.memory and base.where == where
+            for base, where in zip(self.bases.values(), self.places)
+        )
 
 
 class Alias:
