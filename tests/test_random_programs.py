@@ -81,6 +81,8 @@ WRITES = [
     lambda t: t.detach().sub_(1),
     lambda t: t.data.mul_(0.5),
     lambda t: t.t_() if t.dim() == 2 and t.shape[0] == t.shape[1] else t.neg_(),
+    lambda t: t.transpose_(0, -1),
+    lambda t: t.unsqueeze_(0) if t.dim() < 4 else t.squeeze_(),
 ]
 
 step = st.tuples(
@@ -123,7 +125,7 @@ def build(steps, outputs):
                     made = part(t)
                 elif kind == "move":  # one tensor object comes to lie where another does
                     other = pool[c % len(pool)]
-                    if other.shape != t.shape or t is x or t is y:
+                    if other.shape != t.shape or any(t is fixed for fixed in (x, y, other)):
                         continue
                     t.data = other
                     made = t

@@ -287,6 +287,33 @@ def programs():
         wide[1:].add_(1)
         return y, wide
 
+    def transposed_in_place_beside_a_view(x):
+        y = x + 1
+        v = y[1:]
+        y.transpose_(0, 1)
+        return v, y
+
+    def a_view_unsqueezed_in_place(x):
+        y = x + 1
+        v = y[1:]
+        v.unsqueeze_(0)
+        y.add_(1)
+        return v, y
+
+    def transposed_then_written_through_a_view(x):
+        y = x + 1
+        v = y.t()
+        y.transpose_(0, -1)
+        v += 1
+        return y, v
+
+    def counters_of_a_tensor_that_moved(x):
+        y = x + 1
+        v = y.t()
+        y.data = x
+        v.clamp_(-1, 1)
+        return x + 0, y, v
+
     return [f for name, f in list(locals().items()) if callable(f)]
 
 

@@ -286,7 +286,8 @@ class Memories:
                 found.more += (Piece(where, value),)
             elif only_view:
                 value = self._derive(found, holder, where)
-            memory.loose = True
+            memory.loose = found.loose = True
+            memory.forget(alias)
             memory = alias.memory = found
             if found.kind != "made":
                 self.touched.add(found)
@@ -296,23 +297,31 @@ class Memories:
                 self._know(alias)
                 return holder is None
         grown = storage is not None and storage.nbytes() != memory.nbytes
-        if where != alias.where or grown:
-            alias.view = None
-            if only_view and not grown:
-                alias.where = where
-            else:  # resized: what lay there before is gone
-                memory.nbytes = storage.nbytes() if storage is not None else 0
-                memory.epoch += 1
-                memory.become(where, value)
-                memory.known = None
-                alias.where = where
-            self._know(alias)
-        elif not only_view:
+        same = where == alias.where
+        if only_view and not grown:
+            self._counted(memory, alias.version, version(tensor))
+        elif same and not grown:
             self._write(alias, value)
+        else:  # resized: what lay there before is gone
+            memory.nbytes = storage.nbytes() if storage is not None else 0
+            memory.epoch += 1
+            memory.become(where, value)
+            memory.known = None
+        if not same or grown:
+            memory.forget(alias)
+            alias.view, alias.where = None, where
+            self._know(alias)
         alias.value, alias.epoch, alias.version = value, memory.epoch, version(tensor)
         if memory.known is not None:
             memory.known[where] = alias
         return True
+
+    def _counted(self, memory: Memory, before: int, after: int) -> None:
+        """A call counted as a write of this memory and left it as it was (``t_``)."""
+        for other in self.aliases.values():
+            if other.memory is memory and other.version == before:
+                if (live := other.ref()) is not None and version(live) == after:
+                    other.version = after  # not so for `.data`, which counts on its own
 
     def _write(self, alias: Alias, value: Value) -> None:
         memory, where = alias.memory, alias.where
@@ -517,15 +526,23 @@ class Memories:
 
     def _changed(self, tensor: torch.Tensor, alias: Alias) -> None:
         """Nobody saw this memory being written: what stands there now is a new constant."""
-        memory = self.own(alias, tensor)
+        memory, where, now = self.own(alias, tensor), alias.where, tensor
         self.unseen(tensor, alias)
-        value = self.origin(tensor, True)
+        low, high = where.span()
+        spans = [piece.where.span() for piece in memory.pieces]
+        storage = storage_of(tensor)
+        if storage is not None and any(s < low or high < e for s, e in spans):
+            # A part, and other parts may still be read: it is as if all was written.
+            now = torch.empty(0, dtype=torch.uint8, device=tensor.device).set_(storage)
+            where = Geometry(torch.uint8, tuple(now.shape), (1,), 0)
+        value = self.origin(now, True)
         if memory.shared is not None:
             memory.shared = digest(tensor)
         memory.epoch += 1
-        memory.become(alias.where, value)
+        memory.become(where, value)
         self.touched.add(memory)
-        alias.value, alias.epoch, alias.version = value, memory.epoch, version(tensor)
+        alias.value = self._derive(memory, memory, alias.where)
+        alias.epoch, alias.version = memory.epoch, version(tensor)
 
 
 _ABSENT: tuple[Any, None] = (nothing, None)
@@ -551,15 +568,6 @@ def _inverse(view: Geometry, base: Geometry) -> tuple[Callable[..., Any], dict[s
     if sorted(zip(view.stride, view.size)) == sorted(zip(base.stride, base.size)):
         if len(set(base.stride)) == len(base.stride):
             return torch.permute, {"dims": tuple(view.stride.index(s) for s in base.stride)}
-    if view.span() == base.span() and _is_contiguous(view) and _is_contiguous(base):
+    if view.span() == base.span() and view.is_contiguous() and base.is_contiguous():
         return torch.reshape, {"shape": base.size}
     return None
-
-
-def _is_contiguous(where: Geometry) -> bool:
-    expected = 1
-    for n, s in zip(reversed(where.size), reversed(where.stride)):
-        if n != 1 and s != expected:
-            return False
-        expected *= n
-    return True

@@ -32,6 +32,15 @@ class Geometry(NamedTuple):
         reach = sum((n - 1) * s for n, s in zip(self.size, self.stride)) + 1
         return start, start + reach * self.dtype.itemsize
 
+    def is_contiguous(self) -> bool:
+        """Whether the elements lie one after another in reading order."""
+        expected = 1
+        for n, s in zip(reversed(self.size), reversed(self.stride)):
+            if n != 1 and s != expected:
+                return False
+            expected *= n
+        return True
+
     def overlaps(self) -> bool:
         """Whether two elements may share memory (``expand``, sliding windows)."""
         reach = 0

@@ -51,7 +51,7 @@ class Memory(Piece):
         self.nbytes = storage.nbytes() if storage is not None else 0
         self.kind = kind  # "made", "input" or "constant"
         self.epoch = 0
-        self.loose = False  # a tensor moved away and took its write counter along
+        self.loose = False  # a tensor moved from or to here; its write counter counts elsewhere
         self.more: tuple[Piece, ...] = ()
         self.known: dict[Geometry, Alias] | None = None  # its tensors, if it has several
         self.values: tuple[Value, ...] = ()  # inputs and constants that lie here
@@ -65,6 +65,11 @@ class Memory(Piece):
     def become(self, where: Geometry, value: Value) -> None:
         """Hold one piece, this one."""
         self.where, self.value, self.more = where, value, ()
+
+    def forget(self, alias: Alias) -> None:
+        """A tensor lies elsewhere from now on."""
+        if self.known is not None and self.known.get(alias.where) is alias:
+            del self.known[alias.where]
 
     def holder(self, where: Geometry) -> Piece | None:
         """The piece that holds this geometry, an equal one first."""
