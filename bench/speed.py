@@ -69,7 +69,7 @@ def main(names: list[str]) -> None:
     torch.set_num_threads(2)
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, medians of 9 rounds\n")
     print(
-        "| model | calls | with modules' | eager ms | capture | without witness "
+        "| model | calls | with module calls | eager ms | capture | without witness "
         "| capture + convert + report | us more for each |"
     )
     print("|---|---|---|---|---|---|---|---|")
