@@ -9,13 +9,13 @@ on the machine only ever adds. What a capture costs at all, an eighth of a milli
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable
 
 import torch
 from torch import nn
 
 import flexir
+from bench import seconds
 
 COUNT = 100
 
@@ -63,11 +63,8 @@ def measure(model: nn.Module, rounds: int) -> list[float]:
     best = [float("inf")] * len(runs)
     for _ in range(rounds):
         for place, run in enumerate(runs):
-            start = time.perf_counter()
-            kept = run()
-            best[place] = min(best[place], time.perf_counter() - start)
-            del kept
-    return [seconds / COUNT * 1e6 for seconds in best]
+            best[place] = min(best[place], seconds(run))
+    return [taken / COUNT * 1e6 for taken in best]
 
 
 def main(arguments: list[str]) -> None:

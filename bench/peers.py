@@ -24,7 +24,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -33,6 +32,7 @@ from typing import Any
 import torch
 
 import flexir
+from bench import seconds
 from flexir.layers import describe
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -124,13 +124,10 @@ def measure(entry: Any, rounds: int) -> dict[str, Any]:
                 if name in medians or (turn > 2 and statistics.median(times[name] or [0]) > 2):
                     continue
                 gc.collect()
-                start = time.perf_counter()
                 signal.alarm(LIMIT)
                 try:
                     with _silence():
-                        kept = function()  # what is made of it is let go of after the clock stops
-                        taken = time.perf_counter() - start
-                    del kept
+                        taken = seconds(function)
                 except Exception as error:  # noqa: BLE001  a failure is a result
                     medians[name] = f"{type(error).__name__}: {error}"[:100]
                     continue
@@ -166,7 +163,7 @@ def _silence() -> Iterator[None]:
 def table(results: dict[str, dict[str, Any]], rounds: int) -> str:
     columns = [c for c in next(iter(results.values())) if c not in NOT_TOOLS]
     lines = [
-        "# Beside others",
+        f"# Beside others ({len(results)} of the {len(list(entries()))} models)",
         "",
         f"Printed by `python3 dev.py bench peers {rounds}` on {os.cpu_count()} cores "
         f"({platform.machine()}), torch {torch.__version__}, 2 threads, without gradients. Each "

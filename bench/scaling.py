@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 import flexir
+from bench import seconds
 
 
 def chain(x: torch.Tensor, count: int) -> torch.Tensor:
@@ -29,12 +30,8 @@ def extra(count: int, rounds: int) -> float:
     function, x = functools.partial(chain, count=count), torch.rand(4)
     found = []
     for _ in range(rounds + 1):
-        start = time.perf_counter()
-        function(x)
-        middle = time.perf_counter()
-        kept = flexir.capture(function, (x,))
-        found.append((time.perf_counter() - middle - (middle - start)) / count * 1e6)
-        del kept
+        eager = seconds(lambda: function(x))
+        found.append((seconds(lambda: flexir.capture(function, (x,))) - eager) / count * 1e6)
     return statistics.median(found[1:])
 
 

@@ -11,24 +11,16 @@ from __future__ import annotations
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 
 import torch
 
 import flexir
+from bench import seconds
 from flexir.layers import describe
 from zoo.torchvision_models import entry
 
 MODELS = ("resnet50", "vit_b_16", "convnext_tiny", "swin_t", "mobilenet_v3_small", "resnet18")
-
-
-def seconds(function: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    kept = function()  # let go of after the clock has stopped
-    taken = time.perf_counter() - start
-    del kept
-    return taken
 
 
 def measure(name: str, rounds: int = 9) -> dict[str, float]:

@@ -214,8 +214,7 @@ class Memories:
                 return
         storage = storage_of(tensor)
         where = where_of(tensor, value.type.shape)
-        weak, found = self.memories.get(id(storage), _ABSENT)
-        if kind == "made" and storage is not None and (found is None or weak() is not storage):
+        if kind == "made" and storage is not None and self._lies_at(storage) is None:
             self._alone(Alias(tensor, ALONE, where, value), tensor, storage)
             return
         memory = self.memory(storage)
@@ -408,10 +407,8 @@ class Memories:
 
     def memory(self, storage: torch.UntypedStorage | None) -> Memory | None:
         """What is known of a storage."""
-        weak, found = self.memories.get(id(storage), _ABSENT)
-        if found is None or weak() is not storage:
-            return None
-        if isinstance(found, Memory):
+        found = self._lies_at(storage)
+        if found is None or isinstance(found, Memory):
             return found
         where = found.where
         if found.__class__ is Weight:
@@ -424,12 +421,16 @@ class Memories:
             self._found(found, found.value)
         return memory
 
+    def _lies_at(self, storage: torch.UntypedStorage | None) -> Memory | Alias | None:
+        """The memory of a storage, or the one tensor there; ids of storages are used again."""
+        weak, found = self.memories.get(id(storage), _ABSENT)
+        return found if weak() is storage else None
+
     def is_alone(self, alias: Alias, storage: torch.UntypedStorage | None) -> bool:
         """Whether the run made this storage and only this tensor was ever seen there."""
         if alias.memory is not ALONE or alias.kind != "made":
             return False
-        weak, found = self.memories.get(id(storage), _ABSENT)
-        return found is alias and weak() is storage
+        return self._lies_at(storage) is alias
 
     def own(self, alias: Alias, tensor: torch.Tensor) -> Memory:
         """The memory of a tensor, which may have been alone until now."""

@@ -35,7 +35,9 @@ class Process:
         cwd: the folder it starts in.
     """
 
-    def __init__(self, module: str, *arguments: str, batch: int = 25, cwd: str | None = None):
+    def __init__(
+        self, module: str, *arguments: str, batch: int = 25, cwd: str | None = None
+    ) -> None:
         self.command = [sys.executable, "-W", "ignore", "-m", module, *arguments]
         self.batch, self.cwd = batch, cwd
         self.process: subprocess.Popen[bytes] | None = None
