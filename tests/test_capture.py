@@ -360,6 +360,72 @@ def test_writes_by_numpy_are_noticed():
     assert graph(torch.ones(3)).tolist() == [10, 2, 2]
 
 
+def test_a_call_is_replayed_as_it_was_called():
+    class Picky(torch.Tensor):
+        """Like weights of quantization libraries, which read the bias by its position only."""
+
+        @classmethod
+        def __torch_function__(cls, func, types, args=(), kwargs=None):
+            if func is torch.nn.functional.linear:
+                x, weight = args[0], args[1].as_subclass(torch.Tensor)
+                return x @ weight.T + (args[2] if len(args) > 2 else 0)
+            return super().__torch_function__(func, types, args, kwargs or {})
+
+    model = nn.Linear(3, 2).requires_grad_(False)
+    model.weight = nn.Parameter(model.weight.detach().as_subclass(Picky), requires_grad=False)
+    for call in (model, lambda x: torch.nn.functional.linear(x, model.weight, bias=model.bias)):
+        graph = flexir.capture(call, torch.randn(4, 3))
+        assert flexir.verify(graph, call, torch.randn(4, 3)).verdict == "exact"
+
+
+def test_answers_that_no_element_decides_are_not_escapes():
+    def model(x):
+        device = torch._C._nn._parse_to(x.device)[0]
+        return x + 1 if x == None and device is None else x * 2  # noqa: E711
+
+    graph = flexir.capture(model, torch.ones(3))
+    assert [node.op for node in graph] == ["mul"] and not graph.escapes
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_memory_that_escapes_from_a_list_is_watched():
+    numpy = pytest.importorskip("numpy")
+
+    @flexir.opaque
+    def stack(tensors):
+        return numpy.stack([t.numpy() for t in tensors])
+
+    graph = flexir.capture(lambda x: x + float(stack([x, x]).sum()), torch.ones(3))
+    assert graph(torch.ones(3)).tolist() == [7, 7, 7]
+    with pytest.raises(flexir.Diverged, match="memory"):
+        graph(torch.zeros(3))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_nested_tensors_flow():
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(4, 4)
+
+        def forward(self, a, b):
+            ragged = torch.nested.as_nested_tensor([a, b], layout=torch.jagged)
+            return self.linear(ragged).values()
+
+    model, args = Model().requires_grad_(False), (torch.randn(3, 4), torch.randn(5, 4))
+    graph = flexir.capture(model, args)
+    assert flexir.verify(graph, model, args).verdict == "exact"
+    assert flexir.convert(graph, target=flexir.Target("empty")).report.entries
+
+
+@pytest.mark.parametrize("module", ["random", "numpy.random"])
+def test_numbers_that_are_not_torchs_are_reported(module):
+    draws = pytest.importorskip(module)
+    graph = flexir.capture(lambda x: x * draws.uniform(0, 1), torch.ones(3))
+    assert f"Python's {module!r}" in graph.audit.problems[0]
+    assert not flexir.capture(lambda x: x * torch.rand(1), torch.ones(3)).audit.problems
+
+
 def test_an_opaque_function_is_one_call():
     numpy = pytest.importorskip("numpy")
 

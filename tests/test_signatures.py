@@ -152,6 +152,8 @@ def test_every_spelling_of_a_cast_calls_back():
         ((torch.float64,), {}),
         (("cpu",), {}),
         (("cpu", torch.float64), {}),
+        (("cpu",), {"dtype": torch.float64}),
+        ((torch.device("cpu"),), {"dtype": torch.float64, "non_blocking": True}),
         ((), {"dtype": torch.float64, "device": "cpu"}),
         ((), {"device": torch.device("cpu")}),
         ((torch.ones(1, dtype=torch.float64),), {"copy": True}),

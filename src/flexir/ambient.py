@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import importlib.abc
 import importlib.util
+import random
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -70,6 +72,18 @@ class Draws:
         follows = self.last.get(source.device) == begun
         self.last[source.device] = ended
         return True, None if follows else start
+
+
+def foreign_draws() -> dict[str, Any]:
+    """The states of the random generators that are not torch's, by module."""
+    states: dict[str, Any] = {"random": random.getstate()}
+    if (numpy := sys.modules.get("numpy.random")) is not None:
+        generator = numpy.get_bit_generator()
+        if type(generator) is numpy.MT19937:  # 624 words and a position; `state` takes long
+            states["numpy.random"] = ctypes.string_at(generator.ctypes.state_address, 625 * 4)
+        else:
+            states["numpy.random"] = repr(generator.state)
+    return states
 
 
 def autocast_regions() -> tuple[tuple[str, torch.dtype, bool], ...]:

@@ -37,7 +37,8 @@ class Form:
 
     def __init__(self, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]):
         signature, plan = _find(func, args, kwargs)
-        self.signature, self._plan = signature, plan
+        given = next(i for i, place in enumerate(plan) if place.__class__ is not int)
+        self.signature, self._plan = signature.as_called(given), plan
         pairs = list(zip(signature.names, plan))
         leading = [name for name, place in pairs if place.__class__ is int]
         simple = leading == list(signature.names[: len(leading)]) and not plan[-1]

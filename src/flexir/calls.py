@@ -12,6 +12,15 @@ import torch
 from . import structure
 from .names import name_of
 
+_ABOUT = (type(NotImplemented), torch.dtype, torch.device, torch.layout, torch.memory_format)
+
+
+def is_about(result: Any) -> bool:
+    """Whether a value says something about a tensor that its elements do not decide."""
+    if isinstance(result, (list, tuple)):
+        return any(map(is_about, result)) and all(is_about(v) or is_plain(v) for v in result)
+    return isinstance(result, _ABOUT)
+
 
 def is_plain(result: Any) -> bool:
     """Whether a value is numbers and texts through and through."""

@@ -24,12 +24,13 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from . import structure
-from .ambient import Draws, Switches, collector_at_rest, eager_compilers
+from .ambient import Draws, Switches, collector_at_rest, eager_compilers, foreign_draws
 from .binding import form_of
 from .calls import (
     beneath,
     changes_view_only,
     inside_autograd_function,
+    is_about,
     is_plain,
     tensors_in,
 )
@@ -164,12 +165,19 @@ class Recorder:
                 # Met now, all at once, they cost less than between convolutions.
                 if kind != "default" and not is_lazy(tensor):
                     self.memories.expect(tensor)
+        before = foreign_draws()
         with self._watching():
             result = self.model(*args, **kwargs)
             with self._quietly():
                 self._close(1)
                 graph.outputs = structure.template(result, self.memories.read, deep=True)
                 graph.mutations = self._mutations()
+        after = foreign_draws()
+        self.audit.problems += [
+            f"numbers were drawn from Python's {name!r}: they, and what they decided, are frozen"
+            for name in before
+            if before[name] != after[name]
+        ]
         self.memories.close()
         graph.nodes = self.frames[0].nodes
         self.frames.clear()
@@ -565,7 +573,9 @@ class Recorder:
 
     # -- values that leave torch
 
-    def _escape(self, node: Node, tensors: list[torch.Tensor], result: Any) -> str:
+    def _escape(self, node: Node, tensors: list[torch.Tensor], result: Any) -> str | None:
+        if is_about(result):
+            return None
         if isinstance(result, bool):
             kind = "branch"
         elif isinstance(result, str):

@@ -246,8 +246,8 @@ def _try(
         full = structure.build((args, kwargs), Value, given.__getitem__)
         return function(*full[0], **full[1])
 
-    tensors = [torch.empty(v.type.shape, dtype=v.type.dtype, device="meta") for v in values]
     try:
+        tensors = [torch.empty(v.type.shape, dtype=v.type.dtype, device="meta") for v in values]
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
             graph = record(run, (tensors,), {}, witness=not functions, functions=functions)

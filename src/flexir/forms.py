@@ -184,6 +184,7 @@ def _spelled(op: str, text: str, writes: Sequence[str] = ()) -> Signature:
             parameters.append(Parameter(part[1:], part[1:], STAR, EMPTY, None))
         else:
             value = ast.literal_eval(default) if default else EMPTY
+            accepts = accepts or ("bool" if isinstance(value, bool) else "")
             parameters.append(Parameter(name, name, kind, value, accepts or None))
     return Signature(op, parameters, writes, random=False, schema=True)
 

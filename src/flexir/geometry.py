@@ -71,6 +71,8 @@ _new: Any = tuple.__new__  # what the generated constructors of named tuples com
 
 def copy_like(tensor: torch.Tensor, stride: Sequence[int] | None = None) -> torch.Tensor:
     """A copy of its own memory with the same strides, holes between elements included."""
+    if tensor.is_nested or tensor.layout is not torch.strided:
+        return tensor.clone()
     stride = tensor.stride() if stride is None else tuple(stride)
     if any(s == 0 and n > 1 for n, s in zip(tensor.shape, stride)):
         return tensor.clone()  # elements share memory: no layout of its own to keep

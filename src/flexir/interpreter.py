@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from . import structure
+from .calls import tensors_in
 from .errors import Diverged
 from .geometry import copy_like, fingerprint
 from .graph import Graph, Node, State, Value
@@ -213,9 +214,21 @@ def _match(template: Any, made: Any, env: dict[Value, Any]) -> None:
     env.update(zip(places, tensors))
 
 
+def _ragged_alike(a: Sequence[Any], b: Sequence[Any]) -> bool:
+    """Whether two shapes differ only in dimensions that have no one size (nested tensors)."""
+    return len(a) == len(b) and all(
+        m == n or not (isinstance(m, int) or isinstance(n, int)) for m, n in zip(a, b)
+    )
+
+
 def check_type(node: Node, value: Value, tensor: torch.Tensor) -> None:
     """Raise Diverged if a replayed tensor has another shape or dtype than the recorded one."""
-    if tensor.shape != value.type.shape or tensor.dtype != value.type.dtype:
+    shape = value.type.shape
+    if (
+        tensor.shape != shape
+        and not _ragged_alike(tensor.shape, shape)
+        or (tensor.dtype != value.type.dtype)
+    ):
         raise Diverged(
             f"{value!r} has shape {tuple(tensor.shape)}, dtype {tensor.dtype} on these inputs; "
             f"the sizes of the recorded run are part of the graph\n  in: {node}   # {node.where}",
@@ -228,7 +241,7 @@ def check_escape(node: Node, named: dict[str, Any], result: Any) -> None:
     if node.effects.escape == "text":
         return
     if node.effects.escape == "memory":
-        tensor = next(v for v in named.values() if isinstance(v, torch.Tensor))
+        tensor = tensors_in(named)[0]
         if fingerprint(tensor) != node.result:
             raise Diverged(
                 f"{node.op}() gave this tensor's memory to Python code, and its elements are "

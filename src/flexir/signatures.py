@@ -7,6 +7,7 @@ not change values, and writes its schemas fail to mark.
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
@@ -92,9 +93,10 @@ class Signature:
         writes: names of arguments the schema marks as written.
         random: True or False where torch says whether it draws random numbers, else None.
         schema: whether it comes from a C++ schema, whose marks can be trusted.
+        given: how many arguments are always given by position, those with defaults included.
     """
 
-    __slots__ = ("defaults", "names", "op", "parameters", "random", "schema", "writes")
+    __slots__ = ("defaults", "given", "names", "op", "parameters", "random", "schema", "writes")
 
     def __init__(
         self,
@@ -106,11 +108,21 @@ class Signature:
     ) -> None:
         self.op, self.parameters = op, tuple(parameters)
         self.writes, self.random, self.schema = frozenset(writes), random, schema
+        self.given = 0
         self.names = tuple(p.name for p in self.parameters)
         self.defaults = {p.name: p.default for p in parameters if p.default is not EMPTY}
 
     def __repr__(self) -> str:
         return f"{self.op}({', '.join(self.names)})"
+
+    def as_called(self, given: int) -> Signature:
+        """This signature, for calls that give so many arguments by position.
+
+        Whoever overrides a torch function may tell ``f(x, w, b)`` from ``f(x, w, bias=b)``.
+        """
+        made = copy.copy(self)
+        made.given = given
+        return made
 
     def uncounted(self, named: dict[str, Any]) -> tuple[str, ...]:
         """Names of arguments this call writes without a mark and without counting it."""
@@ -189,7 +201,7 @@ class Signature:
         args: list[Any] = []
         kwargs: dict[str, Any] = {}
         positional = True
-        for p in self.parameters:
+        for place, p in enumerate(self.parameters):
             if p.name not in named:
                 if p.kind is not STARS:
                     positional = False
@@ -197,7 +209,7 @@ class Signature:
             value = named[p.name]
             if p.kind is STAR:
                 args.extend(value)
-            elif p.kind is POSITIONAL and positional and p.default is EMPTY:
+            elif p.kind is POSITIONAL and positional and (p.default is EMPTY or place < self.given):
                 args.append(value)
             elif p.default is EMPTY or not _is_default(value, p.default):
                 kwargs[p.call_name] = value

@@ -334,8 +334,8 @@ def _form(node: Node) -> int:
     """Which of its callable's signatures a call follows; past the last one if none is known."""
     from ..forms import signatures
 
-    forms = signatures(node.target)
-    return next((i for i, form in enumerate(forms) if form is node.signature), len(forms))
+    forms, made_of = signatures(node.target), node.signature.parameters
+    return next((i for i, form in enumerate(forms) if form.parameters is made_of), len(forms))
 
 
 def _is_literal(part: Any) -> bool:
