@@ -360,6 +360,43 @@ def test_writes_by_numpy_are_noticed():
     assert graph(torch.ones(3)).tolist() == [10, 2, 2]
 
 
+def test_modules_inside_a_transform_have_no_boundary():
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(3, 3)
+            self.weights = nn.Parameter(torch.randn(4, 3, 3))
+
+        def forward(self, x):
+            def run(weight):
+                return torch.func.functional_call(self.linear, {"weight": weight}, (x,))
+
+            return torch.vmap(run)(self.weights)
+
+    model, x = Model(), torch.randn(2, 3)
+    graph = flexir.capture(model, x)
+    assert [type(n.target).__name__ for n in graph.walk() if n.body is not None] == ["Model"]
+    assert all(type(t) in (torch.Tensor, nn.Parameter) for t in graph.constants.values())
+    assert not graph.audit.problems
+    assert flexir.verify(graph, model, x).verdict == "exact"
+
+
+def test_a_module_that_returns_a_weight_nobody_else_reads():
+    class Zero(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("zero", torch.zeros(()))
+
+        def forward(self, x):
+            return x + 1, self.zero
+
+    graph = flexir.capture(nn.Sequential(Zero(), nn.Identity()), torch.ones(2))
+    assert [v.name for v in graph.constants] == ["0.zero"]
+    inner = nn.Sequential(Zero())
+    graph = flexir.capture(lambda x: inner(x)[0], torch.ones(2))
+    graph.check()
+
+
 def test_a_call_is_replayed_as_it_was_called():
     class Picky(torch.Tensor):
         """Like weights of quantization libraries, which read the bias by its position only."""

@@ -278,6 +278,42 @@ def test_the_old_file_stays_when_saving_fails(tmp_path):
         graph.save(tmp_path / "mine")
 
 
+def test_a_loaded_weight_is_a_leaf_of_its_own(tmp_path):
+    weight = nn.Parameter(torch.randn(1, 4, 4))
+    graph = flexir.capture(lambda x: x @ weight.squeeze(0), torch.randn(2, 3, 4))
+    graph.save(tmp_path / "net")
+    (loaded,) = flexir.load(tmp_path / "net").constants.values()
+    with torch.no_grad():  # kernels choose by this: views of a leaf require grad even here
+        assert loaded.is_leaf and loaded.squeeze(0).requires_grad is weight.squeeze(0).requires_grad
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_cannot_be_saved_is_named(tmp_path):
+    from torch.testing._internal.two_tensor import TwoTensor
+
+    pair = TwoTensor(torch.ones(2), torch.ones(2))
+    with pytest.raises(flexir.Error, match="TwoTensor; only plain"):
+        flexir.capture(lambda x: pair + x, torch.ones(2)).save(tmp_path / "pair")
+
+    def ragged(a, b):
+        return torch.nested.as_nested_tensor([a, b], layout=torch.jagged).values()
+
+    with pytest.raises(flexir.Error, match="nested tensors? cannot be saved"):
+        flexir.capture(ragged, (torch.ones(1, 2), torch.ones(3, 2))).save(tmp_path / "ragged")
+    assert not os.listdir(tmp_path)
+
+
+def test_attributes_that_only_look_like_tuples_are_left_out(tmp_path):
+    class Endless(tuple):
+        def __iter__(self):
+            raise NotImplementedError
+
+    model = nn.Sequential(nn.ReLU())
+    model[0].irreps = Endless((1, 2))
+    flexir.capture(model, torch.ones(2)).save(tmp_path / "net")
+    assert flexir.load(tmp_path / "net")(torch.ones(2)).tolist() == [1, 1]
+
+
 def test_differences_are_named_by_module_and_weight(tmp_path):
     model, x, graph = net(tmp_path / "a")
     assert not flexir.diff(tmp_path / "a", graph)

@@ -260,8 +260,13 @@ class Recorder:
 
     # -- module calls
 
+    def _elsewhere(self) -> bool:
+        """Whether a module runs in a recorded call, another thread, or a transform (``vmap``)."""
+        transformed = _stack._functorch.maybe_current_level() is not None
+        return self.owner is not None or transformed or threading.get_ident() != self.thread
+
     def _enter(self, module: torch.nn.Module, args: tuple[Any, ...]) -> None:
-        if self.owner is not None or threading.get_ident() != self.thread:
+        if self._elsewhere():
             return
         self.busy = True
         try:
@@ -289,7 +294,7 @@ class Recorder:
             self.busy = False
 
     def _leave(self, module: torch.nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        if self.owner is not None or threading.get_ident() != self.thread:
+        if self._elsewhere():
             return
         self.busy = True
         try:
@@ -614,14 +619,9 @@ class Recorder:
         top = self.frames[-1]
         source = locate(sys._getframe(2))
         node = Node(
-            op,
-            func,
-            named,
-            signature=signature,
-            path=top.node.path,
-            call=top.node.call,
-            source=source,
-        )
+            op, func, named,
+            signature=signature, path=top.node.path, call=top.node.call, source=source,
+        )  # fmt: skip
         top.nodes.append(node)
         return node
 

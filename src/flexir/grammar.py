@@ -66,6 +66,7 @@ def _body(nodes: Sequence[Node], known: set[Value], names: list[str], read: set[
             for value in node.outputs:
                 if value not in known:
                     raise GraphError(f"{value!r} is returned but not made by: {node}")
+                read.add(value)
             continue
         if node.effects.writes and (unknown := set(node.effects.writes) - set(node.args)):
             raise GraphError(f"writes {sorted(unknown)}, which are no arguments: {node}")

@@ -301,6 +301,8 @@ class _Writer:
             known = self.types[type] = len(self.types)
             device = "" if str(type.device) == "cpu" else str(type.device)
             dtype = str(type.dtype).removeprefix("torch.")
+            if not all(isinstance(size, int) for size in type.shape):
+                raise Error(f"{type}: shapes of nested tensors cannot be saved")
             self.message.types.add(dtype=dtype, shape=type.shape, device=device)
         return known
 
@@ -339,7 +341,7 @@ def _form(node: Node) -> int:
 
 
 def _is_literal(part: Any) -> bool:
-    if isinstance(part, (tuple, list)):
+    if type(part) in (tuple, list):
         return len(part) <= 64 and all(map(_is_literal, part))
     return part is None or type(part) in (bool, int, float, str)
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from ..errors import Error, FormatError
 from ..geometry import Geometry, geometry
@@ -110,9 +111,10 @@ def _components(name: str, tensor: torch.Tensor) -> Iterator[tuple[str, torch.Te
         for part in _COMPONENTS[tensor.layout]:
             yield f"{name}.{part.strip('_')}", getattr(tensor, part)()
         return
-    if tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_nested:
+    odd = tensor.layout is not torch.strided or tensor.is_quantized or tensor.is_nested
+    if odd or is_traceable_wrapper_subclass(tensor):
         raise Error(f"the constant {name!r} is a {tensor.layout} {type(tensor).__name__}; only "
-                    "dense and sparse tensors can be saved")  # fmt: skip
+                    "plain dense and sparse tensors can be saved")  # fmt: skip
     if type(tensor) not in (torch.Tensor, torch.nn.Parameter):
         tensor = tensor.as_subclass(torch.Tensor)
     yield name, tensor.resolve_conj().resolve_neg()
@@ -342,7 +344,8 @@ class Weights(MutableMapping[Value, torch.Tensor]):
             tensor = _sparse(type, parts, rest)
         if type.device.type not in ("cpu", "meta"):
             tensor = tensor.to(type.device)
-        return tensor.requires_grad_() if rest.requires_grad else tensor
+        # No view of the file's memory: views of a leaf require grad, and kernels look at that.
+        return torch.nn.Parameter(tensor) if rest.requires_grad else tensor
 
     def _stored(self, place: Place) -> torch.Tensor:
         known = (place.file.path, place.key)
