@@ -439,20 +439,35 @@ def test_memory_that_escapes_from_a_list_is_watched():
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_nested_tensors_flow():
+@pytest.mark.parametrize("layout", [torch.strided, torch.jagged])
+def test_nested_tensors_flow(layout):
     class Model(nn.Module):
         def __init__(self):
             super().__init__()
             self.linear = nn.Linear(4, 4)
 
         def forward(self, a, b):
-            ragged = torch.nested.as_nested_tensor([a, b], layout=torch.jagged)
-            return self.linear(ragged).values()
+            ragged = torch.nested.as_nested_tensor([a, b], layout=layout)
+            return self.linear(ragged), ragged.to_padded_tensor(0.0)
 
     model, args = Model().requires_grad_(False), (torch.randn(3, 4), torch.randn(5, 4))
     graph = flexir.capture(model, args)
-    assert flexir.verify(graph, model, args).verdict == "exact"
+    assert graph.output_values[0].type.shape == (2, -1, 4)
+    assert flexir.verify(graph, model, args).perturbed == "exact"
     assert flexir.convert(graph, target=flexir.Target("empty")).report.entries
+    assert flexir.verify(flexir.passes.simplify(graph), model, args).verdict == "exact"
+    doubled = flexir.capture(lambda x: x * 2, graph(*args)[0])
+    assert flexir.verify(doubled, lambda x: x * 2, graph(*args)[0]).verdict == "exact"
+
+
+def test_a_fused_path_nobody_can_watch_is_named():
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    model = nn.TransformerEncoder(layer, 1, enable_nested_tensor=False).eval()
+    with torch.no_grad():
+        check = flexir.verify(
+            flexir.capture(model, torch.randn(2, 5, 8)), model, torch.randn(2, 5, 8)
+        )
+    assert check.verdict == "exact" or "set_fastpath_enabled(False)" in str(check)
 
 
 @pytest.mark.parametrize("module", ["random", "numpy.random"])

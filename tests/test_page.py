@@ -81,6 +81,21 @@ def test_names_cannot_break_out_of_the_data():
     assert "<script>alert" not in text.split("</title>")[0]
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_weights_of_every_kind_are_shown():
+    from torch.testing._internal.two_tensor import TwoTensor
+
+    pair = TwoTensor(torch.ones(2), torch.ones(2))
+    small = torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.quint8)
+    ragged = torch.nested.nested_tensor([torch.ones(2), torch.ones(3)])
+    graph = flexir.capture(
+        lambda x: (pair + x, small.dequantize() + x, ragged * 2, x), torch.ones(2)
+    )
+    (made,) = data_of(page([graph], [{}]))["graphs"]
+    shown = {name: len(row) for name, row in made["weights"].items()}
+    assert shown == {"pair": 1, "small": 5, "ragged": 1}  # the type, and four numbers
+
+
 @pytest.mark.parametrize("graphviz", [True, False])
 def test_boxes_do_not_overlap_and_edges_go_down_or_to_a_later_column(graphviz):
     sizes = [(60 + 7 * (i % 5), 30.0) for i in range(30)]

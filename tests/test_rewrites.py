@@ -411,3 +411,25 @@ def test_modules_are_claimed_by_path_and_kept_whole():
     assert [(e.op, e.reason) for e in report.entries] == [
         ("Linear", "kept whole, no handler"), ("ReLU", "kept whole, no handler"),
     ]  # fmt: skip
+
+
+def test_what_is_written_is_merged_with_nothing():
+    def model(x):
+        into, index = x.new_zeros(4, dtype=torch.int64), x.new_zeros(4, dtype=torch.int64)
+        return into.scatter_(0, index, torch.arange(4)), x
+
+    graph = passes.merge_common(flexir.capture(model, torch.ones(4)))
+    assert flexir.verify(graph, model, torch.ones(4)).verdict == "exact"
+
+
+def test_folded_weights_lead_to_the_same_kernels():
+    weight = nn.Parameter(torch.randn(1, 16, 16))
+
+    def model(x):
+        return (x.transpose(0, 1) @ weight.squeeze(0)).transpose(0, 1)
+
+    with torch.no_grad():
+        x = torch.randn(3, 79, 16)
+        graph = passes.fold_constants(flexir.capture(model, x))
+        assert [n.op for n in graph] == ["transpose", "matmul", "transpose"]
+        assert flexir.verify(graph, model, x).verdict == "exact"

@@ -243,7 +243,7 @@ class Recorder:
                 if known is None:
                     known = made[id(tensor)] = Value(self.found.unique(name), tensor_type(tensor))
                     self.memories.define(tensor, known, kind="input")
-                    if tensor.layout is torch.strided:
+                    if tensor.layout is torch.strided and not tensor.is_nested:
                         graph.layouts[known] = tensor.stride()
                 return known
 

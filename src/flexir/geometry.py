@@ -63,7 +63,23 @@ def geometry(tensor: torch.Tensor, shape: tuple[int, ...] | None = None) -> Geom
 
 def tensor_type(tensor: torch.Tensor) -> TensorType:
     """The TensorType of a tensor."""
-    return _new(TensorType, (tensor.dtype, tuple(tensor.shape), tensor.device))
+    try:
+        shape = tuple(tensor.shape)
+    except RuntimeError:
+        shape = shape_of(tensor)
+    if tensor.__class__ is not torch.Tensor:
+        shape = shape_of(tensor)
+    return _new(TensorType, (tensor.dtype, shape, tensor.device))
+
+
+def shape_of(tensor: torch.Tensor) -> tuple[int, ...]:
+    """The sizes of any tensor; -1 where the parts of a nested one differ."""
+    if not tensor.is_nested:
+        return tuple(tensor.shape)
+    if tensor.layout is torch.strided:
+        rows = tensor._nested_tensor_size().tolist()
+        return len(rows), *(column[0] if len({*column}) == 1 else -1 for column in zip(*rows))
+    return tuple(n if isinstance(n, int) else -1 for n in tensor.shape)
 
 
 _new: Any = tuple.__new__  # what the generated constructors of named tuples come down to

@@ -34,7 +34,7 @@ _SHORT = {
 
 
 class TensorType(NamedTuple):
-    """What is known of a tensor without its elements."""
+    """What is known of a tensor without its elements; a size is -1 where a nested one varies."""
 
     dtype: torch.dtype
     shape: tuple[int, ...]

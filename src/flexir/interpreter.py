@@ -17,7 +17,7 @@ import torch
 from . import structure
 from .calls import tensors_in
 from .errors import Diverged
-from .geometry import copy_like, fingerprint
+from .geometry import copy_like, fingerprint, shape_of
 from .graph import Graph, Node, State, Value
 
 Meaning = Callable[[Node, dict[Value, Any]], bool]
@@ -214,23 +214,11 @@ def _match(template: Any, made: Any, env: dict[Value, Any]) -> None:
     env.update(zip(places, tensors))
 
 
-def _ragged_alike(a: Sequence[Any], b: Sequence[Any]) -> bool:
-    """Whether two shapes differ only in dimensions that have no one size (nested tensors)."""
-    return len(a) == len(b) and all(
-        m == n or not (isinstance(m, int) or isinstance(n, int)) for m, n in zip(a, b)
-    )
-
-
 def check_type(node: Node, value: Value, tensor: torch.Tensor) -> None:
     """Raise Diverged if a replayed tensor has another shape or dtype than the recorded one."""
-    shape = value.type.shape
-    if (
-        tensor.shape != shape
-        and not _ragged_alike(tensor.shape, shape)
-        or (tensor.dtype != value.type.dtype)
-    ):
+    if tensor.dtype != value.type.dtype or shape_of(tensor) != value.type.shape:
         raise Diverged(
-            f"{value!r} has shape {tuple(tensor.shape)}, dtype {tensor.dtype} on these inputs; "
+            f"{value!r} has shape {shape_of(tensor)}, dtype {tensor.dtype} on these inputs; "
             f"the sizes of the recorded run are part of the graph\n  in: {node}   # {node.where}",
             node,
         )
@@ -296,9 +284,9 @@ def _bind_part(graph: Graph, name: str, part: Any, made: Any, env: dict[Value, A
     if isinstance(part, Value):
         if not isinstance(made, torch.Tensor):
             raise Diverged(f"the input {name!r} was a tensor when recorded, now {made!r}")
-        if made.shape != part.type.shape or made.dtype != part.type.dtype:
+        if shape_of(made) != part.type.shape or made.dtype != part.type.dtype:
             raise Diverged(
-                f"the input {name!r} is {tuple(made.shape)} {made.dtype}; recorded was "
+                f"the input {name!r} is {shape_of(made)} {made.dtype}; recorded was "
                 f"{part.type.shape} {part.type.dtype}. Capture again for other shapes."
             )
         if part in env and env[part] is not made:

@@ -219,9 +219,8 @@ def search_globals(tensor: torch.Tensor, frame: Any) -> str | None:
         code = frame.f_code
         names = (*code.co_names, *code.co_freevars)
         for name in names:
-            part = frame.f_globals.get(name)
-            if part is None and name in code.co_freevars:
-                part = frame.f_locals.get(name)
+            scope = frame.f_locals if name in code.co_freevars else frame.f_globals
+            part = scope.get(name)
             found = _find(part, tensor, name, 3) if part is not None else None
             if found:
                 return found

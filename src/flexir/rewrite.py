@@ -136,7 +136,8 @@ class Edit:
 
     def constant(self, wish: str, tensor: torch.Tensor) -> Value:
         """A new constant."""
-        tensor = tensor.detach()
+        made = tensor.detach()  # kernels look at whether a weight requires grad
+        tensor = torch.nn.Parameter(made) if tensor.requires_grad else made
         kind = TensorType(tensor.dtype, tuple(tensor.shape), tensor.device)
         value = Value(self.name(wish), kind)
         value.names = (value.name,)

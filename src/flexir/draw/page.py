@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from ..graph import Graph, Node, Value
 from ..source import Source
@@ -269,6 +270,10 @@ def _numbers(tensor: torch.Tensor) -> list[float]:
     """Least, largest, mean and standard deviation; nothing without elements or order."""
     if tensor.device.type == "meta" or tensor.is_complex() or not tensor.numel():
         return []
+    if tensor.is_nested or is_traceable_wrapper_subclass(tensor):  # each computes what it likes
+        return []
+    if tensor.is_quantized:
+        tensor = tensor.dequantize()
     flat = tensor.detach().to_dense().float()
     deviation, mean = torch.std_mean(flat, correction=0)
     made = [flat.min().item(), flat.max().item(), mean.item(), deviation.item()]

@@ -301,7 +301,7 @@ class _Writer:
             known = self.types[type] = len(self.types)
             device = "" if str(type.device) == "cpu" else str(type.device)
             dtype = str(type.dtype).removeprefix("torch.")
-            if not all(isinstance(size, int) for size in type.shape):
+            if -1 in type.shape:
                 raise Error(f"{type}: shapes of nested tensors cannot be saved")
             self.message.types.add(dtype=dtype, shape=type.shape, device=device)
         return known

@@ -37,7 +37,8 @@ def remove_noops(graph: Graph) -> Graph:
     edit = Edit(graph)
     env: dict[Value, torch.Tensor] = {}
     for value in (*graph.input_values, *graph.constants):
-        env[value] = _meta(value, graph)
+        if -1 not in value.type.shape:
+            env[value] = _meta(value, graph)
     for node in graph:
         original = _original(node, env)
         if original is not None and not node.effects.random:
@@ -107,14 +108,23 @@ def _same(node: Node, result: torch.Tensor, env: dict[Value, torch.Tensor]) -> V
 def merge_common(graph: Graph) -> Graph:
     """Compute once what is computed twice: equal calls on equal Values give one result.
 
-    Calls that draw random numbers, write, or give values to Python are left alone.
+    Calls that draw random numbers, write, or give values to Python are left alone; so are those
+    whose results are written, for no other tensor may then be the same one.
     """
     edit = Edit(graph)
+    written = {
+        value
+        for node in graph
+        for name in node.effects.writes
+        for value in structure.leaves(node.args[name], Value)
+    }
     seen: dict[Any, Node] = {}
     same: dict[Value, Value] = {}
     for node in graph:
         effects = node.effects
         if effects.random or effects.writes or effects.escape or not node.outputs:
+            continue
+        if not written.isdisjoint(node.outputs):
             continue
         args = structure.substitute(node.args, Value, lambda v: _Ref(same.get(v, v)))
         key = (node.target, repr(args), effects.state and repr(effects.state))
