@@ -82,7 +82,7 @@ def fix(*arguments: str) -> None:
 
 
 def sweep(*arguments: str) -> None:
-    """Try whole suites: op_db, export, torchvision, timm, transformers; writes docs/coverage.md."""
+    """Try whole suites, all or [opdb export torchvision timm transformers libraries saved]."""
     run(PYTHON, "-m", "zoo.sweep", *arguments)
 
 

@@ -82,3 +82,17 @@ def test_pytorchs_operator_database(part):
                     bad.append(f"{outcome.name}: {outcome.verdict}: {outcome.note}")
     assert not bad
     assert good > 500
+
+
+def test_models_of_other_libraries_are_tried_where_they_are_installed(monkeypatch):
+    from zoo import libraries
+
+    found = list(libraries.cases())
+    assert len({case.name for case in found}) == len(found)
+    monkeypatch.setitem(
+        libraries.LIBRARIES,
+        "torch.nn",
+        {"Linear": lambda: (torch.nn.Linear(2, 2), (torch.ones(1, 2),))},
+    )
+    model, args, kwargs = libraries.case("torch.nn:Linear").make()
+    assert not model.training and flexir.capture(model, args, kwargs)(*args).shape == (1, 2)

@@ -149,6 +149,12 @@ def _saved(name: str) -> dict[str, Any]:
     return {"verdict": answer if answer == "exact" else "wrong", "note": answer}
 
 
+def _libraries(name: str) -> dict[str, Any]:
+    from zoo import libraries
+
+    return check_entry(libraries.case(name))
+
+
 def _saved_names() -> list[str]:
     """All of torchvision, one timm model of every file, every third transformers model."""
     from zoo import timm_models, torchvision_models, transformers_models
@@ -178,6 +184,10 @@ def _names(suite: str) -> list[str]:
         return [e.name for e in torchvision_models.entries()]
     if suite == "saved":
         return _saved_names()
+    if suite == "libraries":
+        from zoo import libraries
+
+        return [case.name for case in libraries.cases()]
     if suite == "timm":
         from zoo import timm_models
 
@@ -193,6 +203,7 @@ SUITES: dict[str, Callable[[str], dict[str, Any]]] = {
     "torchvision": _torchvision,
     "timm": _timm,
     "transformers": _transformers,
+    "libraries": _libraries,
     "saved": _saved,
 }
 
@@ -307,6 +318,8 @@ def coverage(everything: dict[str, dict[str, dict[str, Any]]]) -> str:
     ]
     details = []
     for suite, results in everything.items():
+        if not results:  # none of its libraries are installed
+            continue
         lines.append(_row(suite, results))
         details += ["", f"## {suite}", "", *_details(results)]
     return "\n".join([*lines, *details]) + "\n"
