@@ -24,7 +24,12 @@ ARITHMETIC = {
     "lerp": "Lerp", "addcmul": "Addcmul", "addcdiv": "Addcdiv", "positive": "Identity",
     "nan_to_num": "NanToNum", "masked_fill": "MaskedFill", "logit": "Logit", "rsub": "Rsub",
     "real": "Real", "imag": "Imag", "view_as_real": "ViewAsReal", "angle": "Angle",
-    "view_as_complex": "ViewAsComplex", "polar": "Polar", "conj": "Conj",
+    "view_as_complex": "ViewAsComplex", "polar": "Polar", "conj": "Conj", "asinh": "Asinh",
+    "acosh": "Acosh", "atanh": "Atanh", "sinc": "Sinc", "erfc": "Erfc", "erfinv": "Erfinv",
+    "hypot": "Hypot", "copysign": "CopySign", "nextafter": "NextAfter", "heaviside": "Heaviside",
+    "logaddexp": "LogAddExp", "logaddexp2": "LogAddExp2", "xlogy": "XLogY", "sgn": "Sgn",
+    "lgamma": "LGamma", "digamma": "Digamma", "deg2rad": "Deg2Rad", "rad2deg": "Rad2Deg",
+    "fmax": "Fmax", "fmin": "Fmin", "float_power": "FloatPower", "ldexp": "Ldexp",
 }  # fmt: skip
 
 LOGIC = {
@@ -32,7 +37,8 @@ LOGIC = {
     "ge": "GreaterEqual", "logical_and": "And", "logical_or": "Or", "logical_not": "Not",
     "logical_xor": "Xor", "bitwise_and": "BitAnd", "bitwise_or": "BitOr",
     "bitwise_not": "BitNot", "bitwise_xor": "BitXor", "isnan": "IsNan", "isinf": "IsInf",
-    "isfinite": "IsFinite",
+    "isfinite": "IsFinite", "signbit": "SignBit", "isclose": "IsClose", "isin": "IsIn",
+    "bitwise_left_shift": "ShiftLeft", "bitwise_right_shift": "ShiftRight",
 }  # fmt: skip
 
 REDUCTIONS = {
@@ -41,7 +47,9 @@ REDUCTIONS = {
     "var_mean": "VarMean", "std_mean": "StdMean", "norm": "Norm",
     "linalg_vector_norm": "VectorNorm", "normalize": "Normalize", "logsumexp": "LogSumExp",
     "cumsum": "CumSum", "cumprod": "CumProd", "any": "Any", "all": "All", "median": "Median",
-    "bincount": "BinCount", "count_nonzero": "CountNonzero",
+    "bincount": "BinCount", "count_nonzero": "CountNonzero", "cummax": "CumMax", "cummin": "CumMin",
+    "logcumsumexp": "LogCumSumExp", "nansum": "NanSum", "nanmean": "NanMean", "aminmax": "AMinMax",
+    "quantile": "Quantile", "histc": "Histogram", "trace": "Trace", "diff": "Diff",
 }  # fmt: skip
 
 SHAPES = {
@@ -61,6 +69,7 @@ SHAPES = {
     "as_strided": "AsStrided", "view_as": "ViewAs", "reshape_as": "ReshapeAs",
     "atleast_1d": "AtLeast1d", "meshgrid": "MeshGrid", "diagonal": "Diagonal", "triu": "Triu",
     "tril": "Tril", "as_strided_scatter": "AsStridedScatter", "assemble": "Assemble",
+    "diag": "Diag", "diag_embed": "DiagEmbed", "pad_sequence": "PadSequence",
     "ravel": "Flatten", "lift_fresh": "Identity", "requires_grad": "Identity",
 }  # fmt: skip
 
@@ -81,6 +90,7 @@ FACTORIES = {
     "full_like": "FullLike", "empty_like": "EmptyLike", "new_zeros": "NewZeros",
     "new_ones": "NewOnes", "new_full": "NewFull", "new_empty": "NewEmpty", "tensor": "Constant",
     "as_tensor": "Constant", "new_tensor": "Constant", "scalar_tensor": "Constant",
+    "asarray": "Constant",
     "rand": "Rand", "randn": "Randn", "rand_like": "RandLike", "randn_like": "RandnLike",
     "randint": "RandInt", "randperm": "RandPerm", "bernoulli": "Bernoulli", "normal": "Normal",
     "uniform": "Uniform", "dropout": "Dropout", "dropout1d": "Dropout1d",
@@ -96,7 +106,8 @@ PRODUCTS = {
     "cosine_similarity": "CosineSimilarity", "pairwise_distance": "PairwiseDistance",
     "kron": "Kron", "cross": "Cross", "linalg_cross": "Cross", "linalg_inv": "Inverse",
     "linalg_norm": "Norm", "linalg_solve": "Solve", "linalg_svd": "SVD", "linalg_qr": "QR",
-    "linalg_det": "Determinant",
+    "linalg_det": "Determinant", "linalg_cholesky": "Cholesky", "cholesky_solve": "CholeskySolve",
+    "linalg_eigh": "Eigh", "linalg_matrix_exp": "MatrixExp",
 }  # fmt: skip
 
 IMAGES = {
