@@ -1,5 +1,7 @@
 """What a capture costs: eager forward, capture with and without the witness, convert with report.
 
+The limit is what torch's own part costs: an empty function mode and two empty global module hooks.
+
     python3 dev.py bench [model ...]
 
 Every round runs each variant once, in turn, so that a busy machine slows all of them alike; the
@@ -8,19 +10,24 @@ figures are ratios of medians over the rounds. Prints a Markdown table.
 
 from __future__ import annotations
 
+import contextlib
 import statistics
 import subprocess
 import sys
 from collections.abc import Callable
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 import flexir
 from bench import seconds
 from flexir.layers import describe
 from zoo.torchvision_models import entry
 
+hooks = torch.nn.modules.module
+
 MODELS = ("resnet50", "vit_b_16", "convnext_tiny", "swin_t", "mobilenet_v3_small", "resnet18")
+RATIOS = ("limit", "capture", "no witness", "convert")
 
 
 def measure(name: str, rounds: int = 9) -> dict[str, float]:
@@ -29,6 +36,7 @@ def measure(name: str, rounds: int = 9) -> dict[str, float]:
     args = (torch.rand(1, 3, 224, 224),)
     variants: dict[str, Callable[[], object]] = {
         "eager": lambda: model(*args),
+        "limit": lambda: _limit(model, args),
         "capture": lambda: flexir.capture(model, args),
         "no witness": lambda: flexir.capture(model, args, audit=False),
         "convert": lambda: str(flexir.convert(model, args, describe, []).report),
@@ -47,6 +55,22 @@ def measure(name: str, rounds: int = 9) -> dict[str, float]:
     return medians
 
 
+class _Empty(TorchFunctionMode):
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        return func(*args, **kwargs) if kwargs else func(*args)
+
+
+def _limit(model: torch.nn.Module, args: tuple[torch.Tensor, ...]) -> None:
+    """The model under a mode and hooks that do nothing."""
+    with contextlib.ExitStack() as stack:
+        before = hooks.register_module_forward_pre_hook(lambda module, args: None)
+        stack.callback(before.remove)
+        after = hooks.register_module_forward_hook(lambda *_: None, always_call=True)
+        stack.callback(after.remove)
+        stack.enter_context(_Empty())
+        model(*args)
+
+
 def import_time() -> float:
     """Milliseconds that ``import flexir`` takes in a process that has imported torch."""
     code = (
@@ -61,14 +85,14 @@ def main(names: list[str]) -> None:
     torch.set_num_threads(2)
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, medians of 9 rounds\n")
     print(
-        "| model | calls | with module calls | eager ms | capture | without witness "
+        "| model | calls | with module calls | eager ms | limit | capture | without witness "
         "| capture + convert + report | us more for each |"
     )
-    print("|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|")
     for number, name in enumerate(names, 1):
         print(f"[{number}/{len(names)}] {name}", end="\r", file=sys.stderr, flush=True)
         m = measure(name)
-        ratios = [f"{m[key] / m['eager']:.2f}x" for key in ("capture", "no witness", "convert")]
+        ratios = [f"{m[key] / m['eager']:.2f}x" for key in RATIOS]
         extra = (m["capture"] - m["eager"]) / m["with modules"] * 1e6
         print(
             f"| {name} | {m['calls']} | {m['with modules']} | {m['eager'] * 1e3:.1f} "

@@ -262,8 +262,8 @@ class Recorder:
 
     def _elsewhere(self) -> bool:
         """Whether a module runs in a recorded call, another thread, or a transform (``vmap``)."""
-        transformed = _stack._functorch.maybe_current_level() is not None
-        return self.owner is not None or transformed or threading.get_ident() != self.thread
+        ours = self.owner is None and threading.get_ident() == self.thread
+        return not ours or _stack._functorch.maybe_current_level() is not None
 
     def _enter(self, module: torch.nn.Module, args: tuple[Any, ...]) -> None:
         if self._elsewhere():

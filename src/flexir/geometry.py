@@ -63,12 +63,7 @@ def geometry(tensor: torch.Tensor, shape: tuple[int, ...] | None = None) -> Geom
 
 def tensor_type(tensor: torch.Tensor) -> TensorType:
     """The TensorType of a tensor."""
-    try:
-        shape = tuple(tensor.shape)
-    except RuntimeError:
-        shape = shape_of(tensor)
-    if tensor.__class__ is not torch.Tensor:
-        shape = shape_of(tensor)
+    shape = shape_of(tensor) if tensor.is_nested else tuple(tensor.shape)
     return _new(TensorType, (tensor.dtype, shape, tensor.device))
 
 
@@ -80,6 +75,15 @@ def shape_of(tensor: torch.Tensor) -> tuple[int, ...]:
         rows = tensor._nested_tensor_size().tolist()
         return len(rows), *(column[0] if len({*column}) == 1 else -1 for column in zip(*rows))
     return tuple(n if isinstance(n, int) else -1 for n in tensor.shape)
+
+
+def dense(tensor: torch.Tensor) -> torch.Tensor:
+    """All elements of a tensor of any kind as a plain one; those of a nested one in a row."""
+    if tensor.is_nested:
+        return torch.cat([t.reshape(-1) for t in tensor.unbind()])
+    if tensor.is_quantized:
+        return tensor.dequantize()
+    return tensor.to_dense()
 
 
 _new: Any = tuple.__new__  # what the generated constructors of named tuples come down to

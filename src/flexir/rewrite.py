@@ -15,6 +15,7 @@ import torch
 
 from . import structure
 from .forms import op_of, signatures
+from .geometry import tensor_type
 from .grammar import free_name, settle
 from .graph import Effects, Graph, Mutation, Node, Origin, TensorType, Value
 
@@ -138,8 +139,7 @@ class Edit:
         """A new constant."""
         made = tensor.detach()  # kernels look at whether a weight requires grad
         tensor = torch.nn.Parameter(made) if tensor.requires_grad else made
-        kind = TensorType(tensor.dtype, tuple(tensor.shape), tensor.device)
-        value = Value(self.name(wish), kind)
+        value = Value(self.name(wish), tensor_type(tensor))
         value.names = (value.name,)
         self._new[value] = tensor
         return value

@@ -18,7 +18,7 @@ import torch
 from . import structure
 from .capture import record
 from .errors import Diverged, Error
-from .geometry import copy_like, shape_of
+from .geometry import copy_like, dense, shape_of
 from .graph import Graph, Node, Value
 from .interpreter import bind_inputs, replay
 from .origins import survey
@@ -319,7 +319,7 @@ def compare_tensors(name: str, expected: torch.Tensor, made: torch.Tensor) -> Di
         return Difference(name, True)
     a, b = expected.detach(), made.detach()
     if a.layout is not torch.strided or a.is_nested or a.is_quantized:
-        a, b = _dense(a), _dense(b)
+        a, b = dense(a), dense(b)
     if a.dtype is torch.complex32:  # torch compares no half complex numbers
         a, b = torch.view_as_real(a), torch.view_as_real(b)
     if torch.equal(a, b):
@@ -340,14 +340,6 @@ def compare_tensors(name: str, expected: torch.Tensor, made: torch.Tensor) -> Di
     scale = a.to(wide)[~nan_a].abs()
     scale = scale[scale.isfinite()].max().clamp(min=1e-30)
     return Difference(name, False, gap.max().item(), (gap.max() / scale).item())
-
-
-def _dense(tensor: torch.Tensor) -> torch.Tensor:
-    if tensor.is_nested:
-        return torch.cat([t.reshape(-1) for t in tensor.unbind()])
-    if tensor.is_quantized:
-        return tensor.dequantize()
-    return tensor.to_dense()
 
 
 def _first_difference(

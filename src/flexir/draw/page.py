@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
+from ..geometry import dense
 from ..graph import Graph, Node, Value
 from ..source import Source
 from .dot import COLOURS, called, inside
@@ -272,9 +273,7 @@ def _numbers(tensor: torch.Tensor) -> list[float]:
         return []
     if tensor.is_nested or is_traceable_wrapper_subclass(tensor):  # each computes what it likes
         return []
-    if tensor.is_quantized:
-        tensor = tensor.dequantize()
-    flat = tensor.detach().to_dense().float()
+    flat = dense(tensor.detach()).float()
     deviation, mean = torch.std_mean(flat, correction=0)
     made = [flat.min().item(), flat.max().item(), mean.item(), deviation.item()]
     return [float(f"{number:.4g}") if math.isfinite(number) else 0.0 for number in made]
