@@ -8,8 +8,8 @@ import textwrap
 import pytest
 
 ORDER = """
-    errors structure source graph grammar names signatures forms binding geometry memory
-    functional ambient origins parameters calls watchers capture interpreter verify opaque
+    errors structure source nodes account graph grammar names signatures forms binding geometry
+    memory functional ambient origins parameters calls watchers capture interpreter verify opaque
     rewrite recipes decompose report target stubs convert causes golden
 """.split()
 STANDARD = set(sys.stdlib_module_names)
@@ -63,7 +63,7 @@ def test_files_are_small_and_say_what_they_own(root):
 
 
 # Over the aim of 400 lines; see DESIGN.md, decision 12.
-LONGEST = {"capture.py": 640, "functional.py": 580, "graph.py": 430, "verify.py": 440}
+LONGEST = {"capture.py": 660, "functional.py": 580, "verify.py": 440}
 
 
 def test_the_public_surface_is_small():

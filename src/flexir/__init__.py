@@ -22,8 +22,9 @@ from .errors import (  # noqa: F401
     Unsupported,
     UnsupportedError,
 )
-from .graph import Graph, Node, TensorType, Value
+from .graph import Graph
 from .interpreter import interpret, replay
+from .nodes import Node, TensorType, Value
 from .opaque import opaque
 from .target import Target
 from .verify import verify

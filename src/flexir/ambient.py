@@ -15,16 +15,16 @@ from typing import Any
 import torch
 
 from .geometry import hash_of, same_bytes
-from .graph import Effects, State
+from .nodes import Effects, Switches
 from .signatures import Signature
 
 
-class Switches:
+class SwitchWatch:
     """torch's switches as of the last call: grad and inference mode, default dtype, autocast."""
 
     def __init__(self) -> None:
         self.key: Any = None
-        self.effects = Effects(state=State())
+        self.effects = Effects(switches=Switches())
         self.inference = False
 
     def now(self) -> Effects:
@@ -35,7 +35,7 @@ class Switches:
         if key != self.key or autocast:
             regions = autocast_regions() if autocast else ()
             self.key, self.inference = key, inference
-            self.effects = Effects(state=State(key[0], inference, key[2], regions))
+            self.effects = Effects(switches=Switches(key[0], inference, key[2], regions))
         return self.effects
 
 

@@ -24,7 +24,8 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from . import structure
-from .ambient import Draws, Switches, collector_at_rest, eager_compilers, foreign_draws
+from .account import Audit, Mutation
+from .ambient import Draws, SwitchWatch, collector_at_rest, eager_compilers, foreign_draws
 from .binding import form_of
 from .calls import (
     beneath,
@@ -39,8 +40,9 @@ from .forms import signatures
 from .functional import Memories
 from .geometry import copy_like, fingerprint, storage_of, tensor_type
 from .grammar import settle
-from .graph import Audit, Effects, Graph, Mutation, Node, TensorType, Value
+from .graph import Graph
 from .memory import Alias, Memory, View
+from .nodes import Effects, Node, TensorType, Value
 from .origins import Origins
 from .parameters import bind_forward, bind_inputs
 from .signatures import Signature
@@ -144,7 +146,7 @@ class Recorder:
         self.waiting: tuple[Signature, dict[str, Any], Any] | None = None
         self.drawn: Any = None
         self.beneath = 0  # ATen ops that the witness saw in it
-        self.switches = Switches()
+        self.switches = SwitchWatch()
         self.draws = Draws()
 
     # -- the run
@@ -486,7 +488,7 @@ class Recorder:
             escape = self._escape(node, [t for t, _ in tensors], result)
         elif not (written or random) and isinstance(result, _Tensor):
             same = next((name for name, part in named.items() if part is result), None)
-        node.effects = Effects(writes, node.effects.state, same, escape, random, start)
+        node.effects = Effects(writes, node.effects.switches, same, escape, random, start)
         only_view = bool(written) and changes_view_only(node.target)
         nodes = self.frames[-1].nodes
         place = len(nodes)

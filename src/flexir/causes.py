@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from . import structure
-from .graph import Node, Value
+from .nodes import Node, Value
 
 _EPS = (0.0, 1e-12, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any
 from . import structure
 from .capture import capture
 from .errors import HandlerError, TargetError, Unsupported, add_note
-from .graph import Graph, Node, Value
+from .graph import Graph
 from .interpreter import interpret
+from .nodes import Node, Value
 from .report import Report
 from .signatures import is_hint, same_default
 from .target import Context, Handler, Keep, Placeholder, Target, Weight

@@ -23,8 +23,9 @@ import torch
 from . import structure
 from .capture import record
 from .errors import Unsupported
-from .graph import Graph, Node, Value
+from .graph import Graph
 from .names import is_torch
+from .nodes import Node, Value
 from .recipes import RECIPES
 from .rewrite import copy_node, form, stand_at
 from .signatures import HINTS, is_default
@@ -75,7 +76,7 @@ class Decomposer:
     def _expand(self, node: Node, above: tuple[Any, ...], missing: set[str]) -> Pieces | None:
         if node.body is not None or node.effects.random or node.effects.escape or not node.outputs:
             return None
-        if node.effects.state is not None and node.effects.state.autocast:
+        if node.effects.switches is not None and node.effects.switches.autocast:
             return None  # the pieces would be cast by other rules than the call
         key = form(node)
         if key in above or len(above) > _DEPTH:

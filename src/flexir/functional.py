@@ -29,8 +29,8 @@ from .geometry import (
     storage_of,
     where_of,
 )
-from .graph import Node, TensorType, Value
 from .memory import ALONE, UNKNOWN, Alias, Memory, Piece, View, Weight, nothing, version
+from .nodes import Node, TensorType, Value
 
 Emit = Callable[[Callable[..., Any], dict[str, Any], TensorType], Value]
 

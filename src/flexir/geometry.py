@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from .graph import TensorType
+from .nodes import TensorType
 
 
 class Geometry(NamedTuple):

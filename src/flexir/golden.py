@@ -20,8 +20,9 @@ from . import structure
 from .causes import causes, distance
 from .convert import Result, convert
 from .errors import Error
-from .graph import Graph, Node, Value
+from .graph import Graph
 from .interpreter import Environment, replay
+from .nodes import Node, Value
 from .rewrite import copy_node, form
 from .target import Target
 

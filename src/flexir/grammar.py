@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from .errors import GraphError
-from .graph import Graph, Node, Value
+from .graph import Graph
+from .nodes import Node, Value
 from .structure import LITERALS, is_literal, leaves
 
 

@@ -1,4 +1,4 @@
-"""The intermediate representation: TensorType, Value, Node, Graph, and nothing else.
+"""The intermediate representation: one Graph of Nodes over Values.
 
     Graph  ::= inputs, constants, nodes, outputs, mutations
     Node   ::= op(args) -> outputs                        a torch function call
@@ -16,252 +16,15 @@ torch beyond reading dtypes.
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
 from . import structure
-from .source import Source
-
-_SHORT = {
-    torch.float32: "f32", torch.float64: "f64", torch.float16: "f16", torch.bfloat16: "bf16",
-    torch.int64: "i64", torch.int32: "i32", torch.int16: "i16", torch.int8: "i8",
-    torch.uint8: "u8", torch.bool: "bool", torch.complex64: "c64", torch.complex128: "c128",
-}  # fmt: skip
-
-
-class TensorType(NamedTuple):
-    """What is known of a tensor without its elements; a size is -1 where a nested one varies."""
-
-    dtype: torch.dtype
-    shape: tuple[int, ...]
-    device: torch.device
-
-    def __str__(self) -> str:
-        short = _SHORT.get(self.dtype) or str(self.dtype).removeprefix("torch.")
-        where = "" if self.device.type == "cpu" else f"@{self.device}"
-        return f"{short}[{','.join(map(str, self.shape))}]{where}"
-
-    @property
-    def sizes(self) -> str:
-        """The shape as pictures, logs and INPUT words have it: ``1x3x224x224``, ``scalar``."""
-        return "x".join(map(str, self.shape)) or "scalar"
-
-
-class Value:
-    """One immutable tensor of the graph.
-
-    Attributes:
-        name: unique in its graph; the state_dict key for weights, a number for activations.
-        type: dtype, shape and device.
-        names: all names of a constant; more than one when a weight is tied.
-    """
-
-    __slots__ = ("_producer", "name", "names", "type")
-
-    def __init__(self, name: str, type: TensorType, producer: Node | None = None) -> None:
-        self.name, self.type = name, type
-        # Weak, so that a graph is a tree of objects and dies when it is let go of.
-        self._producer = None if producer is None else weakref.ref(producer)
-        self.names: tuple[str, ...] = ()
-
-    @property
-    def producer(self) -> Node | None:
-        """The Node that makes this Value, while its graph lives; None for inputs and constants."""
-        return None if self._producer is None else self._producer()
-
-    @producer.setter
-    def producer(self, node: Node | None) -> None:
-        self._producer = None if node is None else weakref.ref(node)
-
-    def __str__(self) -> str:
-        return f"%{self.name}"
-
-    def __repr__(self) -> str:
-        return f"%{self.name}: {self.type}"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class State:
-    """The switches of torch that decide what a call means; restored around it on replay.
-
-    Attributes:
-        grad: whether grad mode was on.
-        inference: whether inference mode was on.
-        default_dtype: what ``torch.get_default_dtype()`` said.
-        autocast: (device type, dtype, cache enabled) of every enabled autocast region.
-    """
-
-    grad: bool = False
-    inference: bool = False
-    default_dtype: torch.dtype = torch.float32
-    autocast: tuple[tuple[str, torch.dtype, bool], ...] = ()
-
-
-@dataclass(slots=True, eq=False)
-class Effects:
-    """What a call does beyond returning values; never changed, many nodes share one.
-
-    Attributes:
-        writes: argument name -> template of the new Values of the tensors written there.
-        state: the switches it ran under.
-        same: the result is the very tensor passed as this argument; the call changed nothing.
-        escape: a value left torch for Python: ``"branch"`` (decided a bool), ``"value"``,
-            ``"memory"`` (shared with NumPy and the like) or ``"text"`` (was only printed).
-        random: it draws from a random generator.
-        generator: state the generator must be set to before the call, where the recorded order
-            of draws alone does not lead there.
-    """
-
-    writes: dict[str, Any] = field(default_factory=dict)
-    state: State | None = None
-    same: str | None = None
-    escape: str | None = None
-    random: bool = False
-    generator: torch.Tensor | None = None
-
-
-NO_EFFECTS = Effects()
-
-
-class Node:
-    """One call, of a torch function or (with a body) of a module.
-
-    Attributes:
-        op: canonical name; the class name for a module call.
-        target: the callable that was called, or the module.
-        signature: turns ``args`` back into a call of ``target``; None for a module.
-        args: argument name -> template over Values.
-        result: template of what the call returned.
-        outputs: the Values this node defines: those in ``result``, then those in ``writes``.
-        body: the nodes inside a module call; None for a function.
-        path: path of the innermost module the call stands in (a module's own path).
-        call: how many times the module at ``path`` had been entered before, from 0.
-        source: the line of the user's code.
-        effects: see :class:`Effects`.
-    """
-
-    __slots__ = (
-        "__weakref__", "args", "body", "call", "effects", "op", "outputs", "path", "result",
-        "signature", "source", "target",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        op: str,
-        target: Any,
-        args: dict[str, Any],
-        *,
-        signature: Any = None,
-        body: list[Node] | None = None,
-        path: str = "",
-        call: int = 0,
-        source: Source | None = None,
-    ) -> None:
-        self.op, self.target, self.args, self.signature = op, target, args, signature
-        self.body, self.path, self.call, self.source = body, path, call, source
-        self.result: Any = None
-        self.outputs: tuple[Value, ...] = ()
-        self.effects = NO_EFFECTS
-
-    @property
-    def inputs(self) -> list[Value]:
-        """The Values among the arguments, in order, repetitions included."""
-        found = []
-        for part in self.args.values():
-            if part.__class__ is Value:
-                found.append(part)
-            elif not structure.is_literal(part):
-                found.extend(structure.leaves(part, Value))
-        return found
-
-    @property
-    def returned(self) -> list[Value]:
-        """The Values in ``result``, in order, each once."""
-        return list(dict.fromkeys(structure.leaves(self.result, Value)))
-
-    @property
-    def where(self) -> str:
-        """Module path and source line, for messages."""
-        return "  ".join(str(part) for part in (self.path, self.source) if part)
-
-    def __str__(self) -> str:
-        args = ", ".join(
-            f"{'' if i == 0 and isinstance(v, Value) else name + '='}{_show(v)}"
-            for i, (name, v) in enumerate(self.args.items())
-        )
-        left = ", ".join(map(repr, self.outputs))
-        return f"{left} = {self.op}({args})" if left else f"{self.op}({args})"
-
-    __repr__ = __str__
-
-
-def _show(part: Any) -> str:
-    return structure.show(part, Value)
-
-
-class Mutation(NamedTuple):
-    """The final value of memory that existed before the run and was written during it.
-
-    Attributes:
-        name: of the input or constant that held the initial value.
-        initial: that input or constant.
-        final: its value after the run.
-    """
-
-    name: str
-    initial: Value
-    final: Value
-
-
-class Origin(NamedTuple):
-    """Where a constant came from.
-
-    Attributes:
-        kind: ``"parameter"``, ``"buffer"`` or ``"attribute"`` of a module, ``"default"`` of an
-            argument, ``"global"`` (reached from a function's globals or closure), ``"cached"``
-            (made before the run, kept where nobody looked), ``"python"`` (made of Python numbers
-            by a legacy constructor), or ``"unseen"`` (made during the
-            run by code no watcher could see; the graph holds it frozen).
-        source: the line that first used it.
-        escaped: lines where values left torch for Python before; an unseen constant may
-            depend on them.
-    """
-
-    kind: str
-    source: Source | None = None
-    escaped: tuple[Source, ...] = ()
-
-
-@dataclass(slots=True)
-class Audit:
-    """What the witness beneath the recording saw.
-
-    Attributes:
-        witnessed: whether it was on.
-        fallback: number of nodes that only the witness saw (ATen level).
-        problems: one line per thing the graph cannot vouch for; empty means nothing was lost.
-    """
-
-    witnessed: bool = True
-    fallback: int = 0
-    problems: list[str] = field(default_factory=list)
-
-    @property
-    def unaccounted(self) -> int:
-        """How many things were seen to happen that no node accounts for."""
-        return len(self.problems)
-
-    def __str__(self) -> str:
-        head = f"unaccounted: {self.unaccounted}"
-        if self.fallback:
-            head += f"  (ATen-level nodes: {self.fallback})"
-        if not self.witnessed:
-            head += "  (without witness)"
-        return "\n  ".join([head, *self.problems])
+from .account import Audit, Mutation, Origin, State
+from .nodes import Node, Value, show_part
 
 
 @dataclass(eq=False, slots=True)
@@ -276,6 +39,8 @@ class Graph:
         constants: Value -> tensor, for every weight and constant that is read.
         origins: Value -> where that constant came from.
         mutations: memory that existed before and was written.
+        state: tensors the model keeps from one call to the next, whether written in place or
+            replaced; see :meth:`start`.
         modules: path -> class of every module that was entered.
         audit: what the witness saw.
         layouts: input Value -> strides it had; a replay lays new inputs out alike.
@@ -294,6 +59,7 @@ class Graph:
     constants: MutableMapping[Value, torch.Tensor] = field(default_factory=dict)
     origins: dict[Value, Origin] = field(default_factory=dict)
     mutations: list[Mutation] = field(default_factory=list)
+    state: list[State] = field(default_factory=list)
     modules: dict[str, type] = field(default_factory=dict)
     audit: Audit = field(default_factory=Audit)
     layouts: dict[Value, tuple[int, ...]] = field(default_factory=dict)
@@ -391,7 +157,7 @@ class Graph:
                     lines.append(text + where)
 
         visit(self.nodes, 1)
-        lines.append(f"    return {_show(self.outputs)}")
+        lines.append(f"    return {show_part(self.outputs)}")
         lines += [f"    # writes {m.name}: {m.final}" for m in self.mutations]
         return "\n".join(lines)
 

@@ -18,7 +18,8 @@ from . import structure
 from .calls import tensors_in
 from .errors import Diverged
 from .geometry import copy_like, fingerprint, shape_of
-from .graph import Graph, Node, State, Value
+from .graph import Graph
+from .nodes import Node, Switches, Value
 
 Meaning = Callable[[Node, dict[Value, Any]], bool]
 
@@ -106,7 +107,7 @@ class Replay:
         free: dict[Node, list[Value]] | None = None,
     ) -> None:
         self.check, self.watch, self.free = check, watch, free or {}
-        self.state: State | None = None
+        self.switches: Switches | None = None
         self.regions = contextlib.ExitStack()
         self.draws = any(node.effects.random for node in graph)
         self.graph = graph
@@ -122,8 +123,8 @@ class Replay:
         if node.body is not None:
             return False
         effects = node.effects
-        if effects.state is not self.state:
-            self._switch(effects.state)
+        if effects.switches is not self.switches:
+            self._switch(effects.switches)
         look = env.__getitem__ if not effects.writes else _copies(node, env).__getitem__
         named = {name: structure.build(part, Value, look) for name, part in node.args.items()}
         if effects.generator is not None:
@@ -146,20 +147,20 @@ class Replay:
             env.pop(value, None)
         return True
 
-    def _switch(self, state: State | None) -> None:
+    def _switch(self, switches: Switches | None) -> None:
         self.regions.close()
         self.regions = regions = contextlib.ExitStack()
-        self.state = state
-        if state is None:
+        self.switches = switches
+        if switches is None:
             return
-        if state.inference:
+        if switches.inference:
             regions.enter_context(torch.inference_mode())
-        regions.enter_context(torch.set_grad_enabled(state.grad))
-        if state.default_dtype is not torch.get_default_dtype():
+        regions.enter_context(torch.set_grad_enabled(switches.grad))
+        if switches.default_dtype is not torch.get_default_dtype():
             regions.callback(torch.set_default_dtype, torch.get_default_dtype())
-            torch.set_default_dtype(state.default_dtype)
-        on = {device for device, *_ in state.autocast}
-        for device, dtype, cache in state.autocast:
+            torch.set_default_dtype(switches.default_dtype)
+        on = {device for device, *_ in switches.autocast}
+        for device, dtype, cache in switches.autocast:
             regions.enter_context(torch.autocast(device, dtype, cache_enabled=cache))
         for device in {"cpu", "cuda"} - on:
             if torch.is_autocast_enabled(device):

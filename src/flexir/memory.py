@@ -11,7 +11,7 @@ import weakref
 import torch
 
 from .geometry import Geometry
-from .graph import Node, TensorType, Value
+from .nodes import Node, TensorType, Value
 
 UNKNOWN = -2  # autograd has yet to give the tensor its counter: below it, a view starts anew
 

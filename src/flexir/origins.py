@@ -17,10 +17,11 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 
+from .account import Origin
 from .geometry import copy_like, storage_of, tensor_type
 from .grammar import free_name
-from .graph import Origin, Value
 from .memory import Alias
+from .nodes import Value
 from .source import Source, locate
 
 

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from .account import Audit
 from .errors import UnsupportedError
-from .graph import Audit, Node, Value
+from .nodes import Node, Value
 from .signatures import HINTS, is_hint, same_default
 from .structure import show
 

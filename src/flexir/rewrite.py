@@ -14,10 +14,12 @@ from typing import Any
 import torch
 
 from . import structure
+from .account import Mutation, Origin
 from .forms import op_of, signatures
 from .geometry import tensor_type
 from .grammar import free_name, settle
-from .graph import Effects, Graph, Mutation, Node, Origin, TensorType, Value
+from .graph import Graph
+from .nodes import Effects, Node, TensorType, Value
 
 _FOLDED = Origin("folded")
 
@@ -51,7 +53,7 @@ def call_node(
     )  # fmt: skip
     value = Value(name, type, node)
     node.result, node.outputs = value, (value,)
-    node.effects = Effects(state=like.effects.state)
+    node.effects = Effects(switches=like.effects.switches)
     return node, value
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from .errors import Error
 from .forms import callables, parameter_names
-from .graph import Node
+from .nodes import Node
 from .report import argument_names, configuration, form, handler_text
 from .signatures import is_hint
 

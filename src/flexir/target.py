@@ -18,8 +18,9 @@ import torch
 
 from .errors import TargetError, Unsupported
 from .forms import callables, op_of, parameter_names, signatures
-from .graph import Graph, Node, TensorType, Value
+from .graph import Graph
 from .names import canonical
+from .nodes import Node, TensorType, Value
 
 _OWN_OPS = ("assemble", "as_strided", "as_strided_scatter", "setitem", "warp_affine")
 

@@ -19,8 +19,9 @@ from . import structure
 from .capture import record
 from .errors import Diverged, Error
 from .geometry import copy_like, dense, shape_of
-from .graph import Graph, Node, Value
+from .graph import Graph
 from .interpreter import bind_inputs, replay
+from .nodes import Node, Value
 from .origins import survey
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from ..graph import Graph, Node, Value
+from ..graph import Graph
+from ..nodes import Node, Value
 
 COLOURS = {
     "handled": ("#e3f1e3", "#4d7f4d", "handled"),

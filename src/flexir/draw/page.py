@@ -21,7 +21,8 @@ import torch
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from ..geometry import dense
-from ..graph import Graph, Node, Value
+from ..graph import Graph
+from ..nodes import Node, Value
 from ..source import Source
 from .dot import COLOURS, called, inside
 from .layout import Placed, place

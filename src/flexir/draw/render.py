@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import Error
-from ..graph import Graph, Node
+from ..graph import Graph
+from ..nodes import Node
 from .dot import to_dot
 
 

@@ -18,7 +18,8 @@ from typing import Any
 
 from ..convert import convert, coverage
 from ..errors import Error
-from ..graph import Graph, Node
+from ..graph import Graph
+from ..nodes import Node
 from ..report import Report, configuration, form
 from ..target import Target
 from .survey import Survey, survey

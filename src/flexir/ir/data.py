@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from ..errors import FormatError
-from ..graph import Value
+from ..nodes import Value
 from ..structure import Record, without_address
 from . import functions
 

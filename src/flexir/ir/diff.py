@@ -11,7 +11,8 @@ from typing import Any
 import torch
 
 from .. import structure
-from ..graph import Graph, Node, Value
+from ..graph import Graph
+from ..nodes import Node, Value
 from .load import load
 from .weights import Weights, bytes_of
 

@@ -17,10 +17,12 @@ from typing import Any
 import torch
 
 from .. import structure
+from ..account import Audit, Mutation, Origin
 from ..errors import FormatError, GraphError
 from ..forms import op_of, signatures
 from ..geometry import Geometry
-from ..graph import Audit, Effects, Graph, Mutation, Node, Origin, State, TensorType, Value
+from ..graph import Graph
+from ..nodes import Effects, Node, Switches, TensorType, Value
 from ..signatures import EMPTY, STAR, STARS, Parameter, Signature
 from ..source import Source
 from . import functions, schema
@@ -178,7 +180,7 @@ class _Reader:
             for s in message.sources
         ]  # by index + 1, as everybody refers to them
         self.states = [self._state(s) for s in message.states]
-        self.effects = [Effects(), *(Effects(state=state) for state in self.states)]
+        self.effects = [Effects(), *(Effects(switches=state) for state in self.states)]
         self.functions: dict[str, Any] = {}
         budget = 1000 + 16 * message.ByteSize()
         self.data = Reader(message.data, self.values, extra, imports, budget)
@@ -297,7 +299,7 @@ class _Reader:
         if entry.generator:
             generator = torch.frombuffer(bytearray(entry.generator), dtype=torch.uint8)
         same = self.strings[entry.same_plus1 - 1] if entry.same_plus1 else None
-        return Effects(writes, plain.state, same, entry.escape or None, entry.random, generator)
+        return Effects(writes, plain.switches, same, entry.escape or None, entry.random, generator)
 
     def _blame(self, entry: Any) -> str:
         """Which field of a node refers to what is not there."""
@@ -345,12 +347,12 @@ class _Reader:
         value.names = tuple(message.names)
         return value
 
-    def _state(self, message: Any) -> State:
+    def _state(self, message: Any) -> Switches:
         autocast = tuple(
             (a.device, torch_constant(a.dtype, torch.dtype), a.cache) for a in message.autocast
         )
         default = torch_constant(message.default_dtype, torch.dtype)
-        return State(message.grad, message.inference, default, autocast)
+        return Switches(message.grad, message.inference, default, autocast)
 
     def _module(self, message: Any) -> tuple[str, Any]:
         """Path, and an instance that has the class and the plain attributes of the module."""

@@ -14,8 +14,9 @@ import torch
 
 from ..errors import Error
 from ..golden import alone
-from ..graph import Graph, Node, Value
+from ..graph import Graph
 from ..interpreter import Environment, replay
+from ..nodes import Node, Value
 from ..report import function_name
 from ..rewrite import form
 from ..stubs import stub

@@ -18,7 +18,8 @@ from typing import Any
 import torch
 
 from ..errors import Error
-from ..graph import Graph, Node, Value
+from ..graph import Graph
+from ..nodes import Node, Value
 from ..source import Source
 from . import functions, schema
 from .data import Table, class_name
@@ -255,8 +256,8 @@ class _Writer:
         if node in self.status:
             entry.status, entry.reason = self.status[node]
         effects = node.effects
-        if effects.state is not None:
-            entry.state_plus1 = self._state(effects.state) + 1
+        if effects.switches is not None:
+            entry.state_plus1 = self._state(effects.switches) + 1
         if effects.writes:
             entry.write_names.extend([string(name) for name in effects.writes])
             entry.write_data.extend([put(part) for part in effects.writes.values()])

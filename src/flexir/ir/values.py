@@ -11,8 +11,9 @@ from typing import Any
 import torch
 
 from ..causes import distance
-from ..graph import Graph, Node
+from ..graph import Graph
 from ..interpreter import replay
+from ..nodes import Node
 
 
 def dump(

@@ -22,7 +22,7 @@ from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from ..errors import Error, FormatError
 from ..geometry import Geometry, geometry
-from ..graph import TensorType, Value
+from ..nodes import TensorType, Value
 
 _NAMES = {
     torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import TargetError
-from ..graph import TensorType, Value
+from ..nodes import TensorType, Value
 from ..target import Context, Placeholder, Target
 from .names import CUSTOM, PLAIN
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..graph import Graph, Node, Value
+from ..graph import Graph
 from ..interpreter import Environment, Replay
+from ..nodes import Node, Value
 from ..rewrite import Edit
 
 _ROOM = 1 << 20  # elements a result may have beyond what it is computed from

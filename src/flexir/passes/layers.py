@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from ..graph import Graph, Node, TensorType, Value
+from ..graph import Graph
+from ..nodes import Node, TensorType, Value
 from ..rewrite import Edit
 
 _CONVS = {"conv1d": 1, "conv2d": 2, "conv3d": 3}

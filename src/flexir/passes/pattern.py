@@ -24,8 +24,9 @@ import torch
 
 from ..binding import bind
 from ..forms import signatures
-from ..graph import Graph, Node, TensorType, Value
+from ..graph import Graph
 from ..names import METADATA
+from ..nodes import Node, TensorType, Value
 from ..rewrite import Edit
 
 _COMMUTATIVE = frozenset({

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from .. import structure
 from ..decompose import Decomposer
-from ..graph import Graph, Node, Value
+from ..graph import Graph
+from ..nodes import Node, Value
 from ..rewrite import Edit
 
 

@@ -8,7 +8,8 @@ import torch
 
 from .. import structure
 from ..geometry import geometry, storage_of
-from ..graph import Graph, Node, Value
+from ..graph import Graph
+from ..nodes import Node, Value
 from ..rewrite import Edit
 from .constants import fold_constants
 
@@ -127,7 +128,7 @@ def merge_common(graph: Graph) -> Graph:
         if not written.isdisjoint(node.outputs):
             continue
         args = structure.substitute(node.args, Value, lambda v: _Ref(same.get(v, v)))
-        key = (node.target, repr(args), effects.state and repr(effects.state))
+        key = (node.target, repr(args), effects.switches and repr(effects.switches))
         first = seen.setdefault(key, node)
         if first is not node and len(first.outputs) == len(node.outputs):
             same.update(zip(node.outputs, first.outputs))
