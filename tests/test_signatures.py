@@ -99,7 +99,7 @@ class Rebind(TorchFunctionMode):
         except Exception as error:  # noqa: BLE001  any failure is the finding
             self.failures.append(f"{signature!r}: {error}")
             return result
-        from flexir.verify import compare_outputs
+        from flexir.differences import compare_outputs
 
         differs = not all(d.equal for d in compare_outputs(result, other))
         torch.set_rng_state(state)

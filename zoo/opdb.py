@@ -12,7 +12,7 @@ import torch
 
 import flexir
 from flexir import structure
-from flexir.verify import compare_outputs, compare_tensors
+from flexir.differences import compare_outputs, compare_tensors
 
 DTYPES = (torch.float32, torch.int64, torch.bool, torch.bfloat16, torch.complex64, torch.float64)
 

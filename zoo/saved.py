@@ -21,7 +21,7 @@ def write(graph: Any, args: Any, kwargs: dict[str, Any], outputs: Any, folder: P
     from safetensors.torch import save_file
 
     from flexir import structure
-    from flexir.interpreter import bind_inputs
+    from flexir.inputs import bind_inputs
 
     graph.save(str(folder / "net.flexir"))
     env: dict[Any, Any] = {}

@@ -8,7 +8,7 @@ check  = flexir.verify(graph, model, (x,))    the graph is the model, bit for bi
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from . import errors
+from . import errors  # noqa: F401
 from .capture import capture
 from .convert import convert
 from .errors import (  # noqa: F401
@@ -23,6 +23,7 @@ from .errors import (  # noqa: F401
     UnsupportedError,
 )
 from .graph import Graph
+from .inputs import Inputs
 from .interpreter import interpret, replay
 from .nodes import Node, TensorType, Value
 from .opaque import opaque
@@ -37,8 +38,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "Error", "Graph", "Node", "Target", "TensorType", "Unsupported", "Value", "capture",
-    "check_handlers", "compare", "convert", "diff", "errors", "interpret", "load", "opaque",
+    "Error", "Graph", "Inputs", "Node", "Target", "TensorType", "Unsupported", "Value", "capture",
+    "check_handlers", "compare", "convert", "diff", "interpret", "load", "opaque",
     "plan", "replay", "stub", "verify",
 ]  # fmt: skip
 

@@ -43,6 +43,16 @@ class State(NamedTuple):
         return f"state {self.path}: {self.initial} -> {self.final}"
 
 
+class Text(str):
+    """What stands in a :class:`Change` for what is no literal."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+NOTHING = Text("nothing")
+
+
 class Change(NamedTuple):
     """What one call left behind that is no tensor of fixed type: the next call is another one.
 
@@ -50,11 +60,13 @@ class Change(NamedTuple):
         path: where the model keeps it.
         before: what was there before the run, as far as it can be told: a literal, or a text.
         after: what is there since.
+        kept: what was there before itself, to put it back with; not saved.
     """
 
     path: str
     before: Any
     after: Any
+    kept: Any = None
 
     def __str__(self) -> str:
         return f"{self.path} was {self.before!r} before the call and is {self.after!r} after it"
@@ -87,14 +99,16 @@ class Audit:
         witnessed: whether it was on.
         fallback: number of nodes that only the witness saw (ATen level).
         problems: one line per thing the graph cannot vouch for; empty means nothing was lost.
-        changes: what the run changed in the model that no Value can carry to the next call; each
-            is a problem, too.
+        changes: what the run changed in the model that no Value can carry: this graph is of the
+            one call, the next would be another.
+        unwatched: paths below which there is too much to see what a call changes.
     """
 
     witnessed: bool = True
     fallback: int = 0
     problems: list[str] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
+    unwatched: list[str] = field(default_factory=list)
 
     @property
     def unaccounted(self) -> int:
@@ -107,4 +121,7 @@ class Audit:
             head += f"  (ATen-level nodes: {self.fallback})"
         if not self.witnessed:
             head += "  (without witness)"
-        return "\n  ".join([head, *self.problems])
+        lines = [head, *self.problems]
+        lines += [f"a next call would be another one: {change}" for change in self.changes]
+        lines += [f"too much to look at below {path}" for path in self.unwatched]
+        return "\n  ".join(lines)

@@ -9,8 +9,8 @@ import importlib.abc
 import importlib.util
 import random
 import sys
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import torch
 
@@ -40,11 +40,20 @@ class SwitchWatch:
 
 
 class Draws:
-    """The random generators, watched around every call that may draw from them."""
+    """The random generators, watched around every call that may draw from them.
 
-    def __init__(self) -> None:
+    Args:
+        held: the generators the model holds.
+    """
+
+    def __init__(self, held: Iterable[torch.Generator] = ()) -> None:
         # Hashes, not states: a block of 5 KB kept alive among activations fragments the heap.
-        self.last: dict[torch.device, int] = {}
+        # id of a generator -> (it, the state it began the run with, the state it was left in)
+        self.known: dict[int, tuple[torch.Generator, int | None, int]] = {}
+        for source in (torch.default_generator, *held):
+            now = hash_of(source.get_state())
+            self.known[id(source)] = (source, now, now)
+        self.drawn: set[int] = set()
 
     def before(
         self, signature: Signature, named: dict[str, Any], tensors: Sequence[tuple[Any, Any]]
@@ -54,24 +63,41 @@ class Draws:
             return None
         given = named.get("generator")
         if isinstance(given, torch.Generator):
-            return (given, given.get_state(), True)
+            return (given, given.get_state())
         source = default_generator(device_of(named, [t for t, _ in tensors]))
-        return None if source is None else (source, source.get_state(), False)
+        return None if source is None else (source, source.get_state())
 
-    def after(self, before: Any) -> tuple[bool, torch.Tensor | None]:
-        """Whether a call drew, and the state a replay must start it from if it does not follow."""
+    def after(self, before: Any) -> Draw | None:
+        """What a call drew, if it did."""
         if before is None:
-            return False, None
-        source, start, given = before
+            return None
+        source, start = before
         state = source.get_state()
         if same_bytes(state, start):
-            return False, None
-        if given:
-            return True, start
-        begun, ended = hash_of(start), hash_of(state)
-        follows = self.last.get(source.device) == begun
-        self.last[source.device] = ended
-        return True, None if follows else start
+            return None
+        begun = hash_of(start)
+        _, first, last = self.known.get(id(source), (source, None, None))
+        follows = last == begun and id(source) in self.drawn
+        self.known[id(source)] = (source, first, hash_of(state))
+        self.drawn.add(id(source))
+        return Draw(None if follows else start, not follows and first == begun)
+
+    def left(self, source: Any) -> bool:
+        """Whether a generator is in the state in which the recorded calls left it."""
+        known = self.known.get(id(source)) if isinstance(source, torch.Generator) else None
+        return known is not None and known[2] == hash_of(source.get_state())
+
+
+class Draw(NamedTuple):
+    """That a call drew random numbers.
+
+    Attributes:
+        start: the state a replay must start it from, if it does not follow from earlier draws.
+        goes_on: that state is the one the generator had before the run.
+    """
+
+    start: torch.Tensor | None
+    goes_on: bool
 
 
 def foreign_draws() -> dict[str, Any]:

@@ -29,6 +29,13 @@ def is_plain(result: Any) -> bool:
     return result is None or isinstance(result, (int, float, complex, str))
 
 
+def answer(result: Any) -> Any:
+    """What was answered about a tensor, as a literal: of objects, whether there is one."""
+    if isinstance(result, (list, tuple)):
+        return tuple(map(answer, result))
+    return result if is_plain(result) else type(result).__name__
+
+
 def inside_autograd_function(frame: FrameType | None, until: CodeType | None) -> bool | None:
     """Whether the ``forward`` of a custom ``torch.autograd.Function`` is under way.
 

@@ -24,10 +24,11 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from . import structure
-from .account import Audit, Mutation
-from .ambient import Draws, SwitchWatch, collector_at_rest, eager_compilers, foreign_draws
+from .account import Audit, Mutation, State
+from .ambient import Draw, Draws, SwitchWatch, collector_at_rest, eager_compilers, foreign_draws
 from .binding import form_of
 from .calls import (
+    answer,
     beneath,
     changes_view_only,
     inside_autograd_function,
@@ -35,13 +36,16 @@ from .calls import (
     is_plain,
     tensors_in,
 )
+from .changed import Replaced
 from .errors import CaptureError, add_note
 from .forms import signatures
 from .functional import Memories
 from .geometry import copy_like, fingerprint, storage_of, tensor_type
 from .grammar import settle
 from .graph import Graph
+from .inputs import Inputs, inputs_of
 from .memory import Alias, Memory, View
+from .names import MEMORY
 from .nodes import Effects, Node, TensorType, Value
 from .origins import Origins
 from .parameters import bind_forward, bind_inputs
@@ -58,7 +62,7 @@ _stack = torch._C
 
 def capture(
     model: Callable[..., Any],
-    args: Sequence[Any] | torch.Tensor = (),
+    args: Sequence[Any] | torch.Tensor | Inputs = (),
     kwargs: dict[str, Any] | None = None,
     *,
     audit: bool = True,
@@ -67,7 +71,8 @@ def capture(
 
     Args:
         model: a module, or any callable that computes with tensors.
-        args: positional arguments, any nesting of containers; a lone tensor stands for one.
+        args: positional arguments, any nesting of containers; a lone tensor stands for one, and
+            :class:`Inputs` for positional and keyword arguments.
         kwargs: keyword arguments.
         audit: keep the witness on, which sees what the function mode cannot; without it such
             things are only noticed by their traces.
@@ -84,13 +89,10 @@ def capture(
         >>> [node.op for node in graph]
         ['linear']
     """
-    if isinstance(args, torch.Tensor):
-        args = (args,)
     if not callable(model):
         raise CaptureError(f"the model must be callable; got {type(model).__name__}")
-    if not isinstance(args, (tuple, list)):
-        raise CaptureError(f"args must be a tuple of arguments; got {type(args).__name__}")
-    return record(model, tuple(args), dict(kwargs or {}), witness=audit)
+    args, kwargs = inputs_of(args, kwargs)
+    return record(model, args, kwargs, witness=audit)
 
 
 def record(
@@ -130,7 +132,7 @@ class Recorder:
     ) -> None:
         self.model, self.watch, self.functions = model, watch, functions
         self.witness = Witness(self) if witness else None
-        self.found = Origins(model)
+        self.found = Origins(model, Recorder.run.__code__)
         self.memories = Memories(self.emit, self.found.origin, self.again, self.found.unseen)
         self.audit = Audit(witnessed=witness, problems=self.found.problems)
         self.fallback = 0
@@ -146,8 +148,9 @@ class Recorder:
         self.waiting: tuple[Signature, dict[str, Any], Any] | None = None
         self.drawn: Any = None
         self.beneath = 0  # ATen ops that the witness saw in it
+        self.questions: set[Any] = set()  # questions about tensors that stand in the graph
         self.switches = SwitchWatch()
-        self.draws = Draws()
+        self.draws = Draws(self.found.holdings.generators)
 
     # -- the run
 
@@ -162,6 +165,7 @@ class Recorder:
         for name, default in defaults.items():
             self.found.tensors[id(default)] = (default, "default", (name,))
         with self._quietly():
+            args, kwargs, bound = self._apart(args, kwargs, bound)
             graph.inputs = self._inputs(bound, graph)
             for tensor, kind, _ in list(self.found.tensors.values()):
                 # Met now, all at once, they cost less than between convolutions.
@@ -174,6 +178,10 @@ class Recorder:
                 self._close(1)
                 graph.outputs = structure.template(result, self.memories.read, deep=True)
                 graph.mutations = self._mutations()
+                holdings = self.found.holdings
+                replaced, self.audit.changes = holdings.compare(self.draws.left)
+                graph.state = self._state(graph, replaced)
+                self.audit.unwatched = holdings.unwatched
         after = foreign_draws()
         self.audit.problems += [
             f"numbers were drawn from Python's {name!r}: they, and what they decided, are frozen"
@@ -247,6 +255,8 @@ class Recorder:
                     self.memories.define(tensor, known, kind="input")
                     if tensor.layout is torch.strided and not tensor.is_nested:
                         graph.layouts[known] = tensor.stride()
+                    if tensor.requires_grad:
+                        graph.differentiable.add(known)
                 return known
 
             return leaf
@@ -259,6 +269,54 @@ class Recorder:
         constants = self.found.constants if written else {}
         order = [v for v in written if v not in constants] + [v for v in constants if v in written]
         return [Mutation(v.name, v, written[v]) for v in order]
+
+    def _apart(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], bound: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any], dict[str, Any]]:
+        """The inputs, copied where the model holds the very same tensor: another call's inputs
+        will not be what the model holds."""
+        known = self.found.tensors
+        if not any(id(t) in known for t in tensors_in((args, kwargs))):
+            return args, kwargs, bound
+        copies: dict[int, torch.Tensor] = {}
+
+        def apart(tensor: torch.Tensor) -> torch.Tensor:
+            if id(tensor) not in known:
+                return tensor
+            if id(tensor) not in copies:
+                copy = copy_like(tensor.detach()).requires_grad_(tensor.requires_grad)
+                copies[id(tensor)] = copy
+            return copies[id(tensor)]
+
+        args, kwargs, bound = structure.rebuilt((args, kwargs, bound), apart)
+        return args, kwargs, bound
+
+    # -- what the model keeps for its next call
+
+    def _state(self, graph: Graph, replaced: Sequence[Replaced]) -> list[State]:
+        """Tensors written or replaced where the model keeps them, and read by this run."""
+        found, kept = self.found, graph.constants
+        state = {
+            m.name: State(m.name, m.initial, m.final)
+            for m in graph.mutations
+            if m.initial in kept and found.origins[m.initial].kind not in ("unseen", "python")
+        }
+        finals = [(path, before, self.memories.read(after)) for path, before, after in replaced]
+        if not finals:
+            return list(state.values())
+        graph.nodes = self.frames[0].nodes
+        read = {v for node in graph for v in node.inputs}
+        read.update(graph.output_values, (m.final for m in graph.mutations))
+        waiting = True
+        while waiting:  # what only goes on into another state is read by the call after the next
+            waiting = False
+            for path, before, final in finals:
+                initial = found.initial.get(id(before))
+                if initial in read and (path not in state or state[path].final is not final):
+                    state[path] = State(path, initial, final)
+                    waiting = final not in read
+                    read.add(final)
+        return list(state.values())
 
     # -- module calls
 
@@ -406,8 +464,8 @@ class Recorder:
                     fresh = False
             if marked:
                 written = self._marked(marked, named, written, signature)
-            draw = _NO_DRAW if generator is None else self.draws.after(generator)
-            if fresh and not written and not draw[0]:  # the common case, one tensor made
+            draw = None if generator is None else self.draws.after(generator)
+            if fresh and not written and draw is None:  # the common case, one tensor made
                 value = Value(self._number(), tensor_type(result), node)
                 node.result = value
                 node.outputs = (value,)
@@ -452,7 +510,7 @@ class Recorder:
         written: dict[int, torch.Tensor],
         exact: Collection[str],
         result: Any,
-        draw: tuple[bool, torch.Tensor | None],
+        draw: Draw | None,
         frame: FrameType,
     ) -> None:
         """Record a call that wrote arguments, drew numbers, or returned not just one new tensor.
@@ -482,13 +540,16 @@ class Recorder:
                     if made.__class__ is Value or next(structure.leaves(made, Value), None):
                         writes[name] = made
         node.outputs = tuple(fresh.values())
-        random, start = draw
         same = escape = None
-        if not live and result is not None and tensors:
+        random = draw is not None
+        getter = getattr(node.target, "__name__", "") == "__get__"
+        if not live and tensors and (result is not None or getter):
             escape = self._escape(node, [t for t, _ in tensors], result)
         elif not (written or random) and isinstance(result, _Tensor):
             same = next((name for name, part in named.items() if part is result), None)
-        node.effects = Effects(writes, node.effects.switches, same, escape, random, start)
+        node.effects = Effects(writes, node.effects.switches, same, escape, random)
+        if draw is not None:
+            node.effects.generator, node.effects.goes_on = draw.start, draw.goes_on
         only_view = bool(written) and changes_view_only(node.target)
         nodes = self.frames[-1].nodes
         place = len(nodes)
@@ -580,17 +641,42 @@ class Recorder:
 
     # -- values that leave torch
 
+    def asked(
+        self, func: Any, args: Any, kwargs: dict[str, Any], result: Any, frame: FrameType
+    ) -> None:
+        """Record a question about how a tensor lies or is differentiated, and its answer.
+
+        The model's own tensors always answer it alike, and once is enough.
+        """
+        alias = self.memories.aliases.get(id(args[0]))
+        if self.busy or alias is None or alias.ref() is not args[0]:
+            return
+        if "constant" in (alias.kind, alias.memory.kind):
+            return
+        with self._quietly():
+            form, value = form_of(func, args, kwargs), self.memories.read(args[0])
+            key = (func, value, repr(args[1:]), repr(kwargs))
+            if key in self.questions:
+                return
+            self.questions.add(key)
+            named = structure.template(form.named(args, kwargs), self.memories.read)
+            node = self._append(form.signature.op, func, form.signature, named)
+            node.result, node.source = answer(result), self.frames[-1].source or locate(frame)
+            switches = self.switches.now().switches
+            node.effects = Effects(switches=switches, escape="about")
+
     def _escape(self, node: Node, tensors: list[torch.Tensor], result: Any) -> str | None:
         if is_about(result):
             return None
-        if isinstance(result, bool):
+        if node.target in MEMORY:
+            kind = "memory"
+        elif result is None or isinstance(result, bool):  # `x.grad is None`
             kind = "branch"
         elif isinstance(result, str):
             kind = "text"
-        elif is_plain(result):
-            kind = "value"
         else:
-            kind = "memory"
+            kind = "value" if is_plain(result) else "memory"
+        if kind == "memory":
             node.result = fingerprint(tensors[0])
             for tensor in tensors:
                 self.memories.share(tensor)
@@ -631,7 +717,6 @@ class Recorder:
 _local = threading.local()
 _CALL_MODULE = torch.nn.Module._call_impl.__code__
 _NO_NAMES: frozenset[str] = frozenset()
-_NO_DRAW: tuple[bool, torch.Tensor | None] = (False, None)
 # What torch calls on a tensor it has made of Python numbers; also of NumPy's memory.
 _LIFT = torch.ops.aten.lift_fresh.default
 

@@ -365,7 +365,7 @@ def escaping_values(graph: Graph) -> dict[Node, list[Value]]:
         position += 1
         for value in node.inputs:
             last[value] = position
-    for value in [*graph.output_values, *(m.final for m in graph.mutations)]:
+    for value in graph.results:
         last[value] = position + 1
     found: dict[Node, list[Value]] = {}
     _alive(graph.nodes, last, 0, found)

@@ -118,6 +118,8 @@ class Decomposer:
         made: list[Node] = []
         constants: dict[Value, torch.Tensor] = {}
         for piece in graph:
+            if piece.effects.escape == "about":
+                continue  # how tensors lie chooses between equal ways
             copy = copy_node(piece, look, lambda name: f"{prefix}.{name}")
             _place(copy, node, device)
             env.update(zip(piece.outputs, copy.outputs))
@@ -256,7 +258,8 @@ def _try(
         return
     except Exception:  # noqa: BLE001  whatever keeps it from running there, it is no way down
         return
-    if not graph.audit.problems and not graph.guards:
+    decides = any(node.effects.escape == "branch" for node in graph)
+    if not graph.audit.problems and not decides:
         yield graph, values
 
 

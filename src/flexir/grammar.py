@@ -30,11 +30,12 @@ def check(graph: Graph) -> set[Value]:
     if len(set(names)) != len(names):
         twice = next(name for name, count in Counter(names).items() if count > 1)
         raise GraphError(f"two values are named %{twice}")
-    for value in [*graph.output_values, *(m.final for m in graph.mutations)]:
+    for value in graph.results:
         if value not in known:
             raise GraphError(f"{value!r} is a result of the graph but nothing makes it")
         read.add(value)
     read.update(m.initial for m in graph.mutations)
+    read.update(s.initial for s in graph.state)
     return read
 
 

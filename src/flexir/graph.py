@@ -18,13 +18,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, MutableMapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from . import structure
 from .account import Audit, Mutation, Origin, State
 from .nodes import Node, Value, show_part
+
+if TYPE_CHECKING:
+    from .run import Run
 
 
 @dataclass(eq=False, slots=True)
@@ -43,7 +46,9 @@ class Graph:
             replaced; see :meth:`start`.
         modules: path -> class of every module that was entered.
         audit: what the witness saw.
-        layouts: input Value -> strides it had; a replay lays new inputs out alike.
+        layouts: input Value -> strides it had; a replay lays new inputs out alike, unless the model
+            asked how a tensor lies.
+        differentiable: inputs that required grad.
         parameters: how ``graph(*args)`` binds positional arguments (names; ``*name``, ``**name``).
         status: of a loaded conversion: node -> (status, reason); see ``Result.status``.
         history: what passes changed, a line each.
@@ -63,6 +68,7 @@ class Graph:
     modules: dict[str, type] = field(default_factory=dict)
     audit: Audit = field(default_factory=Audit)
     layouts: dict[Value, tuple[int, ...]] = field(default_factory=dict)
+    differentiable: set[Value] = field(default_factory=set)
     status: dict[Node, tuple[str, str]] = field(default_factory=dict)
     history: list[str] = field(default_factory=list)
     unknown: dict[Node | Value | None, bytes] = field(default_factory=dict)
@@ -94,20 +100,37 @@ class Graph:
         return list(dict.fromkeys(structure.leaves(self.outputs, Value)))
 
     @property
+    def results(self) -> list[Value]:
+        """What a run is for: what the model returned, what it wrote, what its next call reads."""
+        found = [m.final for m in self.mutations] + [s.final for s in self.state]
+        return [*self.output_values, *found]
+
+    @property
     def escapes(self) -> list[Node]:
         """Calls whose result left torch for Python; ``node.result`` is the value taken."""
         return [node for node in self if node.effects.escape]
 
     @property
     def guards(self) -> list[Node]:
-        """The escapes that decided a branch."""
-        return [node for node in self if node.effects.escape == "branch"]
+        """The escapes that decided a branch, or asked how a tensor lies or is differentiated."""
+        return [node for node in self if node.effects.escape in ("branch", "about")]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Replay on new inputs; see :func:`flexir.replay`."""
         from .interpreter import replay
 
         return replay(self, args, kwargs)
+
+    def start(self) -> Run:
+        """Calls in a row: what one leaves behind in ``state``, the next begins with.
+
+        Example:
+            >>> run = graph.start()
+            >>> first, second = run(x1), run(x2)  # doctest: +SKIP
+        """
+        from .run import Run
+
+        return Run(self)
 
     def save(self, path: str, **options: Any) -> None:
         """Save as a directory any language can read; see :func:`flexir.ir.save`."""
@@ -159,6 +182,7 @@ class Graph:
         visit(self.nodes, 1)
         lines.append(f"    return {show_part(self.outputs)}")
         lines += [f"    # writes {m.name}: {m.final}" for m in self.mutations]
+        lines += [f"    # {state}" for state in self.state]
         return "\n".join(lines)
 
     def __str__(self) -> str:

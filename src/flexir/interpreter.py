@@ -8,17 +8,17 @@ for every node of its body.
 from __future__ import annotations
 
 import contextlib
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 
 from . import structure
-from .calls import tensors_in
+from .calls import answer, tensors_in
 from .errors import Diverged
 from .geometry import copy_like, fingerprint, shape_of
 from .graph import Graph
+from .inputs import bind_inputs, same_literal
 from .nodes import Node, Switches, Value
 
 Meaning = Callable[[Node, dict[Value, Any]], bool]
@@ -52,6 +52,8 @@ def replay(
     watch: Callable[[Node, tuple[torch.Tensor, ...]], None] | None = None,
     final: dict[str, torch.Tensor] | None = None,
     env: dict[Value, Any] | None = None,
+    isolate: bool = False,
+    generators: Generators | None = None,
 ) -> Any:
     """Run a graph with torch, call by call as recorded.
 
@@ -61,8 +63,11 @@ def replay(
         kwargs: keyword inputs.
         check: raise where these inputs would have led the recorded run elsewhere.
         watch: called after each node with its outputs, in the order of ``node.outputs``.
-        final: receives mutation name -> final value.
+        final: receives the final values of mutations, by name, and of state, by path.
         env: holds, while the replay goes on, the Values it still needs; for ``watch`` to look at.
+        isolate: give every call copies of what requires no grad, so that a write the graph knows
+            nothing of changes nothing and shows.
+        generators: where an earlier call of the same :class:`~flexir.run.Run` left them.
 
     Returns:
         what the model returned, in the same containers.
@@ -72,17 +77,21 @@ def replay(
             would be taken otherwise, or a value that Python code took has changed.
     """
     env = Environment(graph.constants) if env is None else env
-    bind_inputs(graph, args, kwargs or {}, env)
     free = _last_readers(graph)
-    meaning = Replay(graph, check, watch, free)
+    meaning = Replay(graph, check, watch, free, isolate, generators)
+    meaning.alike = bind_inputs(graph, args, kwargs or {}, env, as_given=meaning.asks)
+    devices = meaning.devices()
     with (
         contextlib.ExitStack() as stack,
-        torch.random.fork_rng(devices=meaning.devices(), enabled=meaning.draws),
+        torch.random.fork_rng(devices=devices, enabled=meaning.draws),
     ):
         stack.callback(meaning.restore)
+        meaning.generators.begin()
         interpret(graph.nodes, env, meaning)
+        meaning.generators.end(devices)
     if final is not None:
         final.update({m.name: env[m.final] for m in graph.mutations})
+        final.update({s.path: env[s.final] for s in graph.state})
     return structure.build(graph.outputs, Value, env.__getitem__)
 
 
@@ -96,6 +105,52 @@ class Environment(dict):
         return self.constants[value]
 
 
+class Generators:
+    """Where calls in a row leave the generators of random numbers.
+
+    Attributes:
+        default: device -> state of its default generator; empty before the first call.
+        own: id of a generator that stands in the graph -> the one the calls draw from instead.
+    """
+
+    def __init__(self) -> None:
+        self.default: dict[torch.device, torch.Tensor] = {}
+        self.own: dict[int, torch.Generator] = {}
+
+    def begin(self) -> None:
+        """Put the default generators where the call before left them."""
+        for device, state in self.default.items():
+            _set_default(device, state)
+
+    def end(self, devices: Sequence[torch.device]) -> None:
+        """Note where this call leaves them."""
+        self.default[torch.device("cpu")] = torch.get_rng_state()
+        self.default.update({device: torch.cuda.get_rng_state(device) for device in devices})
+
+    def prepare(self, node: Node, named: dict[str, Any]) -> None:
+        """What a call that draws is to draw from, in the state the graph says."""
+        start, goes_on = node.effects.generator, node.effects.goes_on
+        given = named.get("generator")
+        if isinstance(given, torch.Generator):
+            known = self.own.get(id(given))
+            made = self.own[id(given)] = known or torch.Generator(given.device)
+            named["generator"] = made
+            if start is not None and not (goes_on and known is not None):
+                made.set_state(start)
+            return
+        device = node.outputs[0].type.device if node.outputs else torch.device("cpu")
+        device = device if device.type == "cuda" else torch.device("cpu")
+        if start is not None and not (goes_on and device in self.default):
+            _set_default(device, start)
+
+
+def _set_default(device: torch.device, state: torch.Tensor) -> None:
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(state, device)
+    else:
+        torch.set_rng_state(state)
+
+
 class Replay:
     """The meaning 'call torch'."""
 
@@ -105,11 +160,17 @@ class Replay:
         check: bool = True,
         watch: Any = None,
         free: dict[Node, list[Value]] | None = None,
+        isolate: bool = False,
+        generators: Generators | None = None,
     ) -> None:
-        self.check, self.watch, self.free = check, watch, free or {}
+        self.check, self.watch, self.free, self.isolate = check, watch, free or {}, isolate
+        self.generators = generators or Generators()
         self.switches: Switches | None = None
         self.regions = contextlib.ExitStack()
-        self.draws = any(node.effects.random for node in graph)
+        effects = {node.effects for node in graph}
+        self.draws = any(one.random for one in effects)
+        self.asks = any(one.escape == "about" for one in effects)
+        self.alike = True  # the inputs lie in memory and are differentiated as those recorded
         self.graph = graph
 
     def devices(self) -> list[torch.device]:
@@ -125,14 +186,16 @@ class Replay:
         effects = node.effects
         if effects.switches is not self.switches:
             self._switch(effects.switches)
-        look = env.__getitem__ if not effects.writes else _copies(node, env).__getitem__
+        look = env.__getitem__
+        if effects.writes or self.isolate:
+            look = _copies(node, env, self.isolate).__getitem__
         named = {name: structure.build(part, Value, look) for name, part in node.args.items()}
-        if effects.generator is not None:
-            self._set_generator(node, named)
+        if effects.random:
+            self.generators.prepare(node, named)
         args, kwargs = node.signature.unbind(named)
         result = node.target(*args, **kwargs)
         if effects.escape:
-            if self.check:
+            if self.check and not (effects.escape == "about" and self.alike):
                 check_escape(node, named, result)
         else:
             _match(node.result, result, env)
@@ -170,28 +233,19 @@ class Replay:
         """Leave torch's switches as they were found."""
         self.regions.close()
 
-    def _set_generator(self, node: Node, named: dict[str, Any]) -> None:
-        state = node.effects.generator
-        assert state is not None
-        given = named.get("generator")
-        if isinstance(given, torch.Generator):
-            named["generator"] = torch.Generator(given.device)
-            named["generator"].set_state(state)
-            return
-        device = node.outputs[0].type.device if node.outputs else torch.device("cpu")
-        if device.type == "cuda":
-            torch.cuda.set_rng_state(state, device)
-        else:
-            torch.set_rng_state(state)
 
+def _copies(node: Node, env: dict[Value, Any], isolate: bool) -> dict[Value, Any]:
+    """What a writing call is given: copies where it writes, wherever else that Value stands.
 
-def _copies(node: Node, env: dict[Value, Any]) -> dict[Value, Any]:
-    """What a writing call is given: copies where it writes, wherever else that Value stands."""
+    ``isolate`` copies whatever requires no grad.
+    """
     given = {v: env[v] for v in node.inputs}
+    if isolate:
+        given = {v: t if t.requires_grad else copy_like(t) for v, t in given.items()}
     for name in node.effects.writes:
         for value in structure.leaves(node.args[name], Value):
             if given[value] is env[value]:
-                given[value] = copy_like(env[value].detach())
+                given[value] = copy_like(env[value])
     return given
 
 
@@ -217,6 +271,8 @@ def _match(template: Any, made: Any, env: dict[Value, Any]) -> None:
 
 def check_type(node: Node, value: Value, tensor: torch.Tensor) -> None:
     """Raise Diverged if a replayed tensor has another shape or dtype than the recorded one."""
+    if not isinstance(tensor, torch.Tensor):
+        raise Diverged(f"{value!r} is {tensor!r} on these inputs\n  in: {node}", node)
     if tensor.dtype != value.type.dtype or shape_of(tensor) != value.type.shape:
         raise Diverged(
             f"{value!r} has shape {shape_of(tensor)}, dtype {tensor.dtype} on these inputs; "
@@ -229,6 +285,8 @@ def check_escape(node: Node, named: dict[str, Any], result: Any) -> None:
     """Raise Diverged if a value that left torch for Python is not the recorded one."""
     if node.effects.escape == "text":
         return
+    if node.effects.escape == "about":
+        result = answer(result)
     if node.effects.escape == "memory":
         tensor = tensors_in(named)[0]
         if fingerprint(tensor) != node.result:
@@ -241,80 +299,12 @@ def check_escape(node: Node, named: dict[str, Any], result: Any) -> None:
         return
     if same_literal(node.result, result):
         return
-    what = "branch" if node.effects.escape == "branch" else "value"
+    what = {"branch": "branch", "about": "answer"}.get(node.effects.escape or "", "value")
     raise Diverged(
         f"the {what} taken by {node.op}() was {node.result!r} when recorded and is {result!r} on "
         f"these inputs; the graph holds only the recorded path\n  at: {node.where}",
         node,
     )
-
-
-def same_literal(a: Any, b: Any) -> bool:
-    """Equality of Python values in which NaN equals NaN."""
-    if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
-        return len(a) == len(b) and all(map(same_literal, a, b))
-    if isinstance(a, float) and isinstance(b, float) and a != a and b != b:
-        return True
-    try:
-        return bool(a == b)
-    except Exception:  # noqa: BLE001  objects that refuse to be compared are taken by identity
-        return a is b
-
-
-def bind_inputs(
-    graph: Graph, args: Sequence[Any], kwargs: dict[str, Any], env: dict[Value, Any]
-) -> None:
-    """Lay new inputs over the recorded ones."""
-    parameters = [inspect.Parameter(n, inspect._ParameterKind(k)) for n, k in graph.parameters]
-    defaults = {
-        name: part
-        for name, part in graph.inputs.items()
-        if next(structure.leaves(part, Value), None) is None
-    }
-    bound = inspect.Signature(parameters).bind_partial(*args, **kwargs).arguments
-    for name, part in graph.inputs.items():
-        if name not in bound:
-            if name not in defaults:
-                raise Diverged(f"the input {name!r} is missing")
-            continue
-        made = structure.template(bound[name], lambda t: t, deep=True)
-        _bind_part(graph, name, part, made, env)
-
-
-def _bind_part(graph: Graph, name: str, part: Any, made: Any, env: dict[Value, Any]) -> None:
-    if isinstance(part, Value):
-        if not isinstance(made, torch.Tensor):
-            raise Diverged(f"the input {name!r} was a tensor when recorded, now {made!r}")
-        if shape_of(made) != part.type.shape or made.dtype != part.type.dtype:
-            raise Diverged(
-                f"the input {name!r} is {shape_of(made)} {made.dtype}; recorded was "
-                f"{part.type.shape} {part.type.dtype}. Capture again for other shapes."
-            )
-        if part in env and env[part] is not made:
-            raise Diverged(f"the input {name!r} was the same tensor as another input")
-        stride = graph.layouts.get(part)
-        if stride is not None and made.layout is torch.strided and made.stride() != stride:
-            made = copy_like(made, stride)
-        env[part] = made
-        return
-    if isinstance(part, structure.Record) and isinstance(made, structure.Record):
-        _bind_part(graph, name, part.items, made.items, env)
-        _bind_part(graph, name, part.attributes, made.attributes, env)
-        return
-    if isinstance(part, dict) and isinstance(made, dict):
-        if part.keys() != made.keys():
-            raise Diverged(f"the input {name!r} has keys {list(made)}; recorded: {list(part)}")
-        for key, inner in part.items():
-            _bind_part(graph, f"{name}.{key}", inner, made[key], env)
-        return
-    if isinstance(part, (list, tuple)) and isinstance(made, (list, tuple)):
-        if len(part) != len(made):
-            raise Diverged(f"the input {name!r} has {len(made)} parts; recorded: {len(part)}")
-        for i, (inner, other) in enumerate(zip(part, made)):
-            _bind_part(graph, f"{name}.{i}", inner, other, env)
-        return
-    if type(part) in (int, float, bool, str, type(None)) and not same_literal(part, made):
-        raise Diverged(f"the input {name!r} was {part!r} when recorded, now {made!r}")
 
 
 def _last_readers(graph: Graph) -> dict[Node, list[Value]]:
@@ -323,7 +313,7 @@ def _last_readers(graph: Graph) -> dict[Node, list[Value]]:
     for node in graph:
         for value in (*node.outputs, *node.inputs):
             last[value] = node
-    for value in [*graph.output_values, *(m.final for m in graph.mutations)]:
+    for value in graph.results:
         last.pop(value, None)
     free: dict[Node, list[Value]] = {}
     for value, node in last.items():

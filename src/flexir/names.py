@@ -97,45 +97,50 @@ def is_torch(func: Callable[..., Any]) -> bool:
     module = getattr(func, "__module__", None)
     if module is None:
         module = getattr(getattr(func, "__objclass__", None), "__module__", None) or "torch"
-    return module == "torch" or module.startswith("torch.")
+    return is_torch_module(module)
 
 
-def _metadata() -> frozenset[Any]:
-    """Calls that ask about a tensor without reading its elements."""
-    properties = (
-        "shape dtype device layout requires_grad is_leaf grad_fn names ndim itemsize nbytes "
-        "is_cpu is_cuda is_ipu is_maia is_meta is_mkldnn is_mps is_mtia is_nested is_quantized "
-        "is_sparse is_sparse_csr is_vulkan is_xla is_xpu name output_nr retains_grad volatile "
-        "_version _backward_hooks _post_accumulate_grad_hooks _cdata _grad_fn grad_dtype "
-        "__cuda_array_interface__"
-    ).split()
-    methods = (
-        "size stride storage_offset dim ndimension numel nelement element_size is_contiguous "
-        "is_floating_point is_complex is_signed is_conj is_neg is_same_size is_inference "
-        "get_device __len__ has_names data_ptr is_pinned is_shared is_coalesced sparse_dim "
-        "dense_dim dim_order is_set_to __hash__ untyped_storage storage storage_type "
-        "_typed_storage qscheme q_per_channel_axis _nnz is_distributed __dlpack_device__ "
-        "register_hook register_post_accumulate_grad_hook retain_grad _is_view "
-        "_is_zerotensor is_sparse_csr sym_is_contiguous __reduce_ex__ _reduce_ex_internal"
-    ).split()
-    functions = (
-        "is_floating_point is_complex is_signed is_conj is_neg is_same_size is_inference numel "
-        "get_device can_cast result_type promote_types is_tensor is_storage is_distributed "
-        "_has_compatible_shallow_copy_type"
-    ).split()
+def is_torch_module(name: str | None) -> bool:
+    """Whether a Python module of this name is part of torch."""
+    return name is not None and name.partition(".")[0] == "torch"
+
+
+def _gather(properties: str, methods: str, functions: str = "") -> frozenset[Any]:
+    """The getters, methods and functions of these names that the installed torch has."""
     found: set[Any] = set()
-    for name in properties:
+    for name in properties.split():
         attribute = vars(torch._C.TensorBase).get(name) or vars(torch.Tensor).get(name)
         if attribute is not None and hasattr(attribute, "__get__"):
             found.add(attribute.__get__)
-    for name in methods:
-        if hasattr(torch.Tensor, name):
-            found.add(getattr(torch.Tensor, name))
-    for name in functions:
-        if hasattr(torch, name):
-            found.add(getattr(torch, name))
-    found.add(torch._C._set_grad_enabled)
+    for owner, names in ((torch.Tensor, methods), (torch, functions)):
+        found.update(getattr(owner, name) for name in names.split() if hasattr(owner, name))
     return frozenset(found)
 
 
-METADATA = _metadata()
+# Questions about a tensor that its type answers (shape, dtype, device, layout), which a replay
+# compares anyway; and what only registers something or names the object.
+METADATA = _gather(
+    """shape dtype device layout ndim itemsize nbytes is_cpu is_cuda is_ipu is_maia is_meta
+    is_mkldnn is_mps is_mtia is_nested is_quantized is_sparse is_sparse_csr is_vulkan is_xla is_xpu
+    _has_symbolic_sizes_strides _python_dispatch _backward_hooks _post_accumulate_grad_hooks
+    _cdata""",
+    """size dim ndimension numel nelement element_size is_floating_point is_complex is_signed
+    is_same_size get_device __len__ sparse_dim dense_dim __hash__ qscheme q_per_channel_axis _nnz
+    is_distributed __dlpack_device__ register_hook register_post_accumulate_grad_hook retain_grad
+    _is_zerotensor is_sparse_csr __reduce_ex__ _reduce_ex_internal storage_type""",
+    """is_floating_point is_complex is_signed is_same_size numel get_device can_cast result_type
+    promote_types is_tensor is_storage is_distributed _has_compatible_shallow_copy_type""",
+) | {torch._C._set_grad_enabled}
+
+# Questions about how a tensor lies in memory and how autograd sees it. Inputs of the same type may
+# answer them otherwise, so the answers are guards.
+ABOUT = _gather(
+    """requires_grad is_leaf grad_fn _grad_fn names name output_nr retains_grad volatile _version
+    grad_dtype""",
+    """stride storage_offset is_contiguous sym_is_contiguous is_conj is_neg is_inference has_names
+    is_pinned is_shared is_coalesced dim_order is_set_to _is_view _use_count""",
+    "is_conj is_neg is_inference",
+)
+
+# What hands a tensor's memory itself to the caller.
+MEMORY = _gather("__cuda_array_interface__", "data_ptr untyped_storage storage _typed_storage")

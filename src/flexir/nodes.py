@@ -99,10 +99,14 @@ class Effects:
         switches: those it ran under.
         same: the result is the very tensor passed as this argument; the call changed nothing.
         escape: a value left torch for Python: ``"branch"`` (decided a bool), ``"value"``,
-            ``"memory"`` (shared with NumPy and the like) or ``"text"`` (was only printed).
+            ``"memory"`` (shared with NumPy and the like), ``"about"`` (how a tensor lies in memory
+            or is differentiated, which other inputs may answer otherwise) or ``"text"`` (was
+            only printed).
         random: it draws from a random generator.
         generator: state the generator must be set to before the call, where the recorded order
             of draws alone does not lead there.
+        goes_on: that state is the one the run began with; a next call goes on from where this run
+            left the generator instead.
     """
 
     writes: dict[str, Any] = field(default_factory=dict)
@@ -111,6 +115,7 @@ class Effects:
     escape: str | None = None
     random: bool = False
     generator: torch.Tensor | None = None
+    goes_on: bool = False
 
 
 NO_EFFECTS = Effects()

@@ -1,17 +1,17 @@
 """Where a tensor that no call made comes from: a weight, a module's attribute, a global.
 
-Owns the survey of a model's modules and tensors, the search for the rest, and the names of values
-that are no call's. A tensor found nowhere was made during the run by something no watcher sees,
-and that is said, never passed over.
+Owns the search for what the look at the model before the run (``state``) did not name, and the
+names of values that are no call's. A tensor found nowhere was made during the run by something no
+watcher sees, and that is said, never passed over.
 """
 
 from __future__ import annotations
 
 import gc
+import os
 import sys
-from collections import OrderedDict
 from collections.abc import Sequence
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 import torch
@@ -23,12 +23,16 @@ from .grammar import free_name
 from .memory import Alias
 from .nodes import Value
 from .source import Source, locate
+from .state import Holdings
 
 
 class Origins:
     """The constants of a run.
 
     Attributes:
+        holdings: what the model held before the run.
+        entry: code of the frame that runs the model; the caller's frames lie beyond it.
+        initial: id of one of ``tensors`` -> its Value as the run began.
         paths: id of a module -> (path, module).
         tensors: id of a weight or attribute -> (tensor, kind, names).
         constants, origins: what becomes the graph's.
@@ -39,8 +43,11 @@ class Origins:
         ages: what the run makes can be told from what was there before by its age.
     """
 
-    def __init__(self, model: Any) -> None:
-        self.paths, self.tensors = survey(model)
+    def __init__(self, model: Any, entry: CodeType) -> None:
+        self.holdings = Holdings(model)
+        self.paths, self.tensors = self.holdings.paths, self.holdings.tensors
+        self.entry = entry
+        self.initial: dict[int, Value] = {}
         self.constants: dict[Value, torch.Tensor] = {}
         self.origins: dict[Value, Origin] = {}
         self.problems: list[str] = []
@@ -71,6 +78,7 @@ class Origins:
             value.names = names
             self.origins[value] = _ORIGINS[kind]
             self.constants[value] = tensor
+            self.initial[id(tensor)] = value
             return value
         frame = sys._getframe(2)
         source = locate(frame)
@@ -91,13 +99,14 @@ class Origins:
         """Origin and names of a tensor that is no weight or attribute of a known module."""
         if written:
             return "unseen", ("unseen",)
-        if (known := search_modules(tensor, self.frames)) is not None:
+        young = self.ages and _is_young(tensor)
+        if not young and (known := search_modules(tensor, self.frames)) is not None:
             return known
-        if (name := search_globals(tensor, frame)) is not None:
+        if not young and (name := search_globals(tensor, frame, self.entry)) is not None:
             return "global", (name,)
         if self.lifting and _owns_memory(tensor):
             return "python", ("literal",)
-        if self.ages and not _is_young(tensor):
+        if self.ages and not young:
             return "cached", ("cached",)
         return "unseen", ("unseen",)
 
@@ -111,7 +120,10 @@ class Origins:
         memory.epoch += 1  # what is there now is no longer the constant it was
 
 
-_ORIGINS = {kind: Origin(kind) for kind in ("parameter", "buffer", "attribute", "default")}
+_HERE = os.path.dirname(__file__)  # frames of this package are not the model's
+_ORIGINS = {
+    kind: Origin(kind) for kind in ("parameter", "buffer", "attribute", "default", "global")
+}
 
 
 def _owns_memory(tensor: torch.Tensor) -> bool:
@@ -123,51 +135,6 @@ def _owns_memory(tensor: torch.Tensor) -> bool:
 def _is_young(obj: Any) -> bool:
     """Whether the garbage collector has never looked at an object."""
     return any(obj is other for other in gc.get_objects(generation=0))
-
-
-def survey(model: Any) -> tuple[dict[int, Any], dict[int, Any]]:
-    """Paths of modules and names of tensors, by identity.
-
-    Returns:
-        id -> (path, module), and id -> (tensor, kind, names). Both keep their objects alive,
-        so an id cannot come to mean another object.
-    """
-    paths: dict[int, Any] = {}
-    tensors: dict[int, Any] = {}
-    stack: list[tuple[str, Any]] = [("", model)] if isinstance(model, torch.nn.Module) else []
-    while stack:
-        path, module = stack.pop()
-        prefix = path + "." if path else ""
-        if module._parameters:
-            _name_all("parameter", prefix, module._parameters, tensors)
-        if module._buffers:
-            _name_all("buffer", prefix, module._buffers, tensors)
-        for name, part in vars(module).items():
-            if part.__class__ not in _NO_TENSORS and issubclass(type(part), torch.Tensor):
-                _name_all("attribute", prefix, {name: part}, tensors)
-        if id(module) in paths:  # a shared module: its tensors got one more name
-            continue
-        paths[id(module)] = (path, module)
-        if module._modules:
-            for name, child in reversed(module._modules.items()):
-                if child is not None:
-                    stack.append((prefix + name, child))
-    return paths, tensors
-
-
-_NO_TENSORS = frozenset({bool, int, float, str, type(None), dict, list, tuple, OrderedDict, set})
-
-
-def _name_all(kind: str, prefix: str, group: dict[str, Any], tensors: dict[int, Any]) -> None:
-    for name, tensor in group.items():
-        if tensor is None:
-            continue
-        names: tuple[str, ...] = (prefix + name,)
-        known = tensors.get(id(tensor))
-        if known is not None:  # tied: one tensor, several names
-            _, kind, before = known
-            names = (*before, *names)
-        tensors[id(tensor)] = (tensor, kind, names)
 
 
 def search_modules(
@@ -214,10 +181,17 @@ def _find(part: Any, tensor: torch.Tensor, name: str, depth: int) -> str | None:
     return None
 
 
-def search_globals(tensor: torch.Tensor, frame: Any) -> str | None:
-    """A tensor that a function on the stack reaches from its globals, closure or defaults."""
-    while frame is not None:
+def search_globals(tensor: torch.Tensor, frame: Any, entry: CodeType) -> str | None:
+    """A tensor that a function on the stack reaches from its globals, closure or defaults.
+
+    The caller of the capture, beyond the frame of ``entry``, is not asked: what it holds, the model
+    need not have had.
+    """
+    while frame is not None and frame.f_code is not entry:
         code = frame.f_code
+        if code.co_filename.startswith(_HERE):
+            frame = frame.f_back
+            continue
         names = (*code.co_names, *code.co_freevars)
         for name in names:
             scope = frame.f_locals if name in code.co_freevars else frame.f_globals
@@ -226,12 +200,10 @@ def search_globals(tensor: torch.Tensor, frame: Any) -> str | None:
             if found:
                 return found
         self_object = frame.f_locals.get("self")
-        if self_object is not None and not hasattr(self_object, "memories"):
+        if self_object is not None:
             found = _find_in(self_object, tensor)
             if found:
                 return found
-        if frame.f_back is None or code.co_name == "run" and "recorder" in frame.f_locals:
-            return None
         frame = frame.f_back
     return None
 

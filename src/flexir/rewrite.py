@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from . import structure
-from .account import Mutation, Origin
+from .account import Mutation, Origin, State
 from .forms import op_of, signatures
 from .geometry import tensor_type
 from .grammar import free_name, settle
@@ -112,8 +112,8 @@ class Edit:
         for node in graph:
             for value in dict.fromkeys(node.inputs):
                 self.readers.setdefault(value, []).append(node)
-        self.results = {*graph.output_values, *(m.final for m in graph.mutations)}
-        self.written = {m.initial for m in graph.mutations}
+        self.results = set(graph.results)
+        self.written = {kept.initial for kept in (*graph.mutations, *graph.state)}
         self.lines: list[str] = []
         self._replaced: dict[Value, Value] = {}
         self._dropped: set[Node] = set()
@@ -193,6 +193,7 @@ class Edit:
         graph.nodes, _ = self._nodes(old.nodes)
         graph.outputs = self._look_all(old.outputs)
         graph.mutations = [Mutation(m.name, m.initial, self._look(m.final)) for m in old.mutations]
+        graph.state = [State(s.path, s.initial, self._look(s.final)) for s in old.state]
         graph.constants = {**old.constants, **self._new}
         graph.origins = {v: old.origins.get(v, _FOLDED) for v in graph.constants}
         graph.history = [*old.history, *(f"{title}: {line}" for line in self.lines)]

@@ -207,6 +207,15 @@ def _put(
     return made[id(part)]
 
 
+class _Never:
+    """A leaf type nothing has."""
+
+
+def rebuilt(obj: Any, leaf: Callable[[torch.Tensor], Any]) -> Any:
+    """``obj`` made again with every tensor replaced by ``leaf(tensor)``, inside objects too."""
+    return build(template(obj, leaf, deep=True), _Never, lambda part: part)
+
+
 def substitute(template: Any, leaf: type, value: Callable[[Any], Any]) -> Any:
     """A template with every instance of ``leaf`` replaced by ``value(it)``; still a template."""
     return _put(template, leaf, value, {}, False)

@@ -14,7 +14,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from .names import METADATA
+from .names import ABOUT, MEMORY, METADATA, is_torch_module
 
 _stack = torch._C
 _HigherOrder = torch._ops.HigherOrderOperator
@@ -31,6 +31,12 @@ class Functions(TorchFunctionMode):
     def __torch_function__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
         if func in METADATA or _stack._functorch.maybe_current_level() is not None:
             return func(*args, **kwargs) if kwargs else func(*args)
+        if func in ABOUT:
+            result = func(*args, **kwargs) if kwargs else func(*args)
+            self.recorder.asked(func, args, kwargs or {}, result, sys._getframe(1))
+            return result
+        if func in MEMORY and is_torch_module(sys._getframe(1).f_globals.get("__name__")):
+            return func(*args, **kwargs) if kwargs else func(*args)  # torch keeps it to itself
         if func.__class__ not in _FUNCTIONS and isinstance(func, _HigherOrder):  # torch.cond, ...
             return self.through(func, args, kwargs or {})
         return self.recorder.call(func, args, kwargs or {}, sys._getframe(1))

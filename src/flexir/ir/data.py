@@ -58,6 +58,8 @@ class Table:
             key = (cls, thing)
         elif cls is float:
             key = (cls, thing.hex())
+        elif cls is torch.Generator:
+            key = (cls, id(thing))
         else:
             return self._add(thing, cls)
         known = self.known.get(key)

@@ -22,7 +22,7 @@ class Difference:
     """Differences, each a readable line; empty lists mean equal.
 
     Attributes:
-        interface: inputs, outputs and what is written.
+        interface: inputs, outputs, what is written and what is kept from call to call.
         modules: module path -> lines, ``-`` only in the first graph, ``+`` only in the second.
         weights: one line per constant that was added, removed or changed.
     """
@@ -57,7 +57,7 @@ def diff(a: Graph | str | os.PathLike[str], b: Graph | str | os.PathLike[str]) -
     """
     first, second = (g if isinstance(g, Graph) else load(g) for g in (a, b))
     found = Difference()
-    for what in ("inputs", "outputs", "mutations"):
+    for what in ("inputs", "outputs", "mutations", "state"):
         left, right = _interface(first, what), _interface(second, what)
         if left != right:
             found.interface.append(f"{what}: {left} -> {right}")
@@ -73,6 +73,8 @@ def diff(a: Graph | str | os.PathLike[str], b: Graph | str | os.PathLike[str]) -
 def _interface(graph: Graph, what: str) -> str:
     if what == "mutations":
         return ", ".join(f"{m.name}: {m.final.type}" for m in graph.mutations)
+    if what == "state":
+        return ", ".join(f"{s.path}: {s.initial.type} -> {s.final.type}" for s in graph.state)
     return repr(structure.substitute(getattr(graph, what), Value, lambda v: _Shown(str(v.type))))
 
 
@@ -97,7 +99,7 @@ def _line(node: Node, weights: Any) -> str:
         return _Shown(f"%{value.name}" if value in weights else str(value.type))
 
     args = structure.substitute(node.args, Value, show)
-    text = ", ".join(f"{name}={part!r}" for name, part in args.items())
+    text = ", ".join(f"{name}={structure.without_address(part)}" for name, part in args.items())
     return f"{node.op}({text}) -> {', '.join(str(v.type) for v in node.outputs)}"
 
 

@@ -8,6 +8,7 @@ once where there are few.
 
 from __future__ import annotations
 
+import ast
 import gc
 import os
 from collections.abc import Callable, Collection, Mapping
@@ -17,7 +18,7 @@ from typing import Any
 import torch
 
 from .. import structure
-from ..account import Audit, Mutation, Origin
+from ..account import Audit, Change, Mutation, Origin, State, Text
 from ..errors import FormatError, GraphError
 from ..forms import op_of, signatures
 from ..geometry import Geometry
@@ -201,10 +202,16 @@ class _Reader:
                      self.value(m.initial, "mutations"), self.value(m.final, "mutations"))
             for m in message.mutations
         ]  # fmt: skip
-        graph.audit = Audit(
-            message.audit.witnessed, message.audit.fallback, list(message.audit.problems)
-        )
+        graph.state = [
+            State(self.string(k.path, "kept"),
+                  self.value(k.initial, "kept"), self.value(k.final, "kept"))
+            for k in message.kept
+        ]  # fmt: skip
+        graph.audit = _audit(message.audit)
         graph.layouts = {self.value(e.value, "layouts"): tuple(e.stride) for e in message.layouts}
+        graph.differentiable = {
+            self.value(e.value, "layouts") for e in message.layouts if e.requires_grad
+        }
         for value, stride in graph.layouts.items():
             if len(stride) != len(value.type.shape) or any(s < 0 for s in stride):
                 raise FormatError(f"layouts: {stride} does not fit {value!r}")
@@ -289,7 +296,7 @@ class _Reader:
         rare = entry.escape or entry.write_names or entry.same_plus1 or entry.random
         if not rare and not entry.generator:
             return plain
-        if entry.escape not in ("", "branch", "value", "memory", "text"):
+        if entry.escape not in ("", "branch", "value", "memory", "text", "about"):
             raise FormatError(f"escape: {entry.escape!r} is unknown")
         writes = {
             self.strings[name]: self.data.get(index)
@@ -299,7 +306,10 @@ class _Reader:
         if entry.generator:
             generator = torch.frombuffer(bytearray(entry.generator), dtype=torch.uint8)
         same = self.strings[entry.same_plus1 - 1] if entry.same_plus1 else None
-        return Effects(writes, plain.switches, same, entry.escape or None, entry.random, generator)
+        return Effects(
+            writes, plain.switches, same, entry.escape or None, entry.random, generator,
+            entry.goes_on,
+        )  # fmt: skip
 
     def _blame(self, entry: Any) -> str:
         """Which field of a node refers to what is not there."""
@@ -365,6 +375,20 @@ class _Reader:
             if entry.name.isidentifier() and not entry.name.startswith("_"):
                 made.__dict__[entry.name] = part
         return self.string(message.path, "modules.path"), made
+
+
+def _audit(message: Any) -> Audit:
+    changes = [Change(c.path, _literal(c.before), _literal(c.after)) for c in message.changes]
+    problems, unwatched = list(message.problems), list(message.unwatched)
+    return Audit(message.witnessed, message.fallback, problems, changes, unwatched)
+
+
+def _literal(text: str) -> Any:
+    """A literal as Python prints it, or the text if it is none."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return Text(text)
 
 
 def _kind(kind: int) -> int:

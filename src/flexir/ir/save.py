@@ -68,7 +68,7 @@ def save(
         manifest: dict[str, Any] = {
             "format": "flexir",
             "version": VERSION,
-            "minimum_reader": 1,
+            "minimum_reader": _minimum_reader(graph),
             "producer": f"flextorchir {_version()}",
             "torch": torch.__version__,
             "files": files,
@@ -82,6 +82,12 @@ def save(
             manifest["files"][name] = {"size": len(data), "sha256": digest}
         manifest["sha256"] = hashlib.sha256(canonical(manifest)).hexdigest()
         (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+
+
+def _minimum_reader(graph: Graph) -> int:
+    """The oldest version that understands all that a graph says; older ones refuse it."""
+    kept = graph.state or graph.audit.changes
+    return 2 if kept or any(node.effects.escape == "about" for node in graph) else 1
 
 
 def _version() -> str:
@@ -212,12 +218,20 @@ class _Writer:
         for mutation in graph.mutations:
             initial, final = self.value(mutation.initial), self.value(mutation.final)
             message.mutations.add(initial=initial, final=final)
+        for state in graph.state:
+            initial, final = self.value(state.initial), self.value(state.final)
+            message.kept.add(path=self.string(state.path), initial=initial, final=final)
         message.audit.witnessed = graph.audit.witnessed
         message.audit.fallback = graph.audit.fallback
         message.audit.problems.extend(graph.audit.problems)
+        message.audit.unwatched.extend(graph.audit.unwatched)
+        for change in graph.audit.changes:
+            before, after = repr(change.before), repr(change.after)
+            message.audit.changes.add(path=change.path, before=before, after=after)
         message.history.extend(graph.history)
         for value, stride in graph.layouts.items():
-            message.layouts.add(value=self.value(value), stride=stride)
+            grad = value in graph.differentiable
+            message.layouts.add(value=self.value(value), stride=stride, requires_grad=grad)
 
     def _nodes(self) -> None:
         stack: list[tuple[int, Iterator[Node]]] = [(0, iter(self.graph.nodes))]
@@ -269,6 +283,7 @@ class _Writer:
             entry.random = True
         if effects.generator is not None:
             entry.generator = effects.generator.numpy().tobytes()
+            entry.goes_on = effects.goes_on
 
     def value(self, value: Value) -> int:
         known = self.values.get(value)
