@@ -56,23 +56,60 @@ class Holder:
         """The contents now: a new dict (key -> part) or list."""
         raise NotImplementedError
 
+    def stands(self) -> bool:
+        """Whether it holds the very same things as it did."""
+        before, now = self.before, self.read()
+        parts = (now.values(), before.values()) if isinstance(now, dict) else (now, before)
+        return len(before) == len(now) and all(map(operator.is_, *parts))
+
     def put(self, contents: Any) -> None:
         """Make it hold exactly these contents again, as far as that can be done."""
         raise NotImplementedError
 
 
 class Modules(Holder):
-    """A module: attributes, parameters, buffers and children under one name each."""
+    """A module: attributes, parameters, buffers and children under one name each.
 
-    __slots__ = ()
+    There are many, and few change: the groups are copied as they are and told apart by identity.
+    """
+
+    __slots__ = ("kept", "own")
+
+    def __init__(self, thing: Any, path: str) -> None:
+        self.thing, self.path, self.own = thing, path, thing.__dict__.copy()
+        self.kept = [
+            (group, dict(group))
+            for group in (thing._parameters, thing._buffers, thing._modules)
+            if group
+        ]
+
+    @property
+    def before(self) -> dict[str, Any]:
+        """Its contents then."""
+        found = self.own.copy()
+        for _, kept in self.kept:
+            found.update(kept)
+        return found
 
     def read(self) -> dict[str, Any]:
         module = self.thing
-        found = dict(vars(module))
+        found = vars(module).copy()
         for group in (module._parameters, module._buffers, module._modules):
-            if group:
-                found.update(group.items())
+            found.update(group.items())
         return found
+
+    def stands(self) -> bool:
+        thing, own = self.thing, self.own
+        now = thing.__dict__
+        if len(now) != len(own) or not all(map(operator.is_, now.values(), own.values())):
+            return False
+        for group, kept in self.kept:
+            if len(group) != len(kept):
+                return False
+            if not all(map(operator.is_, group.values(), kept.values())):
+                return False
+        filled = bool(thing._parameters) + bool(thing._buffers) + bool(thing._modules)
+        return filled == len(self.kept)
 
     def put(self, contents: dict[str, Any]) -> None:
         module, now = self.thing, self.read()

@@ -8,6 +8,7 @@ before and after are compared in ``changed``.
 
 from __future__ import annotations
 
+import itertools
 import operator
 import types
 from collections.abc import Callable, Iterator
@@ -72,7 +73,7 @@ class Holdings:
 
     def _modules(self, model: torch.nn.Module) -> None:
         """The tree of modules; what else they hold waits, so that weights get their names first."""
-        stack: list[tuple[str, torch.nn.Module]] = [("", model)]
+        stack: list[tuple[str, Any]] = [("", model)]
         while stack:
             path, module = stack.pop()
             prefix = path + "." if path else ""
@@ -82,31 +83,30 @@ class Holdings:
                 known = Scripted(module, path) if scripted else Modules(module, path)
                 self._holders[id(module)] = known
                 self.paths[id(module)] = (path, module)
-                self._classes[type(module)] = None
-                children = module._modules.items() if module._modules else ()
-                stack += [(prefix + n, c) for n, c in reversed(list(children)) if c is not None]
-                first = True
-            else:  # a shared module: its tensors get one more name
-                first = False
+                self._classes[module.__class__] = None
+                for name, child in reversed(module._modules.items() if module._modules else ()):
+                    if child is not None:
+                        stack.append((prefix + name, child))
+                if module._forward_hooks or module._forward_pre_hooks:
+                    hooks = (*module._forward_hooks.values(), *module._forward_pre_hooks.values())
+                    self._todo += [("attribute", prefix + "hook", hook) for hook in hooks]
             if module._parameters:
                 self._name_all("parameter", prefix, module._parameters)
             if module._buffers:
                 self._name_all("buffer", prefix, module._buffers)
-            own = vars(module)
-            for name, part in known.before.items():
-                if part.__class__ in FIXED or name in BOOKKEEPING:
+            own = known.before if isinstance(known, Scripted) else module.__dict__
+            for name in itertools.filterfalse(BOOKKEEPING.__contains__, own):
+                part = own[name]
+                if part.__class__ in FIXED:
                     continue
                 if isinstance(part, torch.Tensor):
-                    if name in own or id(part) not in self.tensors:
+                    if own is module.__dict__ or id(part) not in self.tensors:
                         self._name_all("attribute", prefix, {name: part})
                 elif part.__class__ in (list, tuple) and FIXED.issuperset(map(type, part)):
                     if part.__class__ is list:
                         self._plain[id(part)] = (prefix + name, part, part.copy())
-                elif first and not (module._modules and name in module._modules):
+                else:
                     self._todo.append(("attribute", prefix + name, part))
-            for hooks in (module._forward_hooks, module._forward_pre_hooks):
-                if first and hooks:
-                    self._todo += [("attribute", prefix + "hook", h) for h in hooks.values()]
 
     def _name_all(self, kind: str, prefix: str, group: Any) -> None:
         for name, tensor in group.items():
@@ -217,11 +217,9 @@ class Holdings:
         """
         found = Comparison(self._holders)
         for holder in list(self._holders.values()):
+            if holder.stands():
+                continue
             before, now = holder.before, holder.read()
-            if len(before) == len(now):
-                parts = (now.values(), before.values()) if isinstance(now, dict) else (now, before)
-                if all(map(operator.is_, *parts)):
-                    continue
             if isinstance(holder, Opaque):
                 if before != now and not carried(holder.thing):
                     text = Text(f"one state of {show(holder.thing)}")
@@ -238,10 +236,8 @@ class Holdings:
         """Put everything back that was replaced, added or removed; memory that was written is
         the caller's to put back."""
         for holder in list(self._holders.values()):
-            before, now = holder.before, holder.read()
-            parts = (now.values(), before.values()) if isinstance(now, dict) else (now, before)
-            if len(before) != len(now) or not all(map(operator.is_, *parts)):
-                holder.put(before)
+            if not holder.stands():
+                holder.put(holder.before)
         for _, part, before in self._plain.values():
             part[:] = before
 
