@@ -81,7 +81,7 @@ class Comparison:
         """The parts of two things of one class, as they were and as they are."""
         if isinstance(old, tuple):
             return dict(enumerate(old)), dict(enumerate(new))
-        known = self.holders.get(id(old))
+        known = self.holders.get(id(old)) or holder_of(old, "")
         fresh = holder_of(new, "")
         if known is None or fresh is None:
             return None
