@@ -8,7 +8,6 @@ once where there are few.
 
 from __future__ import annotations
 
-import ast
 import gc
 import os
 from collections.abc import Callable, Collection, Mapping
@@ -18,7 +17,7 @@ from typing import Any
 import torch
 
 from .. import structure
-from ..account import Audit, Change, Mutation, Origin, State, Text
+from ..account import Mutation, Origin, State
 from ..errors import FormatError, GraphError
 from ..forms import op_of, signatures
 from ..geometry import Geometry
@@ -28,6 +27,7 @@ from ..signatures import EMPTY, STAR, STARS, Parameter, Signature
 from ..source import Source
 from . import functions, schema
 from . import manifest as manifests
+from .account import read_audit
 from .data import Opaque, Reader, torch_constant
 from .directory import aside_of
 from .weights import File, Place, Weights, check_place
@@ -207,7 +207,7 @@ class _Reader:
                   self.value(k.initial, "kept"), self.value(k.final, "kept"))
             for k in message.kept
         ]  # fmt: skip
-        graph.audit = _audit(message.audit)
+        graph.audit = read_audit(message.audit)
         graph.layouts = {self.value(e.value, "layouts"): tuple(e.stride) for e in message.layouts}
         graph.differentiable = {
             self.value(e.value, "layouts") for e in message.layouts if e.requires_grad
@@ -375,20 +375,6 @@ class _Reader:
             if entry.name.isidentifier() and not entry.name.startswith("_"):
                 made.__dict__[entry.name] = part
         return self.string(message.path, "modules.path"), made
-
-
-def _audit(message: Any) -> Audit:
-    changes = [Change(c.path, _literal(c.before), _literal(c.after)) for c in message.changes]
-    problems, unwatched = list(message.problems), list(message.unwatched)
-    return Audit(message.witnessed, message.fallback, problems, changes, unwatched)
-
-
-def _literal(text: str) -> Any:
-    """A literal as Python prints it, or the text if it is none."""
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return Text(text)
 
 
 def _kind(kind: int) -> int:

@@ -22,6 +22,7 @@ from ..graph import Graph
 from ..nodes import Node, Value
 from ..source import Source
 from . import functions, schema
+from .account import write_audit
 from .data import Table, class_name
 from .directory import appearing_whole
 from .manifest import VERSION, canonical
@@ -221,13 +222,7 @@ class _Writer:
         for state in graph.state:
             initial, final = self.value(state.initial), self.value(state.final)
             message.kept.add(path=self.string(state.path), initial=initial, final=final)
-        message.audit.witnessed = graph.audit.witnessed
-        message.audit.fallback = graph.audit.fallback
-        message.audit.problems.extend(graph.audit.problems)
-        message.audit.unwatched.extend(graph.audit.unwatched)
-        for change in graph.audit.changes:
-            before, after = repr(change.before), repr(change.after)
-            message.audit.changes.add(path=change.path, before=before, after=after)
+        write_audit(message.audit, graph.audit)
         message.history.extend(graph.history)
         for value, stride in graph.layouts.items():
             grad = value in graph.differentiable
