@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 import flexir
 
@@ -429,3 +430,30 @@ def test_derived_values_do_not_leak_out_of_the_module_that_first_read_them():
     result = flexir.convert(model, (torch.ones(2, 2),), ir)
     assert result.report.handled == {"Reader": 1}, result.report
     assert flexir.verify(result.graph, model, (torch.ones(2, 2),)).verdict == "exact"
+
+
+@pytest.mark.parametrize("again", [1, 2])
+def test_tensors_that_are_swapped_mean_what_they_hold(again):
+    class Swap(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.w = nn.Parameter(torch.full((4,), 2.0), requires_grad=False)
+            self.h = torch.ones(4)
+
+        def forward(self, x):
+            for _ in range(again):
+                torch.utils.swap_tensors(self.w, nn.Parameter(x * 3, requires_grad=False))
+            y, z = x + 1, x * 5
+            torch.utils.swap_tensors(y, z)
+            torch.utils.swap_tensors(self.h, y)
+            return self.w + x, y, z, self.h * 2
+
+    x = torch.randn(4)
+    model = Swap()
+    graph = flexir.capture(model, (x,))
+    other = torch.randn(4)
+    for got, want in zip(graph(other), Swap()(other)):
+        assert torch.equal(got, want)
+    check = flexir.verify(graph, Swap(), calls=[x, other, x])
+    assert check.verdict == "exact", str(check)
+    assert {s.path for s in graph.state} >= {"h"}

@@ -266,6 +266,13 @@ class Recorder:
     def _mutations(self) -> list[Mutation]:
         """Final values of inputs and constants whose memory was written, in the model's order."""
         written = dict(self.memories.written())
+        for weight in self.memories.swapped():
+            initial = self.found.initial[id(weight.tensor)]
+            final = self.memories.read(weight.tensor)
+            if self.found.constants[initial] is weight.tensor:
+                self.found.constants[initial] = weight.as_met()
+            if final is not initial:
+                written[initial] = final
         constants = self.found.constants if written else {}
         order = [v for v in written if v not in constants] + [v for v in constants if v in written]
         return [Mutation(v.name, v, written[v]) for v in order]
@@ -649,7 +656,7 @@ class Recorder:
         The model's own tensors always answer it alike, and once is enough.
         """
         alias = self.memories.aliases.get(id(args[0]))
-        if self.busy or alias is None or alias.ref() is not args[0]:
+        if self.busy or alias is None or not alias.is_of(args[0]):
             return
         if "constant" in (alias.kind, alias.memory.kind):
             return

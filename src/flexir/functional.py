@@ -61,6 +61,7 @@ class Memories:
         self.crowd = self.crowd_of_aliases = 32
         self.shared: list[tuple[int, int, Memory]] = []
         self.roots: list[tuple[Alias, Value, Memory]] = []
+        self.weights: list[Weight] = []
         self.touched: set[Memory] = set()  # memories of inputs and constants that were written
         self.undo: list[dict[Alias, tuple[Value, int]]] = [{}]
 
@@ -72,6 +73,7 @@ class Memories:
         self.aliases.clear()
         self.memories.clear()
         self.roots.clear()
+        self.weights.clear()
         self.undo.clear()
         del self.emit, self.origin, self.again, self.unseen
 
@@ -84,9 +86,14 @@ class Memories:
     def alias(self, tensor: torch.Tensor) -> Alias:
         """What a tensor means now, its Value and write counter up to date."""
         alias = self.aliases.get(id(tensor))
-        if alias is None or alias.ref() is not tensor:
+        if alias is None:
             return self._meet(tensor)
         memory = alias.memory
+        if memory is ALONE:  # as Alias.is_of, for the many
+            if alias.home() is not tensor.untyped_storage():
+                return self._meet(tensor)
+        elif not alias.is_of(tensor):
+            return self._meet(tensor)
         if memory.shared is not None and memory.shared != digest(tensor):
             self._changed(tensor, alias)
         elif alias.epoch != memory.epoch:
@@ -94,7 +101,7 @@ class Memories:
             alias.version = version(tensor)
         elif alias.version == UNKNOWN or memory.loose:
             alias.version = version(tensor)
-        elif alias.version != -1 and alias.version != tensor._version:  # type: ignore[union-attr]
+        elif alias.version != -1 and alias.version != tensor._version:
             self._changed(tensor, alias)
         return alias
 
@@ -207,7 +214,7 @@ class Memories:
             kind: ``"made"`` by the call, or ``"input"``.
         """
         known = self.aliases.get(id(tensor))
-        if known is not None and known.ref() is tensor and known.epoch == known.memory.epoch:
+        if known is not None and known.is_of(tensor) and known.epoch == known.memory.epoch:
             if known.value.type == value.type:
                 self.own(known, tensor)
                 self._set(known, value)  # the call returned its argument as it was
@@ -215,7 +222,8 @@ class Memories:
         storage = storage_of(tensor)
         where = where_of(tensor, value.type.shape)
         if kind == "made" and storage is not None and self._lies_at(storage) is None:
-            self._alone(Alias(tensor, ALONE, where, value), tensor, storage)
+            home = weakref.ref(storage)
+            self._alone(Alias(tensor, ALONE, where, value, home=home), tensor, home, storage)
             return
         memory = self.memory(storage)
         if memory is None:
@@ -224,7 +232,11 @@ class Memories:
         else:
             view = None if views is None else views.get(memory)
             if view is None and node is not None:
-                bases = {alias.value: alias for _, alias in tensors if alias.memory is memory}
+                bases = {}
+                for other, alias in tensors:
+                    if alias.memory is memory:
+                        alias.share(other)
+                        bases[alias.value] = alias
                 view = View(node, memory, bases) if bases else None
                 for base in bases.values():
                     self._know(base)
@@ -250,6 +262,10 @@ class Memories:
         roots = [root for root in self.roots if root[2] in touched] if touched else []
         pairs = [(value, self.current(alias)) for alias, value, _ in roots]
         return [(value, final) for value, final in pairs if final is not value]
+
+    def swapped(self) -> list[Weight]:
+        """Tensors from before the run that hold something else now (``swap_tensors``)."""
+        return [weight for weight in self.weights if weight.is_swapped()]
 
     def write(self, tensor: torch.Tensor, value: Value, *, only_view: bool = False) -> bool:
         """A call wrote ``tensor``, which holds ``value`` now.
@@ -403,7 +419,9 @@ class Memories:
         if storage is None or id(storage) in self.memories:
             self.alias(tensor)  # shares its memory with another
         else:
-            self._alone(Weight(tensor, self.origin(tensor, False)), tensor, storage)
+            weight = Weight(tensor, storage, self.origin(tensor, False))
+            self.weights.append(weight)
+            self._alone(weight, tensor, weight.home, storage)
 
     def memory(self, storage: torch.UntypedStorage | None) -> Memory | None:
         """What is known of a storage."""
@@ -411,11 +429,8 @@ class Memories:
         if found is None or isinstance(found, Memory):
             return found
         where = found.where
-        if found.__class__ is Weight:
-            tensor = found.ref()
-            if tensor is None or storage_of(tensor) is not storage:
-                return None
-            where = found.where = where_of(tensor, found.value.type.shape)
+        if isinstance(found, Weight) and where is ALONE.where:
+            where = found.where = found.lies()
         memory = found.memory = self._new_memory(storage, found.kind, where, found.value)
         if found.kind != "made":
             self._found(found, found.value)
@@ -436,6 +451,7 @@ class Memories:
         """The memory of a tensor, which may have been alone until now."""
         if alias.memory is ALONE:
             self.memory(storage_of(tensor))
+            alias.share(tensor)
             if alias.memory is ALONE:  # it has moved away from where it was alone
                 if alias.where is ALONE.where:
                     alias.where = where_of(tensor)
@@ -444,11 +460,13 @@ class Memories:
                     self._found(alias, alias.value)
         return alias.memory
 
-    def _alone(self, alias: Alias, tensor: torch.Tensor, storage: torch.UntypedStorage) -> None:
+    def _alone(
+        self, alias: Alias, tensor: torch.Tensor, home: Any, storage: torch.UntypedStorage
+    ) -> None:
         self.aliases[id(tensor)] = alias
         if len(self.memories) >= self.crowd:
             self._bury()
-        self.memories[id(storage)] = (weakref.ref(storage), alias)
+        self.memories[id(storage)] = (home, alias)
 
     def _new_memory(
         self, storage: torch.UntypedStorage | None, kind: str, where: Geometry, value: Value
@@ -468,7 +486,9 @@ class Memories:
                 memory.known = None
         self.crowd = max(32, 2 * len(self.memories))
         if len(self.aliases) >= self.crowd_of_aliases:
-            self.aliases = {k: a for k, a in self.aliases.items() if a.ref() is not None}
+            self.aliases = {
+                k: a for k, a in self.aliases.items() if (a.home or a.ref)() is not None
+            }
             self.crowd_of_aliases = max(32, 2 * len(self.aliases))
 
     def _enter(

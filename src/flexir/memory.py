@@ -7,10 +7,11 @@ object is an alias of one, its Value true as of an epoch of the storage's.
 from __future__ import annotations
 
 import weakref
+from typing import Any
 
 import torch
 
-from .geometry import Geometry
+from .geometry import Geometry, where_of
 from .nodes import Node, TensorType, Value
 
 UNKNOWN = -2  # autograd has yet to give the tensor its counter: below it, a view starts anew
@@ -116,9 +117,15 @@ class Alias:
 
     Nearly every tensor is alone on its storage and never written. Its memory is then the one below,
     until something else looks at the storage.
+
+    That an object is the one that was met is told by where it lies (``home``), as long as nothing
+    else does: a weak reference to a tensor would keep it from being swapped
+    (``torch.utils.swap_tensors``). Tensors of which several share a storage have one (``ref``).
     """
 
-    __slots__ = ("__weakref__", "epoch", "memory", "ref", "value", "version", "view", "where")
+    __slots__ = (
+        "__weakref__", "epoch", "home", "memory", "ref", "value", "version", "view", "where",
+    )  # fmt: skip
     kind = "made"  # of the memory of a tensor that is alone
 
     def __init__(
@@ -128,21 +135,58 @@ class Alias:
         where: Geometry,
         value: Value,
         view: View | None = None,
+        home: Any = None,
     ) -> None:
-        self.ref = weakref.ref(tensor)
+        self.home, self.ref = home, nothing
+        if home is None:
+            self.ref = weakref.ref(tensor)
         self.memory, self.where, self.value, self.view = memory, where, value, view
         self.epoch = memory.epoch
         self.version = version(tensor)
 
+    def is_of(self, tensor: torch.Tensor) -> bool:
+        """Whether this object is the tensor that was met, and lies where that lay."""
+        if self.home is None:
+            return self.ref() is tensor
+        if self.home() is not tensor.untyped_storage():
+            return False
+        return self.memory is ALONE or self.where == where_of(tensor)
+
+    def share(self, tensor: torch.Tensor) -> None:
+        """Other tensors lie on its storage from now on."""
+        if self.home is not None:
+            self.home, self.ref = None, weakref.ref(tensor)
+
 
 class Weight(Alias):
-    """A tensor from before the run; where it lies is looked up when somebody asks."""
+    """A tensor from before the run; its geometry is put together when somebody asks.
 
-    __slots__ = ()
+    Its storage is kept: if the object is swapped, what it held is still a constant of the graph.
+    """
+
+    __slots__ = ("offset", "storage", "stride", "tensor")
     kind = "constant"
 
-    def __init__(self, tensor: torch.Tensor, value: Value) -> None:
-        super().__init__(tensor, ALONE, ALONE.where, value)
+    def __init__(self, tensor: torch.Tensor, storage: torch.UntypedStorage, value: Value) -> None:
+        super().__init__(tensor, ALONE, ALONE.where, value, home=weakref.ref(storage))
+        self.tensor, self.storage = tensor, storage
+        self.stride, self.offset = tensor.stride(), tensor.storage_offset()
+
+    def lies(self) -> Geometry:
+        """Where the tensor lay when it was met."""
+        type = self.value.type
+        if type.dtype.is_complex or self.tensor.is_neg():
+            return where_of(self.tensor, type.shape)
+        return Geometry(type.dtype, type.shape, self.stride, self.offset)
+
+    def is_swapped(self) -> bool:
+        """Whether the object holds something else than it did."""
+        return self.tensor.untyped_storage() is not self.storage
+
+    def as_met(self) -> torch.Tensor:
+        """A tensor that holds what the object held."""
+        made = torch.empty(0, dtype=self.value.type.dtype, device=self.value.type.device)
+        return made.set_(self.storage, self.offset, self.value.type.shape, self.stride)
 
 
 ALONE = Memory(
