@@ -64,7 +64,7 @@ def test_files_are_small_and_say_what_they_own(root):
 
 
 # Over the aim of 400 lines; see DESIGN.md, decision 12.
-LONGEST = {"capture.py": 740, "functional.py": 580}
+LONGEST = {"capture.py": 740, "functional.py": 610}
 
 
 def test_the_public_surface_is_small():

@@ -269,7 +269,7 @@ class Recorder:
         for weight in self.memories.swapped():
             initial = self.found.initial[id(weight.tensor)]
             final = self.memories.read(weight.tensor)
-            if self.found.constants[initial] is weight.tensor:
+            if weight.stride is not None and self.found.constants[initial] is weight.tensor:
                 self.found.constants[initial] = weight.as_met()
             if final is not initial:
                 written[initial] = final

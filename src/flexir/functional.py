@@ -265,7 +265,8 @@ class Memories:
 
     def swapped(self) -> list[Weight]:
         """Tensors from before the run that hold something else now (``swap_tensors``)."""
-        return [weight for weight in self.weights if weight.is_swapped()]
+        weights = self.weights
+        return [w for w in weights if w.tensor.untyped_storage() is not w.storage]
 
     def write(self, tensor: torch.Tensor, value: Value, *, only_view: bool = False) -> bool:
         """A call wrote ``tensor``, which holds ``value`` now.

@@ -170,22 +170,22 @@ class Weight(Alias):
     def __init__(self, tensor: torch.Tensor, storage: torch.UntypedStorage, value: Value) -> None:
         super().__init__(tensor, ALONE, ALONE.where, value, home=weakref.ref(storage))
         self.tensor, self.storage = tensor, storage
-        self.stride, self.offset = tensor.stride(), tensor.storage_offset()
+        self.stride: tuple[int, ...] | None = None
+        self.offset = 0
+        if tensor.layout is torch.strided and not tensor.is_nested:
+            self.stride, self.offset = tensor.stride(), tensor.storage_offset()
 
     def lies(self) -> Geometry:
         """Where the tensor lay when it was met."""
         type = self.value.type
-        if type.dtype.is_complex or self.tensor.is_neg():
+        if self.stride is None or type.dtype.is_complex or self.tensor.is_neg():
             return where_of(self.tensor, type.shape)
         return Geometry(type.dtype, type.shape, self.stride, self.offset)
-
-    def is_swapped(self) -> bool:
-        """Whether the object holds something else than it did."""
-        return self.tensor.untyped_storage() is not self.storage
 
     def as_met(self) -> torch.Tensor:
         """A tensor that holds what the object held."""
         made = torch.empty(0, dtype=self.value.type.dtype, device=self.value.type.device)
+        assert self.stride is not None
         return made.set_(self.storage, self.offset, self.value.type.shape, self.stride)
 
 
