@@ -90,7 +90,11 @@ class Memories:
             return self._meet(tensor)
         memory = alias.memory
         if memory is ALONE:  # as Alias.is_of, for the many
-            if alias.home() is not tensor.untyped_storage():
+            try:
+                stands = alias.home() is tensor.untyped_storage()
+            except (NotImplementedError, RuntimeError):  # another tensor, which has none
+                stands = False
+            if not stands:
                 return self._meet(tensor)
         elif not alias.is_of(tensor):
             return self._meet(tensor)
@@ -266,7 +270,10 @@ class Memories:
     def swapped(self) -> list[Weight]:
         """Tensors from before the run that hold something else now (``swap_tensors``)."""
         weights = self.weights
-        return [w for w in weights if w.tensor.untyped_storage() is not w.storage]
+        try:
+            return [w for w in weights if w.tensor.untyped_storage() is not w.storage]
+        except (NotImplementedError, RuntimeError):  # one of them has no storage any more
+            return [w for w in weights if storage_of(w.tensor) is not w.storage]
 
     def write(self, tensor: torch.Tensor, value: Value, *, only_view: bool = False) -> bool:
         """A call wrote ``tensor``, which holds ``value`` now.

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from .geometry import Geometry, where_of
+from .geometry import Geometry, storage_of, where_of
 from .nodes import Node, TensorType, Value
 
 UNKNOWN = -2  # autograd has yet to give the tensor its counter: below it, a view starts anew
@@ -148,7 +148,7 @@ class Alias:
         """Whether this object is the tensor that was met, and lies where that lay."""
         if self.home is None:
             return self.ref() is tensor
-        if self.home() is not tensor.untyped_storage():
+        if self.home() is not storage_of(tensor):
             return False
         return self.memory is ALONE or self.where == where_of(tensor)
 
