@@ -724,7 +724,7 @@ def test_recording_a_call_takes_few_python_calls():
     assert each < 25, each
     x = torch.rand(1, 2, 4, 4)
     each = (entered(convolutions(110), x) - entered(convolutions(10), x)) / 100
-    assert each < 82, each  # of which torch enters a dozen
+    assert each < 84, each  # of which torch enters a dozen
 
 
 def test_a_forward_that_is_no_method():
