@@ -454,3 +454,86 @@ def test_tensors_that_are_swapped_mean_what_they_hold(again):
     check = flexir.verify(graph, Swap(), calls=[x, other, x])
     assert check.verdict == "exact", str(check)
     assert {s.path for s in graph.state} >= {"h"}
+
+
+def test_a_module_that_returns_its_argument_can_be_claimed():
+    class Wrap(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.same = nn.Identity()
+
+        def forward(self, x):
+            return torch.relu(self.same(x.contiguous()))
+
+    ir = flexir.Target("one")
+    ir.module(nn.Identity)(lambda ctx, module, input: f"Same({input})")
+    ir.op("contiguous")(lambda ctx, input, memory_format: f"Whole({input})")
+    ir.op("relu")(lambda ctx, input: f"Relu({input})")
+    result = flexir.convert(Wrap(), (torch.ones(2),), ir)
+    assert result.outputs == "Relu(Same(Whole(%x)))"
+
+
+def test_a_changed_argument_that_a_module_returns_is_that_modules_result():
+    class Keep(nn.Module):
+        def forward(self, x):
+            return x.contiguous()
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.keep = Keep()
+
+        def forward(self, x):
+            self.keep(x)
+            return torch.relu(x)
+
+    ir = flexir.Target("one")
+    ir.module(Keep)(lambda ctx, module, x: f"Keep({x})")
+    ir.op("relu")(lambda ctx, input: f"Relu({input})")
+    assert flexir.convert(Net(), (torch.ones(2),), ir).outputs == "Relu(Keep(%x))"
+
+
+def test_in_place_relu_of_inference_mode_is_a_write():
+    def model(x):
+        y = x * 1
+        row = y[0]
+        torch.nn.functional.relu(y, inplace=True)
+        return y, row
+
+    with torch.inference_mode():
+        x = torch.tensor([[-1.0, 2.0], [3.0, -4.0]])
+        graph = flexir.capture(model, (x,))
+        assert [n.op for n in graph if n.effects.writes] == ["relu"]
+        assert flexir.verify(graph, model, (x,)).verdict == "exact"
+
+
+def test_a_write_nobody_recorded_shows_when_a_graph_is_verified():
+    def model(x):
+        y = x * 1
+        y.mul_(2)
+        return y + 1
+
+    x = torch.ones(2)
+    graph = flexir.capture(model, (x,))
+    node = next(node for node in graph if node.effects.writes)
+    # As if nobody had seen it: the call returns what it was given, and what follows reads that.
+    before, after = node.args["input"], node.outputs[0]
+    reader = list(graph)[-1]
+    reader.args["input"] = before
+    node.effects = type(node.effects)(switches=node.effects.switches)
+    assert after in node.outputs
+    assert flexir.verify(graph, model, (x,), perturb=False).verdict == "wrong"
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 3), (1, 1, 4), (2, 2, 1), (3, 1, 1)])
+@pytest.mark.parametrize("dims", [(0, 1), (1, 2), (0, 2)])
+def test_writes_through_a_transpose_with_equal_strides(shape, dims):
+    def model(x):
+        y = x.clone()
+        y.transpose(*dims).mul_(torch.arange(1.0, 1 + x.numel()).reshape(y.transpose(*dims).shape))
+        return y
+
+    x = torch.randn(shape)
+    graph = flexir.capture(model, (x,))
+    assert torch.equal(graph(x), model(x))
+    assert flexir.verify(graph, model, (torch.randn(shape),)).verdict == "exact"
