@@ -23,7 +23,7 @@ from ..forms import op_of, signatures
 from ..geometry import Geometry
 from ..graph import Graph
 from ..nodes import Effects, Node, Switches, TensorType, Value
-from ..signatures import EMPTY, STAR, STARS, Parameter, Signature
+from ..signatures import EMPTY, STAR, STARS, Parameter, Signature, documented
 from ..source import Source
 from . import functions, schema
 from . import manifest as manifests
@@ -249,13 +249,15 @@ class _Reader:
         names, data = entry.arg_names, entry.arg_data
         if len(names) != len(data) or len(entry.write_names) != len(entry.write_data):
             raise FormatError("arg_data or write_data: not one per name")
-        args = {strings[name]: get(index) for name, index in zip(names, data)}
         op, signature = strings[entry.op], None
+        args = {strings[name]: get(index) for name, index in zip(names, data)}
         body: list[Node] | None = None
         if entry.module_plus1:
             target: Any = self.modules[entry.module_plus1 - 1][1]
             body = []
         else:
+            # Older versions saved the names that each spelling has: `split_size`.
+            args = {documented(op, name): part for name, part in args.items()}
             name = strings[entry.target_plus1 - 1] if entry.target_plus1 else ""
             target = self._function(name)
             if self.data.lost and (lost := next(structure.leaves(args, Opaque), None)):
@@ -291,14 +293,15 @@ class _Reader:
             return plain
         if entry.escape not in ("", "branch", "value", "memory", "text"):
             raise FormatError(f"escape: {entry.escape!r} is unknown")
+        op = self.strings[entry.op]
         writes = {
-            self.strings[name]: self.data.get(index)
+            documented(op, self.strings[name]): self.data.get(index)
             for name, index in zip(entry.write_names, entry.write_data)
         }
         generator = None
         if entry.generator:
             generator = torch.frombuffer(bytearray(entry.generator), dtype=torch.uint8)
-        same = self.strings[entry.same_plus1 - 1] if entry.same_plus1 else None
+        same = documented(op, self.strings[entry.same_plus1 - 1]) if entry.same_plus1 else None
         return Effects(writes, plain.switches, same, entry.escape or None, entry.random, generator)
 
     def _blame(self, entry: Any) -> str:
