@@ -173,7 +173,7 @@ class _Conversion:
             hook = self.hook("constant")
             if hook is None:
                 return value
-            weight = Weight(value.name, self.graph.constants[value], value.names)
+            weight = Weight.of(value, self.graph.constants[value])
             made = hook(Context(self.out, Node("constant", None, {}), self.graph), weight)
             self.env[value] = made
             return made

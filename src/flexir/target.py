@@ -39,6 +39,11 @@ class Weight(NamedTuple):
     tensor: torch.Tensor
     names: tuple[str, ...]
 
+    @classmethod
+    def of(cls, value: Value, tensor: torch.Tensor) -> Weight:
+        """As it is handed out: it can become an array, which what requires grad cannot."""
+        return cls(value.name, tensor.detach(), value.names)
+
 
 @dataclass(frozen=True, slots=True)
 class Placeholder:
@@ -95,7 +100,7 @@ class Context:
         tensor = self.graph.constants.get(value) if isinstance(value, Value) else None
         if tensor is None:
             raise Unsupported("an argument that must be a weight is computed by the model")
-        return Weight(value.name, tensor, value.names)
+        return Weight.of(value, tensor)
 
 
 @dataclass(frozen=True, slots=True)
