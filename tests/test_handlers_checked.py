@@ -136,7 +136,7 @@ def test_a_module_with_a_handler_is_compared_and_what_is_inside_is_not():
             self.linear = nn.Linear(4, 4)
 
         def forward(self, x, scale):
-            return torch.relu(self.linear(x)) * scale
+            return torch.relu(self.linear(x)).square() * scale
 
     class Net(nn.Module):
         def __init__(self):
@@ -162,7 +162,24 @@ def test_a_module_with_a_handler_is_compared_and_what_is_inside_is_not():
     found = checked(Net(), x, block(0.0))
     assert [row.node.op for row in found.rows] == ["Block", "linear", "relu", "mul"]
     assert [(row.node.op, row.node.path) for row in found.refused] == [("Block", "b")]
+    assert [(row.node.op, row.note) for row in found.not_reached] == [("square", "no handler")]
     assert [row.node.path for row in checked(Net(), x, block(1e-3)).bad] == ["a"]
+
+
+def test_a_call_that_draws_random_numbers_is_not_compared():
+    model = nn.Sequential(nn.Dropout(0.5), nn.Sequential(nn.Dropout(0.5), nn.ReLU()))
+    ir = target("dropout", "relu")
+
+    @ir.module(nn.Sequential)
+    def take(ctx, module, input):
+        if module is model:
+            raise flexir.Unsupported("not the outer one")
+        return "s"
+
+    found = checked(model, torch.randn(8), ir)
+    drawn = [row.node.op for row in found.not_reached if "random" in row.note]
+    assert drawn == ["Sequential", "dropout"] and not found.rows
+    assert [row.note for row in found.refused] == ["handler refused: not the outer one"]
 
 
 class Addmm(nn.Module):

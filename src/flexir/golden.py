@@ -155,10 +155,15 @@ class _Check:
                 self.claim(node.body)
             elif reason := self.descended.get(node) or self._refusal(node):
                 self._miss(self.found.refused, node, reason)
+                if node not in self.descended:  # coverage thought it taken and looked no further
+                    self.reasons.update((one, "no handler") for one in calls(node))
                 self.claim(node.body)
             else:
                 inner = calls(node)
                 self.inside.update(inner)
+                if any(one.effects.random for one in inner):
+                    self._miss(self.found.not_reached, node, "it draws random numbers")
+                    continue
                 self.wanted.update(reads(node), node.outputs)
                 if inner:
                     self.ends.setdefault(inner[-1], []).append(node)
