@@ -1,5 +1,7 @@
 """Names come from torch: every overridable function binds, and calls back to the same result."""
 
+import difflib
+import itertools
 import warnings
 
 import pytest
@@ -7,8 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode, get_overridable_functions, resolve_name
 
+import flexir
 from flexir.binding import bind
-from flexir.forms import op_of, parameter_names, signatures
+from flexir.forms import callables, op_of, parameter_names, signatures
 from flexir.names import METADATA, canonical, name_of
 from zoo import opdb
 
@@ -73,6 +76,145 @@ def test_the_synonyms_are_those_of_pytorchs_own_database():
         if plain(op.name) != plain(alias.name) and (op.name, alias.name) not in known
     ]
     assert not wrong
+
+
+# Names that stand at one place in two spellings of an op and mean two things: (op, names): why.
+TWO_THINGS = {
+    **dict.fromkeys(
+        [(op, "correction", "unbiased") for op in ("std", "std_mean", "var", "var_mean")],
+        "a number and a yes or no; torch documents both",
+    ),
+    **dict.fromkeys([("max", "dim", "other"), ("min", "dim", "other")],
+                    "along a dimension, or of two tensors"),
+    ("scatter", "src", "value"): "torch documents both, a tensor and a number",
+    ("view", "dtype", "size"): "another type, or another shape",
+    ("view_copy", "dtype", "size"): "another type, or another shape",
+    ("to", "dtype", "other"): "a dtype, or a tensor to be like",
+    ("to", "device", "other"): "a device, or a tensor to be like",
+    ("to_sparse", "layout", "sparse_dim"): "torch documents both forms",
+    **dict.fromkeys(
+        [(op, "dx", "x") for op in ("cumulative_trapezoid", "trapezoid", "trapz")],
+        "places, or one distance",
+    ),
+    ("elu", "inplace", "scale"): "the C++ form has more arguments",
+    ("rrelu", "generator", "inplace"): "the C++ form has more arguments",
+    **dict.fromkeys(
+        [(f"atleast_{n}d", "input", "tensors") for n in (1, 2, 3)],
+        "one tensor below torch, any number above",
+    ),
+    ("tensordot", "dims", "dims_self"): "one argument for both tensors, or one for each",
+    ("normal", "input", "size"): "in place, or of a size",
+    **dict.fromkeys(
+        [(op, "batch_first", "batch_sizes") for op in ("lstm", "gru", "rnn_tanh", "rnn_relu")],
+        "padded, or packed",
+    ),
+    **dict.fromkeys(
+        [("result_type", *names) for names in [
+            ("other", "scalar"), ("other", "scalar2"), ("scalar", "scalar1"),
+            ("scalar1", "tensor"), ("scalar2", "tensor")]],
+        "of tensors and numbers in any order",
+    ),
+    **dict.fromkeys(
+        [
+            (f"upsample_{kind}", "scale_factors", scale)
+            for kind, scale in [
+                ("linear1d", "scales"), ("nearest1d", "scales"), ("nearest2d", "scales_h"),
+                ("bilinear2d", "scales_h"), ("bicubic2d", "scales_h"), ("nearest3d", "scales_d"),
+                ("trilinear3d", "scales_d"),
+            ]
+        ],
+        "one list, or a number for each dimension",
+    ),
+    # Two functions of torch that share a name and nothing else.
+    ("unfold", "dimension", "kernel_size"): "windows of a dimension, and F.unfold",
+    ("unfold", "dilation", "size"): "windows of a dimension, and F.unfold",
+    ("unfold", "padding", "step"): "windows of a dimension, and F.unfold",
+    ("complex", "input", "real"): "from two tensors, and complex(x)",
+    ("index", "indices", "positions"): "advanced indexing, and first-class dimensions",
+}  # fmt: skip
+
+
+def overloads():
+    """Canonical op name -> the overloads of ATen that mean it."""
+    found = {}
+    for schema in torch._C._jit_get_all_schemas():
+        space, name = schema.name.split("::")
+        full = f"{schema.name}.{schema.overload_name}".rstrip(".")
+        if space == "aten" and not name.startswith("__") and torch._C._dispatch_has_kernel(full):
+            overload = getattr(getattr(torch.ops.aten, name), schema.overload_name or "default")
+            if not any(a.is_out for a in overload._schema.arguments):
+                found.setdefault(canonical(name), []).append(overload)
+    return found
+
+
+def forms_of(op, more):
+    """Every way to call an op, as names -> names without default."""
+    found = {}
+    for func in [*callables()[op], *more]:
+        if func in METADATA:
+            continue
+        for signature in signatures(func):
+            names = [n for n in signature.names if n not in ("out", "args", "kwargs")]
+            assert len(set(names)) == len(names), f"{op} has one name twice: {names}"
+            required = [n for n in names if n not in signature.defaults]
+            found[tuple(names)] = tuple(required)
+    return found
+
+
+def pairs(forms):
+    """Two names for what stands at one place in two forms of an op, or is all that differs."""
+    for (a, need_a), (b, need_b) in itertools.combinations(forms.items(), 2):
+        found = []
+        for tag, i, i2, j, j2 in difflib.SequenceMatcher(None, a, b, False).get_opcodes():
+            if tag == "replace":
+                found += zip(a[i:i2], b[j:j2])
+        only_a = [n for n in need_a if n not in b]
+        only_b = [n for n in need_b if n not in a]
+        if len(only_a) == len(only_b) == 1:  # wherever they stand: x ** y, and its reversed form
+            found += zip(only_a, only_b)
+        for x, y in found:
+            together = any(x in names and y in names for names in forms)
+            if x not in b and y not in a and not together:
+                yield tuple(sorted((x, y)))
+
+
+def test_one_argument_of_an_op_has_one_name_in_all_its_spellings():
+    aten, found = overloads(), {}
+    for op in callables():
+        forms = forms_of(op, aten.get(op, ()))
+        found.update({(op, *pair): list(forms) for pair in pairs(forms)})
+    new = [f"{key}: {forms}" for key, forms in found.items() if key not in TWO_THINGS]
+    assert not new, "\n".join(new)
+
+
+@pytest.mark.parametrize(
+    ("calls", "names"),
+    [
+        (
+            [(torch.split, 2), (torch.Tensor.split, 2), (torch.ops.aten.split.Tensor, 2),
+             (torch.split, [1, 3]), (torch.Tensor.split, [1, 3])],
+            ["input", "split_size_or_sections", "dim"],
+        ),
+        (
+            [(torch.tensor_split, 2), (torch.Tensor.tensor_split, (1, 2)),
+             (torch.tensor_split, torch.tensor([1, 2]))],
+            ["input", "indices_or_sections", "dim"],
+        ),
+        (
+            [(torch.pow, 2), (torch.Tensor.__pow__, 2), (torch.Tensor.__rpow__, 2),
+             (torch.Tensor.pow_, 2)],
+            ["input", "exponent"],
+        ),
+    ],
+)  # fmt: skip
+def test_every_spelling_gives_the_documented_names_and_calls_back(calls, names):
+    x = torch.arange(1.0, 5.0)
+    for func, given in calls:
+        signature, named = bind(func, (x.clone(), given), {})
+        assert [name for name in named if name != "out"] == names
+        args, kwargs = signature.unbind(named)
+        made, wanted = func(*args, **kwargs), func(x.clone(), given)
+        assert repr(made) == repr(wanted)
 
 
 class Rebind(TorchFunctionMode):
@@ -172,3 +314,30 @@ def test_an_unknown_callable_still_flows():
 
 def test_argument_names_of_an_op_span_all_its_forms():
     assert {"input", "dim", "keepdim", "other"} <= set(parameter_names("max"))
+
+
+def test_files_with_the_names_of_each_spelling_still_load(tmp_path):
+    pytest.importorskip("google.protobuf")
+    pytest.importorskip("safetensors")
+    x = torch.arange(8.0)
+
+    def model(x):
+        parts = torch.Tensor.split(2**x, 3)
+        return parts, x.hsplit(2), torch.resize_as_(x.clone(), parts[0])
+
+    graph = flexir.capture(model, (x,))
+    older = {"split": {"split_size_or_sections": "split_size"}, "pow": {"exponent": "other"},
+             "hsplit": {"indices_or_sections": "sections"},
+             "resize_as": {"tensor": "the_template"}}  # fmt: skip
+    renamed = 0
+    for node in graph:
+        names = older.get(node.op, {})
+        renamed += any(name in node.args for name in names)
+        node.args = {names.get(name, name): part for name, part in node.args.items()}
+    assert renamed == len(older)
+    graph.save(tmp_path / "old.flexir")
+    loaded = flexir.load(tmp_path / "old.flexir")
+    for node in loaded:
+        assert not set(node.args) & set(older.get(node.op, {}).values())
+    made, wanted = loaded(x), model(x)
+    assert all(map(torch.equal, *map(torch.utils._pytree.tree_leaves, (made, wanted))))

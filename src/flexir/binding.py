@@ -16,6 +16,7 @@ from .names import is_torch
 from .signatures import EMPTY, STAR, Parameter, Signature
 
 _UNKNOWN = Signature("", [Parameter("args", "args", STAR, EMPTY, None)])
+_REVERSED = frozenset({("other", "input"), ("exponent", "input")})  # operators, ``1 - x``
 _FLAT = frozenset({int, float, bool, str, type(None), torch.dtype, torch.device})
 
 
@@ -42,7 +43,7 @@ class Form:
         pairs = list(zip(signature.names, plan))
         leading = [name for name, place in pairs if place.__class__ is int]
         simple = leading == list(signature.names[: len(leading)]) and not plan[-1]
-        if signature.names[:1] == ("other",) or any(p.__class__ is slice for p in plan):
+        if signature.names in _REVERSED or any(p.__class__ is slice for p in plan):
             simple = False
         self._positions = tuple(leading) if simple else None
         self._keywords = [(name, p) for name, p in pairs if p.__class__ is str]
@@ -78,8 +79,8 @@ class Form:
                 named[parameter.name] = kwargs[place]
         for extra in self._plan[-1]:
             named[extra] = kwargs[extra]
-        if self.signature.names[:1] == ("other",):  # a reversed operator, read as it is written
-            return {"input": named["input"], "other": named["other"]}
+        if self.signature.names in _REVERSED:  # read as it is written
+            return {name: named[name] for name in reversed(self.signature.names)}
         return named
 
 

@@ -1,45 +1,84 @@
 """Why an engine's output differs: what torch would have to be told to give the same.
 
-Simple transformations of the expected output are tried first (layout, shift, rounding, factor),
-then the call itself with one argument changed. No list of bugs is kept: any argument of any op.
+The order of the outputs and simple transformations of each (layout, shift, rounding, factor) are
+tried first, then the call itself with one argument changed. No list of bugs is kept: any argument
+of any op. An explanation holds for all outputs of the call.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 
 from . import structure
+from .calls import tensors_in
+from .geometry import dense
 from .nodes import Node, Value
 
 _EPS = (0.0, 1e-12, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 
 
+def apart(want: torch.Tensor, got: torch.Tensor) -> torch.Tensor:
+    """Difference of each element, infinite where only one of the two is finite."""
+    wide = torch.complex128 if want.is_complex() or got.is_complex() else torch.float64
+    want, got = dense(want.detach()), dense(got.detach()).to(want.device)
+    a, b = want.to(wide), got.to(wide)
+    if not (want.is_floating_point() or want.is_complex() or got.is_floating_point()):
+        return torch.where(want == got, 0.0, (a - b).abs().clamp(min=1.0))
+    same = (a == b) | (a.isnan() & b.isnan())
+    return torch.where(same, 0.0, (a - b).abs()).nan_to_num(float("inf"), float("inf"))
+
+
+def magnitude(tensor: torch.Tensor) -> float:
+    """The largest finite one of a tensor's elements."""
+    sizes = dense(tensor.detach())
+    sizes = sizes.abs() if sizes.is_complex() else sizes.double().abs()
+    finite = sizes[sizes.isfinite()]
+    return max(finite.max().item(), 1e-12) if finite.numel() else 1.0
+
+
 def distance(want: torch.Tensor, got: torch.Tensor) -> tuple[float, float]:
     """Largest difference (infinite where only one is finite) and largest magnitude."""
-    if not want.numel():
-        return 0.0, 1.0
-    wide = torch.complex128 if want.is_complex() else torch.float64
-    a, b = want.detach().to(wide), got.detach().to(wide)
-    same = (a == b) | (a.isnan() & b.isnan())
-    off = torch.where(same, 0.0, (a - b).abs()).nan_to_num(nan=float("inf"))
-    finite = a[a.isfinite()].abs()
-    scale = finite.max().item() if finite.numel() else 1.0
-    return off.max().item(), max(scale, 1e-12)
+    return (apart(want, got).max().item() if want.numel() else 0.0), magnitude(want)
 
 
 def causes(
     node: Node,
     env: Mapping[Value, torch.Tensor],
     expected: Sequence[torch.Tensor],
-    got: torch.Tensor,
+    got: Sequence[torch.Tensor | None],
     rtol: float,
 ) -> Iterator[str]:
-    """What would explain an output: simple transformations first, then other arguments."""
-    want = expected[0]
-    yield from _shapes(want, got, rtol)
+    """What would explain a call's outputs: the order of them, what they look like, other arguments.
+
+    Args:
+        node: the call.
+        env: what it was given.
+        expected: what torch made of it.
+        got: what the engine made, for each of the outputs; None for one that nobody knows.
+        rtol: how near an explanation must come, over the largest magnitude.
+    """
+    known = [i for i, made in enumerate(got) if made is not None]
+    pairs = [(expected[i], got[i]) for i in known]
+    if order := _order(node, pairs, rtol):
+        yield order
+        return
+    yield from _alike(known, pairs, rtol, _shapes)
+    if node.body is None:
+        yield from _told_otherwise(node, env, known, got, rtol)
+    yield from _alike(known, pairs, rtol, _values)
+
+
+def _told_otherwise(
+    node: Node,
+    env: Mapping[Value, torch.Tensor],
+    known: Sequence[int],
+    got: Sequence[torch.Tensor | None],
+    rtol: float,
+) -> Iterator[str]:
+    """Other arguments with which torch gives the same."""
     found = 0
     for cause, args in _others(node, env):
         try:
@@ -47,55 +86,99 @@ def causes(
             own = {n: p.clone() if isinstance(p, torch.Tensor) else p for n, p in args.items()}
             positional, keywords = node.signature.unbind(own)
             with torch.no_grad():
-                made = node.target(*positional, **keywords)
+                made = tensors_in(node.target(*positional, **keywords))
         except Exception:  # noqa: BLE001  not every other argument makes a call
             continue
-        made = made[0] if isinstance(made, (tuple, list)) and made else made
-        if not isinstance(made, torch.Tensor) or made.shape != got.shape:
-            continue
-        off, scale = distance(made, got)
-        if off <= rtol * scale / 10:
+        if len(made) == len(node.returned) and all(
+            _is_near(made[i], got[i], rtol) for i in known if i < len(made)
+        ):
             yield cause
             found += 1
             if found == 3:
                 return
 
 
+def _is_near(want: torch.Tensor, got: Any, rtol: float) -> bool:
+    if want.shape != got.shape:
+        return False
+    off, scale = distance(want, got)
+    return off <= rtol * scale if want.is_floating_point() or want.is_complex() else not off
+
+
+def _order(node: Node, pairs: Sequence[Any], rtol: float) -> str:
+    """How the outputs were ordered, if all are right and came in another order."""
+    if len(pairs) < 2 or len(pairs) != len(node.outputs):
+        return ""
+    free, order = list(range(len(pairs))), []
+    for place, (_, got) in enumerate(pairs):
+        fits = [i for i in free if _is_near(pairs[i][0], got, rtol)]
+        if not fits:
+            return ""
+        order.append(place if place in fits else fits[0])
+        free.remove(order[-1])
+    moved = [i for i, place in enumerate(order) if place != i]
+    if len(moved) == 2:
+        return f"outputs {moved[0]} and {moved[1]} were exchanged"
+    return f"the outputs came in the order {', '.join(map(str, order))}" if moved else ""
+
+
+def _alike(
+    known: Sequence[int], pairs: Sequence[Any], rtol: float, look: Callable[..., Iterator[str]]
+) -> Iterator[str]:
+    """What ``look`` says of every output that is wrong."""
+    wrong = [i for i, (want, got) in zip(known, pairs) if not _is_near(want, got, rtol)]
+    told = [list(look(a, b, rtol)) for i, (a, b) in zip(known, pairs) if i in wrong]
+    if not told:
+        return
+    where = "" if len(wrong) == len(pairs) else f"in output {', '.join(map(str, wrong))}, "
+    for cause in told[0]:
+        if all(cause in other for other in told[1:]):
+            yield where + cause
+
+
 def _shapes(want: torch.Tensor, got: torch.Tensor, rtol: float) -> Iterator[str]:
-    """Explanations that need no other call."""
+    """Whether the elements of one output are right and stand elsewhere."""
     if want.numel() != got.numel() or not want.numel() or want.is_complex():
         return
     a, b = want.detach().double(), got.detach().double()
-    scale = max(a.abs().max().item(), 1e-12)
-
-    def close(x: torch.Tensor, y: torch.Tensor) -> bool:
-        return x.shape == y.shape and (x - y).abs().max().item() <= rtol * scale
-
+    close = _closeness(a, rtol)
     if b.ndim == 4 and close(a.permute(0, 2, 3, 1).reshape(b.shape), b):
         yield "the output was laid out NHWC"
     for one in range(b.ndim):
         for other in range(one + 1, b.ndim):
             if close(a.transpose(one, other).reshape(b.shape), b):
                 yield f"dimensions {one} and {other} were exchanged"
-    if a.shape == b.shape:
-        for dim in range(a.ndim):
-            for step in (1, -1):
-                inner = a.shape[dim] - 1
-                if inner and close(a.narrow(dim, max(0, -step), inner),
-                                   b.narrow(dim, max(0, step), inner)):  # fmt: skip
-                    yield f"the output was shifted by {step} along dimension {dim}"
-        if close(a.to(torch.bfloat16).double(), b):
-            yield "it was rounded to bfloat16"
-        if close(a.trunc(), b) or close(a.floor(), b):
-            yield "it was rounded to whole numbers"
-        large = a.abs() > 1e-3 * scale
-        if large.any():
-            ratio = (b[large] / a[large]).median()
-            if abs(ratio - 1) > rtol and close(a * ratio, b):
-                yield f"it was multiplied by {ratio.item():.6g}"
-        shift = (b - a).median()
-        if abs(shift) > rtol * scale and close(a + shift, b):
-            yield f"{shift.item():.6g} was added"
+    for dim in range(a.ndim if a.shape == b.shape else 0):
+        for step in (1, -1):
+            inner = a.shape[dim] - 1
+            if inner and close(a.narrow(dim, max(0, -step), inner),
+                               b.narrow(dim, max(0, step), inner)):  # fmt: skip
+                yield f"the output was shifted by {step} along dimension {dim}"
+
+
+def _values(want: torch.Tensor, got: torch.Tensor, rtol: float) -> Iterator[str]:
+    """Whether all elements of one output are wrong in the same way."""
+    if want.shape != got.shape or not want.numel() or want.is_complex():
+        return
+    a, b = want.detach().double(), got.detach().double()
+    close, most = _closeness(a, rtol), a.abs().max().item()
+    if close(a.to(torch.bfloat16).double(), b):
+        yield "it was rounded to bfloat16"
+    if close(a.trunc(), b) or close(a.floor(), b):
+        yield "it was rounded to whole numbers"
+    large = a.abs() > 1e-3 * most
+    if large.any():
+        ratio = (b[large] / a[large]).median()
+        if abs(ratio - 1) > rtol and close(a * ratio, b):
+            yield f"it was multiplied by {ratio.item():.6g}"
+    shift = (b - a).median()
+    if abs(shift) > rtol * most and close(a + shift, b):
+        yield f"{shift.item():.6g} was added"
+
+
+def _closeness(a: torch.Tensor, rtol: float) -> Callable[[torch.Tensor, torch.Tensor], bool]:
+    scale = max(a.abs().max().item(), 1e-12)
+    return lambda x, y: x.shape == y.shape and (x - y).abs().max().item() <= rtol * scale
 
 
 def _others(node: Node, env: Mapping[Value, torch.Tensor]) -> Iterator[tuple[str, dict[str, Any]]]:

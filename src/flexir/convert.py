@@ -173,7 +173,7 @@ class _Conversion:
             hook = self.hook("constant")
             if hook is None:
                 return value
-            weight = Weight(value.name, self.graph.constants[value], value.names)
+            weight = Weight.of(value, self.graph.constants[value])
             made = hook(Context(self.out, Node("constant", None, {}), self.graph), weight)
             self.env[value] = made
             return made
@@ -246,7 +246,7 @@ class _Conversion:
 
     def _call(self, node: Node, handler: Handler) -> None:
         named = structure.build(self._arguments(node, handler), Value, self.look)
-        ctx = Context(self.out, node, self.graph)
+        ctx = Context(self.out, node, self.graph, values=self.env)
         args = (ctx,) if node.body is None else (ctx, node.target)
         try:
             made = handler.function(*args, **named)
@@ -324,7 +324,7 @@ class _Conversion:
                 inputs.append(value)
         hook = self.hook("placeholder")
         if hook is not None:
-            made = hook(Context(self.out, node, self.graph, reason), inputs)
+            made = hook(Context(self.out, node, self.graph, reason, self.env), inputs)
             self._bind(node, made, hook.__qualname__)
             rest: Sequence[Value] = [v for v in node.outputs if v not in self.env]
         else:

@@ -20,11 +20,11 @@ from .signatures import (
     EMPTY,
     KEYWORD,
     POSITIONAL,
-    RENAMED,
     STAR,
     STARS,
     Parameter,
     Signature,
+    documented,
 )  # fmt: skip
 
 
@@ -52,24 +52,23 @@ def _from_schemas(name: str, op: str, schemas: Iterable[Any]) -> list[Signature]
     for schema in schemas:
         if schema.overload_name.startswith(("prim_",)):
             continue
-        if any(a.is_out for a in schema.arguments) or not _on_tensors(schema):
+        if any(a.is_out for a in schema.arguments) or not _is_op(schema):
             continue
         found.append(_from_schema(op, schema))
     return found
 
 
-def _on_tensors(schema: Any) -> bool:
-    """Whether a schema computes with tensors; the registry also holds scalar arithmetic."""
-    parts = (*schema.arguments, *schema.returns)
-    return any("Tensor" in str(a.type) for a in parts)
+def _is_op(schema: Any) -> bool:
+    """Whether torch can be called so; the registry also holds what only its scripts can call."""
+    full = f"{schema.name}.{schema.overload_name}".rstrip(".")
+    return torch._C._dispatch_has_kernel(full)
 
 
 def _from_schema(op: str, schema: Any) -> Signature:
     parameters, writes = [], []
-    rename = RENAMED.get(op, {})
     for argument in schema.arguments:
         own = argument.name
-        name = rename.get(own, "input" if own == "self" else own)
+        name = documented(op, own)
         default = argument.default_value if argument.has_default_value() else EMPTY
         kind = KEYWORD if argument.kwarg_only else POSITIONAL
         parameters.append(
@@ -114,10 +113,9 @@ def _from_python(op: str, func: Callable[..., Any], like: Callable[..., Any]) ->
         parameters = inspect.signature(like).parameters.values()
     except (TypeError, ValueError):
         return None
-    rename = RENAMED.get(op, {})
     made = []
     for position, p in enumerate(parameters):
-        name = rename.get(p.name, p.name)
+        name = documented(op, p.name) if p.name != "self" else p.name
         if position == 0 and name in ("self", "tensor", "x") and is_torch(func):
             name = "input"
         kind = POSITIONAL if p.kind is inspect.Parameter.POSITIONAL_ONLY else p.kind
@@ -258,7 +256,7 @@ def _self_first(signature: Signature) -> Signature:
 
 def _reversed_forms(op: str) -> list[Signature]:
     """``x.__rsub__(1)``: the first argument is ``other``, the second ``input``."""
-    other = Parameter("other", "self", POSITIONAL, EMPTY, None)
+    other = Parameter(documented(op, "other"), "self", POSITIONAL, EMPTY, None)
     input = Parameter("input", "other", POSITIONAL, EMPTY, None)
     return [Signature(op, [other, input], random=False)]
 

@@ -1,85 +1,35 @@
 """Which layer is wrong: an engine's values beside torch's, call by call.
 
-``check_handlers`` converts and runs every call alone, on inputs recorded from the model, so an
-error names only its culprit. ``compare`` takes the values of one whole run of an engine and finds
-the first call at which they leave torch's. Both look for an explanation: other arguments or layouts
-under which torch itself would give what the engine gave. Golden values can be written to a folder
-for engines that live elsewhere.
+``check_handlers`` converts and runs every call alone, on inputs recorded from the model and on
+random weights, so an error names only its culprit. ``compare`` takes the values of one whole run of
+an engine and finds the first call at which they leave torch's. Both look for an explanation: other
+arguments or layouts under which torch itself would give what the engine gave. Golden values can be
+written to a folder for engines that live elsewhere.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
 from . import structure
-from .causes import causes, distance
-from .convert import Result, convert
+from .causes import causes, magnitude
+from .comparison import Comparison, Row, near, row_of, row_tensor
+from .convert import Result, convert, coverage
 from .errors import Error
+from .geometry import dense
 from .graph import Graph
-from .interpreter import Environment, replay
+from .interpreter import Environment, bind_inputs, replay
 from .nodes import Node, Value
-from .rewrite import copy_node, form
+from .rewrite import form
+from .rounding import allowed, run_alone
+from .single import alone, calls, reads
 from .target import Target
 
-
-@dataclass(slots=True)
-class Row:
-    """One call compared.
-
-    Attributes:
-        node: the call.
-        max_abs: largest absolute difference; infinite for a wrong shape or NaN.
-        max_rel: the same over the largest magnitude torch gave.
-        ok: within tolerance.
-        note: why there is nothing to compare, or what the engine raised.
-        causes: what would explain the difference, likeliest first.
-    """
-
-    node: Node
-    max_abs: float = 0.0
-    max_rel: float = 0.0
-    ok: bool = True
-    note: str = ""
-    causes: list[str] = field(default_factory=list)
-
-    def __str__(self) -> str:
-        head = f"{'ok ' if self.ok else 'BAD'} {self.max_rel:9.2e}  {self.node.op}"
-        lines = [f"{head}   # {self.node.where}" + (f"   {self.note}" if self.note else "")]
-        lines += [f"      as if {cause}" for cause in self.causes]
-        return "\n".join(lines)
-
-
-@dataclass(slots=True)
-class Comparison:
-    """All calls compared, in order of execution."""
-
-    rows: list[Row]
-
-    @property
-    def bad(self) -> list[Row]:
-        """What is out of tolerance."""
-        return [row for row in self.rows if not row.ok]
-
-    @property
-    def first(self) -> Row | None:
-        """The first call that is out of tolerance: where to look."""
-        return self.bad[0] if self.bad else None
-
-    def __bool__(self) -> bool:
-        return not self.bad
-
-    def __str__(self) -> str:
-        lines = [str(row) for row in self.bad]
-        if self.first is None:
-            return f"{len(self.rows)} calls compared, all within tolerance"
-        lines.append(f"{len(self.bad)} of {len(self.rows)} calls differ; the first is "
-                     f"{self.first.node.op} at {self.first.node.where}")  # fmt: skip
-        return "\n".join(lines)
+Engine = Callable[[Result, list[torch.Tensor]], Any]
 
 
 def check_handlers(
@@ -87,40 +37,37 @@ def check_handlers(
     graph: Graph,
     args: Sequence[Any],
     *,
-    run: Callable[[Result, list[torch.Tensor]], Any],
+    run: Engine,
     out: Callable[[], Any] | None = None,
-    rtol: float = 1e-4,
+    rtol: float | None = None,
     kwargs: dict[str, Any] | None = None,
 ) -> Comparison:
     """Convert every handled call alone and compare what your engine makes of it with torch.
 
+    Each is given what it is given in a run of the model, then once more with random values for its
+    weights: a bias of zeros that an engine forgets does not show otherwise.
+
     Args:
         target: your handlers.
         graph: the model's graph.
-        args: inputs; each call is given what it is given in a run on these.
+        args: inputs of the model.
         run: ``run(result, tensors)`` runs what a conversion made on the values of its inputs and
             returns the outputs, in order: tensors, NumPy arrays or a lone one.
         out: makes a builder for every conversion, if your handlers need one.
-        rtol: difference allowed, over the largest magnitude of torch's result.
+        rtol: difference allowed, over the largest magnitude of torch's result. Without, 64 times
+            the rounding error that the call has by its nature (see :mod:`flexir.rounding`). Whole
+            numbers and bools must be equal in any case.
         kwargs: keyword inputs.
 
     Returns:
         a :class:`Comparison`; calls that were given equal arguments and types are checked once.
     """
-    rows: list[Row] = []
-    seen: set[Any] = set()
-
-    def check(node: Node, tensors: tuple[torch.Tensor, ...]) -> None:
-        handled = node.body is None and node.outputs and target.handler(node) is not None
-        if not handled or node.effects.random or (key := form(node)) in seen:
-            return
-        seen.add(key)
-        inputs = {v: env[v] for v in dict.fromkeys(node.inputs) if v not in graph.constants}
-        rows.append(_alone(graph, node, inputs, tensors, target, run, out, rtol))
-
+    check = _Check(target, graph, run, out, rtol)
+    check.claim(graph.nodes)
+    bind_inputs(graph, args, kwargs or {}, check.kept)
     env = Environment(graph.constants)
-    replay(graph, args, kwargs, watch=check, env=env)
-    return Comparison(rows)
+    replay(graph, args, kwargs, watch=lambda node, made: check.see(node, made, env), env=env)
+    return check.found
 
 
 def compare(
@@ -162,9 +109,12 @@ def compare(
     def check(node: Node, tensors: tuple[torch.Tensor, ...]) -> None:
         pairs = [(t, values[v.name]) for v, t in zip(node.outputs, tensors) if v.name in values]
         if pairs:
-            row = _row(node, [t for t, _ in pairs], [made for _, made in pairs], rtol)
+            wanted, made = [t for t, _ in pairs], [row_tensor(made) for _, made in pairs]
+            row = row_of(node, wanted, made, [rtol * magnitude(t) for t in wanted])
             if not row.ok and all(earlier.ok for earlier in rows):
-                row.causes = list(causes(node, env, tensors, row_tensor(pairs[0][1]), rtol))
+                all_made = [row_tensor(values[v.name]) if v.name in values else None
+                            for v in node.outputs]  # fmt: skip
+                row.causes = list(causes(node, env, tensors, all_made, near(row, rtol)))
             rows.append(row)
 
     replay(graph, args or (), kwargs, watch=check, env=env)
@@ -176,69 +126,176 @@ def compare(
 # --- one call alone -----------------------------------------------------------------------------
 
 
-def alone(graph: Graph, node: Node) -> Graph:
-    """A graph of one call, whose inputs are the call's own."""
-    small = Graph(f"{node.op}")
-    env: dict[Value, Value] = {}
-    for value in dict.fromkeys(node.inputs):
-        if value in graph.constants:
-            env[value] = value
-            small.constants[value] = graph.constants[value]
+class _Check:
+    """Every call of a graph, converted and run alone while the graph is replayed."""
+
+    def __init__(
+        self, target: Target, graph: Graph, run: Engine, out: Any, rtol: float | None
+    ) -> None:
+        self.target, self.graph, self.run, self.out, self.rtol = target, graph, run, out, rtol
+        report = coverage(graph, target)
+        self.reasons = {node: row.reason for row in report.entries for node in row.nodes}
+        self.descended = dict(report.descended)
+        self.found = Comparison([])
+        self.seen: set[Any] = set()
+        self.inside: set[Node] = set()  # calls in modules that handlers take whole
+        self.ends: dict[Node, list[Node]] = {}  # the last call in such modules -> these
+        self.kept: dict[Value, torch.Tensor] = {}  # what they read and make, and inputs
+        self.wanted: set[Value] = set()
+
+    def claim(self, nodes: Sequence[Node]) -> None:
+        """Find the modules that handlers take whole."""
+        for node in nodes:
+            if node.body is None:
+                continue
+            if node in self.reasons:  # kept whole
+                self._miss(self.found.not_reached, node, self.reasons[node])
+                self.inside.update(calls(node))
+            elif self.target.handler(node) is None:
+                self.claim(node.body)
+            elif reason := self.descended.get(node) or self._refusal(node):
+                self._miss(self.found.refused, node, reason)
+                if node not in self.descended:  # coverage thought it taken and looked no further
+                    self.reasons.update((one, "no handler") for one in calls(node))
+                self.claim(node.body)
+            else:
+                inner = calls(node)
+                self.inside.update(inner)
+                if any(one.effects.random for one in inner):
+                    self._miss(self.found.not_reached, node, "it draws random numbers")
+                    continue
+                self.wanted.update(reads(node), node.outputs)
+                if inner:
+                    self.ends.setdefault(inner[-1], []).append(node)
+
+    def _refusal(self, node: Node) -> str:
+        _, reason = self._convert(alone(self.graph, node))
+        return reason
+
+    def _convert(self, small: Graph) -> tuple[Result, str]:
+        """What the handler of a graph's one call makes, and why it makes nothing."""
+        out = None if self.out is None else self.out()
+        result = convert(small, target=self.target, out=out, decompose=False)
+        if result.status.get(small.nodes[0]) == "handled":
+            return result, ""
+        if small.nodes[0].body is not None:
+            return result, result.report.descended[0][1]
+        entries = result.report.entries
+        return result, entries[0].reason if entries else "it changes nothing"
+
+    def _miss(self, rows: list[Row], node: Node, reason: str) -> None:
+        if self._is_new(node, reason):
+            rows.append(Row(node, note=reason))
+
+    def _is_new(self, node: Node, *more: Any) -> bool:
+        """Whether no call like this one was seen: of equal types and numbers, and equally fixed."""
+        fixed = tuple(v in self.graph.constants for v in node.inputs)
+        module = id(node.target) if node.body is not None else None
+        key = (form(node), fixed, module, node.effects.switches, *more)
+        new = key not in self.seen
+        self.seen.add(key)
+        return new
+
+    def see(self, node: Node, made: Sequence[torch.Tensor], env: Mapping[Value, Any]) -> None:
+        """A call was replayed: check it, and the modules it is the last call of."""
+        self.kept.update((v, t) for v, t in zip(node.outputs, made) if v in self.wanted)
+        if node not in self.inside and node.outputs:
+            self._function(node, made, env)
+        for module in self.ends.get(node, ()):
+            if self._is_new(module):
+                env = Environment(self.graph.constants)
+                env.update(self.kept)
+                self._compare(module, [env[v] for v in module.outputs], env)
+
+    def _function(self, node: Node, made: Sequence[torch.Tensor], env: Mapping[Value, Any]) -> None:
+        if self.target.handler(node) is None:
+            if node.effects.same is None:
+                reason = self.reasons.get(node, "no handler; converted in pieces")
+                self._miss(self.found.not_reached, node, reason)
+        elif node.effects.random:
+            self._miss(self.found.not_reached, node, "it draws random numbers")
+        elif self._is_new(node):
+            self._compare(node, made, env)
+
+    def _compare(self, node: Node, made: Sequence[torch.Tensor], env: Mapping[Value, Any]) -> None:
+        small = alone(self.graph, node)
+        result, reason = self._convert(small)
+        if reason:
+            self.found.refused.append(Row(node, note=reason))
+            return
+        inputs = [env[v] for v in reads(node) if v not in self.graph.constants]
+        row = self._measure(node, small, result, inputs, made)
+        if row.ok and node.body is None:
+            row = self._with_random_constants(node, inputs) or row
+        self.found.rows.append(row)
+
+    def _with_random_constants(self, node: Node, inputs: Sequence[torch.Tensor]) -> Row | None:
+        """The row of a call whose weights are random, if it is a bad one."""
+        small = alone(self.graph, node)
+        generator = torch.Generator().manual_seed(0)
+        constants = {v: _random(t, generator) for v, t in small.constants.items()}
+        if all(constants[v] is small.constants[v] for v in constants):
+            return None
+        small.constants = constants
+        try:
+            made = run_alone(small, [t.detach() for t in inputs], constants)
+        except Exception:  # noqa: BLE001  not every call takes any values
+            return None
+        result, reason = self._convert(small)
+        if reason or not all(t.isfinite().all() for t in map(dense, made)):
+            return None
+        row = self._measure(node, small, result, inputs, made)
+        row.note = f"with random values for its constants {row.note}".rstrip()
+        return None if row.ok else row
+
+    def _measure(
+        self,
+        node: Node,
+        small: Graph,
+        result: Result,
+        inputs: Sequence[torch.Tensor],
+        expected: Sequence[torch.Tensor],
+    ) -> Row:
+        try:
+            made = self.run(result, [_given(t) for t in inputs])
+        except Exception as error:  # noqa: BLE001  the engine's failure is the finding
+            return Row(node, float("inf"), float("inf"), False, f"{type(error).__name__}: {error}")
+        parts = [row_tensor(part) for part in (made if isinstance(made, (tuple, list)) else [made])]
+        if self.rtol is None:
+            free = allowed(alone(self.graph, node), inputs, small.constants, expected)
         else:
-            env[value] = Value(f"x{len(small.inputs)}", value.type)
-            small.inputs[env[value].name] = env[value]
-    small.parameters = [(name, 1) for name in small.inputs]
-    copy = copy_node(node, lambda v: env.get(v, v))
-    small.nodes = [copy]
-    small.outputs = list(copy.outputs)
-    return small.check()
+            free = [self.rtol * magnitude(t) for t in expected]
+        row = row_of(node, expected, parts, free)
+        if not row.ok and len(parts) == len(expected):
+            env = dict(zip((v for v in reads(node) if v not in small.constants), inputs))
+            env.update(small.constants)
+            limits = (torch.as_tensor(f).max().item() for f in free if torch.as_tensor(f).numel())
+            rtol = max(limits, default=0.0) / max(map(magnitude, expected))
+            row.causes = list(causes(node, env, expected, parts, near(row, rtol)))
+        return row
 
 
-def _alone(
-    graph: Graph,
-    node: Node,
-    inputs: dict[Value, torch.Tensor],
-    expected: Sequence[torch.Tensor],
-    target: Target,
-    run: Callable[[Result, list[torch.Tensor]], Any],
-    out: Callable[[], Any] | None,
-    rtol: float,
-) -> Row:
-    small = alone(graph, node)
-    result = convert(small, target=target, out=None if out is None else out(), decompose=False)
-    if result.report.placeholders:
-        return Row(node, note=f"not handled: {result.report.entries[0].reason}")
-    try:
-        made = run(result, list(inputs.values()))
-    except Exception as error:  # noqa: BLE001  the engine's failure is the finding
-        return Row(node, float("inf"), float("inf"), False, f"{type(error).__name__}: {error}")
-    parts = list(made) if isinstance(made, (tuple, list)) else [made]
-    row = _row(node, list(expected), parts, rtol)
-    if not row.ok:
-        env: Any = dict(inputs)
-        env.update({v: graph.constants[v] for v in node.inputs if v in graph.constants})
-        row.causes = list(causes(node, env, expected, row_tensor(parts[0]), rtol))
-    return row
+def _given(tensor: torch.Tensor) -> torch.Tensor:
+    """What an engine is given: a tensor of its own that it may turn into an array, or write."""
+    return tensor.detach().resolve_conj().resolve_neg().clone()
 
 
-def row_tensor(made: Any) -> torch.Tensor:
-    """What an engine gave, as a tensor."""
-    return made if isinstance(made, torch.Tensor) else torch.as_tensor(made)
+def _random(tensor: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Other values where a constant holds finite numbers: of either sign if it has both.
 
-
-def _row(node: Node, expected: Sequence[torch.Tensor], made: Sequence[Any], rtol: float) -> Row:
-    row = Row(node)
-    if len(made) != len(expected):
-        return Row(node, float("inf"), float("inf"), False, f"{len(made)} outputs came back")
-    for want, got in zip(expected, map(row_tensor, made)):
-        if want.shape != got.shape:
-            shapes = f"shape {tuple(got.shape)}, expected {tuple(want.shape)}"
-            return Row(node, float("inf"), float("inf"), False, shapes)
-        off, scale = distance(want, got)
-        row.max_abs = max(row.max_abs, off)
-        row.max_rel = max(row.max_rel, off / scale)
-    row.ok = row.max_rel <= rtol
-    return row
+    A list of numbers stays in the order it is in (borders of bins). None is near zero, so that none
+    can be forgotten unseen.
+    """
+    if not tensor.is_floating_point() or tensor.layout is not torch.strided or tensor.is_nested:
+        return tensor
+    old = tensor.detach()
+    new = torch.rand(old.shape, generator=generator).to(old.device, old.dtype) + 0.5
+    if (old < 0).any():
+        signs = torch.randint(0, 2, old.shape, generator=generator).to(old.device, old.dtype)
+        new = new * (2 * signs - 1)
+    if old.ndim == 1:
+        new = new.sort().values[old.argsort(stable=True).argsort()]
+    return torch.where(old.isfinite(), new, old)
 
 
 __all__ = ["Comparison", "Row", "alone", "check_handlers", "compare"]

@@ -20,17 +20,40 @@ KEYWORD = inspect.Parameter.KEYWORD_ONLY
 STAR = inspect.Parameter.VAR_POSITIONAL
 STARS = inspect.Parameter.VAR_KEYWORD
 
-# Documented argument names where the C++ schema uses another one, per op; `self` is `input`.
-RENAMED = {
-    "dropout": {"train": "training"}, "alpha_dropout": {"train": "training"},
-    "feature_dropout": {"train": "training"}, "feature_alpha_dropout": {"train": "training"},
-    "embedding": {"indices": "input"}, "transpose": {
-        "dim0": "dim0", "axis0": "dim0", "axis1": "dim1"},
-    "conj": {}, "getitem": {"key": "indices"}, "setitem": {"key": "indices"},
-    "linalg_inv": {"A": "input"}, "linalg_det": {"A": "input"}, "linalg_slogdet": {"A": "input"},
-    "linalg_multi_dot": {"tensors": "matrices"},
-    "linalg_householder_product": {"input2": "tau"},
+# One argument has one name in all spellings of an op: the documented one of the plain function.
+# Per op, the others; `self` is `input`. A test compares all spellings of all ops.
+_PARTS = dict.fromkeys(("sections", "indices", "tensor_indices_or_sections"), "indices_or_sections")
+_RENAMED: dict[str, dict[str, str]] = {
+    **dict.fromkeys(
+        ("dropout", "alpha_dropout", "feature_dropout", "feature_alpha_dropout"),
+        {"train": "training"},
+    ),
+    "split": dict.fromkeys(("split_size", "split_sizes"), "split_size_or_sections"),
+    **dict.fromkeys(("tensor_split", "hsplit", "vsplit", "dsplit"), _PARTS),
+    **dict.fromkeys(("embedding", "embedding_bag"), {"indices": "input"}),
+    "transpose": {"axis0": "dim0", "axis1": "dim1"}, "pow": {"other": "exponent"},
+    "getitem": {"key": "indices"}, "setitem": {"key": "indices"},
+    **dict.fromkeys(("linalg_inv", "linalg_det", "linalg_slogdet", "lu"), {"A": "input"}),
+    "linalg_multi_dot": {"tensors": "matrices"}, "linalg_pinv": {"rcond": "rtol"},
+    "linalg_matrix_rank": {"tol": "atol"}, "linalg_householder_product": {"input2": "tau"},
+    **dict.fromkeys(("lstm", "gru", "rnn_tanh", "rnn_relu"), {"data": "input"}),
+    "isin": {"element": "elements", "test_element": "test_elements"},
+    "tensordot": {"self": "a", "other": "b"}, "einsum": {"tensors": "operands"},
+    "resize": {"sizes": "size"}, "resize_as": {"the_template": "tensor"},
+    "scalar_tensor": {"s": "data"}, "dequantize": {"tensors": "input"},
+    "quantize_per_tensor": {
+        "tensors": "input", "scales": "scale", "zero_points": "zero_point"},
+    "fractional_max_pool2d": {"random_samples": "_random_samples"},
+    "fractional_max_pool3d": {"random_samples": "_random_samples"},
 }  # fmt: skip
+
+
+def documented(op: str, name: str) -> str:
+    """The one name of an argument of ``op`` that a spelling of it calls ``name``."""
+    renamed = _RENAMED.get(op)
+    plain = "input" if name == "self" else name
+    return plain if renamed is None else renamed.get(name, plain)
+
 
 # NumPy's spellings, which torch's argument parser takes as well.
 _NUMPY = {

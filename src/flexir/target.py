@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 import torch
 
-from .errors import TargetError, Unsupported
+from .errors import Error, TargetError, Unsupported
 from .forms import callables, op_of, parameter_names, signatures
 from .graph import Graph
 from .names import canonical
@@ -39,6 +39,11 @@ class Weight(NamedTuple):
     tensor: torch.Tensor
     names: tuple[str, ...]
 
+    @classmethod
+    def of(cls, value: Value, tensor: torch.Tensor) -> Weight:
+        """As it is handed out: it can become an array, which what requires grad cannot."""
+        return cls(value.name, tensor.detach(), value.names)
+
 
 @dataclass(frozen=True, slots=True)
 class Placeholder:
@@ -57,6 +62,15 @@ class Placeholder:
     reason: str
 
 
+class OutputType(TensorType):
+    """The type of a call's first output; called with an argument, it gives that one's type."""
+
+    ask: Callable[[Any], TensorType]
+
+    def __call__(self, argument: Any) -> TensorType:
+        return self.ask(argument)
+
+
 @dataclass(frozen=True, slots=True)
 class Context:
     """What a handler is given besides the arguments.
@@ -67,12 +81,14 @@ class Context:
             ``node.source``.
         graph: the whole graph.
         reason: for the placeholder handler: why.
+        values: Value -> what stands for it in your representation, so far.
     """
 
     out: Any
     node: Node
     graph: Graph
     reason: str = ""
+    values: Mapping[Value, Any] = field(default_factory=dict, repr=False)
 
     @property
     def module(self) -> torch.nn.Module | None:
@@ -80,9 +96,32 @@ class Context:
         return self.node.target if self.node.body is not None else None
 
     @property
-    def type(self) -> TensorType:
-        """Type of the first output."""
-        return self.node.outputs[0].type
+    def type(self) -> OutputType:
+        """Type of the first output: ``ctx.type.dtype``, ``ctx.type.shape``.
+
+        ``ctx.type(argument)`` is the type of an argument; see :meth:`type_of`.
+        """
+        made = OutputType(*self.node.outputs[0].type)
+        made.ask = self.type_of
+        return made
+
+    def type_of(self, argument: Any) -> TensorType:
+        """Type of a tensor argument, as it was handed to the handler, or of a Value.
+
+        Raises:
+            Error: it stands for no tensor argument of this call, or for two of different types.
+        """
+        if isinstance(argument, Value):
+            return argument.type
+        inputs = self.node.inputs
+        found = {v.type: v for v in inputs if self.values.get(v, v) is argument}
+        if len(found) == 1:
+            return next(iter(found))
+        if found:
+            both = " and ".join(map(str, found))
+            raise Error(f"arguments of types {both} have one stand-in; ask for the type of "
+                        "ctx.node.args[name]")  # fmt: skip
+        raise Error(f"{argument!r} is no tensor argument of {self.node.op}")
 
     def weight(self, value: Any) -> Any:
         """The name and tensor of a constant argument; None stays None.
@@ -95,7 +134,7 @@ class Context:
         tensor = self.graph.constants.get(value) if isinstance(value, Value) else None
         if tensor is None:
             raise Unsupported("an argument that must be a weight is computed by the model")
-        return Weight(value.name, tensor, value.names)
+        return Weight.of(value, tensor)
 
 
 @dataclass(frozen=True, slots=True)

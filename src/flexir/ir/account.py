@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 from typing import Any
 
-from ..account import Audit, Change, Text
+from ..account import Audit, Change, State, Text
+from ..nodes import Value
 
 
 def write_audit(message: Any, audit: Audit) -> None:
@@ -23,6 +25,16 @@ def read_audit(message: Any) -> Audit:
     changes = [Change(c.path, _literal(c.before), _literal(c.after)) for c in message.changes]
     problems, unwatched = list(message.problems), list(message.unwatched)
     return Audit(message.witnessed, message.fallback, problems, changes, unwatched)
+
+
+def read_state(
+    kept: Any, string: Callable[[int, str], str], value: Callable[[int, str], Value]
+) -> list[State]:
+    """The state of the messages ``kept``, through the reader's tables."""
+    return [
+        State(string(one.path, "kept"), value(one.initial, "kept"), value(one.final, "kept"))
+        for one in kept
+    ]
 
 
 def _literal(text: str) -> Any:

@@ -17,17 +17,17 @@ from typing import Any
 import torch
 
 from .. import structure
-from ..account import Mutation, Origin, State
+from ..account import Mutation, Origin
 from ..errors import FormatError, GraphError
 from ..forms import op_of, signatures
 from ..geometry import Geometry
 from ..graph import Graph
 from ..nodes import Effects, Node, Switches, TensorType, Value
-from ..signatures import EMPTY, STAR, STARS, Parameter, Signature
+from ..signatures import EMPTY, STAR, STARS, Parameter, Signature, documented
 from ..source import Source
 from . import functions, schema
 from . import manifest as manifests
-from .account import read_audit
+from .account import read_audit, read_state
 from .data import Opaque, Reader, torch_constant
 from .directory import aside_of
 from .weights import File, Place, Weights, check_place
@@ -202,19 +202,15 @@ class _Reader:
                      self.value(m.initial, "mutations"), self.value(m.final, "mutations"))
             for m in message.mutations
         ]  # fmt: skip
-        graph.state = [
-            State(self.string(k.path, "kept"),
-                  self.value(k.initial, "kept"), self.value(k.final, "kept"))
-            for k in message.kept
-        ]  # fmt: skip
+        graph.state = read_state(message.kept, self.string, self.value)
         graph.audit = read_audit(message.audit)
-        graph.layouts = {self.value(e.value, "layouts"): tuple(e.stride) for e in message.layouts}
-        graph.differentiable = {
-            self.value(e.value, "layouts") for e in message.layouts if e.requires_grad
-        }
-        for value, stride in graph.layouts.items():
+        for layout in message.layouts:
+            value, stride = self.value(layout.value, "layouts"), tuple(layout.stride)
             if len(stride) != len(value.type.shape) or any(s < 0 for s in stride):
                 raise FormatError(f"layouts: {stride} does not fit {value!r}")
+            graph.layouts[value] = stride
+            if layout.requires_grad:
+                graph.differentiable.add(value)
         for entry in message.constants:
             value = self.value(entry.value, "constants")
             value.names = value.names or (value.name,)
@@ -256,13 +252,15 @@ class _Reader:
         names, data = entry.arg_names, entry.arg_data
         if len(names) != len(data) or len(entry.write_names) != len(entry.write_data):
             raise FormatError("arg_data or write_data: not one per name")
-        args = {strings[name]: get(index) for name, index in zip(names, data)}
         op, signature = strings[entry.op], None
+        args = {strings[name]: get(index) for name, index in zip(names, data)}
         body: list[Node] | None = None
         if entry.module_plus1:
             target: Any = self.modules[entry.module_plus1 - 1][1]
             body = []
         else:
+            # Older versions saved the names that each spelling has: `split_size`.
+            args = {documented(op, name): part for name, part in args.items()}
             name = strings[entry.target_plus1 - 1] if entry.target_plus1 else ""
             target = self._function(name)
             if self.data.lost and (lost := next(structure.leaves(args, Opaque), None)):
@@ -298,14 +296,15 @@ class _Reader:
             return plain
         if entry.escape not in ("", "branch", "value", "memory", "text", "about"):
             raise FormatError(f"escape: {entry.escape!r} is unknown")
+        op = self.strings[entry.op]
         writes = {
-            self.strings[name]: self.data.get(index)
+            documented(op, self.strings[name]): self.data.get(index)
             for name, index in zip(entry.write_names, entry.write_data)
         }
         generator = None
         if entry.generator:
             generator = torch.frombuffer(bytearray(entry.generator), dtype=torch.uint8)
-        same = self.strings[entry.same_plus1 - 1] if entry.same_plus1 else None
+        same = documented(op, self.strings[entry.same_plus1 - 1]) if entry.same_plus1 else None
         return Effects(
             writes, plain.switches, same, entry.escape or None, entry.random, generator,
             entry.goes_on,

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .table import RECIPES, only_if, recipe
+from .table import only_if, recipe
 
 
 @recipe("view", "flatten", "unflatten", "squeeze", "unsqueeze", "_unsafe_view", "view_as",
@@ -88,21 +88,18 @@ def repeat(input: Tensor, *, shape: tuple[int, ...], **_: Any) -> Any:
     return made
 
 
-@recipe("split", "split_with_sizes")
-def split(input: Tensor, split_size: Any, dim: int = 0) -> Any:
-    sizes = split_size
-    if isinstance(split_size, int):
+@recipe("split")
+def split(input: Tensor, split_size_or_sections: Any, dim: int = 0) -> Any:
+    sizes = split_size_or_sections
+    if isinstance(sizes, int):
         whole = input.shape[dim]
-        sizes = [min(split_size, whole - i) for i in range(0, whole, split_size)]
+        sizes = [min(sizes, whole - i) for i in range(0, whole, sizes)]
     return tuple(cut(input, dim, start, size) for start, size in _starts(sizes))
 
 
-RECIPES["split_with_sizes"] = [
-    lambda input, split_sizes, dim=0: split(input, list(split_sizes), dim)
-]
-RECIPES["split"].append(
-    lambda input, split_size_or_sections, dim=0: split(input, split_size_or_sections, dim)
-)
+@recipe("split_with_sizes")
+def split_with_sizes(input: Tensor, split_sizes: Any, dim: int = 0) -> Any:
+    return split(input, list(split_sizes), dim)
 
 
 @recipe("chunk")
