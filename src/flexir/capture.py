@@ -247,21 +247,21 @@ class Recorder:
     def _inputs(self, bound: dict[str, Any], graph: Graph) -> dict[str, Any]:
         made: dict[int, Value] = {}
 
-        def name_input(name: str) -> Callable[[torch.Tensor], Value]:
-            def leaf(tensor: torch.Tensor) -> Value:
-                known = made.get(id(tensor))
-                if known is None:
-                    known = made[id(tensor)] = Value(self.found.unique(name), tensor_type(tensor))
-                    self.memories.define(tensor, known, kind="input")
-                    if tensor.layout is torch.strided and not tensor.is_nested:
-                        graph.layouts[known] = tensor.stride()
-                    if tensor.requires_grad:
-                        graph.differentiable.add(known)
-                return known
+        def leaf(tensor: torch.Tensor) -> Value:
+            known = made.get(id(tensor))
+            if known is None:
+                known = made[id(tensor)] = Value("", tensor_type(tensor))
+                self.memories.define(tensor, known, kind="input")
+                if tensor.layout is torch.strided and not tensor.is_nested:
+                    graph.layouts[known] = tensor.stride()
+                if tensor.requires_grad:
+                    graph.differentiable.add(known)
+            return known
 
-            return leaf
-
-        return {n: structure.template(v, name_input(n), deep=True) for n, v in bound.items()}
+        inputs = {n: structure.template(v, leaf, deep=True) for n, v in bound.items()}
+        for path, value in structure.paths(inputs, Value):
+            value.name = value.name or self.found.unique(path)
+        return inputs
 
     def _mutations(self) -> list[Mutation]:
         """Final values of inputs and constants whose memory was written, in the model's order."""

@@ -106,6 +106,24 @@ class Graph:
         return [*self.output_values, *found]
 
     @property
+    def output_names(self) -> dict[Value, str]:
+        """The Values the model returned, by their first place in what it returned, each unique.
+
+        ``logits``, ``past_key_values.layers.0.keys``; ``output`` for a lone tensor, ``output.0``
+        in a tuple. A cache that goes in and comes out has the same name among the inputs.
+        """
+        from .grammar import free_name
+
+        names: dict[Value, str] = {}
+        taken: set[str] = set()
+        for path, value in structure.paths(self.outputs, Value):
+            if value not in names:
+                numbered = path.partition(".")[0].isdecimal()
+                name = f"output.{path}" if numbered else path or "output"
+                names[value] = free_name(name, taken)
+        return names
+
+    @property
     def escapes(self) -> list[Node]:
         """Calls whose result left torch for Python; ``node.result`` is the value taken."""
         return [node for node in self if node.effects.escape]
