@@ -10,7 +10,8 @@ import pytest
 ORDER = """
     errors structure source nodes account graph grammar names signatures forms binding geometry
     memory functional ambient origins parameters calls watchers capture interpreter verify opaque
-    rewrite recipes decompose report target stubs convert causes golden
+    rewrite recipes decompose escapes context target reach omissions report returns stubs
+    conversion convert causes golden
 """.split()
 STANDARD = set(sys.stdlib_module_names)
 
