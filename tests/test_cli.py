@@ -204,3 +204,16 @@ def test_the_example_with_its_own_engine_is_a_target_of_the_command(here, root, 
     assert main([*command, f"{root}/examples/howto_own_ir.py:ir"]) == 0
     out, err = capsys.readouterr()
     assert err.endswith("4 calls handled, 1 placeholders\n") and "erfinv ×1" in out
+
+
+def test_a_placeholder_of_that_example_is_wired_to_what_reads_it(root):
+    """Its hook returns a tuple of one; that was taken for a constant once."""
+    pytest.importorskip("numpy")
+    import flexir
+    from flexir.fleet.specs import target_of
+
+    ir = target_of(f"{root}/examples/howto_own_ir.py:ir")
+    net = flexir.convert(lambda x: torch.relu(torch.erfinv(x)), torch.zeros(2), ir).output
+    assert [(layer.kind, layer.inputs) for layer in net.layers] == [
+        ("Unknown erfinv", []), ("Relu", [net.layers[0].output])
+    ]  # fmt: skip
