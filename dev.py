@@ -87,7 +87,7 @@ def sweep(*arguments: str) -> None:
 
 
 def bench(*arguments: str) -> None:
-    """Measure: bench [speed | parts | memory | scaling | peers | ir | fuzz_ir | rewrites] ..."""
+    """Measure: bench [speed | parts | memory | peers | ir | rewrites | mutants | state | ...]"""
     what, *rest = arguments or ("speed",)
     if not (ROOT / "bench" / f"{what}.py").exists():
         sys.exit(f"there is no bench {what!r}; {(bench.__doc__ or '').splitlines()[0]}")

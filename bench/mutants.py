@@ -34,7 +34,8 @@ ROOT = Path(__file__).resolve().parent.parent
 CORE = ROOT / "src/flexir"
 CACHE = ROOT / ".cache"
 EXPLAINED = Path(__file__).parent / "mutants_explained.json"
-LIMIT = 120  # seconds for the tests of one mutant; what takes longer hangs, which is noticed
+# What takes so many times as long as the tests took before, and a minute more, hangs.
+PATIENCE = 5
 # Tests that start processes of their own would see the unchanged files; these run whole suites.
 SLOW = {"test_architecture", "test_cli", "test_examples", "test_fleet", "test_models", "test_page",
         "test_readme", "test_tutorial"}  # fmt: skip
@@ -157,13 +158,16 @@ def sample(count: int, seed: int, only: str | None) -> list[dict]:
 # --- which tests run a line -----------------------------------------------------------------------
 
 
-def coverage() -> dict:
-    """File name -> line -> tests that run it, the quickest first; kept until a file changes."""
+def coverage() -> tuple[dict, dict]:
+    """File name -> line -> tests that run it, the quickest first, and seconds by test.
+
+    Kept until a file changes.
+    """
     files = [*sorted(CORE.glob("*.py")), *sorted((ROOT / "tests").glob("*.py"))]
     key = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
     kept = CACHE / "mutants_coverage.json"
     if kept.exists() and (found := json.loads(kept.read_text()))["key"] == key:
-        return found["lines"]
+        return found["lines"], found["seconds"]
     print("which tests run which lines ...", file=sys.stderr, flush=True)
     reader, writer = os.pipe()
     child = os.fork()
@@ -173,15 +177,15 @@ def coverage() -> dict:
         with contextlib.redirect_stdout(open(os.devnull, "w")):
             run_tests(["--maxfail=1000", *(str(p) for p in fast_tests())], [made])
         with open(writer, "w") as out:
-            json.dump(made.lines(), out)
+            json.dump([made.lines(), made.seconds], out)
         os._exit(0)
     os.close(writer)
     with open(reader) as found:
-        lines = json.load(found)
+        lines, seconds = json.load(found)
     os.waitpid(child, 0)
     CACHE.mkdir(exist_ok=True)
-    kept.write_text(json.dumps({"key": key, "lines": lines}))
-    return lines
+    kept.write_text(json.dumps({"key": key, "lines": lines, "seconds": seconds}))
+    return lines, seconds
 
 
 class Traced:
@@ -251,13 +255,13 @@ def tests_of(mutant: dict, lines: dict) -> list[str]:
     return [] if inside else [str(path) for path in fast_tests()]
 
 
-def start(mutant: dict, tests: list[str]) -> int:
+def start(mutant: dict, tests: list[str], seconds: float) -> int:
     """Run the tests against a mutant in a process of its own; its process id."""
     child = os.fork()
     if child:
         return child
     os.setpgrp()
-    signal.alarm(LIMIT)
+    signal.alarm(60 + int(PATIENCE * seconds))
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 1)
     os.dup2(null, 2)
@@ -281,7 +285,7 @@ def run(mutants: list[dict], jobs: int) -> list[dict]:
     import pytest  # noqa: F401
     import torch  # noqa: F401
 
-    lines = coverage()
+    lines, seconds = coverage()
     suite = hashlib.sha256(b"".join(p.read_bytes() for p in fast_tests())).hexdigest()[:12]
     kept = CACHE / "mutants.jsonl"
     known = {}
@@ -300,7 +304,8 @@ def run(mutants: list[dict], jobs: int) -> list[dict]:
                 mutant = waiting.pop()
                 tests = tests_of(mutant, lines)
                 mutant["tests"], mutant["suite"] = len(tests), suite
-                running[start(mutant, tests) if tests else 0] = mutant
+                took = sum(seconds.get(test, 60.0) for test in tests)
+                running[start(mutant, tests, took) if tests else 0] = mutant
             if 0 in running:
                 pid, status = 0, 0
             else:

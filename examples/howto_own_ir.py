@@ -65,7 +65,7 @@ class Net:
 
 # --- the handlers --------------------------------------------------------------------------------
 
-ir = flexir.Target("numpy-engine")
+ir = flexir.Target("numpy-engine", out=Net)
 
 
 @ir.input
@@ -292,7 +292,7 @@ def main(names: list[str]) -> float:
         model, (x,), _ = entry(name).make()
         with torch.no_grad():
             calibrate(model, x)
-            result = flexir.convert(model, (x,), ir, Net(), strict=True)
+            result = flexir.convert(model, (x,), ir, strict=True)
             expected = model(x).numpy()
         got = run(result.output, x.numpy(), result.outputs)
         error = float(np.abs(got - expected).max())

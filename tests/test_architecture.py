@@ -11,8 +11,8 @@ ORDER = """
     errors structure source nodes account graph grammar names signatures forms binding geometry
     memory functional inputs ambient holders changed state origins parameters calls watchers
     capture interpreter run differences eager verify opaque
-    rewrite recipes decompose report target stubs convert single rounding
-    causes comparison golden
+    rewrite recipes decompose escapes context target reach omissions report returns stubs
+    conversion convert single rounding causes comparison golden
 """.split()
 STANDARD = set(sys.stdlib_module_names)
 

@@ -161,3 +161,59 @@ def test_a_model_nobody_could_hold_is_captured_on_the_meta_device(here, capsys):
     ops = json.loads(capsys.readouterr().out)
     assert ops["linear"] == 15 and ops["scaled_dot_product_attention"] == 2
     assert sum(path.stat().st_size for path in (here / "llama.flexir").iterdir()) < 1e6
+
+
+BUILDER = """
+import flexir
+class MyNet:
+    def __init__(self):
+        self.layers = []
+    def add(self, kind):
+        self.layers.append(kind)
+        return kind
+bare = flexir.Target("bare")
+@bare.op("conv2d")
+def conv2d(ctx, input, weight, bias, stride, padding, dilation, groups):
+    return ctx.out.add("conv")
+ir = bare.extend("full", out=MyNet)
+"""
+
+
+def test_a_target_that_carries_its_builder_works_in_the_command(here, capsys):
+    (here / "mine.py").write_text(BUILDER)
+    command = ["convert", "nets.py:net", "1x3x8x8", "--target"]
+    assert main([*command, "mine.py:ir"]) == 0
+    assert capsys.readouterr().err.endswith("1 calls handled, 4 placeholders\n")
+    assert main(["draw", "nets.py:net", "1x3x8x8", "-o", "a.dot", "--target", "mine.py:ir"]) == 0
+    assert main(["stub", "nets.py:net", "1x3x8x8", "--target", "mine.py:ir"]) == 0
+    capsys.readouterr()
+
+
+def test_a_handler_that_misses_its_builder_is_told_how_to_bring_it(here, capsys):
+    (here / "mine.py").write_text(BUILDER)
+    assert main(["convert", "nets.py:net", "1x3x8x8", "--target", "mine.py:bare"]) == 1
+    err = capsys.readouterr().err
+    assert "HandlerError: AttributeError: 'list' object has no attribute 'add'" in err
+    assert "in the handler of" in err and "Target('bare', out=YourBuilder)" in err
+    assert "the model raised" not in err
+
+
+def test_the_example_with_its_own_engine_is_a_target_of_the_command(here, root, capsys):
+    pytest.importorskip("numpy")
+    command = ["convert", "nets.py:net", "1x3x8x8", "--target"]
+    assert main([*command, f"{root}/examples/howto_own_ir.py:ir"]) == 0
+    out, err = capsys.readouterr()
+    assert err.endswith("4 calls handled, 1 placeholders\n") and "erfinv ×1" in out
+
+
+def test_a_placeholder_of_that_example_is_wired_to_what_reads_it(root):
+    """Its hook returns a tuple of one; that was taken for a constant once."""
+    pytest.importorskip("numpy")
+    import flexir
+    from flexir.fleet.specs import target_of
+
+    ir = target_of(f"{root}/examples/howto_own_ir.py:ir")
+    net = flexir.convert(lambda x: torch.relu(torch.erfinv(x)), torch.zeros(2), ir).output
+    assert [(layer.kind, layer.inputs) for layer in net.layers] == [
+        ("Unknown erfinv", []), ("Relu", [net.layers[0].output])
+    ]  # fmt: skip

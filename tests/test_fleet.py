@@ -193,6 +193,71 @@ def test_handlers_that_refuse_when_run_count_if_they_are_run(here):
     assert [(i.op, i.reason) for i in run.items] == [("linear", "handler refused: only 16 columns")]
 
 
+def test_a_target_that_carries_its_builder_is_planned_by_running_its_handlers(here):
+    """A grouped convolution is refused only when the handler runs."""
+
+    def model(x):
+        return torch.conv2d(x, torch.ones(4, 1, 1, 1), groups=4)
+
+    def handlers(**options):
+        ir = flexir.Target("dsp", **options)
+
+        @ir.op("conv2d")
+        def conv2d(ctx, input, weight, bias, stride, padding, dilation, groups):
+            if groups > 1:
+                raise flexir.Unsupported("groups")
+            ctx.out.append("conv")
+
+        ir.op("ones")(lambda ctx, **named: "ones")
+        return ir
+
+    models = {"net": (model, (torch.ones(1, 4, 2, 2),))}
+    blind = flexir.plan(models, handlers(), progress=False)
+    assert not blind.items and "handlers were not run" in blind.text() and not blind.ran
+    seen = flexir.plan(models, handlers(out=list), progress=False)
+    assert [(i.op, i.reason) for i in seen.items] == [("conv2d", "handler refused: groups")]
+    assert "0 of 1 models convert whole" in seen.text() and "not run" not in seen.text()
+    assert flexir.plan(models, handlers(), out=list, progress=False) == seen
+    assert Plan.read(seen.json()) == seen
+
+
+def test_a_handler_that_raises_in_a_plan_is_an_item_and_the_rest_is_planned(here):
+    ir = flexir.Target("mine", out=list)
+
+    @ir.op("linear")
+    def linear(ctx, input, weight, bias):
+        raise KeyError("nothing")
+
+    made = flexir.plan([f"nets.py:{n}" for n in ("plain", "one")], ir, cache="kept", progress=False)
+    assert [(i.op, i.reason) for i in made.items] == [
+        ("linear", "handler raised KeyError: 'nothing'"), ("erfinv", "no handler")
+    ]  # fmt: skip
+    ir.input(lambda ctx, name, type: 1 / 0)
+    made = flexir.plan(["nets.py:plain"], ir, cache="kept", progress=False)
+    assert made.problems == {
+        "nets.py:plain": "the handlers raised ZeroDivisionError: division by zero"
+    }
+    assert not made.complete and "1 could not be planned" in made.text()
+
+
+def test_conditions_and_state_are_items_that_a_hook_unlocks(here):
+    def model(x):
+        return x * 2 if x.any() else x
+
+    ir = flexir.Target("mine")
+    ir.op("mul")(lambda ctx, input, other: "mul")
+    made = flexir.plan({"net": (model, (torch.ones(2),))}, ir, progress=False)
+    (item,) = made.items
+    assert (item.op, item.reason, item.unlocks) == ("@ir.guard", "no handler", ["net"])
+    assert item.forms == {"bool(any(x)) is True": 1} and item.sources[0].startswith(
+        "test_fleet.py:"
+    )
+    assert made.complete == [] and "bool(any(x)) is True" in made.markdown()
+    ir.guard(lambda ctx, condition, expected, node: None)
+    ir.op("any")(lambda ctx, input: "any")
+    assert flexir.plan({"net": (model, (torch.ones(2),))}, ir, progress=False).complete == ["net"]
+
+
 def needs(**models):
     """Items of a made-up fleet: model -> the ops it needs."""
     items = {}

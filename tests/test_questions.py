@@ -156,3 +156,14 @@ def test_every_question_is_decided():
         if not graph.escapes and not graph.audit.problems:
             undecided.append(name)
     assert undecided == []
+
+
+def test_a_report_names_answers_about_layout_and_strict_does_not_fail_on_them():
+    from flexir.layers import describe
+
+    result = flexir.convert(asks_contiguous, (torch.randn(2, 2),), describe, strict=True)
+    assert (
+        "answers about layout or autograd, taken as recorded: 1; the first: is_contiguous() is True"
+        in str(result.report)
+    )
+    assert result.report.omissions == []

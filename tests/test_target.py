@@ -286,8 +286,8 @@ def test_strict_raises_one_error_with_everything(ir):
 
 def test_values_that_left_torch_are_reported(ir):
     result = flexir.convert(lambda x: x * float(x.sum()), torch.ones(2), ir)
-    assert "1 values left torch for Python" in str(result.report)
-    assert "__float__" in str(result.report) or "float() is 2.0" in str(result.report)
+    assert "1 condition is not in the output" in str(result.report)
+    assert "float(sum(x)) is 2.0   # test_target.py:" in str(result.report)
 
 
 def test_the_log_names_what_is_missing(ir, caplog):
@@ -300,6 +300,157 @@ def test_the_log_names_what_is_missing(ir, caplog):
         "Op: (func op) flatten. Input shapes: 1x2048x1x1, Output shape: 1x2048",
         "[WARNING] These ops have been converted into placeholders and are shown in RED in net.png",
     ]
+
+
+# --- placeholders ---------------------------------------------------------------------------------
+
+
+def reads_a_placeholder(x):
+    return torch.relu(torch.erfinv(x)).sum() + 1
+
+
+def test_what_reads_a_placeholder_and_raises_becomes_one_too(ir, caplog):
+    ir.op("relu")(lambda ctx, input: input.shape)
+    ir.op("sum")(lambda ctx, input: "sum")
+    ir.op("add")(lambda ctx, input, other: f"{input} + {other}")
+    with caplog.at_level(logging.DEBUG, logger="flexir"):
+        result = flexir.convert(reads_a_placeholder, torch.zeros(2), ir)
+    reasons = {e.op: e.reason for e in result.report.entries}
+    why = "reads a placeholder: AttributeError: 'Placeholder' object has no attribute 'shape'"
+    assert reasons == {"erfinv": "no handler", "relu": why}
+    assert result.outputs == "sum + 1"  # a handler that can deal with one may
+    assert "reads a placeholder" in str(result.report)
+    assert "refused" in result.status.values() and "Traceback" in caplog.text
+
+
+def test_an_error_that_no_placeholder_explains_still_stops(ir):
+    ir.op("relu")(lambda ctx, input: input.shape)
+    with pytest.raises(AttributeError, match="'str' object has no attribute 'shape'"):
+        ir.input(lambda ctx, name, type: name)
+        flexir.convert(torch.relu, torch.zeros(2), ir)
+    full = flexir.Target("full")
+
+    @full.op("relu")
+    def relu(ctx, input):
+        raise OSError("no space left")
+
+    with pytest.raises(OSError, match="no space left"):
+        flexir.convert(reads_a_placeholder, torch.zeros(2), full)
+
+
+def test_a_module_that_reads_a_placeholder_and_raises_is_one_whole(ir):
+    """Its inside is no work: once the placeholder is gone the module's handler will take it."""
+    ir.module(nn.Linear)(lambda ctx, module, input: input.shape)
+    result = flexir.convert(nn.Sequential(nn.Softplus(), nn.Linear(2, 2)), torch.ones(1, 2), ir)
+    assert [(e.op, e.reason.partition(":")[0]) for e in result.report.entries] == [
+        ("softplus", "no handler"), ("Linear", "reads a placeholder")
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [tuple, list])
+def test_a_placeholder_hook_may_return_one_thing_per_output_in_a_tuple(ir, kind):
+    ir.placeholder(lambda ctx, inputs: kind([ctx.node.op] * len(ctx.node.outputs)))
+    ir.op("relu")(lambda ctx, input: ("relu", input))
+    model = lambda x: torch.relu(torch.erfinv(x))
+    assert flexir.convert(model, torch.zeros(2), ir).outputs == ("relu", "erfinv")
+    model = lambda x: torch.relu(x.max(0).values)
+    assert flexir.convert(model, torch.zeros(2), ir).outputs == ("relu", "max")
+    model = lambda x: torch.relu(x.chunk(1)[0])
+    assert flexir.convert(model, torch.zeros(2), ir, decompose=False).outputs == ("relu", "chunk")
+
+
+def test_a_placeholder_hook_gives_a_value_to_what_a_call_writes(ir):
+    ir.placeholder(lambda ctx, inputs: tuple(v.name for v in ctx.node.outputs))
+
+    def model(x):
+        x = x.clone()
+        return x.abs(), torch.nn.functional.threshold(x, 0.0, 1.0, inplace=True), x
+
+    result = flexir.convert(model, torch.zeros(2), ir)
+    assert not any(isinstance(made, (tuple, list)) for made in result.values.values())
+
+
+def test_a_handler_may_stand_for_its_output_by_a_tuple_of_one(ir):
+    """Only placeholder hooks serve any number of outputs; a shape of one dimension is a tuple."""
+    ir.op("relu")(lambda ctx, input: ctx.type.shape)
+    assert flexir.convert(torch.relu, torch.zeros(2), ir).outputs == (2,)
+
+
+# --- weights -------------------------------------------------------------------------------------
+
+
+def test_a_converted_constant_is_still_a_weight(ir):
+    ir.constant(lambda ctx, weight: ("const", weight.name))
+
+    @ir.op("linear")
+    def linear(ctx, input, weight, bias):
+        return ctx.weight(weight).name, tuple(ctx.weight(bias).tensor.shape)
+
+    assert flexir.convert(nn.Linear(3, 2), torch.ones(1, 3), ir).outputs == ("weight", (2,))
+    same = ir.extend("same")
+    same.constant(lambda ctx, weight: "constant")
+    (entry,) = flexir.convert(
+        nn.Linear(3, 2), torch.ones(1, 3), same, decompose=False
+    ).report.entries
+    assert "one and the same thing was made of weight and bias" in entry.reason
+    plain = ir.extend("plain")
+    plain.constant(lambda ctx, weight: weight)
+    plain.op("linear")(lambda ctx, input, weight, bias: ctx.weight(weight).name)
+    assert flexir.convert(nn.Linear(3, 2), torch.ones(1, 3), plain).outputs == "weight"
+
+
+def test_what_is_no_weight_is_refused_with_the_true_reason(ir):
+    ir.op("mul")(lambda ctx, input, other: "product")
+    ir.op("linear")(lambda ctx, input, weight, bias: ctx.weight(weight).name)
+    x, w = torch.ones(1, 3), torch.ones(2, 3)
+    for hook in (False, True):
+        if hook:
+            ir.input(lambda ctx, name, type: name)
+        (entry,) = flexir.convert(F.linear, (x, w), ir, decompose=False).report.entries
+        assert "an argument that must be a weight is an input of the model" in entry.reason
+        model = lambda x, w: F.linear(x, w * 2)
+        (entry,) = flexir.convert(model, (x, w), ir, decompose=False).report.entries
+        assert "an argument that must be a weight is computed by the model" in entry.reason
+
+
+# --- pieces --------------------------------------------------------------------------------------
+
+
+def test_a_refused_piece_is_reported_under_its_callers_name(ir):
+    @ir.op("getitem")
+    def getitem(ctx, input, indices):
+        raise flexir.Unsupported("no slices")
+
+    ir.op("cat")(lambda ctx, tensors, dim: "made")
+    result = flexir.convert(lambda x: torch.roll(x, 1, 0), torch.ones(3), ir)
+    (entry,) = result.report.entries
+    assert entry.op == "roll" and entry.count == 1
+    assert entry.reason == "its piece getitem: handler refused: no slices"
+    assert not result.report.taken_apart and list(result.status.values()) == ["refused"]
+
+
+# --- builders ------------------------------------------------------------------------------------
+
+
+def test_a_target_carries_its_builder():
+    ir = flexir.Target("mine", out=list)
+    ir.op("relu")(lambda ctx, input: ctx.out.append("relu"))
+    result = flexir.convert(torch.relu, torch.ones(2), ir)
+    assert result.output == ["relu"]
+    assert flexir.convert(torch.relu, torch.ones(2), ir).output == ["relu"]  # a new one each time
+    assert flexir.convert(torch.relu, torch.ones(2), ir.extend("child")).output == ["relu"]
+    own = ["mine"]
+    assert flexir.convert(torch.relu, torch.ones(2), ir, out=own).output is own
+    with pytest.raises(flexir.TargetError, match="give the class or a function"):
+        flexir.Target("wrong", out=[])
+
+
+def test_check_handlers_uses_the_builder_of_the_target():
+    ir = flexir.Target("mine", out=list)
+    ir.op("relu")(lambda ctx, input: ctx.out.append(torch.relu))
+    run = lambda result, tensors: result.output[0](*tensors)
+    graph = flexir.capture(torch.relu, (torch.ones(2),))
+    assert flexir.check_handlers(ir, graph, (torch.ones(2),), run=run)
 
 
 def test_the_plain_loop_is_enough_for_one_off_work():

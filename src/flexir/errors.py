@@ -25,11 +25,11 @@ class TargetError(Error, ValueError):
 
 
 class HandlerError(Error, TypeError):
-    """A handler returned something that does not fit the outputs of its call."""
+    """A handler returned what does not fit the outputs of its call; in the command: it raised."""
 
 
 class UnsupportedError(Error, NotImplementedError):
-    """``convert(strict=True)`` met calls without a handler; the message lists all of them."""
+    """``convert(strict=True)`` met calls, conditions or state without a handler; lists them all."""
 
 
 class Unsupported(Error, NotImplementedError):

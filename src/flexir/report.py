@@ -16,6 +16,7 @@ from typing import Any
 from .account import Audit
 from .errors import UnsupportedError
 from .nodes import Node, Value
+from .omissions import HOOKS, Omission, are_left_out, count
 from .signatures import HINTS, is_hint, same_default
 from .structure import show
 
@@ -115,6 +116,12 @@ class Report:
         decomposed: op -> how often which pieces stood for it.
         entries: what became a placeholder, most frequent first when printed.
         descended: module calls whose handler declined, with the reason; their body was visited.
+        omissions: what the model does besides returning outputs, and the output does not:
+            conditions it depends on, state it keeps, inputs it writes.
+        hooked: kind of such things -> how many the target's own handlers took.
+        fixed: number of conditions that no input, state or random number can change.
+        inside: number of conditions inside modules that were taken whole.
+        unused: op -> number of unhandled calls that nothing in the output reads.
         unmatched: path patterns of the target that no module has.
         escapes: calls through which values left torch for Python.
         audit: what the capture could not vouch for.
@@ -128,6 +135,11 @@ class Report:
     decomposed: dict[str, Counter[str]] = field(default_factory=dict)
     entries: list[Entry] = field(default_factory=list)
     descended: list[tuple[Node, str]] = field(default_factory=list)
+    omissions: list[Omission] = field(default_factory=list)
+    hooked: Counter[str] = field(default_factory=Counter)
+    fixed: int = 0
+    inside: int = 0
+    unused: dict[str, int] = field(default_factory=dict)
     unmatched: list[str] = field(default_factory=list)
     escapes: list[Node] = field(default_factory=list)
     audit: Audit = field(default_factory=Audit)
@@ -163,16 +175,40 @@ class Report:
             lines.append(f"{op} ×{self.taken_apart[op]} via decomposition: {shown or 'nothing'}")
         for node, reason in self.descended:
             lines.append(f"inside of {node.op} visited instead: {reason}   # {node.where}")
-        guards = [n for n in self.escapes if n.effects.escape != "text"]
-        if guards:
-            lines.append(f"{len(guards)} values left torch for Python; the graph is valid while:")
-            lines += [f"    {n.op}() is {n.result!r}   # {n.where}" for n in guards[:10]]
-            if len(guards) > 10:
-                lines.append(f"    ... and {len(guards) - 10} more: graph.escapes")
+        lines += self._besides()
         lines += [f"no module has a path like {pattern!r}" for pattern in self.unmatched]
-        lines += [f"not accounted for: {problem}" for problem in self.audit.problems]
+        told = set(map(str, self.audit.changes))
+        lines += [f"not accounted for: {p}" for p in self.audit.problems if p not in told]
         lines.append(self.verdict())
         return "\n".join(lines)
+
+    def _besides(self, most: int = 10) -> list[str]:
+        """What is not in the output, how to put it there, and what need not be."""
+        lines = []
+        if self.omissions:
+            lines.append(f"{are_left_out(self.omissions)}:")
+            lines += [f"    {omission}" for omission in self.omissions[:most]]
+            if (more := len(self.omissions) - most) > 0:
+                lines.append(f"    ... and {more} more: report.omissions")
+            hooks = [o.hook for o in self.omissions if o.hook and o.reason == "no handler"]
+            for hook in dict.fromkeys(hooks):
+                lines += ["To take them:", *_indent(HOOKS[hook])]
+        if self.fixed:
+            depend = "depends" if self.fixed == 1 else "depend"
+            lines.append(f"{count(['condition'] * self.fixed)} {depend} on no input")
+        if self.inside:
+            stand = "stands" if self.inside == 1 else "stand"
+            lines.append(f"{count(['condition'] * self.inside)} {stand} inside modules taken whole")
+        asked = [node for node in self.escapes if node.effects.escape == "about"]
+        if asked:
+            lines.append(
+                f"answers about layout or autograd, taken as recorded: {len(asked)}; the first: "
+                f"{asked[0].op}() is {asked[0].result!r}   # {asked[0].where}"
+            )
+        if self.unused:
+            shown = ", ".join(f"{op} ×{n}" if n > 1 else op for op, n in self.unused.items())
+            lines.append(f"read by nothing in the output: {shown}")
+        return lines
 
     def verdict(self) -> str:
         """One line: how much is handled."""
@@ -182,7 +218,11 @@ class Report:
             done += f", {apart} via decomposition"
         if passed := sum(self.passed.values()):
             done += f", {passed} without effect passed through"
-        return f"{done}, {self.placeholders} placeholders"
+        if taken := count(self.hooked.elements()):
+            done += f", {taken} taken"
+        done += f", {self.placeholders} placeholders"
+        left = count(omission.kind for omission in self.omissions)
+        return f"{done}, {left} not in the output" if left else done
 
     __str__ = text
 
@@ -199,7 +239,11 @@ class Report:
                 "<br>".join(entry.sources[:3]),
             )
             rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-        return "\n".join([f"### {self.verdict()}", "", *(rows if self.entries else [])])
+        lines = [f"### {self.verdict()}", "", *(rows if self.entries else [])]
+        if self.omissions:
+            lines += ["", f"{are_left_out(self.omissions)}:", ""]
+            lines += [f"- {omission}" for omission in self.omissions]
+        return "\n".join(lines)
 
     def data(self) -> dict[str, Any]:
         """The report as plain data."""
@@ -225,6 +269,11 @@ class Report:
                 for entry in self.ranked
             ],
             "descended": [{"path": n.path, "op": n.op, "reason": r} for n, r in self.descended],
+            "omissions": [{**o._asdict(), "hook": o.hook} for o in self.omissions],
+            "hooked": dict(self.hooked),
+            "fixed": self.fixed,
+            "inside": self.inside,
+            "unused": self.unused,
             "escapes": [
                 {"op": n.op, "kind": n.effects.escape, "value": repr(n.result), "where": n.where}
                 for n in self.escapes
@@ -237,14 +286,22 @@ class Report:
         """:meth:`data` as JSON."""
         return json.dumps(self.data(), indent=2)
 
+    @property
+    def complete(self) -> bool:
+        """Whether the output is the whole model: nothing is missing and nothing left out."""
+        return not self.entries and not self.omissions
+
     def raise_if_unsupported(self) -> None:
         """Raise one UnsupportedError that lists everything, if anything is missing."""
-        if not self.entries:
+        if self.complete:
             return
-        kinds = f"{self.placeholders} calls have no handler in target {self.target!r}"
-        lines = [line for entry in self.ranked for line in _lines(entry)]
-        paste = ["To support the first:", *_indent(stub(self.ranked[0].nodes[0]))]
-        raise UnsupportedError("\n".join([kinds, *_indent("\n".join(lines), 2), *paste]))
+        lines = []
+        if self.entries:
+            lines.append(f"{self.placeholders} calls have no handler in target {self.target!r}")
+            lines += _indent("\n".join(line for entry in self.ranked for line in _lines(entry)))
+            lines += ["To support the first:", *_indent(stub(self.ranked[0].nodes[0]))]
+        lines += self._besides(len(self.omissions)) if self.omissions else []
+        raise UnsupportedError("\n".join(lines))
 
     def log(self, picture: str | None = None) -> None:
         """Tell the logger ``flexir`` what is missing, shapes written as 1x2048x1x1."""

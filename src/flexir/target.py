@@ -9,18 +9,21 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
-from .errors import Error, TargetError, Unsupported
+from .context import Context, Placeholder, Weight
+from .errors import TargetError, Unsupported
+from .escapes import only_escapes
 from .forms import callables, op_of, parameter_names, signatures
-from .graph import Graph
 from .names import canonical
-from .nodes import Node, TensorType, Value
+from .nodes import Node
+
+__all__ = ["Context", "Handler", "Keep", "Placeholder", "Target", "Weight"]
 
 _OWN_OPS = ("assemble", "as_strided", "as_strided_scatter", "setitem", "warp_affine")
 
@@ -30,111 +33,6 @@ class Keep(Unsupported):
 
     def __init__(self) -> None:
         super().__init__("kept whole, no handler")
-
-
-class Weight(NamedTuple):
-    """A constant of the model: its name, its tensor, and all its names if it is tied."""
-
-    name: str
-    tensor: torch.Tensor
-    names: tuple[str, ...]
-
-    @classmethod
-    def of(cls, value: Value, tensor: torch.Tensor) -> Weight:
-        """As it is handed out: it can become an array, which what requires grad cannot."""
-        return cls(value.name, tensor.detach(), value.names)
-
-
-@dataclass(frozen=True, slots=True)
-class Placeholder:
-    """What flows on where nothing handled a call.
-
-    Attributes:
-        op: canonical name of the call.
-        inputs: its tensor arguments, converted.
-        type: dtype, shape and device of the output it stands for.
-        reason: why it is a placeholder.
-    """
-
-    op: str
-    inputs: tuple[Any, ...] = field(repr=False)
-    type: TensorType
-    reason: str
-
-
-class OutputType(TensorType):
-    """The type of a call's first output; called with an argument, it gives that one's type."""
-
-    ask: Callable[[Any], TensorType]
-
-    def __call__(self, argument: Any) -> TensorType:
-        return self.ask(argument)
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What a handler is given besides the arguments.
-
-    Attributes:
-        out: the user's builder, as passed to ``convert(out=...)``.
-        node: the call: ``node.op``, ``node.args``, ``node.outputs`` with types, ``node.path``,
-            ``node.source``.
-        graph: the whole graph.
-        reason: for the placeholder handler: why.
-        values: Value -> what stands for it in your representation, so far.
-    """
-
-    out: Any
-    node: Node
-    graph: Graph
-    reason: str = ""
-    values: Mapping[Value, Any] = field(default_factory=dict, repr=False)
-
-    @property
-    def module(self) -> torch.nn.Module | None:
-        """The module called, if this is a module call."""
-        return self.node.target if self.node.body is not None else None
-
-    @property
-    def type(self) -> OutputType:
-        """Type of the first output: ``ctx.type.dtype``, ``ctx.type.shape``.
-
-        ``ctx.type(argument)`` is the type of an argument; see :meth:`type_of`.
-        """
-        made = OutputType(*self.node.outputs[0].type)
-        made.ask = self.type_of
-        return made
-
-    def type_of(self, argument: Any) -> TensorType:
-        """Type of a tensor argument, as it was handed to the handler, or of a Value.
-
-        Raises:
-            Error: it stands for no tensor argument of this call, or for two of different types.
-        """
-        if isinstance(argument, Value):
-            return argument.type
-        inputs = self.node.inputs
-        found = {v.type: v for v in inputs if self.values.get(v, v) is argument}
-        if len(found) == 1:
-            return next(iter(found))
-        if found:
-            both = " and ".join(map(str, found))
-            raise Error(f"arguments of types {both} have one stand-in; ask for the type of "
-                        "ctx.node.args[name]")  # fmt: skip
-        raise Error(f"{argument!r} is no tensor argument of {self.node.op}")
-
-    def weight(self, value: Any) -> Any:
-        """The name and tensor of a constant argument; None stays None.
-
-        Raises:
-            Unsupported: the argument is computed by the model, not stored in it.
-        """
-        if value is None:
-            return None
-        tensor = self.graph.constants.get(value) if isinstance(value, Value) else None
-        if tensor is None:
-            raise Unsupported("an argument that must be a weight is computed by the model")
-        return Weight.of(value, tensor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +50,11 @@ class Target:
 
     Args:
         name: shown in reports.
+        parent: see :meth:`extend`.
+        without: see :meth:`extend`.
+        out: makes the builder that handlers find as ``ctx.out``: a class or a function without
+            arguments. ``convert`` uses it when it is given none; so do the command, ``plan`` and
+            ``check_handlers``.
 
     Example:
         >>> ir = Target("myir")
@@ -161,9 +64,19 @@ class Target:
     """
 
     def __init__(
-        self, name: str, parent: Target | None = None, without: Sequence[str] = ()
+        self,
+        name: str,
+        parent: Target | None = None,
+        without: Sequence[str] = (),
+        *,
+        out: Callable[[], Any] | None = None,
     ) -> None:
+        if out is not None and not callable(out):
+            raise TargetError(
+                f"out makes a builder for one model: give the class or a function, not {out!r}"
+            )
         self.name, self.parent, self.without = name, parent, frozenset(without)
+        self.out = out
         self.ops: dict[str, Handler] = {}
         self.modules: dict[type, Handler] = {}
         self.paths: dict[str, Handler] = {}
@@ -172,14 +85,17 @@ class Target:
     def __repr__(self) -> str:
         return f"<Target {self.name!r}: {len(self.ops)} ops, {len(self.modules)} modules>"
 
-    def extend(self, name: str, *, without: Sequence[str] = ()) -> Target:
+    def extend(
+        self, name: str, *, without: Sequence[str] = (), out: Callable[[], Any] | None = None
+    ) -> Target:
         """A child that falls back to this target and may override its handlers.
 
         Args:
             name: of the child.
             without: ops the child does not have: neither inherited nor made of others.
+            out: makes its builder; without, this target's does.
         """
-        return Target(name, self, without)
+        return Target(name, self, without, out=out)
 
     # -- declaring
 
@@ -193,9 +109,16 @@ class Target:
         Keyword-only parameters with defaults are the handler's own and never passed.
 
         Raises:
-            TargetError: no such op, no such argument, or a second handler for it.
+            TargetError: no such op, no such argument, a second handler for it, or an op that has
+                no output (``item``), whose handler would never be called.
         """
         name, known = _resolve(key)
+        if only_escapes(key):
+            raise TargetError(
+                f"{name!r} gives Python a value and has no output, so no handler of it would be "
+                "called. What the model decided by values is handed to @ir.guard: "
+                "def guard(ctx, condition, expected, node)"
+            )
 
         def declare(function: Callable[..., Any]) -> Callable[..., Any]:
             handler = _inspect(function, skip=1, allowed=known, what=f"op {name!r}")
@@ -253,26 +176,75 @@ class Target:
     def placeholder(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Declare what a placeholder is in your representation: ``function(ctx, inputs)``.
 
-        ``inputs`` are the converted tensor arguments; return one thing per output, as a handler
-        does. ``ctx.reason`` says why.
+        ``inputs`` are the converted tensor arguments; return one thing per output, in a tuple; for
+        one output, a tuple of one or the thing itself. ``ctx.reason`` says why.
+
+        Without this hook a :class:`Placeholder` flows on. A handler that is given one and raises
+        becomes a placeholder, too, with the error in its reason.
         """
-        return self._hook("placeholder", function)
+        return self._hook("placeholder", function, "(ctx, inputs)")
 
     def input(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Declare how an input of the graph enters: ``function(ctx, name, type)``."""
-        return self._hook("input", function)
+        return self._hook("input", function, "(ctx, name, type)")
 
     def constant(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Declare how a weight or constant enters: ``function(ctx, weight)``, once for each.
 
         ``weight`` is a :class:`Weight`. Without this hook constants arrive as Values, to be
-        opened with ``ctx.weight``.
+        opened with ``ctx.weight``. With it, handlers are given what it returned, and ``ctx.weight``
+        opens that.
         """
-        return self._hook("constant", function)
+        return self._hook("constant", function, "(ctx, weight)")
 
-    def _hook(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    def guard(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Declare what becomes of the conditions under which the graph is the model.
+
+        ``function(ctx, condition, expected, node)`` is called, in order with the handlers, wherever
+        the model took a value out of torch: a bool that decided a branch, or a number. What it
+        returns is ignored. Calls whose results only it reads count as work; without it they are no
+        work, and the conditions are in the report's list of what is not in the output.
+
+        ``condition`` is what your handlers returned for the tensor asked; a tuple where there were
+        several (``torch.equal``). ``expected`` is the recorded value: a bool, a number or a list of
+        them; the output means the model where the call ``node.op`` of ``condition`` gives it.
+        ``node`` is the call, with ``node.source``; ``node.effects.escape`` is ``"branch"`` or
+        ``"value"``. To decline one, raise ``Unsupported``.
+
+        Tensors whose memory Python got (``x.numpy()``) do not come here: no engine could compare
+        them with a value. The report names them.
+        """
+        return self._hook("guard", function, "(ctx, condition, expected, node)")
+
+    def state(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Declare what a call leaves behind: ``function(ctx, path, initial, final)``.
+
+        Called after all handlers, once for each entry of ``graph.state``, and for each input that
+        the model writes (``graph.mutations``). What it returns is ignored; without it, all of these
+        are in the report's list of what is not in the output. To decline one, raise
+        ``Unsupported``.
+
+        ``path`` is where the model keeps it (``encoder.cache.0``), ``final`` what your handlers
+        made of the tensor that is there after the call. ``initial`` is what stands for the tensor
+        that was there before, the same that every handler was given that read it: what your
+        constant handler returned. That was called at the first reading, or just now if nothing read
+        it, with ``weight.state`` set to the path and the recorded tensor in ``weight.tensor``. So a
+        constant handler that returns a variable for it, and a state handler that assigns ``final``
+        to that variable, are all it takes. Without a constant handler ``initial`` is a Value, whose
+        tensor is in ``ctx.graph.constants``; ``ctx.weight`` refuses it, lest it be baked in.
+
+        For an input, ``ctx.node.op`` is ``"input"``, ``path`` its name and ``initial`` what your
+        input handler made; for state, ``ctx.node.op`` is ``"state"``.
+        """
+        return self._hook("state", function, "(ctx, path, initial, final)")
+
+    def _hook(self, name: str, function: Callable[..., Any], form: str) -> Callable[..., Any]:
         if name in self.hooks:
             raise TargetError(f"target {self.name!r} already has a {name} handler")
+        try:
+            inspect.signature(function).bind(*form.split(", "))
+        except TypeError as error:
+            raise TargetError(f"the {name} handler must take {form}: {error}") from error
         self.hooks[name] = function
         return function
 
@@ -313,8 +285,13 @@ class Target:
         """Patterns of module paths that have handlers, the parent's included."""
         return [*self.paths, *(self.parent.patterns if self.parent is not None else ())]
 
+    @property
+    def builder(self) -> Callable[[], Any] | None:
+        """What makes a builder for one model, the parent's included; None if there is nothing."""
+        return self.out if self.out is not None or self.parent is None else self.parent.builder
+
     def hook(self, name: str) -> Callable[..., Any] | None:
-        """The placeholder, input or constant handler, the parent's included."""
+        """The placeholder, input, constant, guard or state handler, the parent's included."""
         found = self.hooks.get(name)
         if found is None and self.parent is not None:
             return self.parent.hook(name)

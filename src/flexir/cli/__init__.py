@@ -21,8 +21,8 @@ import torch
 
 from .. import __version__
 from ..capture import capture
-from ..convert import convert
-from ..errors import Error, UnsupportedError
+from ..convert import Result, convert
+from ..errors import Error, HandlerError, UnsupportedError
 from ..fleet.pages import verdict
 from ..fleet.specs import Usage, open_model, read_inputs, target_of
 from ..forms import callables
@@ -48,6 +48,27 @@ def graph_of(options: argparse.Namespace) -> tuple[Graph, Any, tuple[Any, ...], 
         return capture(model, args, kwargs), model, args, kwargs
 
 
+def converted(graph: Graph, options: argparse.Namespace) -> Result:
+    """What the ``--target`` makes of a graph, with its own builder, else with a list.
+
+    Raises:
+        HandlerError: a handler raised; the message has what, where, and what may be missing.
+    """
+    target = target_of(options.target)
+    try:
+        return convert(graph, target=target, out=None if target.builder else [])
+    except Error:
+        raise
+    except Exception as error:
+        lines = [f"{type(error).__name__}: {error}", *getattr(error, "__notes__", ())]
+        if target.builder is None:
+            lines.append(
+                "the command gave the handlers a list as ctx.out; if they want a builder, let the "
+                f"target carry it: flexir.Target({target.name!r}, out=YourBuilder)"
+            )
+        raise HandlerError("\n  ".join(lines)) from error
+
+
 def show(options: argparse.Namespace) -> int:
     """Print the graph."""
     graph, *_ = graph_of(options)
@@ -58,12 +79,12 @@ def show(options: argparse.Namespace) -> int:
 def convert_(options: argparse.Namespace) -> int:
     """Run a target's handlers and report what is missing."""
     graph, *_ = graph_of(options)
-    result = convert(graph, target=target_of(options.target), out=[])
+    result = converted(graph, options)
     print(result.report.json() if options.json else result.report.text())
     if options.output:
         result.save(options.output)
     done(result.report.verdict())
-    return 3 if options.strict and result.report.placeholders else 0
+    return 3 if options.strict and not result.report.complete else 0
 
 
 def verify_(options: argparse.Namespace) -> int:
@@ -87,11 +108,11 @@ def draw(options: argparse.Namespace) -> int:
     """Draw the graph: .html to look around in, .png, .svg or .dot; placeholders red."""
     graph, *_ = graph_of(options)
     path = options.output or f"{graph.name}.png"
-    result = convert(graph, target=target_of(options.target), out=[])
+    result = converted(graph, options)
     more: dict[str, Any] = {}
     if options.beside:
         other, *_ = graph_of(argparse.Namespace(**{**vars(options), "model": options.beside}))
-        more["beside"] = convert(other, target=target_of(options.target), out=[])
+        more["beside"] = converted(other, options)
     if options.overlay:
         more["overlays"] = {Path(f).stem: json.loads(Path(f).read_text()) for f in options.overlay}
     if options.golden:
@@ -134,7 +155,7 @@ def stub_(options: argparse.Namespace) -> int:
         print(stub(options.model))
         return 0
     graph, _, args, kwargs = graph_of(options)
-    entries = convert(graph, target=target_of(options.target), out=[]).report.ranked
+    entries = converted(graph, options).report.ranked
     if not options.output:
         print("\n\n\n".join(stub(entry.nodes) for entry in entries))
         return done(f"{len(entries)} stubs")

@@ -14,7 +14,9 @@ def verdict(plan: Plan) -> str:
     """One line: how far the target is."""
     done, whole = len(plan.complete), len(plan.models)
     head = f"{done} of {whole} models convert whole with target {plan.target!r}"
-    tail = f"; {len(plan.problems)} could not be captured" if plan.problems else ""
+    tail = f"; {len(plan.problems)} could not be planned" if plan.problems else ""
+    if not plan.ran:
+        tail += "; handlers were not run, what they would refuse is not in it"
     if not plan.items:
         return f"{head}; nothing is missing{tail}"
     count = "1 thing is" if len(plan.items) == 1 else f"{len(plan.items)} things are"
@@ -34,7 +36,7 @@ def text(plan: Plan, top: int) -> str:
         lines.append(f"{row} {len(item.unlocks):8} {share:6.0%}")
         lines += [f"        {line}" for line in _details(item, 2)]
     for name, why in plan.problems.items():
-        lines.append(f"not captured  {name}: {why}")
+        lines.append(f"not planned  {name}: {why}")
     return "\n".join([*lines, verdict(plan)])
 
 
@@ -56,7 +58,7 @@ def markdown(plan: Plan, top: int) -> str:
         if item.unlocks:
             lines.append(f"- unlocks {', '.join(item.unlocks)}")
     if plan.problems:
-        lines += ["", "## Not captured", ""]
+        lines += ["", "## Not planned", ""]
         lines += [f"- `{name}`: {why}" for name, why in plan.problems.items()]
     return "\n".join(lines)
 
@@ -82,7 +84,7 @@ def html(plan: Plan) -> str:
     if plan.items:
         parts.append("</table>")
     if plan.problems:
-        parts.append("<h2>Not captured</h2><ul>")
+        parts.append("<h2>Not planned</h2><ul>")
         parts += [f"<li><code>{escape(n)}</code> {escape(w)}</li>"
                   for n, w in plan.problems.items()]  # fmt: skip
         parts.append("</ul>")

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..convert import convert, coverage
+from ..convert import coverage
 from ..errors import Error
 from ..graph import Graph
 from ..nodes import Node
@@ -32,7 +32,8 @@ class Item:
     """One thing to write: a handler, or what a handler that exists does not do yet.
 
     Attributes:
-        op: canonical name.
+        op: canonical name; ``"@ir.guard"`` or ``"@ir.state"`` where a target's hook for conditions
+            or for state would be needed; the kind of the thing where nothing can take it.
         reason: ``"no handler"``, or why the handler that exists refused.
         models: model -> how many of its calls need it.
         unlocks: the models that convert whole once this and every item before it is written.
@@ -72,19 +73,21 @@ class Plan:
         target: name of the target.
         models: model -> how many calls it makes, of those that could be captured.
         items: what to write, in this order.
-        problems: model -> why there is no graph of it.
+        problems: model -> why there is no graph of it, or why the handlers could not be run.
+        ran: whether the handlers were run; without, what they refuse only then is not in the plan.
     """
 
     target: str
     models: dict[str, int] = field(default_factory=dict)
     items: list[Item] = field(default_factory=list)
     problems: dict[str, str] = field(default_factory=dict)
+    ran: bool = False
 
     @property
     def complete(self) -> list[str]:
         """Models that convert whole as things are."""
         waiting = {name for item in self.items for name in item.models}
-        return [name for name in self.models if name not in waiting]
+        return [name for name in self.models if name not in waiting and name not in self.problems]
 
     def text(self, top: int = 20) -> str:
         """The first ``top`` items for a terminal; the last line is the verdict."""
@@ -177,9 +180,10 @@ def plan(
     Args:
         models: see :func:`flexir.fleet.survey`, as for all arguments not named here.
         target: the handlers there are.
-        out: makes a builder for one model. With it the handlers are run (on graphs without weights)
-            and what they refuse counts; without, a call is handled if there is a handler that takes
-            these arguments.
+        out: makes a builder for one model, if the target has none (``Target(name, out=MyNet)``).
+            With one the handlers are run (weights of a cached graph are zeros), and what they
+            refuse or raise counts; without, a call is handled if there is a handler that takes
+            these arguments, and the headline says so.
         cache: folder of graphs; without one, a temporary folder.
 
     Returns:
@@ -189,7 +193,8 @@ def plan(
         >>> import torch; from flexir.layers import describe
         >>> net = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU())
         >>> print(plan({"net": (net, (torch.ones(1, 2),))}, describe, progress=False))
-        1 of 1 models convert whole with target 'describe'; nothing is missing
+        1 of 1 models convert whole with target 'describe'; nothing is missing; handlers were not \
+run, what they would refuse is not in it
     """
     with tempfile.TemporaryDirectory() as folder:
         found = survey(
@@ -207,7 +212,7 @@ def of_surveys(
     progress: bool = False,
 ) -> Plan:
     """The plan for models that have been surveyed."""
-    made = Plan(target.name)
+    made = Plan(target.name, ran=(out or target.builder) is not None)
     items: dict[tuple[str, str], _Counts] = {}
     for number, one in enumerate(surveys, 1):
         if progress:
@@ -219,10 +224,11 @@ def of_surveys(
             made.problems[one.name] = one.problem or str(error)
             continue
         made.models[one.name] = sum(1 for _ in graph)
-        if out is None:
-            report = coverage(graph, target)
-        else:
-            report = convert(graph, target=target, out=out()).report
+        try:
+            report = coverage(graph, target, out)
+        except Exception as error:  # noqa: BLE001  of one model; the others are planned
+            made.problems[one.name] = f"the handlers raised {type(error).__name__}: {error}"
+            continue
         _count(report, one.name, items)
     if progress:
         print(" " * 100, end="\r", file=sys.stderr)
@@ -293,6 +299,13 @@ def _count(report: Report, model: str, items: dict[tuple[str, str], _Counts]) ->
                 counts.dtypes[str(value.type.dtype).removeprefix("torch.")] = None
             if node.source is not None:
                 counts.sources[str(node.source)] = None
+    for one in report.omissions:
+        key = f"@ir.{one.hook}" if one.hook else one.kind, one.reason
+        counts = items.setdefault(key, _Counts(*key))
+        counts.models[model] = counts.models.get(model, 0) + 1
+        counts.forms[one.text] += 1
+        if one.where:
+            counts.sources[one.where.split("  ")[-1]] = None
 
 
 def rank(items: Sequence[Item]) -> list[Item]:
