@@ -135,7 +135,7 @@ class _Check:
         self.target, self.graph, self.run, self.out, self.rtol = target, graph, run, out, rtol
         report = coverage(graph, target)
         self.reasons = {node: row.reason for row in report.entries for node in row.nodes}
-        self.descended = dict(report.descended)
+        self.descended, self.apart = dict(report.descended), set(report.taken_apart)
         self.found = Comparison([])
         self.seen: set[Any] = set()
         self.inside: set[Node] = set()  # calls in modules that handlers take whole
@@ -210,7 +210,8 @@ class _Check:
     def _function(self, node: Node, made: Sequence[torch.Tensor], env: Mapping[Value, Any]) -> None:
         if self.target.handler(node) is None:
             if node.effects.same is None:
-                reason = self.reasons.get(node, "no handler; converted in pieces")
+                pieces = "; converted in pieces" if node.op in self.apart else ""
+                reason = self.reasons.get(node, f"no handler{pieces}")
                 self._miss(self.found.not_reached, node, reason)
         elif node.effects.random:
             self._miss(self.found.not_reached, node, "it draws random numbers")
