@@ -26,17 +26,10 @@ from torch.nn.parameter import is_lazy
 from . import structure
 from .account import Audit, Mutation, State
 from .ambient import Draw, Draws, SwitchWatch, collector_at_rest, eager_compilers, foreign_draws
+from .answers import answer, is_about, is_plain
 from .binding import form_of
-from .calls import (
-    answer,
-    beneath,
-    changes_view_only,
-    inside_autograd_function,
-    is_about,
-    is_plain,
-    tensors_in,
-)
 from .changed import Replaced
+from .effects import beneath, changes_view_only, inside_autograd_function
 from .errors import CaptureError, add_note
 from .forms import signatures
 from .functional import Memories
@@ -51,7 +44,7 @@ from .origins import Origins
 from .parameters import bind_forward, bind_inputs
 from .signatures import Signature
 from .source import Source, locate
-from .structure import is_literal
+from .structure import is_literal, tensors_in
 from .watchers import Functions, Witness
 
 _Tensor = torch.Tensor

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 
 from . import structure
-from .calls import tensors_in
 from .geometry import dense
 from .nodes import Node, Value
+from .structure import tensors_in
 
 _EPS = (0.0, 1e-12, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 

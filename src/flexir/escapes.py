@@ -14,9 +14,10 @@ from typing import Any
 
 import torch
 
-from .calls import is_about, tensors_in
+from .answers import is_about
 from .forms import callables
 from .names import METADATA, name_of
+from .structure import tensors_in
 
 
 def only_escapes(key: str | Callable[..., Any]) -> bool:

@@ -9,17 +9,14 @@ written to a folder for engines that live elsewhere.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 
-from . import structure
 from .causes import causes, magnitude
 from .comparison import Comparison, Row, near, row_of, row_tensor
 from .convert import Result, convert, coverage
-from .errors import Error
 from .geometry import dense
 from .graph import Graph
 from .interpreter import Environment, bind_inputs, replay
@@ -68,59 +65,6 @@ def check_handlers(
     env = Environment(graph.constants)
     replay(graph, args, kwargs, watch=lambda node, made: check.see(node, made, env), env=env)
     return check.found
-
-
-def compare(
-    expected: Graph | str | os.PathLike[str],
-    values: Mapping[str, Any] | str | os.PathLike[str],
-    args: Sequence[Any] | None = None,
-    *,
-    rtol: float = 1e-3,
-    kwargs: dict[str, Any] | None = None,
-) -> Any:
-    """Compare the values of one whole run of an engine with torch's, in order of execution.
-
-    Args:
-        expected: the model's graph, or a folder that ``graph.golden`` wrote.
-        values: Value name -> what the engine computed (tensors or arrays; those missing are
-            skipped), or a folder like the first.
-        args: the inputs the engine was given; without, ``values`` holds them by name.
-        rtol: difference allowed, over the largest magnitude of torch's value.
-        kwargs: keyword inputs.
-
-    Returns:
-        a :class:`Comparison`; for two folders, a line per value that differs, the first first.
-
-    Raises:
-        Error: ``values`` names nothing the graph computes.
-    """
-    if not isinstance(expected, Graph):
-        from .ir import values as folders
-
-        return folders.compare(expected, values, rtol)  # type: ignore[arg-type]
-    assert isinstance(values, Mapping), "a graph is compared with values by name"
-    graph = expected
-    if args is None:
-        kwargs = {n: structure.build(p, Value, lambda v: row_tensor(values[v.name]))
-                  for n, p in graph.inputs.items()}  # fmt: skip
-    rows: list[Row] = []
-    env = Environment(graph.constants)
-
-    def check(node: Node, tensors: tuple[torch.Tensor, ...]) -> None:
-        pairs = [(t, values[v.name]) for v, t in zip(node.outputs, tensors) if v.name in values]
-        if pairs:
-            wanted, made = [t for t, _ in pairs], [row_tensor(made) for _, made in pairs]
-            row = row_of(node, wanted, made, [rtol * magnitude(t) for t in wanted])
-            if not row.ok and all(earlier.ok for earlier in rows):
-                all_made = [row_tensor(values[v.name]) if v.name in values else None
-                            for v in node.outputs]  # fmt: skip
-                row.causes = list(causes(node, env, tensors, all_made, near(row, rtol)))
-            rows.append(row)
-
-    replay(graph, args or (), kwargs, watch=check, env=env)
-    if not rows:
-        raise Error("none of these names is a value of the graph; names are those it prints: %12")
-    return Comparison(rows)
 
 
 # --- one call alone -----------------------------------------------------------------------------
@@ -299,4 +243,4 @@ def _random(tensor: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     return torch.where(old.isfinite(), new, old)
 
 
-__all__ = ["Comparison", "Row", "alone", "check_handlers", "compare"]
+__all__ = ["Comparison", "Row", "alone", "check_handlers"]

@@ -14,12 +14,13 @@ from typing import Any
 import torch
 
 from . import structure
-from .calls import answer, tensors_in
+from .answers import answer
 from .errors import Diverged
 from .geometry import copy_like, fingerprint, shape_of
 from .graph import Graph
 from .inputs import bind_inputs, same_literal
 from .nodes import Node, Switches, Value
+from .structure import tensors_in
 
 Meaning = Callable[[Node, dict[Value, Any]], bool]
 

@@ -207,6 +207,15 @@ def _put(
     return made[id(part)]
 
 
+def tensors_in(part: Any) -> list[torch.Tensor]:
+    """Every tensor in a nesting of containers, repetitions included."""
+    if isinstance(part, torch.Tensor):
+        return [part]
+    found: list[torch.Tensor] = []
+    template(part, found.append)
+    return found
+
+
 class _Never:
     """A leaf type nothing has."""
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 
-from .. import geometry
 from ..errors import UnsupportedError
 from ..forms import callables
 from ..geometry import as_strided, as_strided_scatter, assemble, setitem
@@ -75,7 +74,7 @@ def _tables() -> tuple[dict[str, Callable[..., Any]], dict[Any, str]]:
     for name in [n for n in named if n.rpartition(".")[2] in _FORBIDDEN]:
         del named[name]
     for function in (as_strided, as_strided_scatter, assemble, setitem):
-        named[f"{geometry.__name__}.{function.__name__}"] = function
+        named[f"flexir.geometry.{function.__name__}"] = function
     return named, {function: name for name, function in named.items()}
 
 

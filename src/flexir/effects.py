@@ -1,4 +1,4 @@
-"""What can be told of a call from its callable, its arguments and its result."""
+"""What can be told of a torch call besides arguments and result: who made it, what it changes."""
 
 from __future__ import annotations
 
@@ -9,31 +9,7 @@ from typing import Any
 
 import torch
 
-from . import structure
 from .names import name_of
-
-_ABOUT = (type(NotImplemented), torch.dtype, torch.device, torch.layout, torch.memory_format)
-
-
-def is_about(result: Any) -> bool:
-    """Whether a value says something about a tensor that its elements do not decide."""
-    if isinstance(result, (list, tuple)):
-        return any(map(is_about, result)) and all(is_about(v) or is_plain(v) for v in result)
-    return isinstance(result, _ABOUT)
-
-
-def is_plain(result: Any) -> bool:
-    """Whether a value is numbers and texts through and through."""
-    if isinstance(result, (list, tuple)):
-        return all(map(is_plain, result))
-    return result is None or isinstance(result, (int, float, complex, str))
-
-
-def answer(result: Any) -> Any:
-    """What was answered about a tensor, as a literal: of objects, whether there is one."""
-    if isinstance(result, (list, tuple)):
-        return tuple(map(answer, result))
-    return result if is_plain(result) else type(result).__name__
 
 
 def inside_autograd_function(frame: FrameType | None, until: CodeType | None) -> bool | None:
@@ -55,14 +31,6 @@ def inside_autograd_function(frame: FrameType | None, until: CodeType | None) ->
             return None
         frame = frame.f_back
     return False
-
-
-def tensors_in(part: Any) -> list[torch.Tensor]:
-    if isinstance(part, torch.Tensor):
-        return [part]
-    found: list[torch.Tensor] = []
-    structure.template(part, found.append)
-    return found
 
 
 @functools.lru_cache(maxsize=None)
