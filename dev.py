@@ -68,10 +68,11 @@ def test(*arguments: str) -> None:
 
 
 def check(*arguments: str) -> None:
-    """Lint, type-check, then run the tests."""
+    """Lint, type-check, hold the layers, then run the tests."""
     run(PYTHON, "-m", "ruff", "check", ".")
     run(PYTHON, "-m", "ruff", "format", "--check", ".")
     run(PYTHON, "-m", "mypy")
+    run(PYTHON.with_name("lint-imports"), "--no-cache")
     test(*arguments)
 
 

@@ -28,8 +28,8 @@ import torch
 from torch import nn
 
 import flexir
-from flexir.ir import load, schema
-from flexir.ir.manifest import canonical
+from flexir.files.ir import load, schema
+from flexir.files.ir.manifest import canonical
 
 FILES = ("graph.pb", "graph.txt", "manifest.json", "weights-00001.safetensors")
 

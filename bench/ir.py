@@ -20,7 +20,7 @@ from pathlib import Path
 import torch
 
 import flexir
-from flexir.ir import load
+from flexir.files.ir import load
 
 
 def seconds(function: Callable[[], object], rounds: int = 5) -> float:

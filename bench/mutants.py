@@ -32,6 +32,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 CORE = ROOT / "src/flexir"
+ROOMS = ("graph", "calls", "recording", "passes", "conversion", "checks")
 CACHE = ROOT / ".cache"
 EXPLAINED = Path(__file__).parent / "mutants_explained.json"
 # What takes so many times as long as the tests took before, and a minute more, hangs.
@@ -137,18 +138,23 @@ class Mutated(importlib.abc.MetaPathFinder, importlib.machinery.SourceFileLoader
         return compile(Places(self.number).visit(tree), self.path, "exec", dont_inherit=True)
 
 
+def core() -> list[Path]:
+    """The files that are mutated."""
+    return [p for room in ROOMS for p in sorted((CORE / room).glob("*.py")) if p.stem[0] != "_"]
+
+
 def sample(count: int, seed: int, only: str | None) -> list[dict]:
     """The mutants of a run."""
     every = []
-    for path in sorted(CORE.glob("*.py")):
-        if path.name.startswith("__") or only not in (None, path.name, path.stem):
+    for path in core():
+        if only not in (None, path.name, path.stem):
             continue
         places = Places()
         places.visit(ast.parse(path.read_text()))
         lines = path.read_text().splitlines()
         digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
         every += [
-            {"file": path.name, "number": number, "line": line, "what": what,
+            {"file": str(path.relative_to(CORE)), "number": number, "line": line, "what": what,
              "text": lines[line - 1].strip(), "digest": digest}
             for number, (line, what) in enumerate(places.found)
         ]  # fmt: skip
@@ -163,7 +169,7 @@ def coverage() -> tuple[dict, dict]:
 
     Kept until a file changes.
     """
-    files = [*sorted(CORE.glob("*.py")), *sorted((ROOT / "tests").glob("*.py"))]
+    files = [*core(), *sorted((ROOT / "tests").glob("*.py"))]
     key = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
     kept = CACHE / "mutants_coverage.json"
     if kept.exists() and (found := json.loads(kept.read_text()))["key"] == key:
@@ -195,13 +201,13 @@ class Traced:
         self.ran: dict[str, dict[int, list[str]]] = collections.defaultdict(dict)
         self.seconds: dict[str, float] = {}
         self.now: set[tuple[str, int]] = set()
-        self.core = str(CORE) + os.sep
+        self.core = {str(path): str(path.relative_to(CORE)) for path in core()}
 
     def enter(self, frame, event, arg):
         name = frame.f_code.co_filename
-        if not name.startswith(self.core) or os.sep in name[len(self.core) :]:
+        if name not in self.core:
             return None
-        now, short = self.now, name[len(self.core) :]
+        now, short = self.now, self.core[name]
         now.add((short, frame.f_lineno))
 
         def line(frame, event, arg):
@@ -269,7 +275,8 @@ def start(mutant: dict, tests: list[str], seconds: float) -> int:
 
     torch.set_num_threads(1)
     path = CORE / mutant["file"]
-    sys.meta_path.insert(0, Mutated(f"flexir.{path.stem}", path, mutant["number"]))
+    name = "flexir." + mutant["file"].removesuffix(".py").replace(os.sep, ".")
+    sys.meta_path.insert(0, Mutated(name, path, mutant["number"]))
     os._exit(run_tests(tests))
 
 

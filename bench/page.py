@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 import flexir
-from flexir.layers import describe
+from flexir import describe
 from zoo.browser import chromium
 from zoo.torchvision_models import entry
 

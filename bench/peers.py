@@ -33,7 +33,7 @@ import torch
 
 import flexir
 from bench import seconds
-from flexir.layers import describe
+from flexir import describe
 
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / ".cache" / "peers.jsonl"

@@ -19,6 +19,7 @@ import torch
 
 import flexir
 from flexir import passes
+from flexir.graph.inputs import bind_inputs
 from zoo import primitives, torchvision_models, transformers_models
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -59,7 +60,7 @@ def _primitives(title: str, entries: Iterator[Any], limit: int) -> None:
     for name, graph, args, kwargs in graphs(entries, limit):
         total += 1
         env: dict[Any, Any] = {}
-        flexir.interpreter.bind_inputs(graph, args, kwargs, env)
+        bind_inputs(graph, args, kwargs, env)
         result = primitives.run(graph, [env[v] for v in graph.input_values])
         if result.report.placeholders:
             missing.update({e.op for e in result.report.entries})
@@ -132,7 +133,7 @@ def granularity() -> None:
             graph = flexir.capture(model, args, kwargs)
             expected = graph(*args, **kwargs)
             env: dict[Any, Any] = {}
-            flexir.interpreter.bind_inputs(graph, args, kwargs, env)
+            bind_inputs(graph, args, kwargs, env)
             inputs = [env[v] for v in graph.input_values]
             whole = primitives.target(inputs)
 

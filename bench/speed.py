@@ -21,7 +21,7 @@ from torch.overrides import TorchFunctionMode
 
 import flexir
 from bench import seconds
-from flexir.layers import describe
+from flexir import describe
 from zoo.torchvision_models import entry
 
 hooks = torch.nn.modules.module

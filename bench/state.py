@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 import flexir
-from flexir.state import Holdings
+from flexir.recording.state import Holdings
 
 
 def blocks(width: int) -> nn.Module:

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import nn
 
 import flexir
-from flexir.layers import describe
+from flexir import describe
 
 ROOT = Path(__file__).resolve().parents[1]
 IMAGES = ROOT / "docs" / "images"

@@ -1,6 +1,6 @@
 """The story of every new model: convert it, see what is missing, add five lines, done.
 
-The target ``tutorial`` knows everything ``flexir.layers.describe`` knows except ``flatten``.
+The target ``tutorial`` knows everything ``flexir.describe`` knows except ``flatten``.
 
     python example_resnet50.py
 """
@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 
 import flexir
-from flexir.layers import describe
-from flexir.layers.describe import layer
+from flexir import describe
+from flexir.conversion.layers.describe import layer
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from zoo.torchvision_models import entry

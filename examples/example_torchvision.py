@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 import flexir
-from flexir.layers import describe
+from flexir import describe
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from zoo.torchvision_models import entries

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import flexir
-from flexir.layers import describe
+from flexir import describe
 
 I = torch.ones(1, 4, 8, 8)  # noqa: E741
 V = torch.ones(1, 4, 8)

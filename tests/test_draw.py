@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 import flexir
-from flexir.draw.dot import to_dot
-from flexir.layers import describe
+from flexir import describe
+from flexir.files.draw.dot import to_dot
 
 
 def chain(depth):

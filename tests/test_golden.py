@@ -283,7 +283,7 @@ def test_golden_folders_are_compared_in_order(tmp_path, captured):
     graph, x = captured
     graph.golden(tmp_path / "a", (x,))
     graph.golden(tmp_path / "b", (x,))
-    assert flexir.golden.compare(tmp_path / "a", tmp_path / "b") == []
+    assert flexir.compare(tmp_path / "a", tmp_path / "b") == []
     graph.golden(tmp_path / "c", (x * 1.1,))
     lines = flexir.compare(tmp_path / "a", tmp_path / "c")
     assert "conv2d" in lines[0] and "first" in lines[0]

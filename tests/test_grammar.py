@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 import flexir
-from flexir.account import Mutation, State
-from flexir.grammar import free_name, settle
-from flexir.nodes import Node, Value
+from flexir.graph.account import Mutation, State
+from flexir.graph.check import free_name, settle
+from flexir.graph.nodes import Node, Value
 
 
 def graph():

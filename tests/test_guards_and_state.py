@@ -8,8 +8,8 @@ from conftest import notes_of
 from torch import nn
 
 import flexir
-from flexir.account import Change, State
 from flexir.cli import main
+from flexir.graph.account import Change, State
 
 
 class Masked(nn.Module):
@@ -228,7 +228,7 @@ def test_a_text_is_no_condition(ir):
 
 def test_bert_of_transformers_with_an_all_ones_mask(ir):
     pytest.importorskip("transformers")
-    from flexir.layers import describe
+    from flexir import describe
     from zoo.transformers_models import entry
 
     model, _, kwargs = entry("bert").make()
@@ -461,7 +461,7 @@ def test_a_cast_that_shares_its_name_with_a_condition_can(ir):
 
 def test_every_escape_the_recorder_sees_is_known_at_the_decorator():
     """The recorder and the decorator decide alike."""
-    from flexir.escapes import only_escapes
+    from flexir.conversion.escapes import only_escapes
 
     x = torch.ones(1)
     for name in ("item", "tolist", "__bool__", "__int__", "__float__", "__index__", "is_nonzero",

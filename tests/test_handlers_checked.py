@@ -341,7 +341,7 @@ def test_an_engine_that_writes_its_inputs_spoils_nothing():
 
 
 def test_arrays_read_backwards_and_arrays_that_cannot_be_written_are_taken():
-    from flexir.comparison import row_tensor
+    from flexir.checks.comparison import row_tensor
 
     np = pytest.importorskip("numpy")
     backwards = np.arange(4.0)[::-1]

@@ -11,13 +11,14 @@ import torch
 from torch import nn
 
 import flexir
+from flexir.files.ir import functions
 
 pytest.importorskip("google.protobuf")
 pytest.importorskip("safetensors")
 from nasty import CASES
 
 from bench.fuzz_ir import seal
-from flexir.ir import schema
+from flexir.files.ir import schema
 
 
 class Net(nn.Module):
@@ -82,7 +83,7 @@ def test_nasty_graphs_survive(name, tmp_path):
         with pytest.raises(type(error)):
             loaded(*args)
         return
-    if any(isinstance(n.target, flexir.ir.functions.Missing) for n in loaded):
+    if any(isinstance(n.target, functions.Missing) for n in loaded):
         return
     made = leaves(loaded(*args))
     for a, b in zip(expected, made, strict=True):
@@ -406,7 +407,7 @@ def test_a_manifest_cannot_point_outside(name, tmp_path):
     manifest["files"][name] = manifest["files"]["graph.pb"]
     from hashlib import sha256
 
-    from flexir.ir.manifest import canonical
+    from flexir.files.ir.manifest import canonical
 
     manifest["sha256"] = sha256(canonical(manifest)).hexdigest()
     (tmp_path / "net" / "manifest.json").write_text(json.dumps(manifest))
@@ -449,7 +450,7 @@ def test_an_unknown_op_is_a_placeholder_not_an_error(tmp_path):
 
     change(tmp_path / "net", edit)
     loaded = flexir.load(tmp_path / "net")
-    from flexir.layers import describe
+    from flexir import describe
 
     report = flexir.convert(loaded, target=describe, out=[]).report
     assert [e.op for e in report.entries] == ["of_tomorrow"]
@@ -474,7 +475,7 @@ def test_fields_of_a_newer_version_are_kept(tmp_path):
 
 def test_the_compiled_schema_is_the_written_one(tmp_path, root):
     tools = pytest.importorskip("grpc_tools.protoc")
-    folder = root / "src" / "flexir" / "ir"
+    folder = root / "src/flexir/files/ir"
     out = tmp_path / "schema.desc"
     assert not tools.main(
         ["protoc", f"-I{folder}", f"--descriptor_set_out={out}", str(folder / "schema.proto")]

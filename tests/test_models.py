@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import flexir
-from flexir.layers import describe
+from flexir import describe
 from zoo import export_examples, opdb
 
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 import flexir
-from flexir.draw import draw
-from flexir.draw.layout import place
-from flexir.draw.page import page
-from flexir.layers import describe
+from flexir import describe
+from flexir.files.draw import draw
+from flexir.files.draw.layout import place
+from flexir.files.draw.page import page
 
 
 class Block(nn.Module):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import flexir
-from flexir.names import ABOUT, MEMORY, METADATA
+from flexir.calls.names import ABOUT, MEMORY, METADATA
 
 
 def asks_contiguous(x):
@@ -159,7 +159,7 @@ def test_every_question_is_decided():
 
 
 def test_a_report_names_answers_about_layout_and_strict_does_not_fail_on_them():
-    from flexir.layers import describe
+    from flexir import describe
 
     result = flexir.convert(asks_contiguous, (torch.randn(2, 2),), describe, strict=True)
     assert (

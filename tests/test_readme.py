@@ -65,10 +65,13 @@ def test_every_file_the_readme_names_exists(root):
 def test_docstring_examples_run():
     import doctest
     import importlib
+    import pkgutil
 
     failed = tried = 0
-    for name in ("capture", "verify", "target", "opaque", "stubs", "fleet.planning"):
-        module = importlib.import_module(f"flexir.{name}")
+    for found in pkgutil.walk_packages(flexir.__path__, "flexir."):
+        if found.name.endswith("__main__"):
+            continue
+        module = importlib.import_module(found.name)
         result = doctest.testmod(module, globs=vars(flexir) | vars(module))
         failed, tried = failed + result.failed, tried + result.attempted
     assert tried >= 8 and not failed

@@ -9,8 +9,8 @@ from torch import nn
 
 import flexir
 from flexir import passes
-from flexir.decompose import Decomposer
-from flexir.recipes import RECIPES
+from flexir.passes.decomposer import Decomposer
+from flexir.passes.recipes import RECIPES
 
 pytest.importorskip("numpy")
 pytest.importorskip("hypothesis")
@@ -93,7 +93,7 @@ def test_a_grouped_product_is_as_many_products():
     def rows(x):
         return torch.cat([x[:2] @ w[0], x[2:6] @ w[2], torch.zeros(1, 16)])
 
-    from flexir.recipes.products import grouped_mm
+    from flexir.passes.recipes.products import grouped_mm
 
     torch.testing.assert_close(grouped_mm(x, w, ends), rows(x))
 
@@ -114,7 +114,8 @@ def test_a_decomposition_is_used_only_if_the_target_takes_all_of_it():
 
 
 def test_every_recipe_names_arguments_its_op_has():
-    from flexir.forms import callables, parameter_names
+    from flexir.calls import schemas
+    from flexir.calls.schemas import callables, parameter_names
 
     for op, functions in RECIPES.items():
         assert op in callables() or hasattr(torch.ops.aten, op), op
@@ -123,7 +124,7 @@ def test_every_recipe_names_arguments_its_op_has():
             code = function.__code__
             given = set(code.co_varnames[: code.co_argcount])
             if names and not any(given <= set(s.names) for f in callables()[op]
-                                 for s in flexir.forms.signatures(f)):  # fmt: skip
+                                 for s in schemas.signatures(f)):  # fmt: skip
                 assert given & names, (op, function)
 
 

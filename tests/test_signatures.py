@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode, get_overridable_functions, resolve_name
 
 import flexir
-from flexir.binding import bind
-from flexir.forms import callables, op_of, parameter_names, signatures
-from flexir.names import METADATA, canonical, name_of
+from flexir.calls.binding import bind
+from flexir.calls.names import METADATA, canonical, name_of
+from flexir.calls.schemas import callables, op_of, parameter_names, signatures
 from zoo import opdb
 
 # Functions that compute tensors and whose arguments torch names nowhere.
@@ -241,7 +241,7 @@ class Rebind(TorchFunctionMode):
         except Exception as error:  # noqa: BLE001  any failure is the finding
             self.failures.append(f"{signature!r}: {error}")
             return result
-        from flexir.differences import compare_outputs
+        from flexir.checks.differences import compare_outputs
 
         differs = not all(d.equal for d in compare_outputs(result, other))
         torch.set_rng_state(state)

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 import flexir
+from flexir.recording.state import Holdings
 
 xs = [torch.randn(4) for _ in range(4)]
 
@@ -369,7 +370,7 @@ def test_what_a_verification_changes_is_put_back():
         model = make()
         graph = flexir.capture(model, (xs[0],))
         model(xs[1])
-        held = flexir.state.Holdings(model)
+        held = Holdings(model)
         flexir.verify(graph, model, (xs[0],))
         flexir.verify(graph, model, calls=xs[:2])
         assert held.compare() == ([], []), make.__name__

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 
 import flexir
-from flexir import structure
-from flexir.differences import compare_outputs, compare_tensors
+from flexir.checks.differences import compare_outputs, compare_tensors
+from flexir.graph import tree
 
 DTYPES = (torch.float32, torch.int64, torch.bool, torch.bfloat16, torch.complex64, torch.float64)
 
@@ -131,9 +131,9 @@ def _no_garbage() -> Iterator[None]:
 def _compare_inputs(graph: flexir.Graph, case: Case, after: Any, final: Any) -> list[Any]:
     """Inputs the call wrote in eager must be the graph's mutations, no others."""
     before, changed = [], []
-    structure.template(_copies(case), before.append, deep=True)
-    structure.template(after, changed.append, deep=True)
-    values = list(structure.leaves(graph.inputs, flexir.Value))
+    tree.template(_copies(case), before.append, deep=True)
+    tree.template(after, changed.append, deep=True)
+    values = list(tree.leaves(graph.inputs, flexir.Value))
     found = []
     for value, a, b in zip(values, before, changed):
         if value.name in final:
@@ -147,5 +147,5 @@ def _copies(case: Case) -> tuple[tuple[Any, ...], dict[str, Any]]:
     def copy(tensor: torch.Tensor) -> torch.Tensor:
         return tensor.detach().clone().requires_grad_(False)
 
-    made = structure.template((case.args, case.kwargs), copy, deep=False)
-    return structure.build(made, type(None), lambda leaf: leaf)  # type: ignore[no-any-return]
+    made = tree.template((case.args, case.kwargs), copy, deep=False)
+    return tree.build(made, type(None), lambda leaf: leaf)  # type: ignore[no-any-return]

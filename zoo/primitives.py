@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 import flexir
+from flexir.conversion.context import Placeholder
 
 OPS = (
     "matmul", "conv2d", "conv3d", "conv_transpose2d", "max_pool2d", "avg_pool2d",
@@ -40,7 +41,7 @@ def target(inputs: Sequence[torch.Tensor]) -> flexir.Target:
         @made.op(op)
         def compute(ctx: Any, **named: Any) -> Any:
             parts = [p for v in named.values() for p in (v if type(v) in (tuple, list) else (v,))]
-            if any(isinstance(part, flexir.target.Placeholder) for part in parts):
+            if any(isinstance(part, Placeholder) for part in parts):
                 raise flexir.Unsupported("an argument is a placeholder")
             if ctx.node.effects.writes:
                 named = {n: v.clone() if n in ctx.node.effects.writes else v

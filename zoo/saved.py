@@ -20,15 +20,15 @@ def write(graph: Any, args: Any, kwargs: dict[str, Any], outputs: Any, folder: P
     """Save a graph, the tensors it was called with, and what it must return."""
     from safetensors.torch import save_file
 
-    from flexir import structure
-    from flexir.inputs import bind_inputs
+    from flexir.graph import tree
+    from flexir.graph.inputs import bind_inputs
 
     graph.save(str(folder / "net.flexir"))
     env: dict[Any, Any] = {}
     bind_inputs(graph, args, kwargs, env)
     inputs = {value.name: plain(env[value]) for value in graph.input_values}
     found: list[Any] = []
-    structure.template(outputs, found.append, deep=True)
+    tree.template(outputs, found.append, deep=True)
     save_file(inputs, folder / "inputs.safetensors")
     save_file({str(i): plain(t) for i, t in enumerate(found)}, folder / "outputs.safetensors")
 
@@ -43,12 +43,12 @@ def read(folder: Path) -> str:
     from safetensors.torch import load_file
 
     import flexir
-    from flexir import structure
+    from flexir.graph import tree
 
     graph = flexir.load(folder / "net.flexir")
     inputs = load_file(folder / "inputs.safetensors")
     expected = load_file(folder / "outputs.safetensors")
-    named = structure.build(graph.inputs, flexir.Value, lambda v: inputs[v.name])
+    named = tree.build(graph.inputs, flexir.Value, lambda v: inputs[v.name])
     args: list[Any] = []
     for name, kind in graph.parameters:
         if kind == 2 and name in named:  # *args; what stands before it is positional, too
@@ -58,7 +58,7 @@ def read(folder: Path) -> str:
             named.update(named.pop(name))
     found: list[torch.Tensor] = []
     with torch.no_grad():
-        structure.template(graph(*args, **named), found.append, deep=True)
+        tree.template(graph(*args, **named), found.append, deep=True)
     if len(found) != len(expected):
         return f"{len(found)} tensors came back, {len(expected)} were expected"
     for number, tensor in enumerate(found):

@@ -56,7 +56,7 @@ def check_entry(entry: Any) -> dict[str, Any]:
         graph = flexir.capture(model, args, kwargs)
         seconds = time.perf_counter() - start
         check = flexir.verify(graph, model, args, kwargs)
-        from flexir.layers import describe
+        from flexir import describe
 
         report = flexir.convert(graph, target=describe).report
     return {
@@ -373,12 +373,12 @@ def _details(results: dict[str, dict[str, Any]]) -> list[str]:
         shown = ", ".join(f"{op} ({n})" for op, n in missing.most_common(15))
         complete = sum(not r.get("placeholders") for r in results.values() if "calls" in r)
         lines.append(
-            f"- through `flexir.layers.describe`: {complete} of "
+            f"- through `flexir.describe`: {complete} of "
             f"{sum('calls' in r for r in results.values())} models without placeholders; "
             f"missing ops (models): {shown}"
         )
     elif any("calls" in r for r in results.values()):
-        lines.append("- through `flexir.layers.describe`: no placeholders")
+        lines.append("- through `flexir.describe`: no placeholders")
     return lines or ["Everything exact."]
 
 

@@ -9,8 +9,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from . import errors  # noqa: F401
-from .capture import capture
-from .convert import convert
+from .calls.opaque import opaque
+from .checks.verify import verify
+from .conversion.convert import convert
+from .conversion.target import Target
 from .errors import (  # noqa: F401
     CaptureError,
     Diverged,
@@ -22,19 +24,19 @@ from .errors import (  # noqa: F401
     Unsupported,
     UnsupportedError,
 )
-from .graph import Graph
-from .inputs import Inputs
-from .interpreter import interpret, replay
-from .nodes import Node, TensorType, Value
-from .opaque import opaque
-from .target import Target
-from .verify import verify
+from .graph.graph import Graph
+from .graph.inputs import Inputs
+from .graph.nodes import Node, TensorType, Value
+from .graph.replay import interpret, replay
+from .recording.recorder import capture
 
 if TYPE_CHECKING:
+    from .checks.handlers import check_handlers
+    from .conversion.layers.describe import describe  # noqa: F401
+    from .conversion.stubs import stub
+    from .files.ir import diff, load
+    from .files.ir.compare import compare
     from .fleet import plan
-    from .golden import check_handlers, compare
-    from .ir import diff, load
-    from .stubs import stub
 
 __version__ = "0.1.0"
 __all__ = [
@@ -44,19 +46,24 @@ __all__ = [
 ]  # fmt: skip
 
 _LATER = {
-    "check_handlers": "golden",
-    "compare": "golden",
-    "diff": "ir",
-    "load": "ir",
+    "check_handlers": "checks.handlers",
+    "compare": "files.ir.compare",
+    "describe": "conversion.layers",
+    "diff": "files.ir",
+    "load": "files.ir",
     "plan": "fleet",
-    "stub": "stubs",
-}  # name -> package that is imported when it is asked for
-_PACKAGES = ("draw", "fleet", "golden", "ir", "layers", "passes")
+    "stub": "conversion.stubs",
+}  # name -> module that is imported when it is asked for
+_PACKAGES = {"fleet": "fleet", "passes": "passes"}
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "describe", "errors", *_PACKAGES])
 
 
 def __getattr__(name: str) -> Any:
     if name in _LATER:
         return getattr(importlib.import_module(f".{_LATER[name]}", __name__), name)
     if name in _PACKAGES:
-        return importlib.import_module(f".{name}", __name__)
+        return importlib.import_module(f".{_PACKAGES[name]}", __name__)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

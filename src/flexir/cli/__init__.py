@@ -1,4 +1,4 @@
-"""The command: ``flexir VERB MODEL [inputs]``, each verb a few lines over the public API.
+"""The command: ``flexir VERB MODEL [inputs]``, each verb a few lines over the rooms.
 
 MODEL is ``module.path:attr`` or ``file.py:attr`` (a module, or a function that makes one, or makes
 ``(model, args[, kwargs])``), a saved graph, ``torchvision:NAME``, ``timm:NAME`` or
@@ -20,22 +20,22 @@ from typing import Any
 import torch
 
 from .. import __version__
-from ..capture import capture
-from ..convert import Result, convert
+from ..calls.schemas import callables
+from ..checks.verify import Check, verify
+from ..conversion.convert import Result, convert
+from ..conversion.stubs import stub
 from ..errors import Error, HandlerError, UnsupportedError
 from ..fleet.pages import verdict
 from ..fleet.specs import Usage, open_model, read_inputs, target_of
-from ..forms import callables
-from ..graph import Graph
-from ..stubs import stub
-from ..verify import Check, verify
+from ..graph.graph import Graph
+from ..recording.recorder import capture
 
 
 def graph_of(options: argparse.Namespace) -> tuple[Graph, Any, tuple[Any, ...], dict[str, Any]]:
     """The graph, the model (None for a saved graph) and its inputs."""
     args, kwargs = read_inputs(options.inputs)
     if Path(options.model).is_dir():
-        from ..ir import load
+        from ..files.ir import load
 
         graph = load(options.model)
         if not args and not kwargs:
@@ -130,7 +130,7 @@ def save(options: argparse.Namespace) -> int:
 
 def diff_(options: argparse.Namespace) -> int:
     """Compare two saved graphs."""
-    from ..ir import diff
+    from ..files.ir import diff
 
     found = diff(options.model, options.other)
     print(json.dumps(dataclasses.asdict(found), indent=1) if options.json else found)
@@ -161,7 +161,7 @@ def stub_(options: argparse.Namespace) -> int:
         return done(f"{len(entries)} stubs")
     calls = [(graph, node) for entry in entries for node in entry.nodes]
     if calls:
-        from ..ir.samples import write
+        from ..files.ir.samples import write
 
         write(options.output, calls, args=args, kwargs=kwargs)
     return done(f"{len(entries)} stubs and their tests in {options.output}")

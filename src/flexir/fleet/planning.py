@@ -16,12 +16,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..convert import coverage
+from ..conversion.convert import coverage
+from ..conversion.report import Report, configuration, form
+from ..conversion.target import Target
 from ..errors import Error
-from ..graph import Graph
-from ..nodes import Node
-from ..report import Report, configuration, form
-from ..target import Target
+from ..graph.graph import Graph
+from ..graph.nodes import Node
 from .survey import Survey, survey
 
 _KEPT = 12  # configurations, forms and lines kept of an item
@@ -190,7 +190,7 @@ def plan(
         the :class:`Plan`, items ranked by :func:`rank`.
 
     Example:
-        >>> import torch; from flexir.layers import describe
+        >>> import torch; from flexir import describe
         >>> net = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU())
         >>> print(plan({"net": (net, (torch.ones(1, 2),))}, describe, progress=False))
         1 of 1 models convert whole with target 'describe'; nothing is missing; handlers were not \
@@ -245,13 +245,13 @@ def stubs(
         made: the plan, for the order.
         surveys: what it was made of.
         target: the handlers there are; calls they take are left out.
-        folder: where; see :func:`flexir.ir.samples.write`.
+        folder: where; see :func:`flexir.files.ir.samples.write`.
         top: how many items.
 
     Returns:
         the ops of which no sample could be made.
     """
-    from ..ir.samples import write
+    from ..files.ir.samples import write
 
     wanted = dict.fromkeys(item.op for item in made.items[:top])
     needed = {name for item in made.items[:top] for name in item.models}

@@ -15,9 +15,9 @@ from typing import Any
 
 import torch
 
-from .. import structure
+from ..conversion.target import Target
 from ..errors import Error
-from ..target import Target
+from ..graph import tree
 
 _SPEC = re.compile(
     r"^(?:(?P<name>[A-Za-z_]\w*)=)?(?P<shape>\d+(?:x\d+)*|scalar)(?::(?P<dtype>\w+))?$"
@@ -122,7 +122,7 @@ def open_model(
             model, args, kwargs = open_model(spec, args, kwargs)
             if isinstance(model, torch.nn.Module):
                 model.to(device)
-            moved = structure.build((args, kwargs), torch.Tensor, lambda t: t.to(device))
+            moved = tree.build((args, kwargs), torch.Tensor, lambda t: t.to(device))
         return (model, *moved)
     thing, module = find(spec)
     made = thing if isinstance(thing, torch.nn.Module) else thing()
@@ -183,7 +183,7 @@ def _of_config(name: str, config: Any, spec: str) -> dict[str, Any]:
 def target_of(spec: str | None) -> Target:
     """The target a ``--target`` names; the describing one without."""
     if spec is None:
-        from ..layers import describe
+        from ..conversion.layers import describe
 
         return describe
     made, _ = find(spec)

@@ -23,9 +23,9 @@ from typing import Any
 
 import torch
 
-from ..capture import capture
 from ..errors import Error
-from ..graph import Graph
+from ..graph.graph import Graph
+from ..recording.recorder import capture
 from .worker import FILES, Worker
 
 
@@ -57,7 +57,7 @@ class Survey:
             raise Error(f"{self.name}: {self.problem}")
         if self.given is not None:
             return self.given
-        from ..ir import load
+        from ..files.ir import load
 
         assert self.folder is not None
         graph = load(self.folder)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..graph import Graph
-from ..interpreter import Environment, Replay
-from ..nodes import Node, Value
-from ..rewrite import Edit
+from ..graph.graph import Graph
+from ..graph.nodes import Node, Value
+from ..graph.replay import Environment, Replay
+from .edit import Edit
 
 _ROOM = 1 << 20  # elements a result may have beyond what it is computed from
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from ..graph import Graph
-from ..nodes import Node, TensorType, Value
-from ..rewrite import Edit
+from ..graph.graph import Graph
+from ..graph.nodes import Node, TensorType, Value
+from .edit import Edit
 
 _CONVS = {"conv1d": 1, "conv2d": 2, "conv3d": 3}
 _TRANSPOSED = {"conv_transpose1d": 1, "conv_transpose2d": 2, "conv_transpose3d": 3}

@@ -22,12 +22,12 @@ from typing import Any
 
 import torch
 
-from ..binding import bind
-from ..forms import signatures
-from ..graph import Graph
-from ..names import METADATA
-from ..nodes import Node, TensorType, Value
-from ..rewrite import Edit
+from ..calls.binding import bind
+from ..calls.names import METADATA
+from ..calls.schemas import signatures
+from ..graph.graph import Graph
+from ..graph.nodes import Node, TensorType, Value
+from .edit import Edit
 
 _COMMUTATIVE = frozenset({
     "add", "mul", "maximum", "minimum", "eq", "ne", "bitwise_and", "bitwise_or", "bitwise_xor",
@@ -275,7 +275,7 @@ def _value(part: Any) -> Any:
 
 def _is_plain_default(signature: Any, name: str, part: Any) -> bool:
     """Arguments that only hint at an implementation need not agree."""
-    from ..signatures import HINTS
+    from ..calls.signatures import HINTS
 
     return name in HINTS or (part is None and signature.defaults.get(name, ...) is None
                              and name == "dtype")  # fmt: skip

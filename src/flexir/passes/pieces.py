@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .. import structure
-from ..decompose import Decomposer
-from ..graph import Graph
-from ..nodes import Node, Value
-from ..rewrite import Edit
+from ..graph import tree
+from ..graph.graph import Graph
+from ..graph.nodes import Node, Value
+from .decomposer import Decomposer
+from .edit import Edit
 
 
 def decompose(graph: Graph, takes: Callable[[Node], bool]) -> Graph:
     """Take apart every call for which ``takes(node)`` is false, where its pieces are all taken.
 
     Example:
-        >>> small = decompose(graph, lambda node: node.op in {"matmul", "add", "permute"})
+        >>> import torch, flexir
+        >>> net = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU())
+        >>> whole = flexir.capture(net, (torch.ones(1, 2),))
+        >>> small = decompose(whole, lambda node: node.op in {"matmul", "add", "permute", "relu"})
+        >>> sorted({node.op for node in small})
+        ['add', 'matmul', 'permute', 'relu']
     """
     edit = Edit(graph)
     apart = Decomposer(takes)
@@ -28,7 +33,7 @@ def decompose(graph: Graph, takes: Callable[[Node], bool]) -> Graph:
         for value, tensor in pieces.constants.items():
             edit.adopt(value, tensor)
         edit.insert(node, pieces.nodes)
-        for value, made in zip(node.returned, structure.leaves(pieces.result, Value)):
+        for value, made in zip(node.returned, tree.leaves(pieces.result, Value)):
             edit.replace(value, made)
         edit.drop(node)
         edit.lines.append(f"{node.op} at {node.path or '(top)'}: {len(pieces.nodes)} calls")

@@ -6,12 +6,12 @@ from typing import Any
 
 import torch
 
-from .. import structure
-from ..geometry import geometry, storage_of
-from ..graph import Graph
-from ..nodes import Node, Value
-from ..rewrite import Edit
+from ..graph import tree
+from ..graph.geometry import geometry, storage_of
+from ..graph.graph import Graph
+from ..graph.nodes import Node, Value
 from .constants import fold_constants
+from .edit import Edit
 
 
 def simplify(graph: Graph) -> Graph:
@@ -67,7 +67,7 @@ def _original(node: Node, env: dict[Value, torch.Tensor]) -> Value | None:
         value: Value = node.args[node.effects.same]
         env[node.outputs[0]] = env[value]
         return value
-    named = structure.build(node.args, Value, env.__getitem__)
+    named = tree.build(node.args, Value, env.__getitem__)
     for name, part in named.items():
         if isinstance(part, torch.device):
             named[name] = torch.device("meta")
@@ -86,8 +86,8 @@ def _original(node: Node, env: dict[Value, torch.Tensor]) -> Value | None:
             return _same(node, result, env)
         return None
     made: list[torch.Tensor] = []
-    structure.template(result, made.append)
-    places = list(structure.leaves(node.result, Value))
+    tree.template(result, made.append)
+    places = list(tree.leaves(node.result, Value))
     if len(made) == len(places):
         env.update(zip(places, made))
     return None
@@ -117,7 +117,7 @@ def merge_common(graph: Graph) -> Graph:
         value
         for node in graph
         for name in node.effects.writes
-        for value in structure.leaves(node.args[name], Value)
+        for value in tree.leaves(node.args[name], Value)
     }
     seen: dict[Any, Node] = {}
     same: dict[Value, Value] = {}
@@ -127,7 +127,7 @@ def merge_common(graph: Graph) -> Graph:
             continue
         if not written.isdisjoint(node.outputs):
             continue
-        args = structure.substitute(node.args, Value, lambda v: _Ref(same.get(v, v)))
+        args = tree.substitute(node.args, Value, lambda v: _Ref(same.get(v, v)))
         key = (node.target, repr(args), effects.switches and repr(effects.switches))
         first = seen.setdefault(key, node)
         if first is not node and len(first.outputs) == len(node.outputs):

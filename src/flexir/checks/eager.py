@@ -1,0 +1,125 @@
+"""A model run without being watched, from the state its capture began with.
+
+Owns how that state is set up and how the model is put back as it was found.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+
+from ..errors import Diverged
+from ..graph import tree
+from ..graph.account import NOTHING, Text
+from ..graph.geometry import copy_like
+from ..graph.graph import Graph
+from ..graph.inputs import bind_inputs
+from ..graph.nodes import Value
+from ..recording.state import Holdings
+
+
+def run_model(
+    graph: Graph, model: Callable[..., Any], args: Any, kwargs: Any
+) -> tuple[Any, dict[str, torch.Tensor]]:
+    """Run a model eagerly from the state its capture began with, and put its state back.
+
+    Returns:
+        its outputs, and name -> final value of what the graph says it writes or replaces.
+    """
+    args, kwargs = copies_of(args, kwargs)
+    with initial_state(graph, model):
+        return run_once(graph, model, args, kwargs)
+
+
+def run_once(
+    graph: Graph, model: Callable[..., Any], args: Any, kwargs: Any
+) -> tuple[Any, dict[str, torch.Tensor]]:
+    """As :func:`run_model`, from the state the model is in."""
+    result = model(*args, **kwargs)
+    inputs: dict[Value, torch.Tensor] = {}
+    with contextlib.suppress(Diverged):  # the replay will say it again
+        bind_inputs(graph, args, kwargs, inputs)
+    written = {}
+    held = Holdings(model)
+    names = {m.name: m.initial for m in graph.mutations}
+    names.update({state.path: state.initial for state in graph.state})
+    for name, initial in names.items():
+        tensor = inputs.get(initial) if initial in inputs else held.get(name)
+        if isinstance(tensor, torch.Tensor):
+            written[name] = copy_like(tensor.detach())
+    return tree.rebuilt(result, lambda t: t.detach().clone()), written
+
+
+@contextlib.contextmanager
+def initial_state(graph: Graph, model: Any) -> Iterator[list[str]]:
+    """The model with what it keeps, and the random generators, as the capture found them.
+
+    What stands there now is put back in the end.
+
+    Yields:
+        paths of what could not be set back, because the graph holds it only as a text.
+    """
+    held, lost = Holdings(model), []
+    by_name = {n: tensor for tensor, _, names in held.tensors.values() for n in names}
+    saved = []
+    for mutation in graph.mutations:
+        tensor = by_name.get(mutation.name)
+        initial = graph.constants.get(mutation.initial)
+        if tensor is None or initial is None or tensor.shape != initial.shape:
+            continue
+        saved.append((tensor, copy_like(tensor.detach())))
+        tensor.data.copy_(initial)
+    written = {id(tensor) for tensor, _ in saved}
+    for state in graph.state:
+        if state.initial in graph.constants and id(by_name.get(state.path)) not in written:
+            held.put(state.path, copy_like(graph.constants[state.initial].detach()))
+    for change in graph.audit.changes:
+        kept = change.before if change.kept is None else change.kept
+        known = not isinstance(kept, Text) or kept == NOTHING
+        if not known or not held.put(change.path, copy.copy(kept)):
+            lost.append(change.path)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            _rewind(graph)
+            yield lost
+    finally:
+        held.restore()
+        for tensor, before in saved:
+            tensor.data.copy_(before)
+
+
+def _rewind(graph: Graph) -> None:
+    """Set the generators a graph draws from to where its run began."""
+    first = None
+    for node in graph:
+        state, given = node.effects.generator, node.args.get("generator")
+        if state is not None and isinstance(given, torch.Generator):
+            if node.effects.goes_on:
+                given.set_state(state)
+        elif first is None and state is not None:
+            first = state
+            if state.numel() == torch.get_rng_state().numel():
+                torch.set_rng_state(state)
+
+
+def copies_of(args: Any, kwargs: Any) -> tuple[Any, Any]:
+    """The inputs with every tensor copied, one copy for one tensor."""
+    made: dict[int, torch.Tensor] = {}
+
+    def copy(tensor: torch.Tensor) -> torch.Tensor:
+        if id(tensor) not in made:
+            fresh = (
+                copy_like(tensor.detach())
+                if tensor.layout is torch.strided and not tensor.is_nested
+                else tensor.detach().clone()
+            )
+            if type(tensor) is not torch.Tensor:
+                fresh = tensor.detach().clone()
+            made[id(tensor)] = fresh.requires_grad_(tensor.requires_grad)
+        return made[id(tensor)]
+
+    return tree.rebuilt((args, kwargs), copy)

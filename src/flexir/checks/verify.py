@@ -1,0 +1,277 @@
+"""Is the graph the model? ``verify(graph, model, args)`` runs both and compares.
+
+The model runs eagerly and unwatched, from the tensors' state and the random state the capture
+began with; the graph is replayed; every output and every written buffer is compared. Then both
+run again on perturbed inputs, which a graph that froze something cannot follow unnoticed.
+Model state is put back afterwards.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from ..errors import Diverged, Error
+from ..graph import tree
+from ..graph.graph import Graph
+from ..graph.inputs import Inputs, inputs_of
+from ..graph.nodes import Node
+from ..graph.replay import replay
+from ..recording.recorder import record
+from .differences import Difference, compare_outputs, compare_tensors, flat, verdict_of
+from .eager import copies_of, initial_state, run_model, run_once
+
+
+@dataclass(slots=True)
+class Check:
+    """The answer of :func:`verify`.
+
+    Attributes:
+        verdict: ``"exact"``, ``"close"`` (within tolerance), ``"diverged"`` (these inputs take
+            another branch) or ``"wrong"``.
+        differences: one per output and per written buffer.
+        divergence: the Diverged error that ended the replay, if any.
+        first: the first node whose values differ when model and graph run in step, if asked for.
+        perturbed: what became of the perturbed inputs: ``"exact"``, ``"close"``,
+            ``"diverged"``, ``"wrong"`` or why they could not be tried.
+        frozen: outputs that should have changed with the inputs and did not.
+        notes: what else was noticed.
+        graph: the graph checked.
+    """
+
+    verdict: str
+    graph: Graph
+    differences: list[Difference] = field(default_factory=list)
+    divergence: Diverged | None = None
+    first: tuple[Node, Difference] | None = None
+    perturbed: str = ""
+    frozen: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def max_abs(self) -> float:
+        """Largest absolute difference of any output."""
+        return max((d.max_abs for d in self.differences), default=0.0)
+
+    def __bool__(self) -> bool:
+        return self.verdict in ("exact", "close")
+
+    def __str__(self) -> str:
+        lines = [str(d) for d in self.differences if not d.equal]
+        if self.divergence is not None:
+            lines.append(str(self.divergence))
+        if self.first is not None:
+            node, difference = self.first
+            lines.append(f"first difference: {node}   # {node.where}\n  {difference}")
+        lines += [f"frozen: {name} did not change with the inputs" for name in self.frozen]
+        lines += self.notes
+        lines.append(f"guards: {len(self.graph.guards)}, escapes: {len(self.graph.escapes)}")
+        lines.append(str(self.graph.audit))
+        tail = f"; perturbed inputs: {self.perturbed}" if self.perturbed else ""
+        lines.append(f"verdict: {self.verdict}{tail}")
+        return "\n".join(lines)
+
+
+def verify(
+    graph: Graph,
+    model: Callable[..., Any],
+    args: Sequence[Any] | torch.Tensor | Inputs = (),
+    kwargs: dict[str, Any] | None = None,
+    *,
+    calls: Sequence[Any] | None = None,
+    values: bool = False,
+    perturb: bool = True,
+    tolerance: float = 1e-5,
+) -> Check:
+    """Compare a graph with the model it was captured from.
+
+    Args:
+        graph: the graph.
+        model: the model itself.
+        args: inputs; the captured ones, or others of the same shapes.
+        kwargs: keyword inputs.
+        calls: instead of ``args``, the inputs of several calls in a row, each a tuple of arguments,
+            a lone tensor or :class:`~flexir.Inputs`. Model and graph carry their state from one
+            to the next.
+        values: also run both in step and name the first node that differs; needs memory for
+            all activations.
+        perturb: also compare on inputs changed at random.
+        tolerance: largest relative difference that still counts as close.
+
+    Returns:
+        a :class:`Check`; true if the graph is exact or close.
+
+    Example:
+        >>> from flexir import capture
+        >>> model, x = torch.nn.Linear(3, 2), torch.ones(1, 3)
+        >>> verify(capture(model, x), model, x).verdict
+        'exact'
+    """
+    check = Check("exact", graph)
+    if calls is not None:
+        _compare_calls(check, graph, model, list(map(inputs_of, calls)), tolerance)
+        return check
+    args, kwargs = inputs_of(args, kwargs)
+    _compare(check, graph, model, args, kwargs, tolerance)
+    if check.verdict == "diverged":
+        return check
+    if values or check.verdict != "exact":
+        check.first = _first_difference(graph, model, args, kwargs)
+        if check.verdict != "exact" and check.first is None:
+            slow = Check("exact", graph)
+            with _no_fast_path():
+                _compare(slow, graph, model, args, kwargs, tolerance)
+            why = "the model computes otherwise when nobody watches, or is not repeatable"
+            if slow.verdict == "exact":
+                why = "exact with torch.backends.mha.set_fastpath_enabled(False)"
+            check.notes.append(f"every recorded call agrees; {why}")
+    if perturb and check.verdict in ("exact", "close"):
+        _perturb(check, graph, model, args, kwargs, tolerance)
+    return check
+
+
+def _compare(
+    check: Check, graph: Graph, model: Any, args: Any, kwargs: Any, tolerance: float
+) -> None:
+    with initial_state(graph, model) as lost:
+        expected, written = run_once(graph, model, *copies_of(args, kwargs))
+    final: dict[str, torch.Tensor] = {}
+    try:
+        made = replay(graph, *copies_of(args, kwargs), final=final, isolate=True)
+    except Diverged as error:
+        check.verdict, check.divergence = "diverged", error
+        return
+    check.differences = compare_outputs(expected, made)
+    for name, tensor in written.items():
+        check.differences.append(compare_tensors(name, tensor, final[name]))
+    check.verdict = verdict_of(check.differences, tolerance)
+    if lost and check.verdict != "exact":
+        check.verdict = "diverged"
+        check.notes.append(f"the model cannot be put back to where the capture began: {lost}")
+
+
+def _compare_calls(
+    check: Check, graph: Graph, model: Any, calls: Sequence[Inputs], tolerance: float
+) -> None:
+    """Compare calls in a row, and what is left behind after the last."""
+    run = graph.start()
+    with initial_state(graph, model):
+        for number, (args, kwargs) in enumerate(calls, 1):
+            expected, written = run_once(graph, model, *copies_of(args, kwargs))
+            try:
+                args, kwargs = copies_of(args, kwargs)
+                made = run(*args, **kwargs)
+            except Diverged as error:
+                check.verdict, check.divergence = "diverged", error
+                check.notes.append(f"call {number} of {len(calls)} diverged")
+                return
+            found = compare_outputs(expected, made)
+            found += [
+                compare_tensors(path, written[path], tensor)
+                for path, tensor in run.state.items()
+                if path in written
+            ]
+            check.differences += [d._replace(name=f"call {number}: {d.name}") for d in found]
+    check.verdict = verdict_of(check.differences, tolerance)
+
+
+@contextlib.contextmanager
+def _no_fast_path() -> Iterator[None]:
+    """Within, attention and transformer layers call the functions they are written with."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
+
+
+def _first_difference(
+    graph: Graph, model: Any, args: Any, kwargs: Any
+) -> tuple[Node, Difference] | None:
+    """Run model and graph in step and return the first node whose values differ."""
+    kept: list[tuple[Node, list[torch.Tensor]]] = []
+    with contextlib.suppress(Diverged):
+        replay(
+            graph,
+            *copies_of(args, kwargs),
+            check=False,
+            watch=lambda node, out: kept.append((node, [t.detach().clone() for t in out])),
+        )
+    found: list[tuple[Node, Difference]] = []
+    position = 0
+
+    def compare(node: Node, tensors: Sequence[torch.Tensor]) -> None:
+        nonlocal position
+        if found or not tensors:
+            return
+        while position < len(kept) and not _alike(kept[position][0], node):
+            position += 1
+        if position >= len(kept):
+            return
+        mine, ours = kept[position]
+        position += 1
+        for value, a, b in zip(mine.outputs, tensors, ours):
+            difference = compare_tensors(repr(value), a, b)
+            if not difference.equal:
+                found.append((mine, difference))
+                return
+
+    copies = copies_of(args, kwargs)
+    with initial_state(graph, model), contextlib.suppress(Error):
+        record(model, *copies, witness=graph.audit.witnessed, watch=compare)
+    return found[0] if found else None
+
+
+def _alike(a: Node, b: Node) -> bool:
+    return (
+        a.op == b.op
+        and a.path == b.path
+        and [v.type for v in a.outputs] == [v.type for v in b.outputs]
+    )
+
+
+def _perturb(
+    check: Check, graph: Graph, model: Any, args: Any, kwargs: Any, tolerance: float
+) -> None:
+    """Compare on inputs of the same shapes and other elements."""
+    generator = torch.Generator().manual_seed(0)
+
+    def change(tensor: torch.Tensor) -> torch.Tensor:
+        if tensor.device.type != "cpu" or tensor.layout is not torch.strided or tensor.is_nested:
+            return tensor
+        if tensor.is_floating_point():
+            noise = torch.rand(tensor.shape, generator=generator, dtype=torch.float32)
+            return (
+                (tensor.detach() * (0.9 + 0.2 * noise)).to(tensor.dtype).as_subclass(type(tensor))
+            )
+        if tensor.dtype in (torch.int64, torch.int32) and tensor.numel() > 1:
+            flat = tensor.detach().reshape(-1)
+            return flat[torch.randperm(len(flat), generator=generator)].reshape(tensor.shape)
+        return tensor
+
+    args, kwargs = tree.rebuilt((args, kwargs), change)
+    try:
+        expected, written = run_model(graph, model, args, kwargs)
+    except Exception as error:  # noqa: BLE001  the model itself may refuse such inputs
+        check.perturbed = f"the model refuses them ({type(error).__name__})"
+        return
+    final: dict[str, torch.Tensor] = {}
+    try:
+        made = replay(graph, *copies_of(args, kwargs), final=final, isolate=True)
+    except Diverged as error:
+        check.perturbed = "diverged"
+        check.notes.append(f"on perturbed inputs: {error}")
+        return
+    differences = compare_outputs(expected, made)
+    differences += [compare_tensors(n, t, final[n]) for n, t in written.items()]
+    check.perturbed = verdict_of(differences, tolerance)
+    if check.perturbed == "wrong":
+        check.verdict = "wrong"
+        base = flat(replay(graph, *copies_of(args, kwargs), check=False))
+        check.frozen = [d.name for d in differences if not d.equal and d.name in base]
+        check.notes.append("exact on the inputs given, but not on perturbed ones")

@@ -1,0 +1,161 @@
+"""What a handler is given besides the arguments of its call: the Context; a Weight, a Placeholder.
+
+Plain data over a graph; nothing here runs a handler.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+
+from ..errors import Error, Unsupported
+from ..graph.graph import Graph
+from ..graph.nodes import Node, TensorType, Value
+
+
+class _Stored(NamedTuple):
+    name: str
+    tensor: torch.Tensor
+    names: tuple[str, ...]
+
+
+class Weight(_Stored):
+    """A constant of the model; unpacks into name, tensor, names.
+
+    Attributes:
+        name: its state_dict key, or its path.
+        tensor: what it holds.
+        names: all its names; more than one if it is tied.
+        state: path, where the model keeps it from call to call and leaves another tensor there:
+            then this is only what the first call reads. Empty for what stays.
+    """
+
+    state: str
+
+    def __new__(
+        cls, name: str, tensor: torch.Tensor, names: tuple[str, ...], state: str = ""
+    ) -> Weight:
+        # Detached, so that it can become an array, which what requires grad cannot.
+        made = super().__new__(cls, name, tensor.detach(), names)
+        made.state = state
+        return made
+
+
+@dataclass(frozen=True, slots=True)
+class Placeholder:
+    """What flows on where nothing handled a call.
+
+    Attributes:
+        op: canonical name of the call.
+        inputs: its tensor arguments, converted.
+        type: dtype, shape and device of the output it stands for.
+        reason: why it is a placeholder.
+    """
+
+    op: str
+    inputs: tuple[Any, ...] = field(repr=False)
+    type: TensorType
+    reason: str
+
+
+class OutputType(TensorType):
+    """The type of a call's first output; called with an argument, it gives that one's type."""
+
+    ask: Callable[[Any], TensorType]
+
+    def __call__(self, argument: Any) -> TensorType:
+        return self.ask(argument)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a handler is given besides the arguments.
+
+    Attributes:
+        out: the user's builder, as passed to ``convert(out=...)``.
+        node: the call: ``node.op``, ``node.args``, ``node.outputs`` with types, ``node.path``,
+            ``node.source``.
+        graph: the whole graph.
+        reason: for the placeholder handler: why.
+        values: what stands for each Value so far.
+        state: Value -> path, of the constants that are only what the first call reads.
+        takes_state: whether the target has a handler for state, so that these are no weights.
+    """
+
+    out: Any
+    node: Node
+    graph: Graph
+    reason: str = ""
+    values: Mapping[Value, Any] = field(default_factory=dict, repr=False)
+    state: Mapping[Value, str] = field(default_factory=dict, repr=False)
+    takes_state: bool = False
+
+    @property
+    def module(self) -> torch.nn.Module | None:
+        """The module called, if this is a module call."""
+        return self.node.target if self.node.body is not None else None
+
+    @property
+    def type(self) -> OutputType:
+        """Type of the first output: ``ctx.type.dtype``, ``ctx.type.shape``.
+
+        ``ctx.type(argument)`` is the type of an argument; see :meth:`type_of`.
+        """
+        made = OutputType(*self.node.outputs[0].type)
+        made.ask = self.type_of
+        return made
+
+    def type_of(self, argument: Any) -> TensorType:
+        """Type of a tensor argument, as it was handed to the handler, or of a Value.
+
+        Raises:
+            Error: it stands for no tensor argument of this call, or for two of different types.
+        """
+        if isinstance(argument, Value):
+            return argument.type
+        inputs = self.node.inputs
+        found = {v.type: v for v in inputs if self.values.get(v, v) is argument}
+        if len(found) == 1:
+            return next(iter(found))
+        if found:
+            both = " and ".join(map(str, found))
+            raise Error(f"arguments of types {both} have one stand-in; ask for the type of "
+                        "ctx.node.args[name]")  # fmt: skip
+        raise Error(f"{argument!r} is no tensor argument of {self.node.op}")
+
+    def weight(self, value: Any) -> Any:
+        """The name and tensor of a constant argument; None stays None.
+
+        Args:
+            value: the argument as the handler got it, also where a constant handler made it.
+
+        Raises:
+            Unsupported: it is no constant, or one that changes from call to call while the target
+                has a state handler.
+        """
+        if value is None or isinstance(value, Weight):
+            return value
+        found = value if isinstance(value, Value) else self._converted(value)
+        if self.takes_state and found is not None and found in self.state:
+            raise Unsupported(
+                f"{self.state[found]!r} is state, no weight: it changes from call to call. A "
+                "constant handler sees it by weight.state"
+            )
+        if found is None or found not in self.graph.constants:
+            given = found in self.graph.input_values
+            what = "an input of the model" if given else "computed by the model"
+            raise Unsupported(f"an argument that must be a weight is {what}")
+        tensor, path = self.graph.constants[found], self.state.get(found, "")
+        return Weight(found.name, tensor, found.names, path)
+
+    def _converted(self, made: Any) -> Value | None:
+        """Which of the Values the call reads a handler or hook made this of."""
+        read = [v for v in dict.fromkeys(self.node.inputs) if v in self.values]
+        found = [v for v in read if self.values[v] is made]
+        if len(found) > 1:
+            names = " and ".join(v.name for v in found)
+            raise Unsupported(f"one and the same thing was made of {names}: which is meant?")
+        return found[0] if found else None

@@ -1,0 +1,121 @@
+"""``convert``: a model or a graph, a target, and what comes of them.
+
+The work is :mod:`flexir.conversion`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import TargetError
+from ..graph.graph import Graph
+from ..graph.nodes import Node, Value
+from ..recording.recorder import capture
+from .claims import Conversion, Coverage
+from .report import Report
+from .target import Target
+
+
+@dataclass(slots=True)
+class Result:
+    """What a conversion made.
+
+    Attributes:
+        output: your builder ``out``; without one, the same as ``outputs``.
+        outputs: what the handlers returned for the model's outputs, in the model's containers.
+        report: what was handled and what was not.
+        graph: the captured graph.
+        status: node -> ``"handled"``, ``"decomposed"`` (into calls that were handled),
+            ``"placeholder"``, ``"refused"`` (a placeholder whose handler declined), ``"passed"``
+            (a call that changed nothing) or ``"escape"`` (a value left torch there). Calls that
+            nothing in the output reads and no handler took have none.
+        values: Value -> what stands for it in your representation.
+    """
+
+    output: Any
+    outputs: Any
+    report: Report
+    graph: Graph
+    status: dict[Node, str] = field(default_factory=dict)
+    values: dict[Value, Any] = field(default_factory=dict, repr=False)
+
+    def save(self, path: str, **options: Any) -> None:
+        """Save the graph with every call's status; see :func:`flexir.files.ir.save`."""
+        reasons = {node: row.reason for row in self.report.entries for node in row.nodes}
+        status = {node: (text, reasons.get(node, "")) for node, text in self.status.items()}
+        self.graph.save(path, status=status, **options)
+
+    def draw(self, path: str, **options: Any) -> str:
+        """Draw the graph, placeholders red; see :func:`flexir.files.draw.draw`."""
+        from ..files.draw import draw
+
+        return draw(self.graph, path, status=self.status, **options)
+
+
+def convert(
+    model: Any,
+    args: Any = (),
+    target: Target | None = None,
+    out: Any = None,
+    *,
+    kwargs: dict[str, Any] | None = None,
+    strict: bool = False,
+    decompose: bool = True,
+) -> Result:
+    """Capture a model (or take a Graph) and run a target's handlers over it.
+
+    Args:
+        model: a module, a callable or a Graph.
+        args: inputs of the model, as for ``capture``; nothing for a Graph.
+        target: the handlers.
+        out: your builder; handlers find it as ``ctx.out``. Without, one that the target makes
+            (``Target(name, out=MyNet)``), if it can.
+        kwargs: keyword inputs of the model.
+        strict: raise if anything became a placeholder, or if the model depends on conditions, keeps
+            state or writes inputs, and the target does not take these.
+        decompose: take a call that no handler takes apart, if the target takes all the pieces.
+
+    Returns:
+        a :class:`Result`.
+
+    Raises:
+        UnsupportedError: with ``strict``, listing *all* that nothing handled.
+        HandlerError: a handler returned the wrong number of outputs.
+        Exception: whatever a handler raises, with a note naming the call.
+    """
+    if isinstance(args, Target) and target is None:
+        args, target = (), args
+    if target is None:
+        raise TargetError("convert needs a target: convert(model, args, target)")
+    graph = model if isinstance(model, Graph) else capture(model, args, kwargs)
+    if out is None and target.builder is not None:
+        out = target.builder()
+    made = Conversion(graph, target, out, decompose)
+    outputs = made.run()
+    if strict:
+        made.report.raise_if_unsupported()
+    output = out if out is not None else outputs
+    return Result(output, outputs, made.report, graph, made.status, made.env)
+
+
+def coverage(
+    graph: Graph, target: Target, out: Callable[[], Any] | None = None, *, decompose: bool = True
+) -> Report:
+    """What a target would take of a graph.
+
+    Args:
+        graph: the graph; its weights may be stand-ins.
+        target: the handlers.
+        out: makes a builder; without, the target's own does. If neither is there, no handler is
+            run: what it refuses only then is not seen. If they are, one that raises has refused.
+        decompose: as for :func:`convert`.
+    """
+    builder = out or target.builder
+    if builder is not None:
+        made = Conversion(graph, target, builder(), decompose, lenient=True)
+    else:
+        made = Coverage(graph, target, None, decompose)
+    made.run()
+    return made.report

@@ -1,0 +1,88 @@
+"""How far Values reach: out of their module, into the output, from what may change.
+
+Questions over a whole graph, answered in one pass each; nothing here runs or changes anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from ..graph.graph import Graph
+from ..graph.nodes import Node, Value
+
+
+def needed(graph: Graph, results: Iterable[Value], whole: Callable[[Node], bool]) -> set[Value]:
+    """The Values that must exist for ``results`` to exist.
+
+    Args:
+        graph: the graph.
+        results: what is wanted.
+        whole: whether a module may be called as a whole, and so reads all it is given.
+    """
+    alive = set(results)
+    for node in reversed(list(graph.walk())):
+        if node.body is not None:
+            if whole(node):
+                alive.update(node.inputs)
+        elif not node.effects.escape and is_needed(node, alive):
+            alive.update(node.inputs)
+    return alive
+
+
+def is_needed(node: Node, alive: set[Value]) -> bool:
+    """Whether a call makes what is needed; one that makes nothing is there for what it does."""
+    return not node.outputs or not alive.isdisjoint(node.outputs)
+
+
+def varying(graph: Graph) -> set[Value]:
+    """The Values that another call of the same model may have other elements in.
+
+    That is what follows from inputs, from what an earlier call left behind, from random numbers and
+    from constants whose making nobody saw.
+    """
+    found = {*graph.input_values, *(s.initial for s in graph.state)}
+    found.update(m.initial for m in graph.mutations)
+    found.update(value for value, origin in graph.origins.items() if origin.kind == "unseen")
+    for node in graph:
+        if node.effects.random or not found.isdisjoint(node.inputs):
+            found.update(node.outputs)
+    return found
+
+
+def escaping_values(graph: Graph) -> dict[Node, list[Value]]:
+    """Module node -> Values made inside it that are read outside and are not its results."""
+    last: dict[Value, int] = {}
+    position = 0
+    for node in graph:
+        position += 1
+        for value in node.inputs:
+            last[value] = position
+    for value in [*graph.output_values, *final_values(graph)]:
+        last[value] = position + 1
+    found: dict[Node, list[Value]] = {}
+    _alive(graph.nodes, last, 0, found)
+    return found
+
+
+def _alive(
+    nodes: Sequence[Node], last: dict[Value, int], position: int, found: dict[Node, list[Value]]
+) -> tuple[list[Value], int]:
+    """Values made by ``nodes`` that somebody reads, and the position of the last call."""
+    alive: list[Value] = []
+    for node in nodes:
+        if node.body is None:
+            position += 1
+            alive += [v for v in node.outputs if v in last]
+            continue
+        made, position = _alive(node.body, last, position, found)
+        inner = [v for v in made if last[v] > position]
+        results = set(node.returned)
+        if outside := [v for v in inner if v not in results]:
+            found[node] = outside
+        alive += inner
+    return alive, position
+
+
+def final_values(graph: Graph) -> list[Value]:
+    """What is left behind: the last Values of state and of memory the run wrote."""
+    return [*(m.final for m in graph.mutations), *(s.final for s in graph.state)]

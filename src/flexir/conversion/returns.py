@@ -1,0 +1,63 @@
+"""What a handler returned, laid over the outputs of its call, place by place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import HandlerError
+from ..graph import tree
+from ..graph.nodes import Node, Value
+
+
+def lay(node: Node, made: Any, who: str) -> dict[Value, Any]:
+    """Which of the node's Values what a handler returned stands for.
+
+    Args:
+        node: the call.
+        made: what came back; laid out as the call's own result, or one thing per output.
+        who: name of the handler.
+
+    Raises:
+        HandlerError: there are more or fewer things than outputs.
+    """
+    found: dict[Value, Any] = {}
+    places = node.returned
+    if not places:  # a call that only writes: its Values are what it wrote
+        places = list(node.outputs)
+    elif _alike(node.result, made, found):
+        return found
+    if not places:
+        return {}
+    if len(places) == 1 and not (isinstance(made, (tuple, list)) and len(made) == 1):
+        return {places[0]: made}
+    if not isinstance(made, (tuple, list)) or len(made) != len(places):
+        count = len(made) if isinstance(made, (tuple, list)) else f"one {type(made).__name__}"
+        raise HandlerError(
+            f"handler {who!r} returned {count}; {node.op} has {len(places)} outputs\n"
+            f"  {node}   # {node.where}"
+        )
+    return dict(zip(places, made))
+
+
+def lay_each(node: Node, made: Any, who: str) -> dict[Value, Any]:
+    """The same for handlers of every op, which return one thing per output whatever the layout.
+
+    So a tuple of one stands for the one output: code for any number of outputs returns that.
+    """
+    if type(made) in (tuple, list) and len(made) == len(node.outputs):
+        return dict(zip(node.outputs, made))
+    return lay(node, made, who)
+
+
+def _alike(template: Any, made: Any, found: dict[Value, Any]) -> bool:
+    """Bind a result laid out as the call's own; False if it is not laid out so."""
+    if isinstance(template, Value):
+        found[template] = made
+        return True
+    if isinstance(template, tree.Record) and isinstance(template.items, list):
+        template = template.items
+    if type(template) in (tuple, list) and isinstance(made, (tuple, list)):
+        return len(template) == len(made) and all(
+            _alike(inner, part, found) for inner, part in zip(template, made)
+        )
+    return next(tree.leaves(template, Value), None) is None

@@ -1,9 +1,0 @@
-"""Pictures of graphs: ``draw(graph, "net.png" | "net.svg" | "net.dot")``.
-
-DOT text needs nothing; PNG and SVG need ``pip install flextorchir[draw]``, whose wheel brings
-Graphviz along. Only the public API is used.
-"""
-
-from .render import draw
-
-__all__ = ["draw"]

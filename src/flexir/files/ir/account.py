@@ -1,0 +1,45 @@
+"""What a graph tells of its run besides the calls, to and from its message."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from typing import Any
+
+from ...graph.account import Audit, Change, State, Text
+from ...graph.nodes import Value
+
+
+def write_audit(message: Any, audit: Audit) -> None:
+    """Fill the message of an audit."""
+    message.witnessed, message.fallback = audit.witnessed, audit.fallback
+    message.problems.extend(audit.problems)
+    message.unwatched.extend(audit.unwatched)
+    for change in audit.changes:
+        before, after = repr(change.before), repr(change.after)
+        message.changes.add(path=change.path, before=before, after=after)
+
+
+def read_audit(message: Any) -> Audit:
+    """The audit of a message."""
+    changes = [Change(c.path, _literal(c.before), _literal(c.after)) for c in message.changes]
+    problems, unwatched = list(message.problems), list(message.unwatched)
+    return Audit(message.witnessed, message.fallback, problems, changes, unwatched)
+
+
+def read_state(
+    kept: Any, string: Callable[[int, str], str], value: Callable[[int, str], Value]
+) -> list[State]:
+    """The state of the messages ``kept``, through the reader's tables."""
+    return [
+        State(string(one.path, "kept"), value(one.initial, "kept"), value(one.final, "kept"))
+        for one in kept
+    ]
+
+
+def _literal(text: str) -> Any:
+    """A literal as Python prints it, or the text if it is none."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return Text(text)

@@ -1,0 +1,41 @@
+"""``compare``: values of an engine beside torch's, from a run or from folders."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ...checks.whole import compare_values
+from ...graph.graph import Graph
+from . import values as folders
+
+
+def compare(
+    expected: Graph | str | os.PathLike[str],
+    values: Mapping[str, Any] | str | os.PathLike[str],
+    args: Sequence[Any] | None = None,
+    *,
+    rtol: float = 1e-3,
+    kwargs: dict[str, Any] | None = None,
+) -> Any:
+    """Compare the values of one whole run of an engine with torch's, in order of execution.
+
+    Args:
+        expected: the model's graph, or a folder that ``graph.golden`` wrote.
+        values: Value name -> what the engine computed (tensors or arrays; those missing are
+            skipped), or a folder like the first.
+        args: the inputs the engine was given; without, ``values`` holds them by name.
+        rtol: difference allowed, over the largest magnitude of torch's value.
+        kwargs: keyword inputs.
+
+    Returns:
+        a :class:`Comparison`; for two folders, a line per value that differs, the first first.
+
+    Raises:
+        Error: ``values`` names nothing the graph computes.
+    """
+    if not isinstance(expected, Graph):
+        return folders.compare(expected, values, rtol)  # type: ignore[arg-type]
+    assert isinstance(values, Mapping), "a graph is compared with values by name"
+    return compare_values(expected, values, args, rtol=rtol, kwargs=kwargs)

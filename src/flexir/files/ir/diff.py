@@ -1,0 +1,152 @@
+"""What changed between two graphs: calls by module, inputs and outputs, weights by content."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from ...graph import tree
+from ...graph.graph import Graph
+from ...graph.nodes import Node, Value
+from .load import load
+from .weights import Weights, bytes_of
+
+
+@dataclass(slots=True)
+class Difference:
+    """Differences, each a readable line; empty lists mean equal.
+
+    Attributes:
+        interface: inputs, outputs, what is written and what is kept from call to call.
+        modules: module path -> lines, ``-`` only in the first graph, ``+`` only in the second.
+        weights: one line per constant that was added, removed or changed.
+    """
+
+    interface: list[str] = field(default_factory=list)
+    modules: dict[str, list[str]] = field(default_factory=dict)
+    weights: list[str] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.interface or self.modules or self.weights)
+
+    def __str__(self) -> str:
+        if not self:
+            return "no difference"
+        lines = [f"interface  {line}" for line in self.interface]
+        for path, changes in self.modules.items():
+            lines.append(f"module {path or '(top)'}")
+            lines += [f"  {line}" for line in changes]
+        lines += [f"weight  {line}" for line in self.weights]
+        return "\n".join(lines)
+
+
+def diff(a: Graph | str | os.PathLike[str], b: Graph | str | os.PathLike[str]) -> Difference:
+    """Compare two graphs, or two saved ones.
+
+    Calls are compared module by module, by op, arguments and the shapes and dtypes that go in and
+    out; names of intermediate values and source lines do not count. Weights are compared by
+    content, through their stored checksums where there are any.
+
+    Raises:
+        FormatError: a path holds no sound graph.
+    """
+    first, second = (g if isinstance(g, Graph) else load(g) for g in (a, b))
+    found = Difference()
+    for what in ("inputs", "outputs", "mutations", "state"):
+        left, right = _interface(first, what), _interface(second, what)
+        if left != right:
+            found.interface.append(f"{what}: {left} -> {right}")
+    left_calls, right_calls = _by_module(first), _by_module(second)
+    for path in dict.fromkeys([*left_calls, *right_calls]):
+        changes = _compare(left_calls.get(path, []), right_calls.get(path, []))
+        if changes:
+            found.modules[path] = changes
+    found.weights = _weights(first, second)
+    return found
+
+
+def _interface(graph: Graph, what: str) -> str:
+    if what == "mutations":
+        return ", ".join(f"{m.name}: {m.final.type}" for m in graph.mutations)
+    if what == "state":
+        return ", ".join(f"{s.path}: {s.initial.type} -> {s.final.type}" for s in graph.state)
+    return repr(tree.substitute(getattr(graph, what), Value, lambda v: _Shown(str(v.type))))
+
+
+class _Shown(str):
+    """Prints without quotes."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def _by_module(graph: Graph) -> dict[str, list[str]]:
+    """Module path -> its own calls, as text that does not depend on numbering."""
+    weights = graph.constants
+    found: dict[str, list[str]] = {}
+    for node in graph:
+        found.setdefault(node.path, []).append(_line(node, weights))
+    return found
+
+
+def _line(node: Node, weights: Any) -> str:
+    def show(value: Value) -> _Shown:
+        return _Shown(f"%{value.name}" if value in weights else str(value.type))
+
+    args = tree.substitute(node.args, Value, show)
+    text = ", ".join(f"{name}={tree.without_address(part)}" for name, part in args.items())
+    return f"{node.op}({text}) -> {', '.join(str(v.type) for v in node.outputs)}"
+
+
+def _compare(left: list[str], right: list[str]) -> list[str]:
+    """A line diff; what begins and ends alike is skipped first, which keeps long lists fast."""
+    start = 0
+    while start < min(len(left), len(right)) and left[start] == right[start]:
+        start += 1
+    end = 0
+    while end < min(len(left), len(right)) - start and left[-1 - end] == right[-1 - end]:
+        end += 1
+    left, right = left[start : len(left) - end], right[start : len(right) - end]
+    if not left or not right:
+        return [f"- {line}" for line in left] + [f"+ {line}" for line in right]
+    lines: list[str] = []
+    matcher = difflib.SequenceMatcher(None, left, right, autojunk=len(left) > 1000)
+    for tag, i, j, k, m in matcher.get_opcodes():
+        if tag != "equal":
+            lines += [f"- {line}" for line in left[i:j]] + [f"+ {line}" for line in right[k:m]]
+    return lines
+
+
+def _weights(a: Graph, b: Graph) -> list[str]:
+    left, right = ({v.name: v for v in g.constants} for g in (a, b))
+    lines = []
+    for name in dict.fromkeys([*left, *right]):
+        if name not in right:
+            lines.append(f"- {left[name]!r}")
+        elif name not in left:
+            lines.append(f"+ {right[name]!r}")
+        elif left[name].type != right[name].type:
+            lines.append(f"{name}: {left[name].type} -> {right[name].type}")
+        elif (before := _content(a, left[name])) != (after := _content(b, right[name])):
+            lines.append(f"{left[name]!r}: content {before[:8]} -> {after[:8]}")
+    return lines
+
+
+def _content(graph: Graph, value: Value) -> str:
+    """A hash of a constant's elements."""
+    if isinstance(graph.constants, Weights):
+        known = graph.constants.digest(value)
+        if known is not None:
+            return known.hex()
+    tensor = graph.constants[value].detach()
+    if tensor.device.type == "meta":
+        return "no data"
+    if tensor.layout is not torch.strided:
+        tensor = tensor.to_dense()
+    tensor = tensor.cpu().resolve_conj().resolve_neg().contiguous()
+    return hashlib.sha256(bytes_of(tensor)).hexdigest()

@@ -1,0 +1,93 @@
+"""The grammar of graphs, executable: every Value is made once, before it is read, by one name.
+
+Owns what makes a graph sound and what makes a name unique; changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from ..errors import GraphError
+from .graph import Graph
+from .nodes import Node, Value
+from .tree import LITERALS, is_literal, leaves
+
+
+def check(graph: Graph) -> set[Value]:
+    """Raise GraphError at the first thing that breaks the grammar; linear in the graph's size.
+
+    Returns:
+        every Value somebody reads: a node, a module, the caller.
+    """
+    known = {*graph.input_values, *graph.constants}
+    for value in known:
+        if value.producer is not None:
+            raise GraphError(f"{value!r} is an input or constant but has a producer")
+    names = [value.name for value in known]
+    read: set[Value] = set()
+    _body(graph.nodes, known, names, read)
+    if len(set(names)) != len(names):
+        twice = next(name for name, count in Counter(names).items() if count > 1)
+        raise GraphError(f"two values are named %{twice}")
+    for value in graph.results:
+        if value not in known:
+            raise GraphError(f"{value!r} is a result of the graph but nothing makes it")
+        read.add(value)
+    for kept in (*graph.mutations, *graph.state):
+        if kept.initial not in known or kept.initial.producer is not None:
+            raise GraphError(f"{kept} begins with {kept.initial!r}, no input or constant")
+        read.add(kept.initial)
+    return read
+
+
+def settle(graph: Graph) -> Graph:
+    """Check a new graph and forget the constants nobody reads.
+
+    Returns:
+        the graph itself, so producers can end with ``return settle(graph)``.
+    """
+    read = check(graph)
+    for value in [value for value in graph.constants if value not in read]:
+        del graph.constants[value]
+        graph.origins.pop(value, None)
+    return graph
+
+
+def _body(nodes: Sequence[Node], known: set[Value], names: list[str], read: set[Value]) -> None:
+    """Check the nodes of a body; add what they make and read to ``known``, ``names``, ``read``."""
+    for node in nodes:
+        for part in node.args.values():
+            cls = part.__class__
+            if cls in LITERALS or cls is not Value and is_literal(part):
+                continue
+            for value in (part,) if cls is Value else leaves(part, Value):
+                if value not in known:
+                    raise GraphError(f"{value!r} is used before it is made, in: {node}")
+                read.add(value)
+        if node.body is not None:
+            _body(node.body, known, names, read)
+            for value in node.outputs:
+                if value not in known:
+                    raise GraphError(f"{value!r} is returned but not made by: {node}")
+                read.add(value)
+            continue
+        if node.effects.writes and (unknown := set(node.effects.writes) - set(node.args)):
+            raise GraphError(f"writes {sorted(unknown)}, which are no arguments: {node}")
+        for value in node.outputs:
+            if value.producer is not node:
+                raise GraphError(f"{value!r} names another producer than: {node}")
+            if value in known:
+                raise GraphError(f"{value!r} is made twice, again by: {node}")
+            names.append(value.name)
+            known.add(value)
+
+
+def free_name(wish: str, taken: set[str]) -> str:
+    """``wish``, with a number if it is taken; it is taken then."""
+    name, number = wish, 1
+    while name in taken:
+        number += 1
+        name = f"{wish}_{number}"
+    taken.add(name)
+    return name

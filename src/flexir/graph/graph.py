@@ -1,0 +1,213 @@
+"""The intermediate representation: one Graph of Nodes over Values.
+
+    Graph  ::= inputs, constants, nodes, outputs, mutations
+    Node   ::= op(args) -> outputs                        a torch function call
+             | op(args) -> outputs { Node* }              a module call, with its body
+    args   ::= {name: template}       template: literals and Values in nested containers
+    Value  ::= one immutable tensor: a graph input, a constant, or an output of one node
+
+Every write of the original program has become a new Value, so a Value never changes. One name
+space spans the whole graph: a body reads values made outside it, and a module's outputs *are*
+the values its body made. Claiming a module means skipping its body; descending means running it.
+
+Identity decides equality of Values and Nodes. This module never runs a model and never calls
+torch beyond reading dtypes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, MutableMapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from . import tree
+from .account import Audit, Mutation, Origin, State
+from .nodes import Node, Value, show_part
+
+if TYPE_CHECKING:
+    from .run import Run
+
+
+@dataclass(eq=False, slots=True)
+class Graph:
+    """A captured model.
+
+    Attributes:
+        name: class name of the model.
+        inputs: argument name -> template; the graph's own arguments.
+        outputs: template of what the model returned.
+        nodes: top-level nodes in order of execution.
+        constants: Value -> tensor, for every weight and constant that is read.
+        origins: Value -> where that constant came from.
+        mutations: memory that existed before and was written.
+        state: tensors the model keeps from one call to the next, whether written in place or
+            replaced; see :meth:`start`.
+        modules: path -> class of every module that was entered.
+        audit: what the witness saw.
+        layouts: input Value -> strides it had; a replay lays new inputs out alike, unless the model
+            asked how a tensor lies.
+        differentiable: inputs that required grad.
+        parameters: how ``graph(*args)`` binds positional arguments (names; ``*name``, ``**name``).
+        status: of a loaded conversion: node -> (status, reason); see ``Result.status``.
+        history: what passes changed, a line each.
+        unknown: of a graph saved by a newer version: what this one does not know, kept for saving;
+            by Node, by Value of a constant, or None for the graph itself.
+    """
+
+    name: str
+    parameters: list[tuple[str, int]] = field(default_factory=list)
+    inputs: dict[str, Any] = field(default_factory=dict)
+    outputs: Any = None
+    nodes: list[Node] = field(default_factory=list)
+    constants: MutableMapping[Value, torch.Tensor] = field(default_factory=dict)
+    origins: dict[Value, Origin] = field(default_factory=dict)
+    mutations: list[Mutation] = field(default_factory=list)
+    state: list[State] = field(default_factory=list)
+    modules: dict[str, type] = field(default_factory=dict)
+    audit: Audit = field(default_factory=Audit)
+    layouts: dict[Value, tuple[int, ...]] = field(default_factory=dict)
+    differentiable: set[Value] = field(default_factory=set)
+    status: dict[Node, tuple[str, str]] = field(default_factory=dict)
+    history: list[str] = field(default_factory=list)
+    unknown: dict[Node | Value | None, bytes] = field(default_factory=dict)
+
+    def walk(self) -> Iterator[Node]:
+        """All nodes, module nodes before the nodes of their bodies."""
+        stack: list[Iterator[Node]] = [iter(self.nodes)]
+        while stack:
+            for node in stack[-1]:
+                yield node
+                if node.body is not None:
+                    stack.append(iter(node.body))
+                    break
+            else:
+                stack.pop()
+
+    def __iter__(self) -> Iterator[Node]:
+        """The function calls in order of execution, module boundaries flattened away."""
+        return (node for node in self.walk() if node.body is None)
+
+    @property
+    def input_values(self) -> list[Value]:
+        """The Values of the graph's arguments, each once."""
+        return list(dict.fromkeys(tree.leaves(self.inputs, Value)))
+
+    @property
+    def output_values(self) -> list[Value]:
+        """The Values the model returned, in reading order, each once."""
+        return list(dict.fromkeys(tree.leaves(self.outputs, Value)))
+
+    @property
+    def results(self) -> list[Value]:
+        """What a run is for: what the model returned, what it wrote, what its next call reads."""
+        found = [m.final for m in self.mutations] + [s.final for s in self.state]
+        return [*self.output_values, *found]
+
+    @property
+    def output_names(self) -> dict[Value, str]:
+        """The Values the model returned, by their first place in what it returned, each unique.
+
+        ``logits``, ``past_key_values.layers.0.keys``; ``output`` for a lone tensor, ``output.0``
+        in a tuple. A cache that goes in and comes out has the same name among the inputs.
+        """
+        from .check import free_name
+
+        names: dict[Value, str] = {}
+        taken: set[str] = set()
+        for path, value in tree.paths(self.outputs, Value):
+            if value not in names:
+                numbered = path.partition(".")[0].isdecimal()
+                name = f"output.{path}" if numbered else path or "output"
+                names[value] = free_name(name, taken)
+        return names
+
+    @property
+    def escapes(self) -> list[Node]:
+        """Calls whose result left torch for Python; ``node.result`` is the value taken."""
+        return [node for node in self if node.effects.escape]
+
+    @property
+    def guards(self) -> list[Node]:
+        """The escapes that decided a branch, or asked how a tensor lies or is differentiated."""
+        return [node for node in self if node.effects.escape in ("branch", "about")]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Replay on new inputs; see :func:`flexir.replay`."""
+        from .replay import replay
+
+        return replay(self, args, kwargs)
+
+    def start(self) -> Run:
+        """Calls in a row: what one leaves behind in ``state``, the next begins with.
+
+        Example:
+            >>> import torch, flexir
+            >>> net = torch.nn.BatchNorm1d(3)  # it keeps running statistics
+            >>> run = flexir.capture(net, (torch.rand(4, 3),)).start()
+            >>> outputs = [run(torch.rand(4, 3)) for _ in range(2)]
+        """
+        from .run import Run
+
+        return Run(self)
+
+    def save(self, path: str, **options: Any) -> None:
+        """Save as a directory any language can read; see :func:`flexir.files.ir.save`."""
+        from ..files.ir import save
+
+        save(self, path, **options)
+
+    def draw(self, path: str, **options: Any) -> str:
+        """Draw into a picture or a page; see :func:`flexir.files.draw.draw`."""
+        from ..files.draw import draw
+
+        return draw(self, path, **options)
+
+    def golden(self, path: str, args: Sequence[Any], **options: Any) -> None:
+        """Write every value of a run on ``args`` to a folder; see :mod:`flexir.files.ir.values`."""
+        from ..files.ir.values import dump
+
+        dump(self, path, args, **options)
+
+    def check(self) -> Graph:
+        """Raise GraphError at the first thing that breaks the grammar.
+
+        Returns:
+            the graph itself, so producers can end with ``return graph.check()``.
+        """
+        from .check import check
+
+        check(self)
+        return self
+
+    def text(self, *, bodies: bool = True) -> str:
+        """The printed graph, types first, source last.
+
+        Args:
+            bodies: print what is inside modules; False prints the top level only.
+        """
+        lines = [f"graph {self.name}({', '.join(map(repr, self.input_values))}):"]
+
+        def visit(nodes: Sequence[Node], depth: int) -> None:
+            for node in nodes:
+                text = "    " * depth + str(node)
+                where = f"   # {node.where}" if node.where else ""
+                if node.body and bodies:
+                    lines.append(text + ":" + where)
+                    visit(node.body, depth + 1)
+                else:
+                    lines.append(text + where)
+
+        visit(self.nodes, 1)
+        lines.append(f"    return {show_part(self.outputs)}")
+        lines += [f"    # writes {m.name}: {m.final}" for m in self.mutations]
+        lines += [f"    # {state}" for state in self.state]
+        return "\n".join(lines)
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def __repr__(self) -> str:
+        count = sum(1 for _ in self)
+        return f"<Graph {self.name}: {count} calls, {len(self.constants)} constants>"

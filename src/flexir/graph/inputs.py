@@ -1,0 +1,150 @@
+"""The inputs of one call: as a value, and laid over those a graph was recorded with."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+
+from ..errors import CaptureError, Diverged
+from . import tree
+from .geometry import copy_like, shape_of
+from .graph import Graph
+from .nodes import Value
+
+
+class Inputs:
+    """Positional and keyword arguments of one call, written as in the call.
+
+    Example:
+        >>> args, kwargs = Inputs(1, mask=None)
+        >>> args, kwargs
+        ((1,), {'mask': None})
+    """
+
+    __slots__ = ("args", "kwargs")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.args, self.kwargs = args, kwargs
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.args, self.kwargs))
+
+    def __repr__(self) -> str:
+        parts = [repr(part) for part in self.args]
+        parts += [f"{name}={part!r}" for name, part in self.kwargs.items()]
+        return f"Inputs({', '.join(parts)})"
+
+
+def inputs_of(args: Any = (), kwargs: dict[str, Any] | None = None) -> Inputs:
+    """Inputs as any verb takes them: a tuple or list of arguments, a lone tensor, or Inputs.
+
+    Raises:
+        CaptureError: they are none of these.
+    """
+    if isinstance(args, Inputs):
+        return Inputs(*args.args, **args.kwargs, **(kwargs or {}))
+    if isinstance(args, torch.Tensor):
+        args = (args,)
+    if not isinstance(args, (tuple, list)):
+        raise CaptureError(f"args must be a tuple of arguments; got {type(args).__name__}")
+    return Inputs(*args, **(kwargs or {}))
+
+
+def bind_inputs(
+    graph: Graph,
+    args: Sequence[Any],
+    kwargs: dict[str, Any],
+    env: dict[Value, Any],
+    *,
+    as_given: bool = False,
+) -> bool:
+    """Lay new inputs over the recorded ones.
+
+    Args:
+        graph: whose inputs.
+        args: by position.
+        kwargs: by name.
+        env: receives Value -> tensor.
+        as_given: leave the tensors laid out as they are.
+
+    Returns:
+        whether they lie in memory and are differentiated as the recorded ones.
+    """
+    parameters = [inspect.Parameter(n, inspect._ParameterKind(k)) for n, k in graph.parameters]
+    defaults = {
+        name: part
+        for name, part in graph.inputs.items()
+        if next(tree.leaves(part, Value), None) is None
+    }
+    bound = inspect.Signature(parameters).bind_partial(*args, **kwargs).arguments
+    for name, part in graph.inputs.items():
+        if name not in bound:
+            if name not in defaults:
+                raise Diverged(f"the input {name!r} is missing")
+            continue
+        made = tree.template(bound[name], lambda t: t, deep=True)
+        _bind_part(name, part, made, env)
+    return _lay_out(graph, env, as_given)
+
+
+def _lay_out(graph: Graph, env: dict[Value, Any], as_given: bool) -> bool:
+    """Give inputs the strides the recorded ones had; returns whether that changed nothing."""
+    alike = True
+    for value in graph.input_values:
+        made, stride = env.get(value), graph.layouts.get(value)
+        if made is None:
+            continue
+        if stride is not None and made.layout is torch.strided and made.stride() != stride:
+            alike = False
+            if not as_given:
+                env[value] = copy_like(made, stride)
+        alike = alike and made.requires_grad == (value in graph.differentiable)
+    return alike
+
+
+def _bind_part(name: str, part: Any, made: Any, env: dict[Value, Any]) -> None:
+    if isinstance(part, Value):
+        if not isinstance(made, torch.Tensor):
+            raise Diverged(f"the input {name!r} was a tensor when recorded, now {made!r}")
+        if shape_of(made) != part.type.shape or made.dtype != part.type.dtype:
+            raise Diverged(
+                f"the input {name!r} is {shape_of(made)} {made.dtype}; recorded was "
+                f"{part.type.shape} {part.type.dtype}. Capture again for other shapes."
+            )
+        if part in env and env[part] is not made:
+            raise Diverged(f"the input {name!r} was the same tensor as another input")
+        env[part] = made
+        return
+    if isinstance(part, tree.Record) and isinstance(made, tree.Record):
+        _bind_part(name, part.items, made.items, env)
+        _bind_part(name, part.attributes, made.attributes, env)
+        return
+    if isinstance(part, dict) and isinstance(made, dict):
+        if part.keys() != made.keys():
+            raise Diverged(f"the input {name!r} has keys {list(made)}; recorded: {list(part)}")
+        for key, inner in part.items():
+            _bind_part(f"{name}.{key}", inner, made[key], env)
+        return
+    if isinstance(part, (list, tuple)) and isinstance(made, (list, tuple)):
+        if len(part) != len(made):
+            raise Diverged(f"the input {name!r} has {len(made)} parts; recorded: {len(part)}")
+        for i, (inner, other) in enumerate(zip(part, made)):
+            _bind_part(f"{name}.{i}", inner, other, env)
+        return
+    if type(part) in (int, float, bool, str, type(None)) and not same_literal(part, made):
+        raise Diverged(f"the input {name!r} was {part!r} when recorded, now {made!r}")
+
+
+def same_literal(a: Any, b: Any) -> bool:
+    """Equality of Python values in which NaN equals NaN."""
+    if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
+        return len(a) == len(b) and all(map(same_literal, a, b))
+    if isinstance(a, float) and isinstance(b, float) and a != a and b != b:
+        return True
+    try:
+        return bool(a == b)
+    except Exception:  # noqa: BLE001  objects that refuse to be compared are taken by identity
+        return a is b

@@ -1,0 +1,322 @@
+"""One loop over a graph; what a node means is a parameter.
+
+``interpret`` walks nodes in order and asks a *meaning* for each. Replay means: call torch.
+Conversion means: call the user's handler. A meaning that declines a module node is asked again
+for every node of its body.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from ..errors import Diverged
+from . import tree
+from .answers import answer
+from .geometry import copy_like, fingerprint, shape_of
+from .graph import Graph
+from .inputs import bind_inputs, same_literal
+from .nodes import Node, Switches, Value
+from .tree import tensors_in
+
+Meaning = Callable[[Node, dict[Value, Any]], bool]
+
+
+def interpret(nodes: Sequence[Node], env: dict[Value, Any], meaning: Meaning) -> None:
+    """Run nodes in order.
+
+    Args:
+        nodes: the nodes, in order of execution.
+        env: Value -> what stands for it; read and filled by ``meaning``.
+        meaning: ``meaning(node, env)`` binds the node's outputs in ``env`` and returns True, or
+            returns False to descend into the body of a module node.
+    """
+    stack = [iter(nodes)]
+    while stack:
+        for node in stack[-1]:
+            if not meaning(node, env) and node.body is not None:
+                stack.append(iter(node.body))
+                break
+        else:
+            stack.pop()
+
+
+def replay(
+    graph: Graph,
+    args: Sequence[Any] = (),
+    kwargs: dict[str, Any] | None = None,
+    *,
+    check: bool = True,
+    watch: Callable[[Node, tuple[torch.Tensor, ...]], None] | None = None,
+    final: dict[str, torch.Tensor] | None = None,
+    env: dict[Value, Any] | None = None,
+    isolate: bool = False,
+    generators: Generators | None = None,
+) -> Any:
+    """Run a graph with torch, call by call as recorded.
+
+    Args:
+        graph: a captured or loaded graph.
+        args: inputs as the model took them; tensors of the recorded shapes and dtypes.
+        kwargs: keyword inputs.
+        check: raise where these inputs would have led the recorded run elsewhere.
+        watch: called after each node with its outputs, in the order of ``node.outputs``.
+        final: receives the final values of mutations, by name, and of state, by path.
+        env: holds, while the replay goes on, the Values it still needs; for ``watch`` to look at.
+        isolate: give every call copies of what requires no grad, so that a write the graph knows
+            nothing of changes nothing and shows.
+        generators: where an earlier call of the same :class:`~flexir.run.Run` left them.
+
+    Returns:
+        what the model returned, in the same containers.
+
+    Raises:
+        Diverged: an input differs in shape, dtype or literal from the recorded one, a branch
+            would be taken otherwise, or a value that Python code took has changed.
+    """
+    env = Environment(graph.constants) if env is None else env
+    free = _last_readers(graph)
+    meaning = Replay(graph, check, watch, free, isolate, generators)
+    meaning.alike = bind_inputs(graph, args, kwargs or {}, env, as_given=meaning.asks)
+    devices = meaning.devices()
+    with (
+        contextlib.ExitStack() as stack,
+        torch.random.fork_rng(devices=devices, enabled=meaning.draws),
+    ):
+        stack.callback(meaning.restore)
+        meaning.generators.begin()
+        interpret(graph.nodes, env, meaning)
+        meaning.generators.end(devices)
+    if final is not None:
+        final.update({m.name: env[m.final] for m in graph.mutations})
+        final.update({s.path: env[s.final] for s in graph.state})
+    return tree.build(graph.outputs, Value, env.__getitem__)
+
+
+class Environment(dict):
+    """Value -> tensor; a constant is asked for when it is first read, so weights stay unread."""
+
+    def __init__(self, constants: Mapping[Value, torch.Tensor]) -> None:
+        self.constants = constants
+
+    def __missing__(self, value: Value) -> torch.Tensor:
+        return self.constants[value]
+
+
+class Generators:
+    """Where calls in a row leave the generators of random numbers.
+
+    Attributes:
+        default: device -> state of its default generator; empty before the first call.
+        own: id of a generator that stands in the graph -> the one the calls draw from instead.
+    """
+
+    def __init__(self) -> None:
+        self.default: dict[torch.device, torch.Tensor] = {}
+        self.own: dict[int, torch.Generator] = {}
+
+    def begin(self) -> None:
+        """Put the default generators where the call before left them."""
+        for device, state in self.default.items():
+            _set_default(device, state)
+
+    def end(self, devices: Sequence[torch.device]) -> None:
+        """Note where this call leaves them."""
+        self.default[torch.device("cpu")] = torch.get_rng_state()
+        self.default.update({device: torch.cuda.get_rng_state(device) for device in devices})
+
+    def prepare(self, node: Node, named: dict[str, Any]) -> None:
+        """What a call that draws is to draw from, in the state the graph says."""
+        start, goes_on = node.effects.generator, node.effects.goes_on
+        given = named.get("generator")
+        if isinstance(given, torch.Generator):
+            known = self.own.get(id(given))
+            made = self.own[id(given)] = known or torch.Generator(given.device)
+            named["generator"] = made
+            if start is not None and not (goes_on and known is not None):
+                made.set_state(start)
+            return
+        device = node.outputs[0].type.device if node.outputs else torch.device("cpu")
+        device = device if device.type == "cuda" else torch.device("cpu")
+        if start is not None and not (goes_on and device in self.default):
+            _set_default(device, start)
+
+
+def _set_default(device: torch.device, state: torch.Tensor) -> None:
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(state, device)
+    else:
+        torch.set_rng_state(state)
+
+
+class Replay:
+    """The meaning 'call torch'."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        check: bool = True,
+        watch: Any = None,
+        free: dict[Node, list[Value]] | None = None,
+        isolate: bool = False,
+        generators: Generators | None = None,
+    ) -> None:
+        self.check, self.watch, self.free, self.isolate = check, watch, free or {}, isolate
+        self.generators = generators or Generators()
+        self.switches: Switches | None = None
+        self.regions = contextlib.ExitStack()
+        effects = {node.effects for node in graph}
+        self.draws = any(one.random for one in effects)
+        self.asks = any(one.escape == "about" for one in effects)
+        self.alike = True  # the inputs lie in memory and are differentiated as those recorded
+        self.graph = graph
+
+    def devices(self) -> list[torch.device]:
+        """CUDA devices whose generators the graph draws from."""
+        if not self.draws:
+            return []
+        found = {v.type.device for n in self.graph if n.effects.random for v in n.outputs}
+        return [d for d in found if d.type == "cuda"]
+
+    def __call__(self, node: Node, env: dict[Value, Any]) -> bool:
+        if node.body is not None:
+            return False
+        effects = node.effects
+        if effects.switches is not self.switches:
+            self._switch(effects.switches)
+        look = env.__getitem__
+        if effects.writes or self.isolate:
+            look = _copies(node, env, self.isolate).__getitem__
+        named = {name: tree.build(part, Value, look) for name, part in node.args.items()}
+        if effects.random:
+            self.generators.prepare(node, named)
+        args, kwargs = node.signature.unbind(named)
+        result = node.target(*args, **kwargs)
+        if effects.escape:
+            if self.check and not (effects.escape == "about" and self.alike):
+                check_escape(node, named, result)
+        else:
+            _match(node.result, result, env)
+            for name, part in effects.writes.items():
+                _match(part, named[name], env)
+        if self.check:
+            for value in node.outputs:
+                check_type(node, value, env[value])
+        if self.watch is not None:
+            self.watch(node, tuple(env[v] for v in node.outputs))
+        for value in self.free.get(node, ()):
+            env.pop(value, None)
+        return True
+
+    def _switch(self, switches: Switches | None) -> None:
+        self.regions.close()
+        self.regions = regions = contextlib.ExitStack()
+        self.switches = switches
+        if switches is None:
+            return
+        if switches.inference:
+            regions.enter_context(torch.inference_mode())
+        regions.enter_context(torch.set_grad_enabled(switches.grad))
+        if switches.default_dtype is not torch.get_default_dtype():
+            regions.callback(torch.set_default_dtype, torch.get_default_dtype())
+            torch.set_default_dtype(switches.default_dtype)
+        on = {device for device, *_ in switches.autocast}
+        for device, dtype, cache in switches.autocast:
+            regions.enter_context(torch.autocast(device, dtype, cache_enabled=cache))
+        for device in {"cpu", "cuda"} - on:
+            if torch.is_autocast_enabled(device):
+                regions.enter_context(torch.autocast(device, enabled=False))
+
+    def restore(self) -> None:
+        """Leave torch's switches as they were found."""
+        self.regions.close()
+
+
+def _copies(node: Node, env: dict[Value, Any], isolate: bool) -> dict[Value, Any]:
+    """What a writing call is given: copies where it writes, wherever else that Value stands.
+
+    ``isolate`` copies whatever requires no grad.
+    """
+    given = {v: env[v] for v in node.inputs}
+    if isolate:
+        given = {v: t if t.requires_grad else copy_like(t) for v, t in given.items()}
+    for name in node.effects.writes:
+        for value in tree.leaves(node.args[name], Value):
+            if given[value] is env[value]:
+                given[value] = copy_like(env[value])
+    return given
+
+
+def _match(template: Any, made: Any, env: dict[Value, Any]) -> None:
+    """Bind the Values of a template to the tensors of a result of the same structure."""
+    if template.__class__ is Value:
+        env[template] = made
+        return
+    if template is None:
+        return
+    tensors: list[torch.Tensor] = []
+    tree.template(made, tensors.append)
+    places = list(tree.leaves(template, Value))
+    if len(places) != len(tensors):
+        # only some tensors of the structure are Values (a partly written list)
+        if isinstance(template, (list, tuple)) and len(template) == len(made):
+            for inner, part in zip(template, made):
+                _match(inner, part, env)
+            return
+        raise Diverged(f"a call returned {len(tensors)} tensors; {len(places)} were recorded")
+    env.update(zip(places, tensors))
+
+
+def check_type(node: Node, value: Value, tensor: torch.Tensor) -> None:
+    """Raise Diverged if a replayed tensor has another shape or dtype than the recorded one."""
+    if not isinstance(tensor, torch.Tensor):
+        raise Diverged(f"{value!r} is {tensor!r} on these inputs\n  in: {node}", node)
+    if tensor.dtype != value.type.dtype or shape_of(tensor) != value.type.shape:
+        raise Diverged(
+            f"{value!r} has shape {shape_of(tensor)}, dtype {tensor.dtype} on these inputs; "
+            f"the sizes of the recorded run are part of the graph\n  in: {node}   # {node.where}",
+            node,
+        )
+
+
+def check_escape(node: Node, named: dict[str, Any], result: Any) -> None:
+    """Raise Diverged if a value that left torch for Python is not the recorded one."""
+    if node.effects.escape == "text":
+        return
+    if node.effects.escape == "about":
+        result = answer(result)
+    if node.effects.escape == "memory":
+        tensor = tensors_in(named)[0]
+        if fingerprint(tensor) != node.result:
+            raise Diverged(
+                f"{node.op}() gave this tensor's memory to Python code, and its elements are "
+                f"others on these inputs; what was computed from them is not in the graph\n"
+                f"  at: {node.where}",
+                node,
+            )
+        return
+    if same_literal(node.result, result):
+        return
+    what = {"branch": "branch", "about": "answer"}.get(node.effects.escape or "", "value")
+    raise Diverged(
+        f"the {what} taken by {node.op}() was {node.result!r} when recorded and is {result!r} on "
+        f"these inputs; the graph holds only the recorded path\n  at: {node.where}",
+        node,
+    )
+
+
+def _last_readers(graph: Graph) -> dict[Node, list[Value]]:
+    """Function node -> the Values nobody reads after it."""
+    last: dict[Value, Node] = {}
+    for node in graph:
+        for value in (*node.outputs, *node.inputs):
+            last[value] = node
+    for value in graph.results:
+        last.pop(value, None)
+    free: dict[Node, list[Value]] = {}
+    for value, node in last.items():
+        free.setdefault(node, []).append(value)
+    return free

@@ -1,0 +1,56 @@
+"""Where in the user's own code a call stands: the innermost frame outside torch and this package.
+
+Owns the cache that makes this cheap; never reads a source file.
+"""
+
+from __future__ import annotations
+
+import os
+from types import FrameType
+from typing import NamedTuple
+
+import torch
+
+# Where this package lies: its frames are not the model's.
+PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+_FOREIGN = (
+    os.path.dirname(os.path.abspath(torch.__file__)) + os.sep,
+    PACKAGE,
+    "<frozen ",
+)
+
+
+class Source(NamedTuple):
+    """A place in the user's code."""
+
+    file: str
+    line: int
+    function: str
+
+    def __str__(self) -> str:
+        return f"{os.path.basename(self.file)}:{self.line}"
+
+
+# Keyed by strings and numbers, not by code objects: hashing a code object reads its constants.
+_is_foreign: dict[str, bool] = {}
+_sources: dict[tuple[str, str, int, int], Source] = {}
+
+
+def locate(frame: FrameType | None) -> Source | None:
+    """The place where ``frame`` or the nearest caller outside torch and this package stands."""
+    while frame is not None:
+        code = frame.f_code
+        file = code.co_filename
+        foreign = _is_foreign.get(file)
+        if foreign is None:
+            foreign = _is_foreign[file] = file.startswith(_FOREIGN)
+        if not foreign:
+            key = (file, code.co_name, code.co_firstlineno, frame.f_lasti)
+            source = _sources.get(key)
+            if source is None:
+                source = Source(file, frame.f_lineno, code.co_name)
+                _sources[key] = source
+            return source
+        frame = frame.f_back
+    return None

@@ -1,0 +1,278 @@
+"""Take one call apart into calls a target does take, or say what is missing.
+
+Four ways are tried, each of which shows the call as a graph of smaller calls: the recipes of
+:mod:`flexir.recipes`; the body of a Python function of torch, run so that its inner calls are
+visible; the ATen ops beneath it; torch's own decomposition of an ATen op. What comes out is taken
+apart further until the target takes every piece. The call runs on the meta device: no memory, no
+computing.
+
+This module decides nothing about targets: ``takes(node)`` is the caller's.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import types
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import torch
+
+from ..calls.names import is_torch
+from ..calls.signatures import HINTS, is_default
+from ..errors import Unsupported
+from ..graph import tree
+from ..graph.graph import Graph
+from ..graph.nodes import Node, Value
+from ..recording.recorder import record
+from .edit import copy_node, form, stand_at
+from .recipes import RECIPES
+
+_DEPTH = 8  # of pieces within pieces
+_SMALL = 1 << 22  # elements of a constant that is computed
+
+
+class Pieces(NamedTuple):
+    """What a call comes down to.
+
+    Attributes:
+        nodes: function calls in order, on the call's own argument Values.
+        result: template like the call's ``result``.
+        constants: tensors the calls read that follow from the shapes alone (masks, indices).
+    """
+
+    nodes: list[Node]
+    result: Any
+    constants: dict[Value, torch.Tensor]
+
+
+class Decomposer:
+    """Takes calls apart, remembering what it found for calls that look the same.
+
+    Args:
+        takes: whether a call needs no further taking apart.
+
+    Attributes:
+        missing: op -> the pieces for which no way down was found.
+    """
+
+    def __init__(self, takes: Callable[[Node], bool]) -> None:
+        self.takes = takes
+        self.missing: dict[str, set[str]] = {}
+        self._known: dict[Any, tuple[Node, Pieces] | None] = {}
+
+    def __call__(self, node: Node) -> Pieces | None:
+        """The pieces of a function call, all of which are taken; None if there is no way."""
+        missing: set[str] = set()
+        if set(node.outputs) != set(node.returned):  # it also writes what it does not return
+            return None
+        pieces = self._expand(node, (), missing)
+        if pieces is None:
+            self.missing.setdefault(node.op, set()).update(missing - {node.op})
+        return pieces
+
+    def _expand(self, node: Node, above: tuple[Any, ...], missing: set[str]) -> Pieces | None:
+        if node.body is not None or node.effects.random or node.effects.escape or not node.outputs:
+            return None
+        if node.effects.switches is not None and node.effects.switches.autocast:
+            return None  # the pieces would be cast by other rules than the call
+        key = form(node)
+        if key in above or len(above) > _DEPTH:
+            return None
+        if key in self._known:
+            known = self._known[key]
+            return None if known is None else _moved(*known, node)
+        found = None
+        for graph, values in _ways(node):
+            found = self._settle(node, graph, values, (*above, key), missing)
+            if found is not None:
+                break
+        else:
+            missing.add(node.op)
+        if found is not None:
+            self._known[key] = node, found
+        elif not above:  # further down, what stands above may be why it failed
+            self._known[key] = None
+        return found
+
+    def _settle(
+        self,
+        node: Node,
+        graph: Graph,
+        values: list[Value],
+        above: tuple[Any, ...],
+        missing: set[str],
+    ) -> Pieces | None:
+        """Turn one way into pieces that are all taken, going deeper where they are not."""
+        env: dict[Value, Value] = dict(zip(graph.input_values, values))
+        if graph.constants or graph.mutations:
+            return None  # it reads tensors of its own
+
+        def look(value: Value) -> Value:
+            return env.get(value, value)
+
+        device = node.outputs[0].type.device
+        prefix = node.outputs[0].name
+        made: list[Node] = []
+        constants: dict[Value, torch.Tensor] = {}
+        for piece in graph:
+            if piece.effects.escape == "about":
+                continue  # how tensors lie chooses between equal ways
+            copy = copy_node(piece, look, lambda name: f"{prefix}.{name}")
+            _place(copy, node, device)
+            env.update(zip(piece.outputs, copy.outputs))
+            if copy.effects.same is not None:
+                env[piece.outputs[0]] = copy.args[copy.effects.same]
+            elif constants.keys() >= set(copy.inputs) and _compute(copy, constants):
+                continue
+            elif self.takes(copy):
+                made.append(copy)
+            else:
+                inner = self._expand(copy, above, missing)
+                if inner is None:
+                    return None
+                made += inner.nodes
+                constants.update(inner.constants)
+                env.update(zip(piece.outputs, _leaves(inner.result)))
+        result = tree.substitute(graph.outputs, Value, look)
+        if [v.type[:2] for v in _leaves(result)] != [v.type[:2] for v in _leaves(node.result)]:
+            return None
+        return Pieces(made, result, constants)
+
+
+def _place(copy: Node, node: Node, device: torch.device) -> None:
+    """Let a piece stand where the call stands, on its device."""
+    stand_at(copy, node)
+    for value in copy.outputs:
+        value.type = value.type._replace(device=device)
+    for name, part in copy.args.items():
+        if isinstance(part, torch.device) and part.type == "meta":
+            copy.args[name] = device
+
+
+def _compute(node: Node, constants: dict[Value, torch.Tensor]) -> bool:
+    """Compute a piece that depends on no argument, if it is small."""
+    if node.effects.random or sum(math.prod(v.type.shape) for v in node.outputs) > _SMALL:
+        return False
+    args, kwargs = node.signature.unbind(
+        tree.build(node.args, Value, lambda v: constants[v].clone())
+    )
+    with torch.no_grad():
+        made = node.target(*args, **kwargs)
+    if not isinstance(made, torch.Tensor):
+        return False
+    for value in node.outputs:
+        value.producer = None
+        constants[value] = made
+    return True
+
+
+def _leaves(template: Any) -> list[Value]:
+    return list(tree.leaves(template, Value))
+
+
+def _moved(first: Node, pieces: Pieces, node: Node) -> Pieces:
+    """The pieces of one call as those of another that looks the same."""
+    env = dict(zip(dict.fromkeys(first.inputs), dict.fromkeys(node.inputs)))
+    old, new = first.outputs[0].name, node.outputs[0].name
+
+    def look(value: Value) -> Value:
+        return env.get(value, value)
+
+    made = []
+    for piece in pieces.nodes:
+        copy = copy_node(piece, look, lambda name: new + name.removeprefix(old))
+        stand_at(copy, node)
+        env.update(zip(piece.outputs, copy.outputs))
+        made.append(copy)
+    return Pieces(made, tree.substitute(pieces.result, Value, look), pieces.constants)
+
+
+# --- the ways down ------------------------------------------------------------------------------
+
+
+def _ways(node: Node) -> Iterator[tuple[Graph, list[Value]]]:
+    """Graphs that compute what a call computes, and which of its Values their inputs are."""
+    values = list(dict.fromkeys(node.inputs))
+    target = node.target
+    for function in RECIPES.get(node.op, ()):
+        if (args := _fitting(function, node)) is not None:
+            yield from _try(function, [], args, values, functions=True)
+    args, kwargs = node.signature.unbind(node.args)
+    if isinstance(target, types.FunctionType) and is_torch(target):
+        yield from _try(_opened(target), args, kwargs, values, functions=True)
+    if is_torch(target) and not isinstance(target, torch._ops.OpOverload):
+        yield from _try(target, args, kwargs, values, functions=False)
+    if isinstance(target, torch._ops.OpOverload):
+        from torch._decomp import decomposition_table
+
+        if target in decomposition_table:
+            own = decomposition_table[target]
+            yield from _try(own, args, kwargs, values, functions=True)
+
+
+def _fitting(function: Callable[..., Any], node: Node) -> dict[str, Any] | None:
+    """Keywords for a recipe; None if it ignores an argument that matters."""
+    parameters = inspect.signature(function).parameters
+    rest = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    given = {}
+    for name, part in node.args.items():
+        if name in parameters:
+            given[name] = part
+        elif not rest and name not in HINTS:
+            default = node.signature.defaults.get(name, inspect.Parameter.empty)
+            if not is_default(part, default):
+                return None
+    own = {"shape": node.outputs[0].type.shape, "type": node.outputs[0].type}
+    given.update({n: v for n, v in own.items() if n in parameters and n not in node.args})
+    needed = {
+        n for n, p in parameters.items()
+        if p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
+    }  # fmt: skip
+    return given if needed <= given.keys() else None
+
+
+def _try(
+    function: Callable[..., Any],
+    args: Any,
+    kwargs: dict[str, Any],
+    values: list[Value],
+    *,
+    functions: bool,
+) -> Iterator[tuple[Graph, list[Value]]]:
+    """Capture ``function`` on the meta device; nothing if it does not run there."""
+
+    def run(tensors: list[torch.Tensor]) -> Any:
+        given = dict(zip(values, tensors))
+        full = tree.build((args, kwargs), Value, given.__getitem__)
+        return function(*full[0], **full[1])
+
+    try:
+        tensors = [torch.empty(v.type.shape, dtype=v.type.dtype, device="meta") for v in values]
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            graph = record(run, (tensors,), {}, witness=not functions, functions=functions)
+    except Unsupported:
+        return
+    except Exception:  # noqa: BLE001  whatever keeps it from running there, it is no way down
+        return
+    decides = any(node.effects.escape == "branch" for node in graph)
+    if not graph.audit.problems and not decides:
+        yield graph, values
+
+
+def _opened(function: types.FunctionType) -> Callable[..., Any]:
+    """A Python function of torch whose checks for overrides say no, so its inside is seen."""
+    blind = {name: _no for name in function.__globals__ if name.startswith("has_torch_function")}
+    copy = types.FunctionType(
+        function.__code__, {**function.__globals__, **blind}, function.__name__,
+        function.__defaults__, function.__closure__,
+    )  # fmt: skip
+    copy.__kwdefaults__ = function.__kwdefaults__
+    return copy
+
+
+def _no(*_: Any) -> bool:
+    return False

@@ -1,0 +1,120 @@
+"""What was held before a run laid over what is held after: tensors replaced, other changes."""
+
+from __future__ import annotations
+
+import types
+from typing import Any, NamedTuple
+
+import torch
+
+from ..graph.account import NOTHING, Change, Text
+from ..graph.geometry import tensor_type
+from .holders import BOOKKEEPING, FIXED, Cells, Holder, Modules, Sets, holder_of
+
+_SHOWN = 8  # parts of a container that a message shows
+
+
+class Replaced(NamedTuple):
+    """A place that held one tensor before the run and another after it."""
+
+    path: str
+    before: torch.Tensor
+    after: torch.Tensor
+
+
+class Comparison:
+    """Before and after laid over each other."""
+
+    def __init__(self, holders: dict[int, Holder]) -> None:
+        self.holders = holders
+        self.replaced: list[Replaced] = []
+        self.changes: list[Change] = []
+        self.seen: set[tuple[int, int]] = set()
+
+    def contents(self, holder: Holder, before: Any, now: Any) -> None:
+        """The contents of one holder."""
+        if isinstance(before, list):
+            self.items(holder.path, before, now)
+            return
+        for key in dict.fromkeys((*before, *now)):
+            if isinstance(holder, Modules) and key in BOOKKEEPING:
+                continue
+            if isinstance(holder, Sets) and (key not in before or key not in now):
+                sizes = (Text(f"set of {len(parts)}") for parts in (before, now))
+                self.changes.append(Change(holder.path, *sizes))
+                return
+            self.pair(join(holder, key), before.get(key, NOTHING), now.get(key, NOTHING))
+
+    def items(self, path: str, before: list[Any], now: list[Any]) -> None:
+        """The items of one list."""
+        if len(before) != len(now):
+            self.changes.append(Change(path, frozen(before), frozen(now), before))
+            return
+        for position, (old, new) in enumerate(zip(before, now)):
+            self.pair(f"{path}.{position}", old, new)
+
+    def pair(self, path: str, old: Any, new: Any) -> None:
+        """One place, before and after."""
+        if old is new:
+            return
+        if isinstance(old, torch.Tensor) and isinstance(new, torch.Tensor):
+            self.replaced.append(Replaced(path, old, new))
+            return
+        if (id(old), id(new)) in self.seen:
+            return
+        self.seen.add((id(old), id(new)))
+        if type(old) is type(new):
+            if type(old) in FIXED:
+                if old == new or old != old and new != new:
+                    return
+            elif isinstance(old, types.FunctionType):
+                if old.__code__ is new.__code__:
+                    return
+            elif (parts := self._parts(old, new)) is not None:
+                if len(parts[0]) == len(parts[1]) and parts[0].keys() == parts[1].keys():
+                    for key, part in parts[0].items():
+                        self.pair(f"{path}.{key}" if key != "" else path, part, parts[1][key])
+                    return
+        self.changes.append(Change(path, frozen(old), frozen(new), old))
+
+    def _parts(self, old: Any, new: Any) -> tuple[dict[Any, Any], dict[Any, Any]] | None:
+        """The parts of two things of one class, as they were and as they are."""
+        if isinstance(old, tuple):
+            return dict(enumerate(old)), dict(enumerate(new))
+        known = self.holders.get(id(old)) or holder_of(old, "")
+        fresh = holder_of(new, "")
+        if known is None or fresh is None:
+            return None
+        before, now = known.before, fresh.before
+        if isinstance(before, list):
+            return dict(enumerate(before)), dict(enumerate(now))
+        return before, now
+
+
+def join(holder: Holder, key: Any) -> str:
+    """The path of a part of a holder."""
+    if isinstance(holder, Cells):
+        return holder.path
+    return f"{holder.path}.{key}" if holder.path else str(key)
+
+
+def frozen(part: Any) -> Any:
+    """A part as it is now, for a message: literals as they are, texts for the rest."""
+    if isinstance(part, torch.Tensor):
+        return Text(tensor_type(part))
+    if type(part) in (int, float, complex, bool, str, type(None), Text):
+        return part
+    if type(part) in (list, tuple):
+        if len(part) > _SHOWN:
+            return Text(f"{type(part).__name__} of {len(part)}")
+        return type(part)(map(frozen, part))
+    if type(part) is dict:
+        if len(part) > _SHOWN:
+            return Text(f"dict of {len(part)}")
+        return {key: frozen(inner) for key, inner in part.items()}
+    return Text(show(part))
+
+
+def show(part: Any) -> str:
+    """A word for a thing that is no literal."""
+    return getattr(part, "__name__", None) or f"a {type(part).__name__}"

@@ -1,0 +1,51 @@
+"""What can be told of a torch call besides arguments and result: who made it, what it changes."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from types import CodeType, FrameType
+from typing import Any
+
+import torch
+
+from ..calls.names import name_of
+
+
+def inside_autograd_function(frame: FrameType | None, until: CodeType | None) -> bool | None:
+    """Whether the ``forward`` of a custom ``torch.autograd.Function`` is under way.
+
+    Args:
+        frame: where to begin to look, outwards.
+        until: the code whose frame ends the search undecided.
+
+    Returns:
+        None if it was not found before ``until``.
+    """
+    apply = torch.autograd.Function.apply.__func__.__code__
+    while frame is not None:
+        code = frame.f_code
+        if code is apply:
+            return True
+        if code is until:
+            return None
+        frame = frame.f_back
+    return False
+
+
+@functools.lru_cache(maxsize=None)
+def changes_view_only(func: Callable[..., Any]) -> bool:
+    """Whether an in-place call changes a tensor's geometry and leaves its memory alone."""
+    name = name_of(func)
+    packet = getattr(torch.ops.aten, name, None)
+    if packet is None or name == "set_data":  # which has no tag
+        return packet is not None
+    tags = (getattr(packet, overload).tags for overload in packet.overloads())
+    return any(torch.Tag.inplace_view in found for found in tags)
+
+
+@functools.lru_cache(maxsize=None)
+def beneath(func: Any) -> tuple[bool, Any]:
+    """Whether an ATen op draws random numbers, and its schema if it writes."""
+    schema = func._schema
+    return torch.Tag.nondeterministic_seeded in func.tags, schema if schema.is_mutable else None

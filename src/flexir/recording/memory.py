@@ -1,0 +1,195 @@
+"""What is known of the memory of a run: storages, the pieces they hold, the tensors on them.
+
+Data types only. A storage holds pieces (geometry -> the Value that stands there now); a tensor
+object is an alias of one, its Value true as of an epoch of the storage's.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import torch
+
+from ..graph.geometry import Geometry, storage_of, where_of
+from ..graph.nodes import Node, TensorType, Value
+
+UNKNOWN = -2  # autograd has yet to give the tensor its counter: below it, a view starts anew
+
+
+def version(tensor: torch.Tensor) -> int:
+    """The write counter torch keeps, or -1 for tensors that have none (inference mode)."""
+    try:
+        return tensor._version
+    except RuntimeError:
+        return -1
+
+
+class Piece:
+    """A part of a memory and the Value that stands there."""
+
+    __slots__ = ("value", "where")
+
+    def __init__(self, where: Geometry, value: Value) -> None:
+        self.where, self.value = where, value
+
+
+class Memory(Piece):
+    """One storage: the piece it is, the further ones it seldom has, how often it was written.
+
+    Most hold one tensor and are never written; those own nothing but a weak reference.
+    """
+
+    __slots__ = ("epoch", "kind", "known", "loose", "more", "nbytes", "shared", "storage", "values")
+
+    def __init__(
+        self, storage: torch.UntypedStorage | None, kind: str, where: Geometry, value: Value
+    ) -> None:
+        self.where, self.value = where, value
+        # Weak on the Python side: what keeps torch's own struct alive would lie scattered among
+        # the activations and fragment the heap.
+        self.storage = weakref.ref(storage) if storage is not None else nothing
+        self.nbytes = storage.nbytes() if storage is not None else 0
+        self.kind = kind  # "made", "input" or "constant"
+        self.epoch = 0
+        self.loose = False  # a tensor moved from or to here; its write counter counts elsewhere
+        self.more: tuple[Piece, ...] = ()
+        self.known: dict[Geometry, Alias] | None = None  # its tensors, if it has several
+        self.values: tuple[Value, ...] = ()  # inputs and constants that lie here
+        self.shared: str | None = None  # digest of the bytes when NumPy got hold of them
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        """What the memory is made of; they may overlap if it is a constant's."""
+        return (self, *self.more)
+
+    def become(self, where: Geometry, value: Value) -> None:
+        """Hold one piece, this one."""
+        self.where, self.value, self.more = where, value, ()
+
+    def forget(self, alias: Alias) -> None:
+        """A tensor lies elsewhere from now on."""
+        if self.known is not None and self.known.get(alias.where) is alias:
+            del self.known[alias.where]
+
+    def holder(self, where: Geometry) -> Piece | None:
+        """The piece that holds this geometry, an equal one first."""
+        if self.where == where:
+            return self
+        for piece in self.more:
+            if piece.where == where:
+                return piece
+        start, end = where.span()
+        for piece in self.pieces:
+            low, high = piece.where.span()
+            if low <= start and end <= high:
+                return piece
+        return None
+
+
+def nothing() -> None:
+    """What stands for a weak reference where there is no storage."""
+
+
+class View:
+    """The node that made one or more tensors as views, and the tensors it viewed.
+
+    Kept by the tensors it made; it does not keep them.
+    """
+
+    __slots__ = ("aliases", "bases", "memory", "node", "places")
+
+    def __init__(self, node: Node, memory: Memory, bases: dict[Value, Alias]) -> None:
+        self.node, self.memory, self.bases = node, memory, bases
+        self.places = [base.where for base in bases.values()]
+        self.aliases: list[weakref.ref[Alias]] = []
+
+    def stands(self) -> bool:
+        """Whether what was viewed lies where it lay: not so after ``t_``, or a new ``.data``."""
+        return all(
+            base.memory is self.memory and base.where == where
+            for base, where in zip(self.bases.values(), self.places)
+        )
+
+
+class Alias:
+    """What one tensor object means: a geometry on a memory and its Value as of an epoch.
+
+    Nearly every tensor is alone on its storage and never written. Its memory is then the one below,
+    until something else looks at the storage.
+
+    That an object is the one that was met is told by where it lies (``home``), as long as nothing
+    else does: a weak reference to a tensor would keep it from being swapped
+    (``torch.utils.swap_tensors``). Tensors of which several share a storage have one (``ref``).
+    """
+
+    __slots__ = (
+        "__weakref__", "epoch", "home", "memory", "ref", "value", "version", "view", "where",
+    )  # fmt: skip
+    kind = "made"  # of the memory of a tensor that is alone
+
+    def __init__(
+        self,
+        tensor: torch.Tensor,
+        memory: Memory,
+        where: Geometry,
+        value: Value,
+        view: View | None = None,
+        home: Any = None,
+    ) -> None:
+        self.home, self.ref = home, nothing
+        if home is None:
+            self.ref = weakref.ref(tensor)
+        self.memory, self.where, self.value, self.view = memory, where, value, view
+        self.epoch = memory.epoch
+        self.version = version(tensor)
+
+    def is_of(self, tensor: torch.Tensor) -> bool:
+        """Whether this object is the tensor that was met, and lies where that lay."""
+        if self.home is None:
+            return self.ref() is tensor
+        if self.home() is not storage_of(tensor):
+            return False
+        return self.memory is ALONE or self.where == where_of(tensor)
+
+    def share(self, tensor: torch.Tensor) -> None:
+        """Other tensors lie on its storage from now on."""
+        if self.home is not None:
+            self.home, self.ref = None, weakref.ref(tensor)
+
+
+class Weight(Alias):
+    """A tensor from before the run; its geometry is put together when somebody asks.
+
+    Its storage is kept: if the object is swapped, what it held is still a constant of the graph.
+    """
+
+    __slots__ = ("offset", "storage", "stride", "tensor")
+    kind = "constant"
+
+    def __init__(self, tensor: torch.Tensor, storage: torch.UntypedStorage, value: Value) -> None:
+        super().__init__(tensor, ALONE, ALONE.where, value, home=weakref.ref(storage))
+        self.tensor, self.storage = tensor, storage
+        self.stride: tuple[int, ...] | None = None
+        self.offset = 0
+        if tensor.layout is torch.strided and not tensor.is_nested:
+            self.stride, self.offset = tensor.stride(), tensor.storage_offset()
+
+    def lies(self) -> Geometry:
+        """Where the tensor lay when it was met."""
+        type = self.value.type
+        if self.stride is None or type.dtype.is_complex or self.tensor.is_neg():
+            return where_of(self.tensor, type.shape)
+        return Geometry(type.dtype, type.shape, self.stride, self.offset)
+
+    def as_met(self) -> torch.Tensor:
+        """A tensor that holds what the object held."""
+        made = torch.empty(0, dtype=self.value.type.dtype, device=self.value.type.device)
+        assert self.stride is not None
+        return made.set_(self.storage, self.offset, self.value.type.shape, self.stride)
+
+
+ALONE = Memory(
+    None, "made", Geometry(torch.uint8, (), (), 0),
+    Value("", TensorType(torch.uint8, (), torch.device("meta"))),
+)  # fmt: skip

@@ -1,0 +1,727 @@
+"""Run a model once, eagerly, and write down every call: ``capture(model, args) -> Graph``.
+
+Three watchers, all of torch's own making and all gone when the run ends, however it ends: a
+function mode sees the public torch calls of the user's Python, global module hooks see module
+calls, and a dispatch mode beneath, the witness, sees the ATen ops that neither accounts for
+(scripted modules, vmap, C++ extensions) and supplies nodes for them. While a recorded function
+runs, the witness steps aside: what happens inside belongs to that node.
+
+Nothing is patched, nothing is traced symbolically, no weight is copied unless the run writes it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import gc
+import sys
+import threading
+from collections.abc import Callable, Collection, Iterator, Sequence
+from types import FrameType
+from typing import Any
+
+import torch
+from torch.nn.parameter import is_lazy
+
+from ..calls.binding import form_of
+from ..calls.names import MEMORY
+from ..calls.schemas import signatures
+from ..calls.signatures import Signature
+from ..errors import CaptureError, add_note
+from ..graph import tree
+from ..graph.account import Audit, Mutation, State
+from ..graph.answers import answer, is_about, is_plain
+from ..graph.check import settle
+from ..graph.geometry import copy_like, fingerprint, storage_of, tensor_type
+from ..graph.graph import Graph
+from ..graph.inputs import Inputs, inputs_of
+from ..graph.nodes import Effects, Node, TensorType, Value
+from ..graph.source import Source, locate
+from ..graph.tree import is_literal, tensors_in
+from .ambient import Draw, Draws, SwitchWatch, collector_at_rest, eager_compilers, foreign_draws
+from .changed import Replaced
+from .constants import Origins
+from .effects import beneath, changes_view_only, inside_autograd_function
+from .memory import Alias, Memory, View
+from .parameters import bind_forward, bind_inputs
+from .ssa import Memories
+from .watchers import Functions, Witness
+
+_Tensor = torch.Tensor
+_Parameter = torch.nn.Parameter
+_LITERALS = frozenset({int, float, bool, type(None), str, torch.dtype, torch.device})
+_stack = torch._C
+
+
+def capture(
+    model: Callable[..., Any],
+    args: Sequence[Any] | torch.Tensor | Inputs = (),
+    kwargs: dict[str, Any] | None = None,
+    *,
+    audit: bool = True,
+) -> Graph:
+    """Run ``model(*args, **kwargs)`` once and record it.
+
+    Args:
+        model: a module, or any callable that computes with tensors.
+        args: positional arguments, any nesting of containers; a lone tensor stands for one, and
+            :class:`Inputs` for positional and keyword arguments.
+        kwargs: keyword arguments.
+        audit: keep the witness on, which sees what the function mode cannot; without it such
+            things are only noticed by their traces.
+
+    Returns:
+        the Graph. ``graph(*args)`` replays it.
+
+    Raises:
+        CaptureError: a capture is already running in this thread.
+        Exception: whatever the model raises, with a note naming the module and line.
+
+    Example:
+        >>> graph = capture(torch.nn.Linear(3, 2), (torch.ones(1, 3),))
+        >>> [node.op for node in graph]
+        ['linear']
+    """
+    if not callable(model):
+        raise CaptureError(f"the model must be callable; got {type(model).__name__}")
+    args, kwargs = inputs_of(args, kwargs)
+    return record(model, args, kwargs, witness=audit)
+
+
+def record(
+    model: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], **options: Any
+) -> Graph:
+    """As :func:`capture`, with the options of :class:`Recorder`."""
+    with collector_at_rest() as rests:
+        recorder = Recorder(model, **options)
+        recorder.found.ages = rests
+        return recorder.run(args, kwargs)
+
+
+class _Frame:
+    """A module call under way."""
+
+    __slots__ = ("differentiated", "node", "nodes", "source")
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.nodes: list[Node] = []
+        # Inside torch's own modules the user's line is the one that called the module.
+        foreign = type(node.target).__module__.startswith("torch.nn.modules.")
+        self.source: Source | None = node.source if foreign else None
+        self.differentiated: bool | None = None  # by a custom autograd Function that called it
+
+
+class Recorder:
+    """One run: the tables it fills, and the Graph it becomes."""
+
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        *,
+        witness: bool,
+        functions: bool = True,
+        watch: Callable[[Node, Sequence[torch.Tensor]], None] | None = None,
+    ) -> None:
+        self.model, self.watch, self.functions = model, watch, functions
+        self.witness = Witness(self) if witness else None
+        self.found = Origins(model, Recorder.run.__code__)
+        self.memories = Memories(self.emit, self.found.origin, self.again, self.found.unseen)
+        self.audit = Audit(witnessed=witness, problems=self.found.problems)
+        self.fallback = 0
+        self.owner: Node | None = None  # the recorded call that is running
+        self.busy = False  # torch is being called by this recorder itself
+        self.frames = [_Frame(Node("", None, {}))]
+        self.found.frames = self.frames
+        self.calls: dict[str, int] = {}
+        self.classes: dict[str, type] = {}
+        self.count = 0
+        self.thread = threading.get_ident()
+        # A call under way that may draw random numbers, and the generator's state before it does.
+        self.waiting: tuple[Signature, dict[str, Any], Any] | None = None
+        self.drawn: Any = None
+        self.beneath = 0  # ATen ops that the witness saw in it
+        self.questions: set[Any] = set()  # questions about tensors that stand in the graph
+        self.switches = SwitchWatch()
+        self.draws = Draws(self.found.holdings.generators)
+
+    # -- the run
+
+    def run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Graph:
+        name = type(self.model).__name__
+        if not isinstance(self.model, torch.nn.Module):
+            name = getattr(self.model, "__name__", name)
+        graph = Graph(
+            name, constants=self.found.constants, origins=self.found.origins, audit=self.audit
+        )
+        graph.parameters, bound, defaults = bind_inputs(self.model, args, kwargs)
+        for name, default in defaults.items():
+            self.found.tensors[id(default)] = (default, "default", (name,))
+        with self._quietly():
+            args, kwargs, bound = self._apart(args, kwargs, bound)
+            graph.inputs = self._inputs(bound, graph)
+            for tensor, kind, _ in list(self.found.tensors.values()):
+                # Met now, all at once, they cost less than between convolutions.
+                if kind != "default" and not is_lazy(tensor):
+                    self.memories.expect(tensor)
+        before = foreign_draws()
+        with self._watching():
+            result = self.model(*args, **kwargs)
+            with self._quietly():
+                self._close(1)
+                graph.outputs = tree.template(result, self.memories.read, deep=True)
+                graph.mutations = self._mutations()
+                holdings = self.found.holdings
+                replaced, self.audit.changes = holdings.compare(self.draws.left)
+                graph.state = self._state(graph, replaced)
+                self.audit.unwatched = holdings.unwatched
+        after = foreign_draws()
+        self.audit.problems += [
+            f"numbers were drawn from Python's {name!r}: they, and what they decided, are frozen"
+            for name in before
+            if before[name] != after[name]
+        ]
+        self.memories.close()
+        graph.nodes = self.frames[0].nodes
+        self.frames.clear()
+        self.witness = None
+        graph.modules = self.classes
+        self.audit.fallback = self.fallback
+        return settle(graph)
+
+    @contextlib.contextmanager
+    def _watching(self) -> Iterator[None]:
+        running = getattr(_local, "recorder", None)
+        if running is not None:
+            raise CaptureError("a capture is already running in this thread; captures do not nest")
+        hooks = torch.nn.modules.module
+        with contextlib.ExitStack() as stack:
+            _local.recorder = self
+            stack.callback(setattr, _local, "recorder", None)
+            stack.enter_context(eager_compilers())
+            if self.witness is not None:
+                stack.enter_context(self.witness)
+            pre = hooks.register_module_forward_pre_hook(self._enter)
+            stack.callback(pre.remove)
+            post = hooks.register_module_forward_hook(self._leave, always_call=True)
+            stack.callback(post.remove)
+            if self.functions:
+                stack.enter_context(Functions(self))
+            try:
+                yield
+            except Exception as error:
+                self._note(error)
+                raise
+
+    @contextlib.contextmanager
+    def _quietly(self) -> Iterator[None]:
+        """Work of the recorder's own, which no watcher should record."""
+        self.busy = True
+        try:
+            with torch._C.DisableTorchFunction():
+                yield
+        finally:
+            self.busy = False
+
+    def _note(self, error: BaseException) -> None:
+        """Say in which module, and where in the user's code, the model stood."""
+        text = f"while capturing {type(self.model).__name__}"
+        traceback, module, source = error.__traceback__, None, None
+        while traceback is not None:
+            owner = traceback.tb_frame.f_locals.get("self")
+            if id(owner) in self.found.paths:
+                module = owner
+            source = locate(traceback.tb_frame) or source
+            traceback = traceback.tb_next
+        if module is not None:
+            text += f", in module {self.path(module)!r} ({type(module).__name__})"
+        add_note(error, f"{text}, at {source}" if source else text)
+
+    def _inputs(self, bound: dict[str, Any], graph: Graph) -> dict[str, Any]:
+        made: dict[int, Value] = {}
+
+        def leaf(tensor: torch.Tensor) -> Value:
+            known = made.get(id(tensor))
+            if known is None:
+                known = made[id(tensor)] = Value("", tensor_type(tensor))
+                self.memories.define(tensor, known, kind="input")
+                if tensor.layout is torch.strided and not tensor.is_nested:
+                    graph.layouts[known] = tensor.stride()
+                if tensor.requires_grad:
+                    graph.differentiable.add(known)
+            return known
+
+        inputs = {n: tree.template(v, leaf, deep=True) for n, v in bound.items()}
+        for path, value in tree.paths(inputs, Value):
+            value.name = value.name or self.found.unique(path)
+        return inputs
+
+    def _mutations(self) -> list[Mutation]:
+        """Final values of inputs and constants whose memory was written, in the model's order."""
+        written = dict(self.memories.written())
+        for weight in self.memories.swapped():
+            initial = self.found.initial[id(weight.tensor)]
+            final = self.memories.read(weight.tensor)
+            if weight.stride is not None and self.found.constants[initial] is weight.tensor:
+                self.found.constants[initial] = weight.as_met()
+            if final is not initial:
+                written[initial] = final
+        constants = self.found.constants if written else {}
+        order = [v for v in written if v not in constants] + [v for v in constants if v in written]
+        return [Mutation(v.name, v, written[v]) for v in order]
+
+    def _apart(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], bound: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any], dict[str, Any]]:
+        """The inputs, copied where the model holds the very same tensor: another call's inputs
+        will not be what the model holds."""
+        known = self.found.tensors
+        if not any(id(t) in known for t in tensors_in((args, kwargs))):
+            return args, kwargs, bound
+        copies: dict[int, torch.Tensor] = {}
+
+        def apart(tensor: torch.Tensor) -> torch.Tensor:
+            if id(tensor) not in known:
+                return tensor
+            if id(tensor) not in copies:
+                copy = copy_like(tensor.detach()).requires_grad_(tensor.requires_grad)
+                copies[id(tensor)] = copy
+            return copies[id(tensor)]
+
+        args, kwargs, bound = tree.rebuilt((args, kwargs, bound), apart)
+        return args, kwargs, bound
+
+    # -- what the model keeps for its next call
+
+    def _state(self, graph: Graph, replaced: Sequence[Replaced]) -> list[State]:
+        """Tensors written or replaced where the model keeps them, and read by this run."""
+        found, kept = self.found, graph.constants
+        state = {
+            m.name: State(m.name, m.initial, m.final)
+            for m in graph.mutations
+            if m.initial in kept and found.origins[m.initial].kind not in ("unseen", "python")
+        }
+        finals = [(path, before, self.memories.read(after)) for path, before, after in replaced]
+        if not finals:
+            return list(state.values())
+        graph.nodes = self.frames[0].nodes
+        read = {v for node in graph for v in node.inputs}
+        read.update(graph.output_values, (m.final for m in graph.mutations))
+        waiting = True
+        while waiting:  # what only goes on into another state is read by the call after the next
+            waiting = False
+            for path, before, final in finals:
+                initial = found.initial.get(id(before))
+                if initial in read and (path not in state or state[path].final is not final):
+                    state[path] = State(path, initial, final)
+                    waiting = final not in read
+                    read.add(final)
+        return list(state.values())
+
+    # -- module calls
+
+    def _elsewhere(self) -> bool:
+        """Whether a module runs in a recorded call, another thread, or a transform (``vmap``)."""
+        ours = self.owner is None and threading.get_ident() == self.thread
+        return not ours or _stack._functorch.maybe_current_level() is not None
+
+    def _enter(self, module: torch.nn.Module, args: tuple[Any, ...]) -> None:
+        if self._elsewhere():
+            return
+        self.busy = True
+        try:
+            with _stack.DisableTorchFunction():
+                caller = sys._getframe(1)
+                named = bind_forward(module, args, caller)
+                memories = self.memories
+                for name, part in named.items():
+                    if part.__class__ is _Tensor:
+                        named[name] = memories.alias(part).value
+                    elif not is_literal(part):
+                        named[name] = tree.template(part, memories.read)
+                path = self.path(module)
+                call = self.calls.get(path, 0)
+                self.calls[path] = call + 1
+                cls = type(module)
+                if not call:
+                    self.classes.setdefault(path, cls)
+                source = self.frames[-1].source or locate(caller)
+                memories.enter()
+                self.frames.append(
+                    _Frame(Node(cls.__name__, module, named, path=path, call=call, source=source))
+                )
+        finally:
+            self.busy = False
+
+    def _leave(self, module: torch.nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        if self._elsewhere():
+            return
+        self.busy = True
+        try:
+            with torch._C.DisableTorchFunction():
+                depth = len(self.frames) - 1
+                while depth and self.frames[depth].node.target is not module:
+                    depth -= 1
+                if depth:
+                    if len(self.frames) > depth + 1:  # an exception left some open
+                        self._close(depth + 1)
+                    self._pop(output)
+        finally:
+            self.busy = False
+
+    def _close(self, depth: int) -> None:
+        while len(self.frames) > depth:
+            self._pop(None)
+
+    def _pop(self, output: Any) -> None:
+        frame, memories = self.frames[-1], self.memories
+        node = frame.node
+        if isinstance(output, _Tensor):  # deriving stale results still belongs to the body
+            value = node.result = memories.alias(output).value
+            node.outputs = (value,)
+        else:
+            node.result = tree.template(output, memories.read)
+            node.outputs = tuple(node.returned)
+        node.body = frame.nodes
+        self.frames.pop()
+        memories.leave(node.outputs)
+        self.frames[-1].nodes.append(node)
+
+    def path(self, module: torch.nn.Module) -> str:
+        known = self.found.paths.get(id(module))
+        if known is None:
+            path = f"{self.frames[-1].node.path}.{type(module).__name__}".lstrip(".")
+            self.found.paths[id(module)] = known = (path, module)
+        return known[0]
+
+    # -- function calls
+
+    def call(self, func: Any, args: Any, kwargs: dict[str, Any], frame: FrameType) -> Any:
+        """Run one torch call, record it, and return what it returned."""
+        self.busy = True
+        try:
+            form = form_of(func, args, kwargs)
+            signature, memories = form.signature, self.memories
+            tensors: list[tuple[torch.Tensor, Alias]] = []  # every place a tensor stands
+            self.found.lifting = func is _LIFT
+            template = form.named(args, kwargs)
+            for name in form.spots:
+                part = template[name]
+                if part.__class__ is _Tensor or part.__class__ is _Parameter:
+                    alias = memories.alias(part)
+                    tensors.append((part, alias))
+                    template[name] = alias.value
+                elif not is_literal(part):
+                    template[name] = tree.template(part, self._reader(tensors))
+            top = self.frames[-1]
+            node = Node(
+                signature.op, func, template, signature=signature,
+                path=top.node.path, call=top.node.call, source=top.source or locate(frame),
+            )  # fmt: skip
+            node.effects = self.switches.now()
+            named, marked, generator = {}, _NO_NAMES, None
+            if not form.quiet and (marked := signature.written(template)):
+                named = form.named(args, kwargs)
+                for name in [name for name in named if name in marked]:
+                    self._save(named[name], func)
+            witness, previous = self.witness, self.owner
+            aside = (
+                witness is not None
+                and (depth := _stack._len_torch_dispatch_stack())
+                and _stack._get_dispatch_stack_at(depth - 1) is witness
+            )
+            if signature.random is not False:
+                named = named or form.named(args, kwargs)
+                if aside and form.shallow and not signature.random:
+                    # Few such calls do draw. Where few ops lie beneath, the witness can tell.
+                    self.waiting, self.beneath, aside = (signature, named, tensors), 0, False
+                else:
+                    generator = self.draws.before(signature, named, tensors)
+            # Torch's own marks tell what is written; of other code the witness must see it.
+            if not form.trusted or self.switches.inference:
+                aside = False
+            if aside:
+                _stack._pop_torch_dispatch_stack(None)
+            self.owner, self.busy = node, False
+            try:
+                result = func(*args, **kwargs) if kwargs else func(*args)
+            except Exception as error:
+                self._explain(error, node)
+                raise
+            finally:
+                self.owner, self.busy = previous, True
+                if aside:
+                    _stack._push_on_torch_dispatch_stack(witness)
+                elif self.waiting is not None:
+                    generator, self.drawn, self.waiting = self.drawn, None, None
+                    form.shallow = self.beneath < 4
+            fresh = isinstance(result, _Tensor)
+            written: dict[int, torch.Tensor] = {}
+            for tensor, alias in tensors:
+                if alias.version != -1 and tensor._version != alias.version:
+                    written[id(tensor)] = tensor
+                if tensor is result:
+                    fresh = False
+            if marked:
+                written = self._marked(marked, named, written, signature)
+            draw = None if generator is None else self.draws.after(generator)
+            if fresh and not written and draw is None:  # the common case, one tensor made
+                value = Value(self._number(), tensor_type(result), node)
+                node.result = value
+                node.outputs = (value,)
+                memories.define(result, value, node, tensors)
+                top.nodes.append(node)
+                if self.watch is not None:
+                    self.watch(node, (result,))
+            else:
+                named = named or form.named(args, kwargs)
+                exact = marked if marked and signature.schema else named
+                self._finish(node, named, tensors, written, exact, result, draw, frame)
+            return result
+        finally:
+            self.busy = False
+
+    def _in_autograd_function(self, frame: FrameType) -> bool:
+        """Whether the ``forward`` of a custom ``torch.autograd.Function`` is under way."""
+        inside = inside_autograd_function(frame, _CALL_MODULE)
+        if inside is not None:
+            return inside
+        top = self.frames[-1]  # what calls the module is looked at once
+        if top.differentiated is None:
+            top.differentiated = inside_autograd_function(frame, None) or False
+        return top.differentiated
+
+    def _reader(self, tensors: list[tuple[torch.Tensor, Alias]]) -> Callable[[torch.Tensor], Value]:
+        """Reads the Value of a tensor and notes the tensor."""
+        alias_of = self.memories.alias
+
+        def leaf(tensor: torch.Tensor) -> Value:
+            alias = alias_of(tensor)
+            tensors.append((tensor, alias))
+            return alias.value
+
+        return leaf
+
+    def _finish(
+        self,
+        node: Node,
+        named: dict[str, Any],
+        tensors: list[tuple[torch.Tensor, Alias]],
+        written: dict[int, torch.Tensor],
+        exact: Collection[str],
+        result: Any,
+        draw: Draw | None,
+        frame: FrameType,
+    ) -> None:
+        """Record a call that wrote arguments, drew numbers, or returned not just one new tensor.
+
+        ``exact`` names the arguments that can have been written, ``frame`` made the call.
+        """
+        memories = self.memories
+        fresh: dict[int, Value] = {}
+        live: list[torch.Tensor] = []
+
+        def make(tensor: torch.Tensor) -> Value:
+            value = fresh.get(id(tensor))
+            if value is None:
+                fresh[id(tensor)] = value = Value(self._number(), tensor_type(tensor), node)
+                live.append(tensor)
+            return value
+
+        def make_written(tensor: torch.Tensor) -> Value | None:
+            return make(tensor) if id(tensor) in written else None
+
+        node.result = tree.template(result, make)
+        writes: dict[str, Any] = {}
+        if written:
+            for name, part in named.items():
+                if name in exact and not is_literal(part):
+                    made = tree.template(part, make_written)
+                    if made.__class__ is Value or next(tree.leaves(made, Value), None):
+                        writes[name] = made
+        node.outputs = tuple(fresh.values())
+        same = escape = None
+        random = draw is not None
+        getter = getattr(node.target, "__name__", "") == "__get__"
+        if not live and tensors and (result is not None or getter):
+            escape = self._escape(node, [t for t, _ in tensors], result)
+        elif not (written or random) and isinstance(result, _Tensor):
+            same = next((name for name, part in named.items() if part is result), None)
+        node.effects = Effects(writes, node.effects.switches, same, escape, random)
+        if draw is not None:
+            node.effects.generator, node.effects.goes_on = draw.start, draw.goes_on
+        only_view = bool(written) and changes_view_only(node.target)
+        nodes = self.frames[-1].nodes
+        place = len(nodes)
+        needed = bool(escape or random or (tensors and result is None and not written))
+        views: dict[Memory, View] = {}
+        for tensor in live:
+            value = fresh[id(tensor)]
+            if id(tensor) in written:
+                needed |= memories.write(tensor, value, only_view=only_view)
+                memories.settle(tensor)
+            else:
+                memories.define(tensor, value, node, () if writes else tensors, views)
+                needed = True
+        if needed:  # before what its writes made follow from it
+            nodes.insert(place, node)
+        if written and self._in_autograd_function(frame):
+            memories.forget_versions(live)  # autograd counts the write once more (mark_dirty)
+        if self.watch is not None:
+            self.watch(node, live)
+
+    def _explain(self, error: Exception, node: Node) -> None:
+        """Say in which call an error arose, once."""
+        if not getattr(error, "_flexir_noted", False):
+            with contextlib.suppress(AttributeError):
+                error._flexir_noted = True
+            add_note(error, f"in the call  {node}" + (f"   # {node.where}" if node.where else ""))
+
+    def below(self, func: Any, args: Any, kwargs: dict[str, Any]) -> None:
+        """An ATen op inside a recorded call: note what it will write and whether it will draw."""
+        self.beneath += 1
+        seeded, schema = beneath(func)
+        if seeded and self.waiting is not None and self.drawn is None:
+            self.drawn = self.draws.before(*self.waiting)
+        if schema is None:
+            return
+        for position, argument in enumerate(schema.arguments):
+            if argument.alias_info is not None and argument.alias_info.is_write:
+                part = args[position] if position < len(args) else kwargs.get(argument.name)
+                self.busy = True
+                self._save(part, func)
+                self.busy = False
+
+    def _save(self, part: Any, func: Any) -> None:
+        """Keep the initial value of constants that a call is about to write."""
+        memories = self.memories
+        for tensor in tensors_in(part):
+            alias = memories.aliases.get(id(tensor))
+            alone = alias is not None and memories.is_alone(alias, storage_of(tensor))
+            if alone and not changes_view_only(func):
+                continue
+            memory = self._memory_of(tensor)
+            if memory is None or memory.kind != "constant":
+                continue
+            for value in memory.values:
+                kept = self.found.constants.get(value)
+                if kept is not None and self._memory_of(kept) is memory:
+                    self.found.constants[value] = copy_like(kept.detach())
+
+    def _memory_of(self, tensor: torch.Tensor) -> Memory | None:
+        return self.memories.memory(storage_of(tensor))
+
+    def _marked(
+        self,
+        marked: frozenset[str],
+        named: dict[str, Any],
+        written: dict[int, torch.Tensor],
+        signature: Signature,
+    ) -> dict[int, torch.Tensor]:
+        """Which tensors a call wrote: torch's marks where there are any, else the write counters.
+
+        ``inplace=True`` of a Python function is a wish, not a mark: the counters say whether it
+        was heard, but for tensors of inference mode, which have none.
+        """
+        certain = signature.writes.union(signature.uncounted(named), ("out",))
+        sure = {
+            id(t): t
+            for name in marked
+            for t in tensors_in(named.get(name))
+            if name in certain or id(t) in written or t.is_inference()
+        }
+        return sure if signature.schema else {**written, **sure}
+
+    def _number(self) -> str:
+        self.count += 1
+        if self.count % 20_000 == 0:
+            gc.collect(1)
+            self.found.ages = False
+        return str(self.count)
+
+    # -- values that leave torch
+
+    def asked(
+        self, func: Any, args: Any, kwargs: dict[str, Any], result: Any, frame: FrameType
+    ) -> None:
+        """Record a question about how a tensor lies or is differentiated, and its answer.
+
+        The model's own tensors always answer it alike, and once is enough.
+        """
+        alias = self.memories.aliases.get(id(args[0]))
+        if self.busy or alias is None or not alias.is_of(args[0]):
+            return
+        if "constant" in (alias.kind, alias.memory.kind):
+            return
+        with self._quietly():
+            form, value = form_of(func, args, kwargs), self.memories.read(args[0])
+            key = (func, value, repr(args[1:]), repr(kwargs))
+            if key in self.questions:
+                return
+            self.questions.add(key)
+            named = tree.template(form.named(args, kwargs), self.memories.read)
+            node = self._append(form.signature.op, func, form.signature, named)
+            node.result, node.source = answer(result), self.frames[-1].source or locate(frame)
+            switches = self.switches.now().switches
+            node.effects = Effects(switches=switches, escape="about")
+
+    def _escape(self, node: Node, tensors: list[torch.Tensor], result: Any) -> str | None:
+        if is_about(result):
+            return None
+        if node.target in MEMORY:
+            kind = "memory"
+        elif result is None or isinstance(result, bool):  # `x.grad is None`
+            kind = "branch"
+        elif isinstance(result, str):
+            kind = "text"
+        else:
+            kind = "value" if is_plain(result) else "memory"
+        if kind == "memory":
+            node.result = fingerprint(tensors[0])
+            for tensor in tensors:
+                self.memories.share(tensor)
+        if kind != "text" and node.source is not None:
+            self.found.escaped.append(node.source)
+        return kind
+
+    # -- what Memories asks for
+
+    def emit(self, func: Callable[..., Any], named: dict[str, Any], type: TensorType) -> Value:
+        """Record a call nobody made, whose one output has this type."""
+        signature = _signature_of(func, tuple(named))
+        node = self._append(signature.op, func, signature, named)
+        value = Value(self._number(), type, node)
+        node.result, node.outputs = value, (value,)
+        return value
+
+    def again(self, node: Node, args: dict[str, Any]) -> Node:
+        """Record a call once more, on other Values."""
+        copy = self._append(node.op, node.target, node.signature, args)
+        fresh = {v: Value(self._number(), v.type, copy) for v in node.outputs}
+        copy.result = tree.substitute(node.result, Value, lambda v: fresh[v])
+        copy.outputs = tuple(fresh.values())
+        copy.effects = node.effects
+        return copy
+
+    def _append(self, op: str, func: Any, signature: Any, named: dict[str, Any]) -> Node:
+        top = self.frames[-1]
+        source = locate(sys._getframe(2))
+        node = Node(
+            op, func, named,
+            signature=signature, path=top.node.path, call=top.node.call, source=source,
+        )  # fmt: skip
+        top.nodes.append(node)
+        return node
+
+
+_local = threading.local()
+_CALL_MODULE = torch.nn.Module._call_impl.__code__
+_NO_NAMES: frozenset[str] = frozenset()
+# What torch calls on a tensor it has made of Python numbers; also of NumPy's memory.
+_LIFT = torch.ops.aten.lift_fresh.default
+
+
+@functools.lru_cache(maxsize=None)
+def _signature_of(func: Callable[..., Any], names: tuple[str, ...]) -> Signature:
+    """The signature of a function this package calls itself, by the arguments it gives."""
+    return next(s for s in signatures(func) if set(names) <= set(s.names))

@@ -1,0 +1,89 @@
+"""The two modes that see a run: torch's public calls above, the ATen ops beneath.
+
+They hand what they see to a recorder and know nothing of graphs. ``recorder.busy`` is true while
+the recorder itself calls torch; ``recorder.owner`` is the recorded call that is running.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from ..calls.names import ABOUT, MEMORY, METADATA, is_torch_module
+
+_stack = torch._C
+_HigherOrder = torch._ops.HigherOrderOperator
+_FUNCTIONS = frozenset({type(torch.relu), type(torch.Tensor.relu), type(torch.Tensor.backward)})
+
+
+class Functions(TorchFunctionMode):
+    """Sees the public torch calls."""
+
+    def __init__(self, recorder: Any) -> None:
+        super().__init__()
+        self.recorder = recorder
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        if func in METADATA or _stack._functorch.maybe_current_level() is not None:
+            return func(*args, **kwargs) if kwargs else func(*args)
+        if func in ABOUT:
+            result = func(*args, **kwargs) if kwargs else func(*args)
+            self.recorder.asked(func, args, kwargs or {}, result, sys._getframe(1))
+            return result
+        if func in MEMORY and is_torch_module(sys._getframe(1).f_globals.get("__name__")):
+            return func(*args, **kwargs) if kwargs else func(*args)  # torch keeps it to itself
+        if func.__class__ not in _FUNCTIONS and isinstance(func, _HigherOrder):  # torch.cond, ...
+            return self.through(func, args, kwargs or {})
+        return self.recorder.call(func, args, kwargs or {}, sys._getframe(1))
+
+    def through(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        """Run an operator that calls Python functions so that what it does inside is seen.
+
+        Its eager kernel is entered directly, with the modes on: a branch it takes is a guard,
+        the calls of its functions are nodes.
+        """
+        kernel = functools.partial(func.dispatch, torch._C.DispatchKey.CompositeExplicitAutograd)
+        witness = self.recorder.witness
+        try:
+            with self:
+                return kernel(*args, **kwargs)
+        except AssertionError as error:  # said before it does anything, by kernels like cond's
+            if witness is None or "Mode should never be enabled" not in str(error):
+                raise
+        _stack._pop_torch_dispatch_stack(None)
+        try:
+            with self:
+                return kernel(*args, **kwargs)
+        finally:
+            _stack._push_on_torch_dispatch_stack(witness)
+
+
+class Witness(TorchDispatchMode):
+    """Sees the ATen ops."""
+
+    def __init__(self, recorder: Any) -> None:
+        super().__init__()
+        self.recorder = recorder
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Keep torch from wrapping the method below, which would import the compiler."""
+        return False
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        recorder = self.recorder
+        if recorder.busy:
+            return func(*args, **kwargs) if kwargs else func(*args)
+        with _stack.DisableTorchFunction():
+            if recorder.owner is not None:
+                recorder.below(func, args, kwargs or {})
+                return func(*args, **kwargs) if kwargs else func(*args)
+            recorder.fallback += 1
+            result = recorder.call(func, args, kwargs or {}, sys._getframe(1))
+            recorder.memories.forget_versions(result)
+            return result
