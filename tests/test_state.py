@@ -464,3 +464,85 @@ def test_looking_at_a_model_changes_nothing_and_asks_nothing_of_it():
     model = Touchy()
     graph = flexir.capture(model, (xs[0],))
     assert not graph.audit.changes, graph.audit
+
+
+def test_a_run_tells_its_state_before_and_after_every_call():
+    run = flexir.capture(PlainAttribute(), (xs[0],)).start()
+    assert run.calls == 0 and torch.equal(run.state["h"], torch.zeros(4))
+    fresh = PlainAttribute()
+    for number, x in enumerate(xs, 1):
+        run(x), fresh(x)
+        assert run.calls == number and torch.equal(run.state["h"], fresh.h)
+
+
+@pytest.mark.parametrize("kind", ["parameter", "buffer", "second buffer", "child", "gone"])
+def test_what_a_module_gains_or_loses_is_named(kind):
+    class Gains(nn.Module):
+        def __init__(self):
+            super().__init__()
+            if kind == "second buffer":
+                self.register_buffer("first", torch.ones(4))
+            if kind == "gone":
+                self.register_buffer("late", torch.ones(4))
+
+        def forward(self, x):
+            if kind == "parameter":
+                self.late = nn.Parameter(x * 1)
+            elif kind == "child":
+                self.late = nn.Identity()
+            elif kind == "gone":
+                del self.late
+            else:
+                self.register_buffer("late", x * 1)
+            return x + 1
+
+    (change,) = flexir.capture(Gains(), (xs[0],)).audit.changes
+    assert change.path == "late"
+    assert str(change).startswith("late was nothing" if kind != "gone" else "late was f32[4]")
+
+
+def test_a_variable_that_is_first_assigned_by_a_call_is_named():
+    def outer():
+        def model(x):
+            nonlocal last
+            last = x * 2
+            return last + 1
+
+        if False:
+            last = None
+        return model
+
+    (change,) = flexir.capture(outer(), (xs[0],)).audit.changes
+    assert (change.path, str(change.before)) == ("last", "nothing")
+
+
+class Helper:
+    uses = 0
+
+    def use(self, x):
+        Helper.uses += 1
+        return x * Helper.uses
+
+
+def test_class_attributes_of_plain_objects_are_looked_at():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.helper = Helper()
+
+        def forward(self, x):
+            return self.helper.use(x)
+
+    (change,) = flexir.capture(Net(), (xs[0],)).audit.changes
+    assert change.path == "Helper.uses"
+
+
+def test_what_is_too_much_to_look_at_is_said(monkeypatch):
+    from flexir.recording import state
+
+    monkeypatch.setattr(state, "_LIMIT", 3)
+    model = nn.Identity()
+    model.deep = [[[object()] for _ in range(4)] for _ in range(4)]
+    audit = flexir.capture(model, (xs[0],)).audit
+    assert audit.unwatched and all(path.startswith("deep.") for path in audit.unwatched)
+    assert "too much to look at below deep." in str(audit)

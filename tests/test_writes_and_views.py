@@ -537,3 +537,93 @@ def test_writes_through_a_transpose_with_equal_strides(shape, dims):
     graph = flexir.capture(model, (x,))
     assert torch.equal(graph(x), model(x))
     assert flexir.verify(graph, model, (torch.randn(shape),)).verdict == "exact"
+
+
+def test_printed_graphs_say_what_was_written():
+    text = str(flexir.capture(nn.BatchNorm1d(3), torch.rand(4, 3)))
+    assert "# writes num_batches_tracked: %" in text and "# state running_mean: %" in text
+
+
+def test_a_replay_holds_no_value_longer_than_it_is_read():
+    def model(x):
+        for _ in range(20):
+            x = x * 2 + 1
+        return x
+
+    graph = flexir.capture(model, (torch.ones(2),))
+    held, env = [], {}
+    flexir.replay(graph, (torch.ones(2),), env=env, watch=lambda node, made: held.append(len(env)))
+    assert max(held) <= 3
+
+
+def test_a_replay_leaves_the_callers_autocast_aside():
+    model = nn.Linear(4, 4).eval()
+    x = torch.rand(2, 4)
+    with torch.no_grad():
+        graph = flexir.capture(model, (x,))
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert graph(x).dtype == torch.float32
+            assert torch.is_autocast_enabled("cpu")
+        assert torch.equal(graph(x), model(x))
+
+
+@pytest.mark.parametrize("cut", [slice(1, None), slice(0, 3), slice(2, 4)])
+def test_parts_of_memory_that_numpy_reached_are_followed(cut):
+    def model(x):
+        y = x * 2
+        part = torch.from_numpy(y.numpy()[cut])
+        part.add_(1)
+        y.mul_(3)
+        other = torch.from_numpy(y.numpy())[cut]
+        return y, part, other + 0
+
+    x = torch.arange(5.0)
+    graph = flexir.capture(model, (x,))
+    for got, want in zip(graph(x), model(x)):
+        assert torch.equal(got, want)
+
+
+@pytest.mark.parametrize("first, second", [((2, 6), (4, 8)), ((1, 3), (5, 8)), ((0, 4), (2, 3))])
+def test_attributes_that_share_memory_see_each_others_writes(first, second):
+    class Shared(nn.Module):
+        def __init__(self):
+            super().__init__()
+            base = torch.arange(8.0)
+            self.a, self.b = base[slice(*first)], base[slice(*second)]
+
+        def forward(self, x):
+            self.a.add_(x)
+            y = self.b * 2
+            self.b.mul_(3)
+            return y, self.a + 1
+
+    x = torch.tensor(0.5)
+    graph = flexir.capture(Shared(), (x,))
+    for got, want in zip(graph(torch.tensor(2.0)), Shared()(torch.tensor(2.0))):
+        assert torch.equal(got, want)
+    assert flexir.verify(graph, Shared(), calls=[x, x + 1, x]).verdict == "exact"
+
+
+def test_an_exception_the_model_catches_closes_the_modules_it_left():
+    class Fails(nn.Module):
+        def forward(self, x):
+            x = x * 3
+            raise ValueError
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.deep, self.relu = nn.Sequential(nn.Sequential(Fails())), nn.ReLU()
+
+        def forward(self, x):
+            try:
+                return self.deep(x)
+            except ValueError:
+                return self.relu(x) + 1
+
+    graph = flexir.capture(Net(), (torch.ones(2),))
+    assert torch.equal(graph(torch.full((2,), 2.0)), torch.full((2,), 3.0))
+    assert [(n.op, n.path) for n in graph] == [
+        ("mul", "deep.0.0"), ("relu", "relu"), ("add", ""),
+    ]  # fmt: skip
+    assert [n.path for n in graph.nodes[0].body if n.body is not None] == ["deep", "relu"]

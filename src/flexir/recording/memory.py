@@ -137,7 +137,8 @@ class Alias:
         view: View | None = None,
         home: Any = None,
     ) -> None:
-        self.home, self.ref = home, nothing
+        self.home: Any = home
+        self.ref: Any = nothing
         if home is None:
             self.ref = weakref.ref(tensor)
         self.memory, self.where, self.value, self.view = memory, where, value, view
@@ -169,11 +170,14 @@ class Weight(Alias):
 
     def __init__(self, tensor: torch.Tensor, storage: torch.UntypedStorage, value: Value) -> None:
         super().__init__(tensor, ALONE, ALONE.where, value, home=weakref.ref(storage))
-        self.tensor, self.storage = tensor, storage
+        self.tensor, self.storage, self.ref = tensor, storage, lambda: tensor
         self.stride: tuple[int, ...] | None = None
         self.offset = 0
         if tensor.layout is torch.strided and not tensor.is_nested:
             self.stride, self.offset = tensor.stride(), tensor.storage_offset()
+
+    def share(self, tensor: torch.Tensor) -> None:
+        """It is told by where it lies in any case: it may be swapped."""
 
     def lies(self) -> Geometry:
         """Where the tensor lay when it was met."""

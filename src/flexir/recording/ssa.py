@@ -173,8 +173,8 @@ class Memories:
     def _set(self, alias: Alias, value: Value) -> None:
         self.undo[-1].setdefault(alias, (alias.value, alias.epoch))
         alias.value, alias.epoch = value, alias.memory.epoch
-        if (live := alias.ref()) is not None:
-            alias.version = version(live)
+        live = alias.ref()
+        alias.version = UNKNOWN if live is None else version(live)
 
     # -- scopes
 
@@ -361,8 +361,8 @@ class Memories:
             known = memory.known.get(p.where)
             if known is not None:
                 known.value, known.epoch = p.value, memory.epoch
-                if (live := known.ref()) is not None:
-                    known.version = version(live)
+                live = known.ref()
+                known.version = UNKNOWN if live is None else version(live)
 
     def _piece(self, memory: Memory, where: Geometry) -> Piece:
         """The one piece that a write to ``where`` changes."""
