@@ -463,3 +463,52 @@ def test_the_plain_loop_is_enough_for_one_off_work():
             case "relu":
                 made.append(("relu", str(node.args["input"])))
     assert made == [("fc", "0.weight"), ("relu", "%1")]
+
+
+def test_decorators_give_back_the_function():
+    ir = flexir.Target("one")
+
+    def handler(ctx, input):
+        return input
+
+    assert ir.op("relu")(handler) is handler
+    assert ir.op(torch.sigmoid)(handler) is handler
+    assert ir.module(nn.Identity)(handler_of_module := lambda ctx, module, input: input)
+    assert ir.module(nn.ReLU)(handler_of_module) is handler_of_module
+    assert ir.module("layer3.*")(handler_of_module) is handler_of_module
+
+
+def test_a_child_has_its_parents_builder_and_handlers():
+    class Builder(list):
+        pass
+
+    ir = flexir.Target("one", out=Builder)
+
+    @ir.op("relu")
+    def relu(ctx, input):
+        ctx.out.append("relu")
+        return input
+
+    child = ir.extend("two")
+    result = flexir.convert(nn.ReLU(), (torch.ones(1),), child)
+    assert type(result.output) is Builder and result.output == ["relu"]
+
+
+def test_patterns_that_no_module_has_are_named():
+    ir = flexir.Target("one")
+    ir.module("layer9.*")(lambda ctx, module, input: input)
+    ir.op("relu")(lambda ctx, input: input)
+    report = flexir.convert(nn.Sequential(nn.ReLU()), (torch.ones(1),), ir).report
+    assert report.unmatched == ["layer9.*"]
+    assert "no module has a path like 'layer9.*'" in str(report)
+
+
+def test_strict_lists_everything_and_shows_the_first_handler_to_write():
+    model = nn.Sequential(nn.Tanh(), nn.Tanh(), nn.Sigmoid())
+    with pytest.raises(flexir.UnsupportedError) as raised:
+        flexir.convert(model, (torch.ones(1),), flexir.Target("one"), strict=True)
+    text = str(raised.value)
+    assert "tanh ×2" in text and "sigmoid ×1" in text
+    assert text.splitlines()[-4:] == [
+        "To support the first:", '  @ir.op("tanh")', "  def tanh(ctx, input):", "      ...",
+    ]  # fmt: skip
