@@ -69,3 +69,25 @@ def test_labels_are_escaped():
 
     Odd.__name__ = 'Odd"quoted\\'
     assert '\\"quoted\\\\' in to_dot(flexir.capture(Odd(), torch.ones(1)))
+
+
+def test_state_is_drawn_where_it_comes_in_and_goes_out(tmp_path):
+    class Memory(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.h = torch.zeros(2)
+
+        def forward(self, x):
+            self.h = torch.tanh(self.h + x)
+            return self.h * 2
+
+    graph = flexir.capture(Memory(), torch.ones(2))
+    lines = to_dot(graph).splitlines()
+    (kept,) = [line for line in lines if line.strip().startswith("kept_0 [")]
+    (after,) = [line for line in lines if line.strip().startswith("next_0 [")]
+    assert "h\\nf32[2]" in kept and "next h\\nf32[2]" in after
+    assert "  next_0 -> kept_0 [style=dashed, constraint=false];" in lines
+    assert any(line.startswith("  kept_0 -> n") for line in lines)
+    graph.draw(str(tmp_path / "net.html"))
+    page = (tmp_path / "net.html").read_text()
+    assert '"next h"' in page and "kept from call to call" in page

@@ -546,3 +546,19 @@ def test_what_is_too_much_to_look_at_is_said(monkeypatch):
     audit = flexir.capture(model, (xs[0],)).audit
     assert audit.unwatched and all(path.startswith("deep.") for path in audit.unwatched)
     assert "too much to look at below deep." in str(audit)
+
+
+def test_calls_in_a_row_take_keywords():
+    class Scaled(PlainAttribute):
+        def forward(self, x, *, scale=1.0, shift=None):
+            self.h = self.h * 0.5 + x
+            return self.h * scale + (0 if shift is None else shift)
+
+    model = Scaled()
+    graph = flexir.capture(model, flexir.Inputs(xs[0], scale=2.0, shift=xs[1]))
+    calls = [flexir.Inputs(x, scale=2.0, shift=xs[1]) for x in xs]
+    assert flexir.verify(graph, model, calls=calls).verdict == "exact"
+    other = [flexir.Inputs(xs[0], scale=3.0, shift=xs[1])]
+    check = flexir.verify(graph, model, calls=other)
+    assert check.verdict == "diverged" and "'scale' was 2.0 when recorded" in str(check)
+    assert "call 1 of 1 diverged" in str(check)

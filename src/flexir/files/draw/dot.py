@@ -20,6 +20,7 @@ COLOURS = {
     "guard": ("#fbe0c8", "#a5672a", "decided a branch"),
     "": ("#eaf0fa", "#56719c", "call"),
     "input": ("#ffffff", "#333333", "input or output"),
+    "state": ("#ece3f7", "#6f4fa3", "state, kept from call to call"),
 }
 _MIXED = {"placeholder": "holds placeholders", "refused": "holds refused calls"}
 
@@ -42,7 +43,7 @@ class _Drawing:
         self.box: dict[Value, str] = {}  # value -> box that makes it
         self.names: dict[Node, str] = {}
         self.lines: list[str] = []
-        self.edges: dict[tuple[str, str], None] = {}
+        self.edges: dict[tuple[str, str], str] = {}
         self.used: set[str] = set()
 
     def text(self) -> str:
@@ -59,11 +60,19 @@ class _Drawing:
             name = f"in_{len(self.box)}"
             self.box[value] = name
             self._node(name, [str(value), str(value.type)], "input", 1)
+        for i, state in enumerate(self.graph.state):
+            self.box[state.initial] = f"kept_{i}"
+            self._node(f"kept_{i}", [state.path, str(state.initial.type)], "state", 1)
         self._nodes(self.graph.nodes, 1, 0)
+        for i, state in enumerate(self.graph.state):
+            after = f"next_{i}"
+            self._node(after, [f"next {state.path}", str(state.final.type)], "state", 1)
+            self._edge(state.final, after)
+            self.edges[after, f"kept_{i}"] = " [style=dashed, constraint=false]"
         for i, value in enumerate(self.graph.output_values):
             self._node(f"out_{i}", ["output", str(value.type)], "input", 1)
             self._edge(value, f"out_{i}")
-        edges = [f"  {a} -> {b};" for a, b in self.edges]
+        edges = [f"  {a} -> {b}{style};" for (a, b), style in self.edges.items()]
         return "\n".join([*head, *self.lines, *edges, *self._legend(), "}"]) + "\n"
 
     def _nodes(self, nodes: list[Node], indent: int, depth: int) -> None:
@@ -133,7 +142,7 @@ class _Drawing:
     def _edge(self, value: Value, to: str) -> None:
         start = self.box.get(value)
         if start is not None and start != to:
-            self.edges[start, to] = None
+            self.edges[start, to] = ""
 
     def _node(self, name: str, rows: list[str], status: str, indent: int) -> None:
         self.used.add(status)

@@ -114,6 +114,11 @@ class _Page:
                   for v in self.graph.input_values]  # fmt: skip
         outputs = [_Box("output", "output", str(v.type), "input", reads={v: None})
                    for v in self.graph.output_values]  # fmt: skip
+        for state in self.graph.state:
+            inputs.append(_Box("input", state.path, str(state.initial.type), "state",
+                               makes={state.initial}))  # fmt: skip
+            outputs.append(_Box("output", f"next {state.path}", str(state.final.type), "state",
+                                reads={state.final: None}))  # fmt: skip
         root.children = [*inputs, *root.children, *outputs]
         _connect(root)
         self._measure(root)
