@@ -42,6 +42,7 @@ from .ambient import Draw, Draws, SwitchWatch, collector_at_rest, eager_compiler
 from .changed import Replaced
 from .constants import Origins
 from .effects import beneath, changes_view_only, inside_autograd_function
+from .inputs import Given
 from .memory import Alias, Memory, View
 from .parameters import bind_forward, bind_inputs
 from .ssa import Memories
@@ -171,7 +172,7 @@ class Recorder:
                 # Met now, all at once, they cost less than between convolutions.
                 if kind != "default" and not is_lazy(tensor):
                     self.memories.expect(tensor)
-        before = foreign_draws()
+        before, given = foreign_draws(), Given(bound)
         with self._watching():
             result = self.model(*args, **kwargs)
             if self.returned is not None:
@@ -184,6 +185,7 @@ class Recorder:
                 replaced, self.audit.changes = holdings.compare(self.draws.left)
                 graph.state = self._state(graph, replaced)
                 self.audit.unwatched = holdings.unwatched
+                self.audit.problems += given.changed(result)
         after = foreign_draws()
         self.audit.problems += [
             f"numbers were drawn from Python's {name!r}: they, and what they decided, are frozen"
