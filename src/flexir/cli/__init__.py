@@ -28,7 +28,7 @@ from ..errors import Error, HandlerError, UnsupportedError
 from ..fleet.pages import verdict
 from ..fleet.specs import Usage, open_model, read_inputs, target_of
 from ..graph.graph import Graph
-from ..recording.recorder import capture
+from ..recording.capture import capture
 
 
 def graph_of(options: argparse.Namespace) -> tuple[Graph, Any, tuple[Any, ...], dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Run a model once, eagerly, and write down every call: ``capture(model, args) -> Graph``.
+"""Run a model once, eagerly, and write down every call.
 
 Three watchers, all of torch's own making and all gone when the run ends, however it ends: a
 function mode sees the public torch calls of the user's Python, global module hooks see module
@@ -24,7 +24,7 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from ..calls.binding import form_of
-from ..calls.names import MEMORY
+from ..calls.names import MEMORY, name_of
 from ..calls.schemas import signatures
 from ..calls.signatures import Signature
 from ..errors import CaptureError, add_note
@@ -34,7 +34,6 @@ from ..graph.answers import answer, is_about, is_plain
 from ..graph.check import settle
 from ..graph.geometry import copy_like, fingerprint, storage_of, tensor_type
 from ..graph.graph import Graph
-from ..graph.inputs import Inputs, inputs_of
 from ..graph.nodes import Effects, Node, TensorType, Value
 from ..graph.source import Source, locate
 from ..graph.tree import is_literal, tensors_in
@@ -44,6 +43,7 @@ from .constants import Origins
 from .effects import beneath, changes_view_only, inside_autograd_function
 from .inputs import Given
 from .memory import Alias, Memory, View
+from .numbers import SIZES, Numbers
 from .parameters import bind_forward, bind_inputs
 from .ssa import Memories
 from .watchers import Functions, Witness
@@ -54,45 +54,10 @@ _LITERALS = frozenset({int, float, bool, type(None), str, torch.dtype, torch.dev
 _stack = torch._C
 
 
-def capture(
-    model: Callable[..., Any],
-    args: Sequence[Any] | torch.Tensor | Inputs = (),
-    kwargs: dict[str, Any] | None = None,
-    *,
-    audit: bool = True,
-) -> Graph:
-    """Run ``model(*args, **kwargs)`` once and record it.
-
-    Args:
-        model: a module, or any callable that computes with tensors.
-        args: positional arguments, any nesting of containers; a lone tensor stands for one, and
-            :class:`Inputs` for positional and keyword arguments.
-        kwargs: keyword arguments.
-        audit: keep the witness on, which sees what the function mode cannot; without it such
-            things are only noticed by their traces.
-
-    Returns:
-        the Graph. ``graph(*args)`` replays it.
-
-    Raises:
-        CaptureError: a capture is already running in this thread.
-        Exception: whatever the model raises, with a note naming the module and line.
-
-    Example:
-        >>> graph = capture(torch.nn.Linear(3, 2), (torch.ones(1, 3),))
-        >>> [node.op for node in graph]
-        ['linear']
-    """
-    if not callable(model):
-        raise CaptureError(f"the model must be callable; got {type(model).__name__}")
-    args, kwargs = inputs_of(args, kwargs)
-    return record(model, args, kwargs, witness=audit)
-
-
 def record(
     model: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], **options: Any
 ) -> Graph:
-    """As :func:`capture`, with the options of :class:`Recorder`."""
+    """As :func:`flexir.capture`, with the options of :class:`Recorder`."""
     with collector_at_rest() as rests:
         recorder = Recorder(model, **options)
         recorder.found.ages = rests
@@ -129,9 +94,13 @@ class Recorder:
         watch: Callable[[Node, Sequence[torch.Tensor]], None] | None = None,
         returned: Callable[[Any], None] | None = None,
         among: bool = False,
+        numbers: bool = False,
     ) -> None:
         self.model, self.watch, self.functions = model, watch, functions
         self.returned, self.among = returned, among
+        self.numbers: Numbers | None = None
+        if numbers:
+            self.numbers = Numbers(self.emit, self._guard, self._listening)
         self.witness = Witness(self) if witness else None
         self.found = Origins(model, Recorder.run.__code__)
         self.memories = Memories(self.emit, self.found.origin, self.again, self.found.unseen)
@@ -162,6 +131,8 @@ class Recorder:
         graph = Graph(
             name, constants=self.found.constants, origins=self.found.origins, audit=self.audit
         )
+        if self.numbers is not None:
+            args, kwargs = self.numbers.given((args, kwargs))
         graph.parameters, bound, defaults = bind_inputs(self.model, args, kwargs)
         for name, default in defaults.items():
             self.found.tensors[id(default)] = (default, "default", (name,))
@@ -180,6 +151,9 @@ class Recorder:
             with self._quietly():
                 self._close(1)
                 graph.outputs = tree.template(result, self.memories.read, deep=True)
+                if self.numbers is not None:
+                    graph.outputs = self.numbers.lower(graph.outputs)
+                    self.numbers.open = False
                 graph.mutations = self._mutations()
                 holdings = self.found.holdings
                 replaced, self.audit.changes = holdings.compare(self.draws.left)
@@ -263,6 +237,8 @@ class Recorder:
             return known
 
         inputs = {n: tree.template(v, leaf, deep=True) for n, v in bound.items()}
+        if self.numbers is not None:
+            inputs = self.numbers.lower(inputs)
         for path, value in tree.paths(inputs, Value):
             value.name = value.name or self.found.unique(path)
         return inputs
@@ -361,6 +337,9 @@ class Recorder:
                     self.classes.setdefault(path, cls)
                 source = self.frames[-1].source or locate(caller)
                 memories.enter()
+                if self.numbers is not None:
+                    named = self.numbers.lower(named)
+                    self.numbers.enter()
                 self.frames.append(
                     _Frame(Node(cls.__name__, module, named, path=path, call=call, source=source))
                 )
@@ -395,7 +374,11 @@ class Recorder:
             node.outputs = (value,)
         else:
             node.result = tree.template(output, memories.read)
+            if self.numbers is not None:
+                node.result = self.numbers.lower(node.result)
             node.outputs = tuple(node.returned)
+        if self.numbers is not None:
+            self.numbers.leave()
         node.body = frame.nodes
         self.frames.pop()
         memories.leave(node.outputs)
@@ -427,6 +410,8 @@ class Recorder:
                     template[name] = alias.value
                 elif not is_literal(part):
                     template[name] = tree.template(part, self._reader(tensors))
+            if self.numbers is not None:
+                template = self.numbers.lower(template)
             top = self.frames[-1]
             node = Node(
                 signature.op, func, template, signature=signature,
@@ -491,6 +476,8 @@ class Recorder:
                 named = named or form.named(args, kwargs)
                 exact = marked if marked and signature.schema else named
                 self._finish(node, named, tensors, written, exact, result, draw, frame)
+                if self.numbers is not None and node.effects.escape == "value":
+                    return self._taken(node, result)
             return result
         finally:
             self.busy = False
@@ -698,6 +685,49 @@ class Recorder:
             self.found.escaped.append(node.source)
         return kind
 
+    # -- numbers that know where they come from
+
+    def _listening(self) -> bool:
+        ours = self.owner is None and not self.busy and threading.get_ident() == self.thread
+        return ours and torch._C._functorch.maybe_current_level() is None
+
+    def numbered(self, func: Any, args: Any, kwargs: Any, result: Any) -> Any:
+        """The answer to a question about sizes, as numbers that know where they come from."""
+        name = name_of(func)
+        if self.numbers is None or name not in SIZES or not self._listening():
+            return result
+        alias = self.memories.aliases.get(id(args[0]))
+        if alias is None or not alias.is_of(args[0]):
+            return result
+        if "constant" in (alias.kind, alias.memory.kind):
+            return result
+        if alias.value.type.shape != tuple(args[0].shape):  # it was resized
+            return result
+        rest = (*args[1:], *(kwargs or {}).values())
+        return self.numbers.answer(name, alias.value, rest, result)
+
+    def _taken(self, node: Node, result: Any) -> Any:
+        """What ``item`` or ``tolist`` gave, as numbers that know where they come from."""
+        assert self.numbers is not None
+        if node.op not in ("item", "tolist"):
+            return result  # Python itself asked, and takes plain ones
+        made, template = self.numbers.taken(result, node, self._number)
+        node.result, node.outputs = template, tuple(tree.leaves(template, Value))
+        if node.outputs:
+            effects = node.effects
+            node.effects = Effects(effects.writes, effects.switches)
+        return made
+
+    def _guard(
+        self, func: Callable[..., Any], named: dict[str, Any], outcome: bool, frame: FrameType
+    ) -> None:
+        """Record that a comparison of numbers decided something."""
+        signature = _signature_of(func, tuple(named))
+        node = self._append(signature.op, func, signature, named)
+        node.source = self.frames[-1].source or locate(frame)
+        node.result = outcome
+        node.effects = Effects(switches=self.switches.now().switches, escape="branch")
+
     # -- what Memories asks for
 
     def emit(self, func: Callable[..., Any], named: dict[str, Any], type: TensorType) -> Value:
@@ -706,6 +736,8 @@ class Recorder:
         node = self._append(signature.op, func, signature, named)
         value = Value(self._number(), type, node)
         node.result, node.outputs = value, (value,)
+        if value.is_number:
+            node.effects = self.switches.now()
         return value
 
     def again(self, node: Node, args: dict[str, Any]) -> Node:
