@@ -95,7 +95,7 @@ def _lay_out(graph: Graph, env: dict[Value, Any], as_given: bool) -> bool:
     alike = True
     for value in graph.input_values:
         made, stride = env.get(value), graph.layouts.get(value)
-        if made is None:
+        if made is None or value.is_number:
             continue
         if stride is None or made.layout is not torch.strided:
             wanted = None

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 
 from ..errors import CaptureError, Diverged, add_note
-from ..graph import tree
+from ..graph import numbers, tree
 from ..graph.account import Frozen, Live
 from ..graph.geometry import shape_of
 from ..graph.graph import Graph
@@ -235,20 +235,16 @@ class _Table:
 
 
 def _named(graph: Graph, table: _Table, dims: Dims) -> Graph:
-    """The graph with a name for every size that varies, and literals for numbers that do not."""
-    literals: dict[Value, Any] = {}
+    """The graph with a name for every size that varies, and literals for numbers that cannot."""
     names = _Names(dims)
     paths = {v: path for path, v in tree.paths(graph.inputs, Value)}
     types: dict[Value, TensorType] = {}
     for value in table.values:
-        column = table.column(value)
+        column, rank, shape = table.column(value), len(value.type.shape), []
         if value.is_number:
-            if all(same_literal(n, column[0]) and type(n) is type(column[0]) for n in column):
-                literals[value] = column[0]
-            elif value in paths:
+            if value in paths and not _constant(column):
                 names.number(paths[value], column)
             continue
-        rank, shape = len(value.type.shape), []
         for dim in range(rank):
             sizes = tuple(row[dim] for row in column)
             if len(set(sizes)) == 1:
@@ -256,9 +252,36 @@ def _named(graph: Graph, table: _Table, dims: Dims) -> Graph:
             else:
                 shape.append(Dim(sizes[0], names.size(sizes, paths.get(value), dim, rank)))
         types[value] = value.type._replace(shape=tuple(shape))
-    made = rewritten(graph, literals, types)
+    made = rewritten(graph, _literals(graph, table, types), types)
     made.live = names.live()
     return made
+
+
+def _constant(column: Sequence[Any]) -> bool:
+    first = column[0]
+    return all(same_literal(n, first) and type(n) is type(first) for n in column)
+
+
+def _literals(graph: Graph, table: _Table, types: Mapping[Value, TensorType]) -> dict[Value, Any]:
+    """Numbers that cannot vary: what is computed from sizes that did not, and those themselves.
+
+    A number that was the same in all examples, although sizes it is computed from were not, is none
+    of them; it may differ in the next call.
+    """
+    found = {v: table.column(v)[0] for v in graph.input_values
+             if v.is_number and _constant(table.column(v))}  # fmt: skip
+    for node in graph:
+        if not node.makes_number:
+            continue
+        if node.target in (numbers.numel, numbers.stride):
+            fixed = not any(types[v].is_live for v in node.inputs if v in types)
+        elif node.target in numbers.FUNCTIONS and node.target is not numbers.size:
+            fixed = all(v in found for v in node.inputs)
+        else:  # a size is checked where its tensor is made, what leaves a tensor where it does
+            fixed = all(_constant(table.column(v)) for v in node.outputs)
+        if fixed:
+            found.update((v, table.column(v)[0]) for v in node.outputs)
+    return found
 
 
 class _Names:

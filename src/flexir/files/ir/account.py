@@ -6,8 +6,10 @@ import ast
 from collections.abc import Callable
 from typing import Any
 
-from ...graph.account import Audit, Change, State, Text
+from ...graph.account import Audit, Change, Frozen, Live, State, Text
+from ...graph.graph import Graph
 from ...graph.nodes import Value
+from ...graph.source import Source
 
 
 def write_audit(message: Any, audit: Audit) -> None:
@@ -35,6 +37,26 @@ def read_state(
         State(string(one.path, "kept"), value(one.initial, "kept"), value(one.final, "kept"))
         for one in kept
     ]
+
+
+def write_live(message: Any, graph: Graph, source: Callable[[Source | None], int]) -> None:
+    """Fill in what varies from call to call, through the writer's table of sources."""
+    for live in graph.live:
+        values = list(map(repr, live.values))
+        message.live.add(name=live.name, values=values, places=live.places)
+    for frozen in graph.frozen:
+        message.frozen.add(
+            example=frozen.example, reason=frozen.reason, source_plus1=source(frozen.source)
+        )
+
+
+def read_live(
+    message: Any, source: Callable[[int], Source | None]
+) -> tuple[list[Live], list[Frozen]]:
+    """What varies from call to call, through the reader's table of sources."""
+    live = [Live(m.name, tuple(map(_literal, m.values)), tuple(m.places)) for m in message.live]
+    frozen = [Frozen(m.example, m.reason, source(m.source_plus1)) for m in message.frozen]
+    return live, frozen
 
 
 def _literal(text: str) -> Any:

@@ -23,11 +23,11 @@ from ...graph import tree
 from ...graph.account import Mutation, Origin
 from ...graph.geometry import Geometry
 from ...graph.graph import Graph
-from ...graph.nodes import Effects, Node, Switches, TensorType, Value
+from ...graph.nodes import Dim, Effects, Node, NumberType, Switches, TensorType, Value
 from ...graph.source import Source
 from . import functions, schema
 from . import manifest as manifests
-from .account import read_audit, read_state
+from .account import read_audit, read_live, read_state
 from .data import Opaque, Reader, torch_constant
 from .directory import aside_of
 from .weights import File, Place, Weights, check_place
@@ -204,6 +204,7 @@ class _Reader:
         ]  # fmt: skip
         graph.state = read_state(message.kept, self.string, self.value)
         graph.audit = read_audit(message.audit)
+        graph.live, graph.frozen = read_live(message, self.source)
         for layout in message.layouts:
             value, stride = self.value(layout.value, "layouts"), tuple(layout.stride)
             if len(stride) != len(value.type.shape) or any(s < 0 for s in stride):
@@ -347,7 +348,17 @@ class _Reader:
             raise FormatError(f"types: the device {message.device!r} is unknown") from error
         if any(n >= 1 << 63 for n in message.shape):
             raise FormatError("types: a dimension over 2**63")
-        return TensorType(torch_constant(message.dtype, torch.dtype), tuple(message.shape), device)
+        if message.number:
+            if message.number not in ("int", "float"):
+                raise FormatError(f"types: {message.number!r} is no kind of number")
+            whole = message.number == "int"
+            return NumberType(int, message.integer) if whole else NumberType(float, message.real)
+        shape: tuple[int, ...] = tuple(message.shape)
+        if message.names:
+            if len(message.names) != len(shape):
+                raise FormatError(f"types: {len(message.names)} names of {len(shape)} sizes")
+            shape = tuple(Dim(n, name) if name else n for n, name in zip(shape, message.names))
+        return TensorType(torch_constant(message.dtype, torch.dtype), shape, device)
 
     def _value(self, message: Any, number: int) -> Value:
         if message.type >= len(self.types):
