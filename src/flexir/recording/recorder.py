@@ -29,7 +29,7 @@ from ..calls.schemas import signatures
 from ..calls.signatures import Signature
 from ..errors import CaptureError, add_note
 from ..graph import tree
-from ..graph.account import Audit, Mutation, State
+from ..graph.account import Audit
 from ..graph.answers import answer, is_about, is_plain
 from ..graph.check import settle
 from ..graph.geometry import copy_like, fingerprint, storage_of, tensor_type
@@ -38,10 +38,10 @@ from ..graph.nodes import Effects, Node, TensorType, Value
 from ..graph.source import Source, locate
 from ..graph.tree import is_literal, tensors_in
 from .ambient import Draw, Draws, SwitchWatch, collector_at_rest, eager_compilers, foreign_draws
-from .changed import Replaced
 from .constants import Origins
 from .effects import beneath, changes_view_only, inside_autograd_function
-from .inputs import Given
+from .inputs import Given, apart
+from .left import mutations, state
 from .memory import Alias, Memory, View
 from .numbers import SIZES, Numbers
 from .parameters import bind_forward, bind_inputs
@@ -137,7 +137,7 @@ class Recorder:
         for name, default in defaults.items():
             self.found.tensors[id(default)] = (default, "default", (name,))
         with self._quietly():
-            args, kwargs, bound = self._apart(args, kwargs, bound)
+            args, kwargs, bound = apart((args, kwargs, bound), self.found.tensors)
             graph.inputs = self._inputs(bound, graph)
             for tensor, kind, _ in list(self.found.tensors.values()):
                 # Met now, all at once, they cost less than between convolutions.
@@ -154,10 +154,11 @@ class Recorder:
                 if self.numbers is not None:
                     graph.outputs = self.numbers.lower(graph.outputs)
                     self.numbers.open = False
-                graph.mutations = self._mutations()
+                graph.mutations = mutations(self.memories, self.found)
                 holdings = self.found.holdings
                 replaced, self.audit.changes = holdings.compare(self.draws.left)
-                graph.state = self._state(graph, replaced)
+                graph.nodes = self.frames[0].nodes
+                graph.state = state(graph, replaced, self.memories, self.found, self.among)
                 self.audit.unwatched = holdings.unwatched
                 self.audit.problems += given.changed(result)
         after = foreign_draws()
@@ -167,7 +168,6 @@ class Recorder:
             if before[name] != after[name]
         ]
         self.memories.close()
-        graph.nodes = self.frames[0].nodes
         self.frames.clear()
         self.witness = None
         graph.modules = self.classes
@@ -242,71 +242,6 @@ class Recorder:
         for path, value in tree.paths(inputs, Value):
             value.name = value.name or self.found.unique(path)
         return inputs
-
-    def _mutations(self) -> list[Mutation]:
-        """Final values of inputs and constants whose memory was written, in the model's order."""
-        written = dict(self.memories.written())
-        for weight in self.memories.swapped():
-            initial = self.found.initial[id(weight.tensor)]
-            final = self.memories.read(weight.tensor)
-            if weight.stride is not None and self.found.constants[initial] is weight.tensor:
-                self.found.constants[initial] = weight.as_met()
-            if final is not initial:
-                written[initial] = final
-        constants = self.found.constants if written else {}
-        order = [v for v in written if v not in constants] + [v for v in constants if v in written]
-        return [Mutation(v.name, v, written[v]) for v in order]
-
-    def _apart(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], bound: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any], dict[str, Any]]:
-        """The inputs, copied where the model holds the very same tensor: another call's inputs
-        will not be what the model holds."""
-        known = self.found.tensors
-        if not any(id(t) in known for t in tensors_in((args, kwargs))):
-            return args, kwargs, bound
-        copies: dict[int, torch.Tensor] = {}
-
-        def apart(tensor: torch.Tensor) -> torch.Tensor:
-            if id(tensor) not in known:
-                return tensor
-            if id(tensor) not in copies:
-                copy = copy_like(tensor.detach()).requires_grad_(tensor.requires_grad)
-                copies[id(tensor)] = copy
-            return copies[id(tensor)]
-
-        args, kwargs, bound = tree.rebuilt((args, kwargs, bound), apart)
-        return args, kwargs, bound
-
-    # -- what the model keeps for its next call
-
-    def _state(self, graph: Graph, replaced: Sequence[Replaced]) -> list[State]:
-        """Tensors written or replaced where the model keeps them, and read by this run."""
-        found, kept = self.found, graph.constants
-        state = {
-            m.name: State(m.name, m.initial, m.final)
-            for m in graph.mutations
-            if m.initial in kept and found.origins[m.initial].kind not in ("unseen", "python")
-        }
-        finals = [(path, before, self.memories.read(after)) for path, before, after in replaced]
-        if self.among:
-            for path, before, final in finals:
-                state[path] = State(path, self.memories.read(before), final)
-        if self.among or not finals:
-            return list(state.values())
-        graph.nodes = self.frames[0].nodes
-        read = {v for node in graph for v in node.inputs}
-        read.update(graph.output_values, (m.final for m in graph.mutations))
-        waiting = True
-        while waiting:  # what only goes on into another state is read by the call after the next
-            waiting = False
-            for path, before, final in finals:
-                initial = found.initial.get(id(before))
-                if initial in read and (path not in state or state[path].final is not final):
-                    state[path] = State(path, initial, final)
-                    waiting = final not in read
-                    read.add(final)
-        return list(state.values())
 
     # -- module calls
 
