@@ -13,6 +13,7 @@ from typing import Any
 from . import numbers, tree
 from .account import Mutation, State
 from .check import settle
+from .choice import Block, Choice, is_choice
 from .geometry import shape_of
 from .graph import Graph
 from .inputs import bind_inputs
@@ -127,6 +128,9 @@ class _Copy:
         for node in nodes:
             args = {name: self.look(part) for name, part in node.args.items()}
             body = None if node.body is None else self._nodes(node.body)
+            if is_choice(node):
+                made += self._branch(node, args)
+                continue
             copy = Node(
                 node.op, node.target, args, signature=node.signature, body=body, path=node.path,
                 call=node.call, source=node.source,
@@ -148,6 +152,33 @@ class _Copy:
                 copy.outputs = tuple(copy.returned)
             made.append(copy)
         return made
+
+    def _branch(self, node: Node, args: dict[str, Any]) -> list[Node]:
+        """A copied branch; where its condition is known, what the block of that outcome does."""
+        if not isinstance(args["condition"], Value):
+            block = node.target.block(args["condition"])
+            self.env.update(zip(block.parameters, args["inputs"]))
+            nodes = self._nodes(block.nodes)
+            self.env.update(zip(node.outputs, self.look(block.outputs)))
+            return nodes
+        blocks = []
+        for _, block in node.target.blocks:
+            for value, given in zip(block.parameters, args["inputs"]):
+                type = given.type if isinstance(given, Value) else value.type
+                self.env[value] = Value(value.name, type)
+            parameters = tuple(self.env[v] for v in block.parameters)
+            nodes = self._nodes(block.nodes)
+            outputs = self.look(block.outputs)
+            needed = set(tree.leaves(outputs, Value))
+            blocks.append(Block(parameters, _needed(nodes, needed), outputs))
+        copy = Node(
+            node.op, Choice(*blocks), args, signature=node.signature, path=node.path,
+            call=node.call, source=node.source,
+        )  # fmt: skip
+        for value in node.outputs:
+            self.env[value] = self._copy(value, copy)
+        copy.result = copy.outputs = tuple(self.env[v] for v in node.outputs)
+        return [copy]
 
     def _effects(self, node: Node) -> Effects:
         effects = node.effects

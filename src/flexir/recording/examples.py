@@ -17,14 +17,17 @@ import torch
 from ..errors import CaptureError, Diverged, add_note
 from ..graph import numbers, tree
 from ..graph.account import Frozen, Live
+from ..graph.choice import every, values_of
 from ..graph.geometry import shape_of
 from ..graph.graph import Graph
 from ..graph.inputs import Inputs, bind_inputs, inputs_of, same_literal
 from ..graph.nodes import Dim, Node, TensorType, Value
 from ..graph.replay import replay
 from ..graph.sizes import rewritten
-from .eager import copies_of, run_model
+from .branches import Misfit, Recorded, branched
+from .eager import copies_of, initial_state, run_model
 from .recorder import record
+from .standing import Standing
 
 Dims = Mapping[str, Mapping[int, str]]
 # Names of the sizes of inputs, by rank: batch, height, width, sequence, depth.
@@ -68,33 +71,17 @@ def _fit(
     options: dict[str, Any],
 ) -> tuple[Graph, list[tuple[int, Inputs]]]:
     """The graph of the first example and those that fit it, and the examples that do not."""
-    (number, first), *others = examples
     copies = [Inputs(*args, **kwargs) for args, kwargs in (copies_of(*one) for _, one in examples)]
+    number, first = examples[0]
     returned: list[Any] = []
-    graph = _recorded(model, number, first, returned=returned.append, numbers=True, **options)
-    tensors = (v for v in _values(graph) if not v.is_number)
-    loose = rewritten(graph, {}, {v: _loose(v.type) for v in tensors})
-    made, found = _measured(loose, copies[0])
-    if not equal(made, returned[0]):
-        loose.audit.problems.append(
-            f"example {number}: the graph does not give what the model gave"
-        )
-    table = _Table(loose)
-    table.add(found)
-    unfit: list[_Unfit] = []
-    for (n, inputs), copy in zip(others, copies[1:]):
-        truth = _truth(graph, model, n, copy)
-        try:
-            made, found = _measured(loose, copy)
-        except Diverged as error:
-            unfit.append(_Unfit(n, inputs, _frozen(n, error), refused=True))
-        except _TORCHS as error:
-            unfit.append(_Unfit(n, inputs, Frozen(n, f"{type(error).__name__}: {_line(error)}")))
-        else:
-            if equal(made, truth):
-                table.add(found)
-            else:
-                unfit.append(_Unfit(n, inputs, Frozen(n, "the first example's graph is wrong")))
+    run = _recorded(model, number, first, returned=returned.append, **options)
+    trials = [_Trial(number, first, copies[0], returned[0])]
+    for (n, inputs), copy in zip(examples[1:], copies[1:]):
+        trials.append(_Trial(n, inputs, copy, _truth(run.graph, model, n, copy)))
+    loose = _loosened(run.graph)
+    table, unfit = _proved(loose, trials)
+    if unfit:
+        loose, table, unfit = _with_branches(model, run, trials, (loose, table, unfit), options)
     result = _named(loose, table, dims)
     if any(not one.refused and _takes(result, one.inputs) for one in unfit):
         # What these sizes decide is not understood: it would take an example it is wrong on.
@@ -102,7 +89,7 @@ def _fit(
         result = _named(loose, table, dims)
         known = {one.number for one in unfit}
         why = "another example of such sizes is not understood"
-        unfit += [_Unfit(n, one, Frozen(n, why)) for n, one in others if n not in known]
+        unfit += [_Unfit(n, one, Frozen(n, why)) for n, one in examples[1:] if n not in known]
         unfit.sort(key=lambda one: one.number)
     result.frozen = [one.frozen for one in unfit]
     return result, [(one.number, one.inputs) for one in unfit]
@@ -117,12 +104,98 @@ class _Unfit(NamedTuple):
     refused: bool = False
 
 
+class _Trial(NamedTuple):
+    """An example to be proved.
+
+    Attributes:
+        number: from 0.
+        inputs: as given; a run may write them.
+        copy: the same, never written.
+        truth: what the model gives.
+    """
+
+    number: int
+    inputs: Inputs
+    copy: Inputs
+    truth: Any
+
+
+_Proof = tuple[Graph, "_Table", list[_Unfit]]
+
+
+def _with_branches(
+    model: Callable[..., Any],
+    run: Recorded,
+    trials: Sequence[_Trial],
+    proof: _Proof,
+    options: dict[str, Any],
+) -> _Proof:
+    """Examples that took another path, laid over the first: a graph with both, if it is proved."""
+    runs = [run]
+    trial_of = {trial.number: trial for trial in trials}
+    for number in [one.number for one in proof[2]]:
+        unfit = {one.number for one in proof[2]}
+        if number not in unfit:
+            continue  # the paths found meanwhile are enough for it
+        args, kwargs = copies_of(*trial_of[number].copy)
+        with initial_state(run.graph, model):
+            other = _recorded(model, number, Inputs(*args, **kwargs), **options)
+        try:
+            loose = _loosened(branched([*runs, other]))
+        except Misfit:
+            continue
+        table, left = _proved(loose, trials)
+        if {one.number for one in left} < unfit:
+            runs.append(other)
+            proof = loose, table, left
+    return proof
+
+
+def _loosened(graph: Graph) -> Graph:
+    """A graph that takes any sizes of the recorded ranks."""
+    tensors = (v for v in _values(graph) if not v.is_number)
+    return rewritten(graph, {}, {v: _loose(v.type) for v in tensors})
+
+
+def _proved(loose: Graph, trials: Sequence[_Trial]) -> tuple[_Table, list[_Unfit]]:
+    """Replay every example and compare it with the model.
+
+    Returns:
+        what every Value was in those that fit, and those that do not.
+    """
+    table, unfit = _Table(loose), []
+    for place, (n, inputs, copy, truth) in enumerate(trials):
+        if place == 0:
+            made, found = _measured(loose, copy)
+            table.add(found)
+            problem = f"example {n}: the graph does not give what the model gave"
+            if not equal(made, truth) and problem not in loose.audit.problems:
+                loose.audit.problems.append(problem)
+            continue
+        try:
+            made, found = _measured(loose, copy)
+        except Diverged as error:
+            unfit.append(_Unfit(n, inputs, _frozen(n, error), refused=True))
+        except _TORCHS as error:
+            unfit.append(_Unfit(n, inputs, Frozen(n, f"{type(error).__name__}: {_line(error)}")))
+        else:
+            if equal(made, truth):
+                table.add(found)
+            else:
+                unfit.append(_Unfit(n, inputs, Frozen(n, "the first example's graph is wrong")))
+    return table, unfit
+
+
 _TORCHS = (RuntimeError, TypeError, ValueError, IndexError)  # what torch raises at other sizes
 
 
-def _recorded(model: Callable[..., Any], number: int, inputs: Inputs, **options: Any) -> Graph:
+def _recorded(
+    model: Callable[..., Any], number: int, inputs: Inputs, **options: Any
+) -> Recorded:
+    standing = Standing()
     try:
-        return record(model, *inputs, **options)
+        graph = record(model, *inputs, numbers=True, standing=standing, **options)
+        return Recorded(graph, standing.seen)
     except Exception as error:
         add_note(error, f"in example {number}")
         raise
@@ -138,8 +211,7 @@ def _truth(graph: Graph, model: Callable[..., Any], number: int, inputs: Inputs)
 
 
 def _values(graph: Graph) -> list[Value]:
-    found = [v for node in graph for v in node.outputs]
-    return [*graph.input_values, *found]
+    return [*graph.input_values, *values_of(graph.nodes)]
 
 
 def _loose(type: TensorType) -> TensorType:
@@ -230,8 +302,8 @@ class _Table:
         del self.rows[1:]
 
     def column(self, value: Value) -> tuple[Any, ...]:
-        """What a Value was in each example."""
-        return tuple(row[value] for row in self.rows)
+        """What a Value was in each example that came to it."""
+        return tuple(row[value] for row in self.rows if value in row)
 
 
 def _named(graph: Graph, table: _Table, dims: Dims) -> Graph:
@@ -244,6 +316,9 @@ def _named(graph: Graph, table: _Table, dims: Dims) -> Graph:
         if value.is_number:
             if value in paths and not _constant(column):
                 names.number(paths[value], column)
+            continue
+        if not column:  # no example that fits came here: as recorded
+            types[value] = value.type._replace(shape=tuple(map(int, value.type.shape)))
             continue
         for dim in range(rank):
             sizes = tuple(row[dim] for row in column)
@@ -270,8 +345,8 @@ def _literals(graph: Graph, table: _Table, types: Mapping[Value, TensorType]) ->
     """
     found = {v: table.column(v)[0] for v in graph.input_values
              if v.is_number and _constant(table.column(v))}  # fmt: skip
-    for node in graph:
-        if not node.makes_number:
+    for node in every(graph.nodes):
+        if not node.makes_number or not all(table.column(v) for v in node.outputs):
             continue
         if node.target in (numbers.numel, numbers.stride):
             fixed = not any(types[v].is_live for v in node.inputs if v in types)

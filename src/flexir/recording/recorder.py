@@ -46,6 +46,7 @@ from .memory import Alias, Memory, View
 from .numbers import SIZES, Numbers
 from .parameters import bind_forward, bind_inputs
 from .ssa import Memories
+from .standing import Standing
 from .watchers import Functions, Witness
 
 _Tensor = torch.Tensor
@@ -95,10 +96,12 @@ class Recorder:
         returned: Callable[[Any], None] | None = None,
         among: bool = False,
         numbers: bool = False,
+        standing: Standing | None = None,
     ) -> None:
         self.model, self.watch, self.functions = model, watch, functions
         self.returned, self.among = returned, among
         self.numbers: Numbers | None = None
+        self.standing = standing
         if numbers:
             self.numbers = Numbers(self.emit, self._guard, self._listening)
         self.witness = Witness(self) if witness else None
@@ -275,9 +278,10 @@ class Recorder:
                 if self.numbers is not None:
                     named = self.numbers.lower(named)
                     self.numbers.enter()
-                self.frames.append(
-                    _Frame(Node(cls.__name__, module, named, path=path, call=call, source=source))
-                )
+                node = Node(cls.__name__, module, named, path=path, call=call, source=source)
+                if self.standing is not None:
+                    self.standing.note(node, caller, self._value_of)
+                self.frames.append(_Frame(node))
         finally:
             self.busy = False
 
@@ -353,6 +357,8 @@ class Recorder:
                 path=top.node.path, call=top.node.call, source=top.source or locate(frame),
             )  # fmt: skip
             node.effects = self.switches.now()
+            if self.standing is not None:
+                self.standing.note(node, frame, self._value_of)
             named, marked, generator = {}, _NO_NAMES, None
             if not form.quiet and (marked := signature.written(template)):
                 named = form.named(args, kwargs)
@@ -618,6 +624,8 @@ class Recorder:
                 self.memories.share(tensor)
         if kind != "text" and node.source is not None:
             self.found.escaped.append(node.source)
+        if self.standing is not None:
+            self.standing.begun = True
         return kind
 
     # -- numbers that know where they come from
@@ -641,6 +649,11 @@ class Recorder:
         rest = (*args[1:], *(kwargs or {}).values())
         return self.numbers.answer(name, alias.value, rest, result)
 
+    def _value_of(self, tensor: torch.Tensor) -> Value | None:
+        """The Value a tensor was last seen as."""
+        alias = self.memories.aliases.get(id(tensor))
+        return alias.value if alias is not None and alias.is_of(tensor) else None
+
     def _taken(self, node: Node, result: Any) -> Any:
         """What ``item`` or ``tolist`` gave, as numbers that know where they come from."""
         assert self.numbers is not None
@@ -662,6 +675,9 @@ class Recorder:
         node.source = self.frames[-1].source or locate(frame)
         node.result = outcome
         node.effects = Effects(switches=self.switches.now().switches, escape="branch")
+        if self.standing is not None:
+            self.standing.note(node, frame, self._value_of)
+            self.standing.begun = True
 
     # -- what Memories asks for
 
