@@ -676,7 +676,8 @@ class Recorder:
         node.result = outcome
         node.effects = Effects(switches=self.switches.now().switches, escape="branch")
         if self.standing is not None:
-            self.standing.note(node, frame, self._value_of)
+            with self._quietly():
+                self.standing.note(node, frame, self._value_of)
             self.standing.begun = True
 
     # -- what Memories asks for
