@@ -163,7 +163,7 @@ def _measured(graph: Graph, inputs: Inputs) -> tuple[Any, dict[Value, Any]]:
     def watch(node: Node, made: Sequence[Any]) -> None:
         note(node.outputs, made)
 
-    return replay(graph, args, kwargs, watch=watch), found
+    return replay(graph, args, kwargs, watch=watch, tell_numbers=True), found
 
 
 def _takes(graph: Graph, inputs: Inputs) -> bool:
