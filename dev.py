@@ -83,7 +83,7 @@ def fix(*arguments: str) -> None:
 
 
 def sweep(*arguments: str) -> None:
-    """Try whole suites, all or [opdb export torchvision timm transformers libraries saved]."""
+    """Try whole suites, all or [opdb torchvision timm transformers libraries saved sizes ...]."""
     run(PYTHON, "-m", "zoo.sweep", *arguments)
 
 
