@@ -20,7 +20,6 @@ from ..graph import numbers
 from ..graph.answers import is_about
 from ..graph.tree import tensors_in
 
-
 # What a live graph computes numbers with has outputs.
 _NUMBERS = frozenset((*numbers.FUNCTIONS, *(function.__name__ for function in numbers.FUNCTIONS)))
 
