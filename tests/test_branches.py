@@ -57,9 +57,7 @@ def test_branches_in_a_row_are_independent():
         x = x * 2 if x[1] > 0 else x * 3
         return x.tanh()
 
-    graph = flexir.capture(
-        model, (torch.tensor([1.0, 5.0]),), also=[(torch.tensor([-1.0, -5.0]),)]
-    )
+    graph = flexir.capture(model, (torch.tensor([1.0, 5.0]),), also=[(torch.tensor([-1.0, -5.0]),)])
     assert len(branches_of(graph)) == 2
     for a in (-9.0, 9.0):
         for b in (-9.0, 9.0):

@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from .. import __version__
+from .. import __version__, targets
 from ..calls.schemas import callables
 from ..checks.verify import Check, verify
 from ..conversion.convert import Result, convert
@@ -30,6 +30,7 @@ from ..fleet import Plan, of_surveys, stubs, survey
 from ..fleet.pages import verdict
 from ..fleet.specs import Usage, open_model, read_inputs, target_of
 from ..graph.graph import Graph
+from ..graph.inputs import Inputs
 from ..recording.capture import capture
 from .options import EXAMPLES, FILES, OPTIONS, TAKES
 
@@ -47,8 +48,10 @@ def graph_of(options: argparse.Namespace) -> tuple[Graph, Any, tuple[Any, ...], 
             args, _ = read_inputs(words)
         return graph, None, args, kwargs
     model, args, kwargs = open_model(options.model, args, kwargs, options.device)
+    also = [Inputs(*read[0], **read[1]) for read in
+            (read_inputs(words.split()) for words in getattr(options, "also", ()))]  # fmt: skip
     with torch.no_grad():
-        return capture(model, args, kwargs), model, args, kwargs
+        return capture(model, args, kwargs, also=also), model, args, kwargs
 
 
 def converted(graph: Graph, options: argparse.Namespace) -> Result:
@@ -80,12 +83,19 @@ def show(options: argparse.Namespace) -> int:
 
 
 def convert_(options: argparse.Namespace) -> int:
-    """Run a target's handlers and report what is missing."""
+    """Run a target's handlers and report what is missing; --to NAME -o FILE writes a file."""
+    if options.to and options.target:
+        raise Usage(
+            "give --target for a target of your own, or --to for one that comes with flexir"
+        )
     graph, *_ = graph_of(options)
-    result = converted(graph, options)
+    engine: Any = getattr(targets, options.to) if options.to else None
+    result = converted(graph, options) if engine is None else engine.convert(graph)
     print(result.report.json() if options.json else result.report.text())
-    if options.output:
+    if options.output and engine is None:
         result.save(options.output)
+    elif options.output:
+        engine.save(result.output, options.output)
     done(result.report.verdict())
     return 3 if options.strict and not result.report.complete else 0
 

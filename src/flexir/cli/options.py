@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import targets
+
 EXAMPLES = """examples, with the files of docs/tutorial.md:
   flexir ops nets.py:small                                    # what does it call?
   flexir show nets.py:small 2x3x32x32                         # the graph, on such inputs
@@ -17,13 +19,13 @@ EXAMPLES = """examples, with the files of docs/tutorial.md:
 """
 
 TAKES = {
-    "convert": "model inputs --device --target --output --json --strict",
-    "show": "model inputs --device --top",
-    "verify": "model inputs --device --json",
-    "draw": "model inputs --device --target --output --beside --overlay --golden",
-    "save": "model inputs --device --output",
+    "convert": "model inputs --also --device --target --to --output --json --strict",
+    "show": "model inputs --also --device --top",
+    "verify": "model inputs --also --device --json",
+    "draw": "model inputs --also --device --target --output --beside --overlay --golden",
+    "save": "model inputs --also --device --output",
     "diff": "model other --json --strict",
-    "ops": "model inputs --device --json",
+    "ops": "model inputs --also --device --json",
     "stub": "model inputs --device --target --output",
     "plan": "models --device --target --output --json --strict --cache --jobs --timeout --memory "
     "--retry --top --diff --stubs",
@@ -44,8 +46,15 @@ OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         "nargs": "*", "metavar": "INPUT", "help": "[name=]1x3x224x224[:int64]",
     }),
     "shell": (("shell",), {"metavar": "SHELL", "help": "bash, zsh, fish, tcsh or powershell"}),
+    "--also": (("--also",), {
+        "action": "append", "metavar": "INPUTS", "default": [],
+        "help": "another example, as INPUT words in quotes: sizes that differ are live",
+    }),
     "--device": (("--device",), {"help": "where to build the model; meta takes no memory"}),
     "--target": (("--target",), {"metavar": "SPEC", "help": "module:attr of a flexir.Target"}),
+    "--to": (("--to",), {
+        "choices": targets.__all__, "help": "a target that comes with flexir; -o writes its file",
+    }),
     "--output": (("-o", "--output"), {"metavar": "PATH", "help": "where to write"}),
     "--json": (("--json",), {"action": "store_true", "help": "print JSON"}),
     "--strict": (("--strict",), {"action": "store_true", "help": "exit with 3 if not clean"}),

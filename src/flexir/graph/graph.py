@@ -16,18 +16,19 @@ torch beyond reading dtypes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from . import tree
-from .choice import is_choice
 from .account import Audit, Frozen, Live, Mutation, Origin, State
+from .choice import is_choice
 from .nodes import Node, Value, show_part
 
 if TYPE_CHECKING:
+    from .inputs import Inputs
     from .run import Run
 
 
@@ -131,6 +132,23 @@ class Graph:
                 names[value] = free_name(name, taken)
         return names
 
+    def bind(self, *args: Any, **kwargs: Any) -> dict[str, torch.Tensor]:
+        """New inputs by the names of the graph's own: what an engine is fed.
+
+        Raises:
+            Diverged: they do not fit those that were recorded.
+        """
+        from .inputs import bind_inputs
+
+        found: dict[Value, torch.Tensor] = {}
+        bind_inputs(self, args, kwargs, found, as_given=True)
+        return {value.name: tensor for value, tensor in found.items()}
+
+    def arrange(self, tensors: Mapping[str, Any]) -> Any:
+        """What the model returns, made of an engine's tensors, by the names of the outputs."""
+        names = self.output_names
+        return tree.build(self.outputs, Value, lambda value: tensors[names[value]])
+
     @property
     def escapes(self) -> list[Node]:
         """Calls whose result left torch for Python; ``node.result`` is the value taken."""
@@ -147,11 +165,16 @@ class Graph:
 
         return replay(self, args, kwargs)
 
-    def at(self, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None) -> Graph:
+    def at(
+        self,
+        args: Sequence[Any] | torch.Tensor | Inputs = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Graph:
         """The graph of the sizes of these inputs; see :func:`flexir.graph.sizes.static`."""
+        from .inputs import inputs_of
         from .sizes import static
 
-        return static(self, args, kwargs)
+        return static(self, *inputs_of(args, kwargs))
 
     def start(self) -> Run:
         """Calls in a row: what one leaves behind in ``state``, the next begins with.

@@ -371,9 +371,7 @@ class _Laying:
         scope.made[made] = self._tick()
         return made
 
-    def _arguments(
-        self, scope: _Scope, heads: dict[int, Node], out: list[Node]
-    ) -> dict[str, Any]:
+    def _arguments(self, scope: _Scope, heads: dict[int, Node], out: list[Node]) -> dict[str, Any]:
         first = heads[scope.runs[0]]
         if any(list(heads[r].args) != list(first.args) for r in scope.runs):
             raise Misfit(f"other arguments are given in another run: {first}")
@@ -394,7 +392,7 @@ class _Laying:
         producers = {r: value.producer for r, value in values.items()}
         if all(node is not None and _only_a_number(node) for node in producers.values()):
             try:
-                return self._number(scope, producers, out)  # type: ignore[arg-type]
+                return self._number(scope, producers, out)
             except Misfit:
                 pass
         around: _Scope | None = scope
@@ -421,7 +419,7 @@ class _Laying:
         for r, value in values.items():
             meant |= scope.held.get((r, value), set())
         if not meant and found in self.constants:
-            return found  # type: ignore[return-value]
+            return found
         if len(meant) == 1 and None not in meant:
             return meant.pop()  # type: ignore[return-value]
         names = ", ".join(map(str, values.values()))
@@ -544,9 +542,7 @@ def _copy(node: Node, args: dict[str, Any]) -> Node:
 def _alike(one: TensorType, other: TensorType) -> bool:
     if isinstance(one, NumberType) or isinstance(other, NumberType):
         return (
-            isinstance(one, NumberType)
-            and isinstance(other, NumberType)
-            and one.kind is other.kind
+            isinstance(one, NumberType) and isinstance(other, NumberType) and one.kind is other.kind
         )
     return (one.dtype, len(one.shape), one.device) == (
         other.dtype, len(other.shape), other.device,

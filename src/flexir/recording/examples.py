@@ -189,9 +189,7 @@ def _proved(loose: Graph, trials: Sequence[_Trial]) -> tuple[_Table, list[_Unfit
 _TORCHS = (RuntimeError, TypeError, ValueError, IndexError)  # what torch raises at other sizes
 
 
-def _recorded(
-    model: Callable[..., Any], number: int, inputs: Inputs, **options: Any
-) -> Recorded:
+def _recorded(model: Callable[..., Any], number: int, inputs: Inputs, **options: Any) -> Recorded:
     standing = Standing()
     try:
         graph = record(model, *inputs, numbers=True, standing=standing, **options)
@@ -235,7 +233,7 @@ def _measured(graph: Graph, inputs: Inputs) -> tuple[Any, dict[Value, Any]]:
     def watch(node: Node, made: Sequence[Any]) -> None:
         note(node.outputs, made)
 
-    return replay(graph, args, kwargs, watch=watch), found
+    return replay(graph, args, kwargs, watch=watch, tell_numbers=True), found
 
 
 def _takes(graph: Graph, inputs: Inputs) -> bool:

@@ -57,7 +57,8 @@ class Standing:
         """
         if not self.begun:
             return
-        plain, tensors = [], {}
+        plain: list[Any] = []
+        tensors: dict[tuple[Any, ...], Value] = {}
         while frame is not None:
             code = frame.f_code
             if code.co_filename == _RECORDER:
@@ -112,7 +113,7 @@ def _tell(part: Any, deep: bool = True) -> Any:
 
 @functools.lru_cache(maxsize=4096)
 def _later(code: CodeType, at: int) -> tuple[str, ...]:
-    """Names of variables a function may read after an instruction, those read in its loops again."""
+    """Names of variables a function may read after an instruction, in its loops also before."""
     reads: list[tuple[int, str]] = []
     reach = at
     backs: list[tuple[int, int]] = []
