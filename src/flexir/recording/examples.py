@@ -17,7 +17,7 @@ import torch
 from ..errors import CaptureError, Diverged, add_note
 from ..graph import numbers, tree
 from ..graph.account import Frozen, Live
-from ..graph.choice import every, values_of
+from ..graph.choice import every, is_choice, values_of
 from ..graph.geometry import shape_of
 from ..graph.graph import Graph
 from ..graph.inputs import Inputs, bind_inputs, inputs_of, same_literal
@@ -325,6 +325,10 @@ def _named(graph: Graph, table: _Table, dims: Dims) -> Graph:
             else:
                 shape.append(Dim(sizes[0], names.size(sizes, paths.get(value), dim, rank)))
         types[value] = value.type._replace(shape=tuple(shape))
+    for node in filter(is_choice, every(graph.nodes)):
+        for _, block in node.target.blocks:
+            given = zip(block.parameters, node.args["inputs"])
+            types.update((v, types.get(one, one.type)) for v, one in given)
     made = rewritten(graph, _literals(graph, table, types), types)
     made.live = names.live()
     return made
@@ -346,11 +350,14 @@ def _literals(graph: Graph, table: _Table, types: Mapping[Value, TensorType]) ->
     for node in every(graph.nodes):
         if not node.makes_number or not all(table.column(v) for v in node.outputs):
             continue
-        if node.target in (numbers.numel, numbers.stride):
+        if node.target is numbers.size:  # it is checked where its tensor is made
+            of, dim = node.args["input"], node.args["dim"]
+            fixed = types.get(of, of.type).shape[dim].__class__ is not Dim
+        elif node.target in (numbers.numel, numbers.stride):
             fixed = not any(types[v].is_live for v in node.inputs if v in types)
-        elif node.target in numbers.FUNCTIONS and node.target is not numbers.size:
+        elif node.target in numbers.FUNCTIONS:
             fixed = all(v in found for v in node.inputs)
-        else:  # a size is checked where its tensor is made, what leaves a tensor where it does
+        else:  # what leaves a tensor is checked where it does
             fixed = all(_constant(table.column(v)) for v in node.outputs)
         if fixed:
             found.update((v, table.column(v)[0]) for v in node.outputs)
