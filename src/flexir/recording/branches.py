@@ -395,6 +395,10 @@ class _Laying:
                 return self._number(scope, producers, out)
             except Misfit:
                 pass
+        return self._certain(scope, values, self._came(scope, values))
+
+    def _came(self, scope: _Scope, values: dict[int, Any]) -> Value | None:
+        """The output of the last branch by which these Values can have come."""
         around: _Scope | None = scope
         limit: float = float("inf")
         while around is not None:
@@ -405,7 +409,7 @@ class _Laying:
                     except Misfit:
                         continue
             limit, around = min(limit, around.born), around.parent
-        return self._certain(scope, values, None)
+        return None
 
     def _certain(self, scope: _Scope, values: dict[int, Any], found: Value | None) -> Value:
         """What a Value from before a block is in runs that came there by other ways.
