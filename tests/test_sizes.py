@@ -343,3 +343,14 @@ def test_the_command_shows_further_examples(tmp_path, capsys):
     (tmp_path / "nets.py").write_text("import torch\nnet = torch.nn.Linear(3, 2)\n")
     assert main(["show", f"{tmp_path}/nets.py:net", "2x3", "--also", "4x3"]) == 0
     assert "f32[B,3]" in capsys.readouterr().out
+
+
+def test_a_size_that_became_a_plain_number_is_named_by_line():
+    def model(x):
+        return x * 2 if len(x) > 3 else x + 1
+
+    graph = flexir.capture(model, (torch.rand(2),), also=[(torch.rand(3),)])
+    assert [line.partition(" at ")[0] for line in graph.audit.laundered] == ["len()"]
+    assert "test_sizes.py" in str(graph.audit)
+    fixed = flexir.capture(model, (torch.rand(2),), also=[(torch.rand(2),)])
+    assert not fixed.audit.laundered

@@ -25,6 +25,7 @@ from ..graph.choice import Choice, closed, free_values, values_of
 from ..graph.graph import Graph
 from ..graph.inputs import same_literal
 from ..graph.nodes import Effects, Node, NumberType, TensorType, Value
+from .numbers import Laundered
 from .standing import Held
 
 _IF = Signature("if", [Parameter(n, n, POSITIONAL, EMPTY, None) for n in ("condition", "inputs")])
@@ -41,10 +42,12 @@ class Recorded(NamedTuple):
     Attributes:
         graph: its straight graph.
         standing: call -> what the user's functions held that they may still read.
+        laundered: where a number lost its origin.
     """
 
     graph: Graph
     standing: Mapping[Node, Held]
+    laundered: Sequence[Laundered] = ()
 
 
 def branched(runs: Sequence[Recorded]) -> Graph:

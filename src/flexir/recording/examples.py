@@ -26,6 +26,7 @@ from ..graph.replay import replay
 from ..graph.sizes import rewritten
 from .branches import Misfit, Recorded, branched
 from .eager import copies_of, initial_state, run_model
+from .numbers import origins_of
 from .recorder import record
 from .standing import Standing
 
@@ -78,10 +79,10 @@ def _fit(
     trials = [_Trial(number, first, copies[0], returned[0])]
     for (n, inputs), copy in zip(examples[1:], copies[1:]):
         trials.append(_Trial(n, inputs, copy, _truth(run.graph, model, n, copy)))
-    loose = _loosened(run.graph)
+    runs, loose = [run], _loosened(run.graph)
     table, unfit = _proved(loose, trials)
     if unfit:
-        loose, table, unfit = _with_branches(model, run, trials, (loose, table, unfit), options)
+        loose, table, unfit = _with_branches(model, runs, trials, (loose, table, unfit), options)
     result = _named(loose, table, dims)
     if any(not one.refused and _takes(result, one.inputs) for one in unfit):
         # What these sizes decide is not understood: it would take an example it is wrong on.
@@ -91,6 +92,7 @@ def _fit(
         why = "another example of such sizes is not understood"
         unfit += [_Unfit(n, one, Frozen(n, why)) for n, one in examples[1:] if n not in known]
         unfit.sort(key=lambda one: one.number)
+    result.audit.laundered = _laundered(result, runs)
     result.frozen = [one.frozen for one in unfit]
     return result, [(one.number, one.inputs) for one in unfit]
 
@@ -125,20 +127,22 @@ _Proof = tuple[Graph, "_Table", list[_Unfit]]
 
 def _with_branches(
     model: Callable[..., Any],
-    run: Recorded,
+    runs: list[Recorded],
     trials: Sequence[_Trial],
     proof: _Proof,
     options: dict[str, Any],
 ) -> _Proof:
-    """Examples that took another path, laid over the first: a graph with both, if it is proved."""
-    runs = [run]
+    """Examples that took another path, laid over the first: a graph with both, if it is proved.
+
+    ``runs`` gains those that were.
+    """
     trial_of = {trial.number: trial for trial in trials}
     for number in [one.number for one in proof[2]]:
         unfit = {one.number for one in proof[2]}
         if number not in unfit:
             continue  # the paths found meanwhile are enough for it
         args, kwargs = copies_of(*trial_of[number].copy)
-        with initial_state(run.graph, model):
+        with initial_state(runs[0].graph, model):
             other = _recorded(model, number, Inputs(*args, **kwargs), **options)
         try:
             loose = _loosened(branched([*runs, other]))
@@ -149,6 +153,21 @@ def _with_branches(
             runs.append(other)
             proof = loose, table, left
     return proof
+
+
+def _laundered(graph: Graph, runs: Sequence[Recorded]) -> list[str]:
+    """Where numbers that vary in a graph became plain ones, a line each."""
+    if not graph.live:
+        return []
+    fixed = set()
+    if len(runs) == 1:  # its Values have the names they had
+        fixed = {v.name for v in _values(graph) if not v.is_number and not v.type.is_live}
+    found: dict[str, None] = {}
+    for run in runs:
+        for how, number, source in run.laundered:
+            if not all(v.name in fixed for v in origins_of(number)):
+                found[f"{how}() at {source}, which was {number}"] = None
+    return list(found)
 
 
 def _loosened(graph: Graph) -> Graph:
@@ -193,7 +212,7 @@ def _recorded(model: Callable[..., Any], number: int, inputs: Inputs, **options:
     standing = Standing()
     try:
         graph = record(model, *inputs, numbers=True, standing=standing, **options)
-        return Recorded(graph, standing.seen)
+        return Recorded(graph, standing.seen, standing.laundered)
     except Exception as error:
         add_note(error, f"in example {number}")
         raise

@@ -7,7 +7,7 @@ plain numbers runs with them. Owns these classes and the expressions; how a call
 down is the recorder's matter.
 
 Lost on the way, because Python asks no method of a subclass: ``range``, indices, ``[0] * n``,
-``operator.index``. What can be seen (``int()``, ``float()``, a dictionary's key) is noted with its
+``operator.index``. What can be seen (``int()``, ``float()``, ``len()``) is noted with its
 line.
 """
 
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from types import FrameType
 from typing import Any, NamedTuple
 
 import torch
@@ -121,6 +122,10 @@ class Numbers:
             return result
         return self._made(function, (value, plain(args[0]) % max(rank, 1)), result)
 
+    def counted(self, value: Value, result: int, frame: FrameType) -> None:
+        """``len`` of a tensor, which Python makes a plain number whatever it is given."""
+        self.lost("len", self._made(calls.size, (value, 0), result), frame)
+
     def given(self, part: Any) -> Any:
         """An argument of the model with every number in it an input of the graph."""
         cls = part.__class__
@@ -194,10 +199,10 @@ class Numbers:
         self._scopes[-1][key] = _NOTED
         self._guard(function, self._arguments(function, args), outcome, sys._getframe(2))
 
-    def lost(self, how: str, number: Any) -> None:
+    def lost(self, how: str, number: Any, frame: FrameType) -> None:
         """A number became a plain one."""
         if self.hears():
-            source = locate(sys._getframe(2))
+            source = locate(frame)
             self.laundered.setdefault((how, source), Laundered(how, number, source))
 
 
@@ -219,6 +224,18 @@ def plain(number: Any) -> Any:
 def expr_of(number: Any) -> Any:
     """Where a number comes from; a plain one stands for itself."""
     return number.expr if number.__class__ in OURS else number
+
+
+def origins_of(number: Any) -> list[Value]:
+    """The tensors and numbers of the graph that a number was computed from."""
+    found, stack = [], [expr_of(number)]
+    while stack:
+        part = stack.pop()
+        if part.__class__ is Value:
+            found.append(part)
+        elif part.__class__ is Expr:
+            stack.extend(part.args)
+    return found
 
 
 class Int(int):
@@ -307,7 +324,7 @@ def _losing(how: str, base: type, name: str) -> Callable[..., Any]:
     method = getattr(base, name)
 
     def lose(self: Any) -> Any:
-        self.home.lost(how, self)
+        self.home.lost(how, self, sys._getframe(1))
         return method(self)
 
     return lose
@@ -341,7 +358,7 @@ def _equip(cls: Any, base: type) -> None:
         setattr(cls, f"__{word}__", _comparison(function))
     cls.__pos__ = lambda self: self
     cls.__divmod__, cls.__rdivmod__, cls.__bool__ = _divmod, _rdivmod, _truth
-    cls.__hash__ = _losing("hash", base, "__hash__")
+    cls.__hash__ = base.__hash__  # whatever is found by it is compared, too
     cls.__int__ = _losing("int", base, "__int__")
     cls.__float__ = _losing("float", base, "__float__")
     cls.__copy__ = lambda self: self

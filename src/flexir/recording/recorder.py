@@ -159,6 +159,8 @@ class Recorder:
                 if self.numbers is not None:
                     graph.outputs = self.numbers.lower(graph.outputs)
                     self.numbers.open = False
+                if self.numbers is not None and self.standing is not None:
+                    self.standing.laundered = list(self.numbers.laundered.values())
                 graph.mutations = mutations(self.memories, self.found)
                 holdings = self.found.holdings
                 replaced, self.audit.changes = holdings.compare(self.draws.left)
@@ -604,7 +606,8 @@ class Recorder:
     def numbered(self, func: Any, args: Any, kwargs: Any, result: Any) -> Any:
         """The answer to a question about sizes, as numbers that know where they come from."""
         name = name_of(func)
-        if self.numbers is None or name not in SIZES or not self._listening():
+        counts = name == "__len__"
+        if self.numbers is None or not self._listening() or not (counts or name in SIZES):
             return result
         alias = self.memories.aliases.get(id(args[0]))
         if alias is None or not alias.is_of(args[0]):
@@ -612,6 +615,9 @@ class Recorder:
         if "constant" in (alias.kind, alias.memory.kind):
             return result
         if alias.value.type.shape != tuple(args[0].shape):  # it was resized
+            return result
+        if counts:
+            self.numbers.counted(alias.value, result, sys._getframe(2))
             return result
         rest = (*args[1:], *(kwargs or {}).values())
         return self.numbers.answer(name, alias.value, rest, result)

@@ -20,6 +20,7 @@ import torch
 
 from ..graph.nodes import Node, Value
 from ..graph.source import is_foreign
+from .numbers import Laundered
 
 _PLAIN = frozenset({int, float, bool, str, bytes, type(None), complex})
 _RECORDER = os.path.join(os.path.dirname(__file__), "recorder.py")  # its frame calls the model
@@ -39,11 +40,18 @@ class Held(NamedTuple):
 
 
 class Standing:
-    """The variables at each call, by node."""
+    """The variables at each call, by node.
+
+    Attributes:
+        seen: call -> what was held at it.
+        begun: whether a condition was met.
+        laundered: where a number lost its origin.
+    """
 
     def __init__(self) -> None:
         self.seen: dict[Node, Held] = {}
         self.begun = False
+        self.laundered: list[Laundered] = []
 
     def note(
         self, node: Node, frame: FrameType | None, known: Callable[[torch.Tensor], Value | None]
