@@ -192,11 +192,7 @@ class Numbers:
         return self.open and self.listening()
 
     def compared(self, function: Callable[..., Any], args: tuple[Any, ...], outcome: bool) -> None:
-        """A comparison decided something."""
-        key = expression(function, args, outcome)
-        if any(key in scope for scope in self._scopes):
-            return
-        self._scopes[-1][key] = _NOTED
+        """A comparison decided something; each counts, for another run may meet only some."""
         self._guard(function, self._arguments(function, args), outcome, sys._getframe(2))
 
     def lost(self, how: str, number: Any, frame: FrameType) -> None:
@@ -207,7 +203,6 @@ class Numbers:
 
 
 SIZES = frozenset({"shape", "size", "numel", "nelement", "stride"})
-_NOTED = Value("", NumberType(int, 0))
 
 
 def _holds(part: Any) -> bool:
