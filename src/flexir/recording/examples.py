@@ -71,25 +71,96 @@ def _fit(
     number, first = examples[0]
     returned: list[Any] = []
     run = _recorded(model, number, first, returned=returned.append, **options)
-    trials = [_Trial(number, first, copies[0], returned[0])]
+    merging = Merging(run.graph, number, copies[0], returned[0])
     for (n, inputs), copy in zip(examples[1:], copies[1:]):
-        trials.append(_Trial(n, inputs, copy, _truth(run.graph, model, n, copy)))
-    runs, loose = [run], _loosened(run.graph)
-    table, unfit = _proved(loose, trials)
-    if unfit:
-        loose, table, unfit = _with_branches(model, runs, trials, (loose, table, unfit), options)
-    result = named(loose, table, dims)
-    if any(not one.refused and _takes(result, one.inputs) for one in unfit):
-        # What these sizes decide is not understood: it would take an example it is wrong on.
-        table.keep_first()
-        result = named(loose, table, dims)
-        known = {one.number for one in unfit}
-        why = "another example of such sizes is not understood"
-        unfit += [_Unfit(n, one, Frozen(n, why)) for n, one in examples[1:] if n not in known]
-        unfit.sort(key=lambda one: one.number)
+        merging.show(n, inputs, copy, _truth(run.graph, model, n, copy))
+    runs = merging.branch(model, run, options) if merging.unfit else [run]
+    result = merging.result(dims)
     result.audit.laundered = _laundered(result, runs)
-    result.frozen = [one.frozen for one in unfit]
-    return result, [(one.number, one.inputs) for one in unfit]
+    return result, [(one.number, one.inputs) for one in merging.unfit]
+
+
+class Merging:
+    """The graph of one call, and further calls that it fits or does not.
+
+    Attributes:
+        unfit: the calls that it does not fit.
+    """
+
+    def __init__(self, graph: Graph, number: int, inputs: Inputs, returned: Any) -> None:
+        """Begin with the call that was recorded.
+
+        Args:
+            graph: recorded with ``numbers=True``.
+            number: of the example.
+            inputs: its inputs as they were before the call.
+            returned: what the model returned.
+        """
+        self._trials = [_Trial(number, inputs, inputs, returned)]
+        self._loose = _loosened(graph)
+        self._table, self.unfit = _proved(self._loose, self._trials)
+
+    @property
+    def shown(self) -> list[tuple[int, Inputs]]:
+        """The calls after the first."""
+        return [(one.number, one.inputs) for one in self._trials[1:]]
+
+    def show(self, number: int, inputs: Inputs, copy: Inputs, truth: Any) -> bool:
+        """One more call; returns whether the graph fits it.
+
+        Args:
+            number: of the example.
+            inputs: its inputs, kept if it does not fit.
+            copy: its inputs as they were before the call.
+            truth: what the model gave.
+        """
+        trial = _Trial(number, inputs, copy, truth)
+        self._trials.append(trial)
+        unfit = _tried(self._loose, self._table, trial)
+        self.unfit += [] if unfit is None else [unfit]
+        return unfit is None
+
+    def branch(
+        self, model: Callable[..., Any], run: Recorded, options: dict[str, Any]
+    ) -> list[Recorded]:
+        """Lay calls that took another path over the first; what is proved is the graph from then.
+
+        Returns:
+            the runs that are in the graph.
+        """
+        runs = [run]
+        trial_of = {trial.number: trial for trial in self._trials}
+        for number in [one.number for one in self.unfit]:
+            unfit = {one.number for one in self.unfit}
+            if number not in unfit:
+                continue  # the paths found meanwhile are enough for it
+            args, kwargs = copies_of(*trial_of[number].copy)
+            with initial_state(run.graph, model):
+                other = _recorded(model, number, Inputs(*args, **kwargs), **options)
+            try:
+                loose = _loosened(branched([*runs, other]))
+            except Misfit:
+                continue
+            table, left = _proved(loose, self._trials)
+            if {one.number for one in left} < unfit:
+                runs.append(other)
+                self._loose, self._table, self.unfit = loose, table, left
+        return runs
+
+    def result(self, dims: Dims) -> Graph:
+        """The graph of the calls that fit; all of the others are then in ``unfit``."""
+        result = named(self._loose, self._table, dims)
+        if any(not one.refused and _takes(result, one.inputs) for one in self.unfit):
+            # What these sizes decide is not understood: it would take a call it is wrong on.
+            self._table.keep_first()
+            result = named(self._loose, self._table, dims)
+            known = {one.number for one in self.unfit}
+            why = "another example of such sizes is not understood"
+            self.unfit += [_Unfit(one.number, one.inputs, Frozen(one.number, why))
+                           for one in self._trials[1:] if one.number not in known]  # fmt: skip
+            self.unfit.sort(key=lambda one: one.number)
+        result.frozen = [one.frozen for one in self.unfit]
+        return result
 
 
 class _Unfit(NamedTuple):
@@ -115,39 +186,6 @@ class _Trial(NamedTuple):
     inputs: Inputs
     copy: Inputs
     truth: Any
-
-
-_Proof = tuple[Graph, "Table", list[_Unfit]]
-
-
-def _with_branches(
-    model: Callable[..., Any],
-    runs: list[Recorded],
-    trials: Sequence[_Trial],
-    proof: _Proof,
-    options: dict[str, Any],
-) -> _Proof:
-    """Examples that took another path, laid over the first: a graph with both, if it is proved.
-
-    ``runs`` gains those that were.
-    """
-    trial_of = {trial.number: trial for trial in trials}
-    for number in [one.number for one in proof[2]]:
-        unfit = {one.number for one in proof[2]}
-        if number not in unfit:
-            continue  # the paths found meanwhile are enough for it
-        args, kwargs = copies_of(*trial_of[number].copy)
-        with initial_state(runs[0].graph, model):
-            other = _recorded(model, number, Inputs(*args, **kwargs), **options)
-        try:
-            loose = _loosened(branched([*runs, other]))
-        except Misfit:
-            continue
-        table, left = _proved(loose, trials)
-        if {one.number for one in left} < unfit:
-            runs.append(other)
-            proof = loose, table, left
-    return proof
 
 
 def _laundered(graph: Graph, runs: Sequence[Recorded]) -> list[str]:
@@ -177,27 +215,30 @@ def _proved(loose: Graph, trials: Sequence[_Trial]) -> tuple[Table, list[_Unfit]
     Returns:
         what every Value was in those that fit, and those that do not.
     """
-    table, unfit = Table(loose), []
-    for place, (n, inputs, copy, truth) in enumerate(trials):
-        if place == 0:
-            made, found = _measured(loose, copy)
-            table.add(found)
-            problem = f"example {n}: the graph does not give what the model gave"
-            if not equal(made, truth) and problem not in loose.audit.problems:
-                loose.audit.problems.append(problem)
-            continue
-        try:
-            made, found = _measured(loose, copy)
-        except Diverged as error:
-            unfit.append(_Unfit(n, inputs, _frozen(n, error), refused=True))
-        except _TORCHS as error:
-            unfit.append(_Unfit(n, inputs, Frozen(n, f"{type(error).__name__}: {_line(error)}")))
-        else:
-            if equal(made, truth):
-                table.add(found)
-            else:
-                unfit.append(_Unfit(n, inputs, Frozen(n, "the first example's graph is wrong")))
-    return table, unfit
+    table = Table(loose)
+    first, *others = trials
+    made, found = _measured(loose, first.copy)
+    table.add(found)
+    problem = f"example {first.number}: the graph does not give what the model gave"
+    if not equal(made, first.truth) and problem not in loose.audit.problems:
+        loose.audit.problems.append(problem)
+    tried = [_tried(loose, table, trial) for trial in others]
+    return table, [one for one in tried if one is not None]
+
+
+def _tried(loose: Graph, table: Table, trial: _Trial) -> _Unfit | None:
+    """Replay one example; the table gains it if it fits."""
+    n = trial.number
+    try:
+        made, found = _measured(loose, trial.copy)
+    except Diverged as error:
+        return _Unfit(n, trial.inputs, _frozen(n, error), refused=True)
+    except _TORCHS as error:
+        return _Unfit(n, trial.inputs, Frozen(n, f"{type(error).__name__}: {_line(error)}"))
+    if not equal(made, trial.truth):
+        return _Unfit(n, trial.inputs, Frozen(n, "the graph gives something else than the model"))
+    table.add(found)
+    return None
 
 
 _TORCHS = (RuntimeError, TypeError, ValueError, IndexError)  # what torch raises at other sizes
