@@ -109,7 +109,7 @@ def table(results: dict[str, dict[str, Any]]) -> str:
         f"Written by `python3 dev.py sweep generate`, torch {torch.__version__}. Shrunken models "
         "of transformers; two short generations are recorded (`flexir.record`), then the model's "
         f"own `generate` of {TOKENS} greedy tokens from a prompt of another length is answered by "
-        "the Program. *Right*: the same tokens. The denominator is what `generate` runs on here.", "",
+        "the Program. *Right*: the same tokens. The denominator is what `generate` runs on.", "",
         "| models | tried | run | right | refused | wrong | error | recording over eager, median |",
         "|---|---|---|---|---|---|---|---|",
     ]  # fmt: skip
