@@ -146,7 +146,10 @@ class Alias:
             self.ref = weakref.ref(tensor)
         self.memory, self.where, self.value, self.view = memory, where, value, view
         self.epoch = memory.epoch
-        self.version = version(tensor)
+        try:  # as ``version``, for the many
+            self.version = tensor._version
+        except RuntimeError:
+            self.version = -1
 
     def is_of(self, tensor: torch.Tensor) -> bool:
         """Whether this object is the tensor that was met, and lies where that lay."""

@@ -30,30 +30,21 @@ from ..graph.geometry import (
     where_of,
 )
 from ..graph.nodes import Node, TensorType, Value
+from .constants import Origins
 from .memory import ALONE, UNKNOWN, Alias, Memory, Piece, View, Weight, nothing, version
-
-Emit = Callable[[Callable[..., Any], dict[str, Any], TensorType], Value]
+from .trace import Trace
 
 
 class Memories:
     """All live tensors of a run and what they mean.
 
     Args:
-        emit: ``emit(function, named arguments, type of its output) -> Value`` records one node.
-        origin: ``origin(tensor, written) -> Value`` names a tensor never seen before, whose
-            memory the run has or has not written.
-        again: ``again(node, args) -> Node`` records a node once more with other arguments.
-        unseen: told when a memory changed and nobody saw the write.
+        trace: where derived calls are written down.
+        found: names tensors never seen before.
     """
 
-    def __init__(
-        self,
-        emit: Emit,
-        origin: Callable[[torch.Tensor, bool], Value],
-        again: Callable[[Node, dict[str, Any]], Node],
-        unseen: Callable[[torch.Tensor, Alias], None],
-    ) -> None:
-        self.emit, self.origin, self.again, self.unseen = emit, origin, again, unseen
+    def __init__(self, trace: Trace, found: Origins) -> None:
+        self.trace, self.found = trace, found
         self.aliases: dict[int, Alias] = {}
         # id of a storage -> (weak, its memory or the one tensor there)
         self.memories: dict[int, tuple[Any, Memory | Alias]] = {}
@@ -75,7 +66,7 @@ class Memories:
         self.roots.clear()
         self.weights.clear()
         self.undo.clear()
-        del self.emit, self.origin, self.again, self.unseen
+        del self.trace, self.found
 
     # -- reading
 
@@ -125,7 +116,7 @@ class Memories:
                     where = where._replace(offset=where.offset + shift // where.dtype.itemsize)
                 self.memories[id(storage)] = (weakref.ref(storage), memory)
         if memory is None:  # the common case: a weight
-            value = self.origin(tensor, False)
+            value = self.found.origin(tensor, False)
             memory = self._new_memory(storage, "constant", where, value)
             return self._found(self._enter(tensor, memory, where, value, None), value)
         known = memory.known.get(where) if memory.known else None
@@ -137,7 +128,7 @@ class Memories:
         if holder is not None and (same or memory.kind != "constant" or memory.epoch):
             value = self._derive(memory, holder, where)
             return self._know(self._enter(tensor, memory, where, value, None))
-        value = self.origin(tensor, memory.epoch > 0)
+        value = self.found.origin(tensor, memory.epoch > 0)
         memory.more += (Piece(where, value),)
         return self._found(self._know(self._enter(tensor, memory, where, value, None)), value)
 
@@ -161,7 +152,7 @@ class Memories:
         """Emit a view again on what its bases hold now, for all tensors it made."""
         fresh = {old: self.current(base) for old, base in view.bases.items()}
         args = tree.substitute(view.node.args, Value, lambda v: fresh.get(v, v))
-        node = self.again(view.node, args)
+        node = self.trace.again(view.node, args)
         for weak, value in zip(view.aliases, node.outputs):
             if (alias := weak()) is not None:
                 self._set(alias, value)
@@ -171,7 +162,7 @@ class Memories:
             return holder.value
         args = {"input": holder.value, **_place(holder, where)}
         kind = TensorType(where.dtype, where.size, holder.value.type.device)
-        return self.emit(as_strided, args, kind)
+        return self.trace.emit(as_strided, args, kind)
 
     def _set(self, alias: Alias, value: Value) -> None:
         self.undo[-1].setdefault(alias, (alias.value, alias.epoch))
@@ -228,10 +219,12 @@ class Memories:
                 return
         storage = storage_of(tensor)
         where = where_of(tensor, value.type.shape)
-        if kind == "made" and storage is not None and self._lies_at(storage) is None:
-            home = weakref.ref(storage)
-            self._alone(Alias(tensor, ALONE, where, value, home=home), tensor, home, storage)
-            return
+        if kind == "made" and storage is not None:
+            lies = self.memories.get(id(storage))
+            if lies is None or lies[0]() is not storage:  # the common case: nothing lies there
+                home = weakref.ref(storage)
+                self._alone(Alias(tensor, ALONE, where, value, home=home), tensor, home, storage)
+                return
         memory = self.memory(storage)
         if memory is None:
             memory = self._new_memory(storage, kind, where, value)
@@ -388,7 +381,9 @@ class Memories:
         }
         flat = Geometry(torch.uint8, (memory.nbytes,), (1,), 0)
         device = memory.value.type.device
-        memory.become(flat, self.emit(assemble, args, TensorType(torch.uint8, flat.size, device)))
+        memory.become(
+            flat, self.trace.emit(assemble, args, TensorType(torch.uint8, flat.size, device))
+        )
         return memory
 
     def _scatter(self, alias: Alias, value: Value, piece: Piece) -> Value:
@@ -405,13 +400,13 @@ class Memories:
                 args = {
                     "input": self.current(base), "indices": node.args["indices"], "value": value,
                 }  # fmt: skip
-                return self._scatter(base, self.emit(setitem, args, base.value.type), piece)
+                return self._scatter(base, self.trace.emit(setitem, args, base.value.type), piece)
             if (inverse := _inverse(alias.where, base.where)) is not None:
                 function, args = inverse
-                back = self.emit(function, {"input": value, **args}, base.value.type)
+                back = self.trace.emit(function, {"input": value, **args}, base.value.type)
                 return self._scatter(base, back, piece)
         args = {"input": piece.value, "src": value, **_place(piece, alias.where)}
-        return self.emit(as_strided_scatter, args, piece.value.type)
+        return self.trace.emit(as_strided_scatter, args, piece.value.type)
 
     def _base(self, alias: Alias) -> Alias | None:
         """The one tensor an alias is a recorded view of, if a write can go back through it."""
@@ -429,7 +424,7 @@ class Memories:
         if storage is None or id(storage) in self.memories:
             self.alias(tensor)  # shares its memory with another
         else:
-            weight = Weight(tensor, storage, self.origin(tensor, False))
+            weight = Weight(tensor, storage, self.found.origin(tensor, False))
             self.weights.append(weight)
             self._alone(weight, tensor, weight.home, storage)
 
@@ -562,7 +557,7 @@ class Memories:
     def _changed(self, tensor: torch.Tensor, alias: Alias) -> None:
         """Nobody saw this memory being written: what stands there now is a new constant."""
         memory, where, now = self.own(alias, tensor), alias.where, tensor
-        self.unseen(tensor, alias)
+        self.found.unseen(tensor, alias)
         low, high = where.span()
         spans = [piece.where.span() for piece in memory.pieces]
         storage = storage_of(tensor)
@@ -570,7 +565,7 @@ class Memories:
             # A part, and other parts may still be read: it is as if all was written.
             now = torch.empty(0, dtype=torch.uint8, device=tensor.device).set_(storage)
             where = Geometry(torch.uint8, tuple(now.shape), (1,), 0)
-        value = self.origin(now, True)
+        value = self.found.origin(now, True)
         if memory.shared is not None:
             memory.shared = digest(tensor)
         memory.epoch += 1
