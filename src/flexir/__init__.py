@@ -32,6 +32,7 @@ from .recording.capture import capture
 
 if TYPE_CHECKING:
     from .checks.handlers import check_handlers
+    from .conversion.hybrid import hybrid  # noqa: F401
     from .conversion.layers.describe import describe  # noqa: F401
     from .conversion.stubs import stub
     from .files.ir import diff, load
@@ -52,6 +53,7 @@ _LATER = {
     "compare": "files.ir.compare",
     "describe": "conversion.layers",
     "diff": "files.ir",
+    "hybrid": "conversion.hybrid",
     "load": "files.ir",
     "plan": "fleet",
     "Program": "graph.program",

@@ -21,10 +21,10 @@ from ..graph.graph import Graph
 from ..graph.nodes import Node, Value
 from ..graph.replay import Environment, bind_inputs, replay
 from ..passes.edit import form
+from ..passes.extract import alone, calls, reads
 from .comparison import Comparison, Row, near, row_of, row_tensor
 from .diagnose import causes, magnitude
 from .rounding import allowed, run_alone
-from .single import alone, calls, reads
 
 Engine = Callable[[Result, list[torch.Tensor]], Any]
 
