@@ -35,8 +35,10 @@ if TYPE_CHECKING:
     from .conversion.hybrid import hybrid  # noqa: F401
     from .conversion.layers.describe import describe  # noqa: F401
     from .conversion.stubs import stub
-    from .files.ir import diff, load
+    from .files.draw import draw  # noqa: F401
+    from .files.ir import diff, load, save  # noqa: F401
     from .files.ir.compare import compare
+    from .files.ir.values import golden  # noqa: F401
     from .fleet import plan
     from .graph.program import Program  # noqa: F401
     from .recording.programs import program  # noqa: F401
@@ -53,11 +55,14 @@ _LATER = {
     "compare": "files.ir.compare",
     "describe": "conversion.layers",
     "diff": "files.ir",
+    "draw": "files.draw",
+    "golden": "files.ir.values",
     "hybrid": "conversion.hybrid",
     "load": "files.ir",
     "plan": "fleet",
     "Program": "graph.program",
     "program": "recording.programs",
+    "save": "files.ir",
     "stub": "conversion.stubs",
 }  # name -> module that is imported when it is asked for
 _PACKAGES = {"fleet": "fleet", "passes": "passes", "targets": "targets"}
