@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from .files.ir.values import golden  # noqa: F401
     from .fleet import plan
     from .graph.program import Program  # noqa: F401
-    from .recording.programs import program  # noqa: F401
+    from .recording.programs import program, record  # noqa: F401
 
 __version__ = "0.1.0"
 __all__ = [
@@ -63,6 +63,7 @@ _LATER = {
     "Program": "graph.program",
     "program": "recording.programs",
     "save": "files.ir",
+    "record": "recording.programs",
     "stub": "conversion.stubs",
 }  # name -> module that is imported when it is asked for
 _PACKAGES = {"fleet": "fleet", "passes": "passes", "targets": "targets"}
