@@ -1,0 +1,1 @@
+"""Worked targets, each behind an extra."""

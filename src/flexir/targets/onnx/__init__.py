@@ -1,0 +1,108 @@
+"""ONNX files of models, run by onnxruntime: a worked target on flexir's public API alone.
+
+``convert`` gives an ``onnx_ir.Model``, ``run`` runs it and gives what the model would, ``save``
+writes it. The handlers are in the modules beside this one. ``torch.onnx`` is not used.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import onnx
+import onnx_ir as ir
+import torch
+
+import flexir
+from flexir import passes
+
+from . import elementwise, layers, reductions, shapes  # noqa: F401  they declare the handlers
+from .handlers import target
+from .network import Network
+
+__all__ = ["convert", "run", "save", "target"]
+_LARGE = 2**30  # bytes of weights from which they go beside the file; a message is below 2 GiB
+_GRAPH, _ENGINE = "flexir.graph", "flexir.engine"
+
+
+def convert(
+    model: Any,
+    args: Any = (),
+    kwargs: dict[str, Any] | None = None,
+    *,
+    opset: int = 20,
+    strict: bool = False,
+) -> flexir.convert:
+    """Convert a model, or a Graph, to ONNX.
+
+    Args:
+        model: a module, a callable or a Graph.
+        args: inputs of the model, nothing for a Graph.
+        kwargs: keyword inputs.
+        opset: version of the operator set, 18 or later.
+        strict: raise if anything is not in the file.
+
+    Returns:
+        a Result; ``output`` is an ``onnx_ir.Model`` of the same inputs and outputs, named after
+        their place in what the model takes and returns.
+    """
+    with torch.no_grad():
+        graph = model if isinstance(model, flexir.Graph) else flexir.capture(model, args, kwargs)
+        graph = passes.simplify(graph)
+        result = flexir.convert(graph, target=target, out=Network(opset), strict=strict)
+    outputs = {name: result.values[v] for v, name in graph.output_names.items()}
+    result.output = result.output.model(graph.name, outputs)
+    result.output.meta[_GRAPH] = graph
+    return result
+
+
+def check(output: ir.Model) -> None:
+    """Raise what onnx's own checker finds wrong."""
+    onnx.checker.check_model(ir.to_proto(output), full_check=True)
+
+
+def save(output: ir.Model, path: str | os.PathLike[str]) -> None:
+    """Write a file; weights of more than 1 GiB go into ``path.data`` beside it."""
+    size = sum(v.const_value.nbytes for v in output.graph.initializers.values())
+    ir.save(output, path, external_data=f"{os.path.basename(path)}.data" if size > _LARGE else None)
+
+
+def session(output: ir.Model) -> Any:
+    """The onnxruntime session of a model; made once."""
+    import onnxruntime
+
+    if _ENGINE not in output.meta:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        options.log_severity_level = 3
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        output.meta[_ENGINE] = onnxruntime.InferenceSession(
+            ir.to_proto(output).SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+    return output.meta[_ENGINE]
+
+
+def run(output: ir.Model, *args: Any, **kwargs: Any) -> Any:
+    """Run a converted model in onnxruntime.
+
+    Args:
+        output: what ``convert`` made.
+        args: as for the model.
+        kwargs: as for the model.
+
+    Returns:
+        what the model returns, in its structure.
+    """
+    from flexir.graph import tree
+    from flexir.graph.inputs import bind_inputs
+
+    graph, engine = output.meta[_GRAPH], session(output)
+    env: dict[Any, torch.Tensor] = {}
+    bind_inputs(graph, args, kwargs, env, as_given=True)
+    wanted = {i.name for i in engine.get_inputs()}
+    feeds = {v.name: env[v].detach().numpy() for v in graph.input_values if v.name in wanted}
+    names = [value.name for value in output.graph.outputs]
+    made = dict(zip(graph.output_names, engine.run(names, feeds)))
+    return tree.build(graph.outputs, flexir.Value, lambda v: torch.from_numpy(made[v]))
+
+

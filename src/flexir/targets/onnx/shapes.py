@@ -1,0 +1,521 @@
+"""Where elements stand: shapes, joins, cuts, indexing and writing at indices. Sizes are known."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import onnx_ir as ir
+import torch
+
+from .handlers import brought, count, dtype_of, fail_unless, given, op, rank, shape_of
+
+
+def reshaped(out: Any, value: Any, shape: Any) -> Any:
+    """A value in another shape."""
+    made = out.add("Reshape", value, [int(n) for n in shape], allowzero=1 if 0 in shape else None)
+    if -1 not in shape:
+        made.shape = ir.Shape(shape)
+    return made
+
+
+@op("reshape", "view", "flatten", "unflatten", "squeeze", "unsqueeze", "view_as", "reshape_as",
+    "ravel")  # fmt: skip
+def reshape(ctx: Any, input: Any, **how: Any) -> Any:
+    fail_unless(not isinstance(how.get("dtype"), torch.dtype), "bytes seen as another dtype")
+    if shape_of(input) == tuple(ctx.type.shape):
+        return input
+    return reshaped(ctx.out, input, ctx.type.shape)
+
+
+@op("permute")
+def permute(ctx: Any, input: Any, dims: Any) -> Any:
+    return ctx.out.add("Transpose", input, perm=[d % rank(input) for d in dims])
+
+
+@op("transpose")
+def transpose(ctx: Any, input: Any, dim0: int, dim1: int) -> Any:
+    return swapped(ctx.out, input, dim0, dim1)
+
+
+@op("t", "T", "mT")
+def turn(ctx: Any, input: Any) -> Any:
+    return input if rank(input) < 2 else swapped(ctx.out, input, -1, -2)
+
+
+def swapped(out: Any, value: Any, a: int, b: int, size: int | None = None) -> Any:
+    """A value with two dimensions swapped."""
+    order = list(range(size or rank(value)))
+    if not order:
+        return value
+    order[a], order[b] = order[b], order[a]
+    return out.add("Transpose", value, perm=order)
+
+
+@op("expand", "expand_as", "broadcast_to")
+def expand(ctx: Any, input: Any, **how: Any) -> Any:
+    if shape_of(input) == tuple(ctx.type.shape):
+        return input
+    return ctx.out.add("Expand", input, list(ctx.type.shape))
+
+
+@op("repeat", "tile")
+def repeat(ctx: Any, input: Any, **how: Any) -> Any:
+    times, size = how.get("repeats", how.get("dims")), len(ctx.type.shape)
+    times = [times] if isinstance(times, int) else list(times)
+    made = reshaped(ctx.out, input, [1] * (size - rank(input)) + list(shape_of(input)))
+    return ctx.out.add("Tile", made, [1] * (size - len(times)) + times)
+
+
+@op("repeat_interleave")
+def repeat_interleave(ctx: Any, input: Any, repeats: Any, dim: Any = None) -> Any:
+    fail_unless(isinstance(repeats, int), "a number of repeats for each element")
+    out, shape = ctx.out, list(shape_of(input))
+    if dim is None:
+        input, shape, dim = reshaped(out, input, [-1]), [count(input)], 0
+    places = torch.arange(shape[dim]).repeat_interleave(repeats).tolist()
+    return out.add("Gather", input, places, axis=dim)
+
+
+@op("cat")
+def cat(ctx: Any, tensors: Any, dim: int = 0) -> Any:
+    parts = [t for t in tensors if shape_of(t) != (0,)] or list(tensors[:1])
+    return ctx.out.add("Concat", *brought(ctx, ctx.type.dtype, *parts), axis=dim)
+
+
+@op("stack")
+def stack(ctx: Any, tensors: Any, dim: int = 0) -> Any:
+    dim = dim % len(ctx.type.shape)
+    parts = [ctx.out.add("Unsqueeze", t, [dim]) for t in brought(ctx, ctx.type.dtype, *tensors)]
+    return ctx.out.add("Concat", *parts, axis=dim)
+
+
+def _pieces(ctx: Any, input: Any, dim: int) -> Any:
+    """Cut as torch cut it."""
+    sizes = [value.type.shape[dim] for value in _places(ctx)]
+    if len(sizes) == 1:
+        return [input]
+    return ctx.out.many("Split", len(sizes), input, sizes, axis=dim)
+
+
+def _places(ctx: Any) -> Any:
+    return list(ctx.node.result)
+
+
+@op("split", "split_with_sizes", "chunk", "tensor_split", "unsafe_split", "unsafe_chunk")
+def split(ctx: Any, input: Any, dim: int = 0, **how: Any) -> Any:
+    return _pieces(ctx, input, dim)
+
+
+@op("unbind")
+def unbind(ctx: Any, input: Any, dim: int = 0) -> Any:
+    size = shape_of(input)[dim]
+    parts = ctx.out.many("Split", size, input, [1] * size, axis=dim) if size > 1 else [input]
+    return [ctx.out.add("Squeeze", part, [dim]) for part in parts]
+
+
+@op("flip")
+def flip(ctx: Any, input: Any, dims: Any) -> Any:
+    axes = [dims] if isinstance(dims, int) else list(dims)
+    if not axes or not rank(input):
+        return input
+    far, n = [-(2**62)] * len(axes), len(axes)
+    return ctx.out.add("Slice", input, [-1] * n, far, axes, [-1] * n)
+
+
+@op("narrow")
+def narrow(ctx: Any, input: Any, dim: int, start: Any, length: int) -> Any:
+    fail_unless(isinstance(start, int), "a start that is a tensor")
+    start = start % shape_of(input)[dim] if start < 0 else start
+    return sliced(ctx.out, input, {dim: (start, start + length, 1)})
+
+
+@op("select")
+def select(ctx: Any, input: Any, dim: int, index: int) -> Any:
+    fail_unless(isinstance(index, int), "an index that is a tensor")
+    return ctx.out.add("Gather", input, ctx.out.constant(index), axis=dim)
+
+
+def sliced(out: Any, value: Any, cuts: dict[int, tuple[int, int, int]]) -> Any:
+    """A value cut along some dimensions: dimension -> first, end, step."""
+    if not cuts:
+        return value
+    first, end, step = (list(part) for part in zip(*cuts.values()))
+    return out.add("Slice", value, first, end, list(cuts), step)
+
+
+@op("unfold")
+def unfold(ctx: Any, input: Any, dimension: int, size: int, step: int) -> Any:
+    """Windows along one dimension, which come last."""
+    fail_unless(rank(input), "windows of a number")
+    windows = torch.arange(shape_of(input)[dimension]).unfold(0, size, step)
+    made = ctx.out.add("Gather", input, windows.tolist(), axis=dimension)
+    order = list(range(rank(input) + 1))
+    order.append(order.pop(dimension % rank(input) + 1))
+    return ctx.out.add("Transpose", made, perm=order)
+
+
+@op("as_strided")
+def as_strided(ctx: Any, input: Any, size: Any, stride: Any, storage_offset: Any = None) -> Any:
+    """Of memory in reading order, the elements at places that are known."""
+    places = torch.arange(count(input)).as_strided(size, stride, storage_offset or 0)
+    producer = ctx.node.args["input"].producer
+    laid = producer is None or producer.op in ("contiguous", "clone", "reshape", "assemble")
+    fail_unless(laid, "as_strided of memory whose order is not known")
+    flat = reshaped(ctx.out, input, [-1])
+    return ctx.out.add("Gather", flat, ctx.out.constant(places))
+
+
+@op("diagonal")
+def diagonal(ctx: Any, input: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
+    shape = shape_of(input)
+    places = torch.arange(count(input)).reshape(shape).diagonal(offset, dim1, dim2)
+    return ctx.out.add("Gather", reshaped(ctx.out, input, [-1]), places.tolist())
+
+
+@op("tril", "triu")
+def triangle(ctx: Any, input: Any, diagonal: int = 0) -> Any:
+    k = ctx.out.constant(diagonal)
+    return ctx.out.add("Trilu", input, k, upper=int(ctx.node.op == "triu"))
+
+
+@op("pad")
+def pad(ctx: Any, input: Any, pad: Any, mode: str = "constant", value: Any = None) -> Any:
+    """Pairs from the last dimension on; ONNX: all firsts, then all ends."""
+    kinds = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+    fail_unless(mode == "constant" or min(pad, default=0) >= 0, f"negative padding, {mode}")
+    size, half = rank(input), len(pad) // 2
+    firsts = [0] * (size - half) + list(pad[-2::-2])
+    ends = [0] * (size - half) + list(pad[::-1][::2])
+    fill = (value or 0,) if mode == "constant" else ()
+    return ctx.out.add("Pad", input, firsts + ends, *fill, mode=kinds[mode])
+
+
+# -- indexing
+
+
+@op("getitem")
+def getitem(ctx: Any, input: Any, indices: Any) -> Any:
+    out = ctx.out
+    made, shape, tensors = basic(out, input, indices)
+    if tensors:
+        made = _taken_at(out, made, shape, tensors)
+    if tuple(ctx.type.shape) == shape and not tensors:
+        return made if rank_known(made, shape) else reshaped(out, made, shape)
+    return made
+
+
+def rank_known(value: Any, shape: tuple[int, ...]) -> bool:
+    """Whether a value is known to have a shape."""
+    return value.shape is not None and shape_of(value) == shape
+
+
+def parts_of(out: Any, indices: Any, rank: int) -> list[Any]:
+    """One part for each dimension and each new one: int, slice, None, or a tensor of int64."""
+    parts: list[Any] = []
+    for part in indices if isinstance(indices, (tuple, list)) else [indices]:
+        if isinstance(part, (list, range)):
+            part = out.constant(torch.tensor(part))
+        if isinstance(part, bool):
+            fail_unless(False, "a bool as an index")
+        if given(part) and dtype_of(part) in (torch.bool, torch.uint8):
+            size = len(shape_of(part))
+            fail_unless(size > 0, "a bool as an index")
+            found = out.add("NonZero", out.cast(part, torch.bool), dtype=torch.int64)
+            rows = out.many("Split", size, found, [1] * size, axis=0) if size > 1 else [found]
+            parts += [out.add("Squeeze", row, [0]) for row in rows]
+        else:
+            parts.append(out.cast(part, torch.int64) if given(part) else part)
+    used = sum(part is not None and part is not ... for part in parts)
+    if not any(part is ... for part in parts):
+        parts.append(...)
+    place = next(i for i, part in enumerate(parts) if part is ...)
+    parts[place : place + 1] = [slice(None)] * (rank - used)
+    return parts
+
+
+def basic(out: Any, input: Any, indices: Any) -> tuple[Any, tuple[int, ...], dict[int, Any]]:
+    """The slices and numbers of an index applied.
+
+    Returns:
+        what is left, its shape, and dimension -> tensor that is still to be applied.
+    """
+    parts = parts_of(out, indices, rank(input))
+    mixed = any(given(part) for part in parts)
+    cuts: dict[int, tuple[int, int, int]] = {}
+    shape: list[int] = []
+    tensors: dict[int, Any] = {}
+    dim = 0
+    for part in parts:
+        if part is None:
+            shape.append(1)
+            continue
+        size = shape_of(input)[dim]
+        if given(part):
+            tensors[len(shape)] = part
+            shape.append(size)
+        elif isinstance(part, slice):
+            first, end, step = part.indices(size)
+            if (first, end, step) != (0, size, 1):
+                cuts[dim] = (first, end, step)
+            shape.append(len(range(first, end, step)))
+        elif mixed:  # torch takes it for an index tensor of no dimensions
+            tensors[len(shape)] = out.constant(part % size)
+            shape.append(size)
+        else:
+            cuts[dim] = (part % size, part % size + 1, 1)
+        dim += 1
+    made = sliced(out, input, cuts)
+    if None in parts or (any(isinstance(p, int) for p in parts) and not mixed):
+        made = reshaped(out, made, shape)
+    return made, tuple(shape), tensors
+
+
+def _taken_at(out: Any, value: Any, shape: tuple[int, ...], tensors: dict[int, Any]) -> Any:
+    """What index tensors take; their dimensions come first unless they stand side by side."""
+    axes = list(tensors)
+    if len(axes) == 1:
+        return out.add("Gather", value, tensors[axes[0]], axis=axes[0])
+    together = axes == list(range(axes[0], axes[0] + len(axes)))
+    rest = [d for d in range(len(shape)) if d not in tensors]
+    if axes != list(range(len(axes))):
+        value = out.add("Transpose", value, perm=[*axes, *rest])
+    places, size = _places_of(out, list(tensors.values()))
+    made = out.add("GatherND", value, places)
+    if together and axes[0]:
+        front = axes[0]
+        total = size + len(rest)
+        order = [*range(size, size + front), *range(size), *range(size + front, total)]
+        made = out.add("Transpose", made, perm=order)
+    return made
+
+
+def _places_of(out: Any, tensors: list[Any]) -> tuple[Any, int]:
+    """Index tensors broadcast and laid side by side, and how many dimensions they have."""
+    ranks = [1 if t.shape is None else rank(t) for t in tensors]
+    if all(t.shape is not None for t in tensors):
+        common = list(torch.broadcast_shapes(*(shape_of(t) for t in tensors)))
+        shape = out.constant(common)
+    else:  # of bools: as many as there are
+        known = [t for t in tensors if t.shape is None]
+        shape, common = out.add("Shape", known[0], dtype=torch.int64), [0] * max(ranks)
+        fail_unless(all(n <= 1 for n in ranks), "an index of bools beside one of several dimensions")
+    wide = [out.add("Unsqueeze", out.add("Expand", t, shape), [-1]) for t in tensors]
+    return out.add("Concat", *wide, axis=-1), len(common)
+
+
+@op("index_select")
+def index_select(ctx: Any, input: Any, dim: int, index: Any) -> Any:
+    if not rank(input):
+        return input
+    places = index if rank(index) else reshaped(ctx.out, index, [1])
+    return ctx.out.add("Gather", input, places, axis=dim)
+
+
+@op("embedding")
+def embedding(ctx: Any, input: Any, weight: Any, padding_idx: Any = None, **how: Any) -> Any:
+    fail_unless(how.get("max_norm") is None, "max_norm, which changes the weight")
+    return ctx.out.add("Gather", weight, input)
+
+
+@op("gather")
+def gather(ctx: Any, input: Any, dim: int, index: Any) -> Any:
+    fail_unless(rank(input) and rank(index), "gather of a number")
+    return ctx.out.add("GatherElements", input, index, axis=dim)
+
+
+@op("take_along_dim")
+def take_along_dim(ctx: Any, input: Any, indices: Any, dim: Any = None) -> Any:
+    fail_unless(dim is not None and rank(input), "of a flat tensor")
+    shape = [shape_of(input), shape_of(indices)]
+    wide = [list(torch.broadcast_shapes(s[:dim % len(s)] + (1,) + s[dim % len(s) + 1 :],
+            o[:dim % len(s)] + (s[dim],) + o[dim % len(s) + 1 :]))
+            for s, o in (shape, shape[::-1])]  # fmt: skip
+    made = [ctx.out.add("Expand", v, s) for v, s in zip((input, indices), wide)]
+    return ctx.out.add("GatherElements", *made, axis=dim)
+
+
+@op("nonzero")
+def nonzero(ctx: Any, input: Any, as_tuple: bool = False) -> Any:
+    out = ctx.out
+    fail_unless(rank(input), "nonzero of a number")
+    asked = out.cast(input, torch.bool)
+    found = out.add("NonZero", asked, dtype=torch.int64)
+    if not as_tuple:
+        return out.add("Transpose", found, perm=[1, 0])
+    size = rank(input)
+    rows = out.many("Split", size, found, [1] * size, axis=0) if size > 1 else [found]
+    return [out.add("Squeeze", row, [0]) for row in rows]
+
+
+@op("masked_select")
+def masked_select(ctx: Any, input: Any, mask: Any) -> Any:
+    out, shape = ctx.out, list(torch.broadcast_shapes(shape_of(input), shape_of(mask)))
+    wide = [reshaped(out, out.add("Expand", v, shape), [-1]) for v in (input, mask)]
+    return out.add("Compress", *wide, axis=0)
+
+
+# -- writing at indices
+
+
+@op("setitem")
+def setitem(ctx: Any, input: Any, indices: Any, value: Any) -> Any:
+    out = ctx.out
+    value = brought(ctx, dtype_of(input), value)[0]
+    parts = parts_of(out, indices, rank(input))
+    if any(given(part) for part in parts):
+        return _written_at(ctx, input, indices, parts, value)
+    places = torch.arange(count(input)).reshape(shape_of(input))[indices]
+    return _put(out, input, places, value)
+
+
+def _put(out: Any, input: Any, places: torch.Tensor, value: Any, reduction: Any = None) -> Any:
+    """Write a value, broadcast, at places of the flat tensor; whole blocks are joined instead."""
+    if places.numel() == 0:
+        return input
+    wide = value
+    if not rank_known(value, tuple(places.shape)):
+        fits = [n for n in shape_of(value)]
+        while len(fits) > places.ndim and fits[0] == 1:
+            fits.pop(0)
+        wide = out.add("Expand", reshaped(out, value, fits), list(places.shape))
+    block = _block(places, shape_of(input)) if reduction is None else None
+    if block is not None:
+        return _joined(out, input, block, wide)
+    flat = [reshaped(out, v, [-1]) for v in (input, wide)]
+    at = out.constant(places.reshape(-1))
+    made = out.add("ScatterElements", flat[0], at, flat[1], axis=0, reduction=reduction)
+    return reshaped(out, made, shape_of(input))
+
+
+def _block(places: torch.Tensor, shape: tuple[int, ...]) -> list[tuple[int, int]] | None:
+    """First and end of each dimension, if the places are a block in reading order."""
+    if not shape:
+        return None
+    corners = [torch.tensor(torch.unravel_index(places.reshape(-1)[i], shape)) for i in (0, -1)]
+    block = [(int(a), int(b) + 1) for a, b in zip(*corners)]
+    if math.prod(max(b - a, 0) for a, b in block) != places.numel():
+        return None
+    whole = torch.arange(math.prod(shape)).reshape(shape)[tuple(slice(a, b) for a, b in block)]
+    return block if torch.equal(whole.reshape(-1), places.reshape(-1)) else None
+
+
+def _joined(out: Any, input: Any, block: list[tuple[int, int]], value: Any) -> Any:
+    """The block in the middle of what was around it, dimension by dimension."""
+    made = reshaped(out, value, [b - a for a, b in block])
+    shape = shape_of(input)
+    for dim in reversed(range(len(block))):
+        a, b = block[dim]
+        if (a, b) == (0, shape[dim]):
+            continue
+        around = sliced(out, input, {d: (*block[d], 1) for d in range(dim)})
+        before = [out.add("Slice", around, [0], [a], [dim], [1])] if a else []
+        after = [out.add("Slice", around, [b], [shape[dim]], [dim], [1])] if b < shape[dim] else []
+        made = out.add("Concat", *before, made, *after, axis=dim)
+    return made
+
+
+def _written_at(
+    ctx: Any, input: Any, indices: Any, parts: list[Any], value: Any, reduction: Any = None
+) -> Any:
+    """``input[indices] = value`` with index tensors."""
+    out, shape = ctx.out, shape_of(input)
+    if not isinstance(indices, (tuple, list)) or len(indices) == 1:
+        mask = indices if given(indices) else indices[0]
+        if given(mask) and dtype_of(mask) is torch.bool and count(value) == 1 and not reduction:
+            wide = reshaped(out, mask, [*shape_of(mask), *[1] * (len(shape) - rank(mask))])
+            return out.add("Where", wide, reshaped(out, value, [1] * len(shape)), input)
+    fail_unless(None not in parts, "writing at a new dimension beside index tensors")
+    tensors = [p for p in parts if given(p)]
+    ahead = all(isinstance(p, slice) and p == slice(None) for p in parts[len(tensors) :])
+    fail_unless(all(map(given, parts[: len(tensors)])) and ahead, "writing at scattered indices")
+    places, size = _places_of(out, tensors)
+    rest = list(shape[len(tensors) :])
+    if any(t.shape is None for t in tensors):
+        fail_unless(count(value) == 1 or rank(value) == 1 + len(rest), "values for bools")
+        goal = out.add("Concat", out.add("Shape", tensors[0], dtype=torch.int64),
+                       out.constant(rest), axis=0) if rest else out.add(
+                           "Shape", tensors[0], dtype=torch.int64)  # fmt: skip
+    else:
+        goal = out.constant([*torch.broadcast_shapes(*(shape_of(t) for t in tensors)), *rest])
+    wide = out.add("Expand", value, goal)
+    return out.add("ScatterND", input, places, wide, reduction=reduction)
+
+
+@op("index_put")
+def index_put(ctx: Any, input: Any, indices: Any, values: Any, accumulate: bool = False) -> Any:
+    given_ = [slice(None) if part is None else part for part in indices]
+    parts = parts_of(ctx.out, given_, rank(input))
+    value = brought(ctx, dtype_of(input), values)[0]
+    return _written_at(ctx, input, given_, parts, value, "add" if accumulate else None)
+
+
+@op("slice_scatter")
+def slice_scatter(
+    ctx: Any, input: Any, src: Any, dim: int = 0, start: Any = None, end: Any = None, step: int = 1
+) -> Any:
+    index = (slice(None),) * (dim % rank(input)) + (slice(start, end, step),)
+    places = torch.arange(count(input)).reshape(shape_of(input))[index]
+    return _put(ctx.out, input, places, ctx.out.cast(src, ctx.type.dtype))
+
+
+@op("select_scatter")
+def select_scatter(ctx: Any, input: Any, src: Any, dim: int, index: int) -> Any:
+    places = torch.arange(count(input)).reshape(shape_of(input)).select(dim, index)
+    return _put(ctx.out, input, places, ctx.out.cast(src, ctx.type.dtype))
+
+
+@op("scatter", "scatter_add", "scatter_reduce")
+def scatter(ctx: Any, input: Any, dim: int, index: Any, **how: Any) -> Any:
+    out, value = ctx.out, how.get("src", how.get("value"))
+    reduction = {"scatter": how.get("reduce"), "scatter_add": "sum"}.get(
+        ctx.node.op, how.get("reduce")
+    )
+    kinds = {None: None, "add": "add", "sum": "add", "prod": "mul", "multiply": "mul",
+             "amax": "max", "amin": "min"}  # fmt: skip
+    fail_unless(reduction in kinds, f"reduce={reduction!r}")
+    fail_unless(how.get("include_self", True), "include_self=False")
+    fail_unless(rank(input) and rank(index), "scatter into a number")
+    if given(value) and rank(value):
+        value = sliced(out, value, {d: (0, n, 1) for d, n in enumerate(shape_of(index))
+                                    if n != shape_of(value)[d]})  # fmt: skip
+    else:
+        value = out.add("Expand", brought(ctx, ctx.type.dtype, value)[0], list(shape_of(index)))
+    value = out.cast(value, ctx.type.dtype)
+    made = out.cast(index, torch.int64)
+    return out.add("ScatterElements", input, made, value, axis=dim, reduction=kinds[reduction])
+
+
+@op("index_add", "index_copy")
+def index_add(ctx: Any, input: Any, dim: int, index: Any, source: Any, **how: Any) -> Any:
+    out = ctx.out
+    fail_unless(rank(input) and rank(index), "an index that is a number")
+    alpha = how.get("alpha", 1)
+    value = source if alpha == 1 else out.add("Mul", source, alpha)
+    shape = [1] * rank(input)
+    shape[dim] = -1
+    places = out.add("Expand", reshaped(out, index, shape), list(shape_of(source)))
+    reduction = "add" if ctx.node.op == "index_add" else None
+    return out.add("ScatterElements", input, places, value, axis=dim, reduction=reduction)
+
+
+@op("index_fill")
+def index_fill(ctx: Any, input: Any, dim: int, index: Any, value: Any) -> Any:
+    out, shape = ctx.out, list(shape_of(input))
+    fail_unless(rank(input) and rank(index), "an index that is a number")
+    shape[dim] = shape_of(index)[0]
+    at = [1] * rank(input)
+    at[dim] = -1
+    places = out.add("Expand", reshaped(out, index, at), shape)
+    fill = out.add("Expand", brought(ctx, ctx.type.dtype, value)[0], shape)
+    return out.add("ScatterElements", input, places, fill, axis=dim)
+
+
+@op("zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full", "new_empty",
+    "empty_like", "zeros", "ones", "full", "empty")  # fmt: skip
+def filled(ctx: Any, **how: Any) -> Any:
+    value = how.get("fill_value", int("ones" in ctx.node.op))
+    fill = brought(ctx, ctx.type.dtype, value)[0]
+    return ctx.out.add("Expand", fill, list(ctx.type.shape))
+
+
