@@ -343,20 +343,41 @@ def test_a_filled_in_stub_passes_on_samples_of_a_real_run(here):
     assert "passed" in run_tests("stubs") and "failed" not in run_tests("stubs")
 
 
+@pytest.mark.parametrize("library", ["tqdm", None])
+def test_progress_is_on_stderr_and_nothing_is_lost(capsys, monkeypatch, library):
+    from flexir.fleet.progress import bar
+
+    if library is None:
+        monkeypatch.setitem(sys.modules, "tqdm", None)
+    else:
+        pytest.importorskip(library)
+    assert list(bar(iter("abc"), 3, lambda name: f"model {name}")) == ["a", "b", "c"]
+    shown = capsys.readouterr()
+    assert "3" in shown.err and "model" in shown.err and not shown.out
+
+
 def test_completion_knows_every_verb_and_option(capsys):
-    for shell in ("bash", "zsh", "fish"):
+    for shell in ("bash", "zsh", "fish", "tcsh"):
         assert main(["completion", shell]) == 0
         out = capsys.readouterr().out
         assert "plan" in out and "retry" in out
-    assert main(["completion", "tcsh"]) == 2
+    assert main(["completion", "cmd.exe"]) == 2
+
+
+def test_completion_without_shtab_says_what_is_missing(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "shtab", None)
+    assert main(["completion", "bash"]) == 1
+    assert "pip install flextorchir[cli]" in capsys.readouterr().err
+    assert main(["ops", "torch.nn:ReLU", "2"]) == 0  # the rest of the command needs torch alone
 
 
 @pytest.mark.skipif(not Path("/bin/bash").exists(), reason="no bash")
 def test_bash_completes(tmp_path, capsys):
     main(["completion", "bash"])
+    ask = '_shtab_flexir; echo "${COMPREPLY[@]}"\n'
     script = capsys.readouterr().out + (
-        'COMP_WORDS=(flexir pl); COMP_CWORD=1; _flexir; echo "${COMPREPLY[@]}"\n'
-        'COMP_WORDS=(flexir plan --ca); COMP_CWORD=2; _flexir; echo "${COMPREPLY[@]}"\n'
+        f"COMP_WORDS=(flexir pl); COMP_CWORD=1; {ask}"
+        f"COMP_WORDS=(flexir plan --ca); COMP_CWORD=2; {ask}"
     )
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, cwd=tmp_path)
     assert done.stdout.split() == ["plan", "--cache"], done

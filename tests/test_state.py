@@ -562,3 +562,41 @@ def test_calls_in_a_row_take_keywords():
     check = flexir.verify(graph, model, calls=other)
     assert check.verdict == "diverged" and "'scale' was 2.0 when recorded" in str(check)
     assert "call 1 of 1 diverged" in str(check)
+
+
+@pytest.mark.parametrize("kind", ["list", "dict", "object", "deque"])
+def test_what_a_call_puts_into_a_container_it_was_given_is_named(kind):
+    class Box:
+        def __init__(self) -> None:
+            self.h = torch.zeros(3)
+
+    made = {"list": lambda: [torch.zeros(3)], "dict": lambda: {"h": torch.zeros(3)},
+            "object": Box, "deque": lambda: collections.deque([torch.zeros(3)])}[kind]  # fmt: skip
+
+    def model(x, cache):
+        if kind in ("list", "deque"):
+            cache.append(x * 2)
+        elif kind == "dict":
+            cache["h"] = x * 2
+        else:
+            cache.h = x * 2
+        return x + 1
+
+    graph = flexir.capture(model, (torch.rand(3), made()))
+    assert graph.audit.unaccounted == 1
+    assert (
+        "changed an input and does not return it" in graph.audit.problems[0]
+        and "cache" in graph.audit.problems[0]
+    )
+
+
+def test_a_container_that_is_changed_and_returned_is_in_the_graph():
+    def model(x, cache):
+        cache.append(x * 2)
+        return x + 1, cache
+
+    graph = flexir.capture(model, (torch.rand(3), [torch.zeros(3)]))
+    assert graph.audit.unaccounted == 0
+    x, old = torch.rand(3), torch.rand(3)
+    _, cache = graph(x, [old])
+    assert torch.equal(cache[0], old) and torch.equal(cache[1], x * 2)

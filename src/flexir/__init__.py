@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from .files.ir import diff, load
     from .files.ir.compare import compare
     from .fleet import plan
+    from .graph.program import Program  # noqa: F401
+    from .recording.programs import program  # noqa: F401
 
 __version__ = "0.1.0"
 __all__ = [
@@ -52,13 +54,15 @@ _LATER = {
     "diff": "files.ir",
     "load": "files.ir",
     "plan": "fleet",
+    "Program": "graph.program",
+    "program": "recording.programs",
     "stub": "conversion.stubs",
 }  # name -> module that is imported when it is asked for
 _PACKAGES = {"fleet": "fleet", "passes": "passes"}
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, "describe", "errors", *_PACKAGES])
+    return sorted({*__all__, *_LATER, "errors", *_PACKAGES})
 
 
 def __getattr__(name: str) -> Any:

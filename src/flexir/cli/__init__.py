@@ -14,6 +14,7 @@ import argparse
 import dataclasses
 import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,12 @@ from ..checks.verify import Check, verify
 from ..conversion.convert import Result, convert
 from ..conversion.stubs import stub
 from ..errors import Error, HandlerError, UnsupportedError
+from ..fleet import Plan, of_surveys, stubs, survey
 from ..fleet.pages import verdict
 from ..fleet.specs import Usage, open_model, read_inputs, target_of
 from ..graph.graph import Graph
 from ..recording.recorder import capture
+from .options import EXAMPLES, FILES, OPTIONS, TAKES
 
 
 def graph_of(options: argparse.Namespace) -> tuple[Graph, Any, tuple[Any, ...], dict[str, Any]]:
@@ -169,16 +172,9 @@ def stub_(options: argparse.Namespace) -> int:
 
 def plan_(options: argparse.Namespace) -> int:
     """Rank what to write first for many models; FILE lists one MODEL a line."""
-    from ..fleet import Plan, of_surveys, stubs, survey
-
-    models = []
-    for word in options.models:
-        listed = Path(word).suffix == ".txt" and Path(word).exists()
-        lines = Path(word).read_text().splitlines() if listed else [word]
-        models += [line for line in lines if line.strip() and not line.startswith("#")]
     target = target_of(options.target)
     surveys = survey(
-        models, cache=options.cache, jobs=options.jobs, timeout=options.timeout,
+        _listed(options.models), cache=options.cache, jobs=options.jobs, timeout=options.timeout,
         memory=None if options.memory is None else int(options.memory * 1e9),
         device=options.device, retry=options.retry,
     )  # fmt: skip
@@ -188,23 +184,41 @@ def plan_(options: argparse.Namespace) -> int:
     if options.stubs:
         stubs(made, surveys, target, options.stubs, options.top)
     if options.diff:
-        lines = made.diff(Plan.read(Path(options.diff).read_text()))
-        print("\n".join(lines) or "nothing changed")
-        news = sum(line.startswith("+") for line in lines)
-        done(f"{news} things are new since {options.diff}")
-        return 3 if news else 0
+        return _news(made, options.diff)
     print(made.json() if options.json else "\n".join(made.text(options.top).splitlines()[:-1]))
     done(verdict(made))
     return 3 if options.strict and (made.items or made.problems) else 0
 
 
+def _listed(words: list[str]) -> list[str]:
+    """MODELs, those of ``.txt`` files a line each; lines with ``#`` are comments."""
+    models: list[str] = []
+    for word in words:
+        listed = Path(word).suffix == ".txt" and Path(word).exists()
+        lines = Path(word).read_text().splitlines() if listed else [word]
+        models += [line for line in lines if line.strip() and not line.startswith("#")]
+    return models
+
+
+def _news(made: Plan, before: str) -> int:
+    """Print what is new since an older plan."""
+    lines = made.diff(Plan.read(Path(before).read_text()))
+    print("\n".join(lines) or "nothing changed")
+    news = sum(line.startswith("+") for line in lines)
+    done(f"{news} things are new since {before}")
+    return 3 if news else 0
+
+
 def completion(options: argparse.Namespace) -> int:
     """Print what makes a shell complete this command: eval "$(flexir completion bash)"."""
-    from .completion import SHELLS, script
-
-    if options.shell not in SHELLS:
-        raise Usage(f"no completion for {options.shell!r}; there is one for {', '.join(SHELLS)}")
-    print(script(options.shell, parser()))
+    try:
+        import shtab
+    except ImportError as error:
+        raise Error("completion is made by shtab: pip install flextorchir[cli]") from error
+    shells = shtab.SUPPORTED_SHELLS
+    if options.shell not in shells:
+        raise Usage(f"no completion for {options.shell!r}; there is one for {', '.join(shells)}")
+    print(shtab.complete(parser(shtab.FILE), options.shell))
     return 0
 
 
@@ -220,17 +234,12 @@ VERBS = {
 }  # fmt: skip
 
 
-EXAMPLES = """examples, with the files of docs/tutorial.md:
-  flexir ops nets.py:small                                    # what does it call?
-  flexir show nets.py:small 2x3x32x32                         # the graph, on such inputs
-  flexir convert nets.py:small --target dsp.py:ir             # what is missing?
-  flexir draw nets.py:small --target dsp.py:ir -o net.html    # a page to look around in
-  flexir plan nets.py:small nets.py:wide --target dsp.py:ir   # what to write first
-"""
+def parser(files: Mapping[str, object] | None = None) -> argparse.ArgumentParser:
+    """The command line.
 
-
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    Args:
+        files: what :mod:`shtab` reads off arguments that are names of files.
+    """
     top = argparse.ArgumentParser(
         "flexir", description="Convert PyTorch models into your own IR.", epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -241,46 +250,11 @@ def parser() -> argparse.ArgumentParser:
     for name, function in VERBS.items():
         text = (function.__doc__ or "").splitlines()[0]
         verb = verbs.add_parser(name, help=text, description=text)
-        if name == "completion":
-            verb.add_argument("shell", metavar="SHELL", help="bash, zsh or fish")
-            continue
-        if name == "plan":
-            verb.add_argument("models", nargs="+", metavar="MODEL|FILE.txt")
-            verb.add_argument("--cache", default=".flexir-cache", metavar="DIR",
-                              help="graphs of models already run")  # fmt: skip
-            verb.add_argument("--jobs", type=int, metavar="N", help="models at a time")
-            verb.add_argument("--timeout", type=float, default=300, metavar="SECONDS")
-            verb.add_argument("--memory", type=float, metavar="GB", help="of one model")
-            verb.add_argument("--retry", action="store_true", help="try again what failed before")
-            verb.add_argument("--top", type=int, default=20, metavar="N", help="items to show")
-            verb.add_argument("--diff", metavar="OLD.json", help="only what is new since then")
-            verb.add_argument("--stubs", metavar="DIR", help="write handlers to start from")
-        else:
-            verb.add_argument("model", metavar="MODEL", help="module:attr, file.py:attr, a saved "
-                              "graph, torchvision:NAME, timm:NAME, hf-config:FILE")  # fmt: skip
-        if name == "diff":
-            verb.add_argument("other", metavar="OTHER", help="another saved graph")
-        elif name != "plan":
-            verb.add_argument(
-                "inputs", nargs="*", metavar="INPUT", help="[name=]1x3x224x224[:int64]"
-            )
-        if name != "diff":
-            verb.add_argument("--device", help="where to build the model; meta takes no memory")
-        if name in ("convert", "draw", "stub", "plan"):
-            verb.add_argument("--target", metavar="SPEC", help="module:attr of a flexir.Target")
-        if name in ("convert", "draw", "save", "stub", "plan"):
-            verb.add_argument("-o", "--output", metavar="PATH")
-        if name in ("convert", "ops", "plan", "verify", "diff"):
-            verb.add_argument("--json", action="store_true", help="print JSON")
-        if name in ("convert", "diff", "plan"):
-            verb.add_argument("--strict", action="store_true", help="exit with 3 if not clean")
-        if name == "draw":
-            verb.add_argument("--beside", metavar="MODEL", help="a second graph (.html)")
-            verb.add_argument("--overlay", action="append", metavar="FILE.json",
-                              help="numbers by value name or module path (.html)")  # fmt: skip
-            verb.add_argument("--golden", metavar="DIR", help="values of graph.golden (.html)")
-        if name == "show":
-            verb.add_argument("--top", action="store_true", help="without the bodies of modules")
+        for word in TAKES[name].split():
+            flags, settings = OPTIONS.get(f"{name} {word}") or OPTIONS[word]
+            action: Any = verb.add_argument(*flags, **settings)
+            if action.dest in FILES and files is not None:
+                action.complete = files
     return top
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +21,7 @@ from ..conversion.target import Target
 from ..errors import Error
 from ..graph.graph import Graph
 from ..graph.nodes import Node
+from .progress import bar
 from .survey import Survey, survey
 
 _KEPT = 12  # configurations, forms and lines kept of an item
@@ -67,7 +67,7 @@ class Item:
 
 @dataclass(slots=True)
 class Plan:
-    """The whole road for a fleet.
+    """What to write for a fleet, and in which order.
 
     Attributes:
         target: name of the target.
@@ -214,10 +214,7 @@ def of_surveys(
     """The plan for models that have been surveyed."""
     made = Plan(target.name, ran=(out or target.builder) is not None)
     items: dict[tuple[str, str], _Counts] = {}
-    for number, one in enumerate(surveys, 1):
-        if progress:
-            print(f"planning {number}/{len(surveys)}  {one.name[:60]:60}", end="\r",
-                  file=sys.stderr, flush=True)  # fmt: skip
+    for one in bar(surveys, len(surveys), lambda one: one.name) if progress else surveys:
         try:
             graph = one.graph()
         except Error as error:
@@ -230,8 +227,6 @@ def of_surveys(
             made.problems[one.name] = f"the handlers raised {type(error).__name__}: {error}"
             continue
         _count(report, one.name, items)
-    if progress:
-        print(" " * 100, end="\r", file=sys.stderr)
     made.items = rank([counts.item() for counts in items.values()])
     return made
 

@@ -2,7 +2,7 @@
 
 :class:`Process` is its owner: it waits no longer than told and says why no answer came.
 :func:`serve` is what the module runs. A process may crash, hang or eat memory; it also ends with
-whoever asked, however that ended.
+its owner, even if that was killed.
 """
 
 from __future__ import annotations
@@ -105,7 +105,8 @@ class Process:
             if not part:
                 return None
             line += part
-        return json.loads(line)
+        answer: dict[str, Any] = json.loads(line)
+        return answer
 
     def _reason(self, process: subprocess.Popen[bytes], timeout: float, waited: float) -> str:
         """Why there was no answer; the process is gone afterwards."""

@@ -56,11 +56,14 @@ def find(spec: str) -> tuple[Any, Any]:
 
 def _torchvision(name: str) -> torch.nn.Module:
     models = importlib.import_module("torchvision").models
-    return models.get_model(name, weights=None)
+    made: torch.nn.Module = models.get_model(name, weights=None)
+    return made
 
 
 def _timm(name: str) -> torch.nn.Module:
-    return importlib.import_module("timm").create_model(name, pretrained=False)
+    timm = importlib.import_module("timm")
+    made: torch.nn.Module = timm.create_model(name, pretrained=False)
+    return made
 
 
 def _from_config(path: str) -> torch.nn.Module:
@@ -69,10 +72,10 @@ def _from_config(path: str) -> torch.nn.Module:
         raise Usage(f"there is no file {path}")
     transformers = importlib.import_module("transformers")
     config = transformers.AutoConfig.from_pretrained(path)
-    for name in config.architectures or ():
-        if hasattr(transformers, name):
-            return getattr(transformers, name)(config)
-    return transformers.AutoModel.from_config(config)
+    known = [name for name in config.architectures or () if hasattr(transformers, name)]
+    build = getattr(transformers, known[0]) if known else transformers.AutoModel.from_config
+    made: torch.nn.Module = build(config)
+    return made
 
 
 _LIBRARIES = {"torchvision": _torchvision, "timm": _timm, "hf-config": _from_config}

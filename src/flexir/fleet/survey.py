@@ -14,9 +14,9 @@ import os
 import shlex
 import sys
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor, as_completed
+from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ import torch
 from ..errors import Error
 from ..graph.graph import Graph
 from ..recording.recorder import capture
+from .progress import bar
 from .worker import FILES, Worker
 
 
@@ -106,39 +107,40 @@ def survey(
     memory = _share(jobs) if memory is None else memory
     root = Path(cache)
     root.mkdir(parents=True, exist_ok=True)
-    found: dict[str, Survey] = {}
-    todo: dict[str, tuple[str, Path]] = {}
-    for name, what in named.items():
-        if not isinstance(what, str):
-            found[name] = Survey(name, given=_graph(what))
-            continue
-        folder = root / _key(what, device)
-        known = _known(name, folder)
-        if known is None or (known.problem and retry):
-            todo[name] = what, folder
-        else:
-            found[name] = known
+    found = {name: _at_hand(name, what, root, device, retry) for name, what in named.items()}
+    todo = {name: named[name] for name, one in found.items() if one is None}
     threads = max(1, (os.cpu_count() or 1) // jobs)
-    own = ThreadPoolExecutor(jobs) if executor is None else None
-    pool = executor or own
-    assert pool is not None
+    path = tuple(os.path.abspath(part) for part in sys.path)
+    settings = (timeout, memory, threads, path, device)
+    with ExitStack() as stack:
+        pool = executor or stack.enter_context(ThreadPoolExecutor(jobs))
+        for name, answer in _answers(pool, todo, settings, progress):
+            found[name] = _keep(name, root / _key(named[name], device), answer)
+    return [one for one in found.values() if one is not None]
+
+
+def _at_hand(name: str, what: Any, root: Path, device: str | None, retry: bool) -> Survey | None:
+    """What is known of a model without running it apart; None if it must be."""
+    if not isinstance(what, str):
+        return Survey(name, given=_graph(what))
+    known = _known(name, root / _key(what, device))
+    return None if known is not None and known.problem and retry else known
+
+
+def _answers(
+    pool: Executor, todo: Mapping[str, str], settings: tuple[Any, ...], progress: bool
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Names and answers as they come; what has not begun is cancelled if the caller stops."""
+    waiting: dict[Future[dict[str, Any]], str] = {}
     try:
-        path = tuple(os.path.abspath(part) for part in sys.path)
-        waiting = {
-            pool.submit(capture_apart, spec, timeout, memory, threads, path, device): (name, folder)
-            for name, (spec, folder) in todo.items()
-        }
-        for future in _watch(waiting, progress):
-            name, folder = waiting[future]
-            found[name] = _keep(name, folder, future.result())
-    except BaseException:
+        for name, spec in todo.items():
+            waiting[pool.submit(capture_apart, spec, *settings)] = name
+        done = as_completed(waiting)
+        for future in bar(done, len(waiting), waiting.__getitem__) if progress else done:
+            yield waiting[future], future.result()
+    finally:
         for future in waiting:
             future.cancel()
-        raise
-    finally:
-        if own is not None:
-            own.shutdown()
-    return [found[name] for name in named]
 
 
 # --- where the executor runs it -------------------------------------------------------------------
@@ -209,23 +211,9 @@ def _graph(what: Any) -> Graph:
 
 
 def _share(jobs: int) -> int:
-    """A model's part of nine tenths of the machine's memory; 0 where nobody says how much."""
+    """A model's part of nine tenths of the machine's memory; 0 where that is unknown."""
     try:
         whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
         return 0
     return int(0.9 * whole / jobs)
-
-
-def _watch(waiting: Mapping[Any, tuple[str, Path]], progress: bool) -> Iterator[Any]:
-    """Futures as they are done, with a bar and an estimate on stderr."""
-    start = time.monotonic()
-    for number, future in enumerate(as_completed(waiting), 1):
-        yield future
-        if progress:
-            left = (time.monotonic() - start) / number * (len(waiting) - number)
-            bar = "#" * (20 * number // len(waiting))
-            text = f"[{bar:20}] {number}/{len(waiting)}  {left / 60:.0f} min left  "
-            print(f"{text}{waiting[future][0][:50]:50}", end="\r", file=sys.stderr, flush=True)
-    if progress and waiting:
-        print(" " * 110, end="\r", file=sys.stderr)

@@ -1,11 +1,12 @@
 """Calls of a graph in a row: what one leaves behind, the next begins with.
 
 Owns what is carried: the tensors of ``graph.state`` and where the generators of random numbers
-stand. How one call is run is ``interpreter``'s matter.
+stand. How one call is run is :mod:`.replay`'s matter.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -17,12 +18,29 @@ from .nodes import Value
 from .replay import Environment, Generators, replay
 
 
+class Memory:
+    """What calls in a row leave behind, of one graph or of the entry points of a Program.
+
+    Attributes:
+        calls: how many calls there were.
+        tensors: path -> the tensor that stands there now.
+        generators: where the generators of random numbers stand.
+        other: the graph of the last call, if it left behind what no graph can carry.
+    """
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.tensors: dict[str, torch.Tensor] = {}
+        self.generators = Generators()
+        self.other: Graph | None = None
+
+
 class Run:
     """A graph with a memory, as ``graph.start()`` makes it.
 
     Attributes:
         graph: the graph.
-        calls: how many calls there were.
+        memory: what its calls leave behind.
 
     Example:
         >>> import torch, flexir
@@ -34,17 +52,35 @@ class Run:
         tensor(2)
     """
 
-    def __init__(self, graph: Graph) -> None:
-        self.graph, self.calls = graph, 0
-        self._held: dict[Value, torch.Tensor] = {}
-        self._generators = Generators()
+    def __init__(
+        self, graph: Graph, memory: Memory | None = None, kept: Collection[str] = ()
+    ) -> None:
+        """A run of one graph.
+
+        Args:
+            graph: the graph.
+            memory: one that other runs share.
+            kept: paths of state that others of these runs write.
+        """
+        self.graph = graph
+        self.memory = Memory() if memory is None else memory
+        self._places: dict[Value, str] = {s.initial: s.path for s in graph.state}
+        for value in graph.constants:
+            path = next((name for name in (value.name, *value.names) if name in kept), None)
+            if path is not None:
+                self._places.setdefault(value, path)
+
+    @property
+    def calls(self) -> int:
+        """How many calls there were."""
+        return self.memory.calls
 
     @property
     def state(self) -> dict[str, torch.Tensor]:
         """Path -> what the model would hold there now."""
-        constants = self.graph.constants
+        held, constants = self.memory.tensors, self.graph.constants
         return {
-            s.path: self._held[s.initial] if s.initial in self._held else constants[s.initial]
+            s.path: held[s.path] if s.path in held else constants[s.initial]
             for s in self.graph.state
         }
 
@@ -55,28 +91,37 @@ class Run:
             Diverged: as a replay does; and at the second call, where the first left behind what the
                 graph cannot carry (``graph.audit.changes``), or a state of another size.
         """
-        graph = self.graph
-        if self.calls:
-            self._refuse_other_calls()
+        graph, memory = self.graph, self.memory
         env = Environment(graph.constants)
-        env.update(self._held)
-        result = replay(graph, args, kwargs, env=env, isolate=False, generators=self._generators)
-        self._held = {state.initial: env[state.final] for state in graph.state}
-        self.calls += 1
+        if memory.calls:
+            _refuse_after(memory.other)
+        for value, path in self._places.items():
+            if path in memory.tensors:
+                env[value] = memory.tensors[path]
+                if memory.calls:
+                    _check_size(path, value, memory)
+        result = replay(graph, args, kwargs, env=env, generators=memory.generators)
+        memory.tensors.update((state.path, env[state.final]) for state in graph.state)
+        memory.other = graph if graph.audit.changes else memory.other
+        memory.calls += 1
         return result
 
-    def _refuse_other_calls(self) -> None:
-        if self.graph.audit.changes:
-            lines = [f"  {change}" for change in self.graph.audit.changes]
-            raise Diverged(
-                "the graph is of one call, and a next one would be another: that call changed\n"
-                + "\n".join(lines)
-                + "\nIf it settles after a first call, run the model once before capturing it."
-            )
-        for state in self.graph.state:
-            tensor, type = self._held[state.initial], state.initial.type
-            if (shape_of(tensor), tensor.dtype) != (type.shape, type.dtype):
-                raise Diverged(
-                    f"the state {state.path!r} is {shape_of(tensor)} {tensor.dtype} after "
-                    f"{self.calls} calls; the graph takes {type.shape} {type.dtype}"
-                )
+
+def _refuse_after(other: Graph | None) -> None:
+    """Raise where an earlier call left behind what no graph can carry."""
+    if other is not None:
+        lines = [f"  {change}" for change in other.audit.changes]
+        raise Diverged(
+            "the graph is of one call, and a next one would be another: that call changed\n"
+            + "\n".join(lines)
+            + "\nIf it settles after a first call, run the model once before capturing it."
+        )
+
+
+def _check_size(path: str, value: Value, memory: Memory) -> None:
+    tensor, type = memory.tensors[path], value.type
+    if (shape_of(tensor), tensor.dtype) != (type.shape, type.dtype):
+        raise Diverged(
+            f"the state {path!r} is {shape_of(tensor)} {tensor.dtype} after "
+            f"{memory.calls} calls; the graph takes {type.shape} {type.dtype}"
+        )

@@ -42,6 +42,7 @@ from .ambient import Draw, Draws, SwitchWatch, collector_at_rest, eager_compiler
 from .changed import Replaced
 from .constants import Origins
 from .effects import beneath, changes_view_only, inside_autograd_function
+from .inputs import Given
 from .memory import Alias, Memory, View
 from .parameters import bind_forward, bind_inputs
 from .ssa import Memories
@@ -113,7 +114,11 @@ class _Frame:
 
 
 class Recorder:
-    """One run: the tables it fills, and the Graph it becomes."""
+    """One run: the tables it fills, and the Graph it becomes.
+
+    ``returned`` is told what the model returned; a run ``among`` several entry points keeps as
+    state also what only the others read.
+    """
 
     def __init__(
         self,
@@ -122,8 +127,11 @@ class Recorder:
         witness: bool,
         functions: bool = True,
         watch: Callable[[Node, Sequence[torch.Tensor]], None] | None = None,
+        returned: Callable[[Any], None] | None = None,
+        among: bool = False,
     ) -> None:
         self.model, self.watch, self.functions = model, watch, functions
+        self.returned, self.among = returned, among
         self.witness = Witness(self) if witness else None
         self.found = Origins(model, Recorder.run.__code__)
         self.memories = Memories(self.emit, self.found.origin, self.again, self.found.unseen)
@@ -164,9 +172,11 @@ class Recorder:
                 # Met now, all at once, they cost less than between convolutions.
                 if kind != "default" and not is_lazy(tensor):
                     self.memories.expect(tensor)
-        before = foreign_draws()
+        before, given = foreign_draws(), Given(bound)
         with self._watching():
             result = self.model(*args, **kwargs)
+            if self.returned is not None:
+                self.returned(result)
             with self._quietly():
                 self._close(1)
                 graph.outputs = tree.template(result, self.memories.read, deep=True)
@@ -175,6 +185,7 @@ class Recorder:
                 replaced, self.audit.changes = holdings.compare(self.draws.left)
                 graph.state = self._state(graph, replaced)
                 self.audit.unwatched = holdings.unwatched
+                self.audit.problems += given.changed(result)
         after = foreign_draws()
         self.audit.problems += [
             f"numbers were drawn from Python's {name!r}: they, and what they decided, are frozen"
@@ -302,7 +313,10 @@ class Recorder:
             if m.initial in kept and found.origins[m.initial].kind not in ("unseen", "python")
         }
         finals = [(path, before, self.memories.read(after)) for path, before, after in replaced]
-        if not finals:
+        if self.among:
+            for path, before, final in finals:
+                state[path] = State(path, self.memories.read(before), final)
+        if self.among or not finals:
             return list(state.values())
         graph.nodes = self.frames[0].nodes
         read = {v for node in graph for v in node.inputs}

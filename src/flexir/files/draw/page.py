@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import json
 import math
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -59,7 +60,7 @@ def page(
     statuses: Sequence[Mapping[Node, str]],
     *,
     overlays: Mapping[str, Mapping[str, float]] | None = None,
-    golden: str | Path | None = None,
+    golden: str | os.PathLike[str] | None = None,
     weights: bool = True,
     graphviz: bool = True,
 ) -> str:
@@ -285,7 +286,7 @@ def _numbers(tensor: torch.Tensor) -> list[float]:
     return [float(f"{number:.4g}") if math.isfinite(number) else 0.0 for number in made]
 
 
-def _golden(folder: str | Path) -> dict[str, list[float]]:
+def _golden(folder: str | os.PathLike[str]) -> dict[str, list[float]]:
     """Value name -> what its elements sum up to."""
     from safetensors import safe_open
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ...errors import Error
 from ...graph.graph import Graph
 from ...graph.nodes import Node
 from .dot import to_dot
+
+if TYPE_CHECKING:
+    from ...conversion.convert import Result
+
+_PICTURES = (".png", ".svg", ".dot")
 
 
 class DrawError(Error, RuntimeError):
@@ -22,8 +27,11 @@ def draw(
     *,
     status: Mapping[Node, str] | None = None,
     limit: int = 300,
-    beside: Any = None,
-    **options: Any,
+    beside: Graph | Result | None = None,
+    overlays: Mapping[str, Mapping[str, float]] | None = None,
+    golden: str | os.PathLike[str] | None = None,
+    weights: bool = True,
+    graphviz: bool = True,
 ) -> str:
     """Draw a graph into a file.
 
@@ -34,51 +42,65 @@ def draw(
         status: node -> status, as ``Result.status``; ``result.draw(path)`` passes its own.
         limit: of pictures: how many boxes at most before modules are collapsed.
         beside: of pages: a second Graph or Result, shown beside the first.
-        options: of pages: ``overlays``, ``golden``, ``weights``; see ``page`` beside this.
+        overlays: of pages: name -> {Value name or module path: number}, shown as colours.
+        golden: of pages: a folder ``graph.golden`` wrote; its values are summed up at each call.
+        weights: of pages: sum up the weights (reads each once).
+        graphviz: of pages: place boxes with Graphviz where it is installed.
 
-    Returns:
-        the path.
+    Returns: the path.
 
     Raises:
-        DrawError: unknown ending, or pygraphviz is missing for PNG and SVG.
+        DrawError: unknown ending, an argument that is not for this ending, or pygraphviz is
+            missing for PNG and SVG.
     """
     path = os.fspath(path)
     ending = os.path.splitext(path)[1].lower()
+    status = _recorded(graph) if status is None else status
     if ending == ".html":
         from .page import page
 
-        graphs, statuses = [graph], [_recorded(graph) if status is None else status]
-        if beside is not None:
-            other = getattr(beside, "graph", beside)
-            graphs.append(other)
-            statuses.append(getattr(beside, "status", None) or _recorded(other))
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(page(graphs, statuses, **options))
-        return path
-    if ending not in (".png", ".svg", ".dot"):
+        others = [] if beside is None else [_with_status(beside)]
+        graphs, statuses = zip((graph, status), *others)
+        text = page(graphs, statuses, overlays=overlays, golden=golden, weights=weights,
+                    graphviz=graphviz)  # fmt: skip
+        return _written(path, text.encode())
+    if ending not in _PICTURES:
         raise DrawError(f"cannot draw {path!r}: the name must end in .html, .png, .svg or .dot")
-    if beside is not None or options:
-        raise DrawError(f"{', '.join(options) or 'beside'}: only pages (.html) show that")
-    status = _recorded(graph) if status is None else status
-    text = to_dot(graph, status, limit=limit)
-    if ending == ".dot":
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
-        return path
+    only_pages = {"beside": beside, "overlays": overlays, "golden": golden}
+    if given := [name for name, value in only_pages.items() if value is not None]:
+        raise DrawError(f"{', '.join(given)}: only pages (.html) show that")
+    dot = to_dot(graph, status, limit=limit)
+    return _written(path, dot.encode() if ending == ".dot" else _picture(dot, path))
+
+
+def _picture(text: str, path: str) -> bytes:
+    """What Graphviz makes of DOT text, in the format that a path ends in."""
+    stem, ending = os.path.splitext(path)
     try:
         import pygraphviz
     except ImportError as error:
         raise DrawError(
             f"drawing {ending} files needs Graphviz: pip install flextorchir[draw]\n"
-            f"Without it, draw {os.path.splitext(path)[0]}.dot instead."
+            f"Without it, draw {stem}.dot instead."
         ) from error
     made = pygraphviz.AGraph(string=text)
-    if ending == ".png":
+    if ending.lower() == ".png":
         made.graph_attr["dpi"] = "80"
-    # Written here: given a path, pygraphviz opens it in a way that Python 3.11.2 refuses.
-    with open(path, "wb") as picture:
-        picture.write(made.draw(None, prog="dot", format=ending[1:]))
+    # Written by us: given a path, pygraphviz opens it in a way that Python 3.11.2 refuses.
+    picture: bytes = made.draw(None, prog="dot", format=ending[1:].lower())
+    return picture
+
+
+def _written(path: str, data: bytes) -> str:
+    with open(path, "wb") as file:
+        file.write(data)
     return path
+
+
+def _with_status(drawn: Graph | Result) -> tuple[Graph, Mapping[Node, str]]:
+    if isinstance(drawn, Graph):
+        return drawn, _recorded(drawn)
+    return drawn.graph, drawn.status
 
 
 def _recorded(graph: Graph) -> dict[Node, str]:

@@ -1,6 +1,6 @@
 """The default IR on disk: save, load and compare graphs. See ``docs/format.md``.
 
-Written against what the package offers everybody; needs the extra ``ir`` (protobuf, safetensors).
+Needs the extra ``ir`` (protobuf, safetensors). Never runs code that a file names.
 """
 
 from .diff import Difference, diff

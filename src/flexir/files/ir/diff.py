@@ -14,7 +14,8 @@ from ...graph import tree
 from ...graph.graph import Graph
 from ...graph.nodes import Node, Value
 from .load import load
-from .weights import Weights, bytes_of
+from .mapped import Weights
+from .weights import bytes_of
 
 
 @dataclass(slots=True)

@@ -13,7 +13,8 @@ from typing import Any
 
 import torch
 
-from ...calls.schemas import callables
+from ...calls.schemas import callables, op_of, signatures
+from ...calls.signatures import EMPTY, STAR, STARS, Parameter, Signature
 from ...errors import UnsupportedError
 from ...graph.geometry import as_strided, as_strided_scatter, assemble, setitem
 
@@ -50,7 +51,7 @@ def _tables() -> tuple[dict[str, Callable[..., Any]], dict[Any, str]]:
         ("torch.linalg", torch.linalg), ("torch.fft", torch.fft), ("torch.special", torch.special),
         ("torch._C._nn", torch._C._nn), ("torch.Tensor", torch.Tensor),
         ("torch._C._VariableFunctions", torch._C._VariableFunctions),
-        ("torch._C._sparse", torch._C._sparse), ("torch._C._nested", torch._C._nested),
+        *((f"torch._C.{name}", getattr(torch._C, name)) for name in ("_sparse", "_nested")),
         ("torch.autograd", torch.autograd), ("torch.nn.init", torch.nn.init),
     ]  # fmt: skip
     known = {id(function) for functions in callables().values() for function in functions}
@@ -69,8 +70,9 @@ def _tables() -> tuple[dict[str, Callable[..., Any]], dict[Any, str]]:
                 named.pop(name, None)
                 named[name] = function
     for name, function in list(named.items()):
-        if name.endswith(".__get__") and hasattr(function.__self__, "__set__"):
-            named[name.replace(".__get__", ".__set__")] = function.__self__.__set__
+        accessor: Any = getattr(function, "__self__", None)
+        if name.endswith(".__get__") and hasattr(accessor, "__set__"):
+            named[name.replace(".__get__", ".__set__")] = accessor.__set__
     for name in [n for n in named if n.rpartition(".")[2] in _FORBIDDEN]:
         del named[name]
     for function in (as_strided, as_strided_scatter, assemble, setitem):
@@ -119,3 +121,17 @@ def resolve(name: str, extra: dict[str, Callable[..., Any]]) -> Callable[..., An
         if isinstance(found, (torch._ops.OpOverload, torch._ops.OpOverloadPacket)):
             return found
     return Missing(name)
+
+
+def signature_of(target: Any, form: int, args: dict[str, Any], op: str) -> Signature:
+    """The signature the arguments follow: the recorded one if it still has these names."""
+    if not isinstance(target, Missing):
+        forms = signatures(target)
+        first = forms[form : form + 1]
+        for found in (*first, *forms):
+            rest = set(args) - {*found.names, "out", "requires_grad"}
+            if not rest or any(p.kind is STARS for p in found.parameters):
+                return found
+        op = op_of(target)
+    names = ["args"] if "args" in args else []
+    return Signature(op, [Parameter(name, name, STAR, EMPTY, None) for name in names])

@@ -16,8 +16,7 @@ from typing import Any
 
 import torch
 
-from ...calls.schemas import op_of, signatures
-from ...calls.signatures import EMPTY, STAR, STARS, Parameter, Signature, documented
+from ...calls.signatures import documented
 from ...errors import FormatError, GraphError
 from ...graph import tree
 from ...graph.account import Mutation, Origin
@@ -30,7 +29,7 @@ from . import manifest as manifests
 from .account import read_audit, read_state
 from .data import Opaque, Reader, torch_constant
 from .directory import aside_of
-from .weights import File, Place, Weights, check_place
+from .mapped import File, Place, Weights, check_place
 
 _SMALL = 64 << 20  # bytes of weights up to which all are checked at once
 _DEEP = 300  # modules within modules
@@ -73,17 +72,7 @@ def load(
     Raises:
         FormatError: anything about the files is not as it should be.
     """
-    path = Path(path)
-    if not path.exists() and aside_of(path.absolute()).exists():  # a save was cut off here
-        path = aside_of(path.absolute())
-    manifest = manifests.read(path)
-    for name, entry in manifest["files"].items():
-        manifests.check_file(path, name, entry)
-    message = schema.Graph()
-    try:
-        message.ParseFromString((path / "graph.pb").read_bytes())
-    except Exception as error:  # the parser's own error type differs between protobuf versions
-        raise FormatError(f"graph.pb: {error}") from error
+    path, manifest, message = _opened(Path(path))
     collecting = gc.isenabled()
     gc.disable()  # a graph is many small objects, none of them garbage
     try:
@@ -102,6 +91,21 @@ def load(
     if check or (check is None and total <= _SMALL):
         mapped.check()
     return graph
+
+
+def _opened(path: Path) -> tuple[Path, dict[str, Any], Any]:
+    """Where the files are, their manifest and the parsed message."""
+    if not path.exists() and aside_of(path.absolute()).exists():  # a save was cut off here
+        path = aside_of(path.absolute())
+    manifest = manifests.read(path)
+    for name, entry in manifest["files"].items():
+        manifests.check_file(path, name, entry)
+    message = schema.Graph()
+    try:
+        message.ParseFromString((path / "graph.pb").read_bytes())
+    except Exception as error:  # the parser's own error type differs between protobuf versions
+        raise FormatError(f"graph.pb: {error}") from error
+    return path, manifest, message
 
 
 # --- weights --------------------------------------------------------------------------------------
@@ -173,7 +177,7 @@ class _Reader:
         self, message: Any, extra: dict[str, Callable[..., Any]], imports: Collection[str]
     ) -> None:
         self.message, self.extra = message, extra
-        self.strings = list(message.strings)
+        self.strings: list[str] = list(message.strings)
         self.types = [self._type(t) for t in message.types]
         self.values = [self._value(v, i) for i, v in enumerate(message.values)]
         self.sources = [None] + [
@@ -181,7 +185,10 @@ class _Reader:
             for s in message.sources
         ]  # by index + 1, as everybody refers to them
         self.states = [self._state(s) for s in message.states]
-        self.effects = [Effects(), *(Effects(switches=state) for state in self.states)]
+        self.effects: list[Effects] = [
+            Effects(),
+            *(Effects(switches=state) for state in self.states),
+        ]
         self.functions: dict[str, Any] = {}
         budget = 1000 + 16 * message.ByteSize()
         self.data = Reader(message.data, self.values, extra, imports, budget)
@@ -265,7 +272,7 @@ class _Reader:
             target = self._function(name)
             if self.data.lost and (lost := next(tree.leaves(args, Opaque), None)):
                 target = functions.Missing(name, f"it was given {lost}, which no file can hold")
-            signature = _signature(target, entry.form, args, op)
+            signature = functions.signature_of(target, entry.form, args, op)
         node = Node(
             op, target, args, signature=signature, body=body, path=strings[entry.path],
             call=entry.call, source=self.sources[entry.source_plus1],
@@ -290,7 +297,7 @@ class _Reader:
         return found
 
     def _effects(self, entry: Any) -> Effects:
-        plain = self.effects[entry.state_plus1]
+        plain: Effects = self.effects[entry.state_plus1]
         rare = entry.escape or entry.write_names or entry.same_plus1 or entry.random
         if not rare and not entry.generator:
             return plain
@@ -380,20 +387,3 @@ def _kind(kind: int) -> int:
     if kind > 4:
         raise FormatError(f"parameters.kind: {kind} is unknown")
     return kind
-
-
-def _signature(target: Any, form: int, args: dict[str, Any], op: str) -> Signature:
-    """The signature the arguments follow: the recorded one if it still has these names."""
-    if not isinstance(target, functions.Missing):
-        forms = signatures(target)
-        first = forms[form : form + 1]
-        for found in (*first, *forms):
-            rest = set(args) - {*found.names, "out", "requires_grad"}
-            if not rest or any(p.kind is STARS for p in found.parameters):
-                return found
-        op = op_of(target)
-    names = ["args"] if "args" in args else []
-    return Signature(op, [Parameter(name, name, STAR, EMPTY, None) for name in names])
-
-
-__all__ = ["Opaque", "load"]

@@ -26,7 +26,8 @@ from .account import write_audit
 from .data import Table, class_name
 from .directory import appearing_whole
 from .manifest import VERSION, canonical
-from .weights import File, Stored, Window, plan, write
+from .mapped import File
+from .weights import Stored, Window, share, write
 
 _SHARD = 5 << 30  # bytes of one weights file
 
@@ -66,23 +67,27 @@ def save(
         message = schema.Graph()
         files = _write_weights(graph, message, folder, weights, checksums, shard, progress)
         _Writer(graph, message, status or graph.status).write()
-        manifest: dict[str, Any] = {
-            "format": "flexir",
-            "version": VERSION,
-            "minimum_reader": _minimum_reader(graph),
-            "producer": f"flextorchir {_version()}",
-            "torch": torch.__version__,
-            "files": files,
+        data = {
+            "graph.pb": message.SerializeToString(deterministic=True),
+            "graph.txt": (graph.text() + "\n").encode(),
         }
-        for name, data in (
-            ("graph.pb", message.SerializeToString(deterministic=True)),
-            ("graph.txt", (graph.text() + "\n").encode()),
-        ):
-            (folder / name).write_bytes(data)
-            digest = hashlib.sha256(data).hexdigest()
-            manifest["files"][name] = {"size": len(data), "sha256": digest}
-        manifest["sha256"] = hashlib.sha256(canonical(manifest)).hexdigest()
-        (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+        for name, content in data.items():
+            (folder / name).write_bytes(content)
+            files[name] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+        _write_manifest(graph, files, folder)
+
+
+def _write_manifest(graph: Graph, files: dict[str, Any], folder: Path) -> None:
+    manifest: dict[str, Any] = {
+        "format": "flexir",
+        "version": VERSION,
+        "minimum_reader": _minimum_reader(graph),
+        "producer": f"flextorchir {_version()}",
+        "torch": torch.__version__,
+        "files": files,
+    }
+    manifest["sha256"] = hashlib.sha256(canonical(manifest)).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
 
 
 def _minimum_reader(graph: Graph) -> int:
@@ -115,15 +120,7 @@ def _write_weights(
         referenced = _referenced(weights.removeprefix("reference:"), message)
     elif weights not in ("copy", None):
         raise Error(f"weights is 'copy', None or 'reference:FILES'; got {weights!r}")
-    chosen: list[tuple[str, torch.Tensor]] = []
-    for value, tensor in graph.constants.items():
-        known = any(name in referenced for name in (value.name, *value.names))
-        if referenced and not known and tensor.device.type == "meta":
-            raise Error(f"no referenced file holds {value.name!r}, and it has no data to store")
-        # What is not to be stored is planned as data-less, like a tensor on the meta device.
-        left_out = weights is None or known
-        chosen.append((value.name, tensor.to("meta") if left_out else tensor))
-    stored, windows = plan(chosen)
+    stored, windows = share(_chosen(graph, referenced, weights))
     total, done = sum(one.nbytes for one in stored), 0
 
     def count(bytes_written: int) -> None:
@@ -137,10 +134,7 @@ def _write_weights(
     message.weight_files.extend(name for name, _ in names)
     for (value, tensor), parts in zip(graph.constants.items(), windows):
         entry = message.constants.add()
-        entry.requires_grad = tensor.requires_grad
-        if tensor.layout is not torch.strided:
-            entry.layout = str(tensor.layout).removeprefix("torch.")
-            entry.coalesced = tensor.layout is torch.sparse_coo and tensor.is_coalesced()
+        _describe(entry, tensor)
         for window in parts:
             _part(entry, window, first + window.stored.file)
         where = next((referenced[n] for n in (value.name, *value.names) if n in referenced), None)
@@ -153,6 +147,28 @@ def _write_weights(
         name: {"size": (folder / name).stat().st_size, "header_sha256": digest}
         for name, digest in names
     }
+
+
+def _chosen(
+    graph: Graph, referenced: Mapping[str, Any], weights: str | None
+) -> list[tuple[str, torch.Tensor]]:
+    """The constants to store; what is left out has no data, like a tensor on the meta device."""
+    chosen: list[tuple[str, torch.Tensor]] = []
+    for value, tensor in graph.constants.items():
+        known = any(name in referenced for name in (value.name, *value.names))
+        if referenced and not known and tensor.device.type == "meta":
+            raise Error(f"no referenced file holds {value.name!r}, and it has no data to store")
+        left_out = weights is None or known
+        chosen.append((value.name, tensor.to("meta") if left_out else tensor))
+    return chosen
+
+
+def _describe(entry: Any, tensor: torch.Tensor) -> None:
+    """What a constant is, besides where its elements are."""
+    entry.requires_grad = tensor.requires_grad
+    if tensor.layout is not torch.strided:
+        entry.layout = str(tensor.layout).removeprefix("torch.")
+        entry.coalesced = tensor.layout is torch.sparse_coo and tensor.is_coalesced()
 
 
 def _part(entry: Any, window: Window, file: int) -> None:

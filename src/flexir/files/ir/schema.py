@@ -36,7 +36,8 @@ def unknown_fields(message: Any) -> bytes:
     rest.CopyFrom(message)
     for field, _ in message.ListFields():
         rest.ClearField(field.name)
-    return rest.SerializeToString()
+    data: bytes = rest.SerializeToString()
+    return data
 
 
 def has_unknown_fields(message: Any) -> bool:
@@ -44,7 +45,7 @@ def has_unknown_fields(message: Any) -> bool:
     known = type(message)()
     known.CopyFrom(message)
     known.DiscardUnknownFields()
-    return known.ByteSize() != message.ByteSize()
+    return bool(known.ByteSize() != message.ByteSize())
 
 
 Graph: Any = _messages()["Graph"]

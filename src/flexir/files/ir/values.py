@@ -51,8 +51,8 @@ def compare(a: str | os.PathLike[str], b: str | os.PathLike[str], rtol: float) -
     from safetensors import safe_open
 
     index = json.loads((Path(a) / "index.json").read_text())
-    left = safe_open(str(Path(a) / "values.safetensors"), "pt")
-    right = safe_open(str(Path(b) / "values.safetensors"), "pt")
+    left: Any = safe_open(str(Path(a) / "values.safetensors"), "pt")
+    right: Any = safe_open(str(Path(b) / "values.safetensors"), "pt")
     there, lines = set(right.keys()), []
     for entry in index:
         name = entry["name"]

@@ -1,8 +1,8 @@
-"""Tensors in safetensors files: streamed out, mapped in, every one checked by its own SHA-256.
+"""Tensors to safetensors files: what is stored, and streaming it out with a SHA-256 of each.
 
-Writing never holds a second copy of the weights: a tensor's bytes go from its memory to the file.
-What shares memory is stored once, as one stored tensor with strided windows on it. Reading maps
-the files; a tensor is touched, and its checksum compared, when it is first asked for.
+Never holds a second copy of the weights: a tensor's bytes go from its memory to the file.
+What shares memory is stored once, as one stored tensor with strided windows on it. Reading them is
+:mod:`.mapped`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import ctypes
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,9 +20,8 @@ from typing import Any, NamedTuple
 import torch
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
-from ...errors import Error, FormatError
+from ...errors import Error
 from ...graph.geometry import Geometry, geometry
-from ...graph.nodes import TensorType, Value
 
 _NAMES = {
     torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",
@@ -31,7 +30,7 @@ _NAMES = {
     torch.bool: "BOOL", torch.complex64: "C64", torch.float8_e4m3fn: "F8_E4M3",
     torch.float8_e5m2: "F8_E5M2",
 }  # fmt: skip
-_DTYPES = {text: dtype for dtype, text in _NAMES.items()}
+DTYPES = {text: dtype for dtype, text in _NAMES.items()}
 _COMPONENTS = {
     torch.sparse_coo: ("_indices", "_values"),
     torch.sparse_csr: ("crow_indices", "col_indices", "values"),
@@ -39,10 +38,9 @@ _COMPONENTS = {
     torch.sparse_bsr: ("crow_indices", "col_indices", "values"),
     torch.sparse_bsc: ("ccol_indices", "row_indices", "values"),
 }
-_COMPRESSED = {str(layout).removeprefix("torch."): layout for layout in _COMPONENTS}
+COMPRESSED = {str(layout).removeprefix("torch."): layout for layout in _COMPONENTS}
 _THREADS = min(8, os.cpu_count() or 1)
-_ALIGNED = 64  # bytes; what torch's CPU allocator aligns to
-_SMALL = 1 << 24  # bytes up to which a tensor that lies badly is copied
+ALIGNED = 64  # bytes; what torch's CPU allocator aligns to
 _LARGE = 1 << 20  # bytes from which a checksum is left to another thread
 
 
@@ -71,7 +69,9 @@ class Window(NamedTuple):
     offset: int
 
 
-def plan(constants: Sequence[tuple[str, torch.Tensor]]) -> tuple[list[Stored], list[list[Window]]]:
+def share(
+    constants: Sequence[tuple[str, torch.Tensor]],
+) -> tuple[list[Stored], list[list[Window]]]:
     """Decide what is stored: memory that constants share is stored once.
 
     Returns:
@@ -88,7 +88,7 @@ def plan(constants: Sequence[tuple[str, torch.Tensor]]) -> tuple[list[Stored], l
     windows: list[list[Window]] = [[] for _ in constants]
     stored: list[Stored] = []
     found: list[tuple[int, int, Window]] = []
-    position = {key: place for place, (_, key, _) in enumerate(pieces)}
+    position = {key: index for index, (_, key, _) in enumerate(pieces)}
     for members in groups.values():
         for overlapping in _overlapping(members):
             one = _store(overlapping)
@@ -174,7 +174,7 @@ def write(
     room = -1
     # Multiples of 64 bytes first, so that they lie as torch's allocator would put them, where
     # kernels are fastest and give the same bits; then the widest types, each at its item size.
-    for one in sorted(stored, key=lambda s: (s.nbytes % _ALIGNED > 0, -s.tensor.element_size())):
+    for one in sorted(stored, key=lambda s: (s.nbytes % ALIGNED > 0, -s.tensor.element_size())):
         if not shards or one.nbytes > room:
             shards.append([])
             room = shard
@@ -204,7 +204,7 @@ def _header(group: Sequence[Stored]) -> bytes:
         }
         offset += one.nbytes
     text = json.dumps(entries, separators=(",", ":")).encode()
-    text += b" " * (-(len(text) + 8) % _ALIGNED)
+    text += b" " * (-(len(text) + 8) % ALIGNED)
     return len(text).to_bytes(8, "little") + text
 
 
@@ -216,7 +216,7 @@ def _write_all(
 ) -> None:
     waiting: collections.deque[tuple[Stored, torch.Tensor, Future[bytes]]] = collections.deque()
 
-    def settle(most: int) -> None:
+    def collect(most: int) -> None:
         while len(waiting) > most:
             one, _, digest = waiting.popleft()  # the tensor is kept until here
             one.digest = digest.result()
@@ -227,15 +227,15 @@ def _write_all(
         if pool is None:
             pass
         elif len(data) >= _LARGE:
-            waiting.append((one, tensor, pool.submit(_sha256, data)))
+            waiting.append((one, tensor, pool.submit(sha256_of, data)))
         else:
-            one.digest = _sha256(data)
+            one.digest = sha256_of(data)
         written = 0
         while written < len(data):  # the kernel takes at most 2 GiB at a time
             written += file.write(data[written : written + (1 << 28)])
         progress(len(data))
-        settle(_THREADS)
-    settle(0)
+        collect(_THREADS)
+    collect(0)
 
 
 def bytes_of(tensor: torch.Tensor) -> memoryview:
@@ -246,154 +246,5 @@ def bytes_of(tensor: torch.Tensor) -> memoryview:
     return memoryview((ctypes.c_char * size).from_address(tensor.data_ptr())).cast("B")
 
 
-def _sha256(data: memoryview) -> bytes:
+def sha256_of(data: memoryview) -> bytes:
     return hashlib.sha256(data).digest()
-
-
-# --- reading ------------------------------------------------------------------------------------
-
-
-class File:
-    """One mapped safetensors file."""
-
-    def __init__(self, path: Path) -> None:
-        from safetensors import SafetensorError, safe_open
-
-        self.path = path
-        try:
-            self.handle = safe_open(str(path), "pt")
-            self.keys = set(self.handle.keys())
-        except (SafetensorError, OSError) as error:
-            raise FormatError(f"{path.name}: {error}") from error
-
-    def slice(self, key: str) -> Any:
-        """What the header says of a key: ``get_shape()``, ``get_dtype()``."""
-        if key not in self.keys:
-            raise FormatError(f"{self.path.name} holds no tensor {key!r}")
-        return self.handle.get_slice(key)
-
-    def tensor(self, key: str) -> torch.Tensor:
-        """The mapped tensor."""
-        self.slice(key)
-        return self.handle.get_tensor(key)
-
-
-class Place(NamedTuple):
-    """Where one part of a constant is."""
-
-    file: File
-    key: str
-    sha256: bytes
-    where: Geometry
-    offset: int
-
-
-class Weights(MutableMapping[Value, torch.Tensor]):
-    """Value -> tensor, read and checked when first asked for."""
-
-    def __init__(self) -> None:
-        self.places: dict[Value, tuple[list[Place], Any]] = {}
-        self.made: dict[Value, torch.Tensor] = {}
-        self.opened: dict[tuple[Path, str], torch.Tensor] = {}
-        self.hint = ""
-
-    def __getitem__(self, value: Value) -> torch.Tensor:
-        made = self.made.get(value)
-        if made is None:
-            places, rest = self.places[value]
-            made = self.made[value] = self._make(value, places, rest)
-        return made
-
-    def __setitem__(self, value: Value, tensor: torch.Tensor) -> None:
-        self.places.setdefault(value, ([], None))
-        self.made[value] = tensor
-
-    def __delitem__(self, value: Value) -> None:
-        del self.places[value]
-        self.made.pop(value, None)
-
-    def __iter__(self) -> Iterator[Value]:
-        return iter(self.places)
-
-    def __len__(self) -> int:
-        return len(self.places)
-
-    def __contains__(self, value: object) -> bool:
-        return value in self.places
-
-    def digest(self, value: Value) -> bytes | None:
-        """The stored checksum of a constant that is one whole stored tensor."""
-        places, _ = self.places[value]
-        return places[0].sha256 if len(places) == 1 and value not in self.made else None
-
-    def check(self) -> None:
-        """Compare every checksum now; FormatError at the first that differs."""
-        for places, _ in self.places.values():
-            for place in places:
-                self._stored(place)
-
-    def _make(self, value: Value, places: list[Place], rest: Any) -> torch.Tensor:
-        type = value.type
-        if not places:
-            if type.device.type != "meta":
-                raise FormatError(f"the data of {value!r} is not in this directory{self.hint}")
-            return torch.empty(type.shape, dtype=type.dtype, device="meta")
-        parts = [_window(self._stored(place), place) for place in places]
-        tensor = parts[0]
-        if rest.layout in _COMPRESSED:
-            tensor = _sparse(type, parts, rest)
-        if type.device.type not in ("cpu", "meta"):
-            tensor = tensor.to(type.device)
-        # No view of the file's memory: views of a leaf require grad, and kernels look at that.
-        return torch.nn.Parameter(tensor) if rest.requires_grad else tensor
-
-    def _stored(self, place: Place) -> torch.Tensor:
-        known = (place.file.path, place.key)
-        tensor = self.opened.get(known)
-        if tensor is None:
-            tensor = place.file.tensor(place.key)
-            if place.sha256 and _sha256(bytes_of(tensor)) != place.sha256:
-                raise FormatError(
-                    f"{place.file.path.name}: the bytes of {place.key!r} do not match their SHA-256"
-                )
-            if tensor.data_ptr() % _ALIGNED and tensor.nbytes < _SMALL:
-                tensor = tensor.clone()  # kernels round otherwise on memory that lies otherwise
-            self.opened[known] = tensor  # mapped, so it costs nothing to keep
-        return tensor
-
-
-def check_place(place: Place) -> None:
-    """FormatError if a window does not lie inside its stored tensor."""
-    stored = place.file.slice(place.key)
-    count = 1
-    for n in stored.get_shape():
-        count *= n
-    dtype = _DTYPES.get(stored.get_dtype())
-    if dtype is None:
-        raise FormatError(f"{place.file.path.name}: {place.key!r} has an unknown dtype")
-    if place.offset + place.where.span()[1] > count * dtype.itemsize:
-        raise FormatError(f"its window leaves the stored tensor {place.key!r}")
-
-
-def _window(stored: torch.Tensor, place: Place) -> torch.Tensor:
-    where = place.where
-    if stored.dtype == where.dtype and stored.shape == where.size:
-        if stored.stride() == where.stride and not where.offset and not place.offset:
-            return stored
-    size = where.dtype.itemsize
-    start = stored.storage_offset() * stored.element_size() + place.offset
-    if start % size:
-        stored, start = stored.clone(), place.offset
-        if start % size:
-            block = stored.reshape(-1).view(torch.uint8)
-            stored, start = block[start:].clone(), 0
-    made = torch.empty(0, dtype=where.dtype)
-    return made.set_(stored.untyped_storage(), start // size, where.size, where.stride)
-
-
-def _sparse(type: TensorType, parts: list[torch.Tensor], rest: Any) -> torch.Tensor:
-    layout = _COMPRESSED[rest.layout]
-    if layout is torch.sparse_coo:
-        made = torch.sparse_coo_tensor(parts[0], parts[1], type.shape, check_invariants=True)
-        return made.coalesce() if rest.coalesced else made
-    return torch.sparse_compressed_tensor(*parts, type.shape, layout=layout, check_invariants=True)

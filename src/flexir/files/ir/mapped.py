@@ -1,0 +1,169 @@
+"""Tensors from safetensors files: mapped, never copied whole, each checked by its own SHA-256.
+
+A tensor is touched, and its checksum compared, when it is first asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, MutableMapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from ...errors import FormatError
+from ...graph.geometry import Geometry
+from ...graph.nodes import TensorType, Value
+from .weights import ALIGNED, COMPRESSED, DTYPES, bytes_of, sha256_of
+
+_SMALL = 1 << 24  # bytes up to which a tensor that lies badly is copied
+
+
+class File:
+    """One mapped safetensors file."""
+
+    def __init__(self, path: Path) -> None:
+        from safetensors import SafetensorError, safe_open
+
+        self.path = path
+        try:
+            handle: Any = safe_open(str(path), "pt")
+            self.handle, self.keys = handle, set(handle.keys())
+        except (SafetensorError, OSError) as error:
+            raise FormatError(f"{path.name}: {error}") from error
+
+    def slice(self, key: str) -> Any:
+        """What the header says of a key: ``get_shape()``, ``get_dtype()``."""
+        if key not in self.keys:
+            raise FormatError(f"{self.path.name} holds no tensor {key!r}")
+        return self.handle.get_slice(key)
+
+    def tensor(self, key: str) -> torch.Tensor:
+        """The mapped tensor."""
+        self.slice(key)
+        made: torch.Tensor = self.handle.get_tensor(key)
+        return made
+
+
+class Place(NamedTuple):
+    """Where one part of a constant is."""
+
+    file: File
+    key: str
+    sha256: bytes
+    where: Geometry
+    offset: int
+
+
+class Weights(MutableMapping[Value, torch.Tensor]):
+    """Value -> tensor, read and checked when first asked for."""
+
+    def __init__(self) -> None:
+        self.places: dict[Value, tuple[list[Place], Any]] = {}
+        self.made: dict[Value, torch.Tensor] = {}
+        self.opened: dict[tuple[Path, str], torch.Tensor] = {}
+        self.hint = ""
+
+    def __getitem__(self, value: Value) -> torch.Tensor:
+        made = self.made.get(value)
+        if made is None:
+            places, rest = self.places[value]
+            made = self.made[value] = self._make(value, places, rest)
+        return made
+
+    def __setitem__(self, value: Value, tensor: torch.Tensor) -> None:
+        self.places.setdefault(value, ([], None))
+        self.made[value] = tensor
+
+    def __delitem__(self, value: Value) -> None:
+        del self.places[value]
+        self.made.pop(value, None)
+
+    def __iter__(self) -> Iterator[Value]:
+        return iter(self.places)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __contains__(self, value: object) -> bool:
+        return value in self.places
+
+    def digest(self, value: Value) -> bytes | None:
+        """The stored checksum of a constant that is one whole stored tensor."""
+        places, _ = self.places[value]
+        return places[0].sha256 if len(places) == 1 and value not in self.made else None
+
+    def check(self) -> None:
+        """Compare every checksum now; FormatError at the first that differs."""
+        for places, _ in self.places.values():
+            for place in places:
+                self._stored(place)
+
+    def _make(self, value: Value, places: list[Place], rest: Any) -> torch.Tensor:
+        type = value.type
+        if not places:
+            if type.device.type != "meta":
+                raise FormatError(f"the data of {value!r} is not in this directory{self.hint}")
+            return torch.empty(type.shape, dtype=type.dtype, device="meta")
+        parts = [_window(self._stored(place), place) for place in places]
+        tensor = parts[0]
+        if rest.layout in COMPRESSED:
+            tensor = _sparse(type, parts, rest)
+        if type.device.type not in ("cpu", "meta"):
+            tensor = tensor.to(type.device)
+        # No view of the file's memory: views of a leaf require grad, and kernels look at that.
+        return torch.nn.Parameter(tensor) if rest.requires_grad else tensor
+
+    def _stored(self, place: Place) -> torch.Tensor:
+        known = (place.file.path, place.key)
+        tensor = self.opened.get(known)
+        if tensor is None:
+            tensor = place.file.tensor(place.key)
+            if place.sha256 and sha256_of(bytes_of(tensor)) != place.sha256:
+                raise FormatError(
+                    f"{place.file.path.name}: the bytes of {place.key!r} do not match their SHA-256"
+                )
+            if tensor.data_ptr() % ALIGNED and tensor.nbytes < _SMALL:
+                tensor = tensor.clone()  # kernels round otherwise on memory that lies otherwise
+            self.opened[known] = tensor  # mapped, so it costs nothing to keep
+        return tensor
+
+
+def check_place(place: Place) -> None:
+    """FormatError if a window does not lie inside its stored tensor."""
+    stored = place.file.slice(place.key)
+    count = 1
+    for n in stored.get_shape():
+        count *= n
+    dtype = DTYPES.get(stored.get_dtype())
+    if dtype is None:
+        raise FormatError(f"{place.file.path.name}: {place.key!r} has an unknown dtype")
+    if place.offset + place.where.span()[1] > count * dtype.itemsize:
+        raise FormatError(f"its window leaves the stored tensor {place.key!r}")
+
+
+def _window(stored: torch.Tensor, place: Place) -> torch.Tensor:
+    where = place.where
+    if stored.dtype == where.dtype and stored.shape == where.size:
+        if stored.stride() == where.stride and not where.offset and not place.offset:
+            return stored
+    size = where.dtype.itemsize
+    start = stored.storage_offset() * stored.element_size() + place.offset
+    if start % size:
+        stored, start = stored.clone(), place.offset
+        if start % size:
+            block = stored.reshape(-1).view(torch.uint8)
+            stored, start = block[start:].clone(), 0
+    made = torch.empty(0, dtype=where.dtype)
+    return made.set_(stored.untyped_storage(), start // size, where.size, where.stride)
+
+
+def _sparse(type: TensorType, parts: list[torch.Tensor], rest: Any) -> torch.Tensor:
+    layout = COMPRESSED[rest.layout]
+    if layout is torch.sparse_coo:
+        made = torch.sparse_coo_tensor(parts[0], parts[1], type.shape, check_invariants=True)
+        return made.coalesce() if rest.coalesced else made
+    compressed, plain, values = parts
+    return torch.sparse_compressed_tensor(
+        compressed, plain, values, type.shape, layout=layout, check_invariants=True
+    )

@@ -1,0 +1,154 @@
+"""Several graphs of one model: entry points over one set of weights and one state.
+
+    Program ::= {entry point: Graph}
+
+Weights are shared by identity: the same tensor is a constant of each graph that reads it, under its
+own name. State is shared by path. This module runs no model; how entry points are recorded
+is :mod:`flexir.recording.programs`'s matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+
+from ..errors import Error
+from .account import State
+from .graph import Graph
+from .run import Memory, Run
+
+_NAMED = ("parameter", "buffer", "attribute")  # origins whose names mean one place of the model
+
+
+class Program(Mapping[str, Graph]):
+    """Entry points of a model by name, in the order in which they were recorded.
+
+    Attributes:
+        name: class name of the model.
+        graphs: name -> Graph.
+
+    Example:
+        >>> import torch, flexir
+        >>> net = torch.nn.BatchNorm1d(3)
+        >>> x = torch.rand(4, 3)
+        >>> program = flexir.program(net, {"step": (x,), "pair": (x[:2],)})
+        >>> run = program.start()
+        >>> _ = run.step(x), run.pair(x[:2])
+        >>> run.state["num_batches_tracked"]
+        tensor(2)
+    """
+
+    def __init__(self, name: str, graphs: Mapping[str, Graph]) -> None:
+        """Entry points that belong together.
+
+        Args:
+            name: class name of the model.
+            graphs: name -> Graph, in the order in which they were recorded.
+
+        Raises:
+            Error: two of them disagree on the value of a weight.
+        """
+        self.name, self.graphs = name, dict(graphs)
+        self._check()
+
+    def __getitem__(self, name: str) -> Graph:
+        if name not in self.graphs:
+            raise KeyError(f"no entry point {name!r}; there are {', '.join(self.graphs)}")
+        return self.graphs[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.graphs)
+
+    def __len__(self) -> int:
+        return len(self.graphs)
+
+    @property
+    def state(self) -> dict[str, State]:
+        """Path -> the first State of that path; a run begins with its initial value."""
+        found: dict[str, State] = {}
+        for graph in self.graphs.values():
+            for state in graph.state:
+                found.setdefault(state.path, state)
+        return found
+
+    @property
+    def weights(self) -> dict[str, torch.Tensor]:
+        """Name -> tensor of every constant, each once; state as the first call read it."""
+        found: dict[str, torch.Tensor] = {}
+        for graph in self.graphs.values():
+            for value, tensor in graph.constants.items():
+                found.setdefault(value.name, tensor)
+        return found
+
+    def start(self) -> ProgramRun:
+        """Calls of entry points in a row: what one leaves behind, the next begins with."""
+        return ProgramRun(self)
+
+    def _check(self) -> None:
+        kept = self.state
+        known: dict[str, tuple[str, torch.Tensor]] = {}
+        for entry, graph in self.graphs.items():
+            for value, tensor in graph.constants.items():
+                origin = graph.origins.get(value)
+                if origin is None or origin.kind not in _NAMED or value.name in kept:
+                    continue
+                other, before = known.setdefault(value.name, (entry, tensor))
+                if before is not tensor and not _same(before, tensor):
+                    raise Error(
+                        f"the weight {value.name!r} is one thing in {other!r} and another in "
+                        f"{entry!r}: they are not entry points of one model. Record them from "
+                        "one model, or keep two Programs"
+                    )
+
+    def text(self) -> str:
+        """All graphs as text, one after the other."""
+        parts = [f"program {self.name}: {', '.join(self.graphs)}"]
+        parts += [f"\n{entry} = {graph.text()}" for entry, graph in self.graphs.items()]
+        return "\n".join(parts)
+
+    def __str__(self) -> str:
+        return self.text()
+
+    def __repr__(self) -> str:
+        return f"<Program {self.name}: {', '.join(self.graphs)}; {len(self.weights)} constants>"
+
+
+class ProgramRun:
+    """Calls of a Program's entry points in a row: ``run.decode(x)`` or ``run["decode"](x)``.
+
+    Attributes:
+        program: the Program.
+        memory: what the calls leave behind.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.program, self.memory = program, Memory()
+        kept = program.state
+        for graph in program.graphs.values():
+            for state in graph.state:
+                self.memory.tensors.setdefault(state.path, graph.constants[state.initial])
+        self._runs = {n: Run(g, self.memory, kept) for n, g in program.graphs.items()}
+
+    def __getitem__(self, entry: str) -> Run:
+        self.program[entry]  # says which there are
+        return self._runs[entry]
+
+    def __getattr__(self, entry: str) -> Run:
+        if entry.startswith("_") or entry not in self._runs:
+            raise AttributeError(f"no entry point {entry!r}; there are {', '.join(self.program)}")
+        return self._runs[entry]
+
+    @property
+    def state(self) -> dict[str, torch.Tensor]:
+        """Path -> what the model would hold there now."""
+        return dict(self.memory.tensors)
+
+
+def _same(one: Any, other: Any) -> bool:
+    if one.shape != other.shape or one.dtype != other.dtype or one.device != other.device:
+        return False
+    if one.device.type == "meta" or one.data_ptr() == other.data_ptr() != 0:
+        return True
+    return bool(torch.equal(one, other))

@@ -1,0 +1,63 @@
+"""What a call does to the containers it is given: a list that grew, a cache with other tensors.
+
+A graph takes tensors and gives tensors; it leaves the caller's containers as they are. So what a
+model puts into one is in the graph only if the model also returns it. Owns the look at the inputs
+before and after; what is written into the memory of tensors is no matter of this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from .changed import Comparison
+from .holders import FIXED, Holder, Opaque, holder_of
+
+_DEEP = 10_000  # containers looked at in the inputs of one call; more would cost more than the run
+
+
+class Given:
+    """The containers among the inputs of a call, as they were when this was made."""
+
+    def __init__(self, inputs: dict[str, Any]) -> None:
+        self._holders = {id(h.thing): h for h in _containers(inputs, limit=_DEEP)}
+
+    def changed(self, result: Any) -> list[str]:
+        """A line for every container that holds something else now and is not in ``result``."""
+        found = Comparison(self._holders)
+        others = [holder for holder in self._holders.values() if not holder.stands()]
+        if not others:
+            return []
+        returned = {id(holder.thing) for holder in _containers({"": result}, limit=_DEEP)}
+        for holder in others:
+            if id(holder.thing) not in returned:
+                found.contents(holder, holder.before, holder.read())
+        lines = [str(change) for change in found.changes]
+        lines += [f"{path} was another tensor before the call" for path, _, _ in found.replaced]
+        return [f"the call changed an input and does not return it, nor does the graph: {line}"
+                for line in lines]  # fmt: skip
+
+
+def _containers(parts: dict[str, Any], limit: int) -> Iterator[Holder]:
+    """Every container and plain object in a nesting of them, each once, by its path."""
+    seen: set[int] = set()
+    todo = list(parts.items())
+    while todo and len(seen) < limit:
+        path, part = todo.pop()
+        if part.__class__ in FIXED or isinstance(part, (torch.Tensor, torch.nn.Module, type)):
+            continue
+        if isinstance(part, tuple):
+            todo += [(f"{path}.{i}", inner) for i, inner in enumerate(tuple.__iter__(part))]
+            continue
+        if id(part) in seen or callable(part):
+            continue
+        seen.add(id(part))
+        holder = holder_of(part, path)
+        if holder is None or isinstance(holder, Opaque):
+            continue
+        yield holder
+        held = holder.before
+        pairs = held.items() if isinstance(held, dict) else enumerate(held)
+        todo += [(f"{path}.{key}" if path else str(key), inner) for key, inner in pairs]

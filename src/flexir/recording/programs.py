@@ -1,0 +1,97 @@
+"""Entry points of one model to a Program: ``program(model, {"prefill": ..., "decode": ...})``.
+
+Each is captured from the state the one before left, as it would be called. What the graphs hold of
+state is what stood there when their own run began.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+
+from ..errors import CaptureError, add_note
+from ..graph.check import settle
+from ..graph.graph import Graph
+from ..graph.inputs import Inputs, inputs_of
+from ..graph.program import Program
+from .recorder import record
+
+
+def program(model: Callable[..., Any], entries: Mapping[str, Any]) -> Program:
+    """Capture several calls of a model as the entry points of one Program.
+
+    Args:
+        model: a module, or any callable that computes with tensors.
+        entries: name -> inputs of that entry point, as :func:`flexir.capture` takes them; or
+            ``(function, inputs)`` where it is not the model itself that is called
+            (``(model.encode, Inputs(x))``). They are recorded in this order, one call after the
+            other: what one leaves behind, the next begins with.
+
+    Returns:
+        the Program.
+
+    Raises:
+        CaptureError: there are no entry points, or inputs that are none.
+        Exception: whatever the model raises, with a note naming the entry point.
+
+    Example:
+        >>> import torch
+        >>> net = torch.nn.Linear(3, 2)
+        >>> program(net, {"one": (torch.ones(1, 3),), "two": (torch.ones(2, 3),)})
+        <Program Linear: one, two; 2 constants>
+    """
+    if not entries:
+        raise CaptureError("a program needs entry points: program(model, {'forward': (x,)})")
+    graphs: dict[str, Graph] = {}
+    for name, entry in entries.items():
+        function, inputs = _called(model, entry)
+        try:
+            graphs[name] = record(function, *inputs, witness=True, among=True)
+        except Exception as error:
+            add_note(error, f"in the entry point {name!r}")
+            raise
+    drop_unread(graphs)
+    keep_initial(graphs)
+    title = type(model).__name__
+    if not isinstance(model, torch.nn.Module):
+        title = getattr(model, "__name__", title)
+    return Program(title, graphs)
+
+
+def _called(model: Callable[..., Any], entry: Any) -> tuple[Callable[..., Any], Inputs]:
+    """What an entry point calls, and with what."""
+    if isinstance(entry, tuple) and len(entry) == 2 and callable(entry[0]):
+        if not isinstance(entry[0], torch.Tensor):
+            return entry[0], inputs_of(entry[1])
+    return model, inputs_of(entry)
+
+
+def drop_unread(graphs: Mapping[str, Graph]) -> None:
+    """Forget what the entry points leave behind and none of them reads."""
+    read: set[str] = set()
+    for graph in graphs.values():
+        used = {value for node in graph for value in node.inputs}
+        used.update(graph.output_values, (m.initial for m in graph.mutations))
+        read.update(name for value in used for name in (value.name, *value.names))
+        # what goes on into another place is read by whatever reads that
+        read.update(s.final.name for s in graph.state if s.final in graph.constants)
+    for graph in graphs.values():
+        graph.state = [state for state in graph.state if state.path in read]
+        settle(graph)
+
+
+def keep_initial(graphs: Mapping[str, Graph]) -> None:
+    """Let each graph hold the state its own run began with.
+
+    A graph that only reads a place refers to the tensor that stands there; where a later entry
+    point writes that tensor, what it began with is what the earlier one read.
+    """
+    later: dict[str, torch.Tensor] = {}
+    for graph in reversed(list(graphs.values())):
+        written = {state.initial for state in graph.state}
+        for value in graph.constants:
+            if value not in written and value.name in later:
+                graph.constants[value] = later[value.name]
+        later.update((state.path, graph.constants[state.initial]) for state in graph.state)

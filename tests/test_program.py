@@ -1,0 +1,128 @@
+"""Programs: several entry points, one set of weights, one state."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+import flexir
+
+
+class Streamer(nn.Module):
+    """Remembers what it was shown; two ways to call it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Linear(4, 4)
+        self.register_buffer("memory", torch.zeros(4))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.memory.mul_(0.5).add_(self.body(x).sum(0))
+        return torch.tanh(self.memory + x)
+
+    def peek(self) -> torch.Tensor:
+        return self.body(self.memory)
+
+    def reset(self, to: torch.Tensor) -> torch.Tensor:
+        self.memory = to * 2
+        return to
+
+
+@pytest.fixture
+def net() -> Streamer:
+    torch.manual_seed(0)
+    return Streamer().eval()
+
+
+def recorded(net: Streamer) -> flexir.Program:
+    with torch.no_grad():
+        return flexir.program(
+            net,
+            {
+                "step": (torch.rand(2, 4),),
+                "peek": (net.peek, ()),
+                "reset": (net.reset, (torch.rand(4),)),
+            },
+        )
+
+
+def test_entry_points_share_state_in_the_order_they_are_called(net):
+    program = recorded(net)
+    torch.manual_seed(1)
+    model = Streamer().eval()
+    model.load_state_dict(program.weights, strict=True)
+    run = program.start()
+    torch.manual_seed(2)
+    with torch.no_grad():
+        for entry in ("peek", "step", "step", "peek", "reset", "peek", "step", "peek"):
+            args = {"step": (torch.rand(2, 4),), "peek": (), "reset": (torch.rand(4),)}[entry]
+            call = model if entry == "step" else getattr(model, entry)
+            assert torch.equal(run[entry](*args), call(*args)), entry
+    assert torch.equal(run.state["memory"], model.memory)
+
+
+def test_a_graph_of_a_program_begins_where_its_own_run_began(net):
+    before = net.memory.clone()
+    with torch.no_grad():
+        program = flexir.program(net, {"peek": (net.peek, ()), "step": (torch.rand(2, 4),)})
+        assert torch.equal(program["peek"](), net.body(before))
+
+
+def test_a_weight_is_one_tensor_however_many_entry_points_read_it(net):
+    program = recorded(net)
+    assert sorted(program.weights) == ["body.bias", "body.weight", "memory"]
+    step, peek = program["step"], program["peek"]
+    weights = [{v.name: t for v, t in g.constants.items()}["body.weight"] for g in (step, peek)]
+    assert weights[0] is weights[1]
+
+
+def test_an_unknown_entry_point_is_named_with_those_there_are(net):
+    program = recorded(net)
+    with pytest.raises(KeyError, match="no entry point 'decode'; there are step, peek, reset"):
+        program["decode"]
+    with pytest.raises(AttributeError, match="no entry point 'decode'"):
+        _ = program.start().decode
+
+
+def test_entry_points_of_different_weights_are_no_program(net):
+    with torch.no_grad():
+        one = flexir.capture(net, (torch.rand(2, 4),))
+        other = flexir.capture(Streamer(), (torch.rand(2, 4),))
+    with pytest.raises(flexir.Error, match="'body.weight' is one thing in 'a' and another in 'b'"):
+        flexir.Program("Streamer", {"a": one, "b": other})
+
+
+def test_what_the_model_raises_names_the_entry_point(net):
+    with pytest.raises(RuntimeError) as caught:
+        flexir.program(net, {"step": (torch.rand(2, 4),), "bad": (torch.rand(2, 5),)})
+    assert "in the entry point 'bad'" in "".join(getattr(caught.value, "__notes__", [])) or (
+        "in the entry point 'bad'" in str(caught.value)
+    )
+
+
+def test_a_program_needs_entry_points(net):
+    with pytest.raises(flexir.CaptureError, match="a program needs entry points"):
+        flexir.program(net, {})
+
+
+def test_a_change_no_graph_can_carry_refuses_the_next_call_of_any_entry_point():
+    class Counter(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.n = 0
+
+        def forward(self, x):
+            self.n += 1
+            return x * self.n
+
+        def plain(self, x):
+            return x + 1
+
+    net = Counter()
+    x = torch.rand(3)
+    program = flexir.program(net, {"plain": (net.plain, (x,)), "count": (x,)})
+    run = program.start()
+    run.plain(x), run.plain(x), run.count(x)
+    with pytest.raises(flexir.Diverged, match="n was 0 before the call and is 1 after it"):
+        run.plain(x)
