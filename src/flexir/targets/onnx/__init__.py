@@ -32,7 +32,7 @@ def convert(
     *,
     opset: int = 20,
     strict: bool = False,
-) -> flexir.convert:
+) -> Any:
     """Convert a model, or a Graph, to ONNX.
 
     Args:
@@ -93,16 +93,18 @@ def run(output: ir.Model, *args: Any, **kwargs: Any) -> Any:
     Returns:
         what the model returns, in its structure.
     """
-    from flexir.graph import tree
-    from flexir.graph.inputs import bind_inputs
-
-    graph, engine = output.meta[_GRAPH], session(output)
-    env: dict[Any, torch.Tensor] = {}
-    bind_inputs(graph, args, kwargs, env, as_given=True)
+    graph = output.meta[_GRAPH]
+    feeds = graph.bind(*args, **kwargs)
+    lacking = sorted({node.op_type for node in output.graph if node.domain == "flexir"})
+    if lacking:
+        raise flexir.UnsupportedError(
+            f"placeholders do not run: {', '.join(lacking)}. print(result.report) says why"
+        )
+    names = [str(value.name) for value in output.graph.outputs]
+    if not names:
+        return graph.arrange({})
+    engine = session(output)
     wanted = {i.name for i in engine.get_inputs()}
-    feeds = {v.name: env[v].detach().numpy() for v in graph.input_values if v.name in wanted}
-    names = [value.name for value in output.graph.outputs]
-    made = dict(zip(graph.output_names, engine.run(names, feeds)))
-    return tree.build(graph.outputs, flexir.Value, lambda v: torch.from_numpy(made[v]))
-
-
+    arrays = {n: t.detach().contiguous().numpy() for n, t in feeds.items() if n in wanted}
+    made = map(torch.from_numpy, engine.run(names, arrays))
+    return graph.arrange(dict(zip(graph.output_names.values(), made)))

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from .handlers import brought, dtype_of, fail_unless, given, op, promoted
+from .shapes import nonzero
 
 _UNARY = {
     "abs": "Abs", "acos": "Acos", "acosh": "Acosh", "asin": "Asin", "asinh": "Asinh",
@@ -206,8 +207,8 @@ def power(ctx: Any, input: Any, exponent: Any) -> Any:
 
 @op("square")
 def square(ctx: Any, input: Any) -> Any:
-    fail_unless(ctx.type.dtype is not torch.bool, "square of bools")
-    return ctx.out.add("Mul", input, input)
+    value = ctx.out.cast(input, ctx.type.dtype)
+    return ctx.out.add("Mul", value, value)
 
 
 @op("rsqrt")
@@ -288,7 +289,9 @@ def clamp_max(ctx: Any, input: Any, max: Any) -> Any:
 
 
 @op("where")
-def where(ctx: Any, condition: Any, input: Any, other: Any) -> Any:
+def where(ctx: Any, condition: Any, input: Any = None, other: Any = None) -> Any:
+    if input is None:
+        return nonzero(ctx, condition, as_tuple=True)
     asked = ctx.out.cast(condition, torch.bool)
     return ctx.out.add("Where", asked, *brought(ctx, ctx.type.dtype, input, other))
 
@@ -359,8 +362,13 @@ def hardsigmoid(ctx: Any, input: Any) -> Any:
 
 @op("softplus")
 def softplus(ctx: Any, input: Any, beta: float = 1, threshold: float = 20) -> Any:
-    fail_unless(beta == 1 and threshold >= 15, "softplus with another beta or threshold")
-    return ctx.out.add("Softplus", input)
+    out = ctx.out
+    if beta == 1 and threshold == 20:  # beyond which it is what it is of, to the last bit
+        return out.add("Softplus", input)
+    scaled = out.add("Mul", input, float(beta))
+    above = out.add("Greater", scaled, float(threshold), dtype=torch.bool)
+    curve = _in_double(ctx, out.add("Exp", scaled), lambda o, x: o.add("Log", o.add("Add", x, 1)))
+    return out.add("Where", above, input, out.add("Div", curve, float(beta)))
 
 
 @op("logsigmoid")

@@ -151,12 +151,14 @@ def conv_transpose(
 ) -> Any:  # fmt: skip
     size = rank(weight) - 2
     fail_unless(count(input) and count(weight), "a convolution of nothing")
+    added, strides = _each(output_padding, size), _each(stride, size)
+    fail_unless(all(a < s for a, s in zip(added, strides)), "output_padding beyond the stride")
 
     def work(value: Any) -> Any:
         return ctx.out.add(
             "ConvTranspose", value, weight, bias, kernel_shape=list(shape_of(weight)[2:]),
-            strides=_each(stride, size), pads=_each(padding, size) * 2, group=groups,
-            output_padding=_each(output_padding, size), dilations=_each(dilation, size),
+            strides=strides, pads=_each(padding, size) * 2, group=groups,
+            output_padding=added, dilations=_each(dilation, size),
         )  # fmt: skip
 
     return _batched(ctx, input, size, work)
@@ -395,3 +397,32 @@ def instance_norm(
     fail_unless(count(input), "an instance_norm of nothing")
     made = _instances(ctx, input, shape[1], eps)
     return _scaled(ctx.out, made, weight, bias, [1, -1] + [1] * (len(shape) - 2))
+
+
+# -- detection
+
+
+@op("torchvision::nms")
+def nms(ctx: Any, dets: Any, scores: Any, iou_threshold: float) -> Any:
+    out, size = ctx.out, shape_of(dets)[0]
+    found = out.add(
+        "NonMaxSuppression", reshaped(out, dets, [1, size, 4]), reshaped(out, scores, [1, 1, size]),
+        out.constant(size), out.constant(iou_threshold, torch.float32), dtype=torch.int64,
+    )  # fmt: skip
+    return out.add("Gather", found, out.constant(2), axis=1)
+
+
+@op("torchvision::roi_align")
+def roi_align(
+    ctx: Any, input: Any, rois: Any, spatial_scale: float, pooled_height: int, pooled_width: int,
+    sampling_ratio: int, aligned: bool,
+) -> Any:  # fmt: skip
+    out = ctx.out
+    images = out.cast(out.add("Gather", rois, out.constant(0), axis=1), torch.int64)
+    boxes = sliced(out, rois, {1: (1, 5, 1)})
+    mode = "half_pixel" if aligned else "output_half_pixel"
+    return out.add(
+        "RoiAlign", input, boxes, images, mode="avg", output_height=pooled_height,
+        output_width=pooled_width, sampling_ratio=max(sampling_ratio, 0),
+        spatial_scale=float(spatial_scale), coordinate_transformation_mode=mode,
+    )  # fmt: skip

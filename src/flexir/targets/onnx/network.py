@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import onnx_ir as ir
 import torch
 from onnx_ir import tensor_adapters
@@ -18,14 +17,13 @@ from flexir import Error, Unsupported
 
 DTYPES = {
     torch.float32: ir.DataType.FLOAT, torch.float64: ir.DataType.DOUBLE,
-    torch.float16: ir.DataType.FLOAT16, torch.bfloat16: ir.DataType.BFLOAT16,
-    torch.int64: ir.DataType.INT64, torch.int32: ir.DataType.INT32, torch.int16: ir.DataType.INT16,
+    torch.float16: ir.DataType.FLOAT16, torch.int64: ir.DataType.INT64, torch.int32: ir.DataType.INT32, torch.int16: ir.DataType.INT16,
     torch.int8: ir.DataType.INT8, torch.uint8: ir.DataType.UINT8, torch.bool: ir.DataType.BOOL,
 }  # fmt: skip
 TORCH = {made: dtype for dtype, made in DTYPES.items()}
 _LETTERS = {
     "f": torch.float32, "d": torch.float64, "l": torch.int64, "i": torch.int32, "b": torch.bool,
-    "h": torch.float16, "B": torch.bfloat16, "s": torch.int16, "c": torch.int8, "u": torch.uint8,
+    "h": torch.float16, "s": torch.int16, "c": torch.int8, "u": torch.uint8,
 }  # fmt: skip
 # Element types that onnxruntime's CPU kernels take; ops that are not here take all of them.
 _KERNELS = {
@@ -33,9 +31,8 @@ _KERNELS = {
     for types, kinds in {
         "b": "And Not Or Xor",
         "f": "Celu",
-        "fdh": "BatchNormalization Ceil Cos Exp Floor Gemm GridSample Log LogSoftmax "
+        "fdh": "BatchNormalization Ceil Cos Exp Floor Gemm GridSample IsNaN LayerNormalization Log LogSoftmax "
         "Reciprocal Round Sigmoid Sin Softmax Sqrt Tanh",
-        "fdhB": "IsNaN LayerNormalization",
         "fdhcu": "MaxPool",
         "fdihc": "Relu",
         "fdlibh": "Trilu",
@@ -43,7 +40,7 @@ _KERNELS = {
         "fdlibhscu": "Compress Equal Expand Tile",
         "fdlih": "CumSum MatMul Pow ReduceL1 ReduceL2 ReduceLogSumExp ReduceMean ReduceProd "
         "ReduceSum",
-        "fdlihBscu": "Sign",
+        "fdlihscu": "Sign",
         "fdlihcu": "ArgMax ArgMin Clip Max Min Where",
         "fdlihsc": "Neg",
         "fdlihscu": "Abs Add Div Greater GreaterOrEqual Less LessOrEqual Mod Mul Sub TopK",
@@ -56,8 +53,14 @@ _KERNELS = {
     }.items()
     for kind in kinds.split()
 }  # fmt: skip
+# Ops whose result has the shape of their inputs broadcast.
+_ELEMENTWISE = frozenset(
+    "Abs Add And Clip Div Equal Exp Floor Greater Less Log Max Min Mod Mul Neg Not Or Pow "
+    "Reciprocal Round Sigmoid Sign Sqrt Sub Where Xor".split()
+)
+_FEW = 1024  # elements of a constant that is compared with others
 # Where a kernel lacks a type: those that hold all its values, nearest first.
-_WIDER = {"b": "uil", "u": "ilf", "c": "ilf", "s": "ilf", "i": "l", "h": "f", "B": "f"}
+_WIDER = {"b": "uil", "u": "ilf", "c": "ilf", "s": "ilf", "i": "l", "h": "f"}
 
 
 class Network:
@@ -101,10 +104,13 @@ class Network:
 
     def constant(self, part: Any, dtype: torch.dtype = torch.int64) -> ir.Value:
         """A number, or a list of numbers; equal ones are one."""
-        key = (str(part), dtype)
+        tensor = torch.as_tensor(part, dtype=dtype).contiguous()
+        name = "numbers" if tensor.ndim else "number"
+        if tensor.numel() > _FEW:
+            return self.weight(name, tensor)
+        key = tuple(tensor.shape), dtype, tensor.numpy().tobytes()
         if key not in self._numbers:
-            tensor = part if isinstance(part, torch.Tensor) else torch.tensor(part, dtype=dtype)
-            self._numbers[key] = self.weight("number" if tensor.ndim == 0 else "numbers", tensor)
+            self._numbers[key] = self.weight(name, tensor)
         return self._numbers[key]
 
     def _stored(self, tensor: Any, dtype: torch.dtype, shape: Sequence[int]) -> ir.Value:
@@ -154,19 +160,22 @@ class Network:
         main = next(v for v in ruling if isinstance(v, ir.Value))
         own = dtype_of(main)
         work = own if domain else kernel_dtype(kind, own)
-        given = []
-        for value in inputs:
+        given: list[ir.Value | None] = []
+        for place, value in enumerate(inputs):
+            steers = kind == "Where" and not place
             if isinstance(value, (list, tuple)):
                 value = self.constant(list(value))
             elif isinstance(value, (bool, int, float)):
                 value = self.constant(value, work)
-            elif value is not None and work != own and dtype_of(value) == own:
+            elif value is not None and work != own and dtype_of(value) == own and not steers:
                 value = self.cast(value, work)
             given.append(value)
-        result = own if dtype is None else dtype
-        inner = work if dtype is None or dtype == own else dtype
+        result, inner = (own, work) if dtype is None else (dtype, dtype)
         attributes = {name: part for name, part in attributes.items() if part is not None}
         made = self._node(kind, given, outputs, inner, domain, attributes)
+        shapes = [value.shape.numpy() for value in given if value is not None and value.shape]
+        if kind in _ELEMENTWISE and all(v is None or v.shape is not None for v in given):
+            made[0].shape = ir.Shape(torch.broadcast_shapes(*shapes))
         return [self.cast(value, result) for value in made]
 
     def _node(

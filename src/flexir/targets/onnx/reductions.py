@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import onnx_ir as ir
 import torch
 
 from .handlers import brought, count, dims, dtype_of, fail_unless, op, rank, shape_of
@@ -20,7 +21,10 @@ def reduced(ctx: Any, kind: str, value: Any, dim: Any, keepdim: bool, **how: Any
     if not rank(value):
         return value
     axes = dims(dim, rank(value))
-    return ctx.out.add(kind, value, axes, keepdims=int(keepdim), **how)
+    made = ctx.out.add(kind, value, axes, keepdims=int(keepdim), **how)
+    kept = [1 if d in axes else n for d, n in enumerate(shape_of(value))]
+    made.shape = ir.Shape(kept if keepdim else [n for d, n in enumerate(kept) if d not in axes])
+    return made
 
 
 @op("sum", "mean", "prod")
@@ -94,7 +98,7 @@ def _norm(ctx: Any, input: Any, order: Any, dim: Any, keepdim: bool) -> Any:
     if not rank(value):
         return out.add("Abs", value) if order else fail_unless(False, "norm 0 of a number")
     if order in (1, 2):
-        return reduced(ctx, f"ReduceL{order}", value, dim, keepdim)
+        return reduced(ctx, f"ReduceL{int(order)}", value, dim, keepdim)
     sizes = out.add("Abs", value)
     if abs(order) == math.inf:
         return reduced(ctx, "ReduceMax" if order > 0 else "ReduceMin", sizes, dim, keepdim)
@@ -185,3 +189,18 @@ def sort(
     return [values, places] if ctx.node.op == "sort" else places
 
 
+
+
+@op("unique")
+def unique(
+    ctx: Any, input: Any, sorted: bool = True, return_inverse: bool = False,
+    return_counts: bool = False, dim: Any = None,
+) -> Any:  # fmt: skip
+    out = ctx.out
+    values, _, inverse, counts = out.many("Unique", 4, input, axis=dim, sorted=1)
+    for places in (inverse, counts):
+        places.type = out.constant(0).type
+    made = [values]
+    if return_inverse:
+        made.append(inverse if dim is not None else reshaped(out, inverse, shape_of(input)))
+    return [*made, counts] if return_counts else made if return_inverse else values

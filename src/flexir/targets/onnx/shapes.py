@@ -182,11 +182,16 @@ def triangle(ctx: Any, input: Any, diagonal: int = 0) -> Any:
 @op("pad")
 def pad(ctx: Any, input: Any, pad: Any, mode: str = "constant", value: Any = None) -> Any:
     """Pairs from the last dimension on; ONNX: all firsts, then all ends."""
-    kinds = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+    kinds = {"constant": "constant", "reflect": "reflect", "replicate": "edge"}
     fail_unless(mode == "constant" or min(pad, default=0) >= 0, f"negative padding, {mode}")
     size, half = rank(input), len(pad) // 2
     firsts = [0] * (size - half) + list(pad[-2::-2])
     ends = [0] * (size - half) + list(pad[::-1][::2])
+    if mode == "circular":
+        for dim, n in enumerate(shape_of(input)):
+            places = torch.arange(-firsts[dim], n + ends[dim]) % n
+            input = ctx.out.add("Gather", input, places.tolist(), axis=dim)
+        return input
     fill = (value or 0,) if mode == "constant" else ()
     return ctx.out.add("Pad", input, firsts + ends, *fill, mode=kinds[mode])
 
@@ -213,9 +218,12 @@ def rank_known(value: Any, shape: tuple[int, ...]) -> bool:
 def parts_of(out: Any, indices: Any, rank: int) -> list[Any]:
     """One part for each dimension and each new one: int, slice, None, or a tensor of int64."""
     parts: list[Any] = []
+    if isinstance(indices, list) and all(isinstance(p, (int, list)) for p in indices):
+        indices = (indices,)
     for part in indices if isinstance(indices, (tuple, list)) else [indices]:
         if isinstance(part, (list, range)):
-            part = out.constant(torch.tensor(part))
+            made = torch.tensor(part)
+            part = out.constant(made, made.dtype)
         if isinstance(part, bool):
             fail_unless(False, "a bool as an index")
         if given(part) and dtype_of(part) in (torch.bool, torch.uint8):
@@ -321,7 +329,7 @@ def embedding(ctx: Any, input: Any, weight: Any, padding_idx: Any = None, **how:
 @op("gather")
 def gather(ctx: Any, input: Any, dim: int, index: Any) -> Any:
     fail_unless(rank(input) and rank(index), "gather of a number")
-    return ctx.out.add("GatherElements", input, index, axis=dim)
+    return ctx.out.add("GatherElements", input, ctx.out.cast(index, torch.int64), axis=dim)
 
 
 @op("take_along_dim")
@@ -426,26 +434,51 @@ def _written_at(
             wide = reshaped(out, mask, [*shape_of(mask), *[1] * (len(shape) - rank(mask))])
             return out.add("Where", wide, reshaped(out, value, [1] * len(shape)), input)
     fail_unless(None not in parts, "writing at a new dimension beside index tensors")
-    tensors = [p for p in parts if given(p)]
-    ahead = all(isinstance(p, slice) and p == slice(None) for p in parts[len(tensors) :])
-    fail_unless(all(map(given, parts[: len(tensors)])) and ahead, "writing at scattered indices")
+    block = [p.indices(n) if isinstance(p, slice) else (0, n, 1) for p, n in zip(parts, shape)]
+    fail_unless(all(step == 1 for _, _, step in block), "writing at steps beside index tensors")
+    whole = [(a, max(a, b)) for a, b, _ in block]
+    cuts = {d: (*w, 1) for d, (w, n) in enumerate(zip(whole, shape)) if w != (0, n)}
+    made = _scattered(out, sliced(out, input, cuts), whole, parts, value, reduction)
+    return _joined(out, input, whole, made) if cuts else made
+
+
+def _scattered(
+    out: Any, input: Any, whole: Any, parts: list[Any], value: Any, reduction: Any
+) -> Any:
+    """Write at index tensors of some dimensions and at all of the others."""
+    axes = [d for d, part in enumerate(parts) if not isinstance(part, slice)]
+    rest = [d for d in range(len(parts)) if d not in axes]
+    sizes = [whole[d][1] - whole[d][0] for d in rest]
+    tensors = [p if given(p) else out.constant(p % whole[d][1])
+               for d, p in enumerate(parts) if d in axes]  # fmt: skip
+    front = axes[0] if axes == list(range(axes[0], axes[0] + len(axes))) else 0
     places, size = _places_of(out, tensors)
-    rest = list(shape[len(tensors) :])
     if any(t.shape is None for t in tensors):
-        fail_unless(count(value) == 1 or rank(value) == 1 + len(rest), "values for bools")
-        goal = out.add("Concat", out.add("Shape", tensors[0], dtype=torch.int64),
-                       out.constant(rest), axis=0) if rest else out.add(
-                           "Shape", tensors[0], dtype=torch.int64)  # fmt: skip
+        lone = count(value) == 1
+        fail_unless(lone or (not front and rank(value) == 1 + len(rest)), "values at bools")
+        many = out.add("Shape", next(t for t in tensors if t.shape is None), dtype=torch.int64)
+        goal = out.add("Concat", many, out.constant(sizes), axis=0) if rest else many
+        wide = out.add("Expand", reshaped(out, value, [1]) if lone else value, goal)
     else:
-        goal = out.constant([*torch.broadcast_shapes(*(shape_of(t) for t in tensors)), *rest])
-    wide = out.add("Expand", value, goal)
-    return out.add("ScatterND", input, places, wide, reduction=reduction)
+        common = list(torch.broadcast_shapes(*(shape_of(t) for t in tensors)))
+        wide = out.add("Expand", value, [*sizes[:front], *common, *sizes[front:]])
+        if front:
+            order = list(range(front + size + len(rest) - front))
+            wide = out.add("Transpose", wide, perm=[*order[front : front + size], *order[:front],
+                                                    *order[front + size :]])  # fmt: skip
+    order = [*axes, *rest]
+    turned = out.add("Transpose", input, perm=order) if order != sorted(order) else input
+    made = out.add("ScatterND", turned, places, wide, reduction=reduction)
+    if turned is not input:
+        made = out.add("Transpose", made, perm=[order.index(d) for d in range(len(order))])
+    return made
 
 
 @op("index_put")
 def index_put(ctx: Any, input: Any, indices: Any, values: Any, accumulate: bool = False) -> Any:
     given_ = [slice(None) if part is None else part for part in indices]
     parts = parts_of(ctx.out, given_, rank(input))
+    fail_unless(not accumulate or ctx.type.dtype is not torch.bool, "sums of bools")
     value = brought(ctx, dtype_of(input), values)[0]
     return _written_at(ctx, input, given_, parts, value, "add" if accumulate else None)
 
@@ -474,6 +507,7 @@ def scatter(ctx: Any, input: Any, dim: int, index: Any, **how: Any) -> Any:
     kinds = {None: None, "add": "add", "sum": "add", "prod": "mul", "multiply": "mul",
              "amax": "max", "amin": "min"}  # fmt: skip
     fail_unless(reduction in kinds, f"reduce={reduction!r}")
+    fail_unless(not reduction or ctx.type.dtype is not torch.bool, "reductions of bools")
     fail_unless(how.get("include_self", True), "include_self=False")
     fail_unless(rank(input) and rank(index), "scatter into a number")
     if given(value) and rank(value):
