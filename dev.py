@@ -83,7 +83,7 @@ def fix(*arguments: str) -> None:
 
 
 def sweep(*arguments: str) -> None:
-    """Whole suites: [opdb export torchvision timm transformers libraries saved], or targets ..."""
+    """Whole suites, [opdb torchvision timm transformers libraries saved sizes ..]; targets ..."""
     if arguments[:1] == ("targets",):
         run(PYTHON, "-m", "zoo.targets", *arguments[1:])
     else:

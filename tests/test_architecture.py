@@ -55,7 +55,7 @@ def test_files_are_small_and_say_what_they_own(root):
 
 
 # Over the aim of 400 lines; see DESIGN.md, decision 12.
-LONGEST = {"recorder.py": 745, "ssa.py": 610}
+LONGEST = {"recorder.py": 710, "ssa.py": 610}
 
 
 def test_the_public_surface_is_small():

@@ -10,7 +10,7 @@ import flexir
 pytest.importorskip("onnxruntime", reason="the extra 'onnx' is not installed")
 pytest.importorskip("onnx_ir", reason="the extra 'onnx' is not installed")
 
-from flexir.targets import onnx as target  # noqa: E402
+from flexir.targets import onnx as target
 
 
 def converted(model, *args, **kwargs):
@@ -228,8 +228,11 @@ def test_kernels_are_those_of_the_installed_onnxruntime():
     assert element_type(torch.bool).name == "BOOL" and onnxruntime.__version__
 
 
-@pytest.mark.parametrize("name", ["add", "div.floor_rounding", "nn.functional.avg_pool2d",
-                                  "index_put", "scatter_reduce.amax", "var", "softmax"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    ["add", "div.floor_rounding", "nn.functional.avg_pool2d", "index_put", "scatter_reduce.amax",
+     "var", "softmax"],
+)  # fmt: skip
 def test_samples_of_torchs_database_are_right_or_refused(name):
     pytest.importorskip("expecttest")
     from zoo import targets

@@ -155,6 +155,12 @@ def _libraries(name: str) -> dict[str, Any]:
     return check_entry(libraries.case(name))
 
 
+def _sizes(name: str) -> dict[str, Any]:
+    from zoo import sizes
+
+    return sizes.check(name)
+
+
 def _saved_names() -> list[str]:
     """All of torchvision, one timm model of every file, every third transformers model."""
     from zoo import timm_models, torchvision_models, transformers_models
@@ -188,6 +194,10 @@ def _names(suite: str) -> list[str]:
         from zoo import libraries
 
         return [case.name for case in libraries.cases()]
+    if suite == "sizes":
+        from zoo import sizes
+
+        return sizes.names()
     if suite == "timm":
         from zoo import timm_models
 
@@ -205,7 +215,9 @@ SUITES: dict[str, Callable[[str], dict[str, Any]]] = {
     "transformers": _transformers,
     "libraries": _libraries,
     "saved": _saved,
+    "sizes": _sizes,
 }
+APART = ("sizes",)  # suites with a page of their own
 
 
 def work(suite: str) -> None:
@@ -236,8 +248,18 @@ def worker(suite: str) -> process.Process:
     return process.Process("zoo.sweep", "--worker", suite, batch=BATCH, cwd=str(ROOT))
 
 
-def sweep(suite: str, *, fresh: bool, limit: int | None) -> dict[str, dict[str, Any]]:
-    """Run a suite, or the rest of it; returns name -> result."""
+def sweep(
+    suite: str, *, fresh: bool, limit: int | None, every: int = 1, only: str = ""
+) -> dict[str, dict[str, Any]]:
+    """Run a suite, or the rest of it; returns name -> result.
+
+    Args:
+        suite: its name.
+        fresh: forget earlier results.
+        limit: only so many cases.
+        every: only every so many-th case.
+        only: only cases whose names begin so.
+    """
     CACHE.mkdir(parents=True, exist_ok=True)
     path = CACHE / f"{suite}.jsonl"
     if fresh and path.exists():
@@ -247,8 +269,8 @@ def sweep(suite: str, *, fresh: bool, limit: int | None) -> dict[str, dict[str, 
         for line in path.read_text().splitlines():
             name, result = json.loads(line)
             results[name] = result
-    names = _cached_names(suite, fresh)
-    todo = [n for n in names[:limit] if n not in results]
+    names = [n for n in _cached_names(suite, fresh) if n.startswith(only)][::every][:limit]
+    todo = [n for n in names if n not in results]
     start, number, waiting, lock = time.perf_counter(), 0, iter(todo), threading.Lock()
     with path.open("a") as file:
 
@@ -276,7 +298,7 @@ def sweep(suite: str, *, fresh: bool, limit: int | None) -> dict[str, dict[str, 
         with ThreadPoolExecutor(JOBS) as pool:
             list(pool.map(serve, range(JOBS)))
     print(file=sys.stderr)
-    return {name: results[name] for name in names[:limit] if name in results}
+    return {name: results[name] for name in names if name in results}
 
 
 def _cached_names(suite: str, fresh: bool) -> list[str]:
@@ -295,7 +317,7 @@ def _progress(suite: str, number: int, total: int, start: float, name: str, verd
     left = (time.perf_counter() - start) / number * (total - number)
     bar = "#" * (20 * number // total)
     text = f"{suite} [{bar:20}] {number}/{total} {left / 60:.0f} min left  {name}: {verdict}"
-    end = "\n" if verdict not in ("exact", "does not build", "does not run") else "\r"
+    end = "\n" if verdict not in ("exact", "right", "does not build", "does not run") else "\r"
     print(f"{text[:110]:110}", end=end, file=sys.stderr, flush=True)
 
 
@@ -382,11 +404,20 @@ def _details(results: dict[str, dict[str, Any]]) -> list[str]:
     return lines or ["Everything exact."]
 
 
+def _page(suite: str, results: dict[str, dict[str, Any]]) -> str:
+    """The page of a suite that has one of its own."""
+    from zoo import sizes
+
+    return {"sizes": sizes.table}[suite](results)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("suites", nargs="*", help=f"of {', '.join(SUITES)}; all by default")
     parser.add_argument("--fresh", action="store_true", help="forget earlier results")
     parser.add_argument("--limit", type=int, help="only the first N cases of each suite")
+    parser.add_argument("--every", type=int, default=1, help="only every N-th case")
+    parser.add_argument("--only", default="", help="only cases whose names begin so")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
@@ -395,14 +426,24 @@ def main() -> None:
     if unknown := set(options.suites) - set(SUITES):
         parser.error(f"no suite {', '.join(sorted(unknown))}; there are {', '.join(SUITES)}")
     chosen = options.suites or list(SUITES)
-    results = {s: sweep(s, fresh=options.fresh, limit=options.limit) for s in chosen}
+    how = {"limit": options.limit, "every": options.every, "only": options.only}
+    results = {s: sweep(s, fresh=options.fresh, **how) for s in chosen}
+    whole = options.limit is None and options.every == 1 and not options.only
+    for suite in APART:
+        if suite in results:
+            text = _page(suite, results.pop(suite))
+            print(text)
+            if whole:
+                (ROOT / "docs" / f"{suite}.md").write_text(text)
+    if not results:
+        return
     for suite in SUITES:  # suites swept before stay in the table
         if suite not in results and (CACHE / f"{suite}.jsonl").exists():
             lines = (CACHE / f"{suite}.jsonl").read_text().splitlines()
             results[suite] = dict(map(json.loads, lines))
-    text = coverage({s: results[s] for s in SUITES if s in results})
+    text = coverage({s: results[s] for s in SUITES if s in results and s not in APART})
     print(text)
-    if options.limit is None:
+    if whole:
         (ROOT / "docs").mkdir(exist_ok=True)
         (ROOT / "docs" / "coverage.md").write_text(text)
 

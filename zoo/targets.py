@@ -147,7 +147,9 @@ def _peer(model: Any, args: Any, kwargs: Any, expected: Any) -> dict[str, Any]:
     start = time.perf_counter()
     try:
         with torch.no_grad():
-            program = torch.onnx.export(model, tuple(args), kwargs=kwargs, dynamo=True, verbose=False)
+            program = torch.onnx.export(
+                model, tuple(args), kwargs=kwargs, dynamo=True, verbose=False
+            )
         seconds = time.perf_counter() - start
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
@@ -316,8 +318,9 @@ def results(path: Path) -> dict[str, dict[str, Any]]:
 
 def matrix() -> str:
     """The tables: engines and suites, the peer, what is missing."""
-    lines = ["| engine | suite | run in eager | equal | with placeholders | wrong | other "
-             "| convert, median | run / eager, median |", "|---|---|---|---|---|---|---|---|---|"]  # fmt: skip
+    columns = ("engine", "suite", "run in eager", "equal", "with placeholders", "wrong", "other",
+               "convert, median", "run / eager, median")  # fmt: skip
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for engine in ENGINES:
         for suite in SUITES:
             found = results(CACHE / f"{engine}-{suite}.jsonl")
@@ -341,8 +344,9 @@ def _row(engine: str, suite: str, ran: dict[str, Any]) -> str:
     clock = f"{statistics.median(seconds):.2f} s" if seconds else "-"
     ratio = f"{statistics.median(ratios):.2f}" if ratios else "-"
     share = f"{100 * counts['equal'] / total:.1f} %"
-    return (f"| {engine} | {suite} | {total} | {counts['equal']} ({share}) "
-            f"| {counts['placeholders']} | {counts['wrong']} | {other} | {clock} | {ratio} |")  # fmt: skip
+    cells = (engine, suite, total, f"{counts['equal']} ({share})", counts["placeholders"],
+             counts["wrong"], other, clock, ratio)  # fmt: skip
+    return f"| {' | '.join(map(str, cells))} |"
 
 
 def _peers(engine: str, suite: str) -> list[str]:
@@ -361,9 +365,9 @@ def _peers(engine: str, suite: str) -> list[str]:
     text = f"{engine} beside torch.onnx.export(dynamo=True), {suite}: {ours} and {theirs} of "
     text += f"{len(ran)} models equal"
     if both:
-        text += (f"; of the {len(both)} of both: converted {statistics.median(faster):.0f} times as "
-                 f"fast (median), run time {statistics.median(times):.2f} of theirs (median), "
-                 f"{max(times):.2f} (worst)")  # fmt: skip
+        quick, slow = statistics.median(faster), statistics.median(times)
+        text += f"; of the {len(both)} of both: converted {quick:.0f} times as fast (median), "
+        text += f"run time {slow:.2f} of theirs (median), {max(times):.2f} (worst)"
     return ["", text + "."]
 
 

@@ -28,7 +28,7 @@ from .graph.graph import Graph
 from .graph.inputs import Inputs
 from .graph.nodes import Node, TensorType, Value
 from .graph.replay import interpret, replay
-from .recording.recorder import capture
+from .recording.capture import capture
 
 if TYPE_CHECKING:
     from .checks.handlers import check_handlers

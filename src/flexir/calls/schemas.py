@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from ..graph import geometry
+from ..graph import geometry, numbers
 from .names import OPERATORS, canonical, is_reversed, is_torch, name_of
 from .signatures import (  # fmt: skip
     EMPTY,
@@ -27,6 +27,9 @@ from .signatures import (  # fmt: skip
     Signature,
     documented,
 )
+
+# What derived nodes and calls on numbers call.
+_OURS = (geometry.__name__, numbers.__name__)
 
 
 @lru_cache(maxsize=None)
@@ -43,7 +46,7 @@ def op_of(func: Callable[..., Any]) -> str:
         if full.split("::")[0] in ("aten", "prims", "prim"):
             return canonical(name)
         return full if canonical(name) in callables() else name
-    if is_torch(func) or func.__module__ == geometry.__name__:  # what derived nodes call
+    if is_torch(func) or func.__module__ in _OURS:
         return canonical(name)
     return f"{func.__module__}.{name}" if canonical(name) in callables() else name
 

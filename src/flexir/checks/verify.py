@@ -21,9 +21,9 @@ from ..graph.graph import Graph
 from ..graph.inputs import Inputs, inputs_of
 from ..graph.nodes import Node
 from ..graph.replay import replay
+from ..recording.eager import copies_of, initial_state, run_model, run_once
 from ..recording.recorder import record
 from .differences import Difference, compare_outputs, compare_tensors, flat, verdict_of
-from .eager import copies_of, initial_state, run_model, run_once
 
 
 @dataclass(slots=True)

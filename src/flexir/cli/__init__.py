@@ -30,7 +30,7 @@ from ..fleet import Plan, of_surveys, stubs, survey
 from ..fleet.pages import verdict
 from ..fleet.specs import Usage, open_model, read_inputs, target_of
 from ..graph.graph import Graph
-from ..recording.recorder import capture
+from ..recording.capture import capture
 from .options import EXAMPLES, FILES, OPTIONS, TAKES
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from ..errors import TargetError
 from ..graph.graph import Graph
 from ..graph.nodes import Node, Value
-from ..recording.recorder import capture
+from ..recording.capture import capture
 from .claims import Conversion, Coverage
 from .report import Report
 from .target import Target

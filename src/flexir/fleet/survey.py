@@ -25,7 +25,7 @@ import torch
 
 from ..errors import Error
 from ..graph.graph import Graph
-from ..recording.recorder import capture
+from ..recording.capture import capture
 from .progress import bar
 from .worker import FILES, Worker
 

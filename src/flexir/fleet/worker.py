@@ -74,7 +74,7 @@ def _limit(memory: int) -> None:
 def _answer(request: dict[str, Any]) -> dict[str, Any]:
     import torch
 
-    from ..recording.recorder import capture
+    from ..recording.capture import capture
     from .specs import open_model, read_inputs
 
     start = time.perf_counter()

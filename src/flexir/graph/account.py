@@ -72,6 +72,42 @@ class Change(NamedTuple):
         return f"{self.path} was {self.before!r} before the call and is {self.after!r} after it"
 
 
+class Live(NamedTuple):
+    """A size or number that varies from call to call, and is explained.
+
+    Attributes:
+        name: as it is printed.
+        values: what it was in each example.
+        places: where it stands: ``x.shape[0]``.
+    """
+
+    name: str
+    values: tuple[Any, ...]
+    places: tuple[str, ...]
+
+    def __str__(self) -> str:
+        shown = ", ".join(map(str, self.values))
+        return f"{self.name} = {shown}   # {', '.join(self.places)}"
+
+
+class Frozen(NamedTuple):
+    """What varied between the examples and could not be explained: it stays as it was.
+
+    Attributes:
+        example: the number of the example that showed it, from 1.
+        reason: what happened on the graph of the first example.
+        source: the line, where it is known.
+    """
+
+    example: int
+    reason: str
+    source: Source | None = None
+
+    def __str__(self) -> str:
+        where = f"   # {self.source}" if self.source else ""
+        return f"example {self.example}: {self.reason}{where}"
+
+
 class Origin(NamedTuple):
     """Where a constant came from.
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from . import tree
-from .account import Audit, Mutation, Origin, State
+from .account import Audit, Frozen, Live, Mutation, Origin, State
 from .nodes import Node, Value, show_part
 
 if TYPE_CHECKING:
@@ -52,6 +52,10 @@ class Graph:
         parameters: how ``graph(*args)`` binds positional arguments (names; ``*name``, ``**name``).
         status: of a loaded conversion: node -> (status, reason); see ``Result.status``.
         history: what passes changed, a line each.
+        live: sizes and numbers that vary from call to call, as the examples showed them.
+        frozen: what varied and is not explained.
+        variants: the graphs of other paths that examples showed; a replay takes the first that
+            fits its inputs.
         unknown: of a graph saved by a newer version: what this one does not know, kept for saving;
             by Node, by Value of a constant, or None for the graph itself.
     """
@@ -71,6 +75,9 @@ class Graph:
     differentiable: set[Value] = field(default_factory=set)
     status: dict[Node, tuple[str, str]] = field(default_factory=dict)
     history: list[str] = field(default_factory=list)
+    live: list[Live] = field(default_factory=list)
+    frozen: list[Frozen] = field(default_factory=list)
+    variants: list[Graph] = field(default_factory=list)
     unknown: dict[Node | Value | None, bytes] = field(default_factory=dict)
 
     def walk(self) -> Iterator[Node]:
@@ -156,6 +163,12 @@ class Graph:
 
         return replay(self, args, kwargs)
 
+    def at(self, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None) -> Graph:
+        """The graph of the sizes of these inputs; see :func:`flexir.graph.sizes.static`."""
+        from .sizes import static
+
+        return static(self, args, kwargs)
+
     def start(self) -> Run:
         """Calls in a row: what one leaves behind in ``state``, the next begins with.
 
@@ -198,16 +211,20 @@ class Graph:
         check(self)
         return self
 
-    def text(self, *, bodies: bool = True) -> str:
+    def text(self, *, bodies: bool = True, numbers: bool = False) -> str:
         """The printed graph, types first, source last.
 
         Args:
             bodies: print what is inside modules; False prints the top level only.
+            numbers: print the calls that compute sizes, too, which otherwise stand as expressions
+                where they are read.
         """
         lines = [f"graph {self.name}({', '.join(map(repr, self.input_values))}):"]
 
         def visit(nodes: Sequence[Node], depth: int) -> None:
             for node in nodes:
+                if not numbers and node.makes_number:
+                    continue
                 text = "    " * depth + str(node)
                 where = f"   # {node.where}" if node.where else ""
                 if node.body and bodies:
@@ -220,6 +237,7 @@ class Graph:
         lines.append(f"    return {show_part(self.outputs)}")
         lines += [f"    # writes {m.name}: {m.final}" for m in self.mutations]
         lines += [f"    # {state}" for state in self.state]
+        lines += [f"    # {one}" for one in (*self.live, *self.frozen)]
         return "\n".join(lines)
 
     def __str__(self) -> str:

@@ -95,24 +95,45 @@ def _lay_out(graph: Graph, env: dict[Value, Any], as_given: bool) -> bool:
     alike = True
     for value in graph.input_values:
         made, stride = env.get(value), graph.layouts.get(value)
-        if made is None:
+        if made is None or value.is_number:
             continue
-        if stride is not None and made.layout is torch.strided and made.stride() != stride:
+        if stride is None or made.layout is not torch.strided:
+            wanted = None
+        elif value.type.is_live:
+            wanted = dense_stride(tuple(made.shape), stride)
+        else:
+            wanted = stride
+        if wanted is not None and made.stride() != wanted:
             alike = False
             if not as_given:
-                env[value] = copy_like(made, stride)
+                env[value] = copy_like(made, wanted)
         alike = alike and made.requires_grad == (value in graph.differentiable)
     return alike
 
 
+def dense_stride(shape: tuple[int, ...], like: tuple[int, ...]) -> tuple[int, ...]:
+    """Strides of a tensor without gaps whose dimensions lie in the order they have in ``like``."""
+    made, step = [0] * len(shape), 1
+    for dim in sorted(range(len(shape)), key=lambda d: (like[d], -d)):
+        made[dim] = step
+        step *= max(shape[dim], 1)
+    return tuple(made)
+
+
 def _bind_part(name: str, part: Any, made: Any, env: dict[Value, Any]) -> None:
     if isinstance(part, Value):
+        if part.is_number:
+            if not isinstance(made, (int, float)) or isinstance(made, bool):
+                raise Diverged(f"the input {name!r} was a number when recorded, now {made!r}")
+            env[part] = made
+            return
         if not isinstance(made, torch.Tensor):
             raise Diverged(f"the input {name!r} was a tensor when recorded, now {made!r}")
-        if shape_of(made) != part.type.shape or made.dtype != part.type.dtype:
+        if not part.type.takes(shape_of(made), made.dtype):
             raise Diverged(
                 f"the input {name!r} is {shape_of(made)} {made.dtype}; recorded was "
-                f"{part.type.shape} {part.type.dtype}. Capture again for other shapes."
+                f"{part.type.shape} {part.type.dtype}. Other sizes are live where an example shows "
+                "them: capture(model, args, also=[...])"
             )
         if part in env and env[part] is not made:
             raise Diverged(f"the input {name!r} was the same tensor as another input")

@@ -22,8 +22,38 @@ _SHORT = {
 }  # fmt: skip
 
 
+class Dim(int):
+    """A size that varies from call to call: an int, as recorded first, that prints as its name.
+
+    Attributes:
+        name: a letter, or what the user called it; sizes of one name were equal in all examples.
+    """
+
+    name: str
+
+    def __new__(cls, recorded: int, name: str) -> Dim:
+        made = super().__new__(cls, recorded)
+        made.name = name
+        return made
+
+    def __repr__(self) -> str:
+        return self.name
+
+    __str__ = __repr__
+
+    def __reduce__(self) -> Any:
+        return Dim, (int(self), self.name)
+
+
 class TensorType(NamedTuple):
-    """What is known of a tensor without its elements; a size is -1 where a nested one varies."""
+    """What is known of a tensor without its elements.
+
+    Attributes:
+        dtype: of its elements.
+        shape: its sizes; a :class:`Dim` where it varies from call to call, -1 where the parts of
+            a nested tensor differ.
+        device: where it lies.
+    """
 
     dtype: torch.dtype
     shape: tuple[int, ...]
@@ -39,13 +69,51 @@ class TensorType(NamedTuple):
         """The shape as pictures, logs and INPUT words have it: ``1x3x224x224``, ``scalar``."""
         return "x".join(map(str, self.shape)) or "scalar"
 
+    @property
+    def is_live(self) -> bool:
+        """Whether any size varies from call to call."""
+        return any(n.__class__ is Dim for n in self.shape)
+
+    def takes(self, shape: tuple[int, ...], dtype: torch.dtype) -> bool:
+        """Whether a tensor of this shape and dtype can stand here."""
+        return (
+            dtype == self.dtype
+            and len(shape) == len(self.shape)
+            and all(n == m or n.__class__ is Dim for n, m in zip(self.shape, shape))
+        )
+
+
+class NumberType(TensorType):
+    """The type of a Value that is a number: a size, or what was computed from sizes.
+
+    Where a tensor's type is asked for, it answers as a tensor without dimensions would.
+
+    Attributes:
+        kind: ``int`` or ``float``.
+        recorded: what it was in the first run.
+    """
+
+    kind: type
+    recorded: Any
+
+    def __new__(cls, kind: type, recorded: Any) -> NumberType:
+        dtype = torch.int64 if kind is int else torch.float64
+        made = super().__new__(cls, dtype, (), torch.device("cpu"))
+        made.kind, made.recorded = kind, recorded
+        return made
+
+    def __str__(self) -> str:
+        return self.kind.__name__
+
+    __repr__ = __str__
+
 
 class Value:
-    """One immutable tensor of the graph.
+    """One immutable tensor of the graph, or a number.
 
     Attributes:
         name: unique in its graph; the state_dict key for weights, a number for activations.
-        type: dtype, shape and device.
+        type: dtype, shape and device; of a number, a :class:`NumberType`.
         names: all names of a constant; more than one when a weight is tied.
     """
 
@@ -58,6 +126,11 @@ class Value:
         self.names: tuple[str, ...] = ()
 
     @property
+    def is_number(self) -> bool:
+        """Whether it is an int or a float and no tensor."""
+        return self.type.__class__ is NumberType
+
+    @property
     def producer(self) -> Node | None:
         """The Node that makes this Value, while its graph lives; None for inputs and constants."""
         return None if self._producer is None else self._producer()
@@ -67,7 +140,7 @@ class Value:
         self._producer = None if node is None else weakref.ref(node)
 
     def __str__(self) -> str:
-        return f"%{self.name}"
+        return show_number(self) if self.is_number else f"%{self.name}"
 
     def __repr__(self) -> str:
         return f"%{self.name}: {self.type}"
@@ -178,6 +251,13 @@ class Node:
         return list(dict.fromkeys(tree.leaves(self.result, Value)))
 
     @property
+    def makes_number(self) -> bool:
+        """Whether the call only computes numbers from sizes and numbers."""
+        if self.body is not None or not self.outputs:
+            return False
+        return all(v.is_number for v in self.outputs)
+
+    @property
     def where(self) -> str:
         """Module path and source line, for messages."""
         return "  ".join(str(part) for part in (self.path, self.source) if part)
@@ -195,3 +275,42 @@ class Node:
 
 def show_part(part: Any) -> str:
     return tree.show(part, Value)
+
+
+# Signs of the calls on numbers that are written with one, and how tight it binds.
+_SIGNS = {
+    "add": (" + ", 1), "sub": (" - ", 1), "mul": ("*", 2), "div": ("/", 2),
+    "floor_divide": ("//", 2), "remainder": ("%", 2), "neg": ("-", 3), "pow": ("**", 4),
+}  # fmt: skip
+_ATOM = 9
+
+
+def show_number(part: Any) -> str:
+    """A number as an expression over sizes: ``4*(H//2)``."""
+    return _expression(part)[0]
+
+
+def _expression(part: Any) -> tuple[str, int]:
+    """A number as it reads in code, and how tight its last sign binds."""
+    if part.__class__ is not Value:
+        return str(part), 3 if isinstance(part, (int, float)) and part < 0 else _ATOM
+    node = part.producer
+    if node is None:
+        return part.name if part.is_number else f"%{part.name}", _ATOM
+    args = [given for given in node.args.values() if given is not None]
+    if node.op == "size" and isinstance(args[0], Value):
+        shape, dim = args[0].type.shape, args[1]
+        if isinstance(dim, int) and dim < len(shape) and shape[dim].__class__ is Dim:
+            return str(shape[dim]), _ATOM
+    if not part.is_number:
+        return f"%{part.name}", _ATOM
+    parts = [_expression(given) for given in args]
+    if node.op not in _SIGNS or len(parts) > 2:
+        return f"{node.op}({', '.join(text for text, _ in parts)})", _ATOM
+    sign, binds = _SIGNS[node.op]
+    if len(parts) == 1:
+        return (f"{sign}({parts[0][0]})" if parts[0][1] < binds else sign + parts[0][0]), binds
+    left, right = parts
+    first = f"({left[0]})" if left[1] < binds else left[0]
+    second = f"({right[0]})" if right[1] <= binds else right[0]
+    return first + sign + second, binds

@@ -8,6 +8,7 @@ for every node of its body.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -77,6 +78,8 @@ def replay(
         Diverged: an input differs in shape, dtype or literal from the recorded one, a branch
             would be taken otherwise, or a value that Python code took has changed.
     """
+    if graph.variants:
+        graph = fitting(graph, args, kwargs or {})
     env = Environment(graph.constants) if env is None else env
     free = _last_readers(graph)
     meaning = Replay(graph, check, watch, free, isolate, generators)
@@ -94,6 +97,26 @@ def replay(
         final.update({m.name: env[m.final] for m in graph.mutations})
         final.update({s.path: env[s.final] for s in graph.state})
     return tree.build(graph.outputs, Value, env.__getitem__)
+
+
+def fitting(graph: Graph, args: Sequence[Any], kwargs: dict[str, Any]) -> Graph:
+    """The first of a graph and its variants that takes these inputs.
+
+    Raises:
+        Diverged: none does; the message is that of the first.
+    """
+    first: Diverged | None = None
+    for one in (graph, *graph.variants):
+        alone = one if not one.variants else dataclasses.replace(one, variants=[])
+        try:
+            replay(alone, args, kwargs)
+        except Diverged as error:
+            first = first or error
+        else:
+            return alone
+    assert first is not None
+    more = f"\n{len(graph.variants)} other paths that examples showed do not fit either"
+    raise Diverged(f"{first}{more if graph.variants else ''}", first.node) from first
 
 
 class Environment(dict):
@@ -242,7 +265,10 @@ def _copies(node: Node, env: dict[Value, Any], isolate: bool) -> dict[Value, Any
     """
     given = {v: env[v] for v in node.inputs}
     if isolate:
-        given = {v: t if t.requires_grad else copy_like(t) for v, t in given.items()}
+        given = {
+            v: copy_like(t) if isinstance(t, torch.Tensor) and not t.requires_grad else t
+            for v, t in given.items()
+        }
     for name in node.effects.writes:
         for value in tree.leaves(node.args[name], Value):
             if given[value] is env[value]:
@@ -272,9 +298,13 @@ def _match(template: Any, made: Any, env: dict[Value, Any]) -> None:
 
 def check_type(node: Node, value: Value, tensor: torch.Tensor) -> None:
     """Raise Diverged if a replayed tensor has another shape or dtype than the recorded one."""
+    if value.is_number:
+        if isinstance(tensor, bool) or not isinstance(tensor, (int, float)):
+            raise Diverged(f"{value!r} is {tensor!r} on these inputs\n  in: {node}", node)
+        return
     if not isinstance(tensor, torch.Tensor):
         raise Diverged(f"{value!r} is {tensor!r} on these inputs\n  in: {node}", node)
-    if tensor.dtype != value.type.dtype or shape_of(tensor) != value.type.shape:
+    if not value.type.takes(shape_of(tensor), tensor.dtype):
         raise Diverged(
             f"{value!r} has shape {shape_of(tensor)}, dtype {tensor.dtype} on these inputs; "
             f"the sizes of the recorded run are part of the graph\n  in: {node}   # {node.where}",

@@ -7,11 +7,13 @@ before and after; what is written into the memory of tensors is no matter of thi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
 
+from ..graph import tree
+from ..graph.geometry import copy_like
 from .changed import Comparison
 from .holders import FIXED, Holder, Opaque, holder_of
 
@@ -61,3 +63,26 @@ def _containers(parts: dict[str, Any], limit: int) -> Iterator[Holder]:
         held = holder.before
         pairs = held.items() if isinstance(held, dict) else enumerate(held)
         todo += [(f"{path}.{key}" if path else str(key), inner) for key, inner in pairs]
+
+
+def apart(inputs: Any, known: Mapping[int, Any]) -> Any:
+    """The inputs, copied where the model holds the very same tensor: another call's inputs will
+    not be what the model holds.
+
+    Args:
+        inputs: any nesting of containers.
+        known: id of a tensor that the model holds.
+    """
+    if not any(id(tensor) in known for tensor in tree.tensors_in(inputs)):
+        return inputs
+    copies: dict[int, torch.Tensor] = {}
+
+    def copied(tensor: torch.Tensor) -> torch.Tensor:
+        if id(tensor) not in known:
+            return tensor
+        if id(tensor) not in copies:
+            copy = copy_like(tensor.detach()).requires_grad_(tensor.requires_grad)
+            copies[id(tensor)] = copy
+        return copies[id(tensor)]
+
+    return tree.rebuilt(inputs, copied)

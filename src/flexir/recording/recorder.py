@@ -1,4 +1,4 @@
-"""Run a model once, eagerly, and write down every call: ``capture(model, args) -> Graph``.
+"""Run a model once, eagerly, and write down every call.
 
 Three watchers, all of torch's own making and all gone when the run ends, however it ends: a
 function mode sees the public torch calls of the user's Python, global module hooks see module
@@ -24,26 +24,26 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from ..calls.binding import form_of
-from ..calls.names import MEMORY
+from ..calls.names import MEMORY, name_of
 from ..calls.schemas import signatures
 from ..calls.signatures import Signature
 from ..errors import CaptureError, add_note
 from ..graph import tree
-from ..graph.account import Audit, Mutation, State
+from ..graph.account import Audit
 from ..graph.answers import answer, is_about, is_plain
 from ..graph.check import settle
 from ..graph.geometry import copy_like, fingerprint, storage_of, tensor_type
 from ..graph.graph import Graph
-from ..graph.inputs import Inputs, inputs_of
 from ..graph.nodes import Effects, Node, TensorType, Value
 from ..graph.source import Source, locate
 from ..graph.tree import is_literal, tensors_in
 from .ambient import Draw, Draws, SwitchWatch, collector_at_rest, eager_compilers, foreign_draws
-from .changed import Replaced
 from .constants import Origins
 from .effects import beneath, changes_view_only, inside_autograd_function
-from .inputs import Given
+from .inputs import Given, apart
+from .left import mutations, state
 from .memory import Alias, Memory, View
+from .numbers import SIZES, Numbers
 from .parameters import bind_forward, bind_inputs
 from .ssa import Memories
 from .watchers import Functions, Witness
@@ -54,45 +54,10 @@ _LITERALS = frozenset({int, float, bool, type(None), str, torch.dtype, torch.dev
 _stack = torch._C
 
 
-def capture(
-    model: Callable[..., Any],
-    args: Sequence[Any] | torch.Tensor | Inputs = (),
-    kwargs: dict[str, Any] | None = None,
-    *,
-    audit: bool = True,
-) -> Graph:
-    """Run ``model(*args, **kwargs)`` once and record it.
-
-    Args:
-        model: a module, or any callable that computes with tensors.
-        args: positional arguments, any nesting of containers; a lone tensor stands for one, and
-            :class:`Inputs` for positional and keyword arguments.
-        kwargs: keyword arguments.
-        audit: keep the witness on, which sees what the function mode cannot; without it such
-            things are only noticed by their traces.
-
-    Returns:
-        the Graph. ``graph(*args)`` replays it.
-
-    Raises:
-        CaptureError: a capture is already running in this thread.
-        Exception: whatever the model raises, with a note naming the module and line.
-
-    Example:
-        >>> graph = capture(torch.nn.Linear(3, 2), (torch.ones(1, 3),))
-        >>> [node.op for node in graph]
-        ['linear']
-    """
-    if not callable(model):
-        raise CaptureError(f"the model must be callable; got {type(model).__name__}")
-    args, kwargs = inputs_of(args, kwargs)
-    return record(model, args, kwargs, witness=audit)
-
-
 def record(
     model: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], **options: Any
 ) -> Graph:
-    """As :func:`capture`, with the options of :class:`Recorder`."""
+    """As :func:`flexir.capture`, with the options of :class:`Recorder`."""
     with collector_at_rest() as rests:
         recorder = Recorder(model, **options)
         recorder.found.ages = rests
@@ -129,9 +94,13 @@ class Recorder:
         watch: Callable[[Node, Sequence[torch.Tensor]], None] | None = None,
         returned: Callable[[Any], None] | None = None,
         among: bool = False,
+        numbers: bool = False,
     ) -> None:
         self.model, self.watch, self.functions = model, watch, functions
         self.returned, self.among = returned, among
+        self.numbers: Numbers | None = None
+        if numbers:
+            self.numbers = Numbers(self.emit, self._guard, self._listening)
         self.witness = Witness(self) if witness else None
         self.found = Origins(model, Recorder.run.__code__)
         self.memories = Memories(self.emit, self.found.origin, self.again, self.found.unseen)
@@ -162,11 +131,13 @@ class Recorder:
         graph = Graph(
             name, constants=self.found.constants, origins=self.found.origins, audit=self.audit
         )
+        if self.numbers is not None:
+            args, kwargs = self.numbers.given((args, kwargs))
         graph.parameters, bound, defaults = bind_inputs(self.model, args, kwargs)
         for name, default in defaults.items():
             self.found.tensors[id(default)] = (default, "default", (name,))
         with self._quietly():
-            args, kwargs, bound = self._apart(args, kwargs, bound)
+            args, kwargs, bound = apart((args, kwargs, bound), self.found.tensors)
             graph.inputs = self._inputs(bound, graph)
             for tensor, kind, _ in list(self.found.tensors.values()):
                 # Met now, all at once, they cost less than between convolutions.
@@ -180,10 +151,14 @@ class Recorder:
             with self._quietly():
                 self._close(1)
                 graph.outputs = tree.template(result, self.memories.read, deep=True)
-                graph.mutations = self._mutations()
+                if self.numbers is not None:
+                    graph.outputs = self.numbers.lower(graph.outputs)
+                    self.numbers.open = False
+                graph.mutations = mutations(self.memories, self.found)
                 holdings = self.found.holdings
                 replaced, self.audit.changes = holdings.compare(self.draws.left)
-                graph.state = self._state(graph, replaced)
+                graph.nodes = self.frames[0].nodes
+                graph.state = state(graph, replaced, self.memories, self.found, self.among)
                 self.audit.unwatched = holdings.unwatched
                 self.audit.problems += given.changed(result)
         after = foreign_draws()
@@ -193,7 +168,6 @@ class Recorder:
             if before[name] != after[name]
         ]
         self.memories.close()
-        graph.nodes = self.frames[0].nodes
         self.frames.clear()
         self.witness = None
         graph.modules = self.classes
@@ -263,74 +237,11 @@ class Recorder:
             return known
 
         inputs = {n: tree.template(v, leaf, deep=True) for n, v in bound.items()}
+        if self.numbers is not None:
+            inputs = self.numbers.lower(inputs)
         for path, value in tree.paths(inputs, Value):
             value.name = value.name or self.found.unique(path)
         return inputs
-
-    def _mutations(self) -> list[Mutation]:
-        """Final values of inputs and constants whose memory was written, in the model's order."""
-        written = dict(self.memories.written())
-        for weight in self.memories.swapped():
-            initial = self.found.initial[id(weight.tensor)]
-            final = self.memories.read(weight.tensor)
-            if weight.stride is not None and self.found.constants[initial] is weight.tensor:
-                self.found.constants[initial] = weight.as_met()
-            if final is not initial:
-                written[initial] = final
-        constants = self.found.constants if written else {}
-        order = [v for v in written if v not in constants] + [v for v in constants if v in written]
-        return [Mutation(v.name, v, written[v]) for v in order]
-
-    def _apart(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], bound: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any], dict[str, Any]]:
-        """The inputs, copied where the model holds the very same tensor: another call's inputs
-        will not be what the model holds."""
-        known = self.found.tensors
-        if not any(id(t) in known for t in tensors_in((args, kwargs))):
-            return args, kwargs, bound
-        copies: dict[int, torch.Tensor] = {}
-
-        def apart(tensor: torch.Tensor) -> torch.Tensor:
-            if id(tensor) not in known:
-                return tensor
-            if id(tensor) not in copies:
-                copy = copy_like(tensor.detach()).requires_grad_(tensor.requires_grad)
-                copies[id(tensor)] = copy
-            return copies[id(tensor)]
-
-        args, kwargs, bound = tree.rebuilt((args, kwargs, bound), apart)
-        return args, kwargs, bound
-
-    # -- what the model keeps for its next call
-
-    def _state(self, graph: Graph, replaced: Sequence[Replaced]) -> list[State]:
-        """Tensors written or replaced where the model keeps them, and read by this run."""
-        found, kept = self.found, graph.constants
-        state = {
-            m.name: State(m.name, m.initial, m.final)
-            for m in graph.mutations
-            if m.initial in kept and found.origins[m.initial].kind not in ("unseen", "python")
-        }
-        finals = [(path, before, self.memories.read(after)) for path, before, after in replaced]
-        if self.among:
-            for path, before, final in finals:
-                state[path] = State(path, self.memories.read(before), final)
-        if self.among or not finals:
-            return list(state.values())
-        graph.nodes = self.frames[0].nodes
-        read = {v for node in graph for v in node.inputs}
-        read.update(graph.output_values, (m.final for m in graph.mutations))
-        waiting = True
-        while waiting:  # what only goes on into another state is read by the call after the next
-            waiting = False
-            for path, before, final in finals:
-                initial = found.initial.get(id(before))
-                if initial in read and (path not in state or state[path].final is not final):
-                    state[path] = State(path, initial, final)
-                    waiting = final not in read
-                    read.add(final)
-        return list(state.values())
 
     # -- module calls
 
@@ -361,6 +272,9 @@ class Recorder:
                     self.classes.setdefault(path, cls)
                 source = self.frames[-1].source or locate(caller)
                 memories.enter()
+                if self.numbers is not None:
+                    named = self.numbers.lower(named)
+                    self.numbers.enter()
                 self.frames.append(
                     _Frame(Node(cls.__name__, module, named, path=path, call=call, source=source))
                 )
@@ -395,7 +309,11 @@ class Recorder:
             node.outputs = (value,)
         else:
             node.result = tree.template(output, memories.read)
+            if self.numbers is not None:
+                node.result = self.numbers.lower(node.result)
             node.outputs = tuple(node.returned)
+        if self.numbers is not None:
+            self.numbers.leave()
         node.body = frame.nodes
         self.frames.pop()
         memories.leave(node.outputs)
@@ -427,6 +345,8 @@ class Recorder:
                     template[name] = alias.value
                 elif not is_literal(part):
                     template[name] = tree.template(part, self._reader(tensors))
+            if self.numbers is not None:
+                template = self.numbers.lower(template)
             top = self.frames[-1]
             node = Node(
                 signature.op, func, template, signature=signature,
@@ -491,6 +411,8 @@ class Recorder:
                 named = named or form.named(args, kwargs)
                 exact = marked if marked and signature.schema else named
                 self._finish(node, named, tensors, written, exact, result, draw, frame)
+                if self.numbers is not None and node.effects.escape == "value":
+                    return self._taken(node, result)
             return result
         finally:
             self.busy = False
@@ -698,6 +620,49 @@ class Recorder:
             self.found.escaped.append(node.source)
         return kind
 
+    # -- numbers that know where they come from
+
+    def _listening(self) -> bool:
+        ours = self.owner is None and not self.busy and threading.get_ident() == self.thread
+        return ours and torch._C._functorch.maybe_current_level() is None
+
+    def numbered(self, func: Any, args: Any, kwargs: Any, result: Any) -> Any:
+        """The answer to a question about sizes, as numbers that know where they come from."""
+        name = name_of(func)
+        if self.numbers is None or name not in SIZES or not self._listening():
+            return result
+        alias = self.memories.aliases.get(id(args[0]))
+        if alias is None or not alias.is_of(args[0]):
+            return result
+        if "constant" in (alias.kind, alias.memory.kind):
+            return result
+        if alias.value.type.shape != tuple(args[0].shape):  # it was resized
+            return result
+        rest = (*args[1:], *(kwargs or {}).values())
+        return self.numbers.answer(name, alias.value, rest, result)
+
+    def _taken(self, node: Node, result: Any) -> Any:
+        """What ``item`` or ``tolist`` gave, as numbers that know where they come from."""
+        assert self.numbers is not None
+        if node.op not in ("item", "tolist"):
+            return result  # Python itself asked, and takes plain ones
+        made, template = self.numbers.taken(result, node, self._number)
+        node.result, node.outputs = template, tuple(tree.leaves(template, Value))
+        if node.outputs:
+            effects = node.effects
+            node.effects = Effects(effects.writes, effects.switches)
+        return made
+
+    def _guard(
+        self, func: Callable[..., Any], named: dict[str, Any], outcome: bool, frame: FrameType
+    ) -> None:
+        """Record that a comparison of numbers decided something."""
+        signature = _signature_of(func, tuple(named))
+        node = self._append(signature.op, func, signature, named)
+        node.source = self.frames[-1].source or locate(frame)
+        node.result = outcome
+        node.effects = Effects(switches=self.switches.now().switches, escape="branch")
+
     # -- what Memories asks for
 
     def emit(self, func: Callable[..., Any], named: dict[str, Any], type: TensorType) -> Value:
@@ -706,6 +671,8 @@ class Recorder:
         node = self._append(signature.op, func, signature, named)
         value = Value(self._number(), type, node)
         node.result, node.outputs = value, (value,)
+        if value.is_number:
+            node.effects = self.switches.now()
         return value
 
     def again(self, node: Node, args: dict[str, Any]) -> Node:

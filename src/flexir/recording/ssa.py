@@ -396,9 +396,7 @@ class Memories:
             if base.where == alias.where:
                 return self._scatter(base, value, piece)
             node = alias.view.node
-            literal = not any(
-                isinstance(v, Value) for v in tree.leaves(node.args.get("indices"), Value)
-            )
+            literal = not any(not v.is_number for v in tree.leaves(node.args.get("indices"), Value))
             if node.op == "getitem" and literal:
                 args = {
                     "input": self.current(base), "indices": node.args["indices"], "value": value,

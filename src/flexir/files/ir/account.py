@@ -1,4 +1,4 @@
-"""What a graph tells of its run besides the calls, to and from its message."""
+"""What a graph tells of its run besides the calls, and types, to and from their messages."""
 
 from __future__ import annotations
 
@@ -6,8 +6,14 @@ import ast
 from collections.abc import Callable
 from typing import Any
 
-from ...graph.account import Audit, Change, State, Text
-from ...graph.nodes import Value
+import torch
+
+from ...errors import FormatError
+from ...graph.account import Audit, Change, Frozen, Live, State, Text
+from ...graph.graph import Graph
+from ...graph.nodes import Dim, NumberType, TensorType, Value
+from ...graph.source import Source
+from .data import torch_constant
 
 
 def write_audit(message: Any, audit: Audit) -> None:
@@ -35,6 +41,51 @@ def read_state(
         State(string(one.path, "kept"), value(one.initial, "kept"), value(one.final, "kept"))
         for one in kept
     ]
+
+
+def write_live(message: Any, graph: Graph, source: Callable[[Source | None], int]) -> None:
+    """Fill in what varies from call to call, through the writer's table of sources."""
+    for live in graph.live:
+        values = list(map(repr, live.values))
+        message.live.add(name=live.name, values=values, places=live.places)
+    for frozen in graph.frozen:
+        message.frozen.add(
+            example=frozen.example, reason=frozen.reason, source_plus1=source(frozen.source)
+        )
+
+
+def read_live(
+    message: Any, source: Callable[[int], Source | None]
+) -> tuple[list[Live], list[Frozen]]:
+    """What varies from call to call, through the reader's table of sources."""
+    live = [Live(m.name, tuple(map(_literal, m.values)), tuple(m.places)) for m in message.live]
+    frozen = [Frozen(m.example, m.reason, source(m.source_plus1)) for m in message.frozen]
+    return live, frozen
+
+
+def read_type(message: Any) -> TensorType:
+    """The type of a Value.
+
+    Raises:
+        FormatError: an unknown dtype, device or kind of number, or a size too large.
+    """
+    if message.number:
+        if message.number not in ("int", "float"):
+            raise FormatError(f"types: {message.number!r} is no kind of number")
+        whole = message.number == "int"
+        return NumberType(int, message.integer) if whole else NumberType(float, message.real)
+    try:
+        device = torch.device(message.device or "cpu")
+    except RuntimeError as error:
+        raise FormatError(f"types: the device {message.device!r} is unknown") from error
+    shape: tuple[int, ...] = tuple(message.shape)
+    if any(n >= 1 << 63 for n in shape):
+        raise FormatError("types: a dimension over 2**63")
+    if message.names:
+        if len(message.names) != len(shape):
+            raise FormatError(f"types: {len(message.names)} names of {len(shape)} sizes")
+        shape = tuple(Dim(n, name) if name else n for n, name in zip(shape, message.names))
+    return TensorType(torch_constant(message.dtype, torch.dtype), shape, device)
 
 
 def _literal(text: str) -> Any:

@@ -16,6 +16,7 @@ import torch
 from ...calls.schemas import callables, op_of, signatures
 from ...calls.signatures import EMPTY, STAR, STARS, Parameter, Signature
 from ...errors import UnsupportedError
+from ...graph import numbers
 from ...graph.geometry import as_strided, as_strided_scatter, assemble, setitem
 
 # They compute with tensors, and also read or write files.
@@ -77,6 +78,8 @@ def _tables() -> tuple[dict[str, Callable[..., Any]], dict[Any, str]]:
         del named[name]
     for function in (as_strided, as_strided_scatter, assemble, setitem):
         named[f"flexir.geometry.{function.__name__}"] = function
+    for function in numbers.FUNCTIONS:
+        named[f"flexir.numbers.{function.__name__}"] = function
     return named, {function: name for name, function in named.items()}
 
 

@@ -22,11 +22,11 @@ from ...graph import tree
 from ...graph.account import Mutation, Origin
 from ...graph.geometry import Geometry
 from ...graph.graph import Graph
-from ...graph.nodes import Effects, Node, Switches, TensorType, Value
+from ...graph.nodes import Effects, Node, Switches, Value
 from ...graph.source import Source
 from . import functions, schema
 from . import manifest as manifests
-from .account import read_audit, read_state
+from .account import read_audit, read_live, read_state, read_type
 from .data import Opaque, Reader, torch_constant
 from .directory import aside_of
 from .mapped import File, Place, Weights, check_place
@@ -178,7 +178,7 @@ class _Reader:
     ) -> None:
         self.message, self.extra = message, extra
         self.strings: list[str] = list(message.strings)
-        self.types = [self._type(t) for t in message.types]
+        self.types = [read_type(t) for t in message.types]
         self.values = [self._value(v, i) for i, v in enumerate(message.values)]
         self.sources = [None] + [
             Source(self.string(s.file, "file"), s.line, self.string(s.function, "function"))
@@ -211,6 +211,7 @@ class _Reader:
         ]  # fmt: skip
         graph.state = read_state(message.kept, self.string, self.value)
         graph.audit = read_audit(message.audit)
+        graph.live, graph.frozen = read_live(message, self.source)
         for layout in message.layouts:
             value, stride = self.value(layout.value, "layouts"), tuple(layout.stride)
             if len(stride) != len(value.type.shape) or any(s < 0 for s in stride):
@@ -346,15 +347,6 @@ class _Reader:
         if plus1 >= len(self.sources):
             raise FormatError(f"refers to sources[{plus1 - 1}]; there are {len(self.sources) - 1}")
         return self.sources[plus1]
-
-    def _type(self, message: Any) -> TensorType:
-        try:
-            device = torch.device(message.device or "cpu")
-        except RuntimeError as error:
-            raise FormatError(f"types: the device {message.device!r} is unknown") from error
-        if any(n >= 1 << 63 for n in message.shape):
-            raise FormatError("types: a dimension over 2**63")
-        return TensorType(torch_constant(message.dtype, torch.dtype), tuple(message.shape), device)
 
     def _value(self, message: Any, number: int) -> Value:
         if message.type >= len(self.types):

@@ -10,7 +10,7 @@ from typing import Any
 
 from ...errors import FormatError
 
-VERSION = 2  # of the format; what this reads and writes
+VERSION = 3  # of the format; what this reads and writes
 
 
 def canonical(manifest: dict[str, Any]) -> bytes:

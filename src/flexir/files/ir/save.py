@@ -19,10 +19,10 @@ import torch
 
 from ...errors import Error
 from ...graph.graph import Graph
-from ...graph.nodes import Node, Value
+from ...graph.nodes import Dim, Node, NumberType, Value
 from ...graph.source import Source
 from . import functions, schema
-from .account import write_audit
+from .account import write_audit, write_live
 from .data import Table, class_name
 from .directory import appearing_whole
 from .manifest import VERSION, canonical
@@ -60,6 +60,11 @@ def save(
         Error: a constant of a kind that cannot be stored, a weight that is in no referenced file,
             or something at ``path`` that is no saved graph.
     """
+    if graph.variants:
+        raise Error(
+            f"{len(graph.variants)} variants of this graph cannot be saved with it yet; save the "
+            "graph of one size, graph.at(args), or each of graph.variants"
+        )
     path = Path(path)
     if path.exists() and not (path.is_dir() and (path / "manifest.json").exists()):
         raise Error(f"{path} exists and is no saved graph; nothing was written")
@@ -92,6 +97,8 @@ def _write_manifest(graph: Graph, files: dict[str, Any], folder: Path) -> None:
 
 def _minimum_reader(graph: Graph) -> int:
     """The oldest version that understands all that a graph says; older ones refuse it."""
+    if graph.live or graph.frozen:
+        return 3
     kept = graph.state or graph.audit.changes
     return 2 if kept or any(node.effects.escape == "about" for node in graph) else 1
 
@@ -239,6 +246,7 @@ class _Writer:
             initial, final = self.value(state.initial), self.value(state.final)
             message.kept.add(path=self.string(state.path), initial=initial, final=final)
         write_audit(message.audit, graph.audit)
+        write_live(message, graph, self.source)
         message.history.extend(graph.history)
         for value, stride in graph.layouts.items():
             grad = value in graph.differentiable
@@ -323,14 +331,20 @@ class _Writer:
         return known
 
     def _type(self, type: Any) -> int:
-        known = self.types.get(type)
+        names = [n.name if isinstance(n, Dim) else "" for n in type.shape]
+        key = (type, *names, type.__class__, getattr(type, "recorded", None))
+        known = self.types.get(key)
         if known is None:
-            known = self.types[type] = len(self.types)
+            known = self.types[key] = len(self.types)
             device = "" if str(type.device) == "cpu" else str(type.device)
             dtype = str(type.dtype).removeprefix("torch.")
             if -1 in type.shape:
                 raise Error(f"{type}: shapes of nested tensors cannot be saved")
-            self.message.types.add(dtype=dtype, shape=type.shape, device=device)
+            entry = self.message.types.add(dtype=dtype, shape=type.shape, device=device)
+            entry.names.extend(names if any(names) else ())
+            if isinstance(type, NumberType):
+                entry.number = type.kind.__name__
+                setattr(entry, "integer" if type.kind is int else "real", type.recorded)
         return known
 
     def _state(self, state: Any) -> int:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .shapes import cut
-from .table import recipe
+from .table import only_if, recipe
 
 
 @recipe("relu")

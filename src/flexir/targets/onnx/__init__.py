@@ -16,7 +16,7 @@ import torch
 import flexir
 from flexir import passes
 
-from . import elementwise, layers, reductions, shapes  # noqa: F401  they declare the handlers
+from . import elementwise, indexing, layers, reductions, shapes  # noqa: F401  they declare the handlers
 from .handlers import target
 from .network import Network
 
@@ -63,7 +63,11 @@ def check(output: ir.Model) -> None:
 
 def save(output: ir.Model, path: str | os.PathLike[str]) -> None:
     """Write a file; weights of more than 1 GiB go into ``path.data`` beside it."""
-    size = sum(v.const_value.nbytes for v in output.graph.initializers.values())
+    size = sum(
+        v.const_value.nbytes
+        for v in output.graph.initializers.values()
+        if v.const_value is not None
+    )
     ir.save(output, path, external_data=f"{os.path.basename(path)}.data" if size > _LARGE else None)
 
 

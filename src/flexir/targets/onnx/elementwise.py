@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from .handlers import brought, dtype_of, fail_unless, given, op, promoted
-from .shapes import nonzero
+from .indexing import nonzero
 
 _UNARY = {
     "abs": "Abs", "acos": "Acos", "acosh": "Acosh", "asin": "Asin", "asinh": "Asinh",
@@ -327,7 +327,10 @@ def celu(ctx: Any, input: Any, alpha: float = 1.0) -> Any:
 @op("selu")
 def selu(ctx: Any, input: Any) -> Any:
     return ctx.out.add(
-        "Selu", input, alpha=1.6732632423543772848170429916717, gamma=1.0507009873554804934193349852946
+        "Selu",
+        input,
+        alpha=1.6732632423543772848170429916717,
+        gamma=1.0507009873554804934193349852946,
     )
 
 

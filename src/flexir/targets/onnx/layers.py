@@ -65,7 +65,7 @@ def attention(
     ctx: Any, query: Any, key: Any, value: Any, attn_mask: Any = None, dropout_p: float = 0.0,
     is_causal: bool = False, scale: Any = None, enable_gqa: bool = False,
 ) -> Any:  # fmt: skip
-    """softmax(query key / sqrt(width) + mask) value; a row that sees nothing is zero, as torch's."""
+    """softmax(query key / sqrt(width) + mask) value; a row that sees nothing is zero."""
     out, width = ctx.out, shape_of(query)[-1]
     fail_unless(dropout_p == 0, "dropout while training")
     fail_unless(width and count(key), "attention over nothing")
@@ -235,7 +235,9 @@ def adaptive_avg_pool(ctx: Any, input: Any, output_size: Any) -> Any:
         kernel = [n // m for n, m in zip(shape, made)]
         return _batched(ctx, input, size, lambda value: ctx.out.add(
             "AveragePool", value, kernel_shape=kernel, strides=kernel))  # fmt: skip
-    eyes = [F.adaptive_avg_pool1d(torch.eye(n, dtype=torch.float64), m) for n, m in zip(shape, made)]
+    eyes = [
+        F.adaptive_avg_pool1d(torch.eye(n, dtype=torch.float64), m) for n, m in zip(shape, made)
+    ]
     return _separated(ctx, input, eyes)
 
 
@@ -278,9 +280,11 @@ def interpolate(
     out, spatial = ctx.out, rank(input) - 2
     shape, made = shape_of(input)[2:], ctx.type.shape[2:]
     fail_unless(mode != "area", "area: an adaptive pool")
-    factors = [None] * spatial
+    factors: Any = [None] * spatial
     if scale_factor is not None and not recompute_scale_factor:
-        factors = scale_factor if isinstance(scale_factor, (tuple, list)) else [scale_factor] * spatial
+        factors = (
+            scale_factor if isinstance(scale_factor, (tuple, list)) else [scale_factor] * spatial
+        )
     if mode.startswith("nearest"):
         value = input
         for dim, (n, m, factor) in enumerate(zip(shape, made, factors), 2):
@@ -307,7 +311,9 @@ def _resized(
     """What torch makes of rows along one dimension."""
     goal = {"size": (1, size)} if factor is None else {"scale_factor": (1, factor)}
     mode = {"linear": "bilinear", "cubic": "bicubic"}.get(mode, mode)
-    return F.interpolate(rows[None, :, None], **goal, mode=mode, antialias=antialias, **how)[0, :, 0]
+    return F.interpolate(rows[None, :, None], **goal, mode=mode, antialias=antialias, **how)[
+        0, :, 0
+    ]
 
 
 @op("grid_sample")

@@ -17,7 +17,8 @@ from flexir import Error, Unsupported
 
 DTYPES = {
     torch.float32: ir.DataType.FLOAT, torch.float64: ir.DataType.DOUBLE,
-    torch.float16: ir.DataType.FLOAT16, torch.int64: ir.DataType.INT64, torch.int32: ir.DataType.INT32, torch.int16: ir.DataType.INT16,
+    torch.float16: ir.DataType.FLOAT16, torch.int64: ir.DataType.INT64,
+    torch.int32: ir.DataType.INT32, torch.int16: ir.DataType.INT16,
     torch.int8: ir.DataType.INT8, torch.uint8: ir.DataType.UINT8, torch.bool: ir.DataType.BOOL,
 }  # fmt: skip
 TORCH = {made: dtype for dtype, made in DTYPES.items()}
@@ -31,8 +32,9 @@ _KERNELS = {
     for types, kinds in {
         "b": "And Not Or Xor",
         "f": "Celu",
-        "fdh": "BatchNormalization Ceil Cos Exp Floor Gemm GridSample IsNaN LayerNormalization Log LogSoftmax "
-        "Reciprocal Round Sigmoid Sin Softmax Sqrt Tanh",
+        "fdh": "BatchNormalization Ceil Cos Exp Floor Gemm GridSample IsNaN "
+        "LayerNormalization Log LogSoftmax Reciprocal Round Sigmoid Sin Softmax "
+        "Sqrt Tanh",
         "fdhcu": "MaxPool",
         "fdihc": "Relu",
         "fdlibh": "Trilu",
@@ -40,13 +42,12 @@ _KERNELS = {
         "fdlibhscu": "Compress Equal Expand Tile",
         "fdlih": "CumSum MatMul Pow ReduceL1 ReduceL2 ReduceLogSumExp ReduceMean ReduceProd "
         "ReduceSum",
-        "fdlihscu": "Sign",
         "fdlihcu": "ArgMax ArgMin Clip Max Min Where",
         "fdlihsc": "Neg",
-        "fdlihscu": "Abs Add Div Greater GreaterOrEqual Less LessOrEqual Mod Mul Sub TopK",
-        "fh": "Acos Acosh Asin Asinh Atan Atanh AveragePool Conv ConvTranspose Cosh Elu Erf "
-        "Gelu HardSigmoid HardSwish InstanceNormalization LeakyRelu Mish PRelu Selu "
-        "Sinh Softplus Softsign Tan",
+        "fdlihscu": "Abs Add Div Greater GreaterOrEqual Less LessOrEqual Mod Mul Sign Sub TopK",
+        "fh": "Acos Acosh Asin Asinh Atan Atanh AveragePool Conv ConvTranspose Cosh Elu "
+        "Erf Gelu HardSigmoid HardSwish InstanceNormalization LeakyRelu Mish PRelu "
+        "Selu Sinh Softplus Softsign Tan",
         "fihcu": "Resize",
         "flibhu": "NonZero",
         "liscu": "BitwiseAnd BitwiseNot BitwiseOr BitwiseXor",
@@ -170,6 +171,8 @@ class Network:
             elif value is not None and work != own and dtype_of(value) == own and not steers:
                 value = self.cast(value, work)
             given.append(value)
+        while given[-1] is None:  # some of onnxruntime's fusions read what is said to be empty
+            given.pop()
         result, inner = (own, work) if dtype is None else (dtype, dtype)
         attributes = {name: part for name, part in attributes.items() if part is not None}
         made = self._node(kind, given, outputs, inner, domain, attributes)
@@ -247,7 +250,7 @@ def element_type(dtype: torch.dtype) -> ir.DataType:
     return DTYPES[dtype]
 
 
-def dtype_of(value: ir.Value) -> torch.dtype:
+def dtype_of(value: Any) -> torch.dtype:
     """The dtype of a value."""
     if value.dtype is None:
         raise Error(f"{value.name!r} has no dtype")
@@ -268,4 +271,3 @@ def kernel_dtype(kind: str, dtype: torch.dtype) -> torch.dtype:
         if wider in taken:
             return _LETTERS[wider]
     raise Unsupported(f"onnxruntime has no {kind} of {dtype}")
-

@@ -39,7 +39,9 @@ def extreme(ctx: Any, input: Any, dim: Any = None, keepdim: bool = False) -> Any
 
 
 @op("max", "min")
-def extremes(ctx: Any, input: Any, dim: Any = None, keepdim: bool = False, other: Any = None) -> Any:
+def extremes(
+    ctx: Any, input: Any, dim: Any = None, keepdim: bool = False, other: Any = None
+) -> Any:
     out, name = ctx.out, ctx.node.op.title()
     if other is not None:
         fail_unless(ctx.type.dtype is not torch.bool, "extremes of bools")
@@ -173,9 +175,7 @@ def topk(
 def _ordered(ctx: Any, input: Any, k: int, dim: int, largest: bool) -> list[Any]:
     fail_unless(rank(input), "an order of a number")
     fail_unless(dtype_of(input) is not torch.bool, "an order of bools")
-    values, places = ctx.out.many(
-        "TopK", 2, input, [k], axis=dim, largest=int(largest), sorted=1
-    )
+    values, places = ctx.out.many("TopK", 2, input, [k], axis=dim, largest=int(largest), sorted=1)
     places.type = ctx.out.constant(0).type
     return [values, places]
 
@@ -187,8 +187,6 @@ def sort(
     fail_unless(rank(input), "an order of a number")
     values, places = _ordered(ctx, input, shape_of(input)[dim], dim, descending)
     return [values, places] if ctx.node.op == "sort" else places
-
-
 
 
 @op("unique")

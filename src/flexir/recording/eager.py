@@ -19,7 +19,7 @@ from ..graph.geometry import copy_like
 from ..graph.graph import Graph
 from ..graph.inputs import bind_inputs
 from ..graph.nodes import Value
-from ..recording.state import Holdings
+from .state import Holdings
 
 
 def run_model(

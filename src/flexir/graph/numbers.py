@@ -1,0 +1,161 @@
+"""Numbers as values: what calls on ints and floats mean.
+
+A size that a model asked for, and what it computed from it, are Values of type ``int`` or ``float``
+whose producers are ordinary Nodes calling the functions below. Pure functions; no tables, no torch
+beyond asking a tensor for its sizes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+
+def size(input: torch.Tensor, dim: int) -> int:
+    """The size of one dimension."""
+    return input.size(dim)
+
+
+def stride(input: torch.Tensor, dim: int) -> int:
+    """The stride of one dimension, in elements."""
+    return input.stride(dim)
+
+
+def numel(input: torch.Tensor) -> int:
+    """How many elements a tensor has."""
+    return input.numel()
+
+
+def add(input: Any, other: Any) -> Any:
+    """``input + other``."""
+    return input + other
+
+
+def sub(input: Any, other: Any) -> Any:
+    """``input - other``."""
+    return input - other
+
+
+def mul(input: Any, other: Any) -> Any:
+    """``input * other``."""
+    return input * other
+
+
+def div(input: Any, other: Any) -> Any:
+    """``input / other``."""
+    return input / other
+
+
+def floor_divide(input: Any, other: Any) -> Any:
+    """``input // other``."""
+    return input // other
+
+
+def remainder(input: Any, other: Any) -> Any:
+    """``input % other``."""
+    return input % other
+
+
+def pow(input: Any, exponent: Any) -> Any:
+    """``input ** exponent``."""
+    return input**exponent
+
+
+def bitwise_and(input: Any, other: Any) -> Any:
+    """``input & other``."""
+    return input & other
+
+
+def bitwise_or(input: Any, other: Any) -> Any:
+    """``input | other``."""
+    return input | other
+
+
+def bitwise_xor(input: Any, other: Any) -> Any:
+    """``input ^ other``."""
+    return input ^ other
+
+
+def bitwise_left_shift(input: Any, other: Any) -> Any:
+    """``input << other``."""
+    return input << other
+
+
+def bitwise_right_shift(input: Any, other: Any) -> Any:
+    """``input >> other``."""
+    return input >> other
+
+
+def neg(input: Any) -> Any:
+    """``-input``."""
+    return -input
+
+
+def abs(input: Any) -> Any:
+    """``abs(input)``."""
+    return -input if input < 0 else input
+
+
+def ceil(input: Any) -> int:
+    """The smallest whole number not below."""
+    return math.ceil(input)
+
+
+def floor(input: Any) -> int:
+    """The largest whole number not above."""
+    return math.floor(input)
+
+
+def trunc(input: Any) -> int:
+    """Without what follows the point; what ``int()`` does to a float."""
+    return math.trunc(input)
+
+
+def round(input: Any, decimals: int | None = None) -> Any:
+    """The nearest number with so many decimals, ties to even; whole without any."""
+    return input.__round__() if decimals is None else input.__round__(decimals)
+
+
+def to_float(input: Any) -> float:
+    """``float(input)``."""
+    return float(input)
+
+
+def lt(input: Any, other: Any) -> bool:
+    """``input < other``."""
+    return bool(input < other)
+
+
+def le(input: Any, other: Any) -> bool:
+    """``input <= other``."""
+    return bool(input <= other)
+
+
+def gt(input: Any, other: Any) -> bool:
+    """``input > other``."""
+    return bool(input > other)
+
+
+def ge(input: Any, other: Any) -> bool:
+    """``input >= other``."""
+    return bool(input >= other)
+
+
+def eq(input: Any, other: Any) -> bool:
+    """``input == other``."""
+    return bool(input == other)
+
+
+def ne(input: Any, other: Any) -> bool:
+    """``input != other``."""
+    return bool(input != other)
+
+
+FUNCTIONS: tuple[Callable[..., Any], ...] = (
+    size, stride, numel, add, sub, mul, div, floor_divide, remainder, pow, bitwise_and, bitwise_or,
+    bitwise_xor, bitwise_left_shift, bitwise_right_shift, neg, abs, ceil, floor, trunc, round,
+    to_float, lt, le, gt, ge, eq, ne,
+)  # fmt: skip

@@ -1,0 +1,69 @@
+"""What a run leaves behind: memory it wrote, and tensors the model keeps for its next call.
+
+Reads the tables of a run that has just ended; changes nothing but the initial values of weights
+that were swapped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..graph.account import Mutation, State
+from ..graph.graph import Graph
+from ..graph.nodes import Value
+from .changed import Replaced
+from .constants import Origins
+from .ssa import Memories
+
+
+def mutations(memories: Memories, found: Origins) -> list[Mutation]:
+    """Final values of inputs and constants whose memory was written, in the model's order."""
+    written = dict(memories.written())
+    for weight in memories.swapped():
+        initial = found.initial[id(weight.tensor)]
+        final = memories.read(weight.tensor)
+        if weight.stride is not None and found.constants[initial] is weight.tensor:
+            found.constants[initial] = weight.as_met()
+        if final is not initial:
+            written[initial] = final
+    constants = found.constants if written else {}
+    order = [v for v in written if v not in constants] + [v for v in constants if v in written]
+    return [Mutation(v.name, v, written[v]) for v in order]
+
+
+def state(
+    graph: Graph, replaced: Sequence[Replaced], memories: Memories, found: Origins, among: bool
+) -> list[State]:
+    """Tensors written or replaced where the model keeps them, and read by this run.
+
+    Args:
+        graph: with its nodes, outputs and mutations.
+        replaced: the places that hold another tensor now.
+        memories: what tensors mean.
+        found: the constants.
+        among: others than this run may read them: whatever was replaced is state.
+    """
+    kept = {
+        m.name: State(m.name, m.initial, m.final)
+        for m in graph.mutations
+        if m.initial in graph.constants
+        and found.origins[m.initial].kind not in ("unseen", "python")
+    }
+    finals = [(path, before, memories.read(after)) for path, before, after in replaced]
+    if among:
+        kept.update((p, State(p, memories.read(before), final)) for p, before, final in finals)
+    if among or not finals:
+        return list(kept.values())
+    read = {v for node in graph for v in node.inputs}
+    read.update(graph.output_values, (m.final for m in graph.mutations))
+    waiting = True
+    while waiting:  # what only goes on into another state is read by the call after the next
+        waiting = False
+        for path, before, final in finals:
+            initial: Value | None = found.initial.get(id(before))
+            if initial in read and (path not in kept or kept[path].final is not final):
+                assert initial is not None
+                kept[path] = State(path, initial, final)
+                waiting = final not in read
+                read.add(final)
+    return list(kept.values())

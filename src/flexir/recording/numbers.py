@@ -1,0 +1,353 @@
+"""Ints and floats that know where they come from.
+
+What a model asks a tensor for (a size, a stride, the number of elements) is handed to it as a
+subclass of ``int`` or ``float`` with an :class:`Expr`. Arithmetic makes more of them; a comparison
+gives a plain ``bool`` and is recorded as a guard. They have the right values, so whatever runs with
+plain numbers runs with them. Owns these classes and the expressions; how a call is written
+down is the recorder's matter.
+
+Lost on the way, because Python asks no method of a subclass: ``range``, indices, ``[0] * n``,
+``operator.index``. What can be seen (``int()``, ``float()``, a dictionary's key) is noted with its
+line.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+
+from ..graph import numbers as calls
+from ..graph.nodes import NumberType, Value
+from ..graph.source import Source, locate
+from ..graph.tree import Record
+
+
+class Expr(NamedTuple):
+    """Where a number comes from: a call of :mod:`flexir.graph.numbers`.
+
+    Attributes:
+        function: what was called.
+        args: Values, numbers and further expressions.
+        kinds: classes of the arguments and the result, since 1, 1.0 and True are equal.
+        recorded: what came of it in this run.
+    """
+
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
+    kinds: tuple[type, ...]
+    recorded: Any
+
+
+def expression(function: Callable[..., Any], args: tuple[Any, ...], recorded: Any) -> Expr:
+    """The Expr of one call."""
+    return Expr(function, args, (*map(type, args), type(recorded)), recorded)
+
+
+class Laundered(NamedTuple):
+    """A number that became a plain one.
+
+    Attributes:
+        how: what was asked: ``int``, ``float``, ``hash``.
+        number: the number.
+        source: the line.
+    """
+
+    how: str
+    number: Any
+    source: Source | None
+
+
+class Numbers:
+    """The numbers of one run.
+
+    Attributes:
+        laundered: where numbers became plain ones.
+    """
+
+    def __init__(
+        self,
+        emit: Callable[[Callable[..., Any], dict[str, Any], NumberType], Value],
+        guard: Callable[[Callable[..., Any], dict[str, Any], bool, Any], None],
+        listening: Callable[[], bool],
+    ) -> None:
+        """Begin.
+
+        Args:
+            emit: ``emit(function, arguments, type) -> Value`` records a call on numbers.
+            guard: ``guard(function, arguments, outcome, frame)`` records a comparison.
+            listening: whether it is the model that computes, not torch or this package.
+        """
+        self._emit, self._guard, self.listening = emit, guard, listening
+        self._scopes: list[dict[Any, Value]] = [{}]
+        self.laundered: dict[tuple[str, Any], Laundered] = {}
+        self.open = True
+
+    # -- scopes: what was computed inside a module is not seen outside
+
+    def enter(self) -> None:
+        """Begin a module call."""
+        self._scopes.append({})
+
+    def leave(self) -> None:
+        """End a module call."""
+        self._scopes.pop()
+
+    # -- numbers out
+
+    def number(self, value: Any, expr: Expr | Value) -> Any:
+        """A number that knows its origin; anything else as it is."""
+        if value.__class__ is int:
+            return Int(value, expr, self)
+        if value.__class__ is float:
+            return Float(value, expr, self)
+        return value
+
+    def _made(self, function: Callable[..., Any], args: tuple[Any, ...], result: Any) -> Any:
+        return self.number(result, expression(function, args, result))
+
+    def answer(self, func_name: str, value: Value, args: tuple[Any, ...], result: Any) -> Any:
+        """What torch answered to a question about a tensor, as numbers with an origin."""
+        if func_name in ("numel", "nelement"):
+            return self._made(calls.numel, (value,), result)
+        function = calls.stride if func_name == "stride" else calls.size
+        rank = len(value.type.shape)
+        if isinstance(result, tuple):
+            made = [self._made(function, (value, d), n) for d, n in enumerate(result)]
+            return torch.Size(made) if isinstance(result, torch.Size) else tuple(made)
+        if not args or not isinstance(args[0], int):
+            return result
+        return self._made(function, (value, plain(args[0]) % max(rank, 1)), result)
+
+    def given(self, part: Any) -> Any:
+        """An argument of the model with every number in it an input of the graph."""
+        cls = part.__class__
+        if cls is int or cls is float:
+            return self.number(part, Value("", NumberType(cls, part)))
+        if cls is tuple or cls is list:
+            return cls([self.given(inner) for inner in part])
+        return {key: self.given(p) for key, p in part.items()} if cls is dict else part
+
+    def taken(self, part: Any, node: Any, name: Callable[[], str]) -> tuple[Any, Any]:
+        """Numbers that a call took out of tensors: as the model gets them, and as a template."""
+        if part.__class__ is list:
+            pairs = [self.taken(inner, node, name) for inner in part]
+            return [p for p, _ in pairs], [t for _, t in pairs]
+        if part.__class__ is not int and part.__class__ is not float:
+            return part, part
+        value = Value(name(), NumberType(type(part), part), node)
+        return self.number(part, value), value
+
+    # -- numbers in
+
+    def lower(self, part: Any) -> Any:
+        """A template with Values in the place of numbers that know their origin."""
+        cls = part.__class__
+        if cls is Int or cls is Float:
+            return self._value(part.expr, plain(part))
+        if cls is tuple or cls is torch.Size:
+            if any(_holds(p) for p in part):
+                return tuple([self.lower(p) for p in part])
+            return part
+        if cls is list:
+            return [self.lower(p) for p in part] if any(_holds(p) for p in part) else part
+        if cls is dict:
+            return {key: self.lower(p) for key, p in part.items()}
+        if cls is slice:
+            return slice(self.lower(part.start), self.lower(part.stop), self.lower(part.step))
+        if cls is Record:
+            part.items, part.attributes = self.lower(part.items), self.lower(part.attributes)
+        return part
+
+    def _value(self, expr: Expr | Value, recorded: Any) -> Value:
+        if expr.__class__ is Value:
+            return expr
+        assert isinstance(expr, Expr)
+        for scope in reversed(self._scopes):
+            if expr in scope:
+                return scope[expr]
+        args = self._arguments(expr.function, expr.args)
+        made = self._emit(expr.function, args, NumberType(type(recorded), recorded))
+        self._scopes[-1][expr] = made
+        return made
+
+    def _arguments(self, function: Callable[..., Any], args: tuple[Any, ...]) -> dict[str, Any]:
+        names = function.__code__.co_varnames[: len(args)]
+        return {
+            name: self._value(arg, arg.recorded) if arg.__class__ is Expr else arg
+            for name, arg in zip(names, args)
+        }
+
+    # -- what the subclasses tell
+
+    def hears(self) -> bool:
+        """Whether what is computed now is to be recorded."""
+        return self.open and self.listening()
+
+    def compared(self, function: Callable[..., Any], args: tuple[Any, ...], outcome: bool) -> None:
+        """A comparison decided something."""
+        key = expression(function, args, outcome)
+        if any(key in scope for scope in self._scopes):
+            return
+        self._scopes[-1][key] = _NOTED
+        self._guard(function, self._arguments(function, args), outcome, sys._getframe(2))
+
+    def lost(self, how: str, number: Any) -> None:
+        """A number became a plain one."""
+        if self.hears():
+            source = locate(sys._getframe(2))
+            self.laundered.setdefault((how, source), Laundered(how, number, source))
+
+
+SIZES = frozenset({"shape", "size", "numel", "nelement", "stride"})
+_NOTED = Value("", NumberType(int, 0))
+
+
+def _holds(part: Any) -> bool:
+    return part.__class__ in (Int, Float, tuple, list, slice, torch.Size, Record, dict)
+
+
+def plain(number: Any) -> Any:
+    """The int or float itself."""
+    if isinstance(number, Int):
+        return int.__int__(number)
+    return float.__float__(number) if isinstance(number, Float) else number
+
+
+def expr_of(number: Any) -> Any:
+    """Where a number comes from; a plain one stands for itself."""
+    return number.expr if number.__class__ in OURS else number
+
+
+class Int(int):
+    """An int that knows where it comes from."""
+
+    expr: Expr | Value
+    home: Numbers
+
+    def __new__(cls, value: int, expr: Expr | Value, home: Numbers) -> Int:
+        made = int.__new__(cls, value)
+        made.expr, made.home = expr, home
+        return made
+
+
+class Float(float):
+    """A float that knows where it comes from."""
+
+    expr: Expr | Value
+    home: Numbers
+
+    def __new__(cls, value: float, expr: Expr | Value, home: Numbers) -> Float:
+        made = float.__new__(cls, value)
+        made.expr, made.home = expr, home
+        return made
+
+
+OURS = (Int, Float)
+_KNOWN = (int, float, bool, Int, Float)
+
+
+def _binary(function: Callable[..., Any], reflected: bool) -> Callable[..., Any]:
+    def method(self: Any, other: Any, *more: Any) -> Any:
+        if other.__class__ not in _KNOWN or more:
+            return NotImplemented
+        pair = (other, self) if reflected else (self, other)
+        result = function(*map(plain, pair))
+        home = self.home
+        if not home.hears():
+            return result
+        return home.number(result, expression(function, tuple(map(expr_of, pair)), result))
+
+    return method
+
+
+def _unary(function: Callable[..., Any]) -> Callable[..., Any]:
+    def method(self: Any, *more: Any) -> Any:
+        given = tuple(map(plain, more))
+        result = function(plain(self), *given)
+        home = self.home
+        if not home.hears():
+            return result
+        return home.number(result, expression(function, (self.expr, *given), result))
+
+    return method
+
+
+def _comparison(function: Callable[..., Any]) -> Callable[..., Any]:
+    def method(self: Any, other: Any) -> Any:
+        if other.__class__ not in _KNOWN:
+            return NotImplemented
+        outcome = function(plain(self), plain(other))
+        home = self.home
+        if home.hears():
+            home.compared(function, (self.expr, expr_of(other)), outcome)
+        return outcome
+
+    return method
+
+
+def _divmod(self: Any, other: Any) -> Any:
+    return NotImplemented if other.__class__ not in _KNOWN else (self // other, self % other)
+
+
+def _rdivmod(self: Any, other: Any) -> Any:
+    return NotImplemented if other.__class__ not in _KNOWN else (other // self, other % self)
+
+
+def _truth(self: Any) -> bool:
+    outcome = plain(self) != 0
+    if self.home.hears():
+        self.home.compared(calls.ne, (self.expr, 0), outcome)
+    return outcome
+
+
+def _losing(how: str, base: type, name: str) -> Callable[..., Any]:
+    method = getattr(base, name)
+
+    def lose(self: Any) -> Any:
+        self.home.lost(how, self)
+        return method(self)
+
+    return lose
+
+
+_ARITHMETIC = {
+    "add": calls.add, "sub": calls.sub, "mul": calls.mul, "truediv": calls.div,
+    "floordiv": calls.floor_divide, "mod": calls.remainder, "pow": calls.pow,
+}  # fmt: skip
+_BITS = {
+    "and": calls.bitwise_and, "or": calls.bitwise_or, "xor": calls.bitwise_xor,
+    "lshift": calls.bitwise_left_shift, "rshift": calls.bitwise_right_shift,
+}  # fmt: skip
+_UNARY = {
+    "neg": calls.neg, "abs": calls.abs, "ceil": calls.ceil, "floor": calls.floor,
+    "trunc": calls.trunc, "round": calls.round,
+}  # fmt: skip
+_COMPARISONS = {
+    "lt": calls.lt, "le": calls.le, "gt": calls.gt, "ge": calls.ge, "eq": calls.eq, "ne": calls.ne,
+}  # fmt: skip
+
+
+def _equip(cls: Any, base: type) -> None:
+    """Give a subclass its arithmetic."""
+    for word, function in (_ARITHMETIC | (_BITS if base is int else {})).items():
+        setattr(cls, f"__{word}__", _binary(function, False))
+        setattr(cls, f"__r{word}__", _binary(function, True))
+    for word, unary in _UNARY.items():
+        setattr(cls, f"__{word}__", _unary(unary))
+    for word, function in _COMPARISONS.items():
+        setattr(cls, f"__{word}__", _comparison(function))
+    cls.__pos__ = lambda self: self
+    cls.__divmod__, cls.__rdivmod__, cls.__bool__ = _divmod, _rdivmod, _truth
+    cls.__hash__ = _losing("hash", base, "__hash__")
+    cls.__int__ = _losing("int", base, "__int__")
+    cls.__float__ = _losing("float", base, "__float__")
+    cls.__copy__ = lambda self: self
+    cls.__deepcopy__ = lambda self, memo: self
+    cls.__reduce_ex__ = lambda self, protocol: (base, (plain(self),))
+
+
+_equip(Int, int)
+_equip(Float, float)

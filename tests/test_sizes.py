@@ -1,0 +1,269 @@
+"""Sizes by example: what varied is live, what never did is frozen, nothing is silently wrong."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+import flexir
+
+
+def heads(x, n=3):
+    b, s, d = x.shape
+    return x.view(b, s, n, d // n).transpose(1, 2).reshape(b, -1)[:, : s // 2]
+
+
+def test_two_sizes_shown_make_a_third_right():
+    graph = flexir.capture(heads, (torch.rand(2, 6, 9),), also=[(torch.rand(4, 10, 9),)])
+    for shape in ((7, 4, 9), (1, 2, 9), (3, 31, 9)):
+        x = torch.rand(shape)
+        assert torch.equal(graph(x), heads(x))
+
+
+def test_sizes_print_as_letters_and_expressions():
+    graph = flexir.capture(heads, (torch.rand(2, 6, 9),), also=[(torch.rand(4, 10, 9),)])
+    text = str(graph)
+    assert "graph heads(%x: f32[B,S,9]):" in text
+    assert "view(%x, size=(B, S, 3, 3))" in text
+    assert "indices=(:, :S//2)" in text
+    assert "size(%x" not in text and "floor_divide" not in text
+    assert "floor_divide(S, other=2)" in graph.text(numbers=True)
+    assert [str(one) for one in graph.live] == [
+        "B = 2, 4   # x.shape[0]", "S = 6, 10   # x.shape[1]",
+    ]  # fmt: skip
+
+
+def test_sizes_are_called_what_the_user_calls_them():
+    graph = flexir.capture(
+        heads, (torch.rand(2, 6, 9),), also=[(torch.rand(4, 6, 9),)], dims={"x": {0: "batch"}}
+    )
+    assert "%x: f32[batch,6,9]" in str(graph)
+
+
+def test_a_size_that_never_varied_is_refused_by_name():
+    graph = flexir.capture(heads, (torch.rand(2, 6, 9),), also=[(torch.rand(4, 6, 9),)])
+    with pytest.raises(flexir.Diverged, match=r"the input 'x' is \(2, 8, 9\).*\(B, 6, 9\)"):
+        graph(torch.rand(2, 8, 9))
+
+
+def test_one_example_prints_and_means_what_it_did():
+    plain = flexir.capture(heads, (torch.rand(2, 6, 9),))
+    same = flexir.capture(heads, (torch.rand(2, 6, 9),), also=[(torch.rand(2, 6, 9),)])
+    assert not same.live and [n.op for n in plain] == [n.op for n in same]
+    assert "size=(2, 6, 3, 3)" in str(same)
+
+
+def test_a_branch_on_a_size_is_a_guard_and_the_other_path_a_variant():
+    def model(x):
+        return x.flatten(1) * 2 if x.shape[0] > 2 else x.flatten(1).exp()
+
+    graph = flexir.capture(model, (torch.ones(2, 3, 1),), also=[(torch.ones(1, 3, 1),)])
+    with pytest.raises(flexir.Diverged, match="the branch taken by gt"):
+        graph(torch.ones(3, 3, 1))
+    both = flexir.capture(
+        model, (torch.ones(2, 3, 1),), also=[(torch.ones(1, 3, 1),), (torch.ones(5, 3, 1),),
+                                             (torch.ones(4, 3, 1),)]
+    )  # fmt: skip
+    assert len(both.variants) == 1 and both.frozen[0].example == 2
+    for n in (1, 2, 3, 8):
+        x = torch.rand(n, 3, 1)
+        assert torch.equal(both(x), model(x))
+
+
+def test_a_laundered_number_is_never_silently_wrong():
+    def model(x):
+        return F.pad(x, (0, int(x.shape[0] * 0.5)))
+
+    graph = flexir.capture(model, (torch.rand(2, 3),), also=[(torch.rand(6, 3),)])
+    assert graph.frozen
+    for n in (2, 6):
+        x = torch.rand(n, 3)
+        assert torch.equal(graph(x), model(x))
+    with pytest.raises(flexir.Diverged):
+        graph(torch.rand(9, 3))
+
+
+def test_a_loop_over_a_size_is_never_silently_wrong():
+    def model(x):
+        h = torch.zeros(x.shape[1])
+        for t in range(x.shape[0]):
+            h = torch.tanh(h + x[t])
+        return h
+
+    graph = flexir.capture(model, (torch.rand(2, 3),), also=[(torch.rand(4, 3),)])
+    for n in (2, 4):
+        x = torch.rand(n, 3)
+        assert torch.equal(graph(x), model(x))
+    with pytest.raises(flexir.Diverged):
+        graph(torch.rand(3, 3))
+
+
+def test_numbers_among_the_inputs_are_live():
+    def model(x, n, scale=1.0):
+        return x[:, :n] * scale
+
+    x = torch.rand(3, 8)
+    first, *others = (flexir.Inputs(x, n, scale=s) for n, s in ((2, 1.0), (5, 1.0), (4, 2.0)))
+    graph = flexir.capture(model, first, also=others)
+    assert torch.equal(graph(x, 7, scale=0.5), model(x, 7, 0.5))
+
+
+def test_numbers_taken_out_of_tensors_are_live():
+    def model(x, lengths):
+        return x[:, : lengths.max().item()] * lengths.tolist()[0]
+
+    x = torch.rand(2, 9)
+    graph = flexir.capture(
+        model,
+        (x, torch.tensor([2, 4])),
+        also=[(x, torch.tensor([3, 7])), (x, torch.tensor([1, 1]))],
+    )
+    lengths = torch.tensor([8, 5])
+    assert torch.equal(graph(x, lengths), model(x, lengths))
+
+
+def test_a_number_taken_out_of_a_tensor_that_never_varied_is_checked():
+    def model(x, k):
+        return x * k.item()
+
+    graph = flexir.capture(
+        model, (torch.rand(2, 3), torch.tensor(2)), also=[(torch.rand(4, 3), torch.tensor(2))]
+    )
+    with pytest.raises(flexir.Diverged, match=r"the value taken by item\(\) was 2"):
+        graph(torch.rand(4, 3), torch.tensor(3))
+
+
+def test_sizes_that_depend_on_the_data_are_sizes():
+    def model(x):
+        found = x[x > 0.5]
+        return found.reshape(found.shape[0], 1) / found.numel()
+
+    graph = flexir.capture(model, (torch.rand(9),), also=[(torch.rand(9),), (torch.ones(9),)])
+    x = torch.rand(9)
+    assert torch.equal(graph(x), model(x))
+
+
+def test_the_graph_of_one_size_has_no_numbers():
+    graph = flexir.capture(heads, (torch.rand(2, 6, 9),), also=[(torch.rand(4, 10, 9),)])
+    x = torch.rand(5, 8, 9)
+    static = graph.at((x,))
+    assert not static.live and "size=(5, 8, 3, 3)" in str(static)
+    assert torch.equal(static(x), heads(x))
+    with pytest.raises(flexir.Diverged):
+        static(torch.rand(2, 6, 9))
+
+
+def test_a_convolution_net_takes_any_batch_and_image():
+    net = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    ).eval()
+    graph = flexir.capture(net, (torch.rand(2, 3, 9, 9),), also=[(torch.rand(3, 3, 12, 15),)])
+    assert "f32[B,3,H,W]" in str(graph)
+    x = torch.rand(5, 3, 20, 11)
+    assert torch.equal(graph(x), net(x))
+    assert flexir.verify(graph, net, (x,)).verdict == "exact"
+
+
+def test_examples_do_not_move_the_models_state():
+    net = nn.BatchNorm1d(3)
+    before = flexir.capture(net, (torch.rand(4, 3),)).constants
+    net = nn.BatchNorm1d(3)
+    graph = flexir.capture(net, (torch.rand(4, 3),), also=[(torch.rand(6, 3),)])
+    assert int(net.num_batches_tracked) == 1 and before is not graph.constants
+    run, x = graph.start(), torch.rand(5, 3)
+    run(x)
+    assert int(run.state["num_batches_tracked"]) == 1
+
+
+def test_bad_examples_are_told_by_number():
+    net = nn.Linear(3, 2)
+    with pytest.raises(flexir.errors.CaptureError, match=r"also\[0\]: args must be a tuple"):
+        flexir.capture(net, (torch.rand(1, 3),), also=[3])
+    with pytest.raises(RuntimeError) as caught:
+        flexir.capture(net, (torch.rand(1, 3),), also=[(torch.rand(1, 4),)])
+    assert "in example 1" in " ".join([str(caught.value), *getattr(caught.value, "__notes__", [])])
+    with pytest.raises(flexir.errors.CaptureError, match="show some by also="):
+        flexir.capture(net, (torch.rand(1, 3),), dims={"x": {0: "batch"}})
+
+
+def test_a_number_that_was_equal_by_chance_is_not_taken_for_fixed():
+    def model(x):
+        return F.pad(x, (0, -x.shape[0] % 4))
+
+    graph = flexir.capture(model, (torch.rand(1, 3),), also=[(torch.rand(5, 3),)])
+    for n in (2, 3, 4, 9):
+        x = torch.rand(n, 3)
+        try:
+            assert torch.equal(graph(x), model(x))
+        except flexir.Diverged:
+            assert n != 9
+
+
+def _program(choices):
+    """A program with size arithmetic, from a list of numbers."""
+
+    def model(x):
+        for c in choices:
+            b, n = x.shape
+            kind = c % 7
+            if kind == 0:
+                x = x.reshape(n, b).t() + n
+            elif kind == 1:
+                x = torch.cat([x, x[:, : max(n // 2, 1)]], 1)
+            elif kind == 2:
+                x = x * (n / b) if n > b + c % 3 else x - b
+            elif kind == 3:
+                x = x.view(b, n, 1).expand(b, n, 2).reshape(b, 2 * n)
+            elif kind == 4:
+                x = x.clone()
+                x[:, : n // 2] += torch.arange(n // 2)
+            elif kind == 5:
+                x = x[:, n // 3 :] if n > 3 else x.repeat(1, 2)
+            else:
+                x = F.pad(x, (0, -n % 4)) + torch.full((b, 1), float(c))
+        return x
+
+    return model
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 20), min_size=1, max_size=6), st.data())
+def test_random_size_programs_are_right_or_refused(choices, data):
+    model = _program(choices)
+    sizes = st.tuples(st.integers(1, 6), st.integers(1, 9))
+    shapes = data.draw(st.lists(sizes, min_size=2, max_size=4))
+    examples = [(torch.rand(shape),) for shape in shapes]
+    graph = flexir.capture(model, examples[0], also=examples[1:])
+    for (x,) in examples:
+        assert torch.equal(graph(x.clone()), model(x.clone()))
+    x = torch.rand(data.draw(sizes))
+    try:
+        made = graph(x.clone())
+    except flexir.Diverged:
+        return
+    assert torch.equal(made, model(x.clone()))
+
+
+def test_a_saved_graph_is_live_too(tmp_path):
+    graph = flexir.capture(heads, (torch.rand(2, 6, 9),), also=[(torch.rand(4, 10, 9),)])
+    graph.save(tmp_path / "net.flexir")
+    loaded = flexir.load(tmp_path / "net.flexir")
+    assert loaded.text(numbers=True).split("#")[0] == graph.text(numbers=True).split("#")[0]
+    assert loaded.live == graph.live
+    x = torch.rand(3, 8, 9)
+    assert torch.equal(loaded(x), heads(x))
+    assert torch.equal(loaded.at((x,))(x), heads(x))
+    with pytest.raises(flexir.Diverged, match="is \\(3, 8, 6\\)"):
+        loaded(torch.rand(3, 8, 6))
+
+
+def test_files_without_live_sizes_say_the_version_they_said(tmp_path):
+    flexir.capture(heads, (torch.rand(2, 6, 9),)).save(tmp_path / "a")
+    assert '"minimum_reader": 1' in (tmp_path / "a" / "manifest.json").read_text()
+    graph = flexir.capture(heads, (torch.rand(2, 6, 9),), also=[(torch.rand(4, 10, 9),)])
+    graph.save(tmp_path / "b")
+    assert '"minimum_reader": 3' in (tmp_path / "b" / "manifest.json").read_text()
