@@ -53,7 +53,7 @@ def settle(value: ir.Value, type: flexir.TensorType) -> None:
 def shape_of(value: Any) -> tuple[int, ...]:
     """The sizes of an argument."""
     assert value.shape is not None
-    return tuple(int(n) for n in value.shape)  # type: ignore[arg-type]
+    return tuple(int(n) for n in value.shape)
 
 
 def rank(value: Any) -> int:
