@@ -100,6 +100,17 @@ def brought(ctx: Any, dtype: torch.dtype, *operands: Any) -> list[ir.Value]:
     ]
 
 
+def known(part: Any) -> Any:
+    """An argument with the numbers in it that are constants of the model as numbers."""
+    if isinstance(part, slice):
+        return slice(*map(known, (part.start, part.stop, part.step)))
+    if isinstance(part, (tuple, list)):
+        return type(part)(map(known, part)) if type(part) in (tuple, list) else part
+    if given(part) and part.const_value is not None and not part.shape:
+        return part.const_value.numpy().item()
+    return part
+
+
 def fail_unless(condition: Any, reason: str) -> None:
     """Decline the call."""
     if not condition:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from .handlers import brought, count, dtype_of, fail_unless, given, op, rank, shape_of
+from .handlers import brought, count, dtype_of, fail_unless, given, known, op, rank, shape_of
 from .shapes import reshaped, sliced
 
 
@@ -33,6 +33,7 @@ def parts_of(out: Any, indices: Any, rank: int) -> list[Any]:
     if isinstance(indices, list) and all(isinstance(p, (int, list)) for p in indices):
         indices = (indices,)
     for part in indices if isinstance(indices, (tuple, list)) else [indices]:
+        part = known(part)
         if isinstance(part, (list, range)):
             made = torch.tensor(part)
             part = out.constant(made, made.dtype)

@@ -157,7 +157,9 @@ def unfold(ctx: Any, input: Any, dimension: int, size: int, step: int) -> Any:
 @op("as_strided")
 def as_strided(ctx: Any, input: Any, size: Any, stride: Any, storage_offset: Any = None) -> Any:
     """Of memory in reading order, the elements at places that are known."""
-    places = torch.arange(count(input)).as_strided(size, stride, storage_offset or 0)
+    places = torch.arange(count(input)).as_strided(
+        known(size), known(stride), known(storage_offset) or 0
+    )
     producer = ctx.node.args["input"].producer
     laid = producer is None or producer.op in ("contiguous", "clone", "reshape", "assemble")
     fail_unless(laid, "as_strided of memory whose order is not known")
