@@ -7,7 +7,8 @@ from typing import Any
 import torch
 
 from .elementwise import in_double
-from .handlers import fail_unless, op, shape_of
+from .handlers import fail_unless, op
+
 
 @op("gelu")
 def gelu(ctx: Any, input: Any, approximate: str = "none") -> Any:

@@ -11,7 +11,6 @@ from .reductions import reduced
 from .shapes import reshaped
 
 
-
 def _scaled(out: Any, value: Any, weight: Any, bias: Any, shape: Any) -> Any:
     """Times weight, plus bias, both along dimension 1."""
     if weight is not None:

@@ -7,7 +7,7 @@ from typing import Any
 import onnx_ir as ir
 import torch
 
-from .handlers import brought, count, fail_unless, op, rank, shape_of
+from .handlers import brought, count, fail_unless, known, op, rank, shape_of
 
 
 def reshaped(out: Any, value: Any, shape: Any) -> Any:
