@@ -169,6 +169,7 @@ def cumsum(ctx: Any, input: Any, dim: int, dtype: Any = None) -> Any:
 def topk(
     ctx: Any, input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
 ) -> Any:
+    fail_unless(dtype_of(input).is_floating_point, "of equal numbers, torch takes any")
     return _ordered(ctx, input, k, dim, largest)
 
 
@@ -195,8 +196,8 @@ def unique(
     return_counts: bool = False, dim: Any = None,
 ) -> Any:  # fmt: skip
     out = ctx.out
-    values, _, inverse, counts = out.many("Unique", 4, input, axis=dim, sorted=1)
-    for places in (inverse, counts):
+    values, first, inverse, counts = out.many("Unique", 4, input, axis=dim, sorted=1)
+    for places in (first, inverse, counts):
         places.type = out.constant(0).type
     made = [values]
     if return_inverse:
