@@ -254,13 +254,20 @@ def work(engine: str, suite: str, peer: bool) -> None:
     process.serve(answer, prepare)
 
 
-def names(suite: str) -> list[str]:
-    """The models of a suite; of timm, one of every module file."""
-    if suite == "timm":
-        from zoo import timm_models
+_SMALL = ("atto", "femto", "pico", "nano", "xx", "tiny", "xs", "mini", "x0", "s0", "b0", "18",
+          "small", "_s", "26", "50")  # fmt: skip
 
-        return [entry.name for entry in timm_models.entries()]
-    return sweep._names(suite)
+
+def names(suite: str) -> list[str]:
+    """The models of a suite; of timm, one of every module file, small by its name."""
+    if suite != "timm":
+        return sweep._names(suite)
+    from zoo import timm_models
+
+    def size(name: str) -> tuple[int, str]:
+        return next((i for i, word in enumerate(_SMALL) if word in name), len(_SMALL)), name
+
+    return [min(found, key=size) for found in timm_models.by_module().values() if found]
 
 
 # --- what the parent does ------------------------------------------------------------------------
