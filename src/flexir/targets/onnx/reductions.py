@@ -196,7 +196,9 @@ def unique(
     return_counts: bool = False, dim: Any = None,
 ) -> Any:  # fmt: skip
     out = ctx.out
-    values, first, inverse, counts = out.many("Unique", 4, input, axis=dim, sorted=1)
+    value = input if dtype_of(input).is_floating_point else out.cast(input, torch.int64)
+    values, first, inverse, counts = out.many("Unique", 4, value, axis=dim, sorted=1)
+    values = out.cast(values, dtype_of(input))
     for places in (first, inverse, counts):
         places.type = out.constant(0).type
     made = [values]
