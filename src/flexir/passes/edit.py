@@ -189,6 +189,8 @@ class Edit:
         self.made = {*old.constants, *old.input_values, *self._new}
         graph = Graph(old.name, parameters=old.parameters, inputs=old.inputs)
         graph.modules, graph.audit, graph.layouts = old.modules, old.audit, old.layouts
+        graph.live, graph.frozen, graph.differentiable = old.live, old.frozen, old.differentiable
+        graph.variants = old.variants
         graph.nodes, _ = self._nodes(old.nodes)
         graph.outputs = self._look_all(old.outputs)
         graph.mutations = [Mutation(m.name, m.initial, self._look(m.final)) for m in old.mutations]
