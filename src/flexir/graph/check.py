@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from ..errors import GraphError
-from .choice import Block, is_choice
+from .choice import Block, Choice
 from .graph import Graph
 from .nodes import Node, Value
 from .tree import LITERALS, is_literal, leaves
@@ -75,7 +75,7 @@ def _body(nodes: Sequence[Node], known: set[Value], names: list[str], read: set[
             continue
         if node.effects.writes and (unknown := set(node.effects.writes) - set(node.args)):
             raise GraphError(f"writes {sorted(unknown)}, which are no arguments: {node}")
-        if is_choice(node):
+        if node.target.__class__ is Choice:
             for _, block in node.target.blocks:
                 _block(node, block, names)
         for value in node.outputs:

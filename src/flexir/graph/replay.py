@@ -17,7 +17,7 @@ import torch
 from ..errors import Diverged
 from . import numbers, tree
 from .answers import answer
-from .choice import every, is_choice
+from .choice import Choice, every
 from .geometry import copy_like, fingerprint, shape_of
 from .graph import Graph
 from .inputs import bind_inputs, same_literal
@@ -212,7 +212,7 @@ class Replay:
     def __call__(self, node: Node, env: dict[Value, Any]) -> bool:
         if node.body is not None:
             return False
-        if is_choice(node):
+        if node.target.__class__ is Choice:
             return self._choose(node, env)
         effects = node.effects
         if effects.switches is not self.switches:
