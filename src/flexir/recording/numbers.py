@@ -128,6 +128,7 @@ class Numbers:
 
     def given(self, part: Any) -> Any:
         """An argument of the model with every number in it an input of the graph."""
+        part = plain(part)  # it may be what an earlier run left with the caller
         cls = part.__class__
         if cls is int or cls is float:
             return self.number(part, Value("", NumberType(cls, part)))
@@ -151,7 +152,7 @@ class Numbers:
         """A template with Values in the place of numbers that know their origin."""
         cls = part.__class__
         if cls is Int or cls is Float:
-            return self._value(part.expr, plain(part))
+            return self._value(part.expr, plain(part)) if part.home is self else plain(part)
         if cls is tuple or cls is torch.Size:
             if any(_holds(p) for p in part):
                 return tuple([self.lower(p) for p in part])
@@ -216,14 +217,15 @@ def plain(number: Any) -> Any:
     return float.__float__(number) if isinstance(number, Float) else number
 
 
-def expr_of(number: Any) -> Any:
-    """Where a number comes from; a plain one stands for itself."""
-    return number.expr if number.__class__ in OURS else number
+def expr_of(number: Any, home: Numbers) -> Any:
+    """Where a number comes from; a plain one, or one of another run, stands for itself."""
+    ours = number.__class__ in OURS and number.home is home
+    return number.expr if ours else plain(number)
 
 
 def origins_of(number: Any) -> list[Value]:
     """The tensors and numbers of the graph that a number was computed from."""
-    found, stack = [], [expr_of(number)]
+    found, stack = [], [number.expr if number.__class__ in OURS else number]
     while stack:
         part = stack.pop()
         if part.__class__ is Value:
@@ -270,7 +272,9 @@ def _binary(function: Callable[..., Any], reflected: bool) -> Callable[..., Any]
         home = self.home
         if not home.hears():
             return result
-        return home.number(result, expression(function, tuple(map(expr_of, pair)), result))
+        return home.number(
+            result, expression(function, tuple(expr_of(one, home) for one in pair), result)
+        )
 
     return method
 
@@ -294,7 +298,7 @@ def _comparison(function: Callable[..., Any]) -> Callable[..., Any]:
         outcome = function(plain(self), plain(other))
         home = self.home
         if home.hears():
-            home.compared(function, (self.expr, expr_of(other)), outcome)
+            home.compared(function, (self.expr, expr_of(other, home)), outcome)
         return outcome
 
     return method
