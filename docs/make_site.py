@@ -43,6 +43,13 @@ def names_of(room: str) -> list[str]:
     return []
 
 
+def _path(room: str, name: str) -> str:
+    """Where a name is defined: the renderer takes ``flexir.load`` for the module of that name."""
+    thing = getattr(sys.modules[room], name)
+    where = getattr(thing, "__module__", None)
+    return f"{where}.{thing.__qualname__}" if hasattr(thing, "__qualname__") else f"{room}.{name}"
+
+
 def api(folder: Path) -> None:
     """A page per room with what its docstrings say."""
     folder.mkdir()
@@ -51,7 +58,7 @@ def api(folder: Path) -> None:
         lines = [f"# {title}: `{room}`", ""]
         if names:
             lines += [f"::: {room}\n    options:\n      members: false\n"]
-            lines += [f"::: {room}.{name}\n" for name in names]
+            lines += [f"::: {_path(room, name)}\n" for name in names]
         else:
             lines += [f"::: {room}\n"]
         (folder / f"{room}.md").write_text("\n".join(lines))
