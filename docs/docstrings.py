@@ -11,7 +11,7 @@ import griffe
 class Docstrings(griffe.Extension):
     """Rewrites what the renderer would show as it stands."""
 
-    def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
+    def on_instance(self, *, obj: griffe.Object, **_: Any) -> None:
         if obj.docstring is not None:
             text = re.sub(r"^Example:$", "Examples:", obj.docstring.value, flags=re.MULTILINE)
             obj.docstring.value = re.sub(

@@ -37,7 +37,9 @@ ROOMS = {
 def names_of(room: str) -> list[str]:
     """The public names of a room."""
     if room == "flexir":
-        return sorted({*dir(flexir)} - {"errors", "fleet", "passes"})
+        names = sorted({*dir(flexir)} - {"errors", "fleet", "passes"})
+        others = set(ROOMS) - {room}  # what has a page of its own is there
+        return [n for n in names if getattr(getattr(flexir, n), "__module__", "") not in others]
     if room == "flexir.passes":
         return sorted(passes.__all__)
     return []
