@@ -16,7 +16,7 @@ torch beyond reading dtypes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -129,6 +129,23 @@ class Graph:
                 name = f"output.{path}" if numbered else path or "output"
                 names[value] = free_name(name, taken)
         return names
+
+    def bind(self, *args: Any, **kwargs: Any) -> dict[str, torch.Tensor]:
+        """New inputs by the names of the graph's own: what an engine is fed.
+
+        Raises:
+            Diverged: they do not fit those that were recorded.
+        """
+        from .inputs import bind_inputs
+
+        found: dict[Value, torch.Tensor] = {}
+        bind_inputs(self, args, kwargs, found, as_given=True)
+        return {value.name: tensor for value, tensor in found.items()}
+
+    def arrange(self, tensors: Mapping[str, Any]) -> Any:
+        """What the model returns, made of an engine's tensors, by the names of the outputs."""
+        names = self.output_names
+        return tree.build(self.outputs, Value, lambda value: tensors[names[value]])
 
     @property
     def escapes(self) -> list[Node]:
