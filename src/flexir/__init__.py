@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from .files.ir.compare import compare
     from .fleet import plan
     from .graph.program import Program  # noqa: F401
-    from .recording.programs import program  # noqa: F401
+    from .recording.programs import program, record  # noqa: F401
 
 __version__ = "0.1.0"
 __all__ = [
@@ -56,6 +56,7 @@ _LATER = {
     "plan": "fleet",
     "Program": "graph.program",
     "program": "recording.programs",
+    "record": "recording.programs",
     "stub": "conversion.stubs",
 }  # name -> module that is imported when it is asked for
 _PACKAGES = {"fleet": "fleet", "passes": "passes", "targets": "targets"}

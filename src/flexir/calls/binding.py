@@ -1,7 +1,7 @@
 """How a call is bound to a signature: the arguments of a call by name.
 
 What can be told of a call from its callable and the classes of its arguments is worked out once
-and kept as a :class:`Form`; this is the path every recorded call takes.
+and kept as a :class:`CallLayout`; this is the path every recorded call takes.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import torch
 
 from .names import is_torch
 from .schemas import op_of, signatures
-from .signatures import EMPTY, STAR, Parameter, Signature
+from .signatures import EMPTY, STAR, Parameter, Plan, Signature
 
 _UNKNOWN = Signature("", [Parameter("args", "args", STAR, EMPTY, None)])
 _REVERSED = frozenset({("other", "input"), ("exponent", "input")})  # operators, ``1 - x``
 _FLAT = frozenset({int, float, bool, str, type(None), torch.dtype, torch.device})
 
 
-class Form:
+class CallLayout:
     """What calls of one callable with arguments of the same classes have in common.
 
     Attributes:
@@ -28,7 +28,7 @@ class Form:
         spots: names of the arguments that are more than a number or a word.
         trusted: torch's own marks tell what such a call writes.
         quiet: none of them writes an argument, by its marks.
-        shallow: few ATen ops lay beneath the last of them, as far as anybody looked.
+        shallow: few ATen ops lay beneath the last of them that was watched.
     """
 
     __slots__ = (
@@ -38,16 +38,15 @@ class Form:
 
     def __init__(self, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]):
         signature, plan = _find(func, args, kwargs)
-        given = next(i for i, place in enumerate(plan) if place.__class__ is not int)
-        self.signature, self._plan = signature.as_called(given), plan
-        pairs = list(zip(signature.names, plan))
+        self.signature, self._plan = signature.as_called(plan.n_positional), plan
+        pairs = list(zip(signature.names, plan.places))
         leading = [name for name, place in pairs if place.__class__ is int]
-        simple = leading == list(signature.names[: len(leading)]) and not plan[-1]
-        if signature.names in _REVERSED or any(p.__class__ is slice for p in plan):
+        simple = leading == list(signature.names[: len(leading)]) and not plan.extra
+        if signature.names in _REVERSED or any(p.__class__ is slice for p in plan.places):
             simple = False
         self._positions = tuple(leading) if simple else None
         self._keywords = [(name, p) for name, p in pairs if p.__class__ is str]
-        self._defaults = {p.name: p.default for p, at in zip(signature.parameters, plan)
+        self._defaults = {p.name: p.default for p, at in zip(signature.parameters, plan.places)
                           if at is not None}  # fmt: skip
         named = self.named(args, kwargs)
         self.spots = tuple(n for n, part in named.items() if part.__class__ not in _FLAT)
@@ -66,43 +65,43 @@ class Form:
         return named
 
     def _apply(self, args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
-        """As :meth:`named`, for whatever a plan may say."""
+        """As :meth:`named`, for any plan."""
         named = {}
-        for parameter, place in zip(self.signature.parameters, self._plan):
+        for parameter, place in zip(self.signature.parameters, self._plan.places):
             if place is EMPTY:
                 named[parameter.name] = parameter.default
             elif place.__class__ is slice:
                 named[parameter.name] = tuple(args[place])
             elif place.__class__ is int:
                 named[parameter.name] = args[place]
-            elif place is not None:
+            elif isinstance(place, str):
                 named[parameter.name] = kwargs[place]
-        for extra in self._plan[-1]:
+        for extra in self._plan.extra:
             named[extra] = kwargs[extra]
         if self.signature.names in _REVERSED:  # read as it is written
             return {name: named[name] for name in reversed(self.signature.names)}
         return named
 
 
-_forms: dict[Any, Form | None] = {}
+_layouts: dict[Any, CallLayout | None] = {}
 
 
-def form_of(func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> Form:
-    """The Form of a call."""
+def form_of(func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> CallLayout:
+    """The CallLayout of a call."""
     key: Any = (func, *map(type, args))
     if kwargs:
         key = (key, *kwargs, *map(type, kwargs.values()))
-    form = _forms.get(key)
+    form = _layouts.get(key)
     if form is not None:
         return form
-    if key not in _forms and _classes_decide(func, args, kwargs):
-        form = _forms[key] = Form(func, args, kwargs)
+    if key not in _layouts and _classes_decide(func, args, kwargs):
+        form = _layouts[key] = CallLayout(func, args, kwargs)
         return form
-    _forms[key] = None  # such calls differ: look closer
+    _layouts[key] = None  # such calls differ: look closer
     full = (key, *map(_content, args), *map(_content, kwargs.values()))
-    form = _forms.get(full)
+    form = _layouts.get(full)
     if form is None:
-        form = _forms[full] = Form(func, args, kwargs)
+        form = _layouts[full] = CallLayout(func, args, kwargs)
     return form
 
 
@@ -137,7 +136,7 @@ def bind(
 ) -> tuple[Signature, dict[str, Any]]:
     """Name the arguments of a call.
 
-    A callable nothing is known of, or a call no signature fits, gets the positional arguments as
+    A callable without known signatures, or a call that fits none, gets the positional arguments as
     one tuple named ``args`` and its keywords as they are; it still replays.
 
     Returns:
@@ -156,11 +155,11 @@ def _content(part: Any) -> Any:
     return None
 
 
-def _find(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Signature, list[Any]]:
+def _find(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Signature, Plan]:
     for strict in (True, False):
         for signature in signatures(func):
             plan = signature.plan(args, kwargs, strict)
             if plan is not None:
                 return signature, plan
     unknown = Signature(op_of(func), _UNKNOWN.parameters)
-    return unknown, [slice(0, len(args)), tuple(kwargs)]
+    return unknown, Plan((slice(0, len(args)),), tuple(kwargs))

@@ -194,49 +194,90 @@ def _spelled(op: str, text: str, writes: Sequence[str] = ()) -> Signature:
 @lru_cache(maxsize=None)
 def signatures(func: Callable[..., Any]) -> tuple[Signature, ...]:
     """All known ways to call ``func``; empty for a callable torch says nothing about."""
-    name = name_of(func)
-    op = op_of(func)
-    if getattr(func, "__name__", "") == "__set__":
+    name, op = name_of(func), op_of(func)
+    found = next((made for source in _SOURCES if (made := source(func, name, op))), ())
+    in_place = name.endswith("_") and not name.endswith("__")
+    if in_place and not isinstance(func, (torch._ops.OpOverload, torch._ops.OpOverloadPacket)):
+        return tuple(s if s.writes else _written_first(s) for s in found)
+    return tuple(found)
+
+
+def _of_accessor(func: Any, name: str, op: str) -> Sequence[Signature]:
+    """A property of tensors, read or assigned."""
+    accessor = getattr(func, "__name__", "")
+    if accessor == "__set__":
         return (_spelled(name, "input, value", writes=("input",)),)
-    if getattr(func, "__name__", "") == "__get__":
-        return (_spelled(op, "input"),)
+    return (_spelled(op, "input"),) if accessor == "__get__" else ()
+
+
+def _of_overload(func: Any, name: str, op: str) -> Sequence[Signature]:
+    """A callable of ``torch.ops``."""
     if isinstance(func, torch._ops.OpOverload):
         return (_from_schema_exact(op, func._schema),)
     if isinstance(func, torch._ops.OpOverloadPacket):
         overloads = (getattr(func, overload) for overload in func.overloads())
-        return tuple(_from_schema_exact(op, overload._schema) for overload in overloads)
-    if name in _SPELLED and (_is_builtin(func) or name == "einsum"):
-        writes = ("input",) if name == "__setitem__" else ()
-        return tuple(_spelled(op, text, writes) for text in _SPELLED[name])
-    found: list[Signature] = []
-    if _is_builtin(func):
-        dunder = name.startswith("__") and name.endswith("__")
-        aten = name if not dunder else OPERATORS.get(name.strip("_"), "")
-        names = [name] if not dunder else [name, aten]
-        if dunder and not aten and name[2:3] in "ir":
-            names.append(OPERATORS.get(name[3:-2], ""))
-        for candidate in names:
-            found += _from_schemas(name, op, _schemas(f"aten::{candidate}"))
-            if found:
-                break
-        if dunder and found:
-            found = [_writing(s, name) for s in found]
-        if type(func).__name__ == "method_descriptor":
-            found = [_self_first(s) for s in found]
-    if is_reversed(name):
-        return tuple(_reversed_forms(op))
-    if not found and (made := _from_python(op, func, func)) is not None:
-        bare = all(p.kind in (STAR, STARS) for p in made.parameters)
-        found = [] if bare and made.parameters else [made]
-    if not found and func in _testing_overrides():
-        made = _from_python(op, func, _testing_overrides()[func])
-        found = [made] if made is not None else []
-    if not found and (made := _from_python(op, func, func)) is not None:
-        found = [made]
-    in_place = name.endswith("_") and not name.endswith("__")
-    if in_place:
-        found = [s if s.writes else _written_first(s) for s in found]
-    return tuple(found)
+        return [_from_schema_exact(op, overload._schema) for overload in overloads]
+    return ()
+
+
+def _of_table(func: Any, name: str, op: str) -> Sequence[Signature]:
+    """A call the table above spells out."""
+    if name not in _SPELLED or not (_is_builtin(func) or name == "einsum"):
+        return ()
+    writes = ("input",) if name == "__setitem__" else ()
+    return [_spelled(op, text, writes) for text in _SPELLED[name]]
+
+
+def _of_reversed(func: Any, name: str, op: str) -> Sequence[Signature]:
+    """An operator with its operands exchanged: ``1 - x``."""
+    return _reversed_forms(op) if is_reversed(name) else ()
+
+
+def _of_schemas(func: Any, name: str, op: str) -> Sequence[Signature]:
+    """A function or method of C++, by the ATen schemas of its name."""
+    if not _is_builtin(func):
+        return ()
+    dunder = name.startswith("__") and name.endswith("__")
+    candidates = [name]
+    if dunder:
+        candidates.append(OPERATORS.get(name.strip("_"), ""))
+        if not candidates[-1] and name[2:3] in "ir":
+            candidates.append(OPERATORS.get(name[3:-2], ""))
+    every = (_from_schemas(name, op, _schemas(f"aten::{one}")) for one in candidates)
+    found = next((made for made in every if made), [])
+    if dunder:
+        found = [_writing(s, name) for s in found]
+    if type(func).__name__ == "method_descriptor":
+        found = [_self_first(s) for s in found]
+    return found
+
+
+def _of_parameters(func: Any, name: str, op: str) -> Sequence[Signature]:
+    """A Python function whose own parameters say more than ``*args, **kwargs``."""
+    made = _from_python(op, func, func)
+    if made is None or made.parameters and all(p.kind in (STAR, STARS) for p in made.parameters):
+        return ()
+    return (made,)
+
+
+def _of_override(func: Any, name: str, op: str) -> Sequence[Signature]:
+    """A function torch lists with a stand-in that has its parameters."""
+    like = _testing_overrides().get(func)
+    made = None if like is None else _from_python(op, func, like)
+    return () if made is None else (made,)
+
+
+def _of_stars(func: Any, name: str, op: str) -> Sequence[Signature]:
+    """Any other Python function: ``*args, **kwargs``, but under its own name."""
+    made = _from_python(op, func, func)
+    return () if made is None else (made,)
+
+
+# Where signatures come from; the first that knows the callable answers.
+_SOURCES: tuple[Callable[[Any, str, str], Sequence[Signature]], ...] = (
+    _of_accessor, _of_overload, _of_table, _of_reversed, _of_schemas, _of_parameters,
+    _of_override, _of_stars,
+)  # fmt: skip
 
 
 def _written_first(signature: Signature) -> Signature:

@@ -2,19 +2,20 @@
 
 The tables hold what torch itself does not say: other names for one argument, arguments that do
 not change values, and writes its schemas fail to mark.
-
 """
 
 from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Sequence, Set
 from typing import Any, NamedTuple
 
 import torch
 
-EMPTY = inspect.Parameter.empty
+from .kinds import EMPTY, Parameter, accepts, is_spread
+
 POSITIONAL = inspect.Parameter.POSITIONAL_OR_KEYWORD
 KEYWORD = inspect.Parameter.KEYWORD_ONLY
 STAR = inspect.Parameter.VAR_POSITIONAL
@@ -96,15 +97,27 @@ _UNMARKED_WRITES: dict[str, Callable[[dict[str, Any]], tuple[str, ...]]] = {
 }  # fmt: skip
 
 
-class Parameter(NamedTuple):
-    """One argument: ``call_name`` is what the callable itself takes where names were unified."""
+# Where a parameter's argument stands in a call: an index into the positional arguments, a slice of
+# them, a keyword, EMPTY for the default, or None for `**kwargs`, whose keywords are `Plan.extra`.
+Place = int | slice | str | type | None
 
-    name: str
-    call_name: str
-    kind: Any
-    default: Any
-    accepts: str | None
-    length: int | None = None
+
+class Plan(NamedTuple):
+    """How the arguments of a call lie over the parameters of a signature.
+
+    Attributes:
+        places: per parameter, where its argument stands.
+        extra: keywords that are no parameter of their own.
+    """
+
+    places: tuple[Place, ...]
+    extra: tuple[str, ...]
+
+    @property
+    def n_positional(self) -> int:
+        """How many leading parameters are given one positional argument each."""
+        leading = itertools.takewhile(lambda place: place.__class__ is int, self.places)
+        return sum(1 for _ in leading)
 
 
 class Signature:
@@ -168,56 +181,40 @@ class Signature:
             written = written | {"out"}
         return written
 
-    def plan(self, args: Sequence[Any], kwargs: dict[str, Any], strict: bool) -> list[Any] | None:
-        """How to lay a call's arguments over the parameters, or None if they do not fit.
-
-        Returns:
-            per parameter: an index into ``args``, a keyword, a slice of ``args``, or EMPTY for
-            the default.
-        """
-        plan: list[Any] = []
+    def plan(self, args: Sequence[Any], kwargs: dict[str, Any], strict: bool) -> Plan | None:
+        """How to lay a call's arguments over the parameters, or None if they do not fit."""
+        places: list[Place] = []
         taken, used = 0, set()
         for parameter in self.parameters:
             keyword = _spelling(parameter, kwargs)
-            if parameter.kind is STAR:
-                plan.append(slice(taken, len(args)))
-                taken = len(args)
-                continue
             if parameter.kind is STARS:
-                plan.append(None)  # its keywords are the last entry of the plan
-                continue
-            if keyword is not None:
-                if not _accepts(parameter, kwargs[keyword], strict):
+                places.append(None)
+            elif keyword is not None and parameter.kind is not STAR:
+                if not accepts(parameter, kwargs[keyword], strict):
                     return None
                 used.add(keyword)
-                plan.append(keyword)
-            elif parameter.kind is POSITIONAL and taken < len(args):
-                rest = args[taken:]
-                if _is_spread(parameter, rest, strict):  # view(2, -1), permute(0, 2, 1)
-                    plan.append(slice(taken, len(args)))
-                    taken = len(args)
-                elif _accepts(parameter, args[taken], strict):
-                    plan.append(taken)
-                    taken += 1
-                else:
-                    return None
-            elif parameter.default is not EMPTY:
-                plan.append(EMPTY)
-            elif parameter.accepts == "List[int]" and parameter.call_name == "size":
-                plan.append(slice(taken, taken))  # torch.zeros() of no dimensions
+                places.append(keyword)
             else:
-                return None
+                place = _positional(parameter, args, taken, strict)
+                if place is None:
+                    return None
+                places.append(place)
+                if isinstance(place, slice):
+                    taken = place.stop
+                elif isinstance(place, int):
+                    taken += 1
         if taken < len(args):
             return None
         unknown = kwargs.keys() - used
-        if unknown and not (
-            self.parameters
-            and self.parameters[-1].kind is STARS
-            or (self.schema and unknown <= _PYTHON_ONLY)
-        ):
+        if unknown and not self._takes_extra(unknown):
             return None
-        plan.append(tuple(k for k in kwargs if k in unknown))
-        return plan
+        return Plan(tuple(places), tuple(k for k in kwargs if k in unknown))
+
+    def _takes_extra(self, unknown: Set[str]) -> bool:
+        """Whether a call may have keywords that are no parameters."""
+        if self.parameters and self.parameters[-1].kind is STARS:
+            return True
+        return self.schema and unknown <= _PYTHON_ONLY
 
     def unbind(self, named: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
         """Arguments and keywords that call the callable with these named arguments."""
@@ -275,92 +272,21 @@ def _spelling(parameter: Parameter, kwargs: dict[str, Any]) -> str | None:
     return None
 
 
-def _is_spread(parameter: Parameter, rest: Sequence[Any], strict: bool) -> bool:
-    """Whether the remaining arguments are one list of integers given without brackets."""
-    return (
-        parameter.accepts in ("List[int]", "Optional[List[int]]")
-        and parameter.length is None
-        and len(rest) >= 1
-        and all(_is_int(v) and not (strict and isinstance(v, torch.Tensor)) for v in rest)
-    )
-
-
-def _is_int(value: Any) -> bool:
-    if isinstance(value, bool):
-        return False
-    if isinstance(value, (int, torch.SymInt)):
-        return True
-    if isinstance(value, torch.Tensor):
-        return value.ndim == 0 and not value.is_floating_point() and not value.is_complex()
-    return hasattr(value, "__index__")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float, complex, torch.SymInt, torch.SymFloat)) or (
-        not isinstance(value, torch.Tensor) and hasattr(value, "__float__")
-    )
-
-
-def _accepts(parameter: Parameter, value: Any, strict: bool) -> bool:
-    """Whether a value may stand for a parameter of this schema type.
-
-    ``strict`` takes only what torch takes without conversion; otherwise a 0-dim tensor passes
-    for a number, and a number for a list of one.
-    """
-    kind = parameter.accepts
-    if kind is None:
-        return True
-    if kind.startswith("Optional["):
-        if value is None:
-            return True
-        kind = kind[9:-1]
-    elif value is None:
-        return parameter.default is None
-    tensor = isinstance(value, torch.Tensor)
-    if kind == "Tensor":  # ATen ops are given a number where C++ wraps it
-        return tensor or (not strict and isinstance(value, (int, float, complex)))
-    if kind in ("List[Tensor]", "List[Optional[Tensor]]"):
-        return isinstance(value, (tuple, list)) and all(
-            v is None or isinstance(v, torch.Tensor) for v in value
-        )
-    if kind == "dtype":
-        return isinstance(value, torch.dtype) or value in (float, int, bool, complex)
-    if kind == "layout":
-        return isinstance(value, torch.layout)
-    if kind == "memory_format":
-        return isinstance(value, torch.memory_format)
-    if kind == "Device":
-        return isinstance(value, (str, torch.device)) or (
-            isinstance(value, int) and not isinstance(value, bool)
-        )
-    if kind == "bool":
-        return isinstance(value, bool) or (not strict and (tensor or isinstance(value, int)))
-    if kind == "number":
-        return _is_number(value) or (not strict and tensor and value.ndim == 0)
-    if kind == "float":
-        return (_is_number(value) and not isinstance(value, complex)) or (not strict and tensor)
-    if kind == "int":
-        return (
-            _is_int(value) and not (strict and tensor) or (not strict and isinstance(value, bool))
-        )
-    if kind == "str":
-        return isinstance(value, str)
-    if kind == "Generator":
-        return isinstance(value, torch.Generator)
-    if kind.startswith("List["):
-        if isinstance(value, (tuple, list)):
-            inner = kind[5:-1]
-            if inner == "int":
-                return all(_is_int(v) or isinstance(v, bool) for v in value)
-            if inner == "str":
-                return all(isinstance(v, str) for v in value)
-            return all(_is_number(v) or isinstance(v, torch.Tensor) for v in value)
-        if kind == "List[str]":
-            return False
-        return parameter.length is not None and (
-            _is_int(value) or (not strict and _is_number(value))
-        )
-    return True
+def _positional(
+    parameter: Parameter, args: Sequence[Any], taken: int, strict: bool
+) -> int | slice | type | None:
+    """The place of a parameter that no keyword gives, after ``taken`` arguments; None: no fit."""
+    if parameter.kind is STAR:
+        return slice(taken, len(args))
+    if parameter.kind is POSITIONAL and taken < len(args):
+        if is_spread(parameter, args[taken:], strict):  # view(2, -1), permute(0, 2, 1)
+            return slice(taken, len(args))
+        return taken if accepts(parameter, args[taken], strict) else None
+    if parameter.default is not EMPTY:
+        return EMPTY
+    if parameter.accepts == "List[int]" and parameter.call_name == "size":
+        return slice(taken, taken)  # torch.zeros() of no dimensions
+    return None
 
 
 def same_default(part: Any, default: Any) -> bool:

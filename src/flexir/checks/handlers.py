@@ -20,7 +20,7 @@ from ..graph.geometry import dense
 from ..graph.graph import Graph
 from ..graph.nodes import Node, Value
 from ..graph.replay import Environment, bind_inputs, replay
-from ..passes.edit import form
+from ..passes.edit import call_key
 from .comparison import Comparison, Row, near, row_of, row_tensor
 from .diagnose import causes, magnitude
 from .rounding import allowed, run_alone
@@ -135,7 +135,7 @@ class _Check:
         """Whether no call like this one was seen: of equal types and numbers, and equally fixed."""
         fixed = tuple(v in self.graph.constants for v in node.inputs)
         module = id(node.target) if node.body is not None else None
-        key = (form(node), fixed, module, node.effects.switches, *more)
+        key = (call_key(node), fixed, module, node.effects.switches, *more)
         new = key not in self.seen
         self.seen.add(key)
         return new

@@ -27,7 +27,7 @@ from ..graph import tree
 from ..graph.graph import Graph
 from ..graph.nodes import Node, Value
 from ..recording.recorder import record
-from .edit import copy_node, form, stand_at
+from .edit import call_key, copy_node, stand_at
 from .recipes import RECIPES
 
 _DEPTH = 8  # of pieces within pieces
@@ -78,7 +78,9 @@ class Decomposer:
             return None
         if node.effects.switches is not None and node.effects.switches.autocast:
             return None  # the pieces would be cast by other rules than the call
-        key = form(node)
+        if any(v.is_number or v.type.is_live for v in (*node.inputs, *node.outputs)):
+            return None  # the pieces would be those of one size
+        key = call_key(node)
         if key in above or len(above) > _DEPTH:
             return None
         if key in self._known:

@@ -43,8 +43,7 @@ def call_node(
     like: Node,
 ) -> tuple[Node, Value]:
     """A new call of ``function`` that stands where ``like`` stands, and its one output."""
-    forms = signatures(function)
-    signature = next(s for s in forms if set(args) <= set(s.names))
+    signature = next(s for s in signatures(function) if set(args) <= set(s.names))
     full = {**{n: d for n, d in signature.defaults.items()}, **args}
     ordered = {n: full[n] for n in signature.names if n in full}
     node = Node(
@@ -85,8 +84,8 @@ def stand_at(node: Node, other: Node) -> None:
     node.path, node.call, node.source = other.path, other.call, other.source
 
 
-def form(node: Node) -> tuple[str, str, str]:
-    """Calls of equal form compute alike and come apart alike, if they run under equal switches."""
+def call_key(node: Node) -> tuple[str, str, str]:
+    """Calls of equal key compute alike and come apart alike, if they run under equal switches."""
     order: dict[Value, int] = {}
 
     def show(value: Value) -> Any:
@@ -190,6 +189,8 @@ class Edit:
         self.made = {*old.constants, *old.input_values, *self._new}
         graph = Graph(old.name, parameters=old.parameters, inputs=old.inputs)
         graph.modules, graph.audit, graph.layouts = old.modules, old.audit, old.layouts
+        graph.live, graph.frozen, graph.differentiable = old.live, old.frozen, old.differentiable
+        graph.variants = old.variants
         graph.nodes, _ = self._nodes(old.nodes)
         graph.outputs = self._look_all(old.outputs)
         graph.mutations = [Mutation(m.name, m.initial, self._look(m.final)) for m in old.mutations]

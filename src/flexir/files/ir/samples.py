@@ -19,7 +19,7 @@ from ...errors import Error
 from ...graph.graph import Graph
 from ...graph.nodes import Node, Value
 from ...graph.replay import Environment, replay
-from ...passes.edit import form
+from ...passes.edit import call_key
 from .save import save
 
 _SAMPLES = 3  # calls kept of one op
@@ -75,7 +75,7 @@ def _chosen(calls: Sequence[tuple[Graph, Node]]) -> Iterator[tuple[Graph, Node]]
     """A few small calls that differ."""
     seen: set[Any] = set()
     for graph, node in sorted(calls, key=lambda call: _elements(call[1])):
-        key = form(node)
+        key = call_key(node)
         if key not in seen and len(seen) < _SAMPLES and _elements(node) <= _LARGEST:
             seen.add(key)
             yield graph, node
