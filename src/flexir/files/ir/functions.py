@@ -13,8 +13,9 @@ from typing import Any
 
 import torch
 
+from ...calls.kinds import EMPTY, Parameter
 from ...calls.schemas import callables, op_of, signatures
-from ...calls.signatures import EMPTY, STAR, STARS, Parameter, Signature
+from ...calls.signatures import STAR, STARS, Signature
 from ...errors import UnsupportedError
 from ...graph import numbers
 from ...graph.geometry import as_strided, as_strided_scatter, assemble, setitem
