@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Everything a developer runs: ``python3 dev.py demo | test | check | fix | sweep | bench``.
+"""Everything a developer runs: ``python3 dev.py demo | test | check | fix | docs | sweep | bench``.
 
 Standard library only. Makes ``.venv`` from ``constraints.txt`` the first time, and again when
 that file changes.
@@ -68,11 +68,12 @@ def test(*arguments: str) -> None:
 
 
 def check(*arguments: str) -> None:
-    """Lint, type-check, hold the layers, then run the tests."""
+    """Lint, type-check, hold the layers, build the site, then run the tests."""
     run(PYTHON, "-m", "ruff", "check", ".")
     run(PYTHON, "-m", "ruff", "format", "--check", ".")
     run(PYTHON, "-m", "mypy")
     run(PYTHON.with_name("lint-imports"), "--no-cache")
+    docs()
     test(*arguments)
 
 
@@ -80,6 +81,11 @@ def fix(*arguments: str) -> None:
     """Format and mend what the linter can."""
     run(PYTHON, "-m", "ruff", "check", "--fix", ".", *arguments)
     run(PYTHON, "-m", "ruff", "format", ".")
+
+
+def docs() -> None:
+    """Build the site; dead links and other warnings are errors."""
+    run(PYTHON, ROOT / "docs" / "make_site.py")
 
 
 def sweep(*arguments: str) -> None:
@@ -98,7 +104,7 @@ def bench(*arguments: str) -> None:
     run(PYTHON, "-m", f"bench.{what}", *rest)
 
 
-VERBS = {f.__name__: f for f in (demo, test, check, fix, sweep, bench)}
+VERBS = {f.__name__: f for f in (demo, test, check, fix, docs, sweep, bench)}
 
 
 def main() -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import sys
 import threading
 import time
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from flexir.fleet import process
-from zoo import saved
+from zoo import coverage, saved
 
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / ".cache" / "sweep"
@@ -275,11 +274,7 @@ def sweep(
     path = CACHE / f"{suite}.jsonl"
     if fresh and path.exists():
         path.unlink()
-    results: dict[str, dict[str, Any]] = {}
-    if path.exists():
-        for line in path.read_text().splitlines():
-            name, result = json.loads(line)
-            results[name] = result
+    results = _kept(suite)
     names = [n for n in _cached_names(suite, fresh) if n.startswith(only)][::every][:limit]
     todo = [n for n in names if n not in results]
     start, number, waiting, lock = time.perf_counter(), 0, iter(todo), threading.Lock()
@@ -332,87 +327,10 @@ def _progress(suite: str, number: int, total: int, start: float, name: str, verd
     print(f"{text[:110]:110}", end=end, file=sys.stderr, flush=True)
 
 
-def coverage(everything: dict[str, dict[str, dict[str, Any]]]) -> str:
-    """The table of all suites, and everything that is not exact, one by one."""
-    import torch
-
-    lines = [
-        "# Coverage",
-        "",
-        f"Written by `python3 dev.py sweep` on {platform.machine()}, torch {torch.__version__}. "
-        "The denominator is what builds and runs in eager on this machine. *Exact*: replay is "
-        "bit-equal to the model. *Close*: a fused fast path is off while watched, difference "
-        "within 1e-5. *Diverged*: replay refused, naming the line. *Perturbed*: the same on "
-        "inputs of the same shapes and other elements.",
-        "",
-        "| suite | tried | run in eager | exact | close | diverged | other | unaccounted "
-        "| perturbed exact or close / refused / wrong |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    details = []
-    for suite, results in everything.items():
-        if not results:  # none of its libraries are installed
-            continue
-        lines.append(_row(suite, results))
-        details += ["", f"## {suite}", "", *_details(results)]
-    return "\n".join([*lines, *details]) + "\n"
-
-
-def _row(suite: str, results: dict[str, dict[str, Any]]) -> str:
-    verdicts = Counter(r["verdict"] for r in results.values())
-    if suite == "opdb":
-        samples: Counter[str] = Counter()
-        for r in results.values():
-            samples.update(r.get("samples") or {})
-        runs = sum(samples.values())
-        other = runs - samples["exact"] - samples["diverged"]
-        return (
-            f"| {suite} (samples of {len(results)} ops) | {runs} | {runs} | {samples['exact']} "
-            f"({100 * samples['exact'] / max(runs, 1):.2f} %) | 0 | {samples['diverged']} "
-            f"| {other} | {samples['flagged']} | - |"
-        )
-    absent = verdicts["does not build"] + verdicts["does not run"]
-    run = len(results) - absent
-    other = run - verdicts["exact"] - verdicts["close"] - verdicts["diverged"]
-    perturbed = Counter(r.get("perturbed", "") for r in results.values())
-    unaccounted = sum(bool(r.get("unaccounted")) for r in results.values())
-    good = perturbed["exact"] + perturbed["close"]
-    return (
-        f"| {suite} | {len(results)} | {run} | {verdicts['exact']} "
-        f"({100 * verdicts['exact'] / max(run, 1):.1f} %) | {verdicts['close']} "
-        f"| {verdicts['diverged']} | {other} | {unaccounted} "
-        f"| {good} / {perturbed['diverged']} / {perturbed['wrong']} |"
-    )
-
-
-def _details(results: dict[str, dict[str, Any]]) -> list[str]:
-    lines = []
-    for name, r in results.items():
-        absent = r["verdict"] in ("does not build", "does not run")
-        if r["verdict"] == "exact" and not r.get("unaccounted") and r.get("perturbed") != "wrong":
-            continue
-        if absent:
-            continue
-        note = r.get("note") or ""
-        note = "; ".join(note) if isinstance(note, list) else note
-        lines.append(f"- `{name}`: {r['verdict']}. {' '.join(note.split())[:300]}")
-    absent = [n for n, r in results.items() if r["verdict"].startswith("does not")]
-    if absent:
-        lines.append(f"- not run in eager here ({len(absent)}): {', '.join(absent)}")
-    missing: Counter[str] = Counter()
-    for r in results.values():
-        missing.update((r.get("placeholders") or {}).keys())
-    if missing:
-        shown = ", ".join(f"{op} ({n})" for op, n in missing.most_common(15))
-        complete = sum(not r.get("placeholders") for r in results.values() if "calls" in r)
-        lines.append(
-            f"- through `flexir.describe`: {complete} of "
-            f"{sum('calls' in r for r in results.values())} models without placeholders; "
-            f"missing ops (models): {shown}"
-        )
-    elif any("calls" in r for r in results.values()):
-        lines.append("- through `flexir.describe`: no placeholders")
-    return lines or ["Everything exact."]
+def _kept(suite: str) -> dict[str, dict[str, Any]]:
+    """What earlier sweeps of a suite found."""
+    path = CACHE / f"{suite}.jsonl"
+    return dict(map(json.loads, path.read_text().splitlines())) if path.exists() else {}
 
 
 def _page(suite: str, results: dict[str, dict[str, Any]]) -> str:
@@ -429,6 +347,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, help="only the first N cases of each suite")
     parser.add_argument("--every", type=int, default=1, help="only every N-th case")
     parser.add_argument("--only", default="", help="only cases whose names begin so")
+    parser.add_argument("--list", action="store_true", help="only print what earlier sweeps found")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
@@ -437,6 +356,10 @@ def main() -> None:
     if unknown := set(options.suites) - set(SUITES):
         parser.error(f"no suite {', '.join(sorted(unknown))}; there are {', '.join(SUITES)}")
     chosen = options.suites or list(SUITES)
+    if options.list:
+        for suite in chosen:
+            print(suite, coverage.listing(_kept(suite)), sep="\n")
+        return
     how = {"limit": options.limit, "every": options.every, "only": options.only}
     results = {s: sweep(s, fresh=options.fresh, **how) for s in chosen}
     whole = options.limit is None and options.every == 1 and not options.only
@@ -449,10 +372,9 @@ def main() -> None:
     if not results:
         return
     for suite in SUITES:  # suites swept before stay in the table
-        if suite not in results and (CACHE / f"{suite}.jsonl").exists():
-            lines = (CACHE / f"{suite}.jsonl").read_text().splitlines()
-            results[suite] = dict(map(json.loads, lines))
-    text = coverage({s: results[s] for s in SUITES if s in results and s not in APART})
+        if suite not in results and (kept := _kept(suite)):
+            results[suite] = kept
+    text = coverage.page({s: results[s] for s in SUITES if s in results and s not in APART})
     print(text)
     if whole:
         (ROOT / "docs").mkdir(exist_ok=True)

@@ -47,15 +47,15 @@ def draw(
         weights: of pages: sum up the weights (reads each once).
         graphviz: of pages: place boxes with Graphviz where it is installed.
 
-    Returns: the path.
+    Returns:
+        the path.
 
     Raises:
         DrawError: unknown ending, an argument that is not for this ending, or pygraphviz is
             missing for PNG and SVG.
     """
-    path = os.fspath(path)
+    path, status = os.fspath(path), _recorded(graph) if status is None else status
     ending = os.path.splitext(path)[1].lower()
-    status = _recorded(graph) if status is None else status
     if ending == ".html":
         from .page import page
 

@@ -55,6 +55,6 @@ def compare(
         Error: ``values`` names nothing the graph computes.
     """
     if not isinstance(expected, Graph):
-        return folders.compare(expected, values, rtol)  # type: ignore[arg-type]
+        return folders.differing(expected, values, rtol)  # type: ignore[arg-type]
     assert isinstance(values, Mapping), "a graph is compared with values by name"
     return compare_values(expected, values, args, rtol=rtol, kwargs=kwargs)

@@ -13,8 +13,9 @@ from typing import Any
 
 import torch
 
+from ...calls.kinds import EMPTY, Parameter
 from ...calls.schemas import callables, op_of, signatures
-from ...calls.signatures import EMPTY, STAR, STARS, Parameter, Signature
+from ...calls.signatures import STAR, STARS, Signature
 from ...errors import UnsupportedError
 from ...graph import numbers
 from ...graph.geometry import as_strided, as_strided_scatter, assemble, setitem
@@ -44,6 +45,16 @@ class Missing:
         return f"<missing function {self.__name__}>"
 
 
+def _setters(named: dict[str, Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
+    """What writes the properties that are read by the named callables."""
+    found: dict[str, Callable[..., Any]] = {}
+    for name, function in named.items():
+        accessor: Any = getattr(function, "__self__", None)
+        if name.endswith(".__get__") and hasattr(accessor, "__set__"):
+            found[name.replace(".__get__", ".__set__")] = accessor.__set__
+    return found
+
+
 @functools.lru_cache(maxsize=1)
 def _tables() -> tuple[dict[str, Callable[..., Any]], dict[Any, str]]:
     """name -> callable, and callable -> name."""
@@ -70,10 +81,7 @@ def _tables() -> tuple[dict[str, Callable[..., Any]], dict[Any, str]]:
             if callable(function) and (id(function) in known or _computes(function, attribute)):
                 named.pop(name, None)
                 named[name] = function
-    for name, function in list(named.items()):
-        accessor: Any = getattr(function, "__self__", None)
-        if name.endswith(".__get__") and hasattr(accessor, "__set__"):
-            named[name.replace(".__get__", ".__set__")] = accessor.__set__
+    named.update(_setters(named))
     for name in [n for n in named if n.rpartition(".")[2] in _FORBIDDEN]:
         del named[name]
     for function in (as_strided, as_strided_scatter, assemble, setitem):

@@ -29,7 +29,7 @@ from . import manifest as manifests
 from .account import read_audit, read_live, read_state, read_type
 from .data import Opaque, Reader, torch_constant
 from .directory import aside_of
-from .mapped import File, Place, Weights, check_place
+from .mapped import File, Part, Weights, check_part
 
 _SMALL = 64 << 20  # bytes of weights up to which all are checked at once
 _DEEP = 300  # modules within modules
@@ -129,18 +129,18 @@ def _weights(
     for number, entry in enumerate(message.constants):
         try:
             value = reader.value(entry.value, "value")
-            if value in made.places:
+            if value in made.parts:
                 raise FormatError(f"{value!r} is there twice")
-            places = _places(entry, files)
-            _check_parts(value, places, entry)
+            parts = _parts(entry, files)
+            _check_parts(value, parts, entry)
         except FormatError as error:
             raise FormatError(f"constants[{number}]: {error}") from error.__cause__
-        made.places[value] = (places, entry)
+        made.parts[value] = (parts, entry)
     return made
 
 
-def _places(entry: Any, files: list[File | None]) -> list[Place]:
-    places = []
+def _parts(entry: Any, files: list[File | None]) -> list[Part]:
+    parts: list[Part] = []
     for part in entry.parts:
         if part.file >= len(files):
             raise FormatError(f"parts: there are {len(files)} weights files")
@@ -150,20 +150,20 @@ def _places(entry: Any, files: list[File | None]) -> list[Place]:
         file = files[part.file]
         window = Geometry(torch_constant(part.dtype, torch.dtype), size, stride, 0)
         if file is not None:
-            places.append(Place(file, part.key, part.sha256, window, part.offset))
-            check_place(places[-1])
-    return places
+            parts.append(Part(file, part.key, part.sha256, window, part.offset))
+            check_part(parts[-1])
+    return parts
 
 
-def _check_parts(value: Value, places: list[Place], entry: Any) -> None:
-    if not places:
+def _check_parts(value: Value, parts: list[Part], entry: Any) -> None:
+    if not parts:
         return
     if entry.layout:
-        if len(places) not in (2, 3):
-            raise FormatError(f"{len(places)} parts of a {entry.layout} tensor")
+        if len(parts) not in (2, 3):
+            raise FormatError(f"{len(parts)} parts of a {entry.layout} tensor")
         return
-    window = places[0].where
-    if len(places) != 1 or window.size != value.type.shape or window.dtype != value.type.dtype:
+    window = parts[0].where
+    if len(parts) != 1 or window.size != value.type.shape or window.dtype != value.type.dtype:
         raise FormatError(f"the stored tensor is not a {value.type}")
 
 
@@ -326,9 +326,9 @@ class _Reader:
         for field, table in _REFERENCES.items():
             given = getattr(entry, field)
             for index in given if hasattr(given, "__len__") else [given]:
-                place = index - field.endswith("_plus1")
-                if place >= sizes[table]:
-                    return f"{field}: refers to {table}[{place}]; there are {sizes[table]}"
+                at = index - field.endswith("_plus1")
+                if at >= sizes[table]:
+                    return f"{field}: refers to {table}[{at}]; there are {sizes[table]}"
         return "refers to what is not there"
 
     # -- tables

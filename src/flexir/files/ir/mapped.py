@@ -45,7 +45,7 @@ class File:
         return made
 
 
-class Place(NamedTuple):
+class Part(NamedTuple):
     """Where one part of a constant is."""
 
     file: File
@@ -59,7 +59,7 @@ class Weights(MutableMapping[Value, torch.Tensor]):
     """Value -> tensor, read and checked when first asked for."""
 
     def __init__(self) -> None:
-        self.places: dict[Value, tuple[list[Place], Any]] = {}
+        self.parts: dict[Value, tuple[list[Part], Any]] = {}
         self.made: dict[Value, torch.Tensor] = {}
         self.opened: dict[tuple[Path, str], torch.Tensor] = {}
         self.hint = ""
@@ -67,61 +67,61 @@ class Weights(MutableMapping[Value, torch.Tensor]):
     def __getitem__(self, value: Value) -> torch.Tensor:
         made = self.made.get(value)
         if made is None:
-            places, rest = self.places[value]
-            made = self.made[value] = self._make(value, places, rest)
+            parts, rest = self.parts[value]
+            made = self.made[value] = self._make(value, parts, rest)
         return made
 
     def __setitem__(self, value: Value, tensor: torch.Tensor) -> None:
-        self.places.setdefault(value, ([], None))
+        self.parts.setdefault(value, ([], None))
         self.made[value] = tensor
 
     def __delitem__(self, value: Value) -> None:
-        del self.places[value]
+        del self.parts[value]
         self.made.pop(value, None)
 
     def __iter__(self) -> Iterator[Value]:
-        return iter(self.places)
+        return iter(self.parts)
 
     def __len__(self) -> int:
-        return len(self.places)
+        return len(self.parts)
 
     def __contains__(self, value: object) -> bool:
-        return value in self.places
+        return value in self.parts
 
     def digest(self, value: Value) -> bytes | None:
         """The stored checksum of a constant that is one whole stored tensor."""
-        places, _ = self.places[value]
-        return places[0].sha256 if len(places) == 1 and value not in self.made else None
+        parts, _ = self.parts[value]
+        return parts[0].sha256 if len(parts) == 1 and value not in self.made else None
 
     def check(self) -> None:
         """Compare every checksum now; FormatError at the first that differs."""
-        for places, _ in self.places.values():
-            for place in places:
-                self._stored(place)
+        for parts, _ in self.parts.values():
+            for part in parts:
+                self._stored(part)
 
-    def _make(self, value: Value, places: list[Place], rest: Any) -> torch.Tensor:
+    def _make(self, value: Value, parts: list[Part], rest: Any) -> torch.Tensor:
         type = value.type
-        if not places:
+        if not parts:
             if type.device.type != "meta":
                 raise FormatError(f"the data of {value!r} is not in this directory{self.hint}")
             return torch.empty(type.shape, dtype=type.dtype, device="meta")
-        parts = [_window(self._stored(place), place) for place in places]
-        tensor = parts[0]
+        windows = [_window(self._stored(part), part) for part in parts]
+        tensor = windows[0]
         if rest.layout in COMPRESSED:
-            tensor = _sparse(type, parts, rest)
+            tensor = _sparse(type, windows, rest)
         if type.device.type not in ("cpu", "meta"):
             tensor = tensor.to(type.device)
         # No view of the file's memory: views of a leaf require grad, and kernels look at that.
         return torch.nn.Parameter(tensor) if rest.requires_grad else tensor
 
-    def _stored(self, place: Place) -> torch.Tensor:
-        known = (place.file.path, place.key)
+    def _stored(self, part: Part) -> torch.Tensor:
+        known = (part.file.path, part.key)
         tensor = self.opened.get(known)
         if tensor is None:
-            tensor = place.file.tensor(place.key)
-            if place.sha256 and sha256_of(bytes_of(tensor)) != place.sha256:
+            tensor = part.file.tensor(part.key)
+            if part.sha256 and sha256_of(bytes_of(tensor)) != part.sha256:
                 raise FormatError(
-                    f"{place.file.path.name}: the bytes of {place.key!r} do not match their SHA-256"
+                    f"{part.file.path.name}: the bytes of {part.key!r} do not match their SHA-256"
                 )
             if tensor.data_ptr() % ALIGNED and tensor.nbytes < _SMALL:
                 tensor = tensor.clone()  # kernels round otherwise on memory that lies otherwise
@@ -129,28 +129,28 @@ class Weights(MutableMapping[Value, torch.Tensor]):
         return tensor
 
 
-def check_place(place: Place) -> None:
+def check_part(part: Part) -> None:
     """FormatError if a window does not lie inside its stored tensor."""
-    stored = place.file.slice(place.key)
+    stored = part.file.slice(part.key)
     count = 1
     for n in stored.get_shape():
         count *= n
     dtype = DTYPES.get(stored.get_dtype())
     if dtype is None:
-        raise FormatError(f"{place.file.path.name}: {place.key!r} has an unknown dtype")
-    if place.offset + place.where.span()[1] > count * dtype.itemsize:
-        raise FormatError(f"its window leaves the stored tensor {place.key!r}")
+        raise FormatError(f"{part.file.path.name}: {part.key!r} has an unknown dtype")
+    if part.offset + part.where.span()[1] > count * dtype.itemsize:
+        raise FormatError(f"its window leaves the stored tensor {part.key!r}")
 
 
-def _window(stored: torch.Tensor, place: Place) -> torch.Tensor:
-    where = place.where
+def _window(stored: torch.Tensor, part: Part) -> torch.Tensor:
+    where = part.where
     if stored.dtype == where.dtype and stored.shape == where.size:
-        if stored.stride() == where.stride and not where.offset and not place.offset:
+        if stored.stride() == where.stride and not where.offset and not part.offset:
             return stored
     size = where.dtype.itemsize
-    start = stored.storage_offset() * stored.element_size() + place.offset
+    start = stored.storage_offset() * stored.element_size() + part.offset
     if start % size:
-        stored, start = stored.clone(), place.offset
+        stored, start = stored.clone(), part.offset
         if start % size:
             block = stored.reshape(-1).view(torch.uint8)
             stored, start = block[start:].clone(), 0

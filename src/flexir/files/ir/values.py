@@ -46,7 +46,7 @@ def golden(
     (folder / "index.json").write_text(json.dumps(index, indent=1) + "\n")
 
 
-def compare(a: str | os.PathLike[str], b: str | os.PathLike[str], rtol: float) -> list[str]:
+def differing(a: str | os.PathLike[str], b: str | os.PathLike[str], rtol: float) -> list[str]:
     """A line per value of the first folder's index that differs or is missing in the second."""
     from safetensors import safe_open
 
