@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from .files.ir.compare import compare
     from .fleet import plan
     from .graph.program import Program  # noqa: F401
+    from .passes.edit import edit  # noqa: F401
     from .recording.programs import program  # noqa: F401
 
 __version__ = "0.1.0"
@@ -52,6 +53,7 @@ _LATER = {
     "compare": "files.ir.compare",
     "describe": "conversion.layers",
     "diff": "files.ir",
+    "edit": "passes.edit",
     "load": "files.ir",
     "plan": "fleet",
     "Program": "graph.program",
