@@ -223,7 +223,9 @@ class Edit:
     def replace(self, value: Value, other: Value) -> None:
         """Let every reader of ``value`` read ``other`` instead.
 
-        New calls that stand before ``other`` is made go on reading ``value``.
+        New calls that stand before ``other`` is made go on reading ``value``. The types of the
+        recorded calls that read it stay as they are: ``other`` needs the type of ``value``, unless
+        only the graph's outputs read it.
         """
         self._replaced[value] = other
 
