@@ -110,6 +110,47 @@ def test_boxes_do_not_overlap_and_edges_go_down_or_to_a_later_column(graphviz):
         assert boxes[end][1] > boxes[start][1] or boxes[end][0] > boxes[start][2]
 
 
+def points_on(route):
+    """Points along a chain of cubic Bezier curves."""
+    pairs = list(zip(route[::2], route[1::2]))
+    for a, b, c, d in zip(pairs[::3], pairs[1::3], pairs[2::3], pairs[3::3]):
+        for t in [n / 20 for n in range(21)]:
+            weights = ((1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t * t * (1 - t), t**3)
+            yield tuple(sum(w * p[i] for w, p in zip(weights, (a, b, c, d))) for i in (0, 1))
+
+
+@pytest.mark.parametrize("graphviz", [True, False])
+def test_edges_to_another_column_go_beside_the_columns_and_through_no_box(graphviz):
+    sizes = [(60 + 7 * (i % 5), 30.0) for i in range(90)]
+    edges = [(i, i + 1) for i in range(89)]
+    edges += [(2, 70), (5, 88), (20, 60)]  # over whole columns
+    made = place(sizes, edges, graphviz=graphviz)
+    boxes = [(x, y, x + w, y + h) for (x, y), (w, h) in zip(made.places, sizes)]
+    across = 0
+    for (start, end), route in zip(edges, made.routes):
+        if boxes[end][0] < boxes[start][2]:
+            continue  # in one column
+        across += 1
+        assert route[0] == pytest.approx(boxes[start][2]), "leaves at the right"
+        assert route[-2] == pytest.approx(boxes[end][0]), "comes in from the left"
+        for x, y in points_on(route):
+            assert -1 <= x <= made.width + 1 and -1 <= y <= made.height + 1
+            inside = [b for b in boxes if b[0] + 1 < x < b[2] - 1 and b[1] + 1 < y < b[3] - 1]
+            assert not inside, (start, end, x, y)
+    assert across > 4
+
+
+def test_an_edge_out_of_the_middle_of_a_row_leaves_between_two_rows():
+    sizes = [(60.0, 30.0)] * 61
+    edges = [(i, i + d) for i in range(0, 60, 4) for d in (1, 2, 3)]
+    edges += [(i + d, i + 4) for i in range(0, 56, 4) for d in (1, 2, 3)] + [(1, 57), (2, 59)]
+    made = place(sizes, edges, graphviz=False)
+    boxes = [(x, y, x + w, y + h) for (x, y), (w, h) in zip(made.places, sizes)]
+    for route in made.routes[-2:]:
+        for x, y in points_on(route):
+            assert not [b for b in boxes if b[0] + 1 < x < b[2] - 1 and b[1] + 1 < y < b[3] - 1]
+
+
 def test_every_box_has_a_key_of_its_own():
     graph = flexir.capture(lambda x: torch.relu(torch.relu(x)) + torch.relu(x), (torch.ones(2),))
     (made,) = data_of(page([graph], [{}]))["graphs"]

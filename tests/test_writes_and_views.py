@@ -627,3 +627,58 @@ def test_an_exception_the_model_catches_closes_the_modules_it_left():
         ("mul", "deep.0.0"), ("relu", "relu"), ("add", ""),
     ]  # fmt: skip
     assert [n.path for n in graph.nodes[0].body if n.body is not None] == ["deep", "relu"]
+
+
+class Increment(torch.autograd.Function):
+    """Writes its input; torch counts that write again once ``forward`` has returned."""
+
+    @staticmethod
+    def forward(ctx, x, inner):
+        inner(x)
+        ctx.mark_dirty(x)
+        return x
+
+    @staticmethod
+    def backward(ctx, g):
+        return g, None
+
+
+class AddOne(nn.Module):
+    def forward(self, x):
+        return x.add_(1)
+
+
+@pytest.mark.parametrize("part", ["all", "slice"])
+@pytest.mark.parametrize("inner", [lambda x: x.add_(1), AddOne()], ids=["call", "module"])
+def test_a_write_that_autograd_counts_twice_was_seen(part, inner):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(3))
+
+        def forward(self, x):
+            y = x * self.weight
+            z = y[1:]
+            Increment.apply(y if part == "all" else z, inner)
+            return y * z.sum() + z.mean()
+
+    net = Net()
+    graph = flexir.capture(net, torch.arange(3.0))
+    assert not graph.audit.problems
+    assert flexir.verify(graph, net, (torch.ones(3),)).verdict == "exact"
+
+
+def test_a_write_after_the_one_that_autograd_counts_twice_is_not_excused():
+    def behind(tensor):  # as another thread would
+        with torch._C._DisableTorchDispatch(), torch._C.DisableTorchFunction():
+            tensor.add_(1)
+
+    def model(x):
+        y = x * 1
+        Increment.apply(y, lambda t: t.add_(1))
+        y.mul_(2)
+        behind(y)
+        return y + 1
+
+    graph = flexir.capture(model, torch.arange(3.0))
+    assert "written by code no watcher sees" in graph.audit.problems[0]

@@ -60,7 +60,7 @@ _LATER = {
     "program": "recording.programs",
     "stub": "conversion.stubs",
 }  # name -> module that is imported when it is asked for
-_PACKAGES = {"fleet": "fleet", "passes": "passes"}
+_PACKAGES = {"fleet": "fleet", "passes": "passes", "targets": "targets"}
 
 
 def __dir__() -> list[str]:

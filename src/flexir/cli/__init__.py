@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from .. import __version__
+from .. import __version__, targets
 from ..calls.schemas import callables
 from ..checks.verify import Check, verify
 from ..conversion.convert import Result, convert
@@ -80,12 +80,19 @@ def show(options: argparse.Namespace) -> int:
 
 
 def convert_(options: argparse.Namespace) -> int:
-    """Run a target's handlers and report what is missing."""
+    """Run a target's handlers and report what is missing; --to NAME -o FILE writes a file."""
+    if options.to and options.target:
+        raise Usage(
+            "give --target for a target of your own, or --to for one that comes with flexir"
+        )
     graph, *_ = graph_of(options)
-    result = converted(graph, options)
+    engine: Any = getattr(targets, options.to) if options.to else None
+    result = converted(graph, options) if engine is None else engine.convert(graph)
     print(result.report.json() if options.json else result.report.text())
-    if options.output:
+    if options.output and engine is None:
         result.save(options.output)
+    elif options.output:
+        engine.save(result.output, options.output)
     done(result.report.verdict())
     return 3 if options.strict and not result.report.complete else 0
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import targets
+
 EXAMPLES = """examples, with the files of docs/tutorial.md:
   flexir ops nets.py:small                                    # what does it call?
   flexir show nets.py:small 2x3x32x32                         # the graph, on such inputs
@@ -17,7 +19,7 @@ EXAMPLES = """examples, with the files of docs/tutorial.md:
 """
 
 TAKES = {
-    "convert": "model inputs --device --target --output --json --strict",
+    "convert": "model inputs --device --target --to --output --json --strict",
     "show": "model inputs --device --top",
     "verify": "model inputs --device --json",
     "draw": "model inputs --device --target --output --beside --overlay --golden",
@@ -46,6 +48,9 @@ OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "shell": (("shell",), {"metavar": "SHELL", "help": "bash, zsh, fish, tcsh or powershell"}),
     "--device": (("--device",), {"help": "where to build the model; meta takes no memory"}),
     "--target": (("--target",), {"metavar": "SPEC", "help": "module:attr of a flexir.Target"}),
+    "--to": (("--to",), {
+        "choices": targets.__all__, "help": "a target that comes with flexir; -o writes its file",
+    }),
     "--output": (("-o", "--output"), {"metavar": "PATH", "help": "where to write"}),
     "--json": (("--json",), {"action": "store_true", "help": "print JSON"}),
     "--strict": (("--strict",), {"action": "store_true", "help": "exit with 3 if not clean"}),

@@ -14,9 +14,11 @@ import functools
 import inspect
 import logging
 from collections import ChainMap, Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
+
+import torch
 
 from ..calls.signatures import is_hint, same_default
 from ..errors import Error, Unsupported, add_note
@@ -54,9 +56,16 @@ class Conversion:
     """The meaning 'call the user's handler'."""
 
     def __init__(
-        self, graph: Graph, target: Target, out: Any, decompose: bool, lenient: bool = False
+        self,
+        graph: Graph,
+        target: Target,
+        out: Any,
+        decompose: bool,
+        lenient: bool = False,
+        config: Mapping[str, Any] | None = None,
     ) -> None:
         self.target, self.out, self.lenient = target, out, lenient
+        self.config, self.folded = target.configuration(config), dict[Value, torch.Tensor]()
         # Pieces of calls may read constants of their own; handlers find them with the model's.
         self.extra: dict[Value, Any] = {}
         constants = ChainMap(self.extra, graph.constants)
@@ -100,13 +109,28 @@ class Conversion:
         ]
         return tree.build(self.graph.outputs, Value, self.look)
 
+    def finish(self) -> Any:
+        """What the output handler makes of the builder; without one, the builder."""
+        hook = self.hook("output")
+        if hook is None:
+            return self.out
+        outputs = {name: self.look(v) for v, name in self.graph.output_names.items()}
+        if any(isinstance(made, Placeholder) for made in outputs.values()):
+            return self.out
+        args = {name: value for value, name in self.graph.output_names.items()}
+        node = Node("output", None, args)
+        with self._blame(node, "output handler"):
+            return hook(self.context(node), outputs)
+
     def hook(self, name: str) -> Any:
         """One of the target's functions for what is no call."""
         return self.target.hook(name)
 
     def context(self, node: Node, reason: str = "") -> Context:
-        state, taken = self.state, self.takes_state
-        return Context(self.out, node, self.graph, reason, self.env, state, taken)
+        return Context(
+            self.out, node, self.graph, reason, self.env, self.state, self.takes_state, self.target,
+            self.config, self.folded,
+        )  # fmt: skip
 
     def look(self, value: Value) -> Any:
         """What stands for a Value in the user's representation."""

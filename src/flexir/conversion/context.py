@@ -7,13 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
 from ..errors import Error, Unsupported
 from ..graph.graph import Graph
 from ..graph.nodes import Node, TensorType, Value
+from .dtypes import array, promoted
+from .folding import folded
+
+if TYPE_CHECKING:
+    from .target import Target
+
+_LITERALS = (bool, int, float, complex, str, type(None), torch.dtype, torch.device, torch.layout,
+             torch.memory_format, slice, type(...))  # fmt: skip
 
 
 class _Stored(NamedTuple):
@@ -83,6 +91,9 @@ class Context:
         values: what stands for each Value so far.
         state: Value -> path, of the constants that are only what the first call reads.
         takes_state: whether the target has a handler for state, so that these are no weights.
+        target: whose handlers these are.
+        config: ``{"opset": 18}``: the target's, with what ``convert(config=...)`` chose.
+        folded: what :meth:`constant` computed so far.
     """
 
     out: Any
@@ -92,6 +103,9 @@ class Context:
     values: Mapping[Value, Any] = field(default_factory=dict, repr=False)
     state: Mapping[Value, str] = field(default_factory=dict, repr=False)
     takes_state: bool = False
+    target: Target | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    folded: dict[Value, torch.Tensor] = field(default_factory=dict, repr=False)
 
     @property
     def module(self) -> torch.nn.Module | None:
@@ -150,6 +164,75 @@ class Context:
             raise Unsupported(f"an argument that must be a weight is {what}")
         tensor, path = self.graph.constants[found], self.state.get(found, "")
         return Weight(found.name, tensor, found.names, path)
+
+    def array(self, value: Any) -> Any:
+        """A weight, or a tensor computed of constants alone, as NumPy; None stays None.
+
+        It lies on the tensor's own memory, so it is not to be written. bfloat16 and float8 have the
+        dtypes of ``ml_dtypes``.
+
+        Raises:
+            Unsupported: it depends on an input or on state, or has no elements (meta device).
+        """
+        if isinstance(value, Weight):
+            return array(value.tensor)
+        made = self.constant(value)
+        return array(made) if isinstance(made, torch.Tensor) else made
+
+    def constant(self, argument: Any) -> Any:
+        """The number or tensor that an argument is, if it is the same in every call of the model.
+
+        Numbers, words and None are what they are; of a list, each part. A tensor is computed with
+        torch, of the model's constants, when first asked for.
+
+        Args:
+            argument: as the handler got it.
+
+        Raises:
+            Unsupported: it depends on an input, a random number or memory that the model writes.
+        """
+        found = argument if isinstance(argument, Value) else self._converted(argument)
+        if found is not None:
+            if self.takes_state and found in self.state:
+                raise Unsupported(f"{self.state[found]!r} is state, no constant")
+            return folded(found, self.graph, self.folded)
+        if isinstance(argument, (list, tuple)):
+            made = [self.constant(part) for part in argument]
+            return made if isinstance(argument, list) else tuple(made)
+        if isinstance(argument, Weight):
+            return argument.tensor
+        if isinstance(argument, (*_LITERALS, torch.Tensor)):
+            return argument
+        raise Error(f"{argument!r} is no argument of {self.node.op}")
+
+    def promoted(self, *arguments: Any) -> torch.dtype:
+        """The dtype in which torch computes with these arguments: tensors as handed, or numbers.
+
+        ``ctx.promoted(input, other)`` is float32 for f32[3] and 2, or f32[3] and f64[]. Where the
+        call's result is of another dtype (``eq``, ``div`` of whole numbers), ``ctx.type.dtype`` has
+        that.
+        """
+        numbers = (bool, int, float, complex)
+        found = self._converted
+        return promoted(
+            a if type(a) in numbers and found(a) is None else self.type_of(a) for a in arguments
+        )
+
+    def dtype(self, what: Any) -> Any:
+        """What the target calls a dtype: that of a tensor argument, of a type, or a dtype itself.
+
+        Raises:
+            Unsupported: the target's table (``Target(dtypes=...)``) lacks it.
+        """
+        found = what if isinstance(what, (torch.dtype, TensorType)) else self.type_of(what)
+        found = found.dtype if isinstance(found, TensorType) else found
+        table = None if self.target is None else self.target.words
+        if self.target is None or table is None:
+            return found
+        if found not in table:
+            name = str(found).removeprefix("torch.")
+            raise Unsupported(f"{self.target.name} has no {name}")
+        return table[found]
 
     def _converted(self, made: Any) -> Value | None:
         """Which of the Values the call reads a handler or hook made this of."""

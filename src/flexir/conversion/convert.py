@@ -5,7 +5,7 @@ The work is :mod:`flexir.conversion`'s.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,7 @@ from ..graph.nodes import Node, Value
 from ..recording.capture import capture
 from .claims import Conversion, Coverage
 from .report import Report
+from .returns import tensors_of
 from .target import Target
 
 
@@ -23,7 +24,8 @@ class Result:
     """What a conversion made.
 
     Attributes:
-        output: your builder ``out``; without one, the same as ``outputs``.
+        output: what the target's output handler made; without one, your builder ``out``; without
+            that, the same as ``outputs``.
         outputs: what the handlers returned for the model's outputs, in the model's containers.
         report: what was handled and what was not.
         graph: the captured graph.
@@ -32,6 +34,8 @@ class Result:
             (a call that changed nothing) or ``"escape"`` (a value left torch there). Calls that
             nothing in the output reads and no handler took have none.
         values: Value -> what stands for it in your representation.
+        target: whose handlers made it.
+        config: with what configuration.
     """
 
     output: Any
@@ -40,6 +44,29 @@ class Result:
     graph: Graph
     status: dict[Node, str] = field(default_factory=dict)
     values: dict[Value, Any] = field(default_factory=dict, repr=False)
+    target: Target | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    def run(self, *args: Any, **kwargs: Any) -> Any:
+        """Run what was made, with the target's ``@ir.run``; returns what the model returns.
+
+        Raises:
+            Diverged: the inputs do not fit those recorded.
+            TargetError: the target does not say how its output is run.
+            UnsupportedError: something is not in the output.
+        """
+        run = None if self.target is None else self.target.hook("run")
+        if run is None:
+            raise TargetError(
+                f"target {self.report.target!r} does not say how its output is run; add\n"
+                "  @ir.run\n  def run(result, tensors): ..."
+            )
+        if self.report.entries:
+            self.report.raise_if_unsupported()
+        given = self.graph.bind(*args, **kwargs)
+        tensors = [given[value.name] for value in self.graph.input_values]
+        names = self.graph.output_names.values()
+        return self.graph.arrange(dict(zip(names, tensors_of(run(self, tensors)))))
 
     def save(self, path: str, **options: Any) -> None:
         """Save the graph with every call's status; see :func:`flexir.files.ir.save`."""
@@ -63,6 +90,7 @@ def convert(
     kwargs: dict[str, Any] | None = None,
     strict: bool = False,
     decompose: bool = True,
+    config: Mapping[str, Any] | None = None,
 ) -> Result:
     """Capture a model (or take a Graph) and run a target's handlers over it.
 
@@ -76,6 +104,7 @@ def convert(
         strict: raise if anything became a placeholder, or if the model depends on conditions, keeps
             state or writes inputs, and the target does not take these.
         decompose: take a call that no handler takes apart, if the target takes all the pieces.
+        config: what to choose otherwise than the target does; handlers find it in ``ctx.config``.
 
     Returns:
         a :class:`Result`.
@@ -92,12 +121,13 @@ def convert(
     graph = model if isinstance(model, Graph) else capture(model, args, kwargs)
     if out is None and target.builder is not None:
         out = target.builder()
-    made = Conversion(graph, target, out, decompose)
+    made = Conversion(graph, target, out, decompose, config=config)
     outputs = made.run()
     if strict:
         made.report.raise_if_unsupported()
-    output = out if out is not None else outputs
-    return Result(output, outputs, made.report, graph, made.status, made.env)
+    output = made.finish()
+    output = output if output is not None else outputs
+    return Result(output, outputs, made.report, graph, made.status, made.env, target, made.config)
 
 
 def coverage(

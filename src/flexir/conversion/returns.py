@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
 from ..errors import HandlerError
 from ..graph import tree
 from ..graph.nodes import Node, Value
@@ -61,3 +63,19 @@ def _alike(template: Any, made: Any, found: dict[Value, Any]) -> bool:
             _alike(inner, part, found) for inner, part in zip(template, made)
         )
     return next(tree.leaves(template, Value), None) is None
+
+
+def tensors_of(made: Any) -> list[torch.Tensor]:
+    """What an engine returned, as tensors: one of each thing, or of the lone one.
+
+    Arrays share their memory with the tensors where they may be written.
+    """
+    parts = made if isinstance(made, (tuple, list)) else [made]
+    return [part if isinstance(part, torch.Tensor) else _tensor(part) for part in parts]
+
+
+def _tensor(array: Any) -> torch.Tensor:
+    flags = getattr(array, "flags", None)
+    if flags is not None and not flags.writeable:
+        array = array.copy()
+    return torch.as_tensor(array)

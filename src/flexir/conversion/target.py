@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -55,6 +55,10 @@ class Target:
         out: makes the builder that handlers find as ``ctx.out``: a class or a function without
             arguments. ``convert`` uses it when it is given none; so do the command, ``plan`` and
             ``check_handlers``.
+        dtypes: torch's dtypes in the words of the representation, for ``ctx.dtype``; one that is
+            not there is refused.
+        config: what a conversion may choose, with what it is otherwise: ``{"opset": 18}``. Handlers
+            find it, with what ``convert(config=...)`` said, in ``ctx.config``.
 
     Example:
         >>> ir = Target("myir")
@@ -70,13 +74,15 @@ class Target:
         without: Sequence[str] = (),
         *,
         out: Callable[[], Any] | None = None,
+        dtypes: Mapping[torch.dtype, Any] | None = None,
+        config: Mapping[str, Any] | None = None,
     ) -> None:
         if out is not None and not callable(out):
             raise TargetError(
                 f"out makes a builder for one model: give the class or a function, not {out!r}"
             )
         self.name, self.parent, self.without = name, parent, frozenset(without)
-        self.out = out
+        self.out, self.dtypes, self.config = out, dtypes, dict(config or {})
         self.ops: dict[str, Handler] = {}
         self.modules: dict[type, Handler] = {}
         self.paths: dict[str, Handler] = {}
@@ -197,6 +203,29 @@ class Target:
         """
         return self._hook("constant", function, "(ctx, weight)")
 
+    def output(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Declare how the outputs leave: ``function(ctx, outputs)``, once, after all handlers.
+
+        ``outputs`` has, by name (``logits``, ``past_key_values.layers.0.keys``; ``output`` for a
+        lone tensor), what your handlers made of each tensor that the model returns. What it returns
+        is ``Result.output``: a finished file, say. ``ctx.graph.bind`` and ``ctx.graph.arrange``
+        turn a call's arguments into tensors by name, and tensors by name into what the model
+        returns.
+
+        Not called where an output is a :class:`Placeholder`; then ``Result.output`` is your builder
+        as it is.
+        """
+        return self._hook("output", function, "(ctx, outputs)")
+
+    def run(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Declare how what was made is run: ``function(result, tensors)``.
+
+        ``result`` is what ``convert`` gave; ``tensors`` are for ``result.graph.input_values``, in
+        order. It returns those of ``result.graph.output_values``, in order: tensors, NumPy arrays
+        or a lone one. ``result.run(*args)`` uses it, and ``check_handlers``.
+        """
+        return self._hook("run", function, "(result, tensors)")
+
     def guard(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Declare what becomes of the conditions under which the graph is the model.
 
@@ -250,11 +279,9 @@ class Target:
 
     def _put(self, table: dict[Any, Handler], key: Any, handler: Handler, what: str) -> None:
         if key in table:
-            raise TargetError(
-                f"target {self.name!r} already has a handler for {what}: "
-                f"{table[key].function.__qualname__}. To override it: "
-                f"child = target.extend('v2'), then @child..."
-            )
+            known = f"{what}: {table[key].function.__qualname__}"
+            advice = "To override it: child = target.extend('v2'), then @child..."
+            raise TargetError(f"target {self.name!r} already has a handler for {known}. {advice}")
         table[key] = handler
 
     # -- looking up
@@ -290,8 +317,28 @@ class Target:
         """What makes a builder for one model, the parent's included; None if there is nothing."""
         return self.out if self.out is not None or self.parent is None else self.parent.builder
 
+    @property
+    def words(self) -> Mapping[torch.dtype, Any] | None:
+        """The table of dtypes, the parent's if it has none of its own."""
+        return self.dtypes if self.dtypes is not None or self.parent is None else self.parent.words
+
+    def configuration(self, chosen: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """What handlers find in ``ctx.config``, the parent's included.
+
+        Raises:
+            TargetError: there is nothing of a chosen name to choose.
+        """
+        found = {**(self.parent.configuration() if self.parent is not None else {}), **self.config}
+        for name in chosen or ():
+            if name not in found:
+                near = difflib.get_close_matches(name, found, n=2, cutoff=0.5)
+                hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else "."
+                has = f" It has: {', '.join(found)}" if found else ""
+                raise TargetError(f"target {self.name!r} has no setting {name!r}{hint}{has}")
+        return {**found, **(chosen or {})}
+
     def hook(self, name: str) -> Callable[..., Any] | None:
-        """The placeholder, input, constant, guard or state handler, the parent's included."""
+        """The handler of what is no call (``"input"``, ``"state"``), the parent's included."""
         found = self.hooks.get(name)
         if found is None and self.parent is not None:
             return self.parent.hook(name)

@@ -185,6 +185,23 @@ class Graph:
                 names[value] = free_name(name, taken)
         return names
 
+    def bind(self, *args: Any, **kwargs: Any) -> dict[str, torch.Tensor]:
+        """New inputs by the names of the graph's own: what an engine is fed.
+
+        Raises:
+            Diverged: they do not fit those that were recorded.
+        """
+        from .inputs import bind_inputs
+
+        found: dict[Value, torch.Tensor] = {}
+        bind_inputs(self, args, kwargs, found, as_given=True)
+        return {value.name: tensor for value, tensor in found.items()}
+
+    def arrange(self, tensors: Mapping[str, Any]) -> Any:
+        """What the model returns, made of an engine's tensors, by the names of the outputs."""
+        names = self.output_names
+        return tree.build(self.outputs, Value, lambda value: tensors[names[value]])
+
     @property
     def escapes(self) -> list[Node]:
         """Calls whose result left torch for Python; ``node.result`` is the value taken."""

@@ -40,7 +40,9 @@ class Memory(Piece):
     Most hold one tensor and are never written; those own nothing but a weak reference.
     """
 
-    __slots__ = ("epoch", "kind", "known", "loose", "more", "nbytes", "shared", "storage", "values")
+    __slots__ = (
+        "epoch", "kind", "known", "loose", "more", "nbytes", "owed", "shared", "storage", "values",
+    )  # fmt: skip
 
     def __init__(
         self, storage: torch.UntypedStorage | None, kind: str, where: Geometry, value: Value
@@ -53,6 +55,7 @@ class Memory(Piece):
         self.kind = kind  # "made", "input" or "constant"
         self.epoch = 0
         self.loose = False  # a tensor moved from or to here; its write counter counts elsewhere
+        self.owed = 0  # writes that autograd counts once more, when its Function ends (mark_dirty)
         self.more: tuple[Piece, ...] = ()
         self.known: dict[Geometry, Alias] | None = None  # its tensors, if it has several
         self.values: tuple[Value, ...] = ()  # inputs and constants that lie here

@@ -27,7 +27,7 @@ from ..calls.binding import form_of
 from ..calls.names import MEMORY, name_of
 from ..calls.schemas import signatures
 from ..calls.signatures import Signature
-from ..errors import CaptureError, add_note
+from ..errors import add_note
 from ..graph import tree
 from ..graph.account import Audit
 from ..graph.answers import answer, is_about, is_plain
@@ -37,7 +37,6 @@ from ..graph.graph import Graph
 from ..graph.nodes import Effects, Node, TensorType, Value
 from ..graph.source import Source, locate
 from ..graph.tree import is_literal, tensors_in
-from .ambient import Draw, Draws, SwitchWatch, collector_at_rest, eager_compilers, foreign_draws
 from .constants import Origins
 from .effects import beneath, changes_view_only, inside_autograd_function
 from .inputs import Given, apart
@@ -45,8 +44,11 @@ from .left import mutations, state
 from .memory import Alias, Memory, View
 from .numbers import SIZES, Numbers
 from .parameters import bind_forward, bind_inputs
+from .randomness import Draw, Draws, foreign_draws
+from .session import collector_at_rest, watching
 from .ssa import Memories
-from .watchers import Functions, Witness
+from .switches import SwitchWatch
+from .watchers import Witness
 
 _Tensor = torch.Tensor
 _Parameter = torch.nn.Parameter
@@ -144,7 +146,7 @@ class Recorder:
                 if kind != "default" and not is_lazy(tensor):
                     self.memories.expect(tensor)
         before, given = foreign_draws(), Given(bound)
-        with self._watching():
+        with watching(self):
             result = self.model(*args, **kwargs)
             if self.returned is not None:
                 self.returned(result)
@@ -175,30 +177,6 @@ class Recorder:
         return settle(graph)
 
     @contextlib.contextmanager
-    def _watching(self) -> Iterator[None]:
-        running = getattr(_local, "recorder", None)
-        if running is not None:
-            raise CaptureError("a capture is already running in this thread; captures do not nest")
-        hooks = torch.nn.modules.module
-        with contextlib.ExitStack() as stack:
-            _local.recorder = self
-            stack.callback(setattr, _local, "recorder", None)
-            stack.enter_context(eager_compilers())
-            if self.witness is not None:
-                stack.enter_context(self.witness)
-            pre = hooks.register_module_forward_pre_hook(self._enter)
-            stack.callback(pre.remove)
-            post = hooks.register_module_forward_hook(self._leave, always_call=True)
-            stack.callback(post.remove)
-            if self.functions:
-                stack.enter_context(Functions(self))
-            try:
-                yield
-            except Exception as error:
-                self._note(error)
-                raise
-
-    @contextlib.contextmanager
     def _quietly(self) -> Iterator[None]:
         """Work of the recorder's own, which no watcher should record."""
         self.busy = True
@@ -207,20 +185,6 @@ class Recorder:
                 yield
         finally:
             self.busy = False
-
-    def _note(self, error: BaseException) -> None:
-        """Say in which module, and where in the user's code, the model stood."""
-        text = f"while capturing {type(self.model).__name__}"
-        traceback, module, source = error.__traceback__, None, None
-        while traceback is not None:
-            owner = traceback.tb_frame.f_locals.get("self")
-            if id(owner) in self.found.paths:
-                module = owner
-            source = locate(traceback.tb_frame) or source
-            traceback = traceback.tb_next
-        if module is not None:
-            text += f", in module {self.path(module)!r} ({type(module).__name__})"
-        add_note(error, f"{text}, at {source}" if source else text)
 
     def _inputs(self, bound: dict[str, Any], graph: Graph) -> dict[str, Any]:
         made: dict[int, Value] = {}
@@ -250,7 +214,8 @@ class Recorder:
         ours = self.owner is None and threading.get_ident() == self.thread
         return not ours or _stack._functorch.maybe_current_level() is not None
 
-    def _enter(self, module: torch.nn.Module, args: tuple[Any, ...]) -> None:
+    def enter(self, module: torch.nn.Module, args: tuple[Any, ...]) -> None:
+        """A module is about to be called."""
         if self._elsewhere():
             return
         self.busy = True
@@ -281,7 +246,8 @@ class Recorder:
         finally:
             self.busy = False
 
-    def _leave(self, module: torch.nn.Module, args: tuple[Any, ...], output: Any) -> None:
+    def leave(self, module: torch.nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        """A module returned, or something it called raised."""
         if self._elsewhere():
             return
         self.busy = True
@@ -502,7 +468,8 @@ class Recorder:
         if needed:  # before what its writes made follow from it
             nodes.insert(place, node)
         if written and self._in_autograd_function(frame):
-            memories.forget_versions(live)  # autograd counts the write once more (mark_dirty)
+            for tensor in written.values():
+                memories.owe(tensor)
         if self.watch is not None:
             self.watch(node, live)
 
@@ -695,7 +662,6 @@ class Recorder:
         return node
 
 
-_local = threading.local()
 _CALL_MODULE = torch.nn.Module._call_impl.__code__
 _NO_NAMES: frozenset[str] = frozenset()
 # What torch calls on a tensor it has made of Python numbers; also of NumPy's memory.

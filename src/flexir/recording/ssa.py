@@ -106,7 +106,10 @@ class Memories:
         elif alias.version == UNKNOWN or memory.loose:
             alias.version = version(tensor)
         elif alias.version != -1 and alias.version != tensor._version:
-            self._changed(tensor, alias)
+            if 0 < tensor._version - alias.version <= memory.owed:
+                alias.version = tensor._version
+            else:
+                self._changed(tensor, alias)
         return alias
 
     def _meet(self, tensor: torch.Tensor) -> Alias:
@@ -293,6 +296,7 @@ class Memories:
             alias.value, alias.version = value, version(tensor)
             return True
         memory = self.own(alias, tensor)
+        memory.owed = 0
         if memory.kind != "made":
             self.touched.add(memory)
         moved = (
@@ -510,6 +514,10 @@ class Memories:
             known = alias.memory.known = {}
         known[alias.where] = alias
         return alias
+
+    def owe(self, tensor: torch.Tensor) -> None:
+        """A custom autograd Function wrote this memory; as it ends the write may count again."""
+        self.own(self.aliases[id(tensor)], tensor).owed += 1
 
     def forget_versions(self, result: Any) -> None:
         """These tensors were made beneath autograd, which has not set their counters yet."""

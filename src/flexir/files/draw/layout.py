@@ -1,38 +1,21 @@
-"""Where boxes go: one body at a time, top to bottom, long bodies in columns.
+"""Where boxes go: one body at a time, top to bottom, what is high in columns.
 
 Graphviz places a body if pygraphviz is there and the body is not large; otherwise a layered layout
-of our own: ranks by longest path, order in a rank by the mean of what is above. This module knows
-boxes and edges, nothing of graphs.
+of our own: ranks by longest path, order in a rank by the mean of what is above. Columns and the
+edges between them are :mod:`.columns`. This module knows boxes and edges, nothing of graphs.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from dataclasses import dataclass, field
+from itertools import pairwise
 
-GAP_X, GAP_Y = 26.0, 26.0
+from .columns import GAP_X, GAP_Y, Box, Edge, Placed, Point, Size, fold
+
 _LARGE = 120  # boxes that Graphviz still places quickly
-
-Size = tuple[float, float]
-Edge = tuple[int, int]
-
-
-@dataclass(slots=True)
-class Placed:
-    """A laid-out body.
-
-    Attributes:
-        places: (x, y) of the upper left corner of every box.
-        routes: per edge, points of a chain of cubic Bezier curves, flat: x, y, x, y, ...
-        width, height: of the whole.
-    """
-
-    places: list[tuple[float, float]]
-    routes: list[list[float]]
-    width: float
-    height: float
+_LANE = 8.0  # width of an edge on its way past a row
+_FAR = 12  # ranks; edges over more keep no lane free, or long bodies would become wide
 
 
 def place(
@@ -49,17 +32,15 @@ def place(
     if not sizes:
         return Placed([], [], 0.0, 0.0)
     made = _graphviz(sizes, edges) if graphviz and len(sizes) <= _LARGE else None
-    if made is None:
-        made = _layered(sizes, edges)
-    return _fold(sizes, edges, *made, aspect)
+    boxes, routes = made or _layered(sizes, edges)
+    return fold(boxes, edges, routes, aspect)
 
 
-Centres = list[tuple[float, float]]
-Routes = list[list[tuple[float, float]]]
+Routes = list[list[Point]]
 
 
-def _graphviz(sizes: Sequence[Size], edges: Sequence[Edge]) -> tuple[Centres, Routes] | None:
-    """Centres and routes as ``dot`` sees them; None without pygraphviz."""
+def _graphviz(sizes: Sequence[Size], edges: Sequence[Edge]) -> tuple[list[Box], Routes] | None:
+    """Boxes and routes as ``dot`` sees them; None without pygraphviz."""
     try:
         import pygraphviz
     except ImportError:
@@ -72,160 +53,107 @@ def _graphviz(sizes: Sequence[Size], edges: Sequence[Edge]) -> tuple[Centres, Ro
     for start, end in edges:
         graph.add_edge(start, end)
     graph.layout(prog="dot")
-    centres = []
-    for number in range(len(sizes)):
+    boxes = []
+    for number, (width, height) in enumerate(sizes):
         x, y = graph.get_node(number).attr["pos"].split(",")
-        centres.append((float(x), -float(y)))
+        boxes.append(Box(width, height, float(x), -float(y)))
     routes: Routes = []
     for start, end in edges:
         points = graph.get_edge(start, end).attr["pos"].split()
         pairs = [p.split(",") for p in points if not p.startswith(("e,", "s,"))]
         routes.append([(float(x), -float(y)) for x, y in pairs])
-    return centres, routes
+    return boxes, routes
 
 
-def _layered(sizes: Sequence[Size], edges: Sequence[Edge]) -> tuple[Centres, Routes]:
-    """Ranks by longest path; edges over several ranks hold a lane free for themselves."""
-    above: dict[int, list[int]] = {}
-    rank = [0] * len(sizes)
-    for start, end in sorted(edges, key=lambda e: e[1]):
-        rank[end] = max(rank[end], rank[start] + 1)
-    rows: list[list[int]] = [[] for _ in range(max(rank) + 1)]
-    for box, level in enumerate(rank):
-        rows[level].append(box)
-    widths = [width for width, _ in sizes]
-    lanes: list[list[int]] = []
-    for start, end in edges:
-        chain = [start]
-        if rank[end] - rank[start] <= 12:
-            for level in range(rank[start] + 1, rank[end]):
-                rows[level].append(len(widths))
-                chain.append(len(widths))
-                widths.append(8.0)
-        chain.append(end)
-        lanes.append(chain)
-        for one, other in pairwise(chain):
-            above.setdefault(other, []).append(one)
-    x = [0.0] * len(widths)
+# --- a layered layout of our own ------------------------------------------------------------------
+
+
+@dataclass(slots=True, eq=False)
+class _Item:
+    """What has a place in a row: a box, or a lane that an edge keeps free past the row."""
+
+    box: Box
+    rank: int = 0
+    above: list[_Item] = field(default_factory=list)
+
+    def wish(self) -> float | None:
+        """Where it would like to stand: below what it reads."""
+        if not self.above:
+            return None
+        return sum(item.box.x for item in self.above) / len(self.above)
+
+
+def _layered(sizes: Sequence[Size], edges: Sequence[Edge]) -> tuple[list[Box], Routes]:
+    """Rows by longest path, each ordered by what is above."""
+    items = [_Item(Box(width, height)) for width, height in sizes]
+    _rank(items, edges)
+    rows: list[list[_Item]] = [[] for _ in range(max(item.rank for item in items) + 1)]
+    for item in items:
+        rows[item.rank].append(item)
+    ways = [_way(items[start], items[end], rows) for start, end in edges]
+    top = 0.0
     for row in rows:
-        wish = {b: _mean([x[a] for a in above.get(b, ())]) for b in row}
-        row.sort(key=lambda b: wish[b])
-        left = 0.0
-        for box in row:
-            x[box] = left + widths[box] / 2
-            left += widths[box] + GAP_X
-        shift = _mean([wish[b] - x[b] for b in row if above.get(b)])
-        for box in row:
-            x[box] += shift
-    heights = [max((sizes[b][1] for b in row if b < len(sizes)), default=0.0) for row in rows]
-    tops = [0.0]
-    for height in heights:
-        tops.append(tops[-1] + height + GAP_Y)
-    middle = [top + height / 2 for top, height in zip(tops, heights)]
-    level_of = {box: level for level, row in enumerate(rows) for box in row}
-    centres = [(x[b], middle[rank[b]]) for b in range(len(sizes))]
-    routes = []
-    for (start, end), chain in zip(edges, lanes):
-        points = [(x[start], middle[rank[start]] + sizes[start][1] / 2)]
-        points += [(x[b], middle[level_of[b]]) for b in chain[1:-1]]
-        points.append((x[end], middle[rank[end]] - sizes[end][1] / 2))
-        routes.append(_curve(points))
-    return centres, routes
+        _spread(row)
+        height = max((item.box.height for item in row), default=0.0)
+        for item in row:
+            item.box.y = top + height / 2
+        top += height + GAP_Y
+    return [item.box for item in items], [_curve([item.box for item in way]) for way in ways]
 
 
-def _mean(numbers: Sequence[float]) -> float:
-    return sum(numbers) / len(numbers) if numbers else 0.0
+def _rank(items: Sequence[_Item], edges: Sequence[Edge]) -> None:
+    """Ranks by longest path; what reads nothing stands right above its first reader."""
+    reading: set[int] = set()
+    first: dict[int, int] = {}
+    for start, end in sorted(edges, key=lambda edge: edge[1]):
+        items[end].rank = max(items[end].rank, items[start].rank + 1)
+        reading.add(end)
+    for start, end in edges:
+        first[start] = min(first.get(start, items[end].rank), items[end].rank)
+    for number, rank in first.items():
+        if number not in reading:
+            items[number].rank = rank - 1
 
 
-def _curve(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Bezier control points through points, upright at each."""
-    curve = [points[0]]
+def _way(start: _Item, end: _Item, rows: Sequence[list[_Item]]) -> list[_Item]:
+    """From one box to the other, with a lane in every row between them."""
+    way = [start]
+    if end.rank - start.rank <= _FAR:
+        for rank in range(start.rank + 1, end.rank):
+            lane = _Item(Box(_LANE, 0.0), rank)
+            rows[rank].append(lane)
+            way.append(lane)
+    way.append(end)
+    for one, other in pairwise(way):
+        other.above.append(one)
+    return way
+
+
+def _spread(row: list[_Item]) -> None:
+    """Give the items of a row their places from left to right, near where they wish to be."""
+    if len(row) == 1:
+        row[0].box.x = row[0].wish() or 0.0
+        return
+    wishes = {id(item): item.wish() for item in row}
+    last = max((wish for wish in wishes.values() if wish is not None), default=0.0)
+    row.sort(key=lambda item: last if (wish := wishes[id(item)]) is None else wish)
+    left, off, count = 0.0, 0.0, 0
+    for item in row:
+        item.box.x = left + item.box.width / 2
+        left += item.box.width + GAP_X
+        if (wish := wishes[id(item)]) is not None:
+            off += wish - item.box.x
+            count += 1
+    for item in row:
+        item.box.x += off / max(1, count)
+
+
+def _curve(boxes: Sequence[Box]) -> list[Point]:
+    """Bezier control points from the bottom of the first box to the top of the last."""
+    first, *between, last = boxes
+    points = [(first.x, first.bottom), *((lane.x, lane.y) for lane in between), (last.x, last.top)]
+    curve = points[:1]
     for (x0, y0), (x1, y1) in pairwise(points):
         bend = max(10.0, abs(y1 - y0) / 2)
         curve += [(x0, y0 + bend), (x1, y1 - bend), (x1, y1)]
     return curve
-
-
-def _fold(
-    sizes: Sequence[Size], edges: Sequence[Edge], centres: Centres, routes: Routes, aspect: float
-) -> Placed:
-    """Cut what is much higher than wide into columns, where the fewest edges are cut."""
-    spans = [(c[1] - s[1] / 2, c[1] + s[1] / 2) for c, s in zip(centres, sizes)]
-    left = min(c[0] - s[0] / 2 for c, s in zip(centres, sizes))
-    right = max(c[0] + s[0] / 2 for c, s in zip(centres, sizes))
-    top, bottom = min(s[0] for s in spans), max(s[1] for s in spans)
-    columns = max(1, round(((bottom - top) * aspect / (right - left + GAP_X)) ** 0.5))
-    cuts = _cuts(spans, edges, top, bottom, columns) if columns > 1 else []
-    bounds = [top - 1, *cuts, bottom + 1]
-    column = [sum(c[1] > cut for cut in cuts) for c in centres]
-    places = [(0.0, 0.0)] * len(sizes)
-    members: list[list[int]] = [[] for _ in bounds[1:]]
-    for box, number in enumerate(column):
-        members[number].append(box)
-    lanes_of: list[list[float]] = [[] for _ in bounds[1:]]
-    for (a, b), route in zip(edges, routes):
-        if column[a] == column[b]:
-            lanes_of[column[a]] += [p[0] for p in route]
-    shifts, offset, height = [], 0.0, 0.0
-    for inside, lanes in zip(members, lanes_of):
-        low = min([*(centres[b][0] - sizes[b][0] / 2 for b in inside), *lanes])
-        high = max([*(centres[b][0] + sizes[b][0] / 2 for b in inside), *lanes])
-        upper = min(spans[b][0] for b in inside)
-        shifts.append((offset - low, -upper))
-        offset += high - low + 2 * GAP_X
-        height = max(height, max(spans[b][1] for b in inside) - upper)
-    for box, ((x, y), (w, h)) in enumerate(zip(centres, sizes)):
-        dx, dy = shifts[column[box]]
-        places[box] = (x - w / 2 + dx, y - h / 2 + dy)
-    moved = []
-    for (start, end), route in zip(edges, routes):
-        if column[start] == column[end]:
-            dx, dy = shifts[column[start]]
-            moved.append([part for x, y in route for part in (x + dx, y + dy)])
-        else:
-            (x0, y0), (x1, y1) = places[start], places[end]
-            ends = [(x0 + sizes[start][0] / 2, y0 + sizes[start][1]), (x1 + sizes[end][0] / 2, y1)]
-            moved.append(_across(ends, x0 + sizes[start][0] + GAP_X / 2, x1 - GAP_X / 2, height))
-    return Placed(places, moved, offset - 2 * GAP_X, height)
-
-
-def _across(
-    ends: Sequence[tuple[float, float]], leave: float, enter: float, height: float
-) -> list[float]:
-    """A route to another column: down, up between the columns, in from above."""
-    (x0, y0), (x1, y1) = ends
-    lane = (leave + enter) / 2 if enter > leave else enter
-    bend = GAP_Y * 0.9
-    points = [(x0, y0), (x0, y0 + bend), (lane, y0 + bend), (lane, (y0 + y1) / 2),
-              (lane, y1 - bend), (x1, y1 - bend), (x1, y1)]  # fmt: skip
-    return [part for point in points for part in point]
-
-
-def _cuts(
-    spans: Sequence[tuple[float, float]],
-    edges: Sequence[Edge],
-    top: float,
-    bottom: float,
-    columns: int,
-) -> list[float]:
-    """Heights between boxes at which to cut: near the ideal ones, across few edges."""
-    steps = sorted([(low, 1) for low, _ in spans] + [(high, -1) for _, high in spans])
-    free, depth = [], 0
-    for (y, step), (after, _) in pairwise(steps):
-        depth += step
-        if depth == 0 and after > y:
-            free.append((y + after) / 2)
-    change = [0] * (len(free) + 1)  # of the number of edges, from one cut to the next
-    for start, end in edges:
-        change[bisect_left(free, spans[start][1])] += 1
-        change[bisect_right(free, spans[end][0])] -= 1
-    crossing = list(accumulate(change))
-    part = (bottom - top) / columns
-    found: list[float] = []
-    for number in range(1, columns):
-        wish = top + number * part
-        near = [(abs(y - wish) / part + 0.15 * crossing[i], y)
-                for i, y in enumerate(free) if abs(y - wish) < part * 0.5]  # fmt: skip
-        if near and (best := min(near)[1]) not in found:
-            found.append(best)
-    return sorted(found)

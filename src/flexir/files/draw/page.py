@@ -25,8 +25,9 @@ from ...graph.geometry import dense
 from ...graph.graph import Graph
 from ...graph.nodes import Node, Value
 from ...graph.source import Source
+from .columns import Placed
 from .dot import COLOURS, called, inside
-from .layout import Placed, place
+from .layout import place
 
 _INNER = (250.0, 190.0)  # the most a body takes in its module's box
 _SCREEN = 1.2  # width over height of the whole graph, folded into columns
