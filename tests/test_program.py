@@ -126,3 +126,76 @@ def test_a_change_no_graph_can_carry_refuses_the_next_call_of_any_entry_point():
     run.plain(x), run.plain(x), run.count(x)
     with pytest.raises(flexir.Diverged, match="n was 0 before the call and is 1 after it"):
         run.plain(x)
+
+
+class Cached(nn.Module):
+    """A tiny causal model: what it has seen comes in and goes out as a list."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.head = nn.Embedding(11, 6), nn.Linear(6, 11)
+
+    def forward(self, ids, cache=None):
+        x = self.embed(ids)
+        seen = x if cache is None else torch.cat([cache["seen"], x], 1)
+        weights = torch.softmax(x @ seen.mT / seen.shape[1], -1)
+        return self.head(weights @ seen), {"seen": seen}
+
+
+def generate(model, ids, count):
+    """A driver as users write it."""
+    cache = None
+    step = ids
+    for _ in range(count):
+        logits, cache = model(step, cache) if cache is not None else model(step)
+        step = logits[:, -1:].argmax(-1)
+        ids = torch.cat([ids, step], 1)
+    return ids
+
+
+def test_a_driver_is_answered_by_the_program_it_recorded_at_lengths_nobody_showed():
+    torch.manual_seed(0)
+    net = Cached().eval()
+    with torch.no_grad():
+        with flexir.record(net) as program:
+            generate(net, torch.tensor([[1, 2, 3]]), 4)
+            generate(net, torch.tensor([[5, 2, 3, 1, 1]]), 2)
+        assert list(program) == ["prefill", "decode"]
+        ids = torch.tensor([[4, 4, 1, 9, 0, 2, 7]])
+        wanted = generate(net, ids, 12)
+        empty = Cached().to("meta")
+        with program.answering(empty):
+            assert torch.equal(generate(empty, ids, 12), wanted)
+    assert "forward" not in vars(net) and "forward" not in vars(empty)
+
+
+def test_an_engine_can_answer_inside_a_driver():
+    net, seen = Cached().eval(), []
+
+    def engine(entry, *args, **kwargs):
+        seen.append(entry)
+        return program[entry](*args, **kwargs)
+
+    with torch.no_grad():
+        with flexir.record(net) as program:
+            wanted = generate(net, torch.tensor([[1, 2, 3]]), 3)
+        with program.answering(net, run=engine):
+            assert torch.equal(generate(net, torch.tensor([[1, 2, 3]]), 3), wanted)
+    assert seen == ["prefill", "decode", "decode"]
+
+
+def test_a_call_no_entry_point_takes_says_why_for_each():
+    net = Cached().eval()
+    with torch.no_grad():
+        with flexir.record(net) as program:
+            generate(net, torch.tensor([[1, 2, 3]]), 3)
+        with program.answering(net), pytest.raises(flexir.Diverged, match="no entry point takes"):
+            net(torch.tensor([[1.5, 2.5]]))
+    assert "forward" not in vars(net)
+
+
+def test_recording_leaves_the_model_as_it_was_whatever_happens():
+    net = Cached().eval()
+    with pytest.raises(ZeroDivisionError), flexir.record(net):
+        raise ZeroDivisionError
+    assert "forward" not in vars(net)

@@ -267,3 +267,79 @@ def test_files_without_live_sizes_say_the_version_they_said(tmp_path):
     graph = flexir.capture(heads, (torch.rand(2, 6, 9),), also=[(torch.rand(4, 10, 9),)])
     graph.save(tmp_path / "b")
     assert '"minimum_reader": 3' in (tmp_path / "b" / "manifest.json").read_text()
+
+
+class Small(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
+        self.pool = nn.AdaptiveAvgPool2d(2)
+
+    def forward(self, x):
+        y = F.gelu(self.norm(self.conv(F.pad(x, (1, 1, 1, 1)))))
+        y = y[:, :, : x.shape[2] // 2 + 3]
+        return self.pool(y).flatten(1) * (y.shape[2] / y.numel())
+
+
+def test_passes_keep_live_graphs_right():
+    net = Small().eval()
+    with torch.no_grad():
+        graph = flexir.capture(net, (torch.rand(2, 3, 6, 8),), also=[(torch.rand(3, 3, 10, 12),)])
+        x = torch.rand(5, 3, 12, 6)
+        for change in (
+            flexir.passes.simplify, flexir.passes.fold_batch_norm, flexir.passes.merge_pad,
+            flexir.passes.adaptive_to_pool, flexir.passes.remove_dead,
+        ):  # fmt: skip
+            graph = change(graph)
+            assert graph.live
+            torch.testing.assert_close(graph(x), net(x))
+        torch.testing.assert_close(flexir.passes.adaptive_to_pool(graph.at(x))(x), net(x))
+
+
+def test_verify_compares_live_graphs_at_any_size():
+    net = Small().eval()
+    graph = flexir.capture(net, (torch.rand(2, 3, 6, 8),), also=[(torch.rand(3, 3, 10, 12),)])
+    assert flexir.verify(graph, net, (torch.rand(1, 3, 14, 9),), values=True).verdict == "exact"
+    other = Small().eval()
+    assert flexir.verify(graph, other, (torch.rand(1, 3, 14, 9),)).verdict == "wrong"
+
+
+def test_a_target_that_wants_numbers_is_given_one_size():
+    net = Small().eval()
+    graph = flexir.capture(net, (torch.rand(2, 3, 6, 8),), also=[(torch.rand(3, 3, 10, 12),)])
+    result = flexir.convert(graph, flexir.describe, at=torch.rand(1, 3, 8, 8))
+    assert result.report.complete
+    assert "size" in {row.op for row in flexir.convert(graph, flexir.describe).report.entries}
+
+
+def test_handlers_are_given_what_handlers_made_of_numbers():
+    ir = flexir.Target("numbers")
+    seen = []
+
+    @ir.op("size")
+    def size(ctx, input, dim):
+        return f"size({dim})"
+
+    @ir.op("floor_divide")
+    def floor_divide(ctx, input, other):
+        return f"{input}//{other}"
+
+    @ir.op("view")
+    def view(ctx, input, size):
+        seen.append(size)
+        return "viewed"
+
+    def model(x):
+        return x.view(x.shape[0], 2, x.shape[1] // 2)
+
+    graph = flexir.capture(model, (torch.rand(2, 6),), also=[(torch.rand(3, 8),)])
+    assert flexir.convert(graph, ir).report.complete
+    assert seen == [("size(0)", 2, "size(1)//2")]
+
+
+def test_the_command_shows_further_examples(tmp_path, capsys):
+    from flexir.cli import main
+
+    (tmp_path / "nets.py").write_text("import torch\nnet = torch.nn.Linear(3, 2)\n")
+    assert main(["show", f"{tmp_path}/nets.py:net", "2x3", "--also", "4x3"]) == 0
+    assert "f32[B,3]" in capsys.readouterr().out

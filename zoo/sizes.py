@@ -141,7 +141,13 @@ def _ours(model: Any, examples: list[Any], truth: Any) -> dict[str, Any]:
         return {**found, "verdict": "refused", "note": str(refused)[:300]}
     except Exception as error:  # noqa: BLE001  the verdict is the failure
         return {**found, "verdict": "error", "note": f"{type(error).__name__}: {error}"[:300]}
-    return {**found, **_verdict(made, truth)}
+    verdict = _verdict(made, truth)
+    if verdict["verdict"] == "wrong" and any(node.effects.random for node in graph):
+        check = flexir.verify(
+            graph, model, *third, perturb=False
+        )  # from one state of the generator
+        verdict = {"verdict": "right" if check else "wrong", "difference": check.max_abs}
+    return {**found, **verdict}
 
 
 def _theirs(model: Any, examples: list[Any], truth: Any) -> dict[str, Any]:

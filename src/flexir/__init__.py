@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from .fleet import plan
     from .graph.program import Program  # noqa: F401
     from .passes.edit import edit  # noqa: F401
-    from .recording.programs import program  # noqa: F401
+    from .recording.programs import program, record  # noqa: F401
 
 __version__ = "0.1.0"
 __all__ = [
@@ -58,6 +58,7 @@ _LATER = {
     "plan": "fleet",
     "Program": "graph.program",
     "program": "recording.programs",
+    "record": "recording.programs",
     "stub": "conversion.stubs",
 }  # name -> module that is imported when it is asked for
 _PACKAGES = {"fleet": "fleet", "passes": "passes", "targets": "targets"}

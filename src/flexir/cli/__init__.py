@@ -30,6 +30,7 @@ from ..fleet import Plan, of_surveys, stubs, survey
 from ..fleet.pages import verdict
 from ..fleet.specs import Usage, open_model, read_inputs, target_of
 from ..graph.graph import Graph
+from ..graph.inputs import Inputs
 from ..recording.capture import capture
 from .options import EXAMPLES, FILES, OPTIONS, TAKES
 
@@ -47,8 +48,10 @@ def graph_of(options: argparse.Namespace) -> tuple[Graph, Any, tuple[Any, ...], 
             args, _ = read_inputs(words)
         return graph, None, args, kwargs
     model, args, kwargs = open_model(options.model, args, kwargs, options.device)
+    also = [Inputs(*read[0], **read[1]) for read in
+            (read_inputs(words.split()) for words in getattr(options, "also", ()))]  # fmt: skip
     with torch.no_grad():
-        return capture(model, args, kwargs), model, args, kwargs
+        return capture(model, args, kwargs, also=also), model, args, kwargs
 
 
 def converted(graph: Graph, options: argparse.Namespace) -> Result:

@@ -19,13 +19,13 @@ EXAMPLES = """examples, with the files of docs/tutorial.md:
 """
 
 TAKES = {
-    "convert": "model inputs --device --target --to --output --json --strict",
-    "show": "model inputs --device --top",
-    "verify": "model inputs --device --json",
-    "draw": "model inputs --device --target --output --beside --overlay --golden",
-    "save": "model inputs --device --output",
+    "convert": "model inputs --also --device --target --to --output --json --strict",
+    "show": "model inputs --also --device --top",
+    "verify": "model inputs --also --device --json",
+    "draw": "model inputs --also --device --target --output --beside --overlay --golden",
+    "save": "model inputs --also --device --output",
     "diff": "model other --json --strict",
-    "ops": "model inputs --device --json",
+    "ops": "model inputs --also --device --json",
     "stub": "model inputs --device --target --output",
     "plan": "models --device --target --output --json --strict --cache --jobs --timeout --memory "
     "--retry --top --diff --stubs",
@@ -46,6 +46,10 @@ OPTIONS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
         "nargs": "*", "metavar": "INPUT", "help": "[name=]1x3x224x224[:int64]",
     }),
     "shell": (("shell",), {"metavar": "SHELL", "help": "bash, zsh, fish, tcsh or powershell"}),
+    "--also": (("--also",), {
+        "action": "append", "metavar": "INPUTS", "default": [],
+        "help": "another example, as INPUT words in quotes: sizes that differ are live",
+    }),
     "--device": (("--device",), {"help": "where to build the model; meta takes no memory"}),
     "--target": (("--target",), {"metavar": "SPEC", "help": "module:attr of a flexir.Target"}),
     "--to": (("--to",), {

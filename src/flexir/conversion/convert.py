@@ -5,12 +5,13 @@ The work is :mod:`flexir.conversion`'s.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import TargetError
 from ..graph.graph import Graph
+from ..graph.inputs import inputs_of
 from ..graph.nodes import Node, Value
 from ..recording.capture import capture
 from .claims import Conversion, Coverage
@@ -88,6 +89,8 @@ def convert(
     out: Any = None,
     *,
     kwargs: dict[str, Any] | None = None,
+    also: Sequence[Any] = (),
+    at: Any = None,
     strict: bool = False,
     decompose: bool = True,
     config: Mapping[str, Any] | None = None,
@@ -101,6 +104,9 @@ def convert(
         out: your builder; handlers find it as ``ctx.out``. Without, one that the target makes
             (``Target(name, out=MyNet)``), if it can.
         kwargs: keyword inputs of the model.
+        also: further examples of a model's inputs, as for ``capture``: sizes that differ are live.
+        at: inputs whose sizes the result is for, where sizes are live; for targets that want
+            numbers. As for ``capture``: a tuple of arguments, a lone tensor or ``Inputs``.
         strict: raise if anything became a placeholder, or if the model depends on conditions, keeps
             state or writes inputs, and the target does not take these.
         decompose: take a call that no handler takes apart, if the target takes all the pieces.
@@ -118,7 +124,9 @@ def convert(
         args, target = (), args
     if target is None:
         raise TargetError("convert needs a target: convert(model, args, target)")
-    graph = model if isinstance(model, Graph) else capture(model, args, kwargs)
+    graph = model if isinstance(model, Graph) else capture(model, args, kwargs, also=also)
+    if at is not None:
+        graph = graph.at(*inputs_of(at))
     if out is None and target.builder is not None:
         out = target.builder()
     made = Conversion(graph, target, out, decompose, config=config)

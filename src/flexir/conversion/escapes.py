@@ -16,8 +16,12 @@ import torch
 
 from ..calls.names import METADATA, name_of
 from ..calls.schemas import callables
+from ..graph import numbers
 from ..graph.answers import is_about
 from ..graph.tree import tensors_in
+
+# What a live graph computes numbers with has outputs.
+_NUMBERS = frozenset((*numbers.FUNCTIONS, *(function.__name__ for function in numbers.FUNCTIONS)))
 
 
 def only_escapes(key: str | Callable[..., Any]) -> bool:
@@ -27,6 +31,8 @@ def only_escapes(key: str | Callable[..., Any]) -> bool:
         >>> only_escapes("item"), only_escapes("bool"), only_escapes(torch.Tensor.__bool__)
         (True, False, True)
     """
+    if key in _NUMBERS:
+        return False
     if callable(key):
         return _gives_no_tensor(key)
     functions = callables().get(key, ())

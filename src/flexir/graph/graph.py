@@ -27,6 +27,7 @@ from .account import Audit, Frozen, Live, Mutation, Origin, State
 from .nodes import Node, Value, show_part
 
 if TYPE_CHECKING:
+    from .inputs import Inputs
     from .run import Run
 
 
@@ -218,11 +219,16 @@ class Graph:
 
         return replay(self, args, kwargs)
 
-    def at(self, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None) -> Graph:
+    def at(
+        self,
+        args: Sequence[Any] | torch.Tensor | Inputs = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Graph:
         """The graph of the sizes of these inputs; see :func:`flexir.graph.sizes.static`."""
+        from .inputs import inputs_of
         from .sizes import static
 
-        return static(self, args, kwargs)
+        return static(self, *inputs_of(args, kwargs))
 
     def start(self) -> Run:
         """Calls in a row: what one leaves behind in ``state``, the next begins with.

@@ -66,8 +66,8 @@ class TensorType(NamedTuple):
 
     @property
     def sizes(self) -> str:
-        """The shape as pictures, logs and INPUT words have it: ``1x3x224x224``, ``scalar``."""
-        return "x".join(map(str, self.shape)) or "scalar"
+        """The shape as logs and INPUT words have it, as recorded: ``1x3x224x224``, ``scalar``."""
+        return "x".join(str(int(n)) for n in self.shape) or "scalar"
 
     @property
     def is_live(self) -> bool:

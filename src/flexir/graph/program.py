@@ -9,14 +9,18 @@ is :mod:`flexir.recording.programs`'s matter.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
 
-from ..errors import Error
+from ..errors import Diverged, Error
+from . import tree
 from .account import State
 from .graph import Graph
+from .inputs import Inputs, bind_inputs
 from .run import Memory, Run
 
 _NAMED = ("parameter", "buffer", "attribute")  # origins whose names mean one place of the model
@@ -51,7 +55,7 @@ class Program(Mapping[str, Graph]):
             Error: two of them disagree on the value of a weight.
         """
         self.name, self.graphs = name, dict(graphs)
-        self._check()
+        self.check()
 
     def __getitem__(self, name: str) -> Graph:
         if name not in self.graphs:
@@ -86,7 +90,34 @@ class Program(Mapping[str, Graph]):
         """Calls of entry points in a row: what one leaves behind, the next begins with."""
         return ProgramRun(self)
 
-    def _check(self) -> None:
+    def answering(
+        self, model: torch.nn.Module, run: Callable[..., Any] | None = None
+    ) -> AbstractContextManager[ProgramRun]:
+        """Run a user's own code with every call of the model answered by this Program.
+
+        Args:
+            model: the module whose calls are answered; its weights are not read.
+            run: an engine: ``run(entry point, *args, **kwargs)`` gives its outputs; without, the
+                graphs are replayed.
+
+        Returns:
+            a context manager; in its block ``model(...)`` is answered. It yields the run whose
+            state the calls carry on.
+
+        Raises:
+            Diverged: in the block, at a call whose inputs no entry point takes.
+
+        Example:
+            >>> import torch, flexir
+            >>> net = torch.nn.Linear(3, 2)
+            >>> program = flexir.program(net, {"step": (torch.ones(1, 3),)})
+            >>> with program.answering(torch.nn.Linear(3, 2, device="meta")) as run:
+            ...     pass
+        """
+        return _answering(self, model, run)
+
+    def check(self) -> None:
+        """Raise Error where two entry points disagree on the value of a weight."""
         kept = self.state
         known: dict[str, tuple[str, torch.Tensor]] = {}
         for entry, graph in self.graphs.items():
@@ -152,3 +183,81 @@ def _same(one: Any, other: Any) -> bool:
     if one.device.type == "meta" or one.data_ptr() == other.data_ptr() != 0:
         return True
     return bool(torch.equal(one, other))
+
+
+def kind_of(inputs: Inputs) -> str:
+    """What calls of one entry point have in common: how their inputs are built."""
+
+    def tensor(one: torch.Tensor) -> str:
+        return f"{one.dtype}[{one.ndim}]"
+
+    return _shape(tree.template(dict(enumerate(inputs.args)) | inputs.kwargs, tensor, deep=True))
+
+
+def _shape(part: Any) -> str:
+    """A template in words, numbers without their values."""
+    if isinstance(part, (int, float)) and not isinstance(part, bool):
+        return type(part).__name__
+    if isinstance(part, dict):
+        return "{" + ", ".join(f"{k}: {_shape(v)}" for k, v in part.items()) + "}"
+    if isinstance(part, (list, tuple)):
+        return f"{type(part).__name__}({', '.join(map(_shape, part))})"
+    if isinstance(part, tree.Record):
+        return f"{part.cls.__name__}({_shape(part.items)}, {_shape(part.attributes)})"
+    return tree.without_address(part)
+
+
+@contextlib.contextmanager
+def _answering(
+    program: Program, model: torch.nn.Module, run: Callable[..., Any] | None = None
+) -> Iterator[ProgramRun]:
+    """See :meth:`Program.answering`."""
+    started = program.start()
+
+    def answer(*args: Any, **kwargs: Any) -> Any:
+        reasons = []
+        for entry, graph in program.items():
+            try:
+                _check_takes(graph, args, kwargs)
+                if run is not None:
+                    return run(entry, *args, **kwargs)
+                return started[entry](*args, **kwargs)
+            except Diverged as error:
+                reasons.append(f"  {entry}: {error}")
+        raise Diverged("no entry point takes this call\n" + "\n".join(reasons))
+
+    with answered_by(model, answer):
+        yield started
+
+
+@contextlib.contextmanager
+def answered_by(model: torch.nn.Module, answer: Callable[..., Any]) -> Iterator[None]:
+    """Let calls of one module be answered otherwise while the block runs."""
+    before = vars(model).get("forward")
+    original = model.forward
+
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        return answer(*args, **kwargs)
+
+    forward.__wrapped__ = original  # whose signature it has
+    model.forward = forward
+    try:
+        yield
+    finally:
+        del model.forward
+        if before is not None:
+            model.forward = before
+
+
+def _check_takes(graph: Graph, args: Any, kwargs: Any) -> None:
+    """Raise Diverged if neither a graph nor a variant of it takes inputs built like these."""
+    first: Diverged | None = None
+    for one in (graph, *graph.variants):
+        try:
+            bind_inputs(one, args, kwargs, {}, as_given=True)
+        except Diverged as error:
+            first = first or error
+        else:
+            return
+    assert first is not None
+    raise first

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from ..errors import Diverged
-from . import tree
+from . import numbers, tree
 from .answers import answer
 from .geometry import copy_like, fingerprint, shape_of
 from .graph import Graph
@@ -56,6 +56,7 @@ def replay(
     env: dict[Value, Any] | None = None,
     isolate: bool = False,
     generators: Generators | None = None,
+    tell_numbers: bool = False,
 ) -> Any:
     """Run a graph with torch, call by call as recorded.
 
@@ -69,6 +70,7 @@ def replay(
         env: holds, while the replay goes on, the Values it still needs; for ``watch`` to look at.
         isolate: give every call copies of what requires no grad, so that a write the graph knows
             nothing of changes nothing and shows.
+        tell_numbers: call ``watch`` also for calls on numbers, and with the numbers they make.
         generators: where an earlier call of the same :class:`~flexir.run.Run` left them.
 
     Returns:
@@ -83,6 +85,7 @@ def replay(
     env = Environment(graph.constants) if env is None else env
     free = _last_readers(graph)
     meaning = Replay(graph, check, watch, free, isolate, generators)
+    meaning.numbers = tell_numbers
     meaning.alike = bind_inputs(graph, args, kwargs or {}, env, as_given=meaning.asks)
     devices = meaning.devices()
     with (
@@ -194,6 +197,7 @@ class Replay:
         effects = {node.effects for node in graph}
         self.draws = any(one.random for one in effects)
         self.asks = any(one.escape == "about" for one in effects)
+        self.numbers = False
         self.alike = True  # the inputs lie in memory and are differentiated as those recorded
         self.graph = graph
 
@@ -228,8 +232,9 @@ class Replay:
         if self.check:
             for value in node.outputs:
                 check_type(node, value, env[value])
-        if self.watch is not None:
-            self.watch(node, tuple(env[v] for v in node.outputs))
+        if self.watch is not None and (self.numbers or node.target not in numbers.FUNCTIONS):
+            told = (v for v in node.outputs if self.numbers or not v.is_number)
+            self.watch(node, tuple(env[v] for v in told))
         for value in self.free.get(node, ()):
             env.pop(value, None)
         return True

@@ -15,7 +15,7 @@ from .account import Mutation, State
 from .check import settle
 from .geometry import shape_of
 from .graph import Graph
-from .inputs import bind_inputs
+from .inputs import bind_inputs, dense_stride
 from .nodes import Effects, Node, TensorType, Value
 from .replay import fitting, replay
 
@@ -63,7 +63,7 @@ def measured(
     given: dict[Value, Any] = {}
     bind_inputs(graph, args, kwargs, given, as_given=True)
     found.update((v, n if v.is_number else shape_of(n)) for v, n in given.items())
-    replay(graph, args, kwargs, watch=watch)
+    replay(graph, args, kwargs, watch=watch, tell_numbers=True)
     return graph, found
 
 
@@ -98,7 +98,7 @@ class _Copy:
         self.graph = dataclasses.replace(
             graph, inputs=inputs, outputs=outputs, mutations=mutations, state=state,
             constants=dict(graph.constants.items()), origins=dict(graph.origins),
-            layouts={self.one(v): s for v, s in graph.layouts.items()},
+            layouts={self.one(v): self._layout(v, s) for v, s in graph.layouts.items()},
             differentiable={self.one(v) for v in graph.differentiable},
             status={}, unknown={},
         )  # fmt: skip
@@ -114,6 +114,10 @@ class _Copy:
     def look(self, part: Any) -> Any:
         """A template over the copies."""
         return tree.substitute(part, Value, lambda v: self.env.get(v, v))
+
+    def _layout(self, value: Value, stride: tuple[int, ...]) -> tuple[int, ...]:
+        shape = self.one(value).type.shape
+        return stride if shape == value.type.shape else dense_stride(shape, stride)
 
     def _copy(self, value: Value, producer: Node | None) -> Any:
         if value in self.literals:

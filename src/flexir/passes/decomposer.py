@@ -78,6 +78,8 @@ class Decomposer:
             return None
         if node.effects.switches is not None and node.effects.switches.autocast:
             return None  # the pieces would be cast by other rules than the call
+        if any(v.is_number or v.type.is_live for v in (*node.inputs, *node.outputs)):
+            return None  # the pieces would be those of one size
         key = call_key(node)
         if key in above or len(above) > _DEPTH:
             return None

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ..graph.graph import Graph
-from ..graph.nodes import Node, TensorType, Value
+from ..graph.nodes import Dim, Node, TensorType, Value
 from .edit import Edit
 
 _CONVS = {"conv1d": 1, "conv2d": 2, "conv3d": 3}
@@ -143,6 +143,8 @@ def merge_pad(graph: Graph) -> Graph:
     for node in graph:
         if node.op != "pad" or node.args.get("mode", "constant") != "constant":
             continue
+        if any(v.is_number for v in node.inputs):
+            continue
         if node.args.get("value") not in (None, 0, 0.0):
             continue
         (value,) = node.outputs
@@ -214,6 +216,8 @@ def adaptive_to_pool(graph: Graph) -> Graph:
         before, after = node.args["input"].type.shape[-rank:], _type(node).shape[-rank:]
         if any(n % m for n, m in zip(before, after)) or not math.prod(after):
             continue
+        if any(isinstance(n, Dim) for n in before):
+            continue  # the kernel would be that of one size
         kernel = tuple(n // m for n, m in zip(before, after))
         args = {"input": node.args["input"], "kernel_size": kernel, "stride": kernel}
         edit.replace(node.outputs[0], edit.call_before(node, pool, args, _type(node)))

@@ -62,7 +62,7 @@ def _meta(value: Value, graph: Graph) -> torch.Tensor:
 def _original(node: Node, env: dict[Value, torch.Tensor]) -> Value | None:
     """The argument a call returned unchanged; also keeps ``env`` up to date."""
     if any(v not in env for v in node.inputs) or node.effects.escape:
-        return None
+        return None  # also where it reads a number: at other sizes it may change something
     if node.effects.same is not None:
         value: Value = node.args[node.effects.same]
         env[node.outputs[0]] = env[value]

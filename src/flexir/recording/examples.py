@@ -72,40 +72,81 @@ def _fit(
     copies = [Inputs(*args, **kwargs) for args, kwargs in (copies_of(*one) for _, one in examples)]
     returned: list[Any] = []
     graph = _recorded(model, number, first, returned=returned.append, numbers=True, **options)
-    tensors = (v for v in _values(graph) if not v.is_number)
-    loose = rewritten(graph, {}, {v: _loose(v.type) for v in tensors})
-    made, found = _measured(loose, copies[0])
-    if not equal(made, returned[0]):
-        loose.audit.problems.append(
-            f"example {number}: the graph does not give what the model gave"
-        )
-    table = _Table(loose)
-    table.add(found)
-    unfit: list[_Unfit] = []
+    merging = Merging(graph, number, copies[0], returned[0])
     for (n, inputs), copy in zip(others, copies[1:]):
-        truth = _truth(graph, model, n, copy)
+        merging.show(n, inputs, copy, _truth(graph, model, n, copy))
+    result = merging.result(dims)
+    return result, [(one.number, one.inputs) for one in merging.unfit]
+
+
+class Merging:
+    """The graph of one call, and further calls that it fits or does not.
+
+    Attributes:
+        unfit: the calls that it does not fit.
+        shown: the calls after the first.
+    """
+
+    def __init__(self, graph: Graph, number: int, inputs: Inputs, returned: Any) -> None:
+        """Begin with the call that was recorded.
+
+        Args:
+            graph: recorded with ``numbers=True``.
+            number: of the example.
+            inputs: its inputs as they were before the call.
+            returned: what the model returned.
+        """
+        tensors = (v for v in _values(graph) if not v.is_number)
+        self._loose = rewritten(graph, {}, {v: _loose(v.type) for v in tensors})
+        self._table = _Table(self._loose)
+        self.unfit: list[_Unfit] = []
+        self.shown: list[tuple[int, Inputs]] = []
+        made, found = _measured(self._loose, inputs)
+        if not equal(made, returned):
+            text = f"example {number}: the graph does not give what the model gave"
+            self._loose.audit.problems.append(text)
+        self._table.add(found)
+
+    def show(self, number: int, inputs: Inputs, copy: Inputs, truth: Any) -> bool:
+        """One more call; returns whether the graph fits it.
+
+        Args:
+            number: of the example.
+            inputs: its inputs, kept if it does not fit.
+            copy: its inputs as they were before the call.
+            truth: what the model gave.
+        """
+        self.shown.append((number, inputs))
         try:
-            made, found = _measured(loose, copy)
+            made, found = _measured(self._loose, copy)
         except Diverged as error:
-            unfit.append(_Unfit(n, inputs, _frozen(n, error), refused=True))
+            self.unfit.append(_Unfit(number, inputs, _frozen(number, error), refused=True))
+            return False
         except _TORCHS as error:
-            unfit.append(_Unfit(n, inputs, Frozen(n, f"{type(error).__name__}: {_line(error)}")))
-        else:
-            if equal(made, truth):
-                table.add(found)
-            else:
-                unfit.append(_Unfit(n, inputs, Frozen(n, "the first example's graph is wrong")))
-    result = _named(loose, table, dims)
-    if any(not one.refused and _takes(result, one.inputs) for one in unfit):
-        # What these sizes decide is not understood: it would take an example it is wrong on.
-        table.keep_first()
-        result = _named(loose, table, dims)
-        known = {one.number for one in unfit}
-        why = "another example of such sizes is not understood"
-        unfit += [_Unfit(n, one, Frozen(n, why)) for n, one in others if n not in known]
-        unfit.sort(key=lambda one: one.number)
-    result.frozen = [one.frozen for one in unfit]
-    return result, [(one.number, one.inputs) for one in unfit]
+            why = f"{type(error).__name__}: {_line(error)}"
+            self.unfit.append(_Unfit(number, inputs, Frozen(number, why)))
+            return False
+        if not equal(made, truth):
+            why = "the graph of the first example gives something else"
+            self.unfit.append(_Unfit(number, inputs, Frozen(number, why)))
+            return False
+        self._table.add(found)
+        return True
+
+    def result(self, dims: Dims) -> Graph:
+        """The graph of the calls that fit; all of the others are then in ``unfit``."""
+        result = _named(self._loose, self._table, dims)
+        if any(not one.refused and _takes(result, one.inputs) for one in self.unfit):
+            # What these sizes decide is not understood: it would take a call it is wrong on.
+            self._table.keep_first()
+            result = _named(self._loose, self._table, dims)
+            known = {one.number for one in self.unfit}
+            why = "another example of such sizes is not understood"
+            self.unfit += [_Unfit(n, one, Frozen(n, why))
+                           for n, one in self.shown if n not in known]  # fmt: skip
+            self.unfit.sort(key=lambda one: one.number)
+        result.frozen = [one.frozen for one in self.unfit]
+        return result
 
 
 class _Unfit(NamedTuple):
@@ -163,7 +204,7 @@ def _measured(graph: Graph, inputs: Inputs) -> tuple[Any, dict[Value, Any]]:
     def watch(node: Node, made: Sequence[Any]) -> None:
         note(node.outputs, made)
 
-    return replay(graph, args, kwargs, watch=watch), found
+    return replay(graph, args, kwargs, watch=watch, tell_numbers=True), found
 
 
 def _takes(graph: Graph, inputs: Inputs) -> bool:

@@ -6,7 +6,8 @@ state is what stood there when their own run began.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,8 +16,10 @@ from ..errors import CaptureError, add_note
 from ..graph.check import settle
 from ..graph.graph import Graph
 from ..graph.inputs import Inputs, inputs_of
-from ..graph.program import Program
-from .recorder import record
+from ..graph.program import Program, answered_by, kind_of
+from . import recorder
+from .eager import copies_of
+from .examples import Merging
 
 
 def program(model: Callable[..., Any], entries: Mapping[str, Any]) -> Program:
@@ -48,7 +51,7 @@ def program(model: Callable[..., Any], entries: Mapping[str, Any]) -> Program:
     for name, entry in entries.items():
         function, inputs = _called(model, entry)
         try:
-            graphs[name] = record(function, *inputs, witness=True, among=True)
+            graphs[name] = recorder.record(function, *inputs, witness=True, among=True)
         except Exception as error:
             add_note(error, f"in the entry point {name!r}")
             raise
@@ -58,6 +61,87 @@ def program(model: Callable[..., Any], entries: Mapping[str, Any]) -> Program:
     if not isinstance(model, torch.nn.Module):
         title = getattr(model, "__name__", title)
     return Program(title, graphs)
+
+
+class Recording:
+    """What a user's own code calls a model with, gathered into entry points.
+
+    Calls whose inputs are built alike (containers, dtypes, ranks, words) are one entry point; the
+    first is recorded as it happens, those after it are shown to its graph.
+    """
+
+    def __init__(self, model: torch.nn.Module, names: Sequence[str], shown: int) -> None:
+        self.model, self.names, self.shown = model, names, shown
+        self.forward = model.forward
+        self.groups: dict[str, tuple[str, Graph, Merging]] = {}
+        self.calls = 0
+        self.inside = False
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """One call of the model."""
+        if self.inside:
+            return self.forward(*args, **kwargs)
+        inputs = Inputs(*args, **kwargs)
+        key, number = kind_of(inputs), self.calls
+        known = self.groups.get(key)
+        self.calls += 1
+        if known is not None and len(known[2].shown) >= self.shown:
+            return self.forward(*args, **kwargs)
+        before = Inputs(*(copied := copies_of(args, kwargs))[0], **copied[1])
+        self.inside = True
+        try:
+            if known is not None:
+                result = self.forward(*args, **kwargs)
+                known[2].show(number, before, before, result)
+                return result
+            returned: list[Any] = []
+            graph = recorder.record(
+                self.forward, args, kwargs, witness=True, among=True, numbers=True,
+                returned=returned.append,
+            )  # fmt: skip
+            name = self.names[len(self.groups)] if len(self.groups) < len(self.names) else ""
+            name = name or f"call{len(self.groups)}"
+            self.groups[key] = (name, graph, Merging(graph, number, before, returned[0]))
+            return returned[0]
+        finally:
+            self.inside = False
+
+    def graphs(self) -> dict[str, Graph]:
+        """The entry points, in the order in which they were first called."""
+        made = {name: merging.result({}) for name, _, merging in self.groups.values()}
+        drop_unread(made)
+        keep_initial(made)
+        return made
+
+
+@contextlib.contextmanager
+def record(
+    model: torch.nn.Module, names: Sequence[str] = ("prefill", "decode"), shown: int = 4
+) -> Iterator[Program]:
+    """Gather every call of a model inside a user's own code into a Program.
+
+    Args:
+        model: the module; its ``forward`` is replaced on this one object while the block runs.
+        names: of the entry points, in the order in which they are first called.
+        shown: how many calls of each are examples; further ones are run and not looked at.
+
+    Yields:
+        a Program that has its graphs when the block ends.
+
+    Example:
+        >>> import torch
+        >>> net = torch.nn.Linear(3, 2)
+        >>> with record(net, names=("step",)) as program:
+        ...     outputs = [net(torch.rand(n, 3)) for n in (1, 2, 4)]
+        >>> program["step"].live[0].values
+        (1, 2, 4)
+    """
+    gathered = Recording(model, names, shown)
+    made = Program(type(model).__name__, {})
+    with answered_by(model, gathered):
+        yield made
+    made.graphs.update(gathered.graphs())
+    made.check()
 
 
 def _called(model: Callable[..., Any], entry: Any) -> tuple[Callable[..., Any], Inputs]:
