@@ -24,9 +24,14 @@ import torch
 
 from . import query, tree
 from .account import Audit, Frozen, Live, Mutation, Origin, State
+from .choice import is_choice
 from .nodes import Node, Value, show_part
 
 if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable
+
+    from ..conversion.convert import Result
     from .inputs import Inputs
     from .run import Run
 
@@ -243,23 +248,50 @@ class Graph:
 
         return Run(self)
 
-    def save(self, path: str, **options: Any) -> None:
-        """Save as a directory any language can read; see :func:`flexir.files.ir.save`."""
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        weights: str | None = "copy",
+        status: Mapping[Node, tuple[str, str]] | None = None,
+        checksums: bool = True,
+        shard: int = 5 << 30,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """Save as a directory any language can read; see :func:`flexir.save`."""
         from ..files.ir import save
 
-        save(self, path, **options)
+        save(self, path, weights=weights, status=status, checksums=checksums, shard=shard,
+             progress=progress)  # fmt: skip
 
-    def draw(self, path: str, **options: Any) -> str:
-        """Draw into a picture or a page; see :func:`flexir.files.draw.draw`."""
+    def draw(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        status: Mapping[Node, str] | None = None,
+        limit: int = 300,
+        beside: Graph | Result | None = None,
+        overlays: Mapping[str, Mapping[str, float]] | None = None,
+        golden: str | os.PathLike[str] | None = None,
+        weights: bool = True,
+        graphviz: bool = True,
+    ) -> str:
+        """Draw into a picture or a page; see :func:`flexir.draw`."""
         from ..files.draw import draw
 
-        return draw(self, path, **options)
+        return draw(self, path, status=status, limit=limit, beside=beside, overlays=overlays,
+                    golden=golden, weights=weights, graphviz=graphviz)  # fmt: skip
 
-    def golden(self, path: str, args: Sequence[Any], **options: Any) -> None:
-        """Write every value of a run on ``args`` to a folder; see :mod:`flexir.files.ir.values`."""
-        from ..files.ir.values import dump
+    def golden(
+        self,
+        path: str | os.PathLike[str],
+        args: Sequence[Any],
+        kwargs: dict[str, Any] | None = None,
+    ) -> None:
+        """Write every value of a run on ``args`` to a folder; see :func:`flexir.golden`."""
+        from ..files.ir.values import golden
 
-        dump(self, path, args, **options)
+        golden(self, path, args, kwargs)
 
     def check(self) -> Graph:
         """Raise GraphError at the first thing that breaks the grammar.
@@ -288,6 +320,14 @@ class Graph:
                 if not numbers and node.makes_number:
                     continue
                 text = "    " * depth + node.text(defaults=defaults)
+                if is_choice(node):
+                    lines.append(text + ":" + (f"   # {node.where}" if node.where else ""))
+                    for word, block in node.target.blocks if bodies else ():
+                        given = ", ".join(map(repr, block.parameters))
+                        lines.append("    " * (depth + 1) + f"{word} ({given}):")
+                        visit(block.nodes, depth + 2)
+                        lines.append("    " * (depth + 2) + f"return {show_part(block.outputs)}")
+                    continue
                 where = f"   # {node.where}" if node.where else ""
                 if node.body and bodies:
                     lines.append(text + ":" + where)

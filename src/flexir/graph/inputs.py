@@ -10,7 +10,7 @@ import torch
 
 from ..errors import CaptureError, Diverged
 from . import tree
-from .geometry import copy_like, shape_of
+from .geometry import copy_like, geometry, shape_of
 from .graph import Graph
 from .nodes import Value
 
@@ -87,7 +87,39 @@ def bind_inputs(
             continue
         made = tree.template(bound[name], lambda t: t, deep=True)
         _bind_part(name, part, made, env)
+    _are_apart(graph, env)
     return _lay_out(graph, env, as_given)
+
+
+def _are_apart(graph: Graph, env: dict[Value, Any]) -> None:
+    """Raise Diverged where a written input shares memory with one that it was apart from.
+
+    What is written through one of two inputs that shared memory is a write to both; so a written
+    one and one that stayed as it was were apart, and two Values were never the same tensor.
+    """
+    written = {m.initial for m in graph.mutations}
+    inputs = [v for v in graph.input_values if isinstance(env.get(v), torch.Tensor)]
+    for one in written.intersection(inputs):
+        for other in inputs:
+            if other is one or other in written and env[other] is not env[one]:
+                continue
+            if _share(env[one], env[other]):
+                first, second = sorted((one.name, other.name))
+                raise Diverged(
+                    f"the inputs {first!r} and {second!r} share memory now, and did not when "
+                    f"recorded; the model writes {one.name!r}, which the graph takes for a write "
+                    "to that alone. Give it a copy, or capture with such inputs"
+                )
+
+
+def _share(a: torch.Tensor, b: torch.Tensor) -> bool:
+    """Whether two tensors lie on one storage and their spans of it overlap."""
+    if any(t.layout is not torch.strided or t.is_nested or 0 in t.shape for t in (a, b)):
+        return False
+    if a.untyped_storage()._cdata != b.untyped_storage()._cdata:
+        return False
+    (start, end), (begin, finish) = geometry(a).span(), geometry(b).span()
+    return start < finish and begin < end
 
 
 def _lay_out(graph: Graph, env: dict[Value, Any], as_given: bool) -> bool:
@@ -157,6 +189,25 @@ def _bind_part(name: str, part: Any, made: Any, env: dict[Value, Any]) -> None:
         return
     if type(part) in (int, float, bool, str, type(None)) and not same_literal(part, made):
         raise Diverged(f"the input {name!r} was {part!r} when recorded, now {made!r}")
+    # What was empty and holds tensors now, or the other way round: a cache at the first call.
+    if any(True for _ in tree.leaves(part, Value)) or tree.tensors_in(_as_list(made)):
+        raise Diverged(
+            f"the input {name!r} is built otherwise than when it was recorded: {_kind(made)} "
+            f"{'with' if tree.tensors_in(_as_list(made)) else 'without'} tensors"
+        )
+
+
+def _as_list(part: Any) -> Any:
+    """The parts of an opened object."""
+    if isinstance(part, tree.Record):
+        return [_as_list(part.items), _as_list(part.attributes)]
+    if isinstance(part, dict):
+        return list(map(_as_list, part.values()))
+    return list(map(_as_list, part)) if isinstance(part, (list, tuple)) else part
+
+
+def _kind(part: Any) -> str:
+    return part.cls.__name__ if isinstance(part, tree.Record) else type(part).__name__
 
 
 def same_literal(a: Any, b: Any) -> bool:
