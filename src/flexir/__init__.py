@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from .files.ir.values import golden  # noqa: F401
     from .fleet import plan
     from .graph.program import Program  # noqa: F401
+    from .passes.edit import edit  # noqa: F401
     from .recording.programs import program, record  # noqa: F401
 
 __version__ = "0.1.0"
@@ -56,6 +57,7 @@ _LATER = {
     "describe": "conversion.layers",
     "diff": "files.ir",
     "draw": "files.draw",
+    "edit": "passes.edit",
     "golden": "files.ir.values",
     "hybrid": "conversion.hybrid",
     "load": "files.ir",

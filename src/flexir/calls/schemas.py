@@ -198,7 +198,9 @@ def signatures(func: Callable[..., Any]) -> tuple[Signature, ...]:
     found = next((made for source in _SOURCES if (made := source(func, name, op))), ())
     in_place = name.endswith("_") and not name.endswith("__")
     if in_place and not isinstance(func, (torch._ops.OpOverload, torch._ops.OpOverloadPacket)):
-        return tuple(s if s.writes else _written_first(s) for s in found)
+        found = [s if s.writes else _written_first(s) for s in found]
+    for signature in found:
+        signature.torchs = is_torch(func)
     return tuple(found)
 
 

@@ -129,10 +129,13 @@ class Signature:
         writes: names of arguments the schema marks as written.
         random: True or False where torch says whether it draws random numbers, else None.
         schema: whether it comes from a C++ schema, whose marks can be trusted.
+        torchs: whether the callable is torch's own, whose defaults every reader knows.
         given: how many arguments are always given by position, those with defaults included.
     """
 
-    __slots__ = ("defaults", "given", "names", "op", "parameters", "random", "schema", "writes")
+    __slots__ = (
+        "defaults", "given", "names", "op", "parameters", "random", "schema", "torchs", "writes",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -144,7 +147,7 @@ class Signature:
     ) -> None:
         self.op, self.parameters = op, tuple(parameters)
         self.writes, self.random, self.schema = frozenset(writes), random, schema
-        self.given = 0
+        self.given, self.torchs = 0, False
         self.names = tuple(p.name for p in self.parameters)
         self.defaults = {p.name: p.default for p in parameters if p.default is not EMPTY}
 
@@ -159,6 +162,14 @@ class Signature:
         made = copy.copy(self)
         made.given = given
         return made
+
+    def leaves_out(self, name: str, part: Any) -> bool:
+        """Whether a printed call may leave an argument out: it has torch's own default.
+
+        Defaults of the user's functions are printed: where a graph was loaded without the model's
+        code, they are not known, and the same graph should print the same.
+        """
+        return self.torchs and name in self.defaults and same_default(part, self.defaults[name])
 
     def uncounted(self, named: dict[str, Any]) -> tuple[str, ...]:
         """Names of arguments this call writes without a mark and without counting it."""

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from . import tree
+from . import query, tree
 from .account import Audit, Frozen, Live, Mutation, Origin, State
 from .choice import is_choice
 from .nodes import Node, Value, show_part
@@ -85,6 +85,7 @@ class Graph:
     frozen: list[Frozen] = field(default_factory=list)
     variants: list[Graph] = field(default_factory=list)
     unknown: dict[Node | Value | None, bytes] = field(default_factory=dict)
+    _users: Mapping[Value, tuple[Node, ...]] | None = field(default=None, init=False, repr=False)
 
     def walk(self) -> Iterator[Node]:
         """All nodes, module nodes before the nodes of their bodies."""
@@ -101,6 +102,60 @@ class Graph:
     def __iter__(self) -> Iterator[Node]:
         """The function calls in order of execution, module boundaries flattened away."""
         return (node for node in self.walk() if node.body is None)
+
+    def __len__(self) -> int:
+        """How many function calls there are: ``len(list(graph))``."""
+        return sum(1 for _ in self)
+
+    def __bool__(self) -> bool:
+        """A graph is a graph, also one that calls nothing."""
+        return True
+
+    def __getitem__(self, name: str) -> Value:
+        """The Value of this name: ``graph["conv.weight"]``, ``graph["%12"]``.
+
+        Raises:
+            KeyError: there is none; the message has names that are near.
+        """
+        return query.value(self, name)
+
+    @property
+    def users(self) -> Mapping[Value, tuple[Node, ...]]:
+        """Every Value -> the function calls that read it, in order, each once.
+
+        Found once: a graph that was handed out does not change.
+        """
+        if self._users is None:
+            self._users = query.users(self)
+        return self._users
+
+    def find(
+        self,
+        *,
+        op: str | None = None,
+        path: str | None = None,
+        module: type | str | None = None,
+    ) -> list[Node]:
+        """The calls that answer to everything given, in order of execution.
+
+        Args:
+            op: canonical name of an op; ``*`` stands for any letters. Function calls alone.
+            path: where the call stands: ``"layer3.*"``, or ``"layer3"`` for exactly there.
+            module: class or class name of the module; calls of such modules alone.
+
+        Returns:
+            function calls, or module calls where ``module`` is given.
+
+        Example:
+            >>> import torch, flexir
+            >>> net = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU())
+            >>> graph = flexir.capture(net, (torch.ones(1, 2),))
+            >>> [node.path for node in graph.find(op="relu")]
+            ['1']
+            >>> [node.path for node in graph.find(module=torch.nn.Linear)]
+            ['0']
+        """
+        return query.find(self, op, path, module)
 
     @property
     def input_values(self) -> list[Value]:
@@ -249,10 +304,11 @@ class Graph:
         check(self)
         return self
 
-    def text(self, *, bodies: bool = True, numbers: bool = False) -> str:
+    def text(self, *, bodies: bool = True, numbers: bool = False, defaults: bool = False) -> str:
         """The printed graph, types first, source last.
 
         Args:
+            defaults: print arguments that have torch's default, too.
             bodies: print what is inside modules; False prints the top level only.
             numbers: print the calls that compute sizes, too, which otherwise stand as expressions
                 where they are read.
@@ -263,7 +319,7 @@ class Graph:
             for node in nodes:
                 if not numbers and node.makes_number:
                     continue
-                text = "    " * depth + str(node)
+                text = "    " * depth + node.text(defaults=defaults)
                 if is_choice(node):
                     lines.append(text + ":" + (f"   # {node.where}" if node.where else ""))
                     for word, block in node.target.blocks if bodies else ():
@@ -290,5 +346,4 @@ class Graph:
         return self.text()
 
     def __repr__(self) -> str:
-        count = sum(1 for _ in self)
-        return f"<Graph {self.name}: {count} calls, {len(self.constants)} constants>"
+        return f"<Graph {self.name}: {len(self)} calls, {len(self.constants)} constants>"

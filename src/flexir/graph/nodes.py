@@ -212,8 +212,8 @@ class Node:
     """
 
     __slots__ = (
-        "__weakref__", "args", "body", "call", "effects", "op", "outputs", "path", "result",
-        "signature", "source", "target",
+        "__weakref__", "_meta", "args", "body", "call", "effects", "op", "outputs", "path",
+        "result", "signature", "source", "target",
     )  # fmt: skip
 
     def __init__(
@@ -233,6 +233,7 @@ class Node:
         self.result: Any = None
         self.outputs: tuple[Value, ...] = ()
         self.effects = NO_EFFECTS
+        self._meta: dict[str, Any] | None = None
 
     @property
     def inputs(self) -> list[Value]:
@@ -262,13 +263,29 @@ class Node:
         """Module path and source line, for messages."""
         return "  ".join(str(part) for part in (self.path, self.source) if part)
 
-    def __str__(self) -> str:
+    @property
+    def meta(self) -> dict[str, Any]:
+        """Notes of your own. Passes and edits keep them with the node; saving does not."""
+        if self._meta is None:
+            self._meta = {}
+        return self._meta
+
+    def text(self, *, defaults: bool = False) -> str:
+        """The printed call, types first.
+
+        Args:
+            defaults: print arguments that have torch's default, too.
+        """
         args = ", ".join(
             f"{'' if i == 0 and isinstance(v, Value) else name + '='}{show_part(v)}"
             for i, (name, v) in enumerate(self.args.items())
+            if defaults or self.signature is None or not self.signature.leaves_out(name, v)
         )
         left = ", ".join(map(repr, self.outputs))
         return f"{left} = {self.op}({args})" if left else f"{self.op}({args})"
+
+    def __str__(self) -> str:
+        return self.text()
 
     __repr__ = __str__
 

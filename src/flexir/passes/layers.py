@@ -121,7 +121,7 @@ def _put(
     args = dict(layer.args, input=input)
     args["weight"] = edit.constant(old.name, weight.to(dtype))
     args["bias"] = edit.constant(f"{base}.bias", bias.to(dtype))
-    made = edit.call(layer, layer.target, args, layer.outputs[0].type)
+    made = edit.call_before(layer, layer.target, args, layer.outputs[0].type)
     edit.replace(layer.outputs[0], made)
     edit.drop(layer)
     after = norm.args["input"] is layer.outputs[0]
@@ -154,7 +154,9 @@ def merge_pad(graph: Graph) -> Graph:
         args = _padded(layer, list(node.args["pad"]), len(value.type.shape))
         if args is not None:
             args["input"] = node.args["input"]
-            edit.replace(layer.outputs[0], edit.call(layer, layer.target, args, _type(layer)))
+            edit.replace(
+                layer.outputs[0], edit.call_before(layer, layer.target, args, _type(layer))
+            )
             edit.drop(layer)
             edit.drop(node)
             edit.lines.append(f"{node.path or '(top)'} into {layer.op} at {layer.path or '(top)'}")
@@ -218,7 +220,7 @@ def adaptive_to_pool(graph: Graph) -> Graph:
             continue  # the kernel would be that of one size
         kernel = tuple(n // m for n, m in zip(before, after))
         args = {"input": node.args["input"], "kernel_size": kernel, "stride": kernel}
-        edit.replace(node.outputs[0], edit.call(node, pool, args, _type(node)))
+        edit.replace(node.outputs[0], edit.call_before(node, pool, args, _type(node)))
         edit.drop(node)
         edit.lines.append(f"{node.op} at {node.path or '(top)'}: kernel {kernel}")
     return edit.build("adaptive_to_pool")
@@ -259,7 +261,7 @@ def warp_affine(graph: Graph) -> Graph:
             "mode": node.args["mode"], "padding_mode": node.args["padding_mode"],
             "align_corners": corners,
         }  # fmt: skip
-        edit.replace(node.outputs[0], edit.call(node, warped, args, _type(node)))
+        edit.replace(node.outputs[0], edit.call_before(node, warped, args, _type(node)))
         edit.drop(node)
         edit.drop(made)
         edit.lines.append(f"at {node.path or '(top)'}")

@@ -112,7 +112,7 @@ class Pattern:
             last = match.last
             kind: TensorType = last.outputs[0].type
             args = {name: match.bound[own] for name, own in zip(names, order)}
-            edit.replace(last.outputs[0], edit.call(last, function, args, kind))
+            edit.replace(last.outputs[0], edit.call_before(last, function, args, kind))
             for node in match.nodes:
                 edit.drop(node)
             edit.lines.append(f"{function.__name__} at {last.path or '(top)'}")

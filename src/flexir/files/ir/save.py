@@ -79,7 +79,7 @@ def save(
         _Writer(graph, message, status or graph.status).write()
         data = {
             "graph.pb": message.SerializeToString(deterministic=True),
-            "graph.txt": (graph.text() + "\n").encode(),
+            "graph.txt": (graph.text(defaults=True) + "\n").encode(),
         }
         for name, content in data.items():
             (folder / name).write_bytes(content)
