@@ -79,6 +79,14 @@ def test_a_shape_that_depends_on_values_is_refused():
     assert "depends on values" in result.report.entries[0].reason
 
 
+def test_what_reads_a_placeholder_says_what_is_missing():
+    result = target.convert(lambda x: x[x > 0] + 1, (torch.tensor([1.0, -1.0]),))
+    reasons = {row.op: row.reason for row in result.report.entries}
+    assert "it reads getitem" in reasons["add"]
+    with pytest.raises(flexir.UnsupportedError, match="print\\(result.report\\)"):
+        target.run(result.output, torch.tensor([1.0, -1.0]))
+
+
 def test_other_inputs_than_recorded_are_refused():
     result = converted(torch.relu, torch.randn(2, 3))
     with pytest.raises(flexir.Diverged):

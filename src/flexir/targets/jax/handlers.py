@@ -16,7 +16,7 @@ import torch
 import flexir
 from flexir import Unsupported
 
-from .program import DTYPES, TORCH, Call, Place, Program, array_of, given, number
+from .program import DTYPES, TORCH, Call, Missing, Place, Program, array_of, given, number
 
 target = flexir.Target("jax", out=Program, dtypes=DTYPES)
 
@@ -90,6 +90,11 @@ def enter(ctx: Any, name: str, type: flexir.TensorType) -> Place:
     made: Place = ctx.out.place(type.shape, ctx.dtype(type))
     ctx.out.inputs[name] = made
     return made
+
+
+@target.placeholder
+def missing(ctx: Any, inputs: Any) -> tuple[Missing, ...]:
+    return (Missing(ctx.node.op),) * len(ctx.node.outputs)
 
 
 @target.constant

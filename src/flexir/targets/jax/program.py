@@ -48,6 +48,10 @@ class Place(int):
     """The number of an array of a program; a type of its own, so that it is no number."""
 
 
+class Missing(str):
+    """The op of a call that nothing handled, where its result should be."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """What a JAX function is told of the call it stands for.
@@ -103,7 +107,13 @@ def number(value: Any, dtype: Any) -> jax.Array:
 
 
 def filled(part: Any, fill: Callable[[Place], Any]) -> Any:
-    """Arguments with their places filled."""
+    """Arguments with their places filled.
+
+    Raises:
+        Unsupported: what should be among them is missing.
+    """
+    if isinstance(part, Missing):
+        raise Unsupported(f"it reads {part}, which is missing")
     if isinstance(part, Place):
         return fill(part)
     if isinstance(part, (list, tuple)):
