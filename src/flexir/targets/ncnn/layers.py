@@ -20,7 +20,7 @@ _UNARY: dict[str, tuple[str, dict[int, Any]]] = {
     "hardsigmoid": ("HardSigmoid", {0: 1 / 6, 1: 0.5}), "relu6": ("Clip", {0: 0.0, 1: 6.0}),
     **{name: ("UnaryOp", {0: number}) for name, number in {
         "abs": 0, "neg": 1, "floor": 2, "ceil": 3, "square": 4, "sqrt": 5, "rsqrt": 6, "exp": 7,
-        "log": 8, "sin": 9, "cos": 10, "tan": 11, "asin": 12, "acos": 13, "atan": 14,
+        "log": 8, "sin": 9, "cos": 10, "asin": 12, "acos": 13, "atan": 14,
         "reciprocal": 15, "log10": 17, "trunc": 19}.items()},
 }  # fmt: skip
 _BINARY = {"add": 0, "sub": 1, "mul": 2, "div": 3, "maximum": 4, "minimum": 5}
