@@ -1,0 +1,281 @@
+"""Element by element: tables of names, and what differs from torch."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax.numpy as jnp
+from jax import lax, nn
+from jax.scipy import special
+
+from .handlers import fail_unless, is_whole, op, pair, table
+from .program import given
+
+table({
+    "abs": jnp.abs, "acos": jnp.arccos, "acosh": jnp.arccosh, "asin": jnp.arcsin,
+    "asinh": jnp.arcsinh, "atan": jnp.arctan, "atanh": jnp.arctanh, "cos": jnp.cos,
+    "cosh": jnp.cosh, "erf": special.erf, "erfc": special.erfc, "exp": jnp.exp, "exp2": jnp.exp2,
+    "expm1": jnp.expm1, "log": jnp.log, "log1p": jnp.log1p, "log2": jnp.log2, "log10": jnp.log10,
+    "neg": jnp.negative, "reciprocal": jnp.reciprocal, "rsqrt": lax.rsqrt, "sigmoid": nn.sigmoid,
+    "sin": jnp.sin, "sinh": jnp.sinh, "sqrt": jnp.sqrt, "square": jnp.square, "tan": jnp.tan,
+    "tanh": jnp.tanh, "erfinv": special.erfinv, "lgamma": special.gammaln, "sign": jnp.sign,
+    "bitwise_not": jnp.invert, "relu": lambda x: jnp.maximum(x, 0).astype(x.dtype),
+    "silu": lambda x: x * nn.sigmoid(x), "mish": lambda x: x * jnp.tanh(_softplus(x)),
+    "relu6": lambda x: jnp.clip(x, 0, 6), "tanhshrink": lambda x: x - jnp.tanh(x),
+    "hardsigmoid": lambda x: jnp.clip(x + 3, 0, 6) / 6, "softsign": lambda x: x / (1 + jnp.abs(x)),
+    "hardswish": lambda x: x * jnp.clip(x + 3, 0, 6) / 6, "logsigmoid": nn.log_sigmoid,
+    "selu": lambda x: 1.0507009873554805 * jnp.where(
+        x > 0, x, 1.6732632423543772 * jnp.expm1(jnp.minimum(x, 0))),
+    "sinc": jnp.sinc, "deg2rad": jnp.deg2rad, "rad2deg": jnp.rad2deg, "real": jnp.real,
+    "conj": jnp.conj, "resolve_conj": lambda x: x, "resolve_neg": lambda x: x,
+    "positive": lambda x: x,
+    **{name: lambda x, f=f: x if is_whole(x) else f(x) for name, f in {
+        "ceil": jnp.ceil, "floor": jnp.floor, "trunc": jnp.trunc, "round": jnp.round,
+        "frac": lambda x: x - jnp.trunc(x)}.items()},
+})  # fmt: skip
+
+
+def _softplus(x: Any) -> Any:
+    return jnp.where(x > 20, x, jnp.log1p(jnp.exp(jnp.minimum(x, 20))))
+
+
+def _asked(function: Any) -> Any:
+    return lambda call, input: function(input)
+
+
+for _name, _function in {
+    "isnan": jnp.isnan, "isinf": jnp.isinf, "isfinite": jnp.isfinite, "isposinf": jnp.isposinf,
+    "isneginf": jnp.isneginf, "logical_not": jnp.logical_not, "signbit": jnp.signbit,
+    "imag": jnp.imag, "angle": lambda x: jnp.angle(x), "isreal": jnp.isreal,
+}.items():  # fmt: skip
+    op(_name)(_asked(_function))
+
+
+def _binary(function: Any) -> Any:
+    return lambda call, input, other: function(call.cast(input), call.cast(other))
+
+
+for _name, _arithmetic in {
+    "mul": jnp.multiply, "maximum": jnp.maximum, "minimum": jnp.minimum, "fmax": jnp.fmax,
+    "fmin": jnp.fmin, "hypot": jnp.hypot, "atan2": jnp.arctan2, "bitwise_and": jnp.bitwise_and,
+    "bitwise_or": jnp.bitwise_or, "bitwise_xor": jnp.bitwise_xor, "logaddexp": jnp.logaddexp,
+    "copysign": jnp.copysign, "fmod": lambda a, b: _fmod(a, b),
+    "remainder": lambda a, b: _rest(a, b),
+    "floor_divide": lambda a, b: _floor_divided(a, b),
+}.items():  # fmt: skip
+    op(_name)(_binary(_arithmetic))
+
+
+def _compared(function: Any) -> Any:
+    return lambda call, input, other: function(*pair(input, other))
+
+
+for _name, _comparison in {
+    "eq": jnp.equal, "ne": jnp.not_equal, "gt": jnp.greater, "ge": jnp.greater_equal,
+    "lt": jnp.less, "le": jnp.less_equal, "logical_and": jnp.logical_and,
+    "logical_or": jnp.logical_or, "logical_xor": jnp.logical_xor,
+}.items():  # fmt: skip
+    op(_name)(_compared(_comparison))
+
+
+def _no_zero(a: Any, b: Any) -> None:
+    fail_unless(a.dtype != jnp.bool_, "a division of bools")
+
+
+def _fmod(a: Any, b: Any) -> Any:
+    _no_zero(a, b)
+    return lax.rem(*jnp.broadcast_arrays(a, b))
+
+
+def _rest(a: Any, b: Any) -> Any:
+    rest = _fmod(a, b)
+    return jnp.where((rest != 0) & ((rest < 0) != (b < 0)), rest + b, rest)
+
+
+def _floor_divided(a: Any, b: Any) -> Any:
+    """As Python: computed from the remainder, for a / b may round up."""
+    _no_zero(a, b)
+    if is_whole(a):
+        return jnp.floor_divide(a, b)
+    rest = _fmod(a, b)
+    quotient = (a - rest) / b
+    quotient = jnp.where((rest != 0) & ((b < 0) != (rest < 0)), quotient - 1, quotient)
+    below = jnp.floor(quotient)
+    made = jnp.where(quotient - below > 0.5, below + 1, below)
+    made = jnp.where(quotient == 0, jnp.copysign(jnp.zeros_like(made), a / b), made)
+    return jnp.where(b == 0, a / b, made)
+
+
+@op("div")
+def div(call: Any, input: Any, other: Any, rounding_mode: Any = None) -> Any:
+    a, b = call.cast(input), call.cast(other)
+    if rounding_mode == "floor":
+        return _floor_divided(a, b)
+    if rounding_mode == "trunc":
+        return lax.div(*jnp.broadcast_arrays(a, b)) if is_whole(a) else jnp.trunc(a / b)
+    return a / b
+
+
+@op("add", "sub")
+def add(call: Any, input: Any, other: Any, alpha: Any = 1) -> Any:
+    a, b = call.cast(input), call.cast(other)
+    b = b if alpha == 1 else b * call.cast(alpha)
+    return a + b if call.op == "add" else a - b
+
+
+@op("rsub")
+def rsub(call: Any, input: Any, other: Any, alpha: Any = 1) -> Any:
+    return call.cast(other) - call.cast(input) * call.cast(alpha)
+
+
+@op("pow", "float_power")
+def power(call: Any, input: Any, exponent: Any) -> Any:
+    a = call.cast(input)
+    fail_unless(a.dtype != jnp.bool_, "powers of bools")
+    if not given(exponent):
+        if exponent == 0.5:
+            return jnp.sqrt(a)
+        if isinstance(exponent, int) and 0 <= exponent <= 64:
+            return lax.integer_pow(a, exponent)
+    return jnp.power(a, call.cast(exponent))
+
+
+@op("clamp")
+def clamp(call: Any, input: Any, min: Any = None, max: Any = None) -> Any:
+    made = call.cast(input)
+    made = made if min is None else jnp.maximum(made, call.cast(min))
+    return made if max is None else jnp.minimum(made, call.cast(max))
+
+
+@op("clamp_min")
+def clamp_min(call: Any, input: Any, min: Any) -> Any:
+    return clamp(call, input, min=min)
+
+
+@op("clamp_max")
+def clamp_max(call: Any, input: Any, max: Any) -> Any:
+    return clamp(call, input, max=max)
+
+
+@op("where")
+def where(call: Any, condition: Any, input: Any, other: Any) -> Any:
+    return jnp.where(condition.astype(bool), call.cast(input), call.cast(other))
+
+
+@op("masked_fill")
+def masked_fill(call: Any, input: Any, mask: Any, value: Any) -> Any:
+    return jnp.where(mask.astype(bool), call.cast(value), input)
+
+
+@op("nan_to_num")
+def nan_to_num(
+    call: Any, input: Any, nan: Any = 0.0, posinf: Any = None, neginf: Any = None
+) -> Any:
+    if is_whole(input):
+        return input
+    return jnp.nan_to_num(input, nan=nan or 0.0, posinf=posinf, neginf=neginf)
+
+
+@op("lerp")
+def lerp(call: Any, input: Any, end: Any, weight: Any) -> Any:
+    weight = call.cast(weight)
+    return jnp.where(jnp.abs(weight) < 0.5, input + weight * (end - input),
+                     end - (end - input) * (1 - weight))  # fmt: skip
+
+
+@op("addcmul")
+def addcmul(call: Any, input: Any, tensor1: Any, tensor2: Any, value: Any = 1) -> Any:
+    return call.cast(input) + call.cast(value) * call.cast(tensor1) * call.cast(tensor2)
+
+
+@op("addcdiv")
+def addcdiv(call: Any, input: Any, tensor1: Any, tensor2: Any, value: Any = 1) -> Any:
+    return call.cast(input) + call.cast(value) * (call.cast(tensor1) / call.cast(tensor2))
+
+
+@op("gelu")
+def gelu(call: Any, input: Any, approximate: str = "none") -> Any:
+    if approximate == "tanh":
+        return nn.gelu(input, approximate=True)
+    return 0.5 * input * (1 + special.erf(input * math.sqrt(0.5)))
+
+
+@op("elu")
+def elu(call: Any, input: Any, alpha: Any = 1.0, scale: Any = 1, input_scale: Any = 1) -> Any:
+    below = alpha * jnp.expm1(jnp.minimum(input, 0) * input_scale)
+    return scale * jnp.where(input > 0, input, below)
+
+
+@op("celu")
+def celu(call: Any, input: Any, alpha: Any = 1.0) -> Any:
+    return jnp.maximum(input, 0) + jnp.minimum(alpha * jnp.expm1(input / alpha), 0)
+
+
+@op("leaky_relu")
+def leaky_relu(call: Any, input: Any, negative_slope: Any = 0.01) -> Any:
+    return jnp.where(input > 0, input, input * call.cast(negative_slope))
+
+
+@op("prelu")
+def prelu(call: Any, input: Any, weight: Any) -> Any:
+    if weight.size > 1 and input.ndim > 1:
+        weight = weight.reshape([-1] + [1] * (input.ndim - 2))
+    return jnp.where(
+        input > 0, input, input * weight.reshape(weight.shape if weight.size > 1 else ())
+    )
+
+
+@op("hardtanh")
+def hardtanh(call: Any, input: Any, min_val: Any = -1.0, max_val: Any = 1.0) -> Any:
+    return clamp(call, input, min_val, max_val)
+
+
+@op("softplus")
+def softplus(call: Any, input: Any, beta: Any = 1, threshold: Any = 20) -> Any:
+    scaled = input * beta
+    soft = jnp.log1p(jnp.exp(jnp.minimum(scaled, threshold))) / beta
+    return jnp.where(scaled > threshold, input, soft)
+
+
+@op("threshold")
+def over(call: Any, input: Any, threshold: Any, value: Any) -> Any:
+    return jnp.where(input <= call.cast(threshold), call.cast(value), input)
+
+
+@op("glu")
+def glu(call: Any, input: Any, dim: int = -1) -> Any:
+    a, b = jnp.split(input, 2, axis=dim)
+    return a * nn.sigmoid(b)
+
+
+@op("complex")
+def complex_(call: Any, real: Any, imag: Any) -> Any:
+    return lax.complex(*jnp.broadcast_arrays(real, imag))
+
+
+@op("polar")
+def polar(call: Any, abs: Any, angle: Any) -> Any:
+    return lax.complex(abs * jnp.cos(angle), abs * jnp.sin(angle))
+
+
+@op("to", "float", "double", "half", "bfloat16", "int", "long", "short", "char", "byte", "bool",
+    "type", "clone", "contiguous", "detach", "dropout", "cpu")  # fmt: skip
+def cast(call: Any, input: Any, **how: Any) -> Any:
+    if call.op == "dropout":
+        fail_unless(not how.get("training") or not how.get("p"), "dropout while training")
+    if is_whole(input) or not jnp.issubdtype(call.dtype, jnp.integer):
+        return input.astype(call.dtype)
+    return _whole_of(call, input)
+
+
+def _whole_of(call: Any, input: Any) -> Any:
+    """Floating to whole; beyond the range XLA saturates where torch wraps, so via int64."""
+    return jnp.trunc(input.astype(jnp.float64 if input.dtype == jnp.float64 else jnp.float32)
+                     ).astype(jnp.int64).astype(call.dtype)  # fmt: skip
+
+
+@op("isin")
+def isin(call: Any, elements: Any, test_elements: Any, invert: bool = False,
+         assume_unique: bool = False) -> Any:  # fmt: skip
+    return jnp.isin(elements, test_elements, invert=invert)

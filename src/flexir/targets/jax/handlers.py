@@ -1,0 +1,101 @@
+"""The target, and the door every handler goes through: what it is told, what becomes of it.
+
+A handler is a function of arrays, written with jax.numpy and lax. Converting a call keeps it with
+its arguments and works out its types; it computes when the program runs.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+import torch
+
+import flexir
+from flexir import Unsupported
+
+from .program import DTYPES, TORCH, Call, Place, Program, array_of, given, number
+
+target = flexir.Target("jax", out=Program, dtypes=DTYPES)
+
+
+def op(*names: str) -> Callable[[Callable[..., Any]], Any]:
+    """Declare a function ``(call, <arguments by name>)`` of arrays as the handler of ops."""
+
+    def declare(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def handler(ctx: Any, *args: Any, **named: Any) -> Any:
+            return ctx.out.add(function, call_of(ctx), args, named, str(ctx.node.where))
+
+        for name in names:
+            target.op(name)(handler)
+        return function
+
+    return declare
+
+
+def call_of(ctx: Any) -> Call:
+    """What a function is told of the call."""
+    node = ctx.node
+    outputs = node.returned or node.outputs
+    types = tuple((tuple(v.type.shape), ctx.dtype(v.type)) for v in outputs)
+    return Call(node.op, types, isinstance(node.result, (tuple, list)) or len(types) > 1)
+
+
+def table(functions: dict[str, Callable[..., Any]]) -> None:
+    """Declare functions of one array, brought to the dtype of the result, by the names of ops."""
+    for name, function in functions.items():
+        op(name)(lambda call, input, *, function=function: function(call.cast(input)))
+
+
+def promoted(*operands: Any) -> Any:
+    """The dtype in which torch computes with two arrays or numbers."""
+    parts = [
+        torch.empty([1] * part.ndim, dtype=TORCH[part.dtype], device="meta")
+        if given(part)
+        else part
+        for part in operands
+    ]
+    return DTYPES[torch.result_type(*parts)]
+
+
+def pair(a: Any, b: Any) -> tuple[Any, Any]:
+    """Two operands in the dtype in which torch computes with them."""
+    dtype = promoted(a, b)
+    made = [one.astype(dtype) if given(one) else number(one, dtype) for one in (a, b)]
+    return made[0], made[1]
+
+
+def is_whole(value: Any) -> bool:
+    """Whether the elements are integers or bools."""
+    return not jnp.issubdtype(value.dtype, jnp.inexact)
+
+
+def dims(dim: Any, rank: int) -> tuple[int, ...]:
+    """Dimensions counted from the front; all of them for None or none."""
+    listed = [] if dim is None else [dim] if isinstance(dim, int) else list(dim)
+    return tuple(d % max(rank, 1) for d in listed)[: rank or 0] if listed else tuple(range(rank))
+
+
+def fail_unless(condition: Any, reason: str) -> None:
+    """Decline the call."""
+    if not condition:
+        raise Unsupported(reason)
+
+
+@target.input
+def enter(ctx: Any, name: str, type: flexir.TensorType) -> Place:
+    made: Place = ctx.out.place(type.shape, ctx.dtype(type))
+    ctx.out.inputs[name] = made
+    return made
+
+
+@target.constant
+def stored(ctx: Any, weight: Any) -> Place:
+    dtype, net = ctx.dtype(weight.tensor.dtype), ctx.out
+    if weight.name not in net.places:
+        net.places[weight.name] = net.place(weight.tensor.shape, dtype)
+        net.weights[weight.name] = array_of(weight.tensor)
+    return net.places[weight.name]

@@ -1,0 +1,211 @@
+"""Reading and writing at indices. A place that does not exist reads as NaN or as an extreme."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from .handlers import fail_unless, op
+from .program import DTYPES, given
+
+
+def _parts(indices: Any) -> tuple[Any, ...]:
+    """An index as a tuple of what JAX takes, uint8 as bools."""
+    if isinstance(indices, list) and all(isinstance(p, (int, list)) for p in indices):
+        indices = (indices,)
+    parts = []
+    for part in indices if isinstance(indices, (tuple, list)) else [indices]:
+        fail_unless(not isinstance(part, bool), "a bool as an index")
+        if isinstance(part, (list, range)):
+            part = np.asarray(part, dtype=None if len(part) else int)
+        elif given(part) and part.dtype == jnp.uint8:
+            part = part.astype(bool)
+        parts.append(part)
+    return tuple(parts)
+
+
+def _width(part: Any) -> int:
+    """How many dimensions a part of an index stands for: a tensor of bools for all of its own."""
+    if part is None or part is ...:
+        return 0
+    return int(part.ndim) if hasattr(part, "ndim") and part.dtype == bool else 1
+
+
+def _selected(input: Any, parts: tuple[Any, ...]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """The index in two: numbers, slices and new dimensions first, as torch does, then tensors."""
+    advanced = [p for p in parts if given(p) or isinstance(p, np.ndarray)]
+    if not advanced:
+        return parts, ()
+    used = sum(_width(part) for part in parts)
+    full: list[Any] = []
+    for part in parts if any(p is ... for p in parts) else (*parts, ...):
+        full += [slice(None)] * (input.ndim - used) if part is ... else [part]
+    first: list[Any] = []
+    then: list[Any] = []
+    for part in full:
+        if given(part) or isinstance(part, np.ndarray):
+            first += [slice(None)] * _width(part)
+            then.append(part)
+        else:
+            first.append(part)
+            then += [] if isinstance(part, int) else [slice(None)]
+    return tuple(first), tuple(then)
+
+
+@op("getitem")
+def getitem(call: Any, input: Any, indices: Any) -> Any:
+    first, then = _selected(input, _parts(indices))
+    made = input[first]
+    return made.at[then].get(mode="fill") if then else made
+
+
+@op("setitem")
+def setitem(call: Any, input: Any, indices: Any, value: Any) -> Any:
+    parts, value = _parts(indices), call.cast(value)
+    if len(parts) == 1 and given(parts[0]) and parts[0].dtype == bool and value.size == 1:
+        mask = parts[0].reshape(parts[0].shape + (1,) * (input.ndim - parts[0].ndim))
+        return jnp.where(mask, value.reshape(()), input)
+    first, then = _selected(input, parts)
+    if not then:
+        return input.at[first].set(_fitting(value, np.empty(input.shape, bool)[first].ndim))
+    inner = input[first]
+    made = inner.at[then].set(_fitting(value, inner[then].ndim), mode="drop")
+    return input.at[first].set(made)
+
+
+def _fitting(value: Any, rank: int) -> Any:
+    """Without the leading ones that torch leaves out."""
+    while value.ndim > rank and value.shape[0] == 1:
+        value = value[0]
+    return value
+
+
+@op("index_put")
+def index_put(call: Any, input: Any, indices: Any, values: Any, accumulate: bool = False) -> Any:
+    whole = [slice(None) if part is None else part for part in indices]
+    if not accumulate:
+        return setitem(call, input, whole, values)
+    fail_unless(call.dtype != bool, "sums of bools")
+    return input.at[_parts(whole)].add(call.cast(values), mode="drop")
+
+
+@op("index_select")
+def index_select(call: Any, input: Any, dim: int, index: Any) -> Any:
+    if not input.ndim:
+        return input
+    return jnp.take(input, jnp.atleast_1d(index), axis=dim, mode="fill")
+
+
+@op("embedding")
+def embedding(call: Any, input: Any, weight: Any, padding_idx: Any = None, max_norm: Any = None,
+              **how: Any) -> Any:  # fmt: skip
+    fail_unless(max_norm is None, "max_norm, which changes the weight")
+    return jnp.take(weight, input, axis=0, mode="fill")
+
+
+def _along(index: Any, dim: int) -> tuple[Any, ...]:
+    """An index of one dimension, with all others as they are."""
+    grid = np.meshgrid(*[np.arange(n) for n in index.shape], indexing="ij", sparse=True)
+    return tuple(index if d == dim % index.ndim else part for d, part in enumerate(grid))
+
+
+@op("gather")
+def gather(call: Any, input: Any, dim: int, index: Any) -> Any:
+    fail_unless(input.ndim and index.ndim, "gather of a number")
+    return input.at[_along(index, dim)].get(mode="fill")
+
+
+@op("take_along_dim")
+def take_along_dim(call: Any, input: Any, indices: Any, dim: Any = None) -> Any:
+    fail_unless(dim is not None and input.ndim, "of a flat tensor")
+    return jnp.take_along_axis(input, indices, axis=dim, mode="fill")
+
+
+@op("nonzero", "masked_select", "unique")
+def counted(call: Any, **how: Any) -> Any:
+    fail_unless(False, "as many elements as the values say; XLA knows shapes before it runs")
+
+
+@op("slice_scatter")
+def slice_scatter(call: Any, input: Any, src: Any, dim: int = 0, start: Any = None, end: Any = None,
+                  step: int = 1) -> Any:  # fmt: skip
+    index = (slice(None),) * (dim % input.ndim) + (slice(start, end, step),)
+    return input.at[index].set(call.cast(src))
+
+
+@op("select_scatter")
+def select_scatter(call: Any, input: Any, src: Any, dim: int, index: int) -> Any:
+    return input.at[(slice(None),) * (dim % input.ndim) + (index,)].set(call.cast(src))
+
+
+@op("scatter", "scatter_add", "scatter_reduce")
+def scatter(call: Any, input: Any, dim: int, index: Any, **how: Any) -> Any:
+    kind = "sum" if call.op == "scatter_add" else how.get("reduce")
+    include_self = how.get("include_self", True)
+    method = {None: "set", "add": "add", "sum": "add", "prod": "multiply", "multiply": "multiply",
+              "amax": "max", "amin": "min"}.get(kind)  # fmt: skip
+    fail_unless(method and include_self, f"reduce={kind!r}, include_self={include_self}")
+    fail_unless(call.dtype != bool or kind is None, "reductions of bools")
+    fail_unless(input.ndim and index.ndim, "scatter into a number")
+    what: Any = how.get("src") if how.get("src") is not None else how.get("value")
+    if given(what) and what.ndim:
+        what = what[tuple(slice(0, n) for n in index.shape)]
+    places = _along(index.astype(jnp.int64), dim)
+    return getattr(input.at[places], str(method))(call.cast(what), mode="drop")
+
+
+def _at(index: Any, dim: int, rank: int) -> tuple[Any, ...]:
+    fail_unless(rank and index.ndim, "an index that is a number")
+    return (slice(None),) * (dim % rank) + (index,)
+
+
+@op("index_add")
+def index_add(call: Any, input: Any, dim: int, index: Any, source: Any, alpha: Any = 1) -> Any:
+    what = source if alpha == 1 else source * call.cast(alpha)
+    return input.at[_at(index, dim, input.ndim)].add(what, mode="drop")
+
+
+@op("index_copy")
+def index_copy(call: Any, input: Any, dim: int, index: Any, source: Any) -> Any:
+    return input.at[_at(index, dim, input.ndim)].set(source, mode="drop")
+
+
+@op("index_fill")
+def index_fill(call: Any, input: Any, dim: int, index: Any, value: Any) -> Any:
+    return input.at[_at(index, dim, input.ndim)].set(call.cast(value), mode="drop")
+
+
+@op("as_strided")
+def as_strided(call: Any, input: Any, size: Any, stride: Any, **how: Any) -> Any:
+    return input.reshape(-1)[_elements(call, input, size, stride, **how)]
+
+
+@op("as_strided_scatter")
+def as_strided_scatter(call: Any, input: Any, src: Any, size: Any, stride: Any, **how: Any) -> Any:
+    places = _elements(call, input, size, stride, **how)
+    fail_unless(np.unique(places).size == places.size, "a write to memory that overlaps itself")
+    return input.reshape(-1).at[places].set(call.cast(src)).reshape(input.shape)
+
+
+def _elements(
+    call: Any, input: Any, size: Any, stride: Any, storage_offset: Any = None,
+    input_stride: Any = None, dtype: Any = None, flags: Any = 0,
+) -> Any:  # fmt: skip
+    """Which elements of the input, in reading order, stand where a view of its memory looks."""
+    fail_unless(input_stride is not None, "a view of memory whose order is not known")
+    same = dtype is None or DTYPES.get(dtype) == input.dtype
+    fail_unless(same and not flags, "memory seen as of another dtype")
+    lie = _laid(input.shape, input_stride).reshape(-1)
+    wanted = _laid(size, stride) + (storage_offset or 0)
+    fail_unless(np.unique(lie).size == lie.size, "a view of memory that overlaps itself")
+    fail_unless(np.isin(wanted, lie).all(), "a view of memory beyond the tensor")
+    order = np.argsort(lie)
+    return order[np.searchsorted(lie, wanted, sorter=order)]
+
+
+def _laid(shape: Any, stride: Any) -> Any:
+    """Where each element lies, counted from the first."""
+    steps = [np.arange(n) * step for n, step in zip(shape, stride)]
+    return sum(np.meshgrid(*steps, indexing="ij"), np.zeros(tuple(shape), int))

@@ -1,0 +1,381 @@
+"""Layers: products, convolutions, pools, normalisations, attention, resizing."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jax import lax
+
+from .handlers import fail_unless, is_whole, op
+from .program import given, number
+
+# -- products
+
+
+@op("linear")
+def linear(call: Any, input: Any, weight: Any, bias: Any = None) -> Any:
+    made = input @ weight.T
+    return made if bias is None else made + bias
+
+
+@op("matmul", "bmm", "mm", "mv", "dot", "inner", "outer")
+def matmul(call: Any, input: Any, **how: Any) -> Any:
+    (other,) = [value for value in how.values() if given(value)]
+    if call.op == "outer":
+        return jnp.outer(call.cast(input), call.cast(other))
+    if call.op == "inner":
+        return jnp.inner(call.cast(input), call.cast(other))
+    return jnp.matmul(call.cast(input), call.cast(other))
+
+
+@op("addmm", "baddbmm", "addmv", "addbmm")
+def addmm(call: Any, input: Any, beta: Any = 1, alpha: Any = 1, **factors: Any) -> Any:
+    a, b = [value for value in factors.values() if given(value)]
+    made = jnp.matmul(a, b)
+    made = made.sum(0) if call.op == "addbmm" else made
+    made = made if alpha == 1 else made * number(alpha, made.dtype)
+    if beta == 0:  # what is in the input then does not count, NaN neither
+        return made
+    return made + (input if beta == 1 else input * number(beta, input.dtype))
+
+
+@op("einsum")
+def einsum(call: Any, equation: Any, operands: Any) -> Any:
+    fail_unless(isinstance(equation, str), "an einsum without an equation")
+    listed = operands if isinstance(operands, (tuple, list)) else [operands]
+    return jnp.einsum(equation, *listed)
+
+
+@op("scaled_dot_product_attention")
+def attention(call: Any, query: Any, key: Any, value: Any, attn_mask: Any = None,
+              dropout_p: float = 0.0, is_causal: bool = False, scale: Any = None,
+              enable_gqa: bool = False) -> Any:  # fmt: skip
+    """softmax(query key / sqrt(width) + mask) value; a row that sees nothing is zero."""
+    fail_unless(dropout_p == 0, "dropout while training")
+    scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
+    if enable_gqa:
+        key, value = (jnp.repeat(v, query.shape[-3] // v.shape[-3], axis=-3) for v in (key, value))
+    scores = jnp.matmul(query * number(float(scale), query.dtype), jnp.swapaxes(key, -1, -2))
+    if is_causal:
+        attn_mask = np.tril(np.ones(scores.shape[-2:], bool))
+    if attn_mask is not None and attn_mask.dtype == bool:
+        scores = jnp.where(attn_mask, scores, -jnp.inf)
+    elif attn_mask is not None:
+        scores = scores + attn_mask
+    weights = jax.nn.softmax(scores, axis=-1)
+    if attn_mask is not None:
+        weights = jnp.where(jnp.max(scores, -1, keepdims=True) == -jnp.inf, 0, weights)
+    return jnp.matmul(weights, value)
+
+
+# -- convolutions
+
+
+def _each(part: Any, size: int) -> list[int]:
+    """A setting of every spatial dimension."""
+    made = [part] if isinstance(part, int) else list(part)
+    return made * size if len(made) == 1 else made
+
+
+def _batched(input: Any, size: int, work: Any) -> Any:
+    """Work on a batch; of one, where there is none."""
+    return work(input) if input.ndim == size + 2 else work(input[None])[0]
+
+
+def _convolved(value: Any, weight: Any, bias: Any, **how: Any) -> Any:
+    spatial = "DHW"[-(weight.ndim - 2) :]
+    made = lax.conv_general_dilated(
+        value, weight, dimension_numbers=(f"NC{spatial}", f"OI{spatial}", f"NC{spatial}"), **how
+    )
+    return made if bias is None else made + bias.reshape([-1] + [1] * len(spatial))
+
+
+@op("conv1d", "conv2d", "conv3d")
+def conv(call: Any, input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
+         dilation: Any = 1, groups: int = 1) -> Any:  # fmt: skip
+    size = weight.ndim - 2
+    fail_unless(not is_whole(input), "a convolution of whole numbers")
+    dilation = _each(dilation, size)
+    if padding == "valid":
+        pads = [(0, 0)] * size
+    elif padding == "same":
+        whole = [d * (k - 1) for d, k in zip(dilation, weight.shape[2:])]
+        pads = [(n // 2, n - n // 2) for n in whole]
+    else:
+        pads = [(n, n) for n in _each(padding, size)]
+    return _batched(input, size, lambda value: _convolved(
+        value, weight, bias, window_strides=_each(stride, size), padding=pads,
+        rhs_dilation=dilation, feature_group_count=groups))  # fmt: skip
+
+
+@op("conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
+def conv_transpose(call: Any, input: Any, weight: Any, bias: Any = None, stride: Any = 1,
+                   padding: Any = 0, output_padding: Any = 0, groups: int = 1,
+                   dilation: Any = 1) -> Any:  # fmt: skip
+    """A convolution of the input spread by the stride, with the kernel turned around."""
+    size = weight.ndim - 2
+    fail_unless(not is_whole(input), "a convolution of whole numbers")
+    dilation, kernel = _each(dilation, size), weight.shape[2:]
+    pads = [
+        (d * (k - 1) - p, d * (k - 1) - p + extra)
+        for d, k, p, extra in zip(
+            dilation, kernel, _each(padding, size), _each(output_padding, size)
+        )
+    ]
+    made = weight.reshape(groups, weight.shape[0] // groups, *weight.shape[1:])
+    made = jnp.swapaxes(made, 1, 2).reshape(-1, weight.shape[0] // groups, *kernel)
+    made = jnp.flip(made, tuple(range(2, size + 2)))
+    return _batched(input, size, lambda value: _convolved(
+        value, made, bias, window_strides=[1] * size, padding=pads, rhs_dilation=dilation,
+        lhs_dilation=_each(stride, size), feature_group_count=groups))  # fmt: skip
+
+
+# -- pools
+
+
+def _windows(call: Any, input: Any, kernel: Any, stride: Any, pad: Any, dilation: Any) -> Any:
+    """Kernel, strides, dilation, and padding so that the windows are torch's."""
+    size = int(call.op[-2])
+    kernel, pad, dilation = (_each(part, size) for part in (kernel, pad, dilation))
+    stride = _each(stride, size) if stride else kernel
+    shapes = zip(input.shape[-size:], call.shape[-size:], kernel, stride, pad, dilation)
+    ends = [max((m - 1) * s + d * (k - 1) + 1 - n - p, 0) for n, m, k, s, p, d in shapes]
+    front = [0] * (input.ndim - size)
+    one = [1] * (input.ndim - size)
+    pads = [(0, 0)] * len(front) + list(zip(pad, ends))
+    return one + kernel, one + stride, one + dilation, pads, pad
+
+
+@op("max_pool1d", "max_pool2d", "max_pool3d")
+def max_pool(call: Any, input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0,
+             dilation: Any = 1, ceil_mode: bool = False,
+             return_indices: bool = False) -> Any:  # fmt: skip
+    kernel, strides, dilations, pads, _ = _windows(
+        call, input, kernel_size, stride, padding, dilation
+    )
+    fail_unless(not is_whole(input), "a pool of whole numbers")
+    fill = jnp.array(-jnp.inf, input.dtype)
+    if not return_indices:
+        made = lax.reduce_window(
+            input, fill, lax.max, kernel, strides, pads, window_dilation=dilations
+        )
+        return made[tuple(slice(0, n) for n in call.shape)]
+    return _with_places(call, input, kernel, strides, dilations, pads, fill)
+
+
+def _with_places(call: Any, input: Any, kernel: Any, strides: Any, dilations: Any, pads: Any,
+                 fill: Any) -> Any:  # fmt: skip
+    """Each element of the windows as an array of its own, and the first of the largest."""
+    size = int(call.op[-2])
+    shape = input.shape[-size:]
+    counted = jnp.arange(math.prod(shape)).reshape((1,) * (input.ndim - size) + shape)
+    counted = jnp.broadcast_to(counted, input.shape)
+    parts: list[list[Any]] = [[], []]
+    for at in np.ndindex(*kernel):
+        first = [a * d for a, d in zip(at, dilations)]
+        ends = [f + (m - 1) * s + 1 for f, m, s in zip(first, call.shape, strides)]
+        for held, value, empty in zip(parts, (input, counted), (fill, -1)):
+            held.append(
+                lax.slice(jnp.pad(value, pads, constant_values=empty), first, ends, strides)
+            )
+    values, places = jnp.stack(parts[0]), jnp.stack(parts[1])
+    found = jnp.argmax(jnp.where(places < 0, -jnp.inf, values), 0)[None]
+    return [jnp.take_along_axis(part, found, 0)[0] for part in (values, places)]
+
+
+@op("avg_pool1d", "avg_pool2d", "avg_pool3d")
+def avg_pool(call: Any, input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0,
+             ceil_mode: bool = False, count_include_pad: bool = True,
+             **how: Any) -> Any:  # fmt: skip
+    """Sums of windows by how many elements count: padding may, what rounding up adds does not."""
+    kernel, strides, _, pads, pad = _windows(call, input, kernel_size, stride, padding, 1)
+    fail_unless(not is_whole(input), "a pool of whole numbers")
+
+    def summed(value: Any, pads: Any) -> Any:
+        made = lax.reduce_window(value, number(0, input.dtype), lax.add, kernel, strides, pads)
+        return made[(..., *(slice(0, n) for n in call.shape[-len(pad) :]))]
+
+    if how.get("divisor_override") is not None:
+        return summed(input, pads) / how["divisor_override"]
+    size, rank = len(pad), input.ndim
+    ones = jnp.ones([1] * (rank - size) + list(input.shape[-size:]), input.dtype)
+    behind = pads
+    if count_include_pad:
+        around = [(0, 0)] * (rank - size) + [(p, p) for p in pad]
+        ones = jnp.pad(ones, around, constant_values=1)
+        behind = [(0, max(end - a, 0)) for a, end in pads]
+    return summed(input, pads) / summed(ones, behind)
+
+
+@op("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d")
+def adaptive_avg_pool(call: Any, input: Any, output_size: Any) -> Any:
+    size = int(call.op[-2])
+    sizes = list(zip(input.shape[-size:], call.shape[-size:]))
+    if all(m == 1 for _, m in sizes):
+        return jnp.mean(input, tuple(range(-size, 0)), keepdims=True)
+    eyes = [F.adaptive_avg_pool1d(torch.eye(n, dtype=torch.float64), m) for n, m in sizes]
+    return _separated(input, eyes)
+
+
+@op("adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d")
+def adaptive_max_pool(call: Any, input: Any, output_size: Any, return_indices: bool = False) -> Any:
+    size, value = int(call.op[-2]), input
+    fail_unless(not return_indices, "places in an adaptive pool")
+    for dim, n, m in zip(range(-size, 0), input.shape[-size:], call.shape[-size:]):
+        bins = [(i * n // m, -(-(i + 1) * n // m)) for i in range(m)]
+        parts = [lax.slice_in_dim(value, a, b, axis=dim).max(dim, keepdims=True) for a, b in bins]
+        value = jnp.concatenate(parts, dim)
+    return value
+
+
+def _separated(input: Any, eyes: list[torch.Tensor]) -> Any:
+    """What is linear along each of the last dimensions, as products with what it makes of ones."""
+    made = input
+    for dim, eye in zip(range(-len(eyes), 0), eyes):
+        matrix = jnp.asarray(eye.numpy(), input.dtype)
+        made = jnp.swapaxes(jnp.matmul(jnp.swapaxes(made, dim, -1), matrix), dim, -1)
+    return made
+
+
+# -- resizing
+
+
+@op("interpolate")
+def interpolate(call: Any, input: Any, size: Any = None, scale_factor: Any = None,
+                mode: str = "nearest", align_corners: Any = None,
+                recompute_scale_factor: Any = None, antialias: bool = False) -> Any:  # fmt: skip
+    spatial = input.ndim - 2
+    sizes = list(zip(input.shape[2:], call.shape[2:]))
+    fail_unless(not is_whole(input), "resizing whole numbers")
+    if mode == "area":
+        return _separated(input, [F.adaptive_avg_pool1d(torch.eye(n, dtype=torch.float64), m)
+                                  for n, m in sizes])  # fmt: skip
+    factors: Any = [None] * spatial
+    if scale_factor is not None and not recompute_scale_factor:
+        several = isinstance(scale_factor, (tuple, list))
+        factors = scale_factor if several else [scale_factor] * spatial
+    if mode.startswith("nearest"):
+        for dim, ((n, m), factor) in enumerate(zip(sizes, factors), 2):
+            places = _resized(torch.arange(n, dtype=torch.float64)[None], m, factor, mode)
+            input = jnp.take(input, places[0].long().numpy(), axis=dim)
+        return input
+    kind = "bicubic" if mode == "bicubic" else "bilinear"
+    return _separated(input, [
+        _resized(torch.eye(n, dtype=torch.float64), m, factor, kind, antialias=antialias,
+                 align_corners=bool(align_corners))
+        for (n, m), factor in zip(sizes, factors)])  # fmt: skip
+
+
+def _resized(rows: torch.Tensor, size: int, factor: Any, mode: str, **how: Any) -> torch.Tensor:
+    """What torch makes of rows along one dimension."""
+    goal = {"size": (1, size)} if factor is None else {"scale_factor": (1, factor)}
+    return F.interpolate(rows[None, :, None], **goal, mode=mode, **how)[0, :, 0]
+
+
+@op("grid_sample")
+def grid_sample(call: Any, input: Any, grid: Any, mode: str = "bilinear",
+                padding_mode: str = "zeros", align_corners: Any = None) -> Any:  # fmt: skip
+    fail_unless(input.ndim == 4 and mode in ("bilinear", "nearest"), f"{mode} of volumes or cubes")
+    fail_unless(padding_mode in ("zeros", "border"), f"padding_mode={padding_mode!r}")
+    at = []
+    for part, n in ((grid[..., 0], input.shape[3]), (grid[..., 1], input.shape[2])):
+        place = (part + 1) / 2 * (n - 1) if align_corners else ((part + 1) * n - 1) / 2
+        at.append(jnp.clip(place, 0, n - 1) if padding_mode == "border" else place)
+    if mode == "nearest":
+        return _taken(input, jnp.round(at[0]), jnp.round(at[1]))
+    x, y = jnp.floor(at[0]), jnp.floor(at[1])
+    made = jnp.zeros(call.shape, call.dtype)
+    for dx in (0, 1):
+        for dy in (0, 1):
+            share = (1 - jnp.abs(at[0] - x - dx)) * (1 - jnp.abs(at[1] - y - dy))
+            made = made + _taken(input, x + dx, y + dy) * share[:, None]
+    return made
+
+
+def _taken(input: Any, x: Any, y: Any) -> Any:
+    """Pixels at places [N, H, W]; zero outside."""
+    height, width = input.shape[2:]
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    column, row = (jnp.where(inside, part, 0).astype(jnp.int64) for part in (x, y))
+    batch = jnp.arange(input.shape[0])[:, None, None]
+    made = jnp.moveaxis(jnp.moveaxis(input, 1, -1)[batch, row, column], -1, 1)
+    return jnp.where(inside[:, None], made, 0)
+
+
+# -- normalisations
+
+
+def _scaled(value: Any, weight: Any, bias: Any) -> Any:
+    """Times weight, plus bias, both along dimension 1."""
+    shape = [1, -1] + [1] * (value.ndim - 2)
+    value = value if weight is None else value * weight.reshape(shape)
+    return value if bias is None else value + bias.reshape(shape)
+
+
+def _normal(value: Any, axes: Any, eps: Any) -> Any:
+    """Mean 0 and variance 1 along some dimensions, in float32 at least."""
+    wide = value.astype(jnp.promote_types(value.dtype, jnp.float32))
+    mean = jnp.mean(wide, axes, keepdims=True)
+    away = wide - mean
+    return (away * lax.rsqrt(jnp.mean(away * away, axes, keepdims=True) + eps)).astype(value.dtype)
+
+
+@op("batch_norm")
+def batch_norm(call: Any, input: Any, running_mean: Any, running_var: Any, weight: Any = None,
+               bias: Any = None, training: bool = False, momentum: Any = 0.1,
+               eps: float = 1e-5) -> Any:  # fmt: skip
+    if training:
+        fail_unless(running_mean is None, "it updates its statistics")
+        axes = (0, *range(2, input.ndim))
+        return _scaled(_normal(input, axes, eps), weight, bias).astype(call.dtype)
+    scale = lax.rsqrt(running_var + eps)
+    return _scaled(_scaled(input, None, -running_mean), scale if weight is None else scale * weight,
+                   bias).astype(call.dtype)  # fmt: skip
+
+
+@op("layer_norm")
+def layer_norm(call: Any, input: Any, normalized_shape: Any, weight: Any = None, bias: Any = None,
+               eps: float = 1e-5) -> Any:  # fmt: skip
+    made = _normal(input, tuple(range(-len(normalized_shape), 0)), eps)
+    made = made if weight is None else made * weight
+    return made if bias is None else made + bias
+
+
+@op("rms_norm")
+def rms_norm(call: Any, input: Any, normalized_shape: Any, weight: Any = None,
+             eps: Any = None) -> Any:  # fmt: skip
+    eps = float(jnp.finfo(input.dtype).eps) if eps is None else eps
+    axes = tuple(range(-len(normalized_shape), 0))
+    wide = input.astype(jnp.promote_types(input.dtype, jnp.float32))
+    made = (wide * lax.rsqrt(jnp.mean(wide * wide, axes, keepdims=True) + eps)).astype(input.dtype)
+    return made if weight is None else made * weight
+
+
+@op("group_norm")
+def group_norm(call: Any, input: Any, num_groups: int, weight: Any = None, bias: Any = None,
+               eps: float = 1e-5) -> Any:  # fmt: skip
+    made = input.reshape(input.shape[0], num_groups, -1)
+    return _scaled(_normal(made, (2,), eps).reshape(input.shape), weight, bias)
+
+
+@op("instance_norm")
+def instance_norm(call: Any, input: Any, running_mean: Any = None, running_var: Any = None,
+                  weight: Any = None, bias: Any = None, use_input_stats: bool = True,
+                  momentum: Any = 0.1, eps: float = 1e-5) -> Any:  # fmt: skip
+    fail_unless(use_input_stats and running_mean is None, "an instance_norm with statistics")
+    return _scaled(_normal(input, tuple(range(2, input.ndim)), eps), weight, bias)
+
+
+for _name, _function in {"fft_fft": jnp.fft.fft, "fft_ifft": jnp.fft.ifft, "fft_rfft": jnp.fft.rfft,
+                         "fft_irfft": jnp.fft.irfft}.items():  # fmt: skip
+
+    @op(_name)
+    def fourier(call: Any, input: Any, n: Any = None, dim: int = -1, norm: Any = None, *,
+                function: Any = _function) -> Any:  # fmt: skip
+        return function(input, n, dim, norm)

@@ -1,0 +1,264 @@
+"""What the handlers build: calls of JAX functions in order, and the weights they read.
+
+A program is a pure function of weights and inputs: nothing is kept from one call to the next. It
+knows no op of torch.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import torch
+
+import flexir
+from flexir import Unsupported
+
+DTYPES = {
+    getattr(torch, name): jnp.dtype(name)
+    for name in ("float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8",
+                 "uint8", "bool", "complex64", "complex128")
+}  # fmt: skip
+TORCH = {made: dtype for dtype, made in DTYPES.items()}
+_WIDER = {torch.int32: torch.int64, torch.float32: torch.float64, torch.complex64: torch.complex128}
+# What JAX raises for values that are not known before the program runs.
+_UNKNOWN = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.NonConcreteBooleanIndexError,
+    jax.errors.TracerArrayConversionError,
+    jax.errors.TracerIntegerConversionError,
+)
+
+
+def wide() -> Any:
+    """Within it arrays of 64 bits stay what they are, whatever JAX is configured to."""
+    if hasattr(jax, "enable_x64"):
+        return jax.enable_x64(True)
+    from jax.experimental import enable_x64  # before JAX 0.8
+
+    return enable_x64(True)
+
+
+class Place(int):
+    """The number of an array of a program; a type of its own, so that it is no number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a JAX function is told of the call it stands for.
+
+    Attributes:
+        op: torch's name of it.
+        types: shape and dtype of each output.
+        many: whether it returns several.
+    """
+
+    op: str
+    types: tuple[tuple[tuple[int, ...], Any], ...]
+    many: bool
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the first output."""
+        return self.types[0][0]
+
+    @property
+    def dtype(self) -> Any:
+        """Dtype of the first output."""
+        return self.types[0][1]
+
+    def cast(self, value: Any) -> jax.Array:
+        """An array or number in the dtype of the first output."""
+        return jnp.asarray(value).astype(self.dtype) if given(value) else number(value, self.dtype)
+
+
+class Step(NamedTuple):
+    """One call: function, what it is told, arguments with places for arrays, where results go."""
+
+    function: Callable[..., Any]
+    call: Call
+    args: tuple[Any, ...]
+    named: dict[str, Any]
+    results: tuple[Place, ...]
+    where: str
+
+
+def given(value: Any) -> bool:
+    """Whether an argument is an array."""
+    return isinstance(value, jax.Array)
+
+
+def number(value: Any, dtype: Any) -> jax.Array:
+    """A Python number as an array, as torch converts it."""
+    if jnp.issubdtype(dtype, jnp.integer) and isinstance(value, float):
+        if value != value or abs(value) == float("inf"):
+            raise Unsupported(f"{value} as a whole number")
+        value = int(value)
+    return jnp.asarray(value, dtype)
+
+
+def filled(part: Any, fill: Callable[[Place], Any]) -> Any:
+    """Arguments with their places filled."""
+    if isinstance(part, Place):
+        return fill(part)
+    if isinstance(part, (list, tuple)):
+        return (
+            type(part)(filled(one, fill) for one in part) if type(part) in (list, tuple) else part
+        )
+    if isinstance(part, dict):
+        return {name: filled(one, fill) for name, one in part.items()}
+    if isinstance(part, slice):
+        return slice(*(filled(one, fill) for one in (part.start, part.stop, part.step)))
+    return part
+
+
+@dataclass(eq=False)
+class Program:
+    """A function of weights and inputs, for ``jax.jit``, ``vmap``, ``grad`` and their kind.
+
+    Example:
+        >>> outputs = jax.jit(program)(program.weights, x)
+
+    Attributes:
+        weights: arrays by the names of the model's state_dict.
+        steps: the calls, in order.
+        inputs: places of the inputs, by name.
+        outputs: places of the outputs, by name.
+        graph: what was converted; it knows the structure of inputs and outputs.
+    """
+
+    weights: dict[str, Any] = field(default_factory=dict)
+    steps: list[Step] = field(default_factory=list)
+    inputs: dict[str, Place] = field(default_factory=dict)
+    outputs: dict[str, Place] = field(default_factory=dict)
+    graph: flexir.Graph | None = None
+    places: dict[str, Place] = field(default_factory=dict)
+    types: list[jax.ShapeDtypeStruct] = field(default_factory=list)
+    known: dict[Any, Any] = field(default_factory=dict, repr=False)
+
+    def place(self, shape: Any, dtype: Any) -> Place:
+        """A new array."""
+        self.types.append(jax.ShapeDtypeStruct(tuple(shape), dtype))
+        return Place(len(self.types) - 1)
+
+    def add(self, function: Any, call: Call, args: Any, named: Any, where: str) -> Any:
+        """Append a call.
+
+        Raises:
+            Unsupported: the function declines it, or makes other types than torch did.
+        """
+        key = (function, call, repr(filled((args, named), lambda place: self.types[place])))
+        if key not in self.known:
+            self.known[key] = self._made(function, call, args, named)
+        if isinstance(self.known[key], str):
+            raise Unsupported(self.known[key])
+        results = tuple(self.place(*one) for one in call.types)
+        self.steps.append(Step(function, call, args, named, results, where))
+        return results if call.many else results[0]
+
+    def _made(self, function: Any, call: Call, args: Any, named: Any) -> str | None:
+        """Why a call is declined, found by working out types alone."""
+        read: list[Place] = []
+        filled((args, named), read.append)
+
+        def work(arrays: dict[Place, Any]) -> Any:
+            return list_of(function(call, *filled(args, arrays.__getitem__),
+                                    **filled(named, arrays.__getitem__)))  # fmt: skip
+
+        try:
+            with wide():
+                made = jax.eval_shape(work, {place: self.types[place] for place in read})
+        except Unsupported as declined:
+            return str(declined)
+        except _UNKNOWN:
+            return "a shape or a branch that depends on values; XLA knows them before it runs"
+        except (TypeError, ValueError, NotImplementedError) as error:
+            return f"JAX: {' '.join(str(error).split())[:300]}"
+        found = [(one.shape, one.dtype) for one in made]
+        if found != list(call.types):
+            return f"JAX makes {found}, torch {list(call.types)}"
+        return None
+
+    def compute(self, weights: dict[str, Any], inputs: dict[str, Any]) -> dict[str, Any]:
+        """Outputs by name, of inputs by name."""
+        with wide():
+            env: dict[Place, Any] = {
+                place: jnp.asarray(weights[name]) for name, place in self.places.items()
+            }
+            for name, place in self.inputs.items():
+                env[place] = jnp.asarray(inputs[name]).astype(self.types[place].dtype)
+            for step in self.steps:
+                made = step.function(step.call, *filled(step.args, env.__getitem__),
+                                     **filled(step.named, env.__getitem__))  # fmt: skip
+                env.update(zip(step.results, list_of(made)))
+            return {name: env[place] for name, place in self.outputs.items()}
+
+    def bind(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Arrays, traced or not, by the names of the inputs.
+
+        Arrays of 32 bits are taken where the model wants 64: unless configured otherwise, JAX makes
+        no wider ones.
+
+        Raises:
+            Diverged: they do not fit those that were recorded.
+        """
+        assert self.graph is not None
+        wanted = {TORCH[self.types[place].dtype] for place in self.inputs.values()}
+        arrays: dict[int, Any] = {}
+        stood: dict[int, torch.Tensor] = {}
+
+        def stand_in(part: Any) -> Any:
+            if not isinstance(part, (jax.Array, np.ndarray)):
+                return part
+            if id(part) in stood:  # one array at two places, as one tensor was
+                return stood[id(part)]
+            dtype = TORCH[jnp.dtype(part.dtype)]
+            dtype = _WIDER.get(dtype, dtype) if dtype not in wanted else dtype
+            made = torch.empty(part.shape, dtype=dtype)
+            arrays[id(made)] = part
+            stood[id(part)] = made
+            return made
+
+        args, kwargs = torch.utils._pytree.tree_map(stand_in, (args, kwargs))
+        bound = self.graph.bind(*args, **kwargs)
+        return {
+            name: arrays[id(tensor)] if id(tensor) in arrays else array_of(tensor)
+            for name, tensor in bound.items()
+        }
+
+    def __call__(self, weights: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """What the model returns, of arrays."""
+        assert self.graph is not None
+        return self.graph.arrange(self.compute(weights, self.bind(*args, **kwargs)))
+
+    @functools.cached_property
+    def compiled(self) -> Callable[..., dict[str, Any]]:
+        """:meth:`compute`, compiled once."""
+        made: Callable[..., dict[str, Any]] = jax.jit(self.compute)
+        return made
+
+
+def list_of(made: Any) -> list[Any]:
+    """Results, also where there is one."""
+    return list(made) if isinstance(made, (tuple, list)) else [made]
+
+
+def array_of(tensor: torch.Tensor) -> Any:
+    """A tensor as a NumPy array over its memory."""
+    tensor = tensor.detach().cpu().resolve_conj().resolve_neg()
+    if tensor.dtype is torch.bfloat16:
+        return tensor.contiguous().view(torch.int16).numpy().view(jnp.bfloat16)
+    return tensor.numpy()
+
+
+def tensor_of(array: Any) -> torch.Tensor:
+    """An array as a tensor of its own."""
+    made = np.array(array)
+    if made.dtype == jnp.bfloat16:
+        return torch.from_numpy(made.view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(made)

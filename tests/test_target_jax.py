@@ -1,0 +1,157 @@
+"""The JAX target: what XLA computes is what torch computes, or the call is refused."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import flexir
+
+jax = pytest.importorskip("jax", reason="the extra 'jax' is not installed")
+np = pytest.importorskip("numpy", reason="the extra 'jax' is not installed")
+target = flexir.targets.jax
+
+
+def converted(model, *args, **kwargs):
+    """The result, after its outputs in XLA were compared with eager's."""
+    with torch.no_grad():
+        expected = model(*args, **kwargs)
+    result = target.convert(model, args, kwargs, strict=True)
+    made = target.run(result.output, *args, **kwargs)
+    torch.testing.assert_close(made, expected, rtol=1e-4, atol=1e-5, equal_nan=True)
+    return result
+
+
+def small():
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+        nn.Linear(8 * 16, 5),
+    ).eval()  # fmt: skip
+
+
+def test_weights_are_named_as_in_the_state_dict():
+    model = small()
+    result = converted(model, torch.randn(2, 3, 8, 8))
+    unread = {"1.num_batches_tracked"}
+    assert set(result.output.weights) == set(model.state_dict()) - unread
+
+
+def test_a_program_is_a_function_that_jit_vmap_and_grad_take():
+    model, x = small(), torch.randn(1, 3, 8, 8)
+    program = converted(model, x).output
+    expected = model(x).detach().numpy()
+    jitted = jax.jit(program)(program.weights, x.numpy())
+    np.testing.assert_allclose(jitted, expected, rtol=1e-4, atol=1e-5)
+    many = torch.randn(3, 1, 3, 8, 8)
+    mapped = jax.vmap(program, in_axes=(None, 0))(program.weights, many.numpy())
+    each = torch.stack([model(one) for one in many]).detach().numpy()
+    np.testing.assert_allclose(mapped, each, rtol=1e-4, atol=1e-5)
+    slopes = jax.grad(
+        lambda weight: program({**program.weights, "5.weight": weight}, x.numpy()).sum()
+    )(program.weights["5.weight"])
+    model(x).sum().backward()
+    np.testing.assert_allclose(slopes, model[5].weight.grad.numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_whole_numbers_have_64_bits_whatever_jax_is_configured_to():
+    result = converted(lambda i: i * 2**40 + 1, torch.arange(3))
+    assert not jax.config.jax_enable_x64
+    assert target.run(result.output, torch.arange(3)).dtype is torch.int64
+    jitted = jax.jit(result.output)(result.output.weights, np.arange(3, dtype=np.int32))
+    np.testing.assert_array_equal(jitted, np.arange(3) * 2**40 + 1)
+
+
+def test_what_is_saved_is_run_by_jax_alone(tmp_path):
+    from jax import export
+
+    model, x = small(), torch.randn(2, 3, 8, 8)
+    result = converted(model, x)
+    target.save(result.output, tmp_path / "net.stablehlo")
+    loaded = export.deserialize(bytearray((tmp_path / "net.stablehlo").read_bytes()))
+    (name,), (output,) = result.output.inputs, result.output.outputs
+    made = loaded.call({name: x.numpy()})[output]
+    np.testing.assert_allclose(made, model(x).detach().numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_a_shape_that_depends_on_values_is_refused():
+    result = target.convert(lambda x: x[x > 0] + 1, (torch.tensor([1.0, -1.0]),))
+    assert "depends on values" in result.report.entries[0].reason
+
+
+def test_other_inputs_than_recorded_are_refused():
+    result = converted(torch.relu, torch.randn(2, 3))
+    with pytest.raises(flexir.Diverged):
+        result.output(result.output.weights, np.zeros((3, 2), np.float32))
+
+
+def test_outputs_have_the_structure_of_the_model():
+    def model(x, *, pair):
+        return {"sum": x + pair[0], "both": (pair[1], x.max(1))}
+
+    x = torch.randn(2, 3)
+    made = converted(model, x, pair=(x + 1, x * 2)).output
+    found = made(made.weights, x.numpy(), pair=(x.numpy(), 2 * x.numpy()))
+    assert set(found) == {"sum", "both"}
+
+
+X = torch.randn(2, 4, 7, 6, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: F.max_pool2d(x, 3, 2, 1, ceil_mode=True),
+        lambda x: F.max_pool2d(x, 3, 2, 1, return_indices=True),
+        lambda x: F.avg_pool2d(x, 3, 2, 1, ceil_mode=True),
+        lambda x: F.avg_pool2d(x, 3, 2, 1, count_include_pad=False),
+        lambda x: F.adaptive_avg_pool2d(x, (3, 4)),
+        lambda x: F.adaptive_max_pool2d(x, (3, 4)),
+        lambda x: F.interpolate(x, scale_factor=1.7, mode="bilinear"),
+        lambda x: F.interpolate(x, size=(9, 4), mode="bicubic", align_corners=True),
+        lambda x: F.interpolate(x, size=(9, 4), mode="nearest"),
+        lambda x: F.conv_transpose2d(x, torch.ones(4, 3, 3, 2), stride=2, padding=1,
+                                     output_padding=1, dilation=2, groups=2),
+        lambda x: F.pad(x, (1, 2, -1, 3), value=2.0),
+        lambda x: F.pad(x, (1, 2, 1, 3), mode="reflect"),
+        lambda x: x[0, :, torch.tensor([0, 1])],
+        lambda x: x[:, [0, 2], ..., torch.tensor([[1], [-1]])],
+        lambda x: x.index_put((torch.tensor([0, 0]),), torch.ones(4, 7, 6), accumulate=True),
+        lambda x: torch.remainder(x, -0.3) + torch.fmod(x, -0.3) + torch.floor_divide(x, 0.7),
+        lambda x: (x * 10).int() // 3 + (x * 10).long() % -4,
+        lambda x: torch.sort(x, descending=True),
+        lambda x: torch.std(x, dim=(1, 3), correction=0),
+        lambda x: F.scaled_dot_product_attention(x, x, x, is_causal=True),
+        lambda x: F.group_norm(x, 2) + F.layer_norm(x, (6,)) + F.instance_norm(x),
+        lambda x: F.grid_sample(x, x[:, :2].movedim(1, -1), align_corners=False),
+        lambda x: torch.fft.irfft(torch.fft.rfft(x)),
+    ],
+)  # fmt: skip
+def test_it_computes_what_torch_computes(function):
+    converted(function, X)
+
+
+def test_a_write_to_a_view_is_in_the_result():
+    def model(x):
+        y = x.clone()
+        y[:, 1:3, ::2] = 5.0
+        y[:, 0][y[:, 0] > 0] = -1.0
+        y.select(1, 3).add_(1)
+        return y
+
+    converted(model, X)
+
+
+@pytest.mark.parametrize(
+    "name", ["gather", "softmax", "nn.functional.avg_pool2d", "cumsum", "where"]
+)
+def test_samples_of_the_operator_database_are_right_or_refused(name):
+    pytest.importorskip("expecttest", reason="torch's op database needs it")
+    targets = pytest.importorskip("zoo.targets", reason="the sweep of targets")
+    found = targets.check_op(target, name, 4)
+    assert found["samples"]["equal"] and found["verdict"] in ("equal", "placeholders"), found
+
+
+def test_further_examples_are_refused():
+    with pytest.raises(flexir.Error, match="one size"):
+        target.convert(torch.relu, (X,), also=[(X[:1],)])
