@@ -144,7 +144,7 @@ def setitem(ctx: Any, input: Any, indices: Any, value: Any) -> Any:
 
 def gathered(input: Any, dim: int, index: Any) -> Any:
     """Rows by a tensor; negative numbers count from the end."""
-    if not hasattr(index, "get_element_type"):
+    if not hasattr(index, "get_element_type") or not shape(input):
         raise flexir.Unsupported(f"an index {index!r}")
     if index.get_element_type().to_dtype().type not in (np.int64, np.int32):
         raise flexir.Unsupported("a mask as an index: how many it takes is not known")
