@@ -51,11 +51,7 @@ def test_files_are_small_and_say_what_they_own(root):
         text = path.read_text()
         assert ast.get_docstring(ast.parse(text)), f"{path.name} does not say what it is"
         lines = len(text.splitlines())
-        assert lines <= LONGEST.get(path.name, 400), f"{path.name} has {lines} lines"
-
-
-# Over the aim of 400 lines; see DESIGN.md, decision 12.
-LONGEST = {"recorder.py": 710, "ssa.py": 610}
+        assert lines <= 400, f"{path.name} has {lines} lines"
 
 
 def test_the_public_surface_is_small():

@@ -2,6 +2,26 @@
 
 Data types only. A storage holds pieces (geometry -> the Value that stands there now); a tensor
 object is an alias of one, its Value true as of an epoch of the storage's.
+
+What always holds, and which functions change it:
+
+===================== ========================================================== ==================
+field                 means                                                      changed by
+===================== ========================================================== ==================
+``Memory.epoch``      writes so far; an alias with a smaller one is stale        ``ssa`` writes
+``Memory.pieces``     cover every live tensor; disjoint once written, unless     ``ssa`` writes,
+                      a constant's                                               ``Memories.define``
+``Memory.known``      geometry -> one tensor there; those made equal are found   ``Tensors._know``,
+                      by it; None while there is one tensor                      ``_bury``
+``Memory.loose``      True once a tensor moved from or to here: counters are     ``Memories._move``
+                      read anew, not compared
+``Memory.owed``       how far a counter may have moved unseen (``mark_dirty``)   ``Tensors.owe``
+``Alias.memory``      ``ALONE`` until something else looks at the storage        ``Tensors.memory``
+``Alias.value``       what the tensor held at ``Alias.epoch``                    ``ssa``
+``Alias.version``     torch's write counter as of the value; -1 where there is   ``ssa`` reads
+                      none (inference); ``UNKNOWN`` until the next read sets it
+``Alias.home``/``ref`` one of both: the storage while alone, else the tensor     ``Alias.share``
+===================== ========================================================== ==================
 """
 
 from __future__ import annotations
@@ -146,7 +166,10 @@ class Alias:
             self.ref = weakref.ref(tensor)
         self.memory, self.where, self.value, self.view = memory, where, value, view
         self.epoch = memory.epoch
-        self.version = version(tensor)
+        try:  # as ``version``, for the many
+            self.version = tensor._version
+        except RuntimeError:
+            self.version = -1
 
     def is_of(self, tensor: torch.Tensor) -> bool:
         """Whether this object is the tensor that was met, and lies where that lay."""

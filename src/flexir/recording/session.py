@@ -39,9 +39,9 @@ def watching(recorder: Any) -> Iterator[None]:
         stack.enter_context(eager_compilers())
         if recorder.witness is not None:
             stack.enter_context(recorder.witness)
-        pre = hooks.register_module_forward_pre_hook(recorder.enter)
+        pre = hooks.register_module_forward_pre_hook(recorder.modules.enter)
         stack.callback(pre.remove)
-        post = hooks.register_module_forward_hook(recorder.leave, always_call=True)
+        post = hooks.register_module_forward_hook(recorder.modules.leave, always_call=True)
         stack.callback(post.remove)
         if recorder.functions:
             stack.enter_context(Functions(recorder))
@@ -63,7 +63,7 @@ def _note(error: BaseException, recorder: Any) -> None:
         source = locate(traceback.tb_frame) or source
         traceback = traceback.tb_next
     if module is not None:
-        text += f", in module {recorder.path(module)!r} ({type(module).__name__})"
+        text += f", in module {recorder.trace.path(module)!r} ({type(module).__name__})"
     add_note(error, f"{text}, at {source}" if source else text)
 
 

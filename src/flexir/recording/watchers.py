@@ -31,13 +31,13 @@ class Functions(TorchFunctionMode):
     def __torch_function__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
         if func in METADATA or _stack._functorch.maybe_current_level() is not None:
             result = func(*args, **kwargs) if kwargs else func(*args)
-            return result if self.recorder.numbers is None else self.recorder.numbered(
+            return result if self.recorder.numbers is None else self.recorder.escapes.numbered(
                 func, args, kwargs, result)  # fmt: skip
         if func in ABOUT:
             result = func(*args, **kwargs) if kwargs else func(*args)
             if self.recorder.numbers is not None and func is torch.Tensor.stride:
-                return self.recorder.numbered(func, args, kwargs, result)
-            self.recorder.asked(func, args, kwargs or {}, result, sys._getframe(1))
+                return self.recorder.escapes.numbered(func, args, kwargs, result)
+            self.recorder.escapes.asked(func, args, kwargs or {}, result, sys._getframe(1))
             return result
         if func in MEMORY and is_torch_module(sys._getframe(1).f_globals.get("__name__")):
             return func(*args, **kwargs) if kwargs else func(*args)  # torch keeps it to itself

@@ -1,0 +1,133 @@
+"""What leaves torch for Python: values, memory, answers to questions, numbers.
+
+Owns what is recorded of it: the kind of the escape, questions asked once, and, where several
+examples are recorded, numbers that know where they come from.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import torch
+
+from ..calls.binding import form_of
+from ..calls.names import MEMORY, name_of
+from ..graph import tree
+from ..graph.answers import answer, is_about, is_plain
+from ..graph.geometry import fingerprint
+from ..graph.nodes import Effects, Node, Value
+from ..graph.source import Source
+from .memory import Alias
+from .numbers import SIZES, Numbers
+from .ssa import Memories
+from .switches import SwitchWatch
+from .trace import Trace, signature_of
+
+
+class Escapes:
+    """Records what leaves torch.
+
+    Attributes:
+        lines: where values left torch, in order.
+        numbers: those that know where they come from, if the run keeps them.
+    """
+
+    def __init__(
+        self, recorder: Any, memories: Memories, trace: Trace, switches: SwitchWatch, numbers: bool
+    ) -> None:
+        self.recorder, self.memories = recorder, memories
+        self.trace, self.switches = trace, switches
+        self.lines: list[Source] = trace.found.escaped
+        self.questions: set[Any] = set()  # that stand in the graph
+        self.numbers: Numbers | None = None
+        if numbers:
+            self.numbers = Numbers(trace.emit, self._guard, self._listening)
+
+    def kind(self, node: Node, tensors: list[torch.Tensor], result: Any) -> str | None:
+        """What a call that returned no tensor let out; None if it only asked about a tensor."""
+        if is_about(result):
+            return None
+        if node.target in MEMORY:
+            kind = "memory"
+        elif result is None or isinstance(result, bool):  # `x.grad is None`
+            kind = "branch"
+        elif isinstance(result, str):
+            kind = "text"
+        else:
+            kind = "value" if is_plain(result) else "memory"
+        if kind == "memory":
+            node.result = fingerprint(tensors[0])
+            for tensor in tensors:
+                self.memories.share(tensor)
+        if kind != "text" and node.source is not None:
+            self.lines.append(node.source)
+        return kind
+
+    def _of_the_run(self, tensor: torch.Tensor) -> Alias | None:
+        """What a tensor means, if it was recorded and is not the model's own."""
+        alias = self.memories.aliases.get(id(tensor))
+        if alias is None or not alias.is_of(tensor):
+            return None
+        return None if "constant" in (alias.kind, alias.memory.kind) else alias
+
+    def asked(
+        self, func: Any, args: Any, kwargs: dict[str, Any], result: Any, frame: FrameType
+    ) -> None:
+        """Record a question about how a tensor lies or is differentiated, and its answer.
+
+        The model's own tensors always answer it alike, and once is enough.
+        """
+        if self.recorder.busy or self._of_the_run(args[0]) is None:
+            return
+        with self.recorder.quietly():
+            form, value = form_of(func, args, kwargs), self.memories.read(args[0])
+            key = (func, value, repr(args[1:]), repr(kwargs))
+            if key in self.questions:
+                return
+            self.questions.add(key)
+            named = tree.template(form.named(args, kwargs), self.memories.read)
+            node = self.trace.append(form.signature.op, func, form.signature, named, frame)
+            node.result = answer(result)
+            node.effects = Effects(switches=self.switches.now().switches, escape="about")
+
+    # -- numbers that know where they come from
+
+    def _listening(self) -> bool:
+        recorder = self.recorder
+        ours = recorder.owner is None and not recorder.busy
+        if not ours or threading.get_ident() != recorder.thread:
+            return False
+        return torch._C._functorch.maybe_current_level() is None
+
+    def numbered(self, func: Any, args: Any, kwargs: Any, result: Any) -> Any:
+        """The answer to a question about sizes, as numbers that know where they come from."""
+        name = name_of(func)
+        if self.numbers is None or name not in SIZES or not self._listening():
+            return result
+        alias = self._of_the_run(args[0])
+        if alias is None or alias.value.type.shape != tuple(args[0].shape):  # it was resized
+            return result
+        rest = (*args[1:], *(kwargs or {}).values())
+        return self.numbers.answer(name, alias.value, rest, result)
+
+    def taken(self, node: Node, result: Any) -> Any:
+        """What ``item`` or ``tolist`` gave, as numbers that know where they come from."""
+        if self.numbers is None or node.op not in ("item", "tolist"):
+            return result  # Python itself asked, and takes plain ones
+        made, template = self.numbers.taken(result, node, self.trace.number)
+        node.result, node.outputs = template, tuple(tree.leaves(template, Value))
+        if node.outputs:
+            node.effects = Effects(node.effects.writes, node.effects.switches)
+        return made
+
+    def _guard(
+        self, func: Callable[..., Any], named: dict[str, Any], outcome: bool, frame: FrameType
+    ) -> None:
+        """Record that a comparison of numbers decided something."""
+        signature = signature_of(func, tuple(named))
+        node = self.trace.append(signature.op, func, signature, named, frame)
+        node.result = outcome
+        node.effects = Effects(switches=self.switches.now().switches, escape="branch")

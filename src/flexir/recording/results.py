@@ -1,0 +1,96 @@
+"""A call that wrote arguments, drew numbers, or returned not just one new tensor.
+
+Owns what becomes of such a call's node: its results, the arguments it wrote, its effects, its
+place before whatever its writes entail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from ..graph import tree
+from ..graph.geometry import tensor_type
+from ..graph.nodes import Effects, Value
+from ..graph.tree import is_literal
+from .call import Call
+from .effects import changes_view_only
+from .escapes import Escapes
+from .memory import Memory, View
+from .randomness import Draw
+from .ssa import Memories
+from .trace import Trace
+
+Written = dict[int, torch.Tensor]  # by their ids
+Live = Sequence[tuple[torch.Tensor, Value]]  # what a call returned or wrote, with its new Values
+
+
+def returned(call: Call, written: Written, trace: Trace) -> Live:
+    """Make Values of what a call returned and wrote, and say in its node where they stand."""
+    node = call.node
+    fresh: dict[int, tuple[torch.Tensor, Value]] = {}
+
+    def make(tensor: torch.Tensor) -> Value:
+        known = fresh.get(id(tensor))
+        if known is None:
+            value = Value(trace.number(), tensor_type(tensor), node)
+            fresh[id(tensor)] = known = (tensor, value)
+        return known[1]
+
+    def make_written(tensor: torch.Tensor) -> Value | None:
+        return make(tensor) if id(tensor) in written else None
+
+    node.result = tree.template(call.result, make)
+    if written:
+        exact = call.marked if call.marked and call.signature.schema else call.named
+        writes: dict[str, Any] = {}
+        for name, part in call.named.items():
+            if name in exact and not is_literal(part):
+                made = tree.template(part, make_written)
+                if made.__class__ is Value or next(tree.leaves(made, Value), None):
+                    writes[name] = made
+        node.effects = Effects(writes, node.effects.switches)
+    node.outputs = tuple(value for _, value in fresh.values())
+    return list(fresh.values())
+
+
+def say_effects(
+    call: Call, written: Written, live: Live, draw: Draw | None, escapes: Escapes
+) -> None:
+    """Say on the node of a call what it did besides returning tensors."""
+    node, result = call.node, call.result
+    same = escape = None
+    getter = getattr(node.target, "__name__", "") == "__get__"
+    if not live and call.tensors and (result is not None or getter):
+        escape = escapes.kind(node, [t for t, _ in call.tensors], result)
+    elif not written and draw is None and isinstance(result, torch.Tensor):
+        same = next((name for name, part in call.named.items() if part is result), None)
+    writes = node.effects.writes if written else {}
+    node.effects = Effects(writes, node.effects.switches, same, escape, draw is not None)
+    if draw is not None:
+        node.effects.generator, node.effects.goes_on = draw.start, draw.goes_on
+
+
+def define(call: Call, written: Written, live: Live, memories: Memories, trace: Trace) -> None:
+    """Tell what tensors mean now, and put the node of the call where it belongs."""
+    node, effects = call.node, call.node.effects
+    only_view = bool(written) and changes_view_only(node.target)
+    nodes = trace.frames[-1].nodes
+    place = len(nodes)
+    asks = call.tensors and call.result is None and not written
+    needed = bool(effects.escape or effects.random or asks)
+    views: dict[Memory, View] = {}
+    for tensor, value in live:
+        if id(tensor) in written:
+            needed |= memories.write(tensor, value, only_view=only_view)
+            memories.settle(tensor)
+        else:
+            memories.define(tensor, value, node, () if effects.writes else call.tensors, views)
+            needed = True
+    if needed:  # before what its writes made follow from it
+        nodes.insert(place, node)
+    if written and trace.in_autograd_function(call.frame):
+        for tensor in written.values():
+            memories.owe(tensor)

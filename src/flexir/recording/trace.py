@@ -1,0 +1,153 @@
+"""The nodes of a run in the order they were made, and the module calls they stand in.
+
+Owns numbering and nesting, and the calls nobody made: views emitted again, pieces cut out of
+memory. Knows nothing of tensors: a call's arguments come as Values.
+"""
+
+from __future__ import annotations
+
+import functools
+import gc
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+import torch
+
+from ..calls.schemas import signatures
+from ..calls.signatures import Signature
+from ..graph import tree
+from ..graph.nodes import Node, TensorType, Value
+from ..graph.source import Source, locate
+from .constants import Origins
+from .effects import inside_autograd_function
+from .switches import SwitchWatch
+
+# Young objects are how a tensor made during the run is told from one that was there before
+# (``Origins.ages``), and the longer the list of the young, the longer each such look. At this
+# many nodes, a large model's, they are collected once in a while all the same, so that what dies in
+# cycles does not pile up; from then on the age says nothing.
+COLLECT_EVERY = 20_000
+
+
+class Frame:
+    """A module call under way."""
+
+    __slots__ = ("differentiated", "node", "nodes", "source")
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.nodes: list[Node] = []
+        # Inside torch's own modules the user's line is the one that called the module.
+        foreign = type(node.target).__module__.startswith("torch.nn.modules.")
+        self.source: Source | None = node.source if foreign else None
+        self.differentiated: bool | None = None  # by a custom autograd Function that called it
+
+
+class Trace:
+    """What has been written down of a run.
+
+    Attributes:
+        frames: the module calls under way; the first is the run itself.
+        classes: path of a module -> its class, for those that were called.
+    """
+
+    def __init__(self, found: Origins, switches: SwitchWatch) -> None:
+        self.found, self.switches = found, switches
+        self.frames = [Frame(Node("", None, {}))]
+        found.frames = self.frames
+        self.classes: dict[str, type] = {}
+        self.calls: dict[str, int] = {}
+        self.count = 0
+
+    def number(self) -> str:
+        """The name of the next Value."""
+        self.count += 1
+        if self.count % COLLECT_EVERY == 0:
+            gc.collect(1)
+            self.found.ages = False
+        return str(self.count)
+
+    def append(
+        self,
+        op: str,
+        func: Any,
+        signature: Any,
+        named: dict[str, Any],
+        frame: FrameType | None = None,
+    ) -> Node:
+        """Write down a call in the module under way, made at ``frame`` or by this package."""
+        top = self.frames[-1]
+        source = locate(sys._getframe(1)) if frame is None else top.source or locate(frame)
+        node = Node(
+            op, func, named,
+            signature=signature, path=top.node.path, call=top.node.call, source=source,
+        )  # fmt: skip
+        top.nodes.append(node)
+        return node
+
+    def emit(self, func: Callable[..., Any], named: dict[str, Any], type: TensorType) -> Value:
+        """Record a call nobody made, whose one output has this type."""
+        signature = signature_of(func, tuple(named))
+        node = self.append(signature.op, func, signature, named)
+        value = Value(self.number(), type, node)
+        node.result, node.outputs = value, (value,)
+        if value.is_number:
+            node.effects = self.switches.now()
+        return value
+
+    def again(self, node: Node, args: dict[str, Any]) -> Node:
+        """Record a call once more, on other Values."""
+        copy = self.append(node.op, node.target, node.signature, args)
+        fresh = {v: Value(self.number(), v.type, copy) for v in node.outputs}
+        copy.result = tree.substitute(node.result, Value, lambda v: fresh[v])
+        copy.outputs = tuple(fresh.values())
+        copy.effects = node.effects
+        return copy
+
+    # -- module calls
+
+    def path(self, module: torch.nn.Module) -> str:
+        """The path of a module; one the model does not hold is named after where it is called."""
+        known = self.found.paths.get(id(module))
+        if known is None:
+            path = f"{self.frames[-1].node.path}.{type(module).__name__}".lstrip(".")
+            self.found.paths[id(module)] = known = (path, module)
+        return known[0]
+
+    def enter(self, module: torch.nn.Module, named: dict[str, Any], frame: FrameType) -> None:
+        """A module is called with these arguments."""
+        path, cls = self.path(module), type(module)
+        call = self.calls.get(path, 0)
+        self.calls[path] = call + 1
+        if not call:
+            self.classes.setdefault(path, cls)
+        source = self.frames[-1].source or locate(frame)
+        node = Node(cls.__name__, module, named, path=path, call=call, source=source)
+        self.frames.append(Frame(node))
+
+    def leave(self) -> None:
+        """The module called last has returned; its node knows what."""
+        frame = self.frames.pop()
+        frame.node.body = frame.nodes
+        self.frames[-1].nodes.append(frame.node)
+
+    def in_autograd_function(self, frame: FrameType) -> bool:
+        """Whether the ``forward`` of a custom ``torch.autograd.Function`` is under way."""
+        inside = inside_autograd_function(frame, _CALL_MODULE)
+        if inside is not None:
+            return inside
+        top = self.frames[-1]  # what calls the module is looked at once
+        if top.differentiated is None:
+            top.differentiated = inside_autograd_function(frame, None) or False
+        return top.differentiated
+
+
+@functools.lru_cache(maxsize=None)
+def signature_of(func: Callable[..., Any], names: tuple[str, ...]) -> Signature:
+    """The signature of a function this package calls itself, by the arguments it gives."""
+    return next(s for s in signatures(func) if set(names) <= set(s.names))
+
+
+_CALL_MODULE = torch.nn.Module._call_impl.__code__

@@ -1,0 +1,54 @@
+"""What a call writes: told before it runs by torch's marks, afterwards by the write counters.
+
+Owns the copies of constants that are about to be written; changes no tensor.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from ..graph.geometry import copy_like, storage_of
+from ..graph.tree import tensors_in
+from .call import Call
+from .constants import Origins
+from .effects import changes_view_only
+from .ssa import Memories
+
+
+def save(part: Any, func: Any, memories: Memories, found: Origins) -> None:
+    """Keep the initial value of constants that a call is about to write."""
+    for tensor in tensors_in(part):
+        alias = memories.aliases.get(id(tensor))
+        alone = alias is not None and memories.is_alone(alias, storage_of(tensor))
+        if alone and not changes_view_only(func):
+            continue
+        memory = memories.memory(storage_of(tensor))
+        if memory is None or memory.kind != "constant":
+            continue
+        for value in memory.values:
+            kept = found.constants.get(value)
+            if kept is not None and memories.memory(storage_of(kept)) is memory:
+                found.constants[value] = copy_like(kept.detach())
+
+
+def marked(call: Call, written: dict[int, torch.Tensor]) -> dict[int, torch.Tensor]:
+    """Which tensors a call wrote: torch's marks where there are any, else the write counters.
+
+    ``inplace=True`` of a Python function is a wish, not a mark: the counters say whether it
+    was heard, but for tensors of inference mode, which have none.
+
+    Args:
+        call: that has run.
+        written: the tensors whose counters have moved, by their ids.
+    """
+    signature, named = call.signature, call.named
+    certain = signature.writes.union(signature.uncounted(named), ("out",))
+    sure = {
+        id(t): t
+        for name in call.marked
+        for t in tensors_in(named.get(name))
+        if name in certain or id(t) in written or t.is_inference()
+    }
+    return sure if signature.schema else {**written, **sure}
