@@ -600,3 +600,20 @@ def test_a_container_that_is_changed_and_returned_is_in_the_graph():
     x, old = torch.rand(3), torch.rand(3)
     _, cache = graph(x, [old])
     assert torch.equal(cache[0], old) and torch.equal(cache[1], x * 2)
+
+
+def test_an_object_that_was_empty_when_recorded_is_not_taken_with_tensors_in_it():
+    class Cache:
+        def __init__(self, *tensors) -> None:
+            self.layers = list(tensors)
+
+    def model(x, cache):
+        return sum(cache.layers, x)
+
+    graph = flexir.capture(model, (torch.ones(3), Cache()))
+    assert torch.equal(graph(torch.ones(3), Cache()), torch.ones(3))
+    with pytest.raises(flexir.Diverged, match="'cache' is built otherwise"):
+        graph(torch.ones(3), Cache(torch.ones(3)))
+    graph = flexir.capture(model, (torch.ones(3), Cache(torch.ones(3))))
+    with pytest.raises(flexir.Diverged, match="'cache"):
+        graph(torch.ones(3), Cache())

@@ -161,6 +161,12 @@ def _sizes(name: str) -> dict[str, Any]:
     return sizes.check(name)
 
 
+def _generate(name: str) -> dict[str, Any]:
+    from zoo import generate
+
+    return generate.check(name)
+
+
 def _saved_names() -> list[str]:
     """All of torchvision, one timm model of every file, every third transformers model."""
     from zoo import timm_models, torchvision_models, transformers_models
@@ -194,6 +200,10 @@ def _names(suite: str) -> list[str]:
         from zoo import libraries
 
         return [case.name for case in libraries.cases()]
+    if suite == "generate":
+        from zoo import generate
+
+        return generate.names()
     if suite == "sizes":
         from zoo import sizes
 
@@ -216,8 +226,9 @@ SUITES: dict[str, Callable[[str], dict[str, Any]]] = {
     "libraries": _libraries,
     "saved": _saved,
     "sizes": _sizes,
+    "generate": _generate,
 }
-APART = ("sizes",)  # suites with a page of their own
+APART = ("sizes", "generate")  # suites with a page of their own
 
 
 def work(suite: str) -> None:
@@ -406,9 +417,9 @@ def _details(results: dict[str, dict[str, Any]]) -> list[str]:
 
 def _page(suite: str, results: dict[str, dict[str, Any]]) -> str:
     """The page of a suite that has one of its own."""
-    from zoo import sizes
+    from zoo import generate, sizes
 
-    return {"sizes": sizes.table}[suite](results)
+    return {"sizes": sizes.table, "generate": generate.table}[suite](results)
 
 
 def main() -> None:

@@ -157,6 +157,25 @@ def _bind_part(name: str, part: Any, made: Any, env: dict[Value, Any]) -> None:
         return
     if type(part) in (int, float, bool, str, type(None)) and not same_literal(part, made):
         raise Diverged(f"the input {name!r} was {part!r} when recorded, now {made!r}")
+    # What was empty and holds tensors now, or the other way round: a cache at the first call.
+    if any(True for _ in tree.leaves(part, Value)) or tree.tensors_in(_as_list(made)):
+        raise Diverged(
+            f"the input {name!r} is built otherwise than when it was recorded: {_kind(made)} "
+            f"{'with' if tree.tensors_in(_as_list(made)) else 'without'} tensors"
+        )
+
+
+def _as_list(part: Any) -> Any:
+    """The parts of an opened object."""
+    if isinstance(part, tree.Record):
+        return [_as_list(part.items), _as_list(part.attributes)]
+    if isinstance(part, dict):
+        return list(map(_as_list, part.values()))
+    return list(map(_as_list, part)) if isinstance(part, (list, tuple)) else part
+
+
+def _kind(part: Any) -> str:
+    return part.cls.__name__ if isinstance(part, tree.Record) else type(part).__name__
 
 
 def same_literal(a: Any, b: Any) -> bool:

@@ -19,6 +19,7 @@ from ..graph.geometry import copy_like
 from ..graph.graph import Graph
 from ..graph.inputs import bind_inputs
 from ..graph.nodes import Value
+from .holders import FIXED, Attributes, holder_of
 from .state import Holdings
 
 
@@ -122,4 +123,23 @@ def copies_of(args: Any, kwargs: Any) -> tuple[Any, Any]:
             made[id(tensor)] = fresh.requires_grad_(tensor.requires_grad)
         return made[id(tensor)]
 
-    return tree.rebuilt((args, kwargs), copy)
+    opened = tree.template((args, kwargs), copy, deep=True)
+    return tree.build(_apart(opened, set()), type(None), lambda none: none)
+
+
+def _apart(part: Any, seen: set[int]) -> Any:
+    """A template with copies of the plain objects in it that hold no tensor yet: empty caches."""
+    cls = part.__class__
+    if cls is tuple or cls is list:
+        return cls([_apart(inner, seen) for inner in part])
+    if cls is dict:
+        return {key: _apart(inner, seen) for key, inner in part.items()}
+    if cls is tree.Record:
+        if id(part) not in seen:
+            seen.add(id(part))
+            part.items = _apart(part.items, seen)
+            part.attributes = _apart(part.attributes, seen)
+        return part
+    if isinstance(part, (torch.Tensor, int, float, str)) or cls in FIXED or callable(part):
+        return part
+    return copy.deepcopy(part) if isinstance(holder_of(part, ""), Attributes) else part

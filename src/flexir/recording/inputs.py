@@ -17,6 +17,7 @@ from ..graph.geometry import copy_like
 from .changed import Comparison
 from .holders import FIXED, Holder, Opaque, holder_of
 
+_CLOSED = (torch.Tensor, torch.nn.Module, type, int, float, str)
 _DEEP = 10_000  # containers looked at in the inputs of one call; more would cost more than the run
 
 
@@ -48,7 +49,7 @@ def _containers(parts: dict[str, Any], limit: int) -> Iterator[Holder]:
     todo = list(parts.items())
     while todo and len(seen) < limit:
         path, part = todo.pop()
-        if part.__class__ in FIXED or isinstance(part, (torch.Tensor, torch.nn.Module, type)):
+        if part.__class__ in FIXED or isinstance(part, _CLOSED):
             continue
         if isinstance(part, tuple):
             todo += [(f"{path}.{i}", inner) for i, inner in enumerate(tuple.__iter__(part))]
