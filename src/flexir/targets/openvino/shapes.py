@@ -212,7 +212,8 @@ def repeat(ctx: Any, input: Any, **_: Any) -> Any:
     if math.prod(own) != math.prod(shape(input)):
         raise flexir.Unsupported("fewer dimensions")
     times = [m // n for m, n in zip(ctx.type.shape, own)]
-    return ops.tile(reshaped(input, own), ints(times))
+    made = reshaped(input, own)
+    return ops.tile(made, ints(times)) if times else made  # of no dimensions it makes garbage
 
 
 _FILL = {"zeros_like": 0, "ones_like": 1, "new_zeros": 0, "new_ones": 1, "zeros": 0, "ones": 1}
