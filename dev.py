@@ -83,8 +83,11 @@ def fix(*arguments: str) -> None:
 
 
 def sweep(*arguments: str) -> None:
-    """Try whole suites, all or [opdb torchvision timm transformers libraries saved sizes ...]."""
-    run(PYTHON, "-m", "zoo.sweep", *arguments)
+    """Whole suites, [opdb torchvision timm transformers libraries saved sizes ..]; targets ..."""
+    if arguments[:1] == ("targets",):
+        run(PYTHON, "-m", "zoo.targets", *arguments[1:])
+    else:
+        run(PYTHON, "-m", "zoo.sweep", *arguments)
 
 
 def bench(*arguments: str) -> None:

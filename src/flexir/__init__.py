@@ -32,10 +32,13 @@ from .recording.capture import capture
 
 if TYPE_CHECKING:
     from .checks.handlers import check_handlers
+    from .conversion.hybrid import hybrid  # noqa: F401
     from .conversion.layers.describe import describe  # noqa: F401
     from .conversion.stubs import stub
-    from .files.ir import diff, load
+    from .files.draw import draw  # noqa: F401
+    from .files.ir import diff, load, save  # noqa: F401
     from .files.ir.compare import compare
+    from .files.ir.values import golden  # noqa: F401
     from .fleet import plan
     from .graph.program import Program  # noqa: F401
     from .recording.programs import program, record  # noqa: F401
@@ -52,10 +55,14 @@ _LATER = {
     "compare": "files.ir.compare",
     "describe": "conversion.layers",
     "diff": "files.ir",
+    "draw": "files.draw",
+    "golden": "files.ir.values",
+    "hybrid": "conversion.hybrid",
     "load": "files.ir",
     "plan": "fleet",
     "Program": "graph.program",
     "program": "recording.programs",
+    "save": "files.ir",
     "record": "recording.programs",
     "stub": "conversion.stubs",
 }  # name -> module that is imported when it is asked for

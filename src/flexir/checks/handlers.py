@@ -16,15 +16,17 @@ import torch
 
 from ..conversion.convert import Result, convert, coverage
 from ..conversion.target import Target
+from ..errors import TargetError
 from ..graph.geometry import dense
 from ..graph.graph import Graph
+from ..graph.inputs import bind_inputs
 from ..graph.nodes import Node, Value
-from ..graph.replay import Environment, bind_inputs, replay
+from ..graph.replay import Environment, replay
 from ..passes.edit import call_key
+from ..passes.extract import alone, calls, reads
 from .comparison import Comparison, Row, near, row_of, row_tensor
 from .diagnose import causes, magnitude
 from .rounding import allowed, run_alone
-from .single import alone, calls, reads
 
 Engine = Callable[[Result, list[torch.Tensor]], Any]
 
@@ -34,7 +36,7 @@ def check_handlers(
     graph: Graph,
     args: Sequence[Any],
     *,
-    run: Engine,
+    run: Engine | None = None,
     out: Callable[[], Any] | None = None,
     rtol: float | None = None,
     kwargs: dict[str, Any] | None = None,
@@ -49,7 +51,8 @@ def check_handlers(
         graph: the model's graph.
         args: inputs of the model.
         run: ``run(result, tensors)`` runs what a conversion made on the values of its inputs and
-            returns the outputs, in order: tensors, NumPy arrays or a lone one.
+            returns the outputs, in order: tensors, NumPy arrays or a lone one. Without, the
+            target's ``@ir.run`` does.
         out: makes a builder for every conversion, if your handlers need one.
         rtol: difference allowed, over the largest magnitude of torch's result. Without, 64 times
             the rounding error that the call has by its nature (see :mod:`flexir.rounding`). Whole
@@ -58,8 +61,15 @@ def check_handlers(
 
     Returns:
         a :class:`Comparison`; calls that were given equal arguments and types are checked once.
+
+    Raises:
+        TargetError: nothing says how an output is run.
     """
-    check = _Check(target, graph, run, out, rtol)
+    engine: Engine | None = run or target.hook("run")
+    if engine is None:
+        raise TargetError(f"target {target.name!r} does not say how its output is run: "
+                          "check_handlers(..., run=engine) or @ir.run")  # fmt: skip
+    check = _Check(target, graph, engine, out, rtol)
     check.claim(graph.nodes)
     bind_inputs(graph, args, kwargs or {}, check.kept)
     env = Environment(graph.constants)

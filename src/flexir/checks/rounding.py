@@ -63,7 +63,7 @@ def allowed(
 
 
 def _rounded(tensor: torch.Tensor) -> bool:
-    return tensor.is_floating_point() or tensor.is_complex() or tensor.is_quantized
+    return bool(tensor.is_floating_point() or tensor.is_complex() or tensor.is_quantized)
 
 
 def _is_known(node: Node) -> bool:

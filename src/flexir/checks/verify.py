@@ -122,12 +122,7 @@ def verify(
     if values or check.verdict != "exact":
         check.first = _first_difference(graph, model, args, kwargs)
         if check.verdict != "exact" and check.first is None:
-            slow = Check("exact", graph)
-            with _no_fast_path():
-                _compare(slow, graph, model, args, kwargs, tolerance)
-            why = "the model computes otherwise when nobody watches, or is not repeatable"
-            if slow.verdict == "exact":
-                why = "exact with torch.backends.mha.set_fastpath_enabled(False)"
+            why = _why_unwatched(graph, model, args, kwargs, tolerance)
             check.notes.append(f"every recorded call agrees; {why}")
     if perturb and check.verdict in ("exact", "close"):
         _perturb(check, graph, model, args, kwargs, tolerance)
@@ -177,6 +172,16 @@ def _compare_calls(
             ]
             check.differences += [d._replace(name=f"call {number}: {d.name}") for d in found]
     check.verdict = verdict_of(check.differences, tolerance)
+
+
+def _why_unwatched(graph: Graph, model: Any, args: Any, kwargs: Any, tolerance: float) -> str:
+    """Why outputs differ although every call agrees while the model is watched."""
+    slow = Check("exact", graph)
+    with _no_fast_path():
+        _compare(slow, graph, model, args, kwargs, tolerance)
+    if slow.verdict == "exact":
+        return "exact with torch.backends.mha.set_fastpath_enabled(False)"
+    return "the model computes otherwise while unwatched, or is not repeatable"
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ import logging
 from collections import ChainMap, Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from ..passes.decomposer import Decomposer
 
 log = logging.getLogger("flexir")
+Status = Literal["handled", "decomposed", "placeholder", "refused", "passed", "escape"]
 
 
 class _Refused(Exception):
@@ -76,7 +77,7 @@ class Conversion:
 
             self.apart = Decomposer(self.takes)
         self.report = Report(graph.name, target.name, audit=graph.audit, escapes=graph.escapes)
-        self.status: dict[Node, str] = {}
+        self.status: dict[Node, Status] = {}
         self.env: dict[Value, Any] = {}
         self.pieces: list[tuple[Node, str]] | None = None  # of a call under way: those refused
         self.declined: dict[Node, str] = {}  # conditions the guard handler was asked about

@@ -5,16 +5,19 @@ The work is :mod:`flexir.conversion`'s.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, overload
+
+import torch
 
 from ..errors import TargetError
 from ..graph.graph import Graph
-from ..graph.inputs import inputs_of
+from ..graph.inputs import Inputs, inputs_of
 from ..graph.nodes import Node, Value
 from ..recording.capture import capture
-from .claims import Conversion, Coverage
+from .claims import Conversion, Coverage, Status
 from .report import Report
 from .returns import tensors_of
 from .target import Target
@@ -43,7 +46,7 @@ class Result:
     outputs: Any
     report: Report
     graph: Graph
-    status: dict[Node, str] = field(default_factory=dict)
+    status: dict[Node, Status] = field(default_factory=dict)
     values: dict[Value, Any] = field(default_factory=dict, repr=False)
     target: Target | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
@@ -69,19 +72,78 @@ class Result:
         names = self.graph.output_names.values()
         return self.graph.arrange(dict(zip(names, tensors_of(run(self, tensors)))))
 
-    def save(self, path: str, **options: Any) -> None:
-        """Save the graph with every call's status; see :func:`flexir.files.ir.save`."""
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        weights: str | None = "copy",
+        checksums: bool = True,
+        shard: int = 5 << 30,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """Save the graph with every call's status; see :func:`flexir.save`."""
         reasons = {node: row.reason for row in self.report.entries for node in row.nodes}
         status = {node: (text, reasons.get(node, "")) for node, text in self.status.items()}
-        self.graph.save(path, status=status, **options)
+        self.graph.save(path, weights=weights, status=status, checksums=checksums, shard=shard,
+                        progress=progress)  # fmt: skip
 
-    def draw(self, path: str, **options: Any) -> str:
-        """Draw the graph, placeholders red; see :func:`flexir.files.draw.draw`."""
-        from ..files.draw import draw
+    def draw(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        limit: int = 300,
+        beside: Graph | Result | None = None,
+        overlays: Mapping[str, Mapping[str, float]] | None = None,
+        golden: str | os.PathLike[str] | None = None,
+        weights: bool = True,
+        graphviz: bool = True,
+    ) -> str:
+        """Draw the graph, placeholders red; see :func:`flexir.draw`."""
+        return self.graph.draw(path, status=self.status, limit=limit, beside=beside,
+                               overlays=overlays, golden=golden, weights=weights,
+                               graphviz=graphviz)  # fmt: skip
 
-        return draw(self.graph, path, status=self.status, **options)
 
-
+@overload
+def convert(
+    model: Graph,
+    target: Target,
+    /,
+    *,
+    out: Any = None,
+    at: Any = None,
+    strict: bool = False,
+    decompose: bool = True,
+    config: Mapping[str, Any] | None = None,
+) -> Result: ...
+@overload
+def convert(
+    model: Callable[..., Any],
+    args: Sequence[Any] | torch.Tensor | Inputs = (),
+    *,
+    target: Target,
+    out: Any = None,
+    kwargs: dict[str, Any] | None = None,
+    also: Sequence[Any] = (),
+    at: Any = None,
+    strict: bool = False,
+    decompose: bool = True,
+    config: Mapping[str, Any] | None = None,
+) -> Result: ...
+@overload
+def convert(
+    model: Callable[..., Any],
+    args: Sequence[Any] | torch.Tensor | Inputs,
+    target: Target,
+    out: Any = None,
+    *,
+    kwargs: dict[str, Any] | None = None,
+    also: Sequence[Any] = (),
+    at: Any = None,
+    strict: bool = False,
+    decompose: bool = True,
+    config: Mapping[str, Any] | None = None,
+) -> Result: ...
 def convert(
     model: Any,
     args: Any = (),

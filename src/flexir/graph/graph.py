@@ -27,6 +27,10 @@ from .account import Audit, Frozen, Live, Mutation, Origin, State
 from .nodes import Node, Value, show_part
 
 if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable
+
+    from ..conversion.convert import Result
     from .inputs import Inputs
     from .run import Run
 
@@ -188,23 +192,50 @@ class Graph:
 
         return Run(self)
 
-    def save(self, path: str, **options: Any) -> None:
-        """Save as a directory any language can read; see :func:`flexir.files.ir.save`."""
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        weights: str | None = "copy",
+        status: Mapping[Node, tuple[str, str]] | None = None,
+        checksums: bool = True,
+        shard: int = 5 << 30,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
+        """Save as a directory any language can read; see :func:`flexir.save`."""
         from ..files.ir import save
 
-        save(self, path, **options)
+        save(self, path, weights=weights, status=status, checksums=checksums, shard=shard,
+             progress=progress)  # fmt: skip
 
-    def draw(self, path: str, **options: Any) -> str:
-        """Draw into a picture or a page; see :func:`flexir.files.draw.draw`."""
+    def draw(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        status: Mapping[Node, str] | None = None,
+        limit: int = 300,
+        beside: Graph | Result | None = None,
+        overlays: Mapping[str, Mapping[str, float]] | None = None,
+        golden: str | os.PathLike[str] | None = None,
+        weights: bool = True,
+        graphviz: bool = True,
+    ) -> str:
+        """Draw into a picture or a page; see :func:`flexir.draw`."""
         from ..files.draw import draw
 
-        return draw(self, path, **options)
+        return draw(self, path, status=status, limit=limit, beside=beside, overlays=overlays,
+                    golden=golden, weights=weights, graphviz=graphviz)  # fmt: skip
 
-    def golden(self, path: str, args: Sequence[Any], **options: Any) -> None:
-        """Write every value of a run on ``args`` to a folder; see :mod:`flexir.files.ir.values`."""
-        from ..files.ir.values import dump
+    def golden(
+        self,
+        path: str | os.PathLike[str],
+        args: Sequence[Any],
+        kwargs: dict[str, Any] | None = None,
+    ) -> None:
+        """Write every value of a run on ``args`` to a folder; see :func:`flexir.golden`."""
+        from ..files.ir.values import golden
 
-        dump(self, path, args, **options)
+        golden(self, path, args, kwargs)
 
     def check(self) -> Graph:
         """Raise GraphError at the first thing that breaks the grammar.

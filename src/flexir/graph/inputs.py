@@ -10,7 +10,7 @@ import torch
 
 from ..errors import CaptureError, Diverged
 from . import tree
-from .geometry import copy_like, shape_of
+from .geometry import copy_like, geometry, shape_of
 from .graph import Graph
 from .nodes import Value
 
@@ -87,7 +87,39 @@ def bind_inputs(
             continue
         made = tree.template(bound[name], lambda t: t, deep=True)
         _bind_part(name, part, made, env)
+    _are_apart(graph, env)
     return _lay_out(graph, env, as_given)
+
+
+def _are_apart(graph: Graph, env: dict[Value, Any]) -> None:
+    """Raise Diverged where a written input shares memory with one that it was apart from.
+
+    What is written through one of two inputs that shared memory is a write to both; so a written
+    one and one that stayed as it was were apart, and two Values were never the same tensor.
+    """
+    written = {m.initial for m in graph.mutations}
+    inputs = [v for v in graph.input_values if isinstance(env.get(v), torch.Tensor)]
+    for one in written.intersection(inputs):
+        for other in inputs:
+            if other is one or other in written and env[other] is not env[one]:
+                continue
+            if _share(env[one], env[other]):
+                first, second = sorted((one.name, other.name))
+                raise Diverged(
+                    f"the inputs {first!r} and {second!r} share memory now, and did not when "
+                    f"recorded; the model writes {one.name!r}, which the graph takes for a write "
+                    "to that alone. Give it a copy, or capture with such inputs"
+                )
+
+
+def _share(a: torch.Tensor, b: torch.Tensor) -> bool:
+    """Whether two tensors lie on one storage and their spans of it overlap."""
+    if any(t.layout is not torch.strided or t.is_nested or 0 in t.shape for t in (a, b)):
+        return False
+    if a.untyped_storage()._cdata != b.untyped_storage()._cdata:
+        return False
+    (start, end), (begin, finish) = geometry(a).span(), geometry(b).span()
+    return start < finish and begin < end
 
 
 def _lay_out(graph: Graph, env: dict[Value, Any], as_given: bool) -> bool:

@@ -4,13 +4,32 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, overload
 
+from ...checks.comparison import Comparison
 from ...checks.whole import compare_values
 from ...graph.graph import Graph
 from . import values as folders
 
 
+@overload
+def compare(
+    expected: Graph,
+    values: Mapping[str, Any],
+    args: Sequence[Any] | None = None,
+    *,
+    rtol: float = 1e-3,
+    kwargs: dict[str, Any] | None = None,
+) -> Comparison: ...
+@overload
+def compare(
+    expected: str | os.PathLike[str],
+    values: str | os.PathLike[str],
+    args: None = None,
+    *,
+    rtol: float = 1e-3,
+    kwargs: None = None,
+) -> list[str]: ...
 def compare(
     expected: Graph | str | os.PathLike[str],
     values: Mapping[str, Any] | str | os.PathLike[str],
@@ -18,7 +37,7 @@ def compare(
     *,
     rtol: float = 1e-3,
     kwargs: dict[str, Any] | None = None,
-) -> Any:
+) -> Comparison | list[str]:
     """Compare the values of one whole run of an engine with torch's, in order of execution.
 
     Args:

@@ -16,7 +16,7 @@ from ...graph.nodes import Node
 from ...graph.replay import replay
 
 
-def dump(
+def golden(
     graph: Graph,
     path: str | os.PathLike[str],
     args: Sequence[Any],

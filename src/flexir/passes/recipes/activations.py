@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .shapes import cut
-from .table import recipe
+from .table import only_if, recipe
 
 
 @recipe("relu")
@@ -52,7 +52,8 @@ def gelu(input: Tensor, approximate: str = "none") -> Any:
 
 @recipe("softplus")
 def softplus(input: Tensor, beta: float = 1, threshold: float = 20) -> Any:
-    """Without the threshold, which only saves work."""
+    """Without the threshold, where it only saves work."""
+    only_if(threshold >= 15)
     scaled = input if beta == 1 else input * beta
     found = torch.relu(scaled) + torch.log(1 + torch.exp(-torch.abs(scaled)))
     return found if beta == 1 else found * (1 / beta)

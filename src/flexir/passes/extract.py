@@ -1,30 +1,57 @@
-"""One call, of a function or a module, as a graph of its own."""
+"""Some calls of a graph, of functions or modules, as a graph of their own."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
 
 from ..graph import tree
 from ..graph.graph import Graph
 from ..graph.nodes import Node, Value
-from ..passes.edit import copy_node
+from .edit import copy_node
 
 
 def alone(graph: Graph, node: Node) -> Graph:
     """A graph of one call, whose inputs are what it reads; weights are the same Values."""
-    small = Graph(f"{node.op}")
+    small, _ = extract(graph, [node], node.outputs, node.op)
+    return small
+
+
+def extract(
+    graph: Graph, nodes: Sequence[Node], outputs: Iterable[Value], name: str
+) -> tuple[Graph, list[Value]]:
+    """A graph of some calls, none inside another, in order of execution.
+
+    Args:
+        graph: whose calls they are.
+        nodes: the calls, module calls with their bodies.
+        outputs: which of the Values they make to return.
+        name: of the new graph.
+
+    Returns:
+        the graph, which takes what the calls read and returns a list; and the Values of ``graph``
+        that its inputs stand for, in order. Weights are the same Values.
+    """
+    small = Graph(name)
     env: dict[Value, Value] = {}
     taken = {v.name for v in graph.constants}
-    for value in reads(node):
+    made = {v for node in nodes for one in calls(node) for v in one.outputs}
+    read = [v for node in nodes for v in reads(node) if v not in made]
+    outputs = list(outputs)
+    given: list[Value] = []
+    for value in dict.fromkeys([*read, *(v for v in outputs if v not in made)]):
         if value in graph.constants:
             env[value] = value
             small.constants[value] = graph.constants[value]
             continue
-        name = next(n for i in range(len(taken) + 1) if (n := f"x{i}") not in taken)
-        taken.add(name)
-        small.inputs[name] = env[value] = Value(name, value.type)
+        wish = f"x{len(given)}"
+        wish = next(n for i in range(len(taken) + 1) if (n := f"{'_' * i}{wish}") not in taken)
+        taken.add(wish)
+        small.inputs[wish] = env[value] = Value(wish, value.type)
+        given.append(value)
     small.parameters = [(name, 1) for name in small.inputs]
-    small.nodes = [_copy(node, env)]
-    small.outputs = [env[v] for v in node.outputs]
-    return small.check()
+    small.nodes = [_copy(node, env) for node in nodes]
+    small.outputs = [env[v] for v in outputs]
+    return small.check(), given
 
 
 def reads(node: Node) -> list[Value]:
@@ -40,16 +67,13 @@ def reads(node: Node) -> list[Value]:
 
 
 def calls(node: Node) -> list[Node]:
-    """The function calls in a module call, in order of execution."""
-    return [one for one in _walk(node) if one.body is None]
-
-
-def _walk(node: Node) -> list[Node]:
+    """The function calls in a module call, in order of execution; a function call is its own."""
     found: list[Node] = []
     stack = [node]
     while stack:
         one = stack.pop()
-        found.append(one)
+        if one.body is None:
+            found.append(one)
         stack.extend(reversed(one.body or ()))
     return found
 

@@ -1,0 +1,356 @@
+"""Layers: products, convolutions, pools, attention, resizing."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+import flexir
+
+from .handlers import brought, count, dtype_of, fail_unless, given, op, rank, shape_of
+from .reductions import reduced
+from .shapes import reshaped, sliced, swapped
+
+# -- products
+
+
+@op("linear")
+def linear(ctx: Any, input: Any, weight: Any, bias: Any = None) -> Any:
+    out = ctx.out
+    if rank(input) == 2 and rank(weight) == 2:
+        return out.add("Gemm", input, weight, bias, transB=1)
+    made = out.add("MatMul", input, _turned(ctx, weight))
+    return made if bias is None else out.add("Add", made, bias)
+
+
+def _turned(ctx: Any, weight: Any) -> Any:
+    """A matrix turned; a weight is stored so."""
+    if rank(weight) < 2:
+        return weight
+    try:
+        name, tensor, _ = ctx.weight(weight)
+    except flexir.Unsupported:
+        return swapped(ctx.out, weight, -1, -2)
+    key = ("turned", name)
+    if key not in ctx.out.kept:
+        ctx.out.kept[key] = ctx.out.weight(f"{name}.T", tensor.mT)
+    return ctx.out.kept[key]
+
+
+@op("matmul", "bmm", "mm", "mv", "dot")
+def matmul(ctx: Any, input: Any, **how: Any) -> Any:
+    (other,) = [v for v in how.values() if given(v)]
+    return ctx.out.add("MatMul", *brought(ctx, ctx.type.dtype, input, other))
+
+
+@op("addmm", "baddbmm", "addmv", "addbmm")
+def addmm(ctx: Any, input: Any, beta: Any = 1, alpha: Any = 1, **factors: Any) -> Any:
+    out = ctx.out
+    a, b = [v for v in factors.values() if given(v)]
+    fail_unless(ctx.node.op != "addbmm", "addbmm")
+    if ctx.node.op == "addmm" and rank(input) <= 2 and dtype_of(input).is_floating_point and beta:
+        return out.add("Gemm", a, b, input, alpha=float(alpha), beta=float(beta))
+    made = out.add("MatMul", a, b)
+    made = made if alpha == 1 else out.add("Mul", made, alpha)
+    if beta == 0:
+        return made
+    return out.add("Add", made, input if beta == 1 else out.add("Mul", input, beta))
+
+
+@op("scaled_dot_product_attention")
+def attention(
+    ctx: Any, query: Any, key: Any, value: Any, attn_mask: Any = None, dropout_p: float = 0.0,
+    is_causal: bool = False, scale: Any = None, enable_gqa: bool = False,
+) -> Any:  # fmt: skip
+    """softmax(query key / sqrt(width) + mask) value; a row that sees nothing is zero."""
+    out, width = ctx.out, shape_of(query)[-1]
+    fail_unless(dropout_p == 0, "dropout while training")
+    fail_unless(width and count(key), "attention over nothing")
+    scale = 1 / math.sqrt(width) if scale is None else scale
+    shape = list(shape_of(key))
+    times = shape_of(query)[-3] // shape[-3] if enable_gqa else 1
+    turned, held = swapped(out, key, -1, -2), value
+    if times > 1:
+        turned = _repeated(out, turned, [*shape[:-2], shape[-1], shape[-2]], times)
+        held = _repeated(out, value, list(shape_of(value)), times)
+    scores = out.add("MatMul", out.add("Mul", query, float(scale)), turned)
+    seen = None
+    if is_causal:
+        mask = torch.ones(shape_of(query)[-2], shape[-2], dtype=torch.bool).tril()
+        scores = out.add("Where", out.constant(mask, torch.bool), scores, -math.inf)
+    elif attn_mask is not None and dtype_of(attn_mask) is torch.bool:
+        scores = out.add("Where", attn_mask, scores, -math.inf)
+        seen = out.add("ReduceMax", out.cast(attn_mask, torch.int32), [-1], keepdims=1)
+        seen = out.cast(seen, torch.bool)
+    elif attn_mask is not None:
+        scores = out.add("Add", scores, attn_mask)
+        top = out.add("ReduceMax", attn_mask, [-1], keepdims=1)
+        seen = out.add("Greater", top, -math.inf, dtype=torch.bool)
+    weights = out.add("Softmax", scores, axis=-1)
+    if seen is not None:
+        weights = out.add("Where", seen, weights, 0.0)
+    return out.add("MatMul", weights, held)
+
+
+def _repeated(out: Any, value: Any, shape: list[int], times: int) -> Any:
+    """Every head ``times`` times, one after another."""
+    wide = out.add("Unsqueeze", value, [len(shape) - 2])
+    wide = out.add("Expand", wide, [*shape[:-2], times, *shape[-2:]])
+    return reshaped(out, wide, [*shape[:-3], shape[-3] * times, *shape[-2:]])
+
+
+# -- convolutions
+
+
+def _each(part: Any, size: int) -> list[int]:
+    """A setting of every spatial dimension."""
+    made = [part] if isinstance(part, int) else list(part)
+    return made * size if len(made) == 1 else made
+
+
+def _batched(ctx: Any, input: Any, size: int, work: Any) -> Any:
+    """Work on a batch; of one, where there is none."""
+    if rank(input) == size + 2:
+        return work(input)
+    lone = reshaped(ctx.out, input, [1, *shape_of(input)])
+    return reshaped(ctx.out, work(lone), ctx.type.shape)
+
+
+@op("conv1d", "conv2d", "conv3d")
+def conv(
+    ctx: Any, input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
+    dilation: Any = 1, groups: int = 1,
+) -> Any:  # fmt: skip
+    size = rank(weight) - 2
+    kernel, dilation = shape_of(weight)[2:], _each(dilation, size)
+    fail_unless(count(input) and count(weight), "a convolution of nothing")
+    if padding == "valid":
+        pads = [0] * (2 * size)
+    elif padding == "same":
+        whole = [d * (k - 1) for d, k in zip(dilation, kernel)]
+        pads = [n // 2 for n in whole] + [n - n // 2 for n in whole]
+    else:
+        pads = _each(padding, size) * 2
+
+    def work(value: Any) -> Any:
+        return ctx.out.add(
+            "Conv", value, weight, bias, kernel_shape=list(kernel), strides=_each(stride, size),
+            pads=pads, dilations=dilation, group=groups,
+        )  # fmt: skip
+
+    return _batched(ctx, input, size, work)
+
+
+@op("conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
+def conv_transpose(
+    ctx: Any, input: Any, weight: Any, bias: Any = None, stride: Any = 1, padding: Any = 0,
+    output_padding: Any = 0, groups: int = 1, dilation: Any = 1,
+) -> Any:  # fmt: skip
+    size = rank(weight) - 2
+    fail_unless(count(input) and count(weight), "a convolution of nothing")
+    added, strides = _each(output_padding, size), _each(stride, size)
+    fail_unless(all(a < s for a, s in zip(added, strides)), "output_padding beyond the stride")
+
+    def work(value: Any) -> Any:
+        return ctx.out.add(
+            "ConvTranspose", value, weight, bias, kernel_shape=list(shape_of(weight)[2:]),
+            strides=strides, pads=_each(padding, size) * 2, group=groups,
+            output_padding=added, dilations=_each(dilation, size),
+        )  # fmt: skip
+
+    return _batched(ctx, input, size, work)
+
+
+# -- pools
+
+
+def _ends(shape: Any, made: Any, kernel: Any, stride: Any, pad: Any, dilation: Any) -> list[int]:
+    """Padding behind, so that ONNX's windows are torch's, whatever its rounding."""
+    found = []
+    for n, m, k, s, p, d in zip(shape, made, kernel, stride, pad, dilation):
+        found.append(max((m - 1) * s + d * (k - 1) + 1 - n - p, 0))
+    return found
+
+
+@op("max_pool1d", "max_pool2d", "max_pool3d")
+def max_pool(
+    ctx: Any, input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
+    ceil_mode: bool = False, return_indices: bool = False,
+) -> Any:  # fmt: skip
+    size = int(ctx.node.op[-2])
+    made, shape = ctx.type.shape[-size:], shape_of(input)[-size:]
+    fail_unless(count(input), "a pool of nothing")
+    kernel, pads, dilation = (_each(p, size) for p in (kernel_size, padding, dilation))
+    stride = _each(stride, size) if stride else kernel
+    ends = _ends(shape, made, kernel, stride, pads, dilation)
+    batched = rank(input) == size + 2
+    value = input if batched else reshaped(ctx.out, input, [1, *shape_of(input)])
+    results = ctx.out.many(
+        "MaxPool", 2 if return_indices else 1, value, kernel_shape=kernel, strides=stride,
+        pads=pads + ends, dilations=dilation,
+    )  # fmt: skip
+    if return_indices:  # ONNX counts through the whole tensor, torch in each plane
+        results[1].type = ctx.out.constant(0).type
+        results[1] = ctx.out.add("Mod", results[1], math.prod(shape))
+    results = results if batched else [reshaped(ctx.out, r, ctx.type.shape) for r in results]
+    return results if return_indices else results[0]
+
+
+@op("avg_pool1d", "avg_pool2d", "avg_pool3d")
+def avg_pool(
+    ctx: Any, input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0,
+    ceil_mode: bool = False, count_include_pad: bool = True, **how: Any,
+) -> Any:  # fmt: skip
+    size = int(ctx.node.op[-2])
+    made, shape = ctx.type.shape[-size:], shape_of(input)[-size:]
+    fail_unless(count(input), "a pool of nothing")
+    fail_unless(how.get("divisor_override") is None, "a divisor of its own")
+    kernel, pads = _each(kernel_size, size), _each(padding, size)
+    stride = _each(stride, size) if stride else kernel
+    ends = _ends(shape, made, kernel, stride, pads, [1] * size)
+
+    def work(value: Any) -> Any:
+        front = pads
+        behind = ends
+        if count_include_pad and any(pads):  # what is padded counts, what rounding adds does not
+            value = ctx.out.add("Pad", value, [0, 0, *pads, 0, 0, *pads], 0, mode="constant")
+            front = [0] * size
+            behind = [max(e - p, 0) for e, p in zip(ends, pads)]
+        return ctx.out.add("AveragePool", value, kernel_shape=kernel, strides=stride,
+                           pads=front + behind, count_include_pad=0)  # fmt: skip
+
+    return _batched(ctx, input, size, work)
+
+
+@op("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d")
+def adaptive_avg_pool(ctx: Any, input: Any, output_size: Any) -> Any:
+    size = int(ctx.node.op[-2])
+    shape, made = shape_of(input)[-size:], ctx.type.shape[-size:]
+    if all(m == 1 for m in made):
+        return reduced(ctx, "ReduceMean", input, list(range(-size, 0)), True)
+    if all(n % m == 0 for n, m in zip(shape, made)):
+        kernel = [n // m for n, m in zip(shape, made)]
+        return _batched(ctx, input, size, lambda value: ctx.out.add(
+            "AveragePool", value, kernel_shape=kernel, strides=kernel))  # fmt: skip
+    eyes = [
+        F.adaptive_avg_pool1d(torch.eye(n, dtype=torch.float64), m) for n, m in zip(shape, made)
+    ]
+    return _separated(ctx, input, eyes)
+
+
+@op("adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d")
+def adaptive_max_pool(ctx: Any, input: Any, output_size: Any, return_indices: bool = False) -> Any:
+    size = int(ctx.node.op[-2])
+    shape, made = shape_of(input)[-size:], ctx.type.shape[-size:]
+    fail_unless(not return_indices and count(input), "places in an adaptive pool")
+    fail_unless(math.prod(made) <= 256, "an adaptive pool of many bins")
+    value = input
+    for dim, n, m in zip(range(-size, 0), shape, made):
+        bins = [(i * n // m, -(-(i + 1) * n // m), 1) for i in range(m)]
+        parts = [ctx.out.add("ReduceMax", sliced(ctx.out, value, {dim: b}), [dim], keepdims=1)
+                 for b in bins]  # fmt: skip
+        value = ctx.out.add("Concat", *parts, axis=dim)
+    return value
+
+
+def _separated(ctx: Any, input: Any, eyes: list[torch.Tensor]) -> Any:
+    """What is linear along each of the last dimensions, as products with what it makes of ones."""
+    made, dtype, size = input, dtype_of(input), rank(input)
+    for dim, eye in zip(range(-len(eyes), 0), eyes):
+        matrix = ctx.out.constant(eye.to(dtype), dtype)
+        if dim != -1:
+            made = swapped(ctx.out, made, dim, -1, size)
+        made = ctx.out.add("MatMul", made, matrix)
+        if dim != -1:
+            made = swapped(ctx.out, made, dim, -1, size)
+    return made
+
+
+# -- resizing
+
+
+@op("interpolate")
+def interpolate(
+    ctx: Any, input: Any, size: Any = None, scale_factor: Any = None, mode: str = "nearest",
+    align_corners: Any = None, recompute_scale_factor: Any = None, antialias: bool = False,
+) -> Any:  # fmt: skip
+    out, spatial = ctx.out, rank(input) - 2
+    shape, made = shape_of(input)[2:], ctx.type.shape[2:]
+    fail_unless(mode != "area", "area: an adaptive pool")
+    factors: Any = [None] * spatial
+    if scale_factor is not None and not recompute_scale_factor:
+        factors = (
+            scale_factor if isinstance(scale_factor, (tuple, list)) else [scale_factor] * spatial
+        )
+    if mode.startswith("nearest"):
+        value = input
+        for dim, (n, m, factor) in enumerate(zip(shape, made, factors), 2):
+            places = _resized(torch.arange(n, dtype=torch.float64)[None], m, factor, mode)
+            if n != m or factor is not None:
+                value = out.add("Gather", value, places[0].long().tolist(), axis=dim)
+        return value if value is not input else out.add("Identity", input)
+    kind = "cubic" if mode == "bicubic" else "linear"
+    plain = {"align_corners": bool(align_corners)}
+    if antialias or any(factor is not None for factor in factors):
+        eyes = [_resized(torch.eye(n, dtype=torch.float64), m, factor, kind, antialias, **plain)
+                for n, m, factor in zip(shape, made, factors)]  # fmt: skip
+        return _separated(ctx, input, eyes)
+    corners = "align_corners" if align_corners else "half_pixel"
+    return out.add(
+        "Resize", input, None, None, list(ctx.type.shape), mode=kind,
+        coordinate_transformation_mode=corners, cubic_coeff_a=-0.75 if kind == "cubic" else None,
+    )  # fmt: skip
+
+
+def _resized(
+    rows: torch.Tensor, size: int, factor: Any, mode: str, antialias: bool = False, **how: Any
+) -> torch.Tensor:
+    """What torch makes of rows along one dimension."""
+    goal = {"size": (1, size)} if factor is None else {"scale_factor": (1, factor)}
+    mode = {"linear": "bilinear", "cubic": "bicubic"}.get(mode, mode)
+    return F.interpolate(rows[None, :, None], **goal, mode=mode, antialias=antialias, **how)[
+        0, :, 0
+    ]
+
+
+@op("grid_sample")
+def grid_sample(
+    ctx: Any, input: Any, grid: Any, mode: str = "bilinear", padding_mode: str = "zeros",
+    align_corners: Any = None,
+) -> Any:  # fmt: skip
+    fail_unless(ctx.out.opset >= 20 and rank(input) == 4, "grid_sample of volumes")
+    kinds = {"bilinear": "linear", "bicubic": "cubic", "nearest": "nearest"}
+    return ctx.out.add("GridSample", input, grid, mode=kinds[mode], padding_mode=padding_mode,
+                       align_corners=int(bool(align_corners)))  # fmt: skip
+
+
+# -- detection
+
+
+@op("torchvision::nms")
+def nms(ctx: Any, dets: Any, scores: Any, iou_threshold: float) -> Any:
+    out, size = ctx.out, shape_of(dets)[0]
+    found = out.add(
+        "NonMaxSuppression", reshaped(out, dets, [1, size, 4]), reshaped(out, scores, [1, 1, size]),
+        out.constant(size), out.constant(iou_threshold, torch.float32), dtype=torch.int64,
+    )  # fmt: skip
+    return out.add("Gather", found, out.constant(2), axis=1)
+
+
+@op("torchvision::roi_align")
+def roi_align(
+    ctx: Any, input: Any, rois: Any, spatial_scale: float, pooled_height: int, pooled_width: int,
+    sampling_ratio: int, aligned: bool,
+) -> Any:  # fmt: skip
+    out = ctx.out
+    images = out.cast(out.add("Gather", rois, out.constant(0), axis=1), torch.int64)
+    boxes = sliced(out, rois, {1: (1, 5, 1)})
+    mode = "half_pixel" if aligned else "output_half_pixel"
+    return out.add(
+        "RoiAlign", input, boxes, images, mode="avg", output_height=pooled_height,
+        output_width=pooled_width, sampling_ratio=max(sampling_ratio, 0),
+        spatial_scale=float(spatial_scale), coordinate_transformation_mode=mode,
+    )  # fmt: skip

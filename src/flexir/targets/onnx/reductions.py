@@ -1,0 +1,207 @@
+"""Along dimensions: sums, extremes, their places, orders."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import onnx_ir as ir
+import torch
+
+from .handlers import brought, count, dims, dtype_of, fail_unless, op, rank, shape_of
+from .shapes import reshaped
+
+_REDUCED = {"sum": "ReduceSum", "mean": "ReduceMean", "prod": "ReduceProd", "amax": "ReduceMax",
+            "amin": "ReduceMin"}  # fmt: skip
+
+
+def reduced(ctx: Any, kind: str, value: Any, dim: Any, keepdim: bool, **how: Any) -> Any:
+    """A reduction over some dimensions, none of them empty unless it is a sum."""
+    fail_unless(count(value) or kind == "ReduceSum", "a reduction of nothing")
+    if not rank(value):
+        return value
+    axes = dims(dim, rank(value))
+    made = ctx.out.add(kind, value, axes, keepdims=int(keepdim), **how)
+    kept = [1 if d in axes else n for d, n in enumerate(shape_of(value))]
+    made.shape = ir.Shape(kept if keepdim else [n for d, n in enumerate(kept) if d not in axes])
+    return made
+
+
+@op("sum", "mean", "prod")
+def total(ctx: Any, input: Any, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Any:
+    value = ctx.out.cast(input, ctx.type.dtype)
+    return reduced(ctx, _REDUCED[ctx.node.op], value, dim, keepdim)
+
+
+@op("amax", "amin")
+def extreme(ctx: Any, input: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    return reduced(ctx, _REDUCED[ctx.node.op], input, dim, keepdim)
+
+
+@op("max", "min")
+def extremes(
+    ctx: Any, input: Any, dim: Any = None, keepdim: bool = False, other: Any = None
+) -> Any:
+    out, name = ctx.out, ctx.node.op.title()
+    if other is not None:
+        fail_unless(ctx.type.dtype is not torch.bool, "extremes of bools")
+        return out.add(name, *brought(ctx, ctx.type.dtype, input, other))
+    made = reduced(ctx, f"Reduce{name}", input, dim, keepdim)
+    if dim is None:
+        return made
+    return [made, _place(ctx, f"Arg{name}", input, dim, keepdim)]
+
+
+def _place(ctx: Any, kind: str, value: Any, dim: int, keepdim: bool) -> Any:
+    fail_unless(count(value), "a reduction of nothing")
+    if not rank(value):
+        return ctx.out.constant(0)
+    return ctx.out.add(kind, value, axis=dim, keepdims=int(keepdim), dtype=torch.int64)
+
+
+@op("argmax", "argmin")
+def place(ctx: Any, input: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    kind = "ArgMax" if ctx.node.op == "argmax" else "ArgMin"
+    if dim is not None:
+        return _place(ctx, kind, input, dim, keepdim)
+    fail_unless(count(input), "a reduction of nothing")
+    flat = reshaped(ctx.out, input, [-1])
+    made = ctx.out.add(kind, flat, axis=0, keepdims=0, dtype=torch.int64)
+    return reshaped(ctx.out, made, [1] * rank(input)) if keepdim else made
+
+
+@op("any", "all")
+def asked(ctx: Any, input: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    """Whether there are some, counted: also of nothing."""
+    out, every = ctx.out, ctx.node.op == "all"
+    truth = out.cast(input, torch.bool)
+    if not rank(input):
+        return out.cast(truth, ctx.type.dtype)
+    counted = out.cast(out.add("Not", truth) if every else truth, torch.int32)
+    axes = dims(dim, rank(input))
+    some = out.cast(out.add("ReduceSum", counted, axes, keepdims=int(keepdim)), torch.bool)
+    return out.cast(out.add("Not", some) if every else some, ctx.type.dtype)
+
+
+@op("count_nonzero")
+def count_nonzero(ctx: Any, input: Any, dim: Any = None) -> Any:
+    counted = ctx.out.cast(ctx.out.cast(input, torch.bool), torch.int64)
+    return reduced(ctx, "ReduceSum", counted, dim, False)
+
+
+@op("logsumexp")
+def logsumexp(ctx: Any, input: Any, dim: Any, keepdim: bool = False) -> Any:
+    value = ctx.out.cast(input, ctx.type.dtype)
+    return reduced(ctx, "ReduceLogSumExp", value, dim, keepdim)
+
+
+def _norm(ctx: Any, input: Any, order: Any, dim: Any, keepdim: bool) -> Any:
+    out, value = ctx.out, ctx.out.cast(input, ctx.type.dtype)
+    if not rank(value):
+        return out.add("Abs", value) if order else fail_unless(False, "norm 0 of a number")
+    if order in (1, 2):
+        return reduced(ctx, f"ReduceL{int(order)}", value, dim, keepdim)
+    sizes = out.add("Abs", value)
+    if abs(order) == math.inf:
+        return reduced(ctx, "ReduceMax" if order > 0 else "ReduceMin", sizes, dim, keepdim)
+    fail_unless(order != 0, "norm 0")
+    powers = out.add("Pow", sizes, float(order))
+    return out.add("Pow", reduced(ctx, "ReduceSum", powers, dim, keepdim), 1 / order)
+
+
+@op("linalg_vector_norm")
+def vector_norm(
+    ctx: Any, input: Any, ord: Any = 2, dim: Any = None, keepdim: bool = False, dtype: Any = None
+) -> Any:
+    return _norm(ctx, input, ord, dim, keepdim)
+
+
+@op("norm")
+def norm(
+    ctx: Any, input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None
+) -> Any:
+    fail_unless(p != "nuc", "the nuclear norm")
+    return _norm(ctx, input, 2 if p in ("fro", None) else p, dim, keepdim)
+
+
+def _spread(ctx: Any, input: Any, dim: Any, correction: Any, keepdim: bool) -> tuple[Any, Any]:
+    """Variance and mean."""
+    out, value = ctx.out, input
+    axes = dims(dim, rank(value))
+    size = math.prod(shape_of(value)[d] for d in axes)
+    fail_unless(rank(value) and size > correction, "a variance of too few elements")
+    mean = reduced(ctx, "ReduceMean", value, dim, True)
+    away = out.add("Sub", value, mean)
+    total = reduced(ctx, "ReduceSum", out.add("Mul", away, away), dim, keepdim)
+    mean = mean if keepdim else out.add("Squeeze", mean, axes)
+    return out.add("Mul", total, 1 / (size - correction)), mean
+
+
+@op("var", "std", "var_mean", "std_mean")
+def spread(
+    ctx: Any, input: Any, dim: Any = None, correction: Any = 1, keepdim: bool = False,
+    unbiased: Any = None,
+) -> Any:  # fmt: skip
+    correction = (1 if correction is None else correction) if unbiased is None else int(unbiased)
+    variance, mean = _spread(ctx, input, dim, correction, keepdim)
+    made = ctx.out.add("Sqrt", variance) if "std" in ctx.node.op else variance
+    return [made, mean] if "mean" in ctx.node.op else made
+
+
+@op("softmax", "log_softmax")
+def softmax(ctx: Any, input: Any, dim: Any, dtype: Any = None) -> Any:
+    fail_unless(dim is not None, "softmax along a dimension that torch guesses")
+    value = ctx.out.cast(input, ctx.type.dtype)
+    kind = "LogSoftmax" if "log" in ctx.node.op else "Softmax"
+    if not rank(value):
+        value = reshaped(ctx.out, value, [1])
+        return reshaped(ctx.out, ctx.out.add(kind, value, axis=0), [])
+    return ctx.out.add(kind, value, axis=dim)
+
+
+@op("cumsum")
+def cumsum(ctx: Any, input: Any, dim: int, dtype: Any = None) -> Any:
+    value = ctx.out.cast(input, ctx.type.dtype)
+    return ctx.out.add("CumSum", value, ctx.out.constant(dim)) if rank(value) else value
+
+
+@op("topk")
+def topk(
+    ctx: Any, input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True
+) -> Any:
+    fail_unless(dtype_of(input).is_floating_point, "of equal numbers, torch takes any")
+    return _ordered(ctx, input, k, dim, largest)
+
+
+def _ordered(ctx: Any, input: Any, k: int, dim: int, largest: bool) -> list[Any]:
+    fail_unless(rank(input), "an order of a number")
+    fail_unless(dtype_of(input) is not torch.bool, "an order of bools")
+    values, places = ctx.out.many("TopK", 2, input, [k], axis=dim, largest=int(largest), sorted=1)
+    places.type = ctx.out.constant(0).type
+    return [values, places]
+
+
+@op("sort", "argsort")
+def sort(
+    ctx: Any, input: Any, dim: int = -1, descending: bool = False, stable: bool = False
+) -> Any:
+    fail_unless(rank(input), "an order of a number")
+    values, places = _ordered(ctx, input, shape_of(input)[dim], dim, descending)
+    return [values, places] if ctx.node.op == "sort" else places
+
+
+@op("unique")
+def unique(
+    ctx: Any, input: Any, sorted: bool = True, return_inverse: bool = False,
+    return_counts: bool = False, dim: Any = None,
+) -> Any:  # fmt: skip
+    out = ctx.out
+    value = input if dtype_of(input).is_floating_point else out.cast(input, torch.int64)
+    values, first, inverse, counts = out.many("Unique", 4, value, axis=dim, sorted=1)
+    values = out.cast(values, dtype_of(input))
+    for places in (first, inverse, counts):
+        places.type = out.constant(0).type
+    made = [values]
+    if return_inverse:
+        made.append(inverse if dim is not None else reshaped(out, inverse, shape_of(input)))
+    return [*made, counts] if return_counts else made if return_inverse else values

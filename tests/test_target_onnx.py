@@ -1,0 +1,242 @@
+"""The ONNX target: what onnxruntime computes is what torch computes, or the call is refused."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import flexir
+
+pytest.importorskip("onnxruntime", reason="the extra 'onnx' is not installed")
+pytest.importorskip("onnx_ir", reason="the extra 'onnx' is not installed")
+
+from flexir.targets import onnx as target
+
+
+def converted(model, *args, **kwargs):
+    """The result, after its outputs in onnxruntime were compared with eager's."""
+    with torch.no_grad():
+        expected = model(*args, **kwargs)
+    result = target.convert(model, args, kwargs, strict=True)
+    target.check(result.output)
+    made = target.run(result.output, *args, **kwargs)
+    torch.testing.assert_close(made, expected, rtol=1e-4, atol=1e-5, equal_nan=True)
+    return result
+
+
+def kinds(result):
+    return [node.op_type for node in result.output.graph]
+
+
+def test_a_small_net_keeps_names_paths_and_lines():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.norm = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
+            self.head = nn.Linear(4, 2)
+
+        def forward(self, image):
+            h = torch.relu(self.norm(self.conv(image)))
+            return {"logits": self.head(h.mean((2, 3))), "features": h}
+
+    result = converted(Net().eval(), torch.randn(1, 3, 8, 8))
+    graph = result.output.graph
+    assert [v.name for v in graph.inputs] == ["image"]
+    assert [v.name for v in graph.outputs] == ["logits", "features"]
+    assert {"conv.weight", "head.bias"} <= set(graph.initializers)
+    first = next(iter(graph))
+    assert (first.name, first.op_type) == ("conv/Conv", "Conv")
+    assert first.metadata_props["flexir.source"].startswith("test_target_onnx.py:")
+
+
+@pytest.mark.parametrize(
+    "layer, shape",
+    [
+        (nn.Conv1d(4, 6, 3, padding="same", dilation=2, groups=2), (2, 4, 9)),
+        (nn.Conv2d(4, 6, 4, padding="same", padding_mode="circular"), (2, 4, 9, 9)),
+        (nn.Conv3d(2, 3, 2, stride=2), (1, 2, 4, 5, 6)),
+        (nn.ConvTranspose2d(4, 6, 3, stride=2, padding=1, output_padding=1), (4, 5, 5)),
+        (nn.MaxPool2d(3, 2, 1, ceil_mode=True), (1, 2, 8, 8)),
+        (nn.MaxPool2d(2, return_indices=True), (2, 3, 8, 8)),
+        (nn.AvgPool2d(3, 2, 1, ceil_mode=True), (1, 2, 8, 8)),
+        (nn.AvgPool2d(3, 2, 1, ceil_mode=True, count_include_pad=False), (1, 2, 8, 8)),
+        (nn.AdaptiveAvgPool2d((3, 5)), (1, 2, 7, 11)),
+        (nn.AdaptiveMaxPool2d((3, 5)), (1, 2, 7, 11)),
+        (nn.GroupNorm(2, 4), (2, 4, 5)),
+        (nn.InstanceNorm2d(4, affine=True), (2, 4, 5, 5)),
+        (nn.RMSNorm(6), (2, 4, 6)),
+        (nn.LayerNorm((4, 6)), (2, 4, 6)),
+        (nn.GELU(), (3, 4)),
+        (nn.PReLU(4), (2, 4, 3)),
+        (nn.Softplus(beta=2, threshold=3), (40,)),
+        (nn.Upsample(size=(7, 9)), (1, 2, 5, 4)),
+        (nn.Upsample(scale_factor=2.3, mode="nearest-exact"), (1, 2, 5, 4)),
+        (nn.Upsample(size=(7, 9), mode="bilinear"), (1, 2, 5, 4)),
+        (nn.Upsample(scale_factor=1.7, mode="bicubic", align_corners=True), (1, 2, 5, 4)),
+        (nn.LSTM(4, 5, 2, bidirectional=True), (3, 2, 4)),
+        (nn.MultiheadAttention(8, 2), None),
+        (nn.TransformerEncoderLayer(8, 2, 16), (5, 1, 8)),
+    ],
+)
+def test_layers_compute_what_torch_computes(layer, shape):
+    torch.manual_seed(0)
+    args = (torch.randn(shape),) if shape else tuple(torch.randn(3, 5, 1, 8).unbind())
+    converted(layer.eval(), *args)
+
+
+A, B = torch.tensor([-7, 7, -6, 5]), torch.tensor([2, -2, 3, -5])
+X = torch.tensor([-7.5, 0.3, -0.0, 1.0])
+Y = torch.tensor([0.1, -0.1, 0.25, 0.1])
+
+
+@pytest.mark.parametrize(
+    "function, args",
+    [
+        (lambda a, b: a // b, (A, B)),
+        (lambda a, b: a % b, (A, B)),
+        (lambda a, b: torch.fmod(a, b), (A, B)),
+        (lambda a, b: torch.div(a, b, rounding_mode="trunc"), (A, B)),
+        (lambda a, b: a / b, (A, B)),
+        (lambda a, b: a // b, (X, Y)),
+        (lambda a, b: a % b, (X, Y)),
+        (torch.atan2, (X, Y)),
+        (torch.expm1, (torch.tensor([1e-7, -2.0]),)),
+        (lambda a, b: a + b * 1.5, (A, torch.tensor(True))),
+        (lambda a: a.to(torch.uint8) + 200, (A,)),
+        (lambda a: (a > 0).sum(), (A,)),
+        (lambda a: a.float().std(correction=0), (A,)),
+        (lambda a: a.view(2, 2).max(1), (A,)),
+        (lambda a: torch.where(a > 0, a, 0.5), (A,)),
+        (lambda a: (a > 0) < (a > 5), (A,)),
+        (lambda a: a.clamp(min=B), (A,)),
+        (lambda a: a.sort(descending=True), (A,)),
+    ],
+)
+def test_numbers_follow_torch_not_onnx(function, args):
+    converted(function, *args)
+
+
+def test_rounding_in_a_floor_division_is_torchs():
+    converted(lambda a, b: a // b, torch.tensor([1.0, 6.0]), torch.tensor([0.1, 0.1]))
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x[1:, None, ..., ::2],
+        lambda x: x[..., -1],
+        lambda x: x[:, [2, 0]],
+        lambda x: x[[0, 1], :, [3, 1]],
+        lambda x: x[:, [0, 1], [3, 1]],
+        lambda x: x[x > 0],
+        lambda x: x[0, 1:][x[0, 1:] > 0],
+        lambda x: x.flip(0, 2).roll(2, 1),
+        lambda x: x.unfold(2, 2, 1),
+        lambda x: x.diagonal(0, 0, 2),
+        lambda x: F.pad(x, (1, 2, -1, 1)),
+        lambda x: F.pad(x, (1, 2), mode="reflect"),
+        lambda x: torch.cat([x, x.int()], 1),
+        lambda x: x.split([1, 2], 1),
+        lambda x: x.unbind(1),
+        lambda x: torch.stack([x, x], -1),
+        lambda x: x.gather(1, (x[:, :2] > 0).long()),
+        lambda x: x.scatter_add(1, (x > 0).long(), x),
+        lambda x: x.repeat(2, 1, 1, 2),
+        lambda x: x.topk(2),
+        lambda x: (x > 0).nonzero(),
+    ],
+)
+def test_elements_stand_where_torch_puts_them(function):
+    torch.manual_seed(1)
+    converted(function, torch.randn(2, 3, 4))
+
+
+def test_writes_are_in_the_file():
+    def write(x, mask):
+        y = x.clone()
+        y[:, 1:3] = 1
+        y[0, ::2] += x[1, ::2]
+        y[mask] = 7
+        y[[0, 1], 0] = y[:, 3]
+        return y
+
+    converted(write, torch.randn(2, 4, 3), torch.rand(2, 4, 3) > 0.5)
+
+
+def test_attention_of_a_row_that_sees_nothing_is_zero():
+    q = torch.randn(1, 2, 3, 4)
+    mask = torch.tensor([[True, False, True], [False, False, False], [True, True, True]])
+    converted(lambda q, m: F.scaled_dot_product_attention(q, q, q, attn_mask=m), q, mask)
+    converted(lambda q: F.scaled_dot_product_attention(q, q, q, is_causal=True), q)
+
+
+def test_what_the_engine_cannot_is_refused_with_a_reason_and_shown_in_the_file():
+    model, x = lambda x: torch.relu(torch.lgamma(x)), torch.rand(3)
+    result = target.convert(model, (x,))
+    (row,) = result.report.entries
+    assert row.op == "lgamma"
+    assert [n.domain for n in result.output.graph if n.op_type == "lgamma"] == ["flexir"]
+    with pytest.raises(flexir.UnsupportedError, match="lgamma"):
+        target.run(result.output, x)
+    with pytest.raises(flexir.UnsupportedError, match="lgamma"):
+        target.convert(model, (x,), strict=True)
+
+
+def test_a_dtype_without_kernels_is_refused():
+    result = target.convert(F.conv1d, (torch.rand(1, 1, 4).double(), torch.rand(1, 1, 2).double()))
+    assert "onnxruntime has no Conv of torch.float64" in str(result.report)
+
+
+def test_conditions_and_state_are_named_as_left_out():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("count", torch.zeros(1))
+
+        def forward(self, x):
+            self.count += 1
+            return x if x.sum() > 0 else -x
+
+    report = target.convert(Net(), (torch.ones(2),)).report
+    assert "1 condition and 1 state are not in the output" in str(report)
+
+
+def test_a_saved_file_runs_alone(tmp_path):
+    import onnxruntime
+
+    model, x = nn.Linear(3, 2), torch.rand(1, 3)
+    result = target.convert(model, (x,))
+    target.save(result.output, tmp_path / "net.onnx")
+    (made,) = onnxruntime.InferenceSession(tmp_path / "net.onnx").run(None, {"input": x.numpy()})
+    torch.testing.assert_close(torch.from_numpy(made), model(x).detach())
+
+
+def test_an_older_opset_takes_what_it_lacks_apart():
+    result = target.convert(nn.GELU(), (torch.rand(3),), opset=18)
+    assert "Gelu" not in kinds(result) and "Erf" in kinds(result)
+    assert result.output.opset_imports[""] == 18
+
+
+def test_kernels_are_those_of_the_installed_onnxruntime():
+    import onnxruntime
+
+    from flexir.targets.onnx.network import element_type, kernel_dtype
+
+    for kind, dtype in [("Erf", torch.float32), ("Relu", torch.float64), ("Where", torch.uint8)]:
+        assert kernel_dtype(kind, dtype) is dtype
+    assert kernel_dtype("Where", torch.bool) is torch.uint8
+    assert element_type(torch.bool).name == "BOOL" and onnxruntime.__version__
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["add", "div.floor_rounding", "nn.functional.avg_pool2d", "index_put", "scatter_reduce.amax",
+     "var", "softmax"],
+)  # fmt: skip
+def test_samples_of_torchs_database_are_right_or_refused(name):
+    pytest.importorskip("expecttest")
+    from zoo import targets
+
+    found = targets.check_op(target, name, limit=6)
+    assert set(found["samples"]) <= {"equal", "placeholders"}, found
+    assert found["samples"].get("equal"), found

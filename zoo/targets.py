@@ -1,0 +1,442 @@
+"""Models through the worked targets: ``python3 dev.py sweep targets [ENGINE ...] [SUITE ...]``.
+
+Every model runs in a worker process: converted, run by the target's real engine, compared with
+eager. Results go to ``.cache/targets`` as they come, and a sweep that was stopped goes on; the
+matrix is written into ``docs/targets.md``. ``--every N`` takes each Nth model, ``--peer`` also
+exports with ``torch.onnx.export(dynamo=True)`` and runs that in onnxruntime, in the same worker.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import statistics
+import sys
+import threading
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from flexir.fleet import process
+from zoo import sweep
+
+ROOT = Path(__file__).resolve().parents[1]
+CACHE = ROOT / ".cache" / "targets"
+PAGE = ROOT / "docs" / "targets.md"
+BEGIN, END = "<!-- matrix -->", "<!-- end of the matrix -->"
+ENGINES = ("onnx", "openvino", "ncnn", "jax")
+SUITES = ("torchvision", "timm", "transformers", "libraries", "opdb")
+TOLERANCE = 1e-4  # of the scale of an output
+BATCH, TIMEOUT = 20, 300
+
+
+# --- what a worker does --------------------------------------------------------------------------
+
+
+def distance(expected: Any, made: Any) -> float:
+    """The largest difference of any output, as a part of that output's scale (at least 0.01)."""
+    import torch
+    from torch.utils._pytree import tree_leaves
+
+    ours, theirs = (
+        [t for t in tree_leaves(part) if isinstance(t, torch.Tensor)] for part in (made, expected)
+    )
+    if len(ours) != len(theirs):
+        return float("inf")
+    return max((_distance(a, b) for a, b in zip(theirs, ours)), default=0.0)
+
+
+def _distance(expected: Any, made: Any) -> float:
+    import torch
+
+    if expected.shape != made.shape or expected.dtype != made.dtype:
+        return float("inf")
+    if not expected.numel():
+        return 0.0
+    kind = torch.complex128 if expected.dtype.is_complex else torch.float64
+    a, b = expected.detach().to(kind), made.detach().to(kind)
+    same = (a == b) | (a.isnan() & b.isnan())
+    if bool(same.all()):
+        return 0.0
+    scale = a[a.isfinite()].abs().max() if bool(a.isfinite().any()) else torch.tensor(1.0)
+    off = torch.where(same, torch.zeros_like(a), a - b).abs()
+    far = float(off.max() / scale.clamp(min=1e-2))
+    return far if far == far else float("inf")
+
+
+def _entry(suite: str, name: str) -> Any:
+    from zoo import libraries, timm_models, torchvision_models, transformers_models
+
+    makers = {"torchvision": torchvision_models.entry, "timm": timm_models.entry,
+              "transformers": transformers_models.entry, "libraries": libraries.case}  # fmt: skip
+    return makers[suite](name)
+
+
+def _made(suite: str, name: str) -> Any:
+    """A model and its inputs; weights of zeros, which hide faults and make ties, get values."""
+    import torch
+
+    model, args, kwargs = _entry(suite, name).make()
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for parameter in model.parameters() if isinstance(model, torch.nn.Module) else ():
+            if parameter.ndim > 1 and parameter.is_floating_point() and not parameter.any():
+                parameter.normal_(0, 0.02)
+    return model, args, kwargs
+
+
+def check(engine: str, suite: str, name: str, peer: bool) -> dict[str, Any]:
+    """One model through one target."""
+    import importlib
+
+    import torch
+
+    target = importlib.import_module(f"flexir.targets.{engine}")
+    if suite == "opdb":
+        return check_op(target, name)
+    try:
+        model, args, kwargs = _made(suite, name)
+        with torch.no_grad():
+            torch.manual_seed(0)
+            expected = model(*args, **kwargs)
+    except Exception as error:  # noqa: BLE001  not in the denominator
+        return {"verdict": "does not run", "note": f"{type(error).__name__}: {error}"[:200]}
+    model, args, kwargs = _made(suite, name)
+    found = _through(target, model, args, kwargs, expected)
+    if found["verdict"] == "equal" or peer:
+        with torch.no_grad():
+            found["eager"] = _clock(lambda: model(*args, **kwargs))
+    if peer:
+        found["peer"] = _peer(model, args, kwargs, expected)
+    return found
+
+
+def _through(target: Any, model: Any, args: Any, kwargs: Any, expected: Any) -> dict[str, Any]:
+    import torch
+
+    given, named = copy.deepcopy((args, kwargs))  # a model may write its inputs
+    torch.manual_seed(0)
+    start = time.perf_counter()
+    result = target.convert(model, given, named)
+    found: dict[str, Any] = {"seconds": round(time.perf_counter() - start, 3)}
+    rows = result.report.entries
+    if rows:
+        reasons = {row.op: (row.reason if row.reason != "no handler" else "") for row in rows}
+        return {**found, "verdict": "placeholders", "missing": reasons, "note": ""}
+    try:
+        made = target.run(result.output, *args, **kwargs)
+    except Exception as error:  # noqa: BLE001  the sweep reports it
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        return {**found, "verdict": "engine", "note": text[:500]}
+    far = distance(expected, made)
+    found["distance"] = far
+    found["run"] = _clock(lambda: target.run(result.output, *args, **kwargs))
+    return {**found, "verdict": "equal" if far <= TOLERANCE else "wrong", "note": f"{far:.1e}"}
+
+
+def _clock(work: Callable[[], Any]) -> float:
+    """Median seconds of some runs, after one."""
+    work()
+    found: list[float] = []
+    until = time.perf_counter() + 1.0
+    while len(found) < 3 or (time.perf_counter() < until and len(found) < 15):
+        start = time.perf_counter()
+        work()
+        found.append(time.perf_counter() - start)
+    return statistics.median(found)
+
+
+def _peer(model: Any, args: Any, kwargs: Any, expected: Any) -> dict[str, Any]:
+    """The same model by torch.onnx.export and onnxruntime."""
+    import onnxruntime
+    import torch
+    from torch.utils._pytree import tree_leaves
+
+    start = time.perf_counter()
+    try:
+        with torch.no_grad():
+            program = torch.onnx.export(
+                model, tuple(args), kwargs=kwargs, dynamo=True, verbose=False
+            )
+        seconds = time.perf_counter() - start
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.log_severity_level = 3
+        data = program.model_proto.SerializeToString()
+        engine = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        tensors = [t for t in tree_leaves((args, kwargs)) if isinstance(t, torch.Tensor)]
+        feeds = {i.name: t.numpy() for i, t in zip(engine.get_inputs(), tensors)}
+        made = [torch.from_numpy(part) for part in engine.run(None, feeds)]
+        far = distance([t for t in tree_leaves(expected) if isinstance(t, torch.Tensor)], made)
+        return {"verdict": "equal" if far <= TOLERANCE else "wrong", "seconds": seconds,
+                "distance": far, "run": _clock(lambda: engine.run(None, feeds))}  # fmt: skip
+    except Exception as error:  # noqa: BLE001  the sweep reports it
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        return {"verdict": "failed", "seconds": time.perf_counter() - start, "note": text[:200]}
+
+
+def check_op(target: Any, name: str, limit: int | None = None) -> dict[str, Any]:
+    """All samples of one op of torch's database: right, or refused."""
+    import torch
+
+    from zoo import opdb
+
+    counts: Counter[str] = Counter()
+    notes: list[str] = []
+    for op in opdb.database():
+        if op.full_name != name or "empty" in name:  # of no defined elements
+            continue
+        for case in opdb.cases(op, (torch.float32, torch.int64, torch.bool), limit):
+            if not case.name.endswith(" function"):
+                continue
+            found = check_case(target, case)
+            if found is None:
+                continue
+            counts[found["verdict"]] += 1
+            if found["verdict"] in ("wrong", "engine", "crash") and len(notes) < 5:
+                notes.append(f"{found['verdict']}: {case.name}: {found['note']}"[:400])
+    order = ("wrong", "crash", "engine", "placeholders", "equal")
+    verdict = next((v for v in order if counts[v]), "does not run")
+    return {"verdict": verdict, "samples": dict(counts), "note": notes}
+
+
+def check_case(target: Any, case: Any) -> dict[str, Any] | None:
+    """One sample; None if it does not run in eager, or draws random numbers."""
+    import torch
+
+    from flexir import Error
+    from zoo import opdb
+
+    try:
+        with torch.no_grad():
+            args, kwargs = opdb._copies(case)
+            expected = case.function(*args, **kwargs)
+            args, kwargs = opdb._copies(case)
+            with opdb._no_garbage():  # what is not written is NaN
+                again = case.function(*args, **kwargs)
+        if distance(expected, again):
+            return None
+    except Exception:  # noqa: BLE001  not a sample for this
+        return None
+    try:
+        args, kwargs = opdb._copies(case)
+        found = _through(target, case.function, args, kwargs, expected)
+    except Error as error:
+        return {"verdict": "placeholders", "note": str(error)}
+    except Exception as error:  # noqa: BLE001  the sweep reports it
+        return {"verdict": "crash", "note": f"{type(error).__name__}: {error}"}
+    return found
+
+
+def work(engine: str, suite: str, peer: bool) -> None:
+    """Answer names with results, and ``?`` with all names."""
+
+    def answer(name: str) -> Any:
+        if name == "?":
+            return names(suite)
+        try:
+            return check(engine, suite, name, peer)
+        except Exception as error:  # noqa: BLE001  the answer is the failure
+            text = " ".join(f"{type(error).__name__}: {error}".split())
+            return {"verdict": "crash", "note": text[:600]}
+
+    def prepare() -> None:
+        import torch
+
+        warnings.simplefilter("ignore")
+        torch.set_num_threads(1)
+
+    process.serve(answer, prepare)
+
+
+_SMALL = ("atto", "femto", "pico", "nano", "xx", "tiny", "xs", "mini", "x0", "s0", "b0", "18",
+          "small", "_s", "26", "50")  # fmt: skip
+
+
+def names(suite: str) -> list[str]:
+    """The models of a suite; of timm, one of every module file, small by its name."""
+    if suite != "timm":
+        return sweep._names(suite)
+    from zoo import timm_models
+
+    def size(name: str) -> tuple[int, str]:
+        return next((i for i, word in enumerate(_SMALL) if word in name), len(_SMALL)), name
+
+    return [min(found, key=size) for found in timm_models.by_module().values() if found]
+
+
+# --- what the parent does ------------------------------------------------------------------------
+
+
+def run(engine: str, suite: str, every: int, *, peer: bool, fresh: bool, jobs: int) -> None:
+    """Run what is not yet there of one suite through one target."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    path = CACHE / f"{engine}-{suite}{'-peer' if peer else ''}.jsonl"
+    if fresh and path.exists():
+        path.unlink()
+    done = results(path)
+    todo = [name for name in _listed(engine, suite)[::every] if name not in done]
+    waiting, lock, start = iter(todo), threading.Lock(), time.perf_counter()
+    counts: Counter[str] = Counter()
+    with path.open("a") as file:
+
+        def serve(_: int) -> None:
+            arguments = ["--worker", engine, suite, *(["--peer"] if peer else [])]
+            asked = process.Process("zoo.targets", *arguments, batch=BATCH, cwd=str(ROOT))
+            while True:
+                with lock:
+                    name = next(waiting, None)
+                if name is None:
+                    break
+                try:
+                    result = asked.ask(name, TIMEOUT)
+                except process.Gone as gone:
+                    result = {"verdict": "process died", "note": str(gone)}
+                with lock:
+                    counts[result["verdict"]] += 1
+                    file.write(json.dumps([name, result]) + "\n")
+                    file.flush()
+                    _progress(engine, suite, counts.total(), len(todo), start, name, result)
+            asked.close()
+
+        with ThreadPoolExecutor(jobs) as pool:
+            list(pool.map(serve, range(jobs)))
+    print(file=sys.stderr)
+
+
+def _listed(engine: str, suite: str) -> list[str]:
+    path = CACHE / f"{suite}.names.json"
+    if not path.exists():
+        asked = process.Process("zoo.targets", "--worker", engine, suite, cwd=str(ROOT))
+        path.write_text(json.dumps(asked.ask("?", 1200)))
+        asked.close()
+    found: list[str] = json.loads(path.read_text())
+    return found
+
+
+def _progress(
+    engine: str, suite: str, number: int, total: int, start: float, name: str, result: Any
+) -> None:
+    left = (time.perf_counter() - start) / number * (total - number)
+    text = f"{engine} {suite} {number}/{total} {left / 60:.0f} min left  {name}: "
+    text += f"{result['verdict']} {result.get('missing') or result['note']}"
+    fine = result["verdict"] in ("equal", "does not run")
+    print(f"{text[:200]:120}", end="\r" if fine else "\n", file=sys.stderr, flush=True)
+
+
+def results(path: Path) -> dict[str, dict[str, Any]]:
+    """What a file of results holds."""
+    if not path.exists():
+        return {}
+    return dict(json.loads(line) for line in path.read_text().splitlines())
+
+
+def matrix() -> str:
+    """The tables: engines and suites, the peer, what is missing."""
+    columns = ("engine", "suite", "run in eager", "equal", "with placeholders", "wrong", "other",
+               "convert, median", "run / eager, median")  # fmt: skip
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    for engine in ENGINES:
+        for suite in SUITES:
+            found = results(CACHE / f"{engine}-{suite}.jsonl")
+            ran = {n: r for n, r in found.items() if r["verdict"] != "does not run"}
+            if ran:
+                lines.append(_row(engine, suite, ran))
+    for engine in ENGINES:
+        for suite in SUITES:
+            lines += _peers(engine, suite)
+    return "\n".join([*lines, *_missing()])
+
+
+def _row(engine: str, suite: str, ran: dict[str, Any]) -> str:
+    counts: Counter[str] = Counter()
+    for result in ran.values():
+        counts.update(result.get("samples") or {result["verdict"]: 1})
+    total = counts.total()
+    other = total - counts["equal"] - counts["placeholders"] - counts["wrong"]
+    seconds = [r["seconds"] for r in ran.values() if "seconds" in r]
+    ratios = [r["run"] / r["eager"] for r in ran.values() if "run" in r and "eager" in r]
+    clock = f"{statistics.median(seconds):.2f} s" if seconds else "-"
+    ratio = f"{statistics.median(ratios):.2f}" if ratios else "-"
+    share = f"{100 * counts['equal'] / total:.1f} %"
+    cells = (engine, suite, total, f"{counts['equal']} ({share})", counts["placeholders"],
+             counts["wrong"], other, clock, ratio)  # fmt: skip
+    return f"| {' | '.join(map(str, cells))} |"
+
+
+def _peers(engine: str, suite: str) -> list[str]:
+    """Beside torch.onnx.export(dynamo=True) and onnxruntime, model by model in one worker."""
+    found = results(CACHE / f"{engine}-{suite}-peer.jsonl")
+    ran = {n: r for n, r in found.items() if "peer" in r}
+    if not ran:
+        return []
+    both = [r for r in ran.values() if r["verdict"] == r["peer"]["verdict"] == "equal"]
+    faster = [r["peer"]["seconds"] / r["seconds"] for r in both]
+    times = [r["run"] / r["peer"]["run"] for r in both]
+    ours, theirs = (
+        sum(v == "equal" for v in verdicts)
+        for verdicts in zip(*((r["verdict"], r["peer"]["verdict"]) for r in ran.values()))
+    )
+    text = f"{engine} beside torch.onnx.export(dynamo=True), {suite}: {ours} and {theirs} of "
+    text += f"{len(ran)} models equal"
+    if both:
+        quick, slow = statistics.median(faster), statistics.median(times)
+        text += f"; of the {len(both)} of both: converted {quick:.0f} times as fast (median), "
+        text += f"run time {slow:.2f} of theirs (median), {max(times):.2f} (worst)"
+    return ["", text + "."]
+
+
+def _missing() -> list[str]:
+    lines = []
+    for engine in ENGINES:
+        reasons: Counter[str] = Counter()
+        for suite in SUITES[:-1]:
+            for result in results(CACHE / f"{engine}-{suite}.jsonl").values():
+                reasons.update((result.get("missing") or {}).keys())
+        if reasons:
+            shown = ", ".join(f"{op} ({n})" for op, n in reasons.most_common(20))
+            lines += ["", f"{engine}, what is missing (models): {shown}."]
+    return lines
+
+
+def write() -> None:
+    """Put the matrix into the page, at its place."""
+    text = PAGE.read_text() if PAGE.exists() else "# Targets\n"
+    if BEGIN not in text:
+        text += f"\n{BEGIN}\n{END}\n"
+    before, _, rest = text.partition(BEGIN)
+    after = rest.partition(END)[2]
+    PAGE.write_text(f"{before}{BEGIN}\n{matrix()}\n{END}{after}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", nargs="*", help=f"of {', '.join(ENGINES + SUITES)}; all by default")
+    parser.add_argument("--every", type=int, default=1, help="each Nth model")
+    parser.add_argument("--peer", action="store_true", help="beside torch.onnx.export(dynamo=True)")
+    parser.add_argument("--fresh", action="store_true", help="forget earlier results")
+    parser.add_argument("--jobs", type=int, default=1, help="workers side by side")
+    parser.add_argument("--no-write", action="store_true", help="leave docs/targets.md alone")
+    parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.worker:
+        work(*options.worker, peer=options.peer)
+        return
+    if unknown := set(options.what) - {*ENGINES, *SUITES}:
+        parser.error(f"no {', '.join(sorted(unknown))}; there are {', '.join(ENGINES + SUITES)}")
+    for engine in [e for e in ENGINES if e in options.what] or ENGINES:
+        for suite in [s for s in SUITES if s in options.what] or SUITES:
+            run(engine, suite, options.every, peer=options.peer, fresh=options.fresh,
+                jobs=options.jobs)  # fmt: skip
+    print(matrix())
+    if not options.no_write:
+        write()
+
+
+if __name__ == "__main__":
+    main()
