@@ -199,3 +199,20 @@ def test_recording_leaves_the_model_as_it_was_whatever_happens():
     with pytest.raises(ZeroDivisionError), flexir.record(net):
         raise ZeroDivisionError
     assert "forward" not in vars(net)
+
+
+def test_numbers_an_earlier_call_left_with_the_caller_are_plain_in_the_next():
+    class Counting(nn.Module):
+        def forward(self, x, cache):
+            cache["length"] = cache.get("length", 0) + x.shape[1]
+            return x.repeat(1, 2) + cache["length"], cache
+
+    net = Counting()
+    with flexir.record(net, names=("first", "next")) as program:
+        cache: dict = {}
+        for n in (3, 4, 5):
+            _, cache = net(torch.ones(2, n), cache)
+    assert list(program) == ["first", "next"]
+    with program.answering(net):
+        made, cache = net(torch.ones(2, 7), {"length": 9})
+    assert torch.equal(made, torch.ones(2, 14) + 16) and cache == {"length": 16}

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from ..errors import GraphError
+from .choice import Block, Choice
 from .graph import Graph
 from .nodes import Node, Value
 from .tree import LITERALS, is_literal, leaves
@@ -74,6 +75,9 @@ def _body(nodes: Sequence[Node], known: set[Value], names: list[str], read: set[
             continue
         if node.effects.writes and (unknown := set(node.effects.writes) - set(node.args)):
             raise GraphError(f"writes {sorted(unknown)}, which are no arguments: {node}")
+        if node.target.__class__ is Choice:
+            for _, block in node.target.blocks:
+                _block(node, block, names)
         for value in node.outputs:
             if value.producer is not node:
                 raise GraphError(f"{value!r} names another producer than: {node}")
@@ -81,6 +85,19 @@ def _body(nodes: Sequence[Node], known: set[Value], names: list[str], read: set[
                 raise GraphError(f"{value!r} is made twice, again by: {node}")
             names.append(value.name)
             known.add(value)
+
+
+def _block(node: Node, block: Block, names: list[str]) -> None:
+    """Check a block of a branch: it reads its parameters and nothing else."""
+    known, read = set(block.parameters), set[Value]()
+    names += [value.name for value in block.parameters]
+    given = node.args["inputs"]
+    if len(block.parameters) != len(given) or len(block.outputs) != len(node.outputs):
+        raise GraphError(f"a block has other parameters or outputs than: {node}")
+    _body(block.nodes, known, names, read)
+    for value in leaves(block.outputs, Value):
+        if value not in known:
+            raise GraphError(f"{value!r} is an output of a block but nothing makes it: {node}")
 
 
 def free_name(wish: str, taken: set[str]) -> str:

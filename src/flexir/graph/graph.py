@@ -24,6 +24,7 @@ import torch
 
 from . import tree
 from .account import Audit, Frozen, Live, Mutation, Origin, State
+from .choice import is_choice
 from .nodes import Node, Value, show_part
 
 if TYPE_CHECKING:
@@ -263,6 +264,14 @@ class Graph:
                 if not numbers and node.makes_number:
                     continue
                 text = "    " * depth + str(node)
+                if is_choice(node):
+                    lines.append(text + ":" + (f"   # {node.where}" if node.where else ""))
+                    for word, block in node.target.blocks if bodies else ():
+                        given = ", ".join(map(repr, block.parameters))
+                        lines.append("    " * (depth + 1) + f"{word} ({given}):")
+                        visit(block.nodes, depth + 2)
+                        lines.append("    " * (depth + 2) + f"return {show_part(block.outputs)}")
+                    continue
                 where = f"   # {node.where}" if node.where else ""
                 if node.body and bodies:
                     lines.append(text + ":" + where)

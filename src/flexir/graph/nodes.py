@@ -253,7 +253,7 @@ class Node:
     @property
     def makes_number(self) -> bool:
         """Whether the call only computes numbers from sizes and numbers."""
-        if self.body is not None or not self.outputs:
+        if self.body is not None or not self.outputs or self.op == "if":
             return False
         return all(v.is_number for v in self.outputs)
 

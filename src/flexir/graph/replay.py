@@ -17,6 +17,7 @@ import torch
 from ..errors import Diverged
 from . import numbers, tree
 from .answers import answer
+from .choice import Choice, every
 from .geometry import copy_like, fingerprint, shape_of
 from .graph import Graph
 from .inputs import bind_inputs, same_literal
@@ -194,7 +195,7 @@ class Replay:
         self.generators = generators or Generators()
         self.switches: Switches | None = None
         self.regions = contextlib.ExitStack()
-        effects = {node.effects for node in graph}
+        effects = {node.effects for node in every(graph.nodes)}
         self.draws = any(one.random for one in effects)
         self.asks = any(one.escape == "about" for one in effects)
         self.numbers = False
@@ -211,6 +212,8 @@ class Replay:
     def __call__(self, node: Node, env: dict[Value, Any]) -> bool:
         if node.body is not None:
             return False
+        if node.target.__class__ is Choice:
+            return self._choose(node, env)
         effects = node.effects
         if effects.switches is not self.switches:
             self._switch(effects.switches)
@@ -229,6 +232,19 @@ class Replay:
             _match(node.result, result, env)
             for name, part in effects.writes.items():
                 _match(part, named[name], env)
+        return self._done(node, env)
+
+    def _choose(self, node: Node, env: dict[Value, Any]) -> bool:
+        """Run the block of a branch that its condition says."""
+        block = node.target.block(env[node.args["condition"]])
+        given = tree.build(node.args["inputs"], Value, env.__getitem__)
+        inner = dict(zip(block.parameters, given))
+        interpret(block.nodes, inner, self)
+        env.update(zip(node.outputs, tree.build(block.outputs, Value, inner.__getitem__)))
+        return self._done(node, env)
+
+    def _done(self, node: Node, env: dict[Value, Any]) -> bool:
+        """Check what a call made, show it, and let go of what it was the last to read."""
         if self.check:
             for value in node.outputs:
                 check_type(node, value, env[value])
@@ -304,7 +320,8 @@ def _match(template: Any, made: Any, env: dict[Value, Any]) -> None:
 def check_type(node: Node, value: Value, tensor: torch.Tensor) -> None:
     """Raise Diverged if a replayed tensor has another shape or dtype than the recorded one."""
     if value.is_number:
-        if isinstance(tensor, bool) or not isinstance(tensor, (int, float)):
+        truth = value.type.kind is bool
+        if isinstance(tensor, bool) != truth or not isinstance(tensor, (int, float)):
             raise Diverged(f"{value!r} is {tensor!r} on these inputs\n  in: {node}", node)
         return
     if not isinstance(tensor, torch.Tensor):

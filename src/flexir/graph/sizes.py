@@ -13,6 +13,7 @@ from typing import Any
 from . import numbers, tree
 from .account import Mutation, State
 from .check import settle
+from .choice import Block, Choice, every, is_choice
 from .geometry import shape_of
 from .graph import Graph
 from .inputs import bind_inputs, dense_stride
@@ -34,7 +35,7 @@ def static(graph: Graph, args: Sequence[Any] = (), kwargs: dict[str, Any] | None
     Raises:
         Diverged: the graph does not take these inputs.
     """
-    if not graph.live and not graph.variants:
+    if not (graph.live or graph.variants or any(map(is_choice, every(graph.nodes)))):
         return graph
     graph, found = measured(graph, args, kwargs or {})
     types = {v: TensorType(v.type.dtype, n, v.type.device) for v, n in found.items()
@@ -87,6 +88,7 @@ class _Copy:
     ) -> None:
         self.literals, self.types = literals, types
         self.env: dict[Value, Any] = {}
+        self.asked: set[Any] = set()  # conditions on numbers that hold from here on
         for value in graph.input_values:
             self.env[value] = self._copy(value, None)
         inputs = {name: self.look(part) for name, part in graph.inputs.items()}
@@ -131,6 +133,9 @@ class _Copy:
         for node in nodes:
             args = {name: self.look(part) for name, part in node.args.items()}
             body = None if node.body is None else self._nodes(node.body)
+            if is_choice(node):
+                made += self._branch(node, args)
+                continue
             copy = Node(
                 node.op, node.target, args, signature=node.signature, body=body, path=node.path,
                 call=node.call, source=node.source,
@@ -146,12 +151,44 @@ class _Copy:
             if body is None:
                 copy.outputs = tuple(self.env[v] for v in node.outputs
                                      if self.env[v].__class__ is Value)  # fmt: skip
-                if copy.effects.escape and node.target in numbers.FUNCTIONS and not copy.inputs:
-                    continue  # a condition that cannot be otherwise
+                if copy.effects.escape and node.target in numbers.FUNCTIONS:
+                    key = (node.target, node.result, *((type(v), v) for v in args.values()))
+                    if not copy.inputs or key in self.asked:
+                        continue  # a condition that cannot be otherwise, or was met before
+                    self.asked.add(key)
             else:
                 copy.outputs = tuple(copy.returned)
             made.append(copy)
         return made
+
+    def _branch(self, node: Node, args: dict[str, Any]) -> list[Node]:
+        """A copied branch; where its condition is known, what the block of that outcome does."""
+        if not isinstance(args["condition"], Value):
+            block = node.target.block(args["condition"])
+            self.env.update(zip(block.parameters, args["inputs"]))
+            nodes = self._nodes(block.nodes)
+            self.env.update(zip(node.outputs, self.look(block.outputs)))
+            return nodes
+        blocks, asked = [], self.asked
+        for _, block in node.target.blocks:
+            self.asked = set(asked)
+            for value, given in zip(block.parameters, args["inputs"]):
+                type = given.type if isinstance(given, Value) else value.type
+                self.env[value] = Value(value.name, type)
+            parameters = tuple(self.env[v] for v in block.parameters)
+            nodes = self._nodes(block.nodes)
+            outputs = self.look(block.outputs)
+            needed = set(tree.leaves(outputs, Value))
+            blocks.append(Block(parameters, _needed(nodes, needed), outputs))
+        self.asked = asked
+        copy = Node(
+            node.op, Choice(*blocks), args, signature=node.signature, path=node.path,
+            call=node.call, source=node.source,
+        )  # fmt: skip
+        for value in node.outputs:
+            self.env[value] = self._copy(value, copy)
+        copy.result = copy.outputs = tuple(self.env[v] for v in node.outputs)
+        return [copy]
 
     def _effects(self, node: Node) -> Effects:
         effects = node.effects

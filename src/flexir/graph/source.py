@@ -44,7 +44,7 @@ def locate(frame: FrameType | None) -> Source | None:
         file = code.co_filename
         foreign = _is_foreign.get(file)
         if foreign is None:
-            foreign = _is_foreign[file] = file.startswith(_FOREIGN)
+            foreign = is_foreign(file)
         if not foreign:
             key = (file, code.co_name, code.co_firstlineno, frame.f_lasti)
             source = _sources.get(key)
@@ -54,3 +54,11 @@ def locate(frame: FrameType | None) -> Source | None:
             return source
         frame = frame.f_back
     return None
+
+
+def is_foreign(file: str) -> bool:
+    """Whether a file is torch's or this package's, not the user's."""
+    known = _is_foreign.get(file)
+    if known is None:
+        known = _is_foreign[file] = file.startswith(_FOREIGN)
+    return known

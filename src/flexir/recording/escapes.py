@@ -6,6 +6,7 @@ examples are recorded, numbers that know where they come from.
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from types import FrameType
@@ -23,6 +24,7 @@ from ..graph.source import Source
 from .memory import Alias
 from .numbers import SIZES, Numbers
 from .ssa import Memories
+from .standing import Standing
 from .switches import SwitchWatch
 from .trace import Trace, signature_of
 
@@ -33,6 +35,7 @@ class Escapes:
     Attributes:
         lines: where values left torch, in order.
         numbers: those that know where they come from, if the run keeps them.
+        standing: what Python holds at each call, if the run keeps it.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class Escapes:
         self.trace, self.switches = trace, switches
         self.lines: list[Source] = trace.found.escaped
         self.questions: set[Any] = set()  # that stand in the graph
+        self.standing: Standing | None = None
         self.numbers: Numbers | None = None
         if numbers:
             self.numbers = Numbers(trace.emit, self._guard, self._listening)
@@ -64,6 +68,8 @@ class Escapes:
                 self.memories.share(tensor)
         if kind != "text" and node.source is not None:
             self.lines.append(node.source)
+        if self.standing is not None:
+            self.standing.begun = True
         return kind
 
     def _of_the_run(self, tensor: torch.Tensor) -> Alias | None:
@@ -105,10 +111,14 @@ class Escapes:
     def numbered(self, func: Any, args: Any, kwargs: Any, result: Any) -> Any:
         """The answer to a question about sizes, as numbers that know where they come from."""
         name = name_of(func)
-        if self.numbers is None or name not in SIZES or not self._listening():
+        counts = name == "__len__"
+        if self.numbers is None or not self._listening() or not (counts or name in SIZES):
             return result
         alias = self._of_the_run(args[0])
         if alias is None or alias.value.type.shape != tuple(args[0].shape):  # it was resized
+            return result
+        if counts:
+            self.numbers.counted(alias.value, result, sys._getframe(2))
             return result
         rest = (*args[1:], *(kwargs or {}).values())
         return self.numbers.answer(name, alias.value, rest, result)
@@ -131,3 +141,7 @@ class Escapes:
         node = self.trace.append(signature.op, func, signature, named, frame)
         node.result = outcome
         node.effects = Effects(switches=self.switches.now().switches, escape="branch")
+        if self.standing is not None:
+            with self.recorder.quietly():
+                self.standing.note(node, frame, self.memories.known)
+            self.standing.begun = True

@@ -9,27 +9,26 @@ their own, a variant. Nothing is handed out that was not replayed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
 
 from ..errors import CaptureError, Diverged, add_note
-from ..graph import numbers, tree
-from ..graph.account import Frozen, Live
+from ..graph import tree
+from ..graph.account import Frozen
 from ..graph.geometry import shape_of
 from ..graph.graph import Graph
-from ..graph.inputs import Inputs, bind_inputs, inputs_of, same_literal
+from ..graph.inputs import Inputs, bind_inputs, inputs_of
 from ..graph.nodes import Dim, Node, TensorType, Value
 from ..graph.replay import replay
 from ..graph.sizes import rewritten
-from .eager import copies_of, run_model
+from .branches import Misfit, Recorded, branched
+from .eager import copies_of, initial_state, run_model
+from .naming import Dims, Table, named, values_in
+from .numbers import origins_of
 from .recorder import record
-
-Dims = Mapping[str, Mapping[int, str]]
-# Names of the sizes of inputs, by rank: batch, height, width, sequence, depth.
-_LETTERS = {1: "N", 2: "BS", 3: "BSL", 4: "BCHW", 5: "BCDHW"}
-_MORE = "NMKPQRTUV"
+from .standing import Standing
 
 
 def merged(
@@ -68,14 +67,16 @@ def _fit(
     options: dict[str, Any],
 ) -> tuple[Graph, list[tuple[int, Inputs]]]:
     """The graph of the first example and those that fit it, and the examples that do not."""
-    (number, first), *others = examples
     copies = [Inputs(*args, **kwargs) for args, kwargs in (copies_of(*one) for _, one in examples)]
+    number, first = examples[0]
     returned: list[Any] = []
-    graph = _recorded(model, number, first, returned=returned.append, numbers=True, **options)
-    merging = Merging(graph, number, copies[0], returned[0])
-    for (n, inputs), copy in zip(others, copies[1:]):
-        merging.show(n, inputs, copy, _truth(graph, model, n, copy))
+    run = _recorded(model, number, first, returned=returned.append, **options)
+    merging = Merging(run.graph, number, copies[0], returned[0])
+    for (n, inputs), copy in zip(examples[1:], copies[1:]):
+        merging.show(n, inputs, copy, _truth(run.graph, model, n, copy))
+    runs = merging.branch(model, run, options) if merging.unfit else [run]
     result = merging.result(dims)
+    result.audit.laundered = _laundered(result, runs)
     return result, [(one.number, one.inputs) for one in merging.unfit]
 
 
@@ -84,7 +85,6 @@ class Merging:
 
     Attributes:
         unfit: the calls that it does not fit.
-        shown: the calls after the first.
     """
 
     def __init__(self, graph: Graph, number: int, inputs: Inputs, returned: Any) -> None:
@@ -96,16 +96,14 @@ class Merging:
             inputs: its inputs as they were before the call.
             returned: what the model returned.
         """
-        tensors = (v for v in _values(graph) if not v.is_number)
-        self._loose = rewritten(graph, {}, {v: _loose(v.type) for v in tensors})
-        self._table = _Table(self._loose)
-        self.unfit: list[_Unfit] = []
-        self.shown: list[tuple[int, Inputs]] = []
-        made, found = _measured(self._loose, inputs)
-        if not equal(made, returned):
-            text = f"example {number}: the graph does not give what the model gave"
-            self._loose.audit.problems.append(text)
-        self._table.add(found)
+        self._trials = [_Trial(number, inputs, inputs, returned)]
+        self._loose = _loosened(graph)
+        self._table, self.unfit = _proved(self._loose, self._trials)
+
+    @property
+    def shown(self) -> list[tuple[int, Inputs]]:
+        """The calls after the first."""
+        return [(one.number, one.inputs) for one in self._trials[1:]]
 
     def show(self, number: int, inputs: Inputs, copy: Inputs, truth: Any) -> bool:
         """One more call; returns whether the graph fits it.
@@ -116,34 +114,50 @@ class Merging:
             copy: its inputs as they were before the call.
             truth: what the model gave.
         """
-        self.shown.append((number, inputs))
-        try:
-            made, found = _measured(self._loose, copy)
-        except Diverged as error:
-            self.unfit.append(_Unfit(number, inputs, _frozen(number, error), refused=True))
-            return False
-        except _TORCHS as error:
-            why = f"{type(error).__name__}: {_line(error)}"
-            self.unfit.append(_Unfit(number, inputs, Frozen(number, why)))
-            return False
-        if not equal(made, truth):
-            why = "the graph of the first example gives something else"
-            self.unfit.append(_Unfit(number, inputs, Frozen(number, why)))
-            return False
-        self._table.add(found)
-        return True
+        trial = _Trial(number, inputs, copy, truth)
+        self._trials.append(trial)
+        unfit = _tried(self._loose, self._table, trial)
+        self.unfit += [] if unfit is None else [unfit]
+        return unfit is None
+
+    def branch(
+        self, model: Callable[..., Any], run: Recorded, options: dict[str, Any]
+    ) -> list[Recorded]:
+        """Lay calls that took another path over the first; what is proved is the graph from then.
+
+        Returns:
+            the runs that are in the graph.
+        """
+        runs = [run]
+        trial_of = {trial.number: trial for trial in self._trials}
+        for number in [one.number for one in self.unfit]:
+            unfit = {one.number for one in self.unfit}
+            if number not in unfit:
+                continue  # the paths found meanwhile are enough for it
+            args, kwargs = copies_of(*trial_of[number].copy)
+            with initial_state(run.graph, model):
+                other = _recorded(model, number, Inputs(*args, **kwargs), **options)
+            try:
+                loose = _loosened(branched([*runs, other]))
+            except Misfit:
+                continue
+            table, left = _proved(loose, self._trials)
+            if {one.number for one in left} < unfit:
+                runs.append(other)
+                self._loose, self._table, self.unfit = loose, table, left
+        return runs
 
     def result(self, dims: Dims) -> Graph:
         """The graph of the calls that fit; all of the others are then in ``unfit``."""
-        result = _named(self._loose, self._table, dims)
+        result = named(self._loose, self._table, dims)
         if any(not one.refused and _takes(result, one.inputs) for one in self.unfit):
             # What these sizes decide is not understood: it would take a call it is wrong on.
             self._table.keep_first()
-            result = _named(self._loose, self._table, dims)
+            result = named(self._loose, self._table, dims)
             known = {one.number for one in self.unfit}
             why = "another example of such sizes is not understood"
-            self.unfit += [_Unfit(n, one, Frozen(n, why))
-                           for n, one in self.shown if n not in known]  # fmt: skip
+            self.unfit += [_Unfit(one.number, one.inputs, Frozen(one.number, why))
+                           for one in self._trials[1:] if one.number not in known]  # fmt: skip
             self.unfit.sort(key=lambda one: one.number)
         result.frozen = [one.frozen for one in self.unfit]
         return result
@@ -158,12 +172,83 @@ class _Unfit(NamedTuple):
     refused: bool = False
 
 
+class _Trial(NamedTuple):
+    """An example to be proved.
+
+    Attributes:
+        number: from 0.
+        inputs: as given; a run may write them.
+        copy: the same, never written.
+        truth: what the model gives.
+    """
+
+    number: int
+    inputs: Inputs
+    copy: Inputs
+    truth: Any
+
+
+def _laundered(graph: Graph, runs: Sequence[Recorded]) -> list[str]:
+    """Where numbers that vary in a graph became plain ones, a line each."""
+    if not graph.live:
+        return []
+    fixed = set()
+    if len(runs) == 1:  # its Values have the names they had
+        fixed = {v.name for v in values_in(graph) if not v.is_number and not v.type.is_live}
+    found: dict[str, None] = {}
+    for run in runs:
+        for how, number, source in run.laundered:
+            if not all(v.name in fixed for v in origins_of(number)):
+                found[f"{how}() at {source}, which was {number}"] = None
+    return list(found)
+
+
+def _loosened(graph: Graph) -> Graph:
+    """A graph that takes any sizes of the recorded ranks."""
+    tensors = (v for v in values_in(graph) if not v.is_number)
+    return rewritten(graph, {}, {v: _loose(v.type) for v in tensors})
+
+
+def _proved(loose: Graph, trials: Sequence[_Trial]) -> tuple[Table, list[_Unfit]]:
+    """Replay every example and compare it with the model.
+
+    Returns:
+        what every Value was in those that fit, and those that do not.
+    """
+    table = Table(loose)
+    first, *others = trials
+    made, found = _measured(loose, first.copy)
+    table.add(found)
+    problem = f"example {first.number}: the graph does not give what the model gave"
+    if not equal(made, first.truth) and problem not in loose.audit.problems:
+        loose.audit.problems.append(problem)
+    tried = [_tried(loose, table, trial) for trial in others]
+    return table, [one for one in tried if one is not None]
+
+
+def _tried(loose: Graph, table: Table, trial: _Trial) -> _Unfit | None:
+    """Replay one example; the table gains it if it fits."""
+    n = trial.number
+    try:
+        made, found = _measured(loose, trial.copy)
+    except Diverged as error:
+        return _Unfit(n, trial.inputs, _frozen(n, error), refused=True)
+    except _TORCHS as error:
+        return _Unfit(n, trial.inputs, Frozen(n, f"{type(error).__name__}: {_line(error)}"))
+    if not equal(made, trial.truth):
+        return _Unfit(n, trial.inputs, Frozen(n, "the graph gives something else than the model"))
+    table.add(found)
+    return None
+
+
 _TORCHS = (RuntimeError, TypeError, ValueError, IndexError)  # what torch raises at other sizes
 
 
-def _recorded(model: Callable[..., Any], number: int, inputs: Inputs, **options: Any) -> Graph:
+def _recorded(model: Callable[..., Any], number: int, inputs: Inputs, **options: Any) -> Recorded:
+    standing = Standing()
     try:
-        return record(model, *inputs, **options)
+        graph = record(model, *inputs, numbers=True, standing=standing, **options)
+        return Recorded(graph, standing.seen, standing.laundered)
     except Exception as error:
         add_note(error, f"in example {number}")
         raise
@@ -176,11 +261,6 @@ def _truth(graph: Graph, model: Callable[..., Any], number: int, inputs: Inputs)
     except Exception as error:
         add_note(error, f"in example {number}")
         raise
-
-
-def _values(graph: Graph) -> list[Value]:
-    found = [v for node in graph for v in node.outputs]
-    return [*graph.input_values, *found]
 
 
 def _loose(type: TensorType) -> TensorType:
@@ -253,116 +333,6 @@ def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
     return torch.equal(torch.nan_to_num(one.detach()), torch.nan_to_num(other.detach())) and (
         not one.dtype.is_floating_point or torch.equal(one.isnan(), other.isnan())
     )
-
-
-class _Table:
-    """What every Value was in each example that fits."""
-
-    def __init__(self, graph: Graph) -> None:
-        self.rows: list[dict[Value, Any]] = []
-        self.values = _values(graph)
-
-    def add(self, row: dict[Value, Any]) -> None:
-        """One more example."""
-        self.rows.append(row)
-
-    def keep_first(self) -> None:
-        """Forget all examples but the first."""
-        del self.rows[1:]
-
-    def column(self, value: Value) -> tuple[Any, ...]:
-        """What a Value was in each example."""
-        return tuple(row[value] for row in self.rows)
-
-
-def _named(graph: Graph, table: _Table, dims: Dims) -> Graph:
-    """The graph with a name for every size that varies, and literals for numbers that cannot."""
-    names = _Names(dims)
-    paths = {v: path for path, v in tree.paths(graph.inputs, Value)}
-    types: dict[Value, TensorType] = {}
-    for value in table.values:
-        column, rank, shape = table.column(value), len(value.type.shape), []
-        if value.is_number:
-            if value in paths and not _constant(column):
-                names.number(paths[value], column)
-            continue
-        for dim in range(rank):
-            sizes = tuple(row[dim] for row in column)
-            if len(set(sizes)) == 1:
-                shape.append(sizes[0])
-            else:
-                shape.append(Dim(sizes[0], names.size(sizes, paths.get(value), dim, rank)))
-        types[value] = value.type._replace(shape=tuple(shape))
-    made = rewritten(graph, _literals(graph, table, types), types)
-    made.live = names.live()
-    return made
-
-
-def _constant(column: Sequence[Any]) -> bool:
-    first = column[0]
-    return all(same_literal(n, first) and type(n) is type(first) for n in column)
-
-
-def _literals(graph: Graph, table: _Table, types: Mapping[Value, TensorType]) -> dict[Value, Any]:
-    """Numbers that cannot vary: what is computed from sizes that did not, and those themselves.
-
-    A number that was the same in all examples, although sizes it is computed from were not, is none
-    of them; it may differ in the next call.
-    """
-    found = {v: table.column(v)[0] for v in graph.input_values
-             if v.is_number and _constant(table.column(v))}  # fmt: skip
-    for node in graph:
-        if not node.makes_number:
-            continue
-        if node.target in (numbers.numel, numbers.stride):
-            fixed = not any(types[v].is_live for v in node.inputs if v in types)
-        elif node.target in numbers.FUNCTIONS and node.target is not numbers.size:
-            fixed = all(v in found for v in node.inputs)
-        else:  # a size is checked where its tensor is made, what leaves a tensor where it does
-            fixed = all(_constant(table.column(v)) for v in node.outputs)
-        if fixed:
-            found.update((v, table.column(v)[0]) for v in node.outputs)
-    return found
-
-
-class _Names:
-    """Names of sizes: the same for sizes that were equal in all examples."""
-
-    def __init__(self, dims: Dims) -> None:
-        self.dims = dims
-        self.known: dict[tuple[Any, ...], str] = {}
-        self.places: dict[str, list[str]] = {}
-        self.columns: dict[str, tuple[Any, ...]] = {}
-
-    def size(self, sizes: tuple[int, ...], path: str | None, dim: int, rank: int) -> str:
-        """The name of one size."""
-        name = self.known.get(sizes)
-        wish = self.dims.get(path or "", {}).get(dim)
-        if name is None:
-            name = self.known[sizes] = wish or self._free(path, dim, rank)
-            self.columns[name] = sizes
-        if path is not None:
-            self.places.setdefault(name, []).append(f"{path}.shape[{dim}]")
-        return name
-
-    def number(self, path: str, column: tuple[Any, ...]) -> None:
-        """An input that is a number."""
-        self.columns[path] = column
-        self.places[path] = [path]
-
-    def _free(self, path: str | None, dim: int, rank: int) -> str:
-        taken = set(self.columns)
-        if path is None:
-            return next(f"s{i}" for i in range(1, len(taken) + 2) if f"s{i}" not in taken)
-        letters = _LETTERS.get(rank, "") or "B"
-        wishes = [*letters[dim : dim + 1], *_MORE]
-        wishes += [f"{letter}{i}" for i in range(1, 2 + len(taken)) for letter in wishes[:1]]
-        return next(w for w in wishes if w not in taken)
-
-    def live(self) -> list[Live]:
-        """What varies, inputs first."""
-        return [Live(n, c, tuple(self.places[n])) for n, c in self.columns.items()
-                if n in self.places]  # fmt: skip
 
 
 def examples_of(first: Inputs, also: Sequence[Any]) -> list[Inputs]:

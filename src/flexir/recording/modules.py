@@ -52,6 +52,9 @@ class ModuleCalls:
                     named = self.numbers.lower(named)
                     self.numbers.enter()
                 self.trace.enter(module, named, caller)
+                standing = self.recorder.standing
+                if standing is not None:
+                    standing.note(self.trace.frames[-1].node, caller, memories.known)
         finally:
             self.recorder.busy = False
 

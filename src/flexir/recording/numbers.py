@@ -7,7 +7,7 @@ plain numbers runs with them. Owns these classes and the expressions; how a call
 down is the recorder's matter.
 
 Lost on the way, because Python asks no method of a subclass: ``range``, indices, ``[0] * n``,
-``operator.index``. What can be seen (``int()``, ``float()``, a dictionary's key) is noted with its
+``operator.index``. What can be seen (``int()``, ``float()``, ``len()``) is noted with its
 line.
 """
 
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from types import FrameType
 from typing import Any, NamedTuple
 
 import torch
@@ -121,8 +122,13 @@ class Numbers:
             return result
         return self._made(function, (value, plain(args[0]) % max(rank, 1)), result)
 
+    def counted(self, value: Value, result: int, frame: FrameType) -> None:
+        """``len`` of a tensor, which Python makes a plain number whatever it is given."""
+        self.lost("len", self._made(calls.size, (value, 0), result), frame)
+
     def given(self, part: Any) -> Any:
         """An argument of the model with every number in it an input of the graph."""
+        part = plain(part)  # it may be what an earlier run left with the caller
         cls = part.__class__
         if cls is int or cls is float:
             return self.number(part, Value("", NumberType(cls, part)))
@@ -146,7 +152,7 @@ class Numbers:
         """A template with Values in the place of numbers that know their origin."""
         cls = part.__class__
         if cls is Int or cls is Float:
-            return self._value(part.expr, plain(part))
+            return self._value(part.expr, plain(part)) if part.home is self else plain(part)
         if cls is tuple or cls is torch.Size:
             if any(_holds(p) for p in part):
                 return tuple([self.lower(p) for p in part])
@@ -187,22 +193,17 @@ class Numbers:
         return self.open and self.listening()
 
     def compared(self, function: Callable[..., Any], args: tuple[Any, ...], outcome: bool) -> None:
-        """A comparison decided something."""
-        key = expression(function, args, outcome)
-        if any(key in scope for scope in self._scopes):
-            return
-        self._scopes[-1][key] = _NOTED
+        """A comparison decided something; each counts, for another run may meet only some."""
         self._guard(function, self._arguments(function, args), outcome, sys._getframe(2))
 
-    def lost(self, how: str, number: Any) -> None:
+    def lost(self, how: str, number: Any, frame: FrameType) -> None:
         """A number became a plain one."""
         if self.hears():
-            source = locate(sys._getframe(2))
+            source = locate(frame)
             self.laundered.setdefault((how, source), Laundered(how, number, source))
 
 
 SIZES = frozenset({"shape", "size", "numel", "nelement", "stride"})
-_NOTED = Value("", NumberType(int, 0))
 
 
 def _holds(part: Any) -> bool:
@@ -216,9 +217,22 @@ def plain(number: Any) -> Any:
     return float.__float__(number) if isinstance(number, Float) else number
 
 
-def expr_of(number: Any) -> Any:
-    """Where a number comes from; a plain one stands for itself."""
-    return number.expr if number.__class__ in OURS else number
+def expr_of(number: Any, home: Numbers) -> Any:
+    """Where a number comes from; a plain one, or one of another run, stands for itself."""
+    ours = number.__class__ in OURS and number.home is home
+    return number.expr if ours else plain(number)
+
+
+def origins_of(number: Any) -> list[Value]:
+    """The tensors and numbers of the graph that a number was computed from."""
+    found, stack = [], [number.expr if number.__class__ in OURS else number]
+    while stack:
+        part = stack.pop()
+        if part.__class__ is Value:
+            found.append(part)
+        elif part.__class__ is Expr:
+            stack.extend(part.args)
+    return found
 
 
 class Int(int):
@@ -258,7 +272,9 @@ def _binary(function: Callable[..., Any], reflected: bool) -> Callable[..., Any]
         home = self.home
         if not home.hears():
             return result
-        return home.number(result, expression(function, tuple(map(expr_of, pair)), result))
+        return home.number(
+            result, expression(function, tuple(expr_of(one, home) for one in pair), result)
+        )
 
     return method
 
@@ -282,7 +298,7 @@ def _comparison(function: Callable[..., Any]) -> Callable[..., Any]:
         outcome = function(plain(self), plain(other))
         home = self.home
         if home.hears():
-            home.compared(function, (self.expr, expr_of(other)), outcome)
+            home.compared(function, (self.expr, expr_of(other, home)), outcome)
         return outcome
 
     return method
@@ -307,7 +323,7 @@ def _losing(how: str, base: type, name: str) -> Callable[..., Any]:
     method = getattr(base, name)
 
     def lose(self: Any) -> Any:
-        self.home.lost(how, self)
+        self.home.lost(how, self, sys._getframe(1))
         return method(self)
 
     return lose
@@ -341,7 +357,7 @@ def _equip(cls: Any, base: type) -> None:
         setattr(cls, f"__{word}__", _comparison(function))
     cls.__pos__ = lambda self: self
     cls.__divmod__, cls.__rdivmod__, cls.__bool__ = _divmod, _rdivmod, _truth
-    cls.__hash__ = _losing("hash", base, "__hash__")
+    cls.__hash__ = base.__hash__  # whatever is found by it is compared, too
     cls.__int__ = _losing("int", base, "__int__")
     cls.__float__ = _losing("float", base, "__float__")
     cls.__copy__ = lambda self: self

@@ -42,6 +42,7 @@ from .randomness import Draws, foreign_draws
 from .results import define, returned, say_effects
 from .session import collector_at_rest, watching
 from .ssa import Memories
+from .standing import Standing
 from .switches import SwitchWatch
 from .trace import Trace
 from .watchers import Witness
@@ -83,6 +84,7 @@ class Recorder:
         returned: Callable[[Any], None] | None = None,
         among: bool = False,
         numbers: bool = False,
+        standing: Standing | None = None,
     ) -> None:
         self.model, self.watch, self.functions = model, watch, functions
         self.returned, self.among = returned, among
@@ -92,6 +94,7 @@ class Recorder:
         self.trace = Trace(self.found, self.switches)
         self.memories = Memories(self.trace, self.found)
         self.escapes = Escapes(self, self.memories, self.trace, self.switches, numbers)
+        self.standing = self.escapes.standing = standing
         self.numbers = self.escapes.numbers
         # Watchers know the recorder, and are let go when the run has ended.
         self.modules: ModuleCalls | None = ModuleCalls(self)
@@ -160,6 +163,8 @@ class Recorder:
         if self.numbers is not None:
             graph.outputs = self.numbers.lower(graph.outputs)
             self.numbers.open = False
+            if self.standing is not None:
+                self.standing.laundered = list(self.numbers.laundered.values())
         graph.mutations = mutations(self.memories, self.found)
         holdings = self.found.holdings
         replaced, self.audit.changes = holdings.compare(self.draws.left)
@@ -243,6 +248,8 @@ class Recorder:
             path=top.node.path, call=top.node.call, source=top.source or locate(call.frame),
         )  # fmt: skip
         node.effects = self.switches.now()
+        if self.standing is not None:
+            self.standing.note(node, call.frame, self.memories.known)
 
     def _reader(self, tensors: list[tuple[torch.Tensor, Alias]]) -> Callable[[torch.Tensor], Value]:
         """Reads the Value of a tensor and notes the tensor."""

@@ -58,6 +58,11 @@ class Memories(Tensors):
         """The Value a tensor holds now."""
         return self.alias(tensor).value
 
+    def known(self, tensor: torch.Tensor) -> Value | None:
+        """The Value a tensor was last seen as; nothing is written down for it."""
+        alias = self.aliases.get(id(tensor))
+        return alias.value if alias is not None and alias.is_of(tensor) else None
+
     def alias(self, tensor: torch.Tensor) -> Alias:
         """What a tensor means now, its Value and write counter up to date."""
         alias = self.aliases.get(id(tensor))

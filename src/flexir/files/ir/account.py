@@ -21,6 +21,7 @@ def write_audit(message: Any, audit: Audit) -> None:
     message.witnessed, message.fallback = audit.witnessed, audit.fallback
     message.problems.extend(audit.problems)
     message.unwatched.extend(audit.unwatched)
+    message.laundered.extend(audit.laundered)
     for change in audit.changes:
         before, after = repr(change.before), repr(change.after)
         message.changes.add(path=change.path, before=before, after=after)
@@ -30,7 +31,8 @@ def read_audit(message: Any) -> Audit:
     """The audit of a message."""
     changes = [Change(c.path, _literal(c.before), _literal(c.after)) for c in message.changes]
     problems, unwatched = list(message.problems), list(message.unwatched)
-    return Audit(message.witnessed, message.fallback, problems, changes, unwatched)
+    laundered = list(message.laundered)
+    return Audit(message.witnessed, message.fallback, problems, changes, unwatched, laundered)
 
 
 def read_state(

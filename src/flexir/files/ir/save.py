@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from ...errors import Error
+from ...graph.choice import every, is_choice
 from ...graph.graph import Graph
 from ...graph.nodes import Dim, Node, NumberType, Value
 from ...graph.source import Source
@@ -64,6 +65,10 @@ def save(
         raise Error(
             f"{len(graph.variants)} variants of this graph cannot be saved with it yet; save the "
             "graph of one size, graph.at(args), or each of graph.variants"
+        )
+    if any(map(is_choice, every(graph.nodes))):
+        raise Error(
+            "a graph with branches cannot be saved yet; save the graph of one path, graph.at(args)"
         )
     path = Path(path)
     if path.exists() and not (path.is_dir() and (path / "manifest.json").exists()):

@@ -121,8 +121,7 @@ def filled(part: Any, fill: Callable[[Place], Any]) -> Any:
 class Program:
     """A function of weights and inputs, for ``jax.jit``, ``vmap``, ``grad`` and their kind.
 
-    Example:
-        >>> outputs = jax.jit(program)(program.weights, x)
+    ``jax.jit(program)(program.weights, x)`` runs it.
 
     Attributes:
         weights: arrays by the names of the model's state_dict.

@@ -1,0 +1,148 @@
+"""Sizes that vary get names: from what every Value was in each example.
+
+A size that was the same in all examples is fixed; one that differed is a :class:`Dim` with a
+letter, the same letter for sizes that were equal throughout. Numbers that cannot vary become
+literals. Runs nothing; the table is filled by :mod:`.examples`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..graph import numbers, tree
+from ..graph.account import Live
+from ..graph.choice import every, is_choice, values_of
+from ..graph.graph import Graph
+from ..graph.inputs import same_literal
+from ..graph.nodes import Dim, TensorType, Value
+from ..graph.sizes import rewritten
+
+Dims = Mapping[str, Mapping[int, str]]
+# Names of the sizes of inputs, by rank: batch, height, width, sequence, depth.
+_LETTERS = {1: "N", 2: "BS", 3: "BSL", 4: "BCHW", 5: "BCDHW"}
+_MORE = "NMKPQRTUV"
+
+
+def values_in(graph: Graph) -> list[Value]:
+    return [*graph.input_values, *values_of(graph.nodes)]
+
+
+class Table:
+    """What every Value was in each example that fits."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.rows: list[dict[Value, Any]] = []
+        self.values = values_in(graph)
+
+    def add(self, row: dict[Value, Any]) -> None:
+        """One more example."""
+        self.rows.append(row)
+
+    def keep_first(self) -> None:
+        """Forget all examples but the first."""
+        del self.rows[1:]
+
+    def column(self, value: Value) -> tuple[Any, ...]:
+        """What a Value was in each example that came to it."""
+        return tuple(row[value] for row in self.rows if value in row)
+
+
+def named(graph: Graph, table: Table, dims: Dims) -> Graph:
+    """The graph with a name for every size that varies, and literals for numbers that cannot."""
+    names = _Names(dims)
+    paths = {v: path for path, v in tree.paths(graph.inputs, Value)}
+    types: dict[Value, TensorType] = {}
+    for value in table.values:
+        column, rank, shape = table.column(value), len(value.type.shape), []
+        if value.is_number:
+            if value in paths and not _constant(column):
+                names.number(paths[value], column)
+            continue
+        if not column:  # no example that fits came here: as recorded
+            types[value] = value.type._replace(shape=tuple(map(int, value.type.shape)))
+            continue
+        for dim in range(rank):
+            sizes = tuple(row[dim] for row in column)
+            if len(set(sizes)) == 1:
+                shape.append(sizes[0])
+            else:
+                shape.append(Dim(sizes[0], names.size(sizes, paths.get(value), dim, rank)))
+        types[value] = value.type._replace(shape=tuple(shape))
+    for node in filter(is_choice, every(graph.nodes)):
+        for _, block in node.target.blocks:
+            given = zip(block.parameters, node.args["inputs"])
+            types.update((v, types.get(one, one.type)) for v, one in given)
+    made = rewritten(graph, _literals(graph, table, types), types)
+    made.live = names.live()
+    return made
+
+
+def _constant(column: Sequence[Any]) -> bool:
+    first = column[0]
+    return all(same_literal(n, first) and type(n) is type(first) for n in column)
+
+
+def _literals(graph: Graph, table: Table, types: Mapping[Value, TensorType]) -> dict[Value, Any]:
+    """Numbers that cannot vary: what is computed from sizes that did not, and those themselves.
+
+    A number that was the same in all examples, although sizes it is computed from were not, is none
+    of them; it may differ in the next call.
+    """
+    found = {v: table.column(v)[0] for v in graph.input_values
+             if v.is_number and _constant(table.column(v))}  # fmt: skip
+    for node in every(graph.nodes):
+        if not node.makes_number or not all(table.column(v) for v in node.outputs):
+            continue
+        if node.target is numbers.size:  # it is checked where its tensor is made
+            of, dim = node.args["input"], node.args["dim"]
+            fixed = types.get(of, of.type).shape[dim].__class__ is not Dim
+        elif node.target in (numbers.numel, numbers.stride):
+            fixed = not any(types[v].is_live for v in node.inputs if v in types)
+        elif node.target in numbers.FUNCTIONS:
+            fixed = all(v in found for v in node.inputs)
+        else:  # what leaves a tensor is checked where it does
+            fixed = all(_constant(table.column(v)) for v in node.outputs)
+        if fixed:
+            found.update((v, table.column(v)[0]) for v in node.outputs)
+    return found
+
+
+class _Names:
+    """Names of sizes: the same for sizes that were equal in all examples."""
+
+    def __init__(self, dims: Dims) -> None:
+        self.dims = dims
+        self.known: dict[tuple[Any, ...], str] = {}
+        self.places: dict[str, list[str]] = {}
+        self.columns: dict[str, tuple[Any, ...]] = {}
+
+    def size(self, sizes: tuple[int, ...], path: str | None, dim: int, rank: int) -> str:
+        """The name of one size."""
+        name = self.known.get(sizes)
+        wish = self.dims.get(path or "", {}).get(dim)
+        if name is None:
+            name = self.known[sizes] = wish or self._free(path, dim, rank)
+            self.columns[name] = sizes
+        if path is not None:
+            self.places.setdefault(name, []).append(f"{path}.shape[{dim}]")
+        return name
+
+    def number(self, path: str, column: tuple[Any, ...]) -> None:
+        """An input that is a number."""
+        self.columns[path] = column
+        self.places[path] = [path]
+
+    def _free(self, path: str | None, dim: int, rank: int) -> str:
+        taken = set(self.columns)
+        if path is None:
+            return next(f"s{i}" for i in range(1, len(taken) + 2) if f"s{i}" not in taken)
+        letters = _LETTERS.get(rank, "") or "B"
+        wishes = [*letters[dim : dim + 1], *_MORE]
+        wishes += [f"{letter}{i}" for i in range(1, 2 + len(taken)) for letter in wishes[:1]]
+        return next(w for w in wishes if w not in taken)
+
+    def live(self) -> list[Live]:
+        """What varies, inputs first."""
+        return [Live(n, c, tuple(self.places[n])) for n, c in self.columns.items()
+                if n in self.places]  # fmt: skip

@@ -1,0 +1,137 @@
+"""What Python remembers while a call runs: the plain variables of the user's functions.
+
+Two runs that took different branches may go on alike only if nothing that decides what comes
+later differs between them. Tensors and the numbers made from them are in the graph; a counter, a
+flag or the length of a list is not. This module notes such variables at each call after the first
+condition, those alone that the function may still read. It never compares; that is
+:mod:`.branches`' matter. What hangs on the model itself is seen by :mod:`.holders`.
+"""
+
+from __future__ import annotations
+
+import dis
+import functools
+import os
+from collections.abc import Callable, Iterator
+from types import CodeType, FrameType
+from typing import Any, NamedTuple
+
+import torch
+
+from ..graph.nodes import Node, Value
+from ..graph.source import is_foreign
+from .numbers import Laundered
+
+_PLAIN = frozenset({int, float, bool, str, bytes, type(None), complex})
+_RECORDER = os.path.join(os.path.dirname(__file__), "recorder.py")  # its frame calls the model
+_MANY = 64  # elements of a container that are looked at
+
+
+class Held(NamedTuple):
+    """What the functions that led to a call hold and may still read.
+
+    Attributes:
+        plain: their plain variables, so that they can be compared.
+        tensors: function and variable -> the Value of the tensor it holds.
+    """
+
+    plain: tuple[Any, ...]
+    tensors: dict[tuple[Any, ...], Value]
+
+
+class Standing:
+    """The variables at each call, by node.
+
+    Attributes:
+        seen: call -> what was held at it.
+        begun: whether a condition was met.
+        laundered: where a number lost its origin.
+    """
+
+    def __init__(self) -> None:
+        self.seen: dict[Node, Held] = {}
+        self.begun = False
+        self.laundered: list[Laundered] = []
+
+    def note(
+        self, node: Node, frame: FrameType | None, known: Callable[[torch.Tensor], Value | None]
+    ) -> None:
+        """Note what the functions that led to a call may still read.
+
+        Args:
+            node: the call.
+            frame: that made it.
+            known: the Value of a tensor, if it has one.
+        """
+        if not self.begun:
+            return
+        plain: list[Any] = []
+        tensors: dict[tuple[Any, ...], Value] = {}
+        while frame is not None:
+            code = frame.f_code
+            if code.co_filename == _RECORDER:
+                break
+            if not is_foreign(code.co_filename):
+                kept = frame.f_locals
+                for name in _later(code, frame.f_lasti):
+                    if name not in kept:
+                        continue
+                    told = _tell(kept[name])
+                    if told is not None:
+                        plain.append((len(plain), code.co_name, name, told))
+                    for place, tensor in _tensors(kept[name], (code.co_name, name)):
+                        value = known(tensor)
+                        if value is not None:
+                            tensors[place] = value
+            frame = frame.f_back
+        self.seen[node] = Held(tuple(plain), tensors)
+
+
+def _tensors(part: Any, place: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], torch.Tensor]]:
+    """The tensors a variable holds, down to three containers."""
+    if isinstance(part, torch.Tensor):
+        yield place, part
+    elif isinstance(part, torch.nn.Module) or len(place) > 5:
+        return
+    elif isinstance(part, (list, tuple)):
+        for key, inner in enumerate(part[:_MANY]):
+            yield from _tensors(inner, (*place, key))
+    else:
+        kept = part if isinstance(part, dict) else getattr(part, "__dict__", None)
+        if isinstance(kept, dict) and not callable(part):
+            for key, inner in list(kept.items())[:_MANY]:
+                yield from _tensors(inner, (*place, str(key)))
+
+
+def _tell(part: Any, deep: bool = True) -> Any:
+    """A variable as what can be compared, without tensors; None where it holds nothing plain."""
+    cls = part.__class__
+    if cls in _PLAIN:
+        return cls.__name__, repr(part)
+    if isinstance(part, (torch.Tensor, torch.nn.Module, int, float)) or callable(part):
+        return None
+    if isinstance(part, (list, tuple, dict, set)) and deep:
+        inner = [*part.keys(), *part.values()] if isinstance(part, dict) else list(part)
+        return cls.__name__, len(part), tuple([_tell(one, False) for one in inner[:_MANY]])
+    kept = getattr(part, "__dict__", None)
+    if kept and deep:
+        return cls.__name__, tuple([(k, _tell(v, False)) for k, v in list(kept.items())[:_MANY]])
+    return None
+
+
+@functools.lru_cache(maxsize=4096)
+def _later(code: CodeType, at: int) -> tuple[str, ...]:
+    """Names of variables a function may read after an instruction, in its loops also before."""
+    reads: list[tuple[int, str]] = []
+    reach = at
+    backs: list[tuple[int, int]] = []
+    for one in dis.get_instructions(code):
+        if one.opname.startswith(("LOAD_FAST", "LOAD_DEREF", "LOAD_CLOSURE", "LOAD_NAME")):
+            names = one.argval if isinstance(one.argval, tuple) else (one.argval,)
+            reads += [(one.offset, name) for name in names]
+        elif "JUMP" in one.opname and isinstance(one.argval, int) and one.argval <= one.offset:
+            backs.append((one.argval, one.offset))
+    for start, end in backs:
+        if start <= at <= end:
+            reach = min(reach, start - 1)
+    return tuple(dict.fromkeys(name for offset, name in reads if offset > reach))
