@@ -1,0 +1,262 @@
+"""Handlers of arithmetic: element by element, comparisons, reductions."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from openvino import opset13 as ops
+
+import flexir
+
+from .values import DTYPES, cast, constant, ints, op, operands
+
+_UNARY = {  # op -> builder; computed in floating point, as torch does
+    "relu": ops.relu, "sigmoid": ops.sigmoid, "tanh": ops.tanh, "exp": ops.exp, "log": ops.log,
+    "sqrt": ops.sqrt, "sin": ops.sin, "cos": ops.cos, "tan": ops.tan, "asin": ops.asin,
+    "acos": ops.acos, "atan": ops.atan, "sinh": ops.sinh, "cosh": ops.cosh, "asinh": ops.asinh,
+    "atanh": ops.atanh, "erf": ops.erf, "mish": ops.mish, "silu": ops.swish,
+    "hardswish": ops.hswish, "hardsigmoid": ops.hsigmoid, "softsign": ops.softsign,
+    "floor": ops.floor, "ceil": ops.ceiling, "round": ops.round,
+}  # fmt: skip
+_SAME = {"abs": ops.abs, "neg": ops.negative, "sign": ops.sign}
+_BINARY = {"add": ops.add, "sub": ops.subtract, "mul": ops.multiply}
+_COMPARE = {"eq": ops.equal, "ne": ops.not_equal, "lt": ops.less, "le": ops.less_equal,
+            "gt": ops.greater, "ge": ops.greater_equal}  # fmt: skip
+_LOGICAL = {"logical_and": ops.logical_and, "logical_or": ops.logical_or,
+            "logical_xor": ops.logical_xor}  # fmt: skip
+_BITS = {"bitwise_and": ops.logical_and, "bitwise_or": ops.logical_or,
+         "bitwise_xor": ops.logical_xor}  # fmt: skip
+_REDUCE = {"sum": ops.reduce_sum, "mean": ops.reduce_mean, "amax": ops.reduce_max,
+           "amin": ops.reduce_min}  # fmt: skip
+
+
+def floating(ctx: Any, *parts: Any) -> list[Any]:
+    """Operands in f32, if that is what torch computes in."""
+    if ctx.type.dtype != torch.float32:
+        raise flexir.Unsupported(f"{ctx.type.dtype}")
+    return operands(*parts, dtype=torch.float32)
+
+
+for _name, _build in _UNARY.items():
+
+    @op(_name)
+    def unary(ctx: Any, input: Any, *, build: Any = _build) -> Any:
+        return build(*floating(ctx, input))
+
+
+for _name, _build in _SAME.items():
+
+    @op(_name)
+    def same(ctx: Any, input: Any, *, build: Any = _build) -> Any:
+        if ctx.type.dtype not in (torch.float32, torch.int64, torch.int32):
+            raise flexir.Unsupported(f"{ctx.type.dtype}")
+        return build(input)
+
+
+@op("rsqrt")
+def rsqrt(ctx: Any, input: Any) -> Any:
+    return ops.divide(constant(1, np.float32), ops.sqrt(*floating(ctx, input)))
+
+
+@op("reciprocal")
+def reciprocal(ctx: Any, input: Any) -> Any:
+    return ops.divide(constant(1, np.float32), *floating(ctx, input))
+
+
+@op("gelu")
+def gelu(ctx: Any, input: Any, approximate: str) -> Any:
+    return ops.gelu(*floating(ctx, input), "tanh" if approximate == "tanh" else "erf")
+
+
+@op("relu6")
+def relu6(ctx: Any, input: Any) -> Any:
+    return ops.clamp(*floating(ctx, input), 0.0, 6.0)
+
+
+@op("hardtanh")
+def hardtanh(ctx: Any, input: Any, min_val: float, max_val: float) -> Any:
+    return ops.clamp(*floating(ctx, input), float(min_val), float(max_val))
+
+
+@op("leaky_relu")
+def leaky_relu(ctx: Any, input: Any, negative_slope: float) -> Any:
+    return ops.prelu(*floating(ctx, input), constant([negative_slope], np.float32))
+
+
+@op("elu")
+def elu(ctx: Any, input: Any, alpha: float) -> Any:
+    return ops.elu(*floating(ctx, input), float(alpha))
+
+
+@op("clamp")
+def clamp(ctx: Any, input: Any, min: Any, max: Any) -> Any:
+    for bound, build in ((min, ops.maximum), (max, ops.minimum)):
+        if bound is not None:
+            input = build(*operands(input, bound, dtype=ctx.type.dtype)).output(0)
+    return cast(input, ctx.type.dtype)
+
+
+for _name, _build in _BINARY.items():
+
+    @op(_name)
+    def binary(ctx: Any, input: Any, other: Any, *, name: str = _name, build: Any = _build) -> Any:
+        if ctx.type.dtype == torch.bool:
+            build = {"add": ops.logical_or, "mul": ops.logical_and}.get(name)
+            if build is None:
+                raise flexir.Unsupported("bool")
+        return build(*operands(input, other, dtype=ctx.type.dtype))
+
+
+@op("div")
+def divide(ctx: Any, input: Any, other: Any) -> Any:
+    return ops.divide(*floating(ctx, input, other))
+
+
+@op("pow")
+def power(ctx: Any, input: Any, exponent: Any) -> Any:
+    return ops.power(*floating(ctx, input, exponent))
+
+
+@op("maximum")
+def maximum(ctx: Any, input: Any, other: Any) -> Any:
+    return ops.maximum(*operands(input, other, dtype=_numeric(ctx)))
+
+
+@op("minimum")
+def minimum(ctx: Any, input: Any, other: Any) -> Any:
+    return ops.minimum(*operands(input, other, dtype=_numeric(ctx)))
+
+
+def _numeric(ctx: Any) -> torch.dtype:
+    if ctx.type.dtype not in (torch.float32, torch.int64, torch.int32):
+        raise flexir.Unsupported(f"{ctx.type.dtype}")
+    dtype: torch.dtype = ctx.type.dtype
+    return dtype
+
+
+for _name, _build in _COMPARE.items():
+
+    @op(_name)
+    def compare(ctx: Any, input: Any, other: Any, *, build: Any = _build) -> Any:
+        return build(*operands(input, other, dtype=ctx.promoted(input, other)))
+
+
+for _name, _build in _LOGICAL.items():
+
+    @op(_name)
+    def logical(ctx: Any, input: Any, other: Any, *, build: Any = _build) -> Any:
+        return build(*operands(input, other, dtype=torch.bool))
+
+
+for _name, _build in _BITS.items():
+
+    @op(_name)
+    def bits(ctx: Any, input: Any, other: Any, *, build: Any = _build) -> Any:
+        if ctx.type.dtype != torch.bool:
+            raise flexir.Unsupported(f"{ctx.type.dtype}")
+        return build(*operands(input, other, dtype=torch.bool))
+
+
+@op("logical_not", "bitwise_not")
+def logical_not(ctx: Any, input: Any) -> Any:
+    if ctx.node.op == "bitwise_not" and ctx.type.dtype != torch.bool:
+        raise flexir.Unsupported(f"{ctx.type.dtype}")
+    return ops.logical_not(cast(input, torch.bool))
+
+
+@op("where")
+def where(ctx: Any, condition: Any, input: Any, other: Any) -> Any:
+    return ops.select(condition, *operands(input, other, dtype=ctx.type.dtype))
+
+
+@op("masked_fill")
+def masked_fill(ctx: Any, input: Any, mask: Any, value: Any) -> Any:
+    other, own = operands(value, input, dtype=ctx.type.dtype)
+    return ops.select(mask, other, own)
+
+
+def dims(dim: Any, rank: int) -> list[int]:
+    """Dimensions counted from the front; all for None or none."""
+    given = [] if dim is None else [dim] if isinstance(dim, int) else list(dim)
+    return sorted(d % max(rank, 1) for d in given) if given else list(range(rank))
+
+
+for _name, _build in _REDUCE.items():
+
+    @op(_name)
+    def reduction(ctx: Any, input: Any, dim: Any = None, keepdim: Any = False, *,
+                  build: Any = _build) -> Any:  # fmt: skip
+        rank = len(input.get_shape())
+        input = cast(input, _numeric(ctx))
+        return build(input, ints(dims(dim, rank)), keepdim) if rank else input
+
+
+@op("all")
+def all_(ctx: Any, input: Any, dim: Any = None, keepdim: Any = False) -> Any:
+    axes = ints(dims(dim, len(input.get_shape())))
+    return ops.reduce_logical_and(cast(input, torch.bool), axes, keepdim)
+
+
+@op("any")
+def any_(ctx: Any, input: Any, dim: Any = None, keepdim: Any = False) -> Any:
+    axes = ints(dims(dim, len(input.get_shape())))
+    return ops.reduce_logical_or(cast(input, torch.bool), axes, keepdim)
+
+
+@op("cumsum")
+def cumsum(ctx: Any, input: Any, dim: int) -> Any:
+    if not input.get_shape():
+        raise flexir.Unsupported("of a number")
+    return ops.cum_sum(cast(input, _numeric(ctx)), ints(dim % len(input.get_shape())))
+
+
+@op("softmax")
+def softmax(ctx: Any, input: Any, dim: int, dtype: Any) -> Any:
+    (input,) = floating(ctx, input)
+    return ops.softmax(input, dim % len(input.get_shape()))
+
+
+@op("log_softmax")
+def log_softmax(ctx: Any, input: Any, dim: int, dtype: Any) -> Any:
+    (input,) = floating(ctx, input)
+    return ops.log_softmax(input, dim % len(input.get_shape()))
+
+
+@op("to")
+def to(ctx: Any, input: Any, **_: Any) -> Any:
+    source = input.get_element_type().to_dtype().type
+    if (
+        source is np.float32
+        and DTYPES[ctx.type.dtype] is not source
+        and ctx.type.dtype != torch.bool
+    ):
+        input = ops.convert(input, "i32").output(0)  # towards zero, and within 32 bits
+    return cast(input, ctx.type.dtype)
+
+
+for _name in ("float", "long", "int", "bool"):
+
+    @op(_name)
+    def converted(ctx: Any, input: Any) -> Any:
+        return to(ctx, input)
+
+
+@op("scaled_dot_product_attention")
+def attention(ctx: Any, query: Any, key: Any, value: Any, attn_mask: Any, is_causal: bool,
+              scale: Any) -> Any:  # fmt: skip
+    width, rows, columns = query.get_shape()[-1], query.get_shape()[-2], key.get_shape()[-2]
+    score = ops.matmul(query, key, False, True)
+    factor = 1 / math.sqrt(width) if scale is None else float(scale)
+    score = ops.multiply(score, constant(factor, np.float32))
+    low = constant(-np.inf, np.float32)
+    if is_causal:
+        mask = constant(np.tril(np.ones((rows, columns), bool)), np.bool_)
+        score = ops.select(mask, score, low)
+    if attn_mask is not None:
+        if attn_mask.get_element_type().to_dtype().type is np.bool_:
+            raise flexir.Unsupported("a mask of bools: rows without any are 0 in torch")
+        score = ops.add(score, attn_mask)
+    return ops.matmul(ops.softmax(score, len(query.get_shape()) - 1), value, False, False)

@@ -1,0 +1,241 @@
+"""Handlers that move numbers: reshape, permute, cut, join, gather, make."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from openvino import opset13 as ops
+
+import flexir
+
+from .layers import reshaped, shape
+from .values import DTYPES, constant, ints, op, operands
+
+_FREE = ("reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "contiguous", "clone", "detach",
+         "view_as", "ravel", "reshape_as")  # fmt: skip
+
+for _name in _FREE:
+
+    @op(_name)
+    def free(ctx: Any, input: Any, **_: Any) -> Any:
+        """The same numbers in the same order."""
+        return reshaped(input, ctx.type.shape)
+
+
+@op("view")
+def view(ctx: Any, input: Any, size: Any) -> Any:
+    return reshaped(input, ctx.type.shape)
+
+
+@op("dropout")
+def dropout(ctx: Any, input: Any, p: Any, training: bool) -> Any:
+    if training and p:
+        raise flexir.Unsupported("training")
+    return reshaped(input, ctx.type.shape)
+
+
+@op("permute")
+def permute(ctx: Any, input: Any, dims: Any) -> Any:
+    rank = len(shape(input))
+    return ops.transpose(input, ints([d % rank for d in dims])) if rank else reshaped(input, [])
+
+
+@op("transpose")
+def transpose(ctx: Any, input: Any, dim0: int, dim1: int) -> Any:
+    order = list(range(len(shape(input))))
+    if order:
+        order[dim0], order[dim1] = order[dim1], order[dim0]
+    return ops.transpose(input, ints(order)) if order else reshaped(input, [])
+
+
+@op("t")
+def t(ctx: Any, input: Any) -> Any:
+    order = list(range(len(shape(input))))[::-1]
+    return ops.transpose(input, ints(order)) if order else reshaped(input, [])
+
+
+def cut(input: Any, dim: int, start: int, stop: int, step: int = 1) -> Any:
+    """A stretch of one dimension."""
+    parts = (ints([start]), ints([stop]), ints([step]), ints([dim % len(shape(input))]))
+    return ops.slice(input, *parts).output(0)
+
+
+@op("split", "chunk", "unbind", "tensor_split", "split_with_sizes")
+def split(ctx: Any, input: Any, dim: int, **_: Any) -> tuple[Any, ...]:
+    start, made = 0, []
+    for value in ctx.node.returned:
+        size = 1 if ctx.node.op == "unbind" else value.type.shape[dim]
+        made.append(reshaped(cut(input, dim, start, start + size), value.type.shape))
+        start += size
+    return tuple(made)
+
+
+@op("narrow")
+def narrow(ctx: Any, input: Any, dim: int, start: Any, length: int) -> Any:
+    if not isinstance(start, int):
+        raise flexir.Unsupported("a start that is a tensor")
+    start = start % shape(input)[dim] if start < 0 else start
+    return cut(input, dim, start, start + length)
+
+
+@op("select")
+def select(ctx: Any, input: Any, dim: int, index: int) -> Any:
+    index %= shape(input)[dim]
+    return reshaped(cut(input, dim, index, index + 1), ctx.type.shape)
+
+
+@op("getitem")
+def getitem(ctx: Any, input: Any, indices: Any) -> Any:
+    """Numbers and slices, and one tensor of whole numbers."""
+    parts = list(indices) if isinstance(indices, tuple) else [indices]
+    plain = [p is None or p is ... or isinstance(p, slice) or type(p) is int for p in parts]
+    tensors = [p for p, simple in zip(parts, plain) if not simple]
+    if len(tensors) > 1 or tensors and any(type(p) is int for p in parts):
+        raise flexir.Unsupported("several indices that are tensors or numbers")
+    counted = sum(one is not None and one is not ... for one in parts)
+    rank, dim, found = len(shape(input)), 0, None
+    for one in parts:
+        if one is None:
+            continue
+        if one is ...:
+            dim += rank - counted
+            continue
+        if isinstance(one, (int, slice)):
+            size = shape(input)[dim]
+            whole = slice(one % size, one % size + 1) if isinstance(one, int) else one
+            start, stop, step = whole.indices(size)
+            if (start, stop, step) != (0, size, 1):
+                input = cut(input, dim, start, stop, step)
+        else:
+            found = dim, one
+        dim += 1
+    if found is not None:
+        input = gathered(input, *found)
+    return reshaped(input, ctx.type.shape)
+
+
+@op("setitem")
+def setitem(ctx: Any, input: Any, indices: Any, value: Any) -> Any:
+    """The tensor with some places from elsewhere: a mask says which, whole numbers from where."""
+    parts = list(indices) if isinstance(indices, tuple) else [indices]
+    (given,) = operands(value, dtype=ctx.type.dtype)
+    if len(parts) == 1 and hasattr(parts[0], "get_element_type"):
+        if parts[0].get_element_type().to_dtype().type is not np.bool_ or shape(given):
+            raise flexir.Unsupported("places by whole numbers, or several values at a mask")
+        sides = shape(parts[0]) + [1] * (len(shape(input)) - len(shape(parts[0])))
+        return ops.select(reshaped(parts[0], sides), given, input)
+    if not all(p is None or p is ... or isinstance(p, slice) or type(p) is int for p in parts):
+        raise flexir.Unsupported("an index that is a tensor")
+    mask = np.zeros(shape(input), np.bool_)
+    mask[tuple(parts)] = True
+    region = mask[tuple(parts)].shape
+    if not shape(given):
+        return ops.select(constant(mask, np.bool_), given, input)
+    source = np.zeros(shape(input), np.int64)
+    source[tuple(parts)] = np.arange(math.prod(region)).reshape(region)
+    lead = len(shape(given)) - len(region)
+    given = reshaped(given, shape(given)[lead:]) if lead > 0 else given
+    rows = reshaped(ops.broadcast(given, ints(region)), [-1])
+    return ops.select(constant(mask, np.bool_), ops.gather(rows, ints(source), ints(0)), input)
+
+
+def gathered(input: Any, dim: int, index: Any) -> Any:
+    """Rows by a tensor; negative numbers count from the end."""
+    if not hasattr(index, "get_element_type") or not shape(input):
+        raise flexir.Unsupported(f"an index {index!r}")
+    if index.get_element_type().to_dtype().type not in (np.int64, np.int32):
+        raise flexir.Unsupported("a mask as an index: how many it takes is not known")
+    return ops.gather(input, index, ints(dim)).output(0)
+
+
+@op("index_select")
+def index_select(ctx: Any, input: Any, dim: int, index: Any) -> Any:
+    return reshaped(gathered(input, dim, index), ctx.type.shape)
+
+
+@op("gather")
+def gather(ctx: Any, input: Any, dim: int, index: Any) -> Any:
+    own, taken = shape(input), shape(index)
+    if not own or any(a != b for i, (a, b) in enumerate(zip(own, taken)) if i != dim % len(own)):
+        raise flexir.Unsupported(f"{taken} of {own}")
+    return ops.gather_elements(input, index, dim % len(own))
+
+
+@op("cat")
+def cat(ctx: Any, tensors: Any, dim: int) -> Any:
+    parts = operands(*tensors, dtype=ctx.type.dtype)
+    return ops.concat(parts, dim % len(ctx.type.shape))
+
+
+@op("stack")
+def stack(ctx: Any, tensors: Any, dim: int) -> Any:
+    rank = len(ctx.type.shape)
+    one = [1 if i == dim % rank else n for i, n in enumerate(ctx.type.shape)]
+    parts = [reshaped(p, one) for p in operands(*tensors, dtype=ctx.type.dtype)]
+    return ops.concat(parts, dim % rank)
+
+
+@op("roll")
+def roll(ctx: Any, input: Any, shifts: Any, dims: Any) -> Any:
+    shifts = [shifts] if isinstance(shifts, int) else list(shifts)
+    dims = [dims] if isinstance(dims, int) else list(dims or ())
+    if len(shifts) != len(dims):
+        raise flexir.Unsupported("without dimensions")
+    for shift, dim in zip(shifts, dims):
+        at = shape(input)[dim] - shift % shape(input)[dim]
+        if at != shape(input)[dim]:
+            ends = [cut(input, dim, at, shape(input)[dim]), cut(input, dim, 0, at)]
+            input = ops.concat(ends, dim % len(shape(input))).output(0)
+    return reshaped(input, ctx.type.shape)
+
+
+@op("flip")
+def flip(ctx: Any, input: Any, dims: Any) -> Any:
+    for dim in [dims] if isinstance(dims, int) else dims:
+        order = np.arange(shape(input)[dim])[::-1] if shape(input) else []
+        if len(order):
+            input = ops.gather(input, ints(order), ints(dim % len(shape(input)))).output(0)
+    return reshaped(input, ctx.type.shape)
+
+
+@op("expand", "expand_as")
+def expand(ctx: Any, input: Any, **_: Any) -> Any:
+    return ops.broadcast(input, ints(ctx.type.shape))
+
+
+@op("repeat", "tile")
+def repeat(ctx: Any, input: Any, **_: Any) -> Any:
+    own = [1] * (len(ctx.type.shape) - len(shape(input))) + shape(input)
+    if math.prod(own) != math.prod(shape(input)):
+        raise flexir.Unsupported("fewer dimensions")
+    times = [m // n for m, n in zip(ctx.type.shape, own)]
+    made = reshaped(input, own)
+    return ops.tile(made, ints(times)) if times else made  # of no dimensions it makes garbage
+
+
+_FILL = {"zeros_like": 0, "ones_like": 1, "new_zeros": 0, "new_ones": 1, "zeros": 0, "ones": 1}
+
+for _name, _value in _FILL.items():
+
+    @op(_name)
+    def fill(ctx: Any, *, value: int = _value, **_: Any) -> Any:
+        return constant(np.full(ctx.type.shape, value), DTYPES[ctx.type.dtype])
+
+
+@op("full_like", "new_full")
+def full(ctx: Any, fill_value: Any, **_: Any) -> Any:
+    if not isinstance(fill_value, (bool, int, float)):
+        raise flexir.Unsupported("a value that is a tensor")
+    return constant(np.full(ctx.type.shape, fill_value), DTYPES[ctx.type.dtype])
+
+
+@op("topk")
+def topk(ctx: Any, input: Any, k: int, dim: int, largest: bool, sorted: bool) -> Any:
+    if ctx.type.dtype != torch.float32 or not shape(input):
+        raise flexir.Unsupported("not f32, or a number")
+    order = "max" if largest else "min"
+    made = ops.topk(input, ints(k), dim % len(shape(input)), order, "value", "i64")
+    return made.output(0), made.output(1)

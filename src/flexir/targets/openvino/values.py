@@ -1,0 +1,179 @@
+"""Torch's tensors as outputs of OpenVINO's nodes: the target, dtypes, constants, inputs, outputs.
+
+Owns what every handler shares; has no op.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import openvino
+import torch
+from openvino import opset13 as ops
+
+import flexir
+
+# What the CPU plug-in computes in as torch does; whole numbers of 64 bits it keeps in 32.
+DTYPES = {
+    torch.float32: np.float32, torch.int64: np.int64, torch.int32: np.int32, torch.bool: np.bool_,
+    torch.uint8: np.uint8, torch.int8: np.int8,
+}  # fmt: skip
+
+
+@dataclass(eq=False)
+class Network:
+    """What handlers add to: OpenVINO keeps the nodes by what reads them."""
+
+    inputs: dict[str, Any] = field(default_factory=dict)
+    outputs: dict[str, Any] = field(default_factory=dict)
+    graph: flexir.Graph | None = None
+    lacking: list[str] = field(default_factory=list)
+    _compiled: Any = None
+
+    def finished(self) -> openvino.Model:
+        """The OpenVINO model.
+
+        Raises:
+            flexir.UnsupportedError: something in it is a placeholder.
+        """
+        if self.graph is None:
+            raise flexir.UnsupportedError(
+                f"placeholders do not run: {', '.join(sorted(set(self.lacking)))}. "
+                "print(result.report) says why"
+            )
+        results = [ops.result(value) for value in self.outputs.values()]
+        return openvino.Model(results, list(self.inputs.values()), self.graph.name)
+
+    def compiled(self) -> Any:
+        """The model on the CPU, in f32 and on torch's number of threads; made once."""
+        if self._compiled is None:
+            settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS":
+                        torch.get_num_threads()}  # fmt: skip
+            self._compiled = openvino.Core().compile_model(self.finished(), "CPU", settings)
+        return self._compiled
+
+
+target = flexir.Target("openvino", out=Network, dtypes=DTYPES)
+
+
+def op(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Declare a handler of calls whose tensors OpenVINO can hold; its results are checked."""
+
+    def declare(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def checked(ctx: Any, *args: Any, **named: Any) -> Any:
+            for value in (*ctx.node.inputs, *ctx.node.returned):
+                check(value.type)
+            made = function(ctx, *args, **named)
+            several = isinstance(made, (tuple, list))
+            parts = [_port(part) for part in made] if several else [_port(made)]
+            for part, value in zip(parts, ctx.node.returned):
+                settle(part, value.type)
+            return tuple(parts) if several else parts[0]
+
+        for name in names:
+            target.op(name)(checked)
+        return function
+
+    return declare
+
+
+def _port(made: Any) -> Any:
+    return made.output(0) if hasattr(made, "get_output_size") else made
+
+
+def settle(port: Any, type: flexir.TensorType) -> None:
+    """Raise TypeError unless a result has torch's dtype and shape."""
+    made = port.get_element_type().to_dtype().type, tuple(port.get_shape())
+    if made != (DTYPES[type.dtype], tuple(type.shape)):
+        raise TypeError(f"the handler made {made}, torch {type}")
+
+
+def check(type: flexir.TensorType) -> None:
+    """Raise Unsupported for what no output holds."""
+    if type.dtype not in DTYPES:
+        raise flexir.Unsupported(f"{type.dtype}: not computed as torch does")
+    if 0 in type.shape:
+        raise flexir.Unsupported("a tensor without elements")
+
+
+def constant(value: Any, dtype: Any) -> Any:
+    """Numbers as an output."""
+    return ops.constant(np.asarray(value, dtype), dtype=dtype)
+
+
+def ints(values: Any) -> Any:
+    """Sizes, axes and the like."""
+    return ops.constant(np.asarray(values, np.int64), dtype=np.int64)
+
+
+def cast(value: Any, dtype: torch.dtype) -> Any:
+    """A value in another dtype; to bool is a comparison, as in torch."""
+    own = value.get_element_type().to_dtype().type
+    if own is DTYPES[dtype]:
+        return value
+    if dtype == torch.bool:
+        return ops.not_equal(value, constant(0, own)).output(0)
+    return ops.convert(value, DTYPES[dtype]).output(0)
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, (bool, int, float))
+
+
+def operands(*parts: Any, dtype: torch.dtype) -> list[Any]:
+    """Tensors and numbers in one dtype."""
+    if dtype not in DTYPES:
+        raise flexir.Unsupported(f"{dtype}: not computed as torch does")
+    return [constant(p, DTYPES[dtype]) if is_number(p) else cast(p, dtype) for p in parts]
+
+
+@target.input
+def enter(ctx: Any, name: str, type: flexir.TensorType) -> Any:
+    try:
+        check(type)
+    except flexir.Unsupported:
+        return name  # its readers say why not
+    parameter = ops.parameter(list(type.shape), DTYPES[type.dtype], name)
+    ctx.out.inputs[name] = parameter
+    return parameter.output(0)
+
+
+@target.constant
+def stored(ctx: Any, weight: Any) -> Any:
+    try:
+        array = ctx.array(weight)
+        return ops.constant(np.array(array), dtype=array.dtype.type, name=weight.name).output(0)
+    except (RuntimeError, TypeError, flexir.Unsupported):
+        return weight.name  # sparse, quantized, complex: its readers say why not
+
+
+@target.output
+def leave(ctx: Any, outputs: dict[str, Any]) -> Network:
+    made: Network = ctx.out
+    types = {name: value.type for value, name in ctx.graph.output_names.items()}
+    for name, one in outputs.items():
+        try:
+            check(types[name])
+        except flexir.Unsupported as reason:
+            made.lacking.append(f"output {name} ({reason})")
+        else:
+            made.outputs[name] = one
+    if not made.lacking:
+        made.graph = ctx.graph
+    return made
+
+
+@target.placeholder
+def lacking(ctx: Any, inputs: list[Any]) -> Any:
+    """A parameter of the output's type stands for it; the network does not run."""
+    ctx.out.lacking.append(ctx.node.op)
+    made = []
+    for value in ctx.node.outputs:
+        dtype = DTYPES.get(value.type.dtype, np.float32)
+        made.append(ops.parameter(list(value.type.shape), dtype, "placeholder").output(0))
+    return tuple(made)

@@ -1,0 +1,127 @@
+"""The OpenVINO target: what its CPU plug-in computes is what torch computes, or it is refused."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import flexir
+
+pytest.importorskip("openvino", reason="the extra 'openvino' is not installed")
+
+from flexir.targets import openvino as target
+
+
+def converted(model, *args):
+    """The result, after its outputs in OpenVINO were compared with eager's."""
+    with torch.no_grad():
+        expected = model(*args)
+    result = target.convert(model, args, strict=True)
+    made = target.run(result.output, *args)
+    torch.testing.assert_close(made, expected, rtol=1e-4, atol=1e-5)
+    return result
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
+        self.head = nn.Linear(4, 2)
+
+    def forward(self, x):
+        h = torch.relu(self.norm(self.conv(x)))
+        return {"logits": self.head(h.mean((2, 3))), "features": h}
+
+
+def test_outputs_come_back_in_torchs_structure():
+    converted(Net().eval(), torch.randn(2, 3, 8, 8))
+
+
+def test_the_files_are_what_openvino_reads(tmp_path):
+    import openvino
+
+    model, x = Net().eval(), torch.randn(2, 3, 8, 8)
+    result = target.convert(model, (x,), strict=True)
+    target.save(result.output, tmp_path / "net.xml")
+    settings = {"INFERENCE_PRECISION_HINT": "f32"}
+    compiled = openvino.Core().compile_model(tmp_path / "net.xml", "CPU", settings)
+    made = torch.from_numpy(compiled([x.numpy()])[0])
+    with torch.no_grad():
+        torch.testing.assert_close(made, model(x)["logits"], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "layer, shape",
+    [
+        (nn.Conv1d(4, 6, 3, padding="same", dilation=2, groups=2), (2, 4, 9)),
+        (nn.Conv2d(4, 6, (3, 2), (2, 1), (1, 0), bias=False), (4, 9, 8)),
+        (nn.Conv3d(2, 3, (1, 2, 3), padding=(0, 1, 2)), (1, 2, 4, 5, 6)),
+        (nn.ConvTranspose2d(4, 6, 3, stride=2, padding=1, output_padding=1), (2, 4, 5, 5)),
+        (nn.ConvTranspose2d(4, 6, (2, 3), stride=2, groups=2), (2, 4, 5, 6)),
+        (nn.MaxPool2d(3, 2, 1, ceil_mode=True), (2, 2, 8, 8)),
+        (nn.AvgPool2d(3, 2, 1, count_include_pad=False), (2, 2, 8, 8)),
+        (nn.AdaptiveAvgPool2d((3, 2)), (2, 2, 8, 7)),
+        (nn.LayerNorm((3, 5)), (2, 7, 3, 5)),
+        (nn.GroupNorm(2, 4), (2, 4, 5, 6)),
+        (nn.PReLU(3), (2, 3, 4, 4)),
+        (nn.GELU(), (2, 3)),
+        (nn.Upsample(scale_factor=2), (2, 3, 4, 5)),
+        (nn.Upsample((7, 9), mode="bilinear"), (2, 3, 4, 5)),
+        (nn.Upsample((7, 9), mode="bilinear", align_corners=True), (2, 3, 4, 5)),
+        (nn.Upsample((7, 9), mode="bicubic"), (2, 3, 4, 5)),
+        (nn.PixelShuffle(2), (2, 8, 3, 4)),
+        (nn.ReflectionPad2d((1, 2, 0, 1)), (2, 2, 4, 5)),
+        (nn.MultiheadAttention(8, 2, batch_first=True), None),
+    ],
+    ids=lambda part: type(part).__name__ if isinstance(part, nn.Module) else "",
+)
+def test_layers(layer, shape):
+    if shape is None:
+        x = torch.randn(2, 3, 8)
+        converted(lambda x: layer.eval()(x, x, x, need_weights=False)[0], x)
+    else:
+        converted(layer.eval(), torch.randn(shape))
+
+
+def written(x):
+    x = x.clone()
+    x[:, 1] = 3.0
+    x[0, :, ::2] = x[1, :, 1::2]
+    x[x > 1] = 0.5
+    return x
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        written,
+        lambda x: (x > 0).long() + 1,
+        lambda x: torch.where(x > 0, x, 2) ** 2,
+        lambda x: x.sum().repeat(()) + x.repeat(1, 2, 1, 1),
+        lambda x: x[:, None, 0, ::2].expand(2, 3, 2, 6),
+        lambda x: torch.cat([x, x.roll((1, 2), (2, 3))], 1).chunk(3, 1)[1],
+        lambda x: torch.stack(x.unbind(1), -1).flip(0),
+        lambda x: x.softmax(1).cumsum(2).sum(),
+        lambda x: F.scaled_dot_product_attention(x, x, x, is_causal=True),
+        lambda x: F.embedding((x * 0).long() + 2, torch.arange(8.0).view(4, 2)),
+        lambda x: x.topk(2)[0] + x.masked_fill(x > 0, -1.0).amax(-1, keepdim=True),
+    ],
+)
+def test_functions(function):
+    converted(function, torch.randn(2, 3, 4, 6))
+
+
+@pytest.mark.parametrize(
+    "function, reason",
+    [
+        (lambda x: F.avg_pool2d(x, 3, ceil_mode=True), "windows that hang over"),
+        (lambda x: x.double() + 1, "torch.float64"),
+        (lambda x: F.interpolate(x, scale_factor=1.3), "interpolate ×1"),
+    ],
+)
+def test_what_openvino_would_do_otherwise_is_refused_with_its_reason(function, reason):
+    x = torch.randn(2, 3, 4, 5)
+    result = target.convert(function, (x,))
+    assert reason in str(result.report)
+    with pytest.raises(flexir.UnsupportedError, match="placeholders do not run"):
+        target.run(result.output, x)
