@@ -54,6 +54,17 @@ def test_files_are_small_and_say_what_they_own(root):
         assert lines <= 400, f"{path.name} has {lines} lines"
 
 
+def test_functions_are_short(root):
+    for path in (root / "src").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                continue
+            text = ast.get_docstring(node, clean=False)
+            lines = node.end_lineno - node.lineno + 1
+            lines -= text.count("\n") + 1 if text else 0
+            assert lines <= 50, f"{path.name}: {node.name} has {lines} lines besides its docstring"
+
+
 def test_the_public_surface_is_small():
     import flexir
 
