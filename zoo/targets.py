@@ -28,7 +28,8 @@ from zoo import sweep
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = ROOT / ".cache" / "targets"
 PAGE = ROOT / "docs" / "targets.md"
-BEGIN, END = "<!-- matrix -->", "<!-- end of the matrix -->"
+BEGIN = "<!-- matrix: written by `python3 dev.py sweep targets` -->"
+END = "<!-- end of matrix -->"
 ENGINES = ("onnx", "openvino", "ncnn", "jax")
 SUITES = ("torchvision", "timm", "transformers", "libraries", "opdb")
 TOLERANCE = 1e-4  # of the scale of an output
