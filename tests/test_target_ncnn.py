@@ -52,6 +52,10 @@ def test_one_blob_can_leave_twice_and_an_input_can_leave():
     converted(lambda x: (x, x.exp(), x.exp().view(-1)), torch.randn(1, 3, 4))
 
 
+def test_what_returns_no_tensor_runs_without_the_engine():
+    assert converted(lambda x: x.shape[1], torch.randn(1, 3)).graph.outputs == 3
+
+
 def test_the_two_files_are_what_ncnn_reads(tmp_path):
     import ncnn
     import numpy

@@ -190,6 +190,8 @@ class Network:
         """
         import ncnn
 
+        if not self.outputs:  # ncnn takes no network without layers
+            return {}
         extractor = self.engine().create_extractor()
         read = {name for layer in self.finished() for name in layer.outputs}
         for name, blob in self.inputs.items():

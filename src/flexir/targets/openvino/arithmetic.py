@@ -196,14 +196,14 @@ for _name, _build in _REDUCE.items():
 
 @op("all")
 def all_(ctx: Any, input: Any, dim: Any = None, keepdim: Any = False) -> Any:
-    axes = ints(dims(dim, len(input.get_shape())))
-    return ops.reduce_logical_and(cast(input, torch.bool), axes, keepdim)
+    input, rank = cast(input, torch.bool), len(input.get_shape())
+    return ops.reduce_logical_and(input, ints(dims(dim, rank)), keepdim) if rank else input
 
 
 @op("any")
 def any_(ctx: Any, input: Any, dim: Any = None, keepdim: Any = False) -> Any:
-    axes = ints(dims(dim, len(input.get_shape())))
-    return ops.reduce_logical_or(cast(input, torch.bool), axes, keepdim)
+    input, rank = cast(input, torch.bool), len(input.get_shape())
+    return ops.reduce_logical_or(input, ints(dims(dim, rank)), keepdim) if rank else input
 
 
 @op("cumsum")
