@@ -148,3 +148,13 @@ def test_what_ncnn_cannot_say_is_refused_with_its_reason(function, shape, reason
     assert reason in str(result.report)
     with pytest.raises(flexir.UnsupportedError, match="placeholders do not run"):
         target.run(result.output, torch.randn(shape))
+
+
+def test_every_layer_alone_is_right_and_halves_run_on_the_engine():
+    model, x = Net().eval(), torch.randn(1, 3, 8, 8)
+    graph = flexir.capture(model, (x,))
+    check = flexir.check_handlers(target.target, graph, (x,))
+    assert check, str(check)
+    half = flexir.hybrid(flexir.convert(lambda x: model(x)["logits"].topk(1), (x,), target.target))
+    with torch.no_grad():
+        torch.testing.assert_close(half(x)[0], model(x)["logits"].topk(1)[0], rtol=1e-4, atol=1e-5)

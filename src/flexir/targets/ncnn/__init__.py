@@ -8,6 +8,7 @@ What it cannot say is refused with a reason; finite numbers are right to roundin
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,14 +65,35 @@ def run(output: Network, *args: Any, **kwargs: Any) -> Any:
     Raises:
         flexir.UnsupportedError: something in it is a placeholder.
     """
+    _whole(output)
+    graph = output.graph
+    assert graph is not None
+    made = _through(output, graph, graph.bind(*args, **kwargs))
+    return graph.arrange(made)
+
+
+@target.run
+def engine(result: Any, tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """What ``result.run``, ``flexir.hybrid`` and ``flexir.check_handlers`` call."""
+    _whole(result.output)
+    graph = result.graph
+    feeds = {value.name: tensor for value, tensor in zip(graph.input_values, tensors)}
+    made = _through(result.output, graph, feeds)
+    return [made[name] for name in graph.output_names.values()]
+
+
+def _whole(output: Network) -> None:
     if output.graph is None:
         raise flexir.UnsupportedError(
             f"placeholders do not run: {', '.join(sorted(set(output.lacking)))}. "
             "print(result.report) says why"
         )
-    graph = output.graph
-    feeds = graph.bind(*args, **kwargs)
+
+
+def _through(
+    output: Network, graph: flexir.Graph, feeds: Mapping[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """Tensors by name in and out; torch's shapes are given back."""
     made = output.run({name: feeds[name].detach().numpy() for name in output.inputs})
     types = {name: value.type for value, name in graph.output_names.items()}
-    return graph.arrange({name: torch.from_numpy(a).reshape(types[name].shape)
-                          for name, a in made.items()})  # fmt: skip
+    return {name: torch.from_numpy(a).reshape(types[name].shape) for name, a in made.items()}

@@ -8,6 +8,7 @@ is not used.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import openvino
@@ -61,15 +62,30 @@ def run(output: Network, *args: Any, **kwargs: Any) -> Any:
     Raises:
         flexir.UnsupportedError: something in it is a placeholder.
     """
-    compiled = output.compiled()
+    output.compiled()
     graph = output.graph
     assert graph is not None
-    feeds = graph.bind(*args, **kwargs)
-    arrays = {name: feeds[name].detach().contiguous().numpy() for name in output.inputs}
-    made = compiled([arrays[name] for name in output.inputs])
+    return graph.arrange(_through(output, graph, graph.bind(*args, **kwargs)))
+
+
+@target.run
+def engine(result: Any, tensors: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    """What ``result.run``, ``flexir.hybrid`` and ``flexir.check_handlers`` call."""
+    graph = result.graph
+    feeds = {value.name: tensor for value, tensor in zip(graph.input_values, tensors)}
+    made = _through(result.output, graph, feeds)
+    return [made[name] for name in graph.output_names.values()]
+
+
+def _through(
+    output: Network, graph: flexir.Graph, feeds: Mapping[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """Tensors by name in and out; torch's dtypes and shapes are given back."""
+    compiled = output.compiled()
+    made = compiled([feeds[name].detach().contiguous().numpy() for name in output.inputs])
     types = {name: value.type for value, name in graph.output_names.items()}
     tensors = {}
     for name, port in zip(output.outputs, compiled.outputs):
         tensor = torch.from_numpy(made[port].copy())
         tensors[name] = tensor.to(types[name].dtype).reshape(types[name].shape)
-    return graph.arrange(tensors)
+    return tensors

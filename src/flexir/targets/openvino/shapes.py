@@ -12,7 +12,7 @@ from openvino import opset13 as ops
 import flexir
 
 from .layers import reshaped, shape
-from .values import DTYPES, constant, ints, op, operands
+from .values import DTYPES, cast, constant, ints, op, operands
 
 _FREE = ("reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "contiguous", "clone", "detach",
          "view_as", "ravel", "reshape_as")  # fmt: skip
@@ -89,32 +89,59 @@ def select(ctx: Any, input: Any, dim: int, index: int) -> Any:
 
 @op("getitem")
 def getitem(ctx: Any, input: Any, indices: Any) -> Any:
-    """Numbers and slices, and one tensor of whole numbers."""
+    """Numbers and slices first, as in torch; then tensors of whole numbers, together."""
     parts = list(indices) if isinstance(indices, tuple) else [indices]
-    plain = [p is None or p is ... or isinstance(p, slice) or type(p) is int for p in parts]
-    tensors = [p for p, simple in zip(parts, plain) if not simple]
-    if len(tensors) > 1 or tensors and any(type(p) is int for p in parts):
-        raise flexir.Unsupported("several indices that are tensors or numbers")
+    at = next((i for i, one in enumerate(parts) if one is ...), len(parts))
     counted = sum(one is not None and one is not ... for one in parts)
-    rank, dim, found = len(shape(input)), 0, None
+    parts[at : at + 1] = [slice(None)] * (len(shape(input)) - counted)
+    sizes: list[int] = []
+    tensors: dict[int, Any] = {}  # dimension -> index
+    dim = 0
     for one in parts:
         if one is None:
+            sizes.append(1)
             continue
-        if one is ...:
-            dim += rank - counted
-            continue
-        if isinstance(one, (int, slice)):
-            size = shape(input)[dim]
-            whole = slice(one % size, one % size + 1) if isinstance(one, int) else one
-            start, stop, step = whole.indices(size)
+        size = shape(input)[dim]
+        if isinstance(one, slice):
+            start, stop, step = one.indices(size)
             if (start, stop, step) != (0, size, 1):
                 input = cut(input, dim, start, stop, step)
+        elif type(one) is int:
+            input = cut(input, dim, one % size, one % size + 1)
         else:
-            found = dim, one
+            tensors[len(sizes)] = one
+        if type(one) is not int:
+            sizes.append(shape(input)[dim])
         dim += 1
-    if found is not None:
-        input = gathered(input, *found)
-    return reshaped(input, ctx.type.shape)
+    input = reshaped(input, sizes).output(0)
+    return reshaped(_together(input, tensors) if tensors else input, ctx.type.shape)
+
+
+def _together(input: Any, tensors: dict[int, Any]) -> Any:
+    """Elements by several tensors at once: their dimensions become one, of rows."""
+    own, at = shape(input), list(tensors)
+    rest = [dim for dim in range(len(own)) if dim not in tensors]
+    rows: Any = ints(0)
+    for dim, index in tensors.items():
+        _must_be_whole(index)
+        index = cast(index, torch.int64)
+        index = ops.select(ops.less(index, ints(0)), ops.add(index, ints(own[dim])), index)
+        rows = ops.add(ops.multiply(rows, ints(own[dim])), index)
+    flat = [math.prod(own[dim] for dim in at), *(own[dim] for dim in rest)]
+    input = reshaped(ops.transpose(input, ints(at + rest)), flat)
+    made = ops.gather(input, rows, ints(0))
+    if at != list(range(at[0], at[0] + len(at))):
+        return made  # not side by side: in front, as in torch
+    new = len(shape(rows.output(0)))
+    order = list(range(new + len(rest)))
+    return ops.transpose(made, ints(order[new : new + at[0]] + order[:new] + order[new + at[0] :]))
+
+
+def _must_be_whole(index: Any) -> None:
+    if not hasattr(index, "get_element_type"):
+        raise flexir.Unsupported(f"an index {index!r}")
+    if index.get_element_type().to_dtype().type not in (np.int64, np.int32):
+        raise flexir.Unsupported("a mask as an index: how many it takes is not known")
 
 
 @op("setitem")
@@ -144,10 +171,9 @@ def setitem(ctx: Any, input: Any, indices: Any, value: Any) -> Any:
 
 def gathered(input: Any, dim: int, index: Any) -> Any:
     """Rows by a tensor; negative numbers count from the end."""
-    if not hasattr(index, "get_element_type") or not shape(input):
-        raise flexir.Unsupported(f"an index {index!r}")
-    if index.get_element_type().to_dtype().type not in (np.int64, np.int32):
-        raise flexir.Unsupported("a mask as an index: how many it takes is not known")
+    if not shape(input):
+        raise flexir.Unsupported("rows of a number")
+    _must_be_whole(index)
     return ops.gather(input, index, ints(dim)).output(0)
 
 
@@ -164,9 +190,12 @@ def gather(ctx: Any, input: Any, dim: int, index: Any) -> Any:
     return ops.gather_elements(input, index, dim % len(own))
 
 
-@op("cat")
+@op("cat", empty=True)
 def cat(ctx: Any, tensors: Any, dim: int) -> Any:
-    parts = operands(*tensors, dtype=ctx.type.dtype)
+    """Those that have elements: a cache is empty before the first call."""
+    types = [value.type for value in ctx.node.args["tensors"]]
+    given = [one for one, type in zip(tensors, types) if 0 not in type.shape]
+    parts = operands(*given, dtype=ctx.type.dtype)
     return ops.concat(parts, dim % len(ctx.type.shape))
 
 

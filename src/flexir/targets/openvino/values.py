@@ -60,13 +60,19 @@ class Network:
 target = flexir.Target("openvino", out=Network, dtypes=DTYPES)
 
 
-def op(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Declare a handler of calls whose tensors OpenVINO can hold; its results are checked."""
+def op(*names: str, empty: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Declare a handler of calls whose tensors OpenVINO can hold; its results are checked.
+
+    Args:
+        names: of the ops.
+        empty: it copes with arguments without elements.
+    """
 
     def declare(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         def checked(ctx: Any, *args: Any, **named: Any) -> Any:
-            for value in (*ctx.node.inputs, *ctx.node.returned):
+            inputs = [v for v in ctx.node.inputs if not (empty and 0 in v.type.shape)]
+            for value in (*inputs, *ctx.node.returned):
                 check(value.type)
             made = function(ctx, *args, **named)
             several = isinstance(made, (tuple, list))
