@@ -240,3 +240,12 @@ def test_samples_of_torchs_database_are_right_or_refused(name):
     found = targets.check_op(target, name, limit=6)
     assert set(found["samples"]) <= {"equal", "placeholders"}, found
     assert found["samples"].get("equal"), found
+
+
+def test_parity_is_judged_by_the_scale_of_the_output_however_small():
+    from zoo.targets import distance
+
+    tiny = torch.tensor([1e-12, -2e-12])
+    assert distance(tiny, tiny * 2) == pytest.approx(1)
+    assert distance(tiny, tiny * (1 + 1e-6)) < 1e-5
+    assert distance(tiny, torch.tensor([1e-12, float("nan")])) == float("inf")
