@@ -216,3 +216,20 @@ def test_numbers_an_earlier_call_left_with_the_caller_are_plain_in_the_next():
     with program.answering(net):
         made, cache = net(torch.ones(2, 7), {"length": 9})
     assert torch.equal(made, torch.ones(2, 14) + 16) and cache == {"length": 16}
+
+
+def test_calls_in_a_row_carry_state_across_the_paths_examples_showed():
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("h", torch.zeros(3))
+
+        def forward(self, x):
+            self.h.mul_(0.5).add_(x.sum(0))
+            return self.h * 2 if x.sum() > 0 else self.h.exp()
+
+    one = torch.ones(2, 3)
+    run, net = flexir.capture(Net(), (one,), also=[(-one,)]).start(), Net()
+    for x in (one, -one, torch.rand(2, 3), -torch.rand(2, 3), one):
+        assert torch.equal(run(x), net(x))
+    assert torch.equal(run.state["h"], net.h)

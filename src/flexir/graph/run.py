@@ -6,6 +6,7 @@ stand. How one call is run is :mod:`.replay`'s matter.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection
 from typing import Any
 
@@ -69,6 +70,7 @@ class Run:
             path = next((name for name in (value.name, *value.names) if name in kept), None)
             if path is not None:
                 self._places.setdefault(value, path)
+        self._others = [Run(one, self.memory, kept) for one in graph.variants]
 
     @property
     def calls(self) -> int:
@@ -91,7 +93,22 @@ class Run:
             Diverged: as a replay does; and at the second call, where the first left behind what the
                 graph cannot carry (``graph.audit.changes``), or a state of another size.
         """
-        graph, memory = self.graph, self.memory
+        first: Diverged | None = None
+        for run in (self, *self._others):  # each path has Values of its own
+            drawn = {g: g.get_state() for g in self.memory.generators.own.values()}
+            try:
+                return run._call(args, kwargs)
+            except Diverged as error:
+                first = first or error
+                for generator, state in drawn.items():
+                    generator.set_state(state)
+        assert first is not None
+        raise first
+
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The next call, on the path of this graph alone."""
+        memory = self.memory
+        graph = dataclasses.replace(self.graph, variants=[])
         env = Environment(graph.constants)
         if memory.calls:
             _refuse_after(memory.other)
@@ -102,7 +119,7 @@ class Run:
                     _check_size(path, value, memory)
         result = replay(graph, args, kwargs, env=env, generators=memory.generators)
         memory.tensors.update((state.path, env[state.final]) for state in graph.state)
-        memory.other = graph if graph.audit.changes else memory.other
+        memory.other = self.graph if graph.audit.changes else memory.other
         memory.calls += 1
         return result
 
@@ -120,7 +137,7 @@ def _refuse_after(other: Graph | None) -> None:
 
 def _check_size(path: str, value: Value, memory: Memory) -> None:
     tensor, type = memory.tensors[path], value.type
-    if (shape_of(tensor), tensor.dtype) != (type.shape, type.dtype):
+    if not type.takes(shape_of(tensor), tensor.dtype):
         raise Diverged(
             f"the state {path!r} is {shape_of(tensor)} {tensor.dtype} after "
             f"{memory.calls} calls; the graph takes {type.shape} {type.dtype}"
