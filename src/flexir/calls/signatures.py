@@ -315,3 +315,12 @@ def same_default(part: Any, default: Any) -> bool:
     if type(part) in (int, float) and type(default) in (int, float):
         return part == default
     return False
+
+
+def forward_defaults(module: Any) -> dict[str, Any]:
+    """Defaults of a module's ``forward``; none where Python cannot tell."""
+    try:
+        parameters = inspect.signature(module.forward).parameters.values()
+    except (TypeError, ValueError):
+        return {}
+    return {p.name: p.default for p in parameters if p.default is not p.empty}

@@ -36,6 +36,19 @@ if TYPE_CHECKING:
     from .run import Run
 
 
+def walked(nodes: Sequence[Node]) -> Iterator[Node]:
+    """All nodes, module nodes before the nodes of their bodies; blocks are not entered."""
+    stack = [iter(nodes)]
+    while stack:
+        for node in stack[-1]:
+            yield node
+            if node.body is not None:
+                stack.append(iter(node.body))
+                break
+        else:
+            stack.pop()
+
+
 @dataclass(eq=False, slots=True)
 class Graph:
     """A captured model.
@@ -89,15 +102,7 @@ class Graph:
 
     def walk(self) -> Iterator[Node]:
         """All nodes, module nodes before the nodes of their bodies."""
-        stack: list[Iterator[Node]] = [iter(self.nodes)]
-        while stack:
-            for node in stack[-1]:
-                yield node
-                if node.body is not None:
-                    stack.append(iter(node.body))
-                    break
-            else:
-                stack.pop()
+        return walked(self.nodes)
 
     def __iter__(self) -> Iterator[Node]:
         """The function calls in order of execution, module boundaries flattened away."""
