@@ -253,6 +253,9 @@ class Signature:
         return args, kwargs
 
 
+# Of a branch, which is no function of torch's.
+IF = Signature("if", [Parameter(n, n, POSITIONAL, EMPTY, None) for n in ("condition", "inputs")])
+
 _PYTHON_ONLY = frozenset({"out", "requires_grad"})  # what the parsers add to a schema
 
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 from ..errors import GraphError
-from .choice import Block, Choice
+from .choice import Block, Choice, alike
 from .graph import Graph
-from .nodes import Node, Value
+from .nodes import Node, NumberType, Value
 from .tree import LITERALS, is_literal, leaves
 
 
@@ -39,6 +40,10 @@ def check(graph: Graph) -> set[Value]:
         if kept.initial not in known or kept.initial.producer is not None:
             raise GraphError(f"{kept} begins with {kept.initial!r}, no input or constant")
         read.add(kept.initial)
+    for variant in graph.variants:
+        if variant.variants:
+            raise GraphError(f"a variant of {graph.name} has variants of its own")
+        check(variant)
     return read
 
 
@@ -76,6 +81,7 @@ def _body(nodes: Sequence[Node], known: set[Value], names: list[str], read: set[
         if node.effects.writes and (unknown := set(node.effects.writes) - set(node.args)):
             raise GraphError(f"writes {sorted(unknown)}, which are no arguments: {node}")
         if node.target.__class__ is Choice:
+            _asks(node)
             for _, block in node.target.blocks:
                 _block(node, block, names)
         for value in node.outputs:
@@ -87,6 +93,15 @@ def _body(nodes: Sequence[Node], known: set[Value], names: list[str], read: set[
             known.add(value)
 
 
+def _asks(node: Node) -> None:
+    """Check what a branch is given: a condition, and what its blocks read."""
+    if list(node.args) != ["condition", "inputs"] or type(node.args["inputs"]) is not tuple:
+        raise GraphError(f"a branch has a condition and a tuple of inputs: {node}")
+    condition = node.args["condition"]
+    if not isinstance(condition, Value) or not condition.is_number:
+        raise GraphError(f"the condition of a branch is no number: {node}")
+
+
 def _block(node: Node, block: Block, names: list[str]) -> None:
     """Check a block of a branch: it reads its parameters and nothing else."""
     known, read = set(block.parameters), set[Value]()
@@ -94,10 +109,24 @@ def _block(node: Node, block: Block, names: list[str]) -> None:
     given = node.args["inputs"]
     if len(block.parameters) != len(given) or len(block.outputs) != len(node.outputs):
         raise GraphError(f"a block has other parameters or outputs than: {node}")
+    for value, part in zip(block.parameters, given):
+        if value.producer is not None:
+            raise GraphError(f"{value!r} is a parameter of a block but has a producer: {node}")
+        if not _stands_for(part, value):
+            raise GraphError(f"{value!r} is given {part!r} by: {node}")
     _body(block.nodes, known, names, read)
-    for value in leaves(block.outputs, Value):
-        if value not in known:
-            raise GraphError(f"{value!r} is an output of a block but nothing makes it: {node}")
+    for value, part in zip(node.outputs, block.outputs):
+        if not _stands_for(part, value):
+            raise GraphError(f"{value!r} is {part!r} in a block of: {node}")
+        if isinstance(part, Value) and part not in known:
+            raise GraphError(f"{part!r} is an output of a block but nothing makes it: {node}")
+
+
+def _stands_for(part: Any, value: Value) -> bool:
+    """Whether a part can be what a Value of a branch is: one alike, or a number."""
+    if isinstance(part, Value):
+        return alike(part.type, value.type)
+    return isinstance(value.type, NumberType) and type(part) is value.type.kind
 
 
 def free_name(wish: str, taken: set[str]) -> str:

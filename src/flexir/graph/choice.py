@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from . import tree
-from .nodes import Node, Value
+from .nodes import Node, NumberType, TensorType, Value
 
 
 class Block(NamedTuple):
@@ -56,20 +56,40 @@ def is_choice(node: Node) -> bool:
     return node.target.__class__ is Choice
 
 
-def every(nodes: Sequence[Node]) -> Iterator[Node]:
-    """All calls, those inside modules and inside both blocks of branches included."""
+def alike(one: TensorType, other: TensorType) -> bool:
+    """Whether what comes by one way can stand where the other does: but for sizes, the same."""
+    if isinstance(one, NumberType) or isinstance(other, NumberType):
+        return (
+            isinstance(one, NumberType) and isinstance(other, NumberType) and one.kind is other.kind
+        )
+    return (one.dtype, len(one.shape), one.device) == (
+        other.dtype, len(other.shape), other.device,
+    )  # fmt: skip
+
+
+def bodies(node: Node) -> list[list[Node]]:
+    """The nodes inside a call: those of a module's body, or of each block of a branch."""
+    if node.body is not None:
+        return [node.body]
+    return [block.nodes for _, block in node.target.blocks] if is_choice(node) else []
+
+
+def walk(nodes: Sequence[Node]) -> Iterator[Node]:
+    """All nodes: a module before its body, a branch before its blocks."""
     stack: list[Iterator[Node]] = [iter(nodes)]
     while stack:
         for node in stack[-1]:
-            if node.body is not None:
-                stack.append(iter(node.body))
-                break
             yield node
-            if is_choice(node):
-                stack += [iter(block.nodes) for _, block in reversed(node.target.blocks)]
+            if inner := bodies(node):
+                stack += map(iter, reversed(inner))
                 break
         else:
             stack.pop()
+
+
+def every(nodes: Sequence[Node]) -> Iterator[Node]:
+    """All calls, those inside modules and inside both blocks of branches included."""
+    return (node for node in walk(nodes) if node.body is None)
 
 
 def values_of(nodes: Sequence[Node]) -> Iterator[Value]:
