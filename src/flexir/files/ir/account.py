@@ -15,6 +15,8 @@ from ...graph.nodes import Dim, NumberType, TensorType, Value
 from ...graph.source import Source
 from .data import torch_constant
 
+_KINDS = {kind.__name__: kind for kind in (int, float, bool)}  # of numbers
+
 
 def write_audit(message: Any, audit: Audit) -> None:
     """Fill the message of an audit."""
@@ -72,10 +74,10 @@ def read_type(message: Any) -> TensorType:
         FormatError: an unknown dtype, device or kind of number, or a size too large.
     """
     if message.number:
-        if message.number not in ("int", "float"):
+        kind = _KINDS.get(message.number)
+        if kind is None:
             raise FormatError(f"types: {message.number!r} is no kind of number")
-        whole = message.number == "int"
-        return NumberType(int, message.integer) if whole else NumberType(float, message.real)
+        return NumberType(kind, kind(message.real if kind is float else message.integer))
     try:
         device = torch.device(message.device or "cpu")
     except RuntimeError as error:
