@@ -5,11 +5,12 @@ Owns what makes a graph sound and what makes a name unique; changes nothing.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 
 from ..errors import GraphError
-from .choice import Block, Choice
+from .choice import Block, blocks_of, is_loop, values_of
 from .graph import Graph
 from .nodes import Node, Value
 from .tree import LITERALS, is_literal, leaves
@@ -55,6 +56,14 @@ def settle(graph: Graph) -> Graph:
     return graph
 
 
+def name_values(graph: Graph) -> None:
+    """Number everything that calls make, anew."""
+    taken = {value.name for value in (*graph.input_values, *graph.constants)}
+    free = (name for name in map(str, itertools.count(1)) if name not in taken)
+    for value, name in zip(values_of(graph.nodes), free):
+        value.name = name
+
+
 def _body(nodes: Sequence[Node], known: set[Value], names: list[str], read: set[Value]) -> None:
     """Check the nodes of a body; add what they make and read to ``known``, ``names``, ``read``."""
     for node in nodes:
@@ -75,9 +84,8 @@ def _body(nodes: Sequence[Node], known: set[Value], names: list[str], read: set[
             continue
         if node.effects.writes and (unknown := set(node.effects.writes) - set(node.args)):
             raise GraphError(f"writes {sorted(unknown)}, which are no arguments: {node}")
-        if node.target.__class__ is Choice:
-            for _, block in node.target.blocks:
-                _block(node, block, names)
+        for _, block in blocks_of(node):
+            _block(node, block, names)
         for value in node.outputs:
             if value.producer is not node:
                 raise GraphError(f"{value!r} names another producer than: {node}")
@@ -88,11 +96,16 @@ def _body(nodes: Sequence[Node], known: set[Value], names: list[str], read: set[
 
 
 def _block(node: Node, block: Block, names: list[str]) -> None:
-    """Check a block of a branch: it reads its parameters and nothing else."""
+    """Check a block: it reads its parameters and nothing else."""
     known, read = set(block.parameters), set[Value]()
     names += [value.name for value in block.parameters]
-    given = node.args["inputs"]
-    if len(block.parameters) != len(given) or len(block.outputs) != len(node.outputs):
+    given, made = len(node.args["inputs"]), len(node.outputs)
+    if is_loop(node):  # the number of the round goes in, whether another follows comes out
+        carried = len(node.args["carried"])
+        given, made = 1 + carried + given, 1 + made
+        if made <= carried:
+            raise GraphError(f"a loop has fewer outputs than it carries: {node}")
+    if len(block.parameters) != given or len(block.outputs) != made:
         raise GraphError(f"a block has other parameters or outputs than: {node}")
     _body(block.nodes, known, names, read)
     for value in leaves(block.outputs, Value):
