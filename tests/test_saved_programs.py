@@ -21,6 +21,7 @@ pytest.importorskip("google.protobuf")
 pytest.importorskip("safetensors")
 from test_branches import _program as program_of
 from test_branches import branches_of
+from test_loops import sums
 from test_program import Cached, Streamer, generate, recorded
 
 from bench.fuzz_ir import seal
@@ -114,6 +115,45 @@ def test_readers_of_before_refuse_branches_and_read_the_rest(tmp_path, monkeypat
     flexir.load(tmp_path / "straight")
     with pytest.raises(flexir.FormatError, match="Install a newer"):
         flexir.load(tmp_path / "branched")
+
+
+# --- loops
+
+
+def test_a_loaded_loop_runs_as_often_as_the_saved_one(tmp_path):
+    graph = sums(ends=("condition", "count"), least=2)
+    graph.save(tmp_path / "a")
+    loaded = flexir.load(tmp_path / "a")
+    assert loaded.text() == graph.text()
+    loaded.save(tmp_path / "b")
+    assert same_bytes(tmp_path / "a", tmp_path / "b")
+    for n in (2, 7):
+        x = torch.rand(n, 3)
+        assert equal(loaded(x), graph(x))
+    with pytest.raises(flexir.Diverged, match="no example showed so few"):
+        loaded(torch.rand(1, 3))
+
+
+def _without_length(m):
+    listed = next(t for t in m.types if t.list)
+    listed.ClearField("shape"), listed.ClearField("names")
+
+
+LOOP_EDITS = {
+    "ends: ": lambda m: the_branch(m).ends.append("exhaustion"),
+    "'loop' has one": lambda m: the_branch(m).blocks.add(),
+    "other parameters or outputs": lambda m: the_branch(m).blocks[0].outputs.pop(),
+    "has count, carried, inputs": lambda m: the_branch(m).arg_names.reverse(),
+    "a list without a length": _without_length,
+}
+
+
+@pytest.mark.parametrize("words", LOOP_EDITS)
+def test_an_unsound_loop_with_fitting_checksums_is_refused(words, tmp_path):
+    sums().save(tmp_path / "net")
+    change(tmp_path / "net", LOOP_EDITS[words])
+    with pytest.raises(flexir.FormatError, match=words):
+        flexir.load(tmp_path / "net")
 
 
 # --- variants
@@ -322,8 +362,8 @@ def _leak(m):
 
 EDITS = {
     "no module or block still open": lambda m: setattr(the_inside(m)[0], "block", 7),
-    "only 'if' has any, two": lambda m: the_branch(m).blocks.add(),
-    "only 'if' has any, two ": lambda m: setattr(the_branch(m), "op", m.nodes[0].op),
+    "'if' has two, 'loop' has one": lambda m: the_branch(m).blocks.add(),
+    "blocks: 2 of": lambda m: setattr(the_branch(m), "op", m.nodes[0].op),
     "blocks.parameters: refers to": lambda m: the_branch(m).blocks[0].parameters.append(10**6),
     "refers to data": lambda m: the_branch(m).blocks[1].outputs.append(10**6),
     "other parameters or outputs": lambda m: the_branch(m).blocks[1].outputs.append(0),
@@ -337,9 +377,9 @@ EDITS = {
     "in a block of": lambda m: the_branch(m).blocks[0].outputs.__setitem__(
         0, m.nodes[0].arg_data[0] if m.data[m.nodes[0].arg_data[0]].WhichOneof("kind") == "none"
         else next(i for i, d in enumerate(m.data) if d.WhichOneof("kind") == "integer")),
-    "condition of a branch is no number": lambda m: the_branch(m).arg_data.__setitem__(
+    "the condition is no number": lambda m: the_branch(m).arg_data.__setitem__(
         0, m.nodes[0].arg_data[0]),
-    "a condition and a tuple": lambda m: the_branch(m).arg_data.__setitem__(
+    "a call with blocks has condition, inputs": lambda m: the_branch(m).arg_data.__setitem__(
         1, the_branch(m).arg_data[0]),
     "no kind of number": lambda m: setattr(
         next(t for t in m.types if t.number), "number", "complex"),

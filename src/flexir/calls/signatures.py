@@ -253,9 +253,6 @@ class Signature:
         return args, kwargs
 
 
-# Of a branch, which is no function of torch's.
-IF = Signature("if", [Parameter(n, n, POSITIONAL, EMPTY, None) for n in ("condition", "inputs")])
-
 _PYTHON_ONLY = frozenset({"out", "requires_grad"})  # what the parsers add to a schema
 
 
@@ -318,3 +315,12 @@ def same_default(part: Any, default: Any) -> bool:
     if type(part) in (int, float) and type(default) in (int, float):
         return part == default
     return False
+
+
+def _of_blocks(op: str, *names: str) -> Signature:
+    return Signature(op, [Parameter(n, n, POSITIONAL, EMPTY, None) for n in names])
+
+
+# Of the calls with blocks; see :mod:`flexir.graph.choice`.
+IF = _of_blocks("if", "condition", "inputs")
+LOOP = _of_blocks("loop", "count", "carried", "inputs")

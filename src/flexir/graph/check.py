@@ -5,12 +5,13 @@ Owns what makes a graph sound and what makes a name unique; changes nothing.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from ..errors import GraphError
-from .choice import Block, Choice, alike
+from .choice import Block, alike, blocks_of, is_choice, is_loop, values_of
 from .graph import Graph
 from .nodes import Node, NumberType, Value
 from .tree import LITERALS, is_literal, leaves
@@ -60,6 +61,14 @@ def settle(graph: Graph) -> Graph:
     return graph
 
 
+def name_values(graph: Graph) -> None:
+    """Number everything that calls make, anew."""
+    taken = {value.name for value in (*graph.input_values, *graph.constants)}
+    free = (name for name in map(str, itertools.count(1)) if name not in taken)
+    for value, name in zip(values_of(graph.nodes), free):
+        value.name = name
+
+
 def _body(nodes: Sequence[Node], known: set[Value], names: list[str], read: set[Value]) -> None:
     """Check the nodes of a body; add what they make and read to ``known``, ``names``, ``read``."""
     for node in nodes:
@@ -80,10 +89,10 @@ def _body(nodes: Sequence[Node], known: set[Value], names: list[str], read: set[
             continue
         if node.effects.writes and (unknown := set(node.effects.writes) - set(node.args)):
             raise GraphError(f"writes {sorted(unknown)}, which are no arguments: {node}")
-        if node.target.__class__ is Choice:
-            _asks(node)
-            for _, block in node.target.blocks:
-                _block(node, block, names)
+        if blocks := blocks_of(node):
+            _given_to_blocks(node)
+        for _, block in blocks:
+            _block(node, block, names)
         for value in node.outputs:
             if value.producer is not node:
                 raise GraphError(f"{value!r} names another producer than: {node}")
@@ -93,33 +102,45 @@ def _body(nodes: Sequence[Node], known: set[Value], names: list[str], read: set[
             known.add(value)
 
 
-def _asks(node: Node) -> None:
-    """Check what a branch is given: a condition, and what its blocks read."""
-    if list(node.args) != ["condition", "inputs"] or type(node.args["inputs"]) is not tuple:
-        raise GraphError(f"a branch has a condition and a tuple of inputs: {node}")
-    condition = node.args["condition"]
-    if not isinstance(condition, Value) or not condition.is_number:
-        raise GraphError(f"the condition of a branch is no number: {node}")
+def _given_to_blocks(node: Node) -> None:
+    """Check what a branch or a loop is given: what decides, and what its blocks read."""
+    if not is_loop(node):
+        names, tuples = ["condition", "inputs"], ["inputs"]
+    else:
+        names, tuples = ["count", "carried", "inputs"], ["carried", "inputs"]
+    if list(node.args) != names or any(type(node.args[name]) is not tuple for name in tuples):
+        raise GraphError(f"a call with blocks has {', '.join(names)}: {node}")
+    decides = node.args[names[0]]
+    number = decides.is_number if isinstance(decides, Value) else type(decides) is int
+    if not number and not (is_loop(node) and decides is None):
+        raise GraphError(f"the {names[0]} is no number: {node}")
+    if is_loop(node) and len(node.outputs) < len(node.args["carried"]):
+        raise GraphError(f"a loop has fewer outputs than it carries: {node}")
 
 
 def _block(node: Node, block: Block, names: list[str]) -> None:
-    """Check a block of a branch: it reads its parameters and nothing else."""
+    """Check a block: it reads its parameters and nothing else."""
     known, read = set(block.parameters), set[Value]()
     names += [value.name for value in block.parameters]
-    given = node.args["inputs"]
-    if len(block.parameters) != len(given) or len(block.outputs) != len(node.outputs):
+    given, made = node.args["inputs"], len(node.outputs)
+    own = 0
+    if is_loop(node):  # the number of the round goes in, whether another follows comes out
+        own, made = 1 + len(node.args["carried"]), 1 + made
+    if len(block.parameters) != own + len(given) or len(block.outputs) != made:
         raise GraphError(f"a block has other parameters or outputs than: {node}")
-    for value, part in zip(block.parameters, given):
+    for value in block.parameters:
         if value.producer is not None:
             raise GraphError(f"{value!r} is a parameter of a block but has a producer: {node}")
+    for value, part in zip(block.parameters[own:], given):
         if not _stands_for(part, value):
             raise GraphError(f"{value!r} is given {part!r} by: {node}")
     _body(block.nodes, known, names, read)
-    for value, part in zip(node.outputs, block.outputs):
+    for value in leaves(block.outputs, Value):
+        if value not in known:
+            raise GraphError(f"{value!r} is an output of a block but nothing makes it: {node}")
+    for value, part in zip(node.outputs, block.outputs) if is_choice(node) else ():
         if not _stands_for(part, value):
             raise GraphError(f"{value!r} is {part!r} in a block of: {node}")
-        if isinstance(part, Value) and part not in known:
-            raise GraphError(f"{part!r} is an output of a block but nothing makes it: {node}")
 
 
 def _stands_for(part: Any, value: Value) -> bool:

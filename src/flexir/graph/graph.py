@@ -24,7 +24,7 @@ import torch
 
 from . import query, tree
 from .account import Audit, Frozen, Live, Mutation, Origin, State
-from .choice import is_choice
+from .choice import blocks_of
 from .nodes import Node, Value, show_part
 
 if TYPE_CHECKING:
@@ -320,9 +320,9 @@ class Graph:
                 if not numbers and node.makes_number:
                     continue
                 text = "    " * depth + node.text(defaults=defaults)
-                if is_choice(node):
+                if blocks := blocks_of(node):
                     lines.append(text + ":" + (f"   # {node.where}" if node.where else ""))
-                    for word, block in node.target.blocks if bodies else ():
+                    for word, block in blocks if bodies else ():
                         given = ", ".join(map(repr, block.parameters))
                         lines.append("    " * (depth + 1) + f"{word} ({given}):")
                         visit(block.nodes, depth + 2)

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 
 from ..calls.signatures import IF
 from ..graph import tree
-from ..graph.check import settle
-from ..graph.choice import alike, values_of
+from ..graph.check import name_values, settle
+from ..graph.choice import alike
 from ..graph.graph import Graph
 from ..graph.inputs import same_literal
 from ..graph.nodes import Effects, Node, NumberType, Value
@@ -111,10 +111,7 @@ class _Laying(Ways):
         )  # fmt: skip
         for run in self.runs:
             made.modules = {**run.graph.modules, **made.modules}
-        taken = {v.name for v in (*made.input_values, *made.constants)}
-        free = (name for name in map(str, range(1, 1 << 60)) if name not in taken)
-        for value, name in zip(values_of(made.nodes), free):
-            value.name = name
+        name_values(made)
         return settle(made)
 
     # -- what stands before the run

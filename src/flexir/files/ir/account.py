@@ -11,7 +11,7 @@ import torch
 from ...errors import FormatError
 from ...graph.account import Audit, Change, Frozen, Live, State, Text
 from ...graph.graph import Graph
-from ...graph.nodes import Dim, NumberType, TensorType, Value
+from ...graph.nodes import Dim, ListType, NumberType, TensorType, Value
 from ...graph.source import Source
 from .data import torch_constant
 
@@ -89,7 +89,12 @@ def read_type(message: Any) -> TensorType:
         if len(message.names) != len(shape):
             raise FormatError(f"types: {len(message.names)} names of {len(shape)} sizes")
         shape = tuple(Dim(n, name) if name else n for n, name in zip(shape, message.names))
-    return TensorType(torch_constant(message.dtype, torch.dtype), shape, device)
+    dtype = torch_constant(message.dtype, torch.dtype)
+    if message.list:
+        if not shape:
+            raise FormatError("types: a list without a length")
+        return ListType(shape[0], TensorType(dtype, shape[1:], device))
+    return TensorType(dtype, shape, device)
 
 
 def _literal(text: str) -> Any:

@@ -11,11 +11,11 @@ from typing import Any
 
 import torch
 
-from ...calls.signatures import IF, documented
+from ...calls.signatures import IF, LOOP, documented
 from ...errors import FormatError
 from ...graph import tree
 from ...graph.account import Mutation, Origin
-from ...graph.choice import Block, Choice, bodies, walk
+from ...graph.choice import Block, Choice, Loop, bodies, walk
 from ...graph.graph import Graph
 from ...graph.nodes import Effects, Node, Switches, Value
 from ...graph.source import Source
@@ -144,7 +144,8 @@ class _Reader:
         args = {strings[name]: get(index) for name, index in zip(names, data)}
         body: list[Node] | None = None
         if len(entry.blocks):
-            target, signature = self._branch(op, entry), IF
+            target = self._with_blocks(op, entry)
+            signature = IF if op == "if" else LOOP
         elif entry.module_plus1:
             target = self.modules[entry.module_plus1 - 1][1]
             body = []
@@ -173,16 +174,20 @@ class _Reader:
         node.effects = self._effects(entry)
         return node
 
-    def _branch(self, op: str, entry: Any) -> Choice:
-        """The target of a branch, its blocks without their nodes."""
-        if op != "if" or len(entry.blocks) != 2 or entry.module_plus1 or entry.target_plus1:
-            raise FormatError(f"blocks: {len(entry.blocks)} of {op!r}; only 'if' has any, two")
+    def _with_blocks(self, op: str, entry: Any) -> Choice | Loop:
+        """The target of a branch or a loop, its blocks without their nodes."""
         made = []
         for block in entry.blocks:
             parameters = [self.value(index, "blocks.parameters") for index in block.parameters]
             outputs = [self.data.get(index) for index in block.outputs]
             made.append(Block(tuple(parameters), [], tuple(outputs)))
-        return Choice(*made)
+        if entry.module_plus1 or entry.target_plus1 or len(made) != {"if": 2, "loop": 1}.get(op):
+            raise FormatError(f"blocks: {len(made)} of {op!r}; 'if' has two, 'loop' has one")
+        if op == "if":
+            return Choice(*made)
+        if unknown := set(entry.ends) - {"count", "condition"}:
+            raise FormatError(f"ends: {unknown} are unknown")
+        return Loop(made[0], tuple(entry.ends), entry.least)
 
     def _function(self, name: str) -> Any:
         found = self.functions.get(name)

@@ -13,9 +13,9 @@ from typing import Any
 
 from ...calls.schemas import signatures
 from ...errors import Error
-from ...graph.choice import bodies, is_choice
+from ...graph.choice import blocks_of, bodies, is_loop
 from ...graph.graph import Graph
-from ...graph.nodes import Dim, Node, NumberType, Value
+from ...graph.nodes import Dim, ListType, Node, NumberType, Value
 from ...graph.source import Source
 from . import functions
 from .account import write_audit, write_live
@@ -110,10 +110,13 @@ class _Writer:
         entry.outputs.extend(outputs)
         if node.body is not None:
             entry.module_plus1 = self._module(node) + 1
-        elif is_choice(node):
-            for _, one in node.target.blocks:
+        elif blocks := blocks_of(node):
+            for _, one in blocks:
                 parameters = [self.value(v) for v in one.parameters]
                 entry.blocks.add(parameters=parameters, outputs=map(put, one.outputs))
+            if is_loop(node):
+                entry.ends.extend(node.target.ends)
+                entry.least = node.target.least
         else:
             entry.target_plus1 = string(functions.name_of(node.target)) + 1
             entry.form = _form(node)
@@ -170,7 +173,7 @@ class _Writer:
     def _type(self, type: Any) -> int:
         names = [n.name if isinstance(n, Dim) else "" for n in type.shape]
         number = (type.kind, type.recorded) if isinstance(type, NumberType) else ()
-        key = (type, *names, *number)
+        key = (type, type.__class__, *names, *number)
         known = self.types.get(key)
         if known is None:
             known = self.types[key] = len(self.types)
@@ -180,6 +183,7 @@ class _Writer:
                 raise Error(f"{type}: shapes of nested tensors cannot be saved")
             entry = self.message.types.add(dtype=dtype, shape=type.shape, device=device)
             entry.names.extend(names if any(names) else ())
+            entry.list = isinstance(type, ListType)
             if isinstance(type, NumberType):
                 entry.number = type.kind.__name__
                 if type.kind is float:

@@ -114,7 +114,8 @@ def _write_manifest(minimum_reader: int, files: dict[str, Any], folder: Path) ->
 def _minimum_reader(message: Any) -> int:
     """The oldest version that understands all that a graph says; older ones refuse it."""
     numbers = {type.number for type in message.types}
-    if len(message.variants) or "bool" in numbers or any(len(n.blocks) for n in message.nodes):
+    blocks = any(len(node.blocks) for node in message.nodes)
+    if len(message.variants) or blocks or "bool" in numbers or any(t.list for t in message.types):
         return 4
     if len(message.live) or len(message.frozen) or numbers - {""}:
         return 3
