@@ -463,3 +463,154 @@ def test_the_cpp_reader_refuses_what_it_does_not_know(tmp_path, root):
     for name in ("branched", "program"):
         done = subprocess.run([program, tmp_path / name], capture_output=True, text=True)
         assert done.returncode == 1 and "needs a reader of version 4" in done.stderr, done.stderr
+
+
+# --- what else takes Programs and branches
+
+
+class Doubles(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Linear(3, 3)
+
+    def forward(self, x):
+        return self.body(x)
+
+    def twice(self, x):
+        return self.body(x) * 2
+
+    def thrice(self, x):
+        return self.body(x) * 3
+
+
+def doubles():
+    torch.manual_seed(0)
+    net = Doubles()
+    return net, flexir.program(
+        net, {"once": (torch.rand(2, 3),), "twice": (net.twice, (torch.rand(2, 3),))}
+    )
+
+
+def test_differences_of_programs_are_named_by_entry_point(tmp_path):
+    net, program = doubles()
+    program.save(tmp_path / "net")
+    assert not flexir.diff(tmp_path / "net", program)
+    with torch.no_grad():
+        net.body.bias += 1
+    x = torch.rand(2, 3)
+    other = flexir.program(net, {"once": (x,), "twice": (net.thrice, (x,))})
+    found = flexir.diff(tmp_path / "net", other)
+    assert list(found.modules) == ["entry twice: "] and "other=3" in str(found)
+    assert len(found.weights) == 1 and "body.bias" in found.weights[0]
+    less = flexir.Program("Doubles", {"once": program["once"]})
+    assert flexir.diff(program, less).interface == ["- entry twice: 2 calls"]
+    with pytest.raises(flexir.Error, match="a Program with a Program"):
+        flexir.diff(program, program["once"])
+
+
+def test_differences_inside_blocks_are_seen():
+    def capture(scale):
+        def model(x):
+            return x * 2 if x.sum() > 0 else x.exp() * scale
+
+        return flexir.capture(model, (torch.ones(2),), also=[(-torch.ones(2),)])
+
+    assert not flexir.diff(capture(3), capture(3))
+    found = str(flexir.diff(capture(3), capture(4)))
+    assert "- else: mul(" in found and "other=4" in found
+
+
+def test_every_entry_point_is_converted_over_one_set_of_weights():
+    net, program = doubles()
+    seen = []
+    ir = flexir.Target("lists", out=list)
+
+    @ir.op("linear")
+    def linear(ctx, input, weight, bias):
+        seen.append(ctx.weight(weight).tensor.data_ptr())
+        return torch.nn.functional.linear(input, net.body.weight, net.body.bias)
+
+    @ir.op("mul")
+    def mul(ctx, input, other):
+        return input * other
+
+    @ir.input
+    def input(ctx, name, type):
+        return torch.ones(2, 3)
+
+    @ir.run
+    def run(result, tensors):
+        return [t for t in torch.utils._pytree.tree_leaves(result.outputs)]
+
+    results = flexir.convert(program, ir)
+    assert list(results) == ["once", "twice"] and results.complete and len(set(seen)) == 1
+    x = torch.ones(2, 3)
+    assert torch.equal(results.run("twice", x), net.twice(x))
+    with pytest.raises(KeyError, match="no entry point 'thrice'"):
+        results["thrice"]
+    with pytest.raises(flexir.TargetError, match="out is given by entry point: once, twice"):
+        flexir.convert(program, ir, out=[])
+    with pytest.raises(flexir.UnsupportedError) as caught:
+        flexir.convert(program, flexir.Target("none", out=list), strict=True)
+    assert "in the entry point 'once'" in str(getattr(caught.value, "__notes__", caught.value))
+
+
+def test_what_takes_one_graph_says_how_to_name_an_entry_point(tmp_path):
+    net, program = doubles()
+    x = (torch.rand(2, 3),)
+    words = r"takes one graph, and this Program has 2: give program\['once'\] or program\['twice'\]"
+    calls = [
+        lambda: flexir.draw(program, tmp_path / "net.html"),
+        lambda: flexir.golden(program, tmp_path / "golden", x),
+        lambda: flexir.verify(program, net, x),
+        lambda: flexir.compare(program, {}, x),
+        lambda: flexir.check_handlers(flexir.describe, program, x),
+    ]
+    for call in calls:
+        with pytest.raises(flexir.Error, match=words):
+            call()
+
+
+def test_golden_values_of_blocks_and_rounds(tmp_path):
+    from safetensors.torch import load_file
+
+    graph = branched()
+    flexir.golden(graph, tmp_path / "if", (torch.tensor([5.0, 9.0, 3.0]),))
+    kept = load_file(tmp_path / "if" / "values.safetensors")
+    inside = {v.name for n in branches_of(graph) for v in n.target.then.nodes[-1].outputs}
+    assert inside & kept.keys()
+    flexir.golden(sums(), tmp_path / "loop", (torch.rand(3, 3),))
+    kept = load_file(tmp_path / "loop" / "values.safetensors")
+    assert {"5", "5#2", "5#3"} <= kept.keys() and torch.equal(kept["7"][1], kept["5#2"])
+    assert not flexir.compare(tmp_path / "loop", tmp_path / "loop")
+
+
+@pytest.mark.parametrize("graph", [branched, sums])
+def test_blocks_are_drawn(graph, tmp_path):
+    made = graph()
+    made.draw(tmp_path / "net.dot")
+    text = (tmp_path / "net.dot").read_text()
+    words = ["if: then", "if: else"] if made.name == "branching" else ["loop: body"]
+    assert all(f'label="{word}"' in text for word in words)
+    made.draw(tmp_path / "net.html", graphviz=False)
+    page = (tmp_path / "net.html").read_text()
+    assert all(word in page for word in words)
+
+
+def test_the_command_names_entry_points(tmp_path, capsys):
+    from flexir.cli import main
+
+    _, program = doubles()
+    path = str(tmp_path / "net")
+    program.save(path)
+    assert main(["show", path]) == 0 and "twice = graph twice(" in capsys.readouterr().out
+    assert main(["ops", f"{path}:twice"]) == 0 and "mul" in capsys.readouterr().out
+    assert main(["ops", path]) == 2
+    assert f"give one of {path}:once, {path}:twice" in capsys.readouterr().err
+    assert main(["ops", f"{path}:thrice"]) == 2 and "'thrice'" in capsys.readouterr().err
+    assert main(["diff", path, path]) == 0 and "no difference" in capsys.readouterr().out
+    assert main(["diff", f"{path}:once", f"{path}:twice"]) == 0
+    assert "mul" in capsys.readouterr().out
+    words = [f"{path}:once", f"{path}:twice", path]
+    assert main(["plan", *words, "--cache", str(tmp_path / "cache"), "--jobs", "1"]) == 0
+    assert "is a Program; give one of" in capsys.readouterr().out

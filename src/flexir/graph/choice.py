@@ -117,6 +117,13 @@ def bodies(node: Node) -> list[list[Node]]:
     return [block.nodes for _, block in blocks_of(node)]
 
 
+def given(node: Node) -> Iterator[tuple[Value, Any]]:
+    """The parameters of a call's blocks, with what each is when the call begins; None: nothing."""
+    for _, block in blocks_of(node):
+        first = (None, *node.args["carried"]) if is_loop(node) else ()
+        yield from zip(block.parameters, (*first, *node.args["inputs"]))
+
+
 def walk(nodes: Sequence[Node]) -> Iterator[Node]:
     """All nodes: a module before its body, a call before its blocks."""
     stack: list[Iterator[Node]] = [iter(nodes)]

@@ -162,6 +162,20 @@ class Program(Mapping[str, Graph]):
         return f"<Program {self.name}: {', '.join(self.graphs)}; {len(self.weights)} constants>"
 
 
+def one_graph(thing: Any, verb: str) -> Graph:
+    """What a verb that takes a Graph was given.
+
+    Raises:
+        Error: it is a Program, or no graph at all; the message says how to name the entry point.
+    """
+    if isinstance(thing, Program):
+        entries = " or ".join(f"program[{name!r}]" for name in thing)
+        raise Error(f"{verb} takes one graph, and this Program has {len(thing)}: give {entries}")
+    if not isinstance(thing, Graph):
+        raise Error(f"{verb} takes a Graph; got {type(thing).__name__}")
+    return thing
+
+
 class ProgramRun:
     """Calls of a Program's entry points in a row: ``run.decode(x)`` or ``run["decode"](x)``.
 

@@ -353,6 +353,8 @@ def _show(self: Any) -> str:
 def _stand_in(name: str, base: str, fields: tuple[str, ...]) -> type:
     """A class that looks like one this process does not have."""
     module, _, path = name.partition(":")
+    if "\0" in name:
+        raise FormatError(f"{name!r} is no name of a class")
     bases = (_BASES[base],) if base in _BASES else ()
     members: dict[str, Any] = {"__module__": module, "__qualname__": path}
     if base == "tuple" and fields:
