@@ -3,9 +3,10 @@
 python howto_llm.py
 
 `generate` runs twice while a Program watches: the first call of the model becomes the entry point
-"prefill", those that follow the entry point "decode", with a cache that grows. The Program is saved,
-loaded in a process that has the model's code but no weights, and answers every call of
-`generate` there; then onnxruntime does. Needs: pip install transformers 'flextorchir[ir]'
+"prefill", those that follow the entry point "decode", with a cache that grows. The Program is
+saved. Another process, which has the model's code but no weights, loads it, and the Program answers
+every call of `generate` there; then onnxruntime does. Needs: pip install transformers
+'flextorchir[ir]'
 """
 
 import importlib.util
@@ -23,14 +24,14 @@ import flexir
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from zoo.torchvision_ops import ensure
 
-ensure()  # transformers imports torchvision, which may be built for another torch
-import transformers
-
 TOKENS = 24
 
 
-def build(device: str) -> transformers.LlamaForCausalLM:
+def build(device: str) -> torch.nn.Module:
     """A small Llama of random weights; on the meta device it has none."""
+    ensure()  # transformers imports torchvision, which may be built for another torch
+    import transformers
+
     config = transformers.LlamaConfig(
         vocab_size=512, hidden_size=96, intermediate_size=192, num_hidden_layers=3,
         num_attention_heads=6, num_key_value_heads=2, max_position_embeddings=512,
@@ -41,7 +42,7 @@ def build(device: str) -> transformers.LlamaForCausalLM:
         return transformers.LlamaForCausalLM(config).eval()
 
 
-def generate(model: transformers.LlamaForCausalLM, prompt: list[int], tokens: int) -> list[int]:
+def generate(model: torch.nn.Module, prompt: list[int], tokens: int) -> list[int]:
     """Greedy decoding, by the code of transformers."""
     ids = torch.tensor([prompt])
     with torch.no_grad():

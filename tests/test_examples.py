@@ -79,3 +79,11 @@ def test_a_language_model_answers_from_a_saved_program(root, tmp_path):
     assert share <= 1.01
     if importlib.util.find_spec("onnxruntime"):
         assert "through onnxruntime, the same: True" in out
+
+
+def test_a_stream_goes_on_from_a_saved_graph(root, tmp_path):
+    out = run(root, tmp_path, "howto_streaming.py")
+    if importlib.util.find_spec("silero_vad") is None:
+        assert out == "pip install --no-deps silero-vad packaging\n"
+        pytest.skip("the package silero-vad is not installed")
+    assert "_state: f32[2,1,128]" in out and "50 of 50 chunks equal, bit for bit" in out
