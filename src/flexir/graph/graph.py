@@ -24,7 +24,7 @@ import torch
 
 from . import query, tree
 from .account import Audit, Frozen, Live, Mutation, Origin, State
-from .choice import is_choice
+from .choice import blocks_of
 from .nodes import Node, Value, show_part
 
 if TYPE_CHECKING:
@@ -310,7 +310,7 @@ class Graph:
         return self
 
     def text(self, *, bodies: bool = True, numbers: bool = False, defaults: bool = False) -> str:
-        """The printed graph, types first, source last.
+        """The printed graph, types first, source last; variants after it.
 
         Args:
             defaults: print arguments that have torch's default, too.
@@ -325,9 +325,9 @@ class Graph:
                 if not numbers and node.makes_number:
                     continue
                 text = "    " * depth + node.text(defaults=defaults)
-                if is_choice(node):
+                if blocks := blocks_of(node):
                     lines.append(text + ":" + (f"   # {node.where}" if node.where else ""))
-                    for word, block in node.target.blocks if bodies else ():
+                    for word, block in blocks if bodies else ():
                         given = ", ".join(map(repr, block.parameters))
                         lines.append("    " * (depth + 1) + f"{word} ({given}):")
                         visit(block.nodes, depth + 2)
@@ -345,6 +345,8 @@ class Graph:
         lines += [f"    # writes {m.name}: {m.final}" for m in self.mutations]
         lines += [f"    # {state}" for state in self.state]
         lines += [f"    # {one}" for one in (*self.live, *self.frozen)]
+        for variant in self.variants:
+            lines.append("or " + variant.text(bodies=bodies, numbers=numbers, defaults=defaults))
         return "\n".join(lines)
 
     def __str__(self) -> str:

@@ -7,13 +7,13 @@ made of. Pure functions of graphs; the one run that ``static`` needs is a replay
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from . import numbers, tree
 from .account import Mutation, State
-from .check import settle
-from .choice import Block, Choice, every, is_choice
+from .check import name_values, settle
+from .choice import Block, Choice, Loop, blocks_of, every, is_choice, is_loop
 from .geometry import shape_of
 from .graph import Graph
 from .inputs import bind_inputs, dense_stride
@@ -35,8 +35,11 @@ def static(graph: Graph, args: Sequence[Any] = (), kwargs: dict[str, Any] | None
     Raises:
         Diverged: the graph does not take these inputs.
     """
-    if not (graph.live or graph.variants or any(map(is_choice, every(graph.nodes)))):
+    blocks = any(map(blocks_of, every(graph.nodes)))
+    if not (graph.live or graph.variants or blocks):
         return graph
+    if blocks:
+        graph = straight(graph, args, kwargs or {})
     graph, found = measured(graph, args, kwargs or {})
     types = {v: TensorType(v.type.dtype, n, v.type.device) for v, n in found.items()
              if not v.is_number}  # fmt: skip
@@ -68,6 +71,14 @@ def measured(
     return graph, found
 
 
+def straight(graph: Graph, args: Sequence[Any], kwargs: dict[str, Any]) -> Graph:
+    """A graph without blocks: those that these inputs run stand in a row, in place of the calls."""
+    graph = fitting(graph, args, kwargs)
+    taken: list[Any] = []
+    replay(graph, args, kwargs, taken=taken)
+    return _Copy(graph, {}, {}, iter(taken)).graph
+
+
 def rewritten(
     graph: Graph, literals: Mapping[Value, Any], types: Mapping[Value, TensorType]
 ) -> Graph:
@@ -76,17 +87,20 @@ def rewritten(
     Calls that only computed such a number, and conditions on such numbers alone, are left out; what
     took one out of a tensor checks it from then on.
     """
-    made = _Copy(graph, literals, types)
-    return settle(made.graph)
+    return _Copy(graph, literals, types).graph
 
 
 class _Copy:
-    """A graph being copied."""
+    """A graph being copied; ``taken`` says which blocks stand in a row instead."""
 
     def __init__(
-        self, graph: Graph, literals: Mapping[Value, Any], types: Mapping[Value, TensorType]
+        self,
+        graph: Graph,
+        literals: Mapping[Value, Any],
+        types: Mapping[Value, TensorType],
+        taken: Iterator[Any] | None = None,
     ) -> None:
-        self.literals, self.types = literals, types
+        self.literals, self.types, self.taken = literals, types, taken
         self.env: dict[Value, Any] = {}
         self.asked: set[Any] = set()  # conditions on numbers that hold from here on
         for value in graph.input_values:
@@ -106,6 +120,9 @@ class _Copy:
         )  # fmt: skip
         needed = set(self.graph.results)
         self.graph.nodes = _needed(nodes, needed)
+        if taken is not None:
+            name_values(self.graph)
+        settle(self.graph)
 
     def one(self, value: Value) -> Value:
         """The copy of a Value that is no literal."""
@@ -136,6 +153,9 @@ class _Copy:
             if is_choice(node):
                 made += self._branch(node, args)
                 continue
+            if is_loop(node):
+                made += self._unrolled(node, args) if self.taken else [self._loop(node, args)]
+                continue
             copy = Node(
                 node.op, node.target, args, signature=node.signature, body=body, path=node.path,
                 call=node.call, source=node.source,
@@ -163,32 +183,60 @@ class _Copy:
 
     def _branch(self, node: Node, args: dict[str, Any]) -> list[Node]:
         """A copied branch; where its condition is known, what the block of that outcome does."""
-        if not isinstance(args["condition"], Value):
-            block = node.target.block(args["condition"])
+        outcome = next(self.taken) if self.taken else args["condition"]
+        if not isinstance(outcome, Value):
+            block = node.target.block(outcome)
             self.env.update(zip(block.parameters, args["inputs"]))
             nodes = self._nodes(block.nodes)
             self.env.update(zip(node.outputs, self.look(block.outputs)))
             return nodes
-        blocks, asked = [], self.asked
-        for _, block in node.target.blocks:
-            self.asked = set(asked)
-            for value, given in zip(block.parameters, args["inputs"]):
-                type = given.type if isinstance(given, Value) else value.type
-                self.env[value] = Value(value.name, type)
-            parameters = tuple(self.env[v] for v in block.parameters)
-            nodes = self._nodes(block.nodes)
-            outputs = self.look(block.outputs)
-            needed = set(tree.leaves(outputs, Value))
-            blocks.append(Block(parameters, _needed(nodes, needed), outputs))
+        blocks = [self._block(block, args["inputs"]) for _, block in node.target.blocks]
+        return [self._with_blocks(node, Choice(*blocks), args)]
+
+    def _loop(self, node: Node, args: dict[str, Any]) -> Node:
+        """A copied loop."""
+        loop = node.target
+        first = loop.body.parameters[: 1 + len(args["carried"])]
+        given = [Value(v.name, self.types.get(v, v.type)) for v in first]
+        body = self._block(loop.body, (*given, *args["inputs"]))
+        return self._with_blocks(node, Loop(body, loop.ends, loop.least), args)
+
+    def _unrolled(self, node: Node, args: dict[str, Any]) -> list[Node]:
+        """The rounds of a loop one after the other."""
+        assert self.taken is not None
+        body, carried, nodes = node.target.body, args["carried"], []
+        lists: list[list[Any]] = [[] for _ in body.outputs[1 + len(carried) :]]
+        for number in range(next(self.taken)):
+            self.env.update(zip(body.parameters, (number, *carried, *args["inputs"])))
+            nodes += self._nodes(body.nodes)
+            made = self.look(body.outputs)[1:]
+            carried = made[: len(carried)]
+            for one, element in zip(lists, made[len(carried) :]):
+                one.append(element)
+        self.env.update(zip(node.outputs, (*carried, *lists)))
+        return nodes
+
+    def _block(self, block: Block, given: Sequence[Any]) -> Block:
+        """A copied block; what is asked in it holds there alone."""
+        asked, self.asked = self.asked, set(self.asked)
+        for value, one in zip(block.parameters, given):
+            type = one.type if isinstance(one, Value) else value.type
+            self.env[value] = Value(value.name, type)
+        parameters = tuple(self.env[v] for v in block.parameters)
+        nodes = self._nodes(block.nodes)
+        outputs = self.look(block.outputs)
         self.asked = asked
+        return Block(parameters, _needed(nodes, set(tree.leaves(outputs, Value))), outputs)
+
+    def _with_blocks(self, node: Node, target: Any, args: dict[str, Any]) -> Node:
         copy = Node(
-            node.op, Choice(*blocks), args, signature=node.signature, path=node.path,
+            node.op, target, args, signature=node.signature, path=node.path,
             call=node.call, source=node.source,
         )  # fmt: skip
         for value in node.outputs:
             self.env[value] = self._copy(value, copy)
         copy.result = copy.outputs = tuple(self.env[v] for v in node.outputs)
-        return [copy]
+        return copy
 
     def _effects(self, node: Node) -> Effects:
         effects = node.effects

@@ -16,10 +16,10 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ..calls.signatures import EMPTY, POSITIONAL, Parameter, Signature
+from ..calls.signatures import IF
 from ..graph import tree
-from ..graph.check import settle
-from ..graph.choice import values_of
+from ..graph.check import name_values, settle
+from ..graph.choice import alike
 from ..graph.graph import Graph
 from ..graph.inputs import same_literal
 from ..graph.nodes import Effects, Node, NumberType, Value
@@ -30,7 +30,6 @@ from .ways import (
     Misfit,
     Scope,
     Ways,
-    alike,
     close,
     copied,
     only_a_number,
@@ -38,7 +37,6 @@ from .ways import (
     zipped,
 )
 
-_IF = Signature("if", [Parameter(n, n, POSITIONAL, EMPTY, None) for n in ("condition", "inputs")])
 _PATIENCE = 60  # pairings per recorded call before runs are given up
 
 
@@ -113,10 +111,7 @@ class _Laying(Ways):
         )  # fmt: skip
         for run in self.runs:
             made.modules = {**run.graph.modules, **made.modules}
-        taken = {v.name for v in (*made.input_values, *made.constants)}
-        free = (name for name in map(str, range(1, 1 << 60)) if name not in taken)
-        for value, name in zip(values_of(made.nodes), free):
-            value.name = name
+        name_values(made)
         return settle(made)
 
     # -- what stands before the run
@@ -268,7 +263,7 @@ class _Laying(Ways):
                     for side in sides
                 )  # fmt: skip
                 node = copied(first, {"condition": value, "inputs": ()})
-                node.op, node.target, node.signature = "if", None, _IF
+                node.op, node.target, node.signature = "if", None, IF
                 node.effects = Effects()
                 out.append(node)
                 scope.branches.append(Branch(node, then, otherwise, self.tick()))

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..graph import numbers, tree
 from ..graph.account import Live
-from ..graph.choice import every, is_choice, values_of
+from ..graph.choice import blocks_of, every, values_of
 from ..graph.graph import Graph
 from ..graph.inputs import same_literal
 from ..graph.nodes import Dim, TensorType, Value
@@ -69,9 +69,10 @@ def named(graph: Graph, table: Table, dims: Dims) -> Graph:
             else:
                 shape.append(Dim(sizes[0], names.size(sizes, paths.get(value), dim, rank)))
         types[value] = value.type._replace(shape=tuple(shape))
-    for node in filter(is_choice, every(graph.nodes)):
-        for _, block in node.target.blocks:
-            given = zip(block.parameters, node.args["inputs"])
+    for node in every(graph.nodes):
+        for _, block in blocks_of(node):
+            inputs = node.args["inputs"]
+            given = zip(block.parameters[len(block.parameters) - len(inputs) :], inputs)
             types.update((v, types.get(one, one.type)) for v, one in given)
     made = rewritten(graph, _literals(graph, table, types), types)
     made.live = names.live()

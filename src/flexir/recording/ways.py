@@ -14,9 +14,9 @@ from typing import Any
 import torch
 
 from ..graph import numbers, tree
-from ..graph.choice import Choice, closed, free_values
+from ..graph.choice import Choice, alike, closed, free_values
 from ..graph.inputs import same_literal
-from ..graph.nodes import Node, NumberType, TensorType, Value
+from ..graph.nodes import Node, TensorType, Value
 
 
 class Misfit(Exception):
@@ -228,16 +228,6 @@ def copied(node: Node, args: dict[str, Any]) -> Node:
     return Node(
         node.op, node.target, args, signature=node.signature, path=node.path, call=node.call,
         source=node.source,
-    )  # fmt: skip
-
-
-def alike(one: TensorType, other: TensorType) -> bool:
-    if isinstance(one, NumberType) or isinstance(other, NumberType):
-        return (
-            isinstance(one, NumberType) and isinstance(other, NumberType) and one.kind is other.kind
-        )
-    return (one.dtype, len(one.shape), one.device) == (
-        other.dtype, len(other.shape), other.device,
     )  # fmt: skip
 
 
