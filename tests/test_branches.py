@@ -263,18 +263,6 @@ def test_a_model_with_branches_is_verified():
     assert flexir.verify(graph, model, (-torch.rand(3),)).verdict == "exact"
 
 
-def test_a_graph_with_branches_is_not_saved_as_something_else(tmp_path):
-    def model(x):
-        return x * 2 if x.sum() > 0 else x.exp()
-
-    graph = flexir.capture(model, (torch.ones(3),), also=[(-torch.ones(3),)])
-    with pytest.raises(flexir.Error, match=r"save the graph of one path, graph\.at\(args\)"):
-        graph.save(tmp_path / "net.flexir")
-    assert not (tmp_path / "net.flexir").exists()
-    graph.at((-torch.ones(3),)).save(tmp_path / "net.flexir")
-    assert right(flexir.load(tmp_path / "net.flexir"), model, -torch.rand(3))
-
-
 def _program(choices):
     """A program with branches, early exits and Python variables, from a list of numbers."""
 

@@ -304,3 +304,24 @@ def test_a_loop_at_the_sizes_of_an_input_is_unrolled_and_exact():
     x = torch.rand(4, 3)
     static = graph.at((x,))
     assert not loops_of(static) and right(static, model, x)
+
+
+def test_a_graph_with_loops_and_lists_comes_back_from_disk(tmp_path):
+    def model(x):
+        made = [x[0]]
+        for row in x.split(1):
+            if row.sum() > 1.5:
+                made.append(row[0] * 2)
+        total = torch.zeros(3)
+        for one in made:
+            total = total.sin() + one
+        return torch.stack(made), total, made
+
+    torch.manual_seed(0)
+    graph = shown(model, *of_lengths(3, 5, 6, 2))
+    graph.save(tmp_path / "net.flexir")
+    loaded = flexir.load(tmp_path / "net.flexir")
+    assert loaded.text() == graph.text()
+    for n in (2, 4, 9):
+        x = torch.rand(n, 3)
+        assert right(graph, model, x) and right(loaded, model, x)

@@ -8,11 +8,12 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 from ..errors import GraphError
-from .choice import Block, blocks_of, is_loop, values_of
+from .choice import Block, alike, blocks_of, is_choice, is_loop, values_of
 from .graph import Graph
-from .nodes import Node, Value
+from .nodes import Node, NumberType, Value
 from .tree import LITERALS, is_literal, leaves
 
 
@@ -40,6 +41,10 @@ def check(graph: Graph) -> set[Value]:
         if kept.initial not in known or kept.initial.producer is not None:
             raise GraphError(f"{kept} begins with {kept.initial!r}, no input or constant")
         read.add(kept.initial)
+    for variant in graph.variants:
+        if variant.variants:
+            raise GraphError(f"a variant of {graph.name} has variants of its own")
+        check(variant)
     return read
 
 
@@ -84,7 +89,9 @@ def _body(nodes: Sequence[Node], known: set[Value], names: list[str], read: set[
             continue
         if node.effects.writes and (unknown := set(node.effects.writes) - set(node.args)):
             raise GraphError(f"writes {sorted(unknown)}, which are no arguments: {node}")
-        for _, block in blocks_of(node):
+        if blocks := blocks_of(node):
+            _given_to_blocks(node)
+        for _, block in blocks:
             _block(node, block, names)
         for value in node.outputs:
             if value.producer is not node:
@@ -95,22 +102,52 @@ def _body(nodes: Sequence[Node], known: set[Value], names: list[str], read: set[
             known.add(value)
 
 
+def _given_to_blocks(node: Node) -> None:
+    """Check what a branch or a loop is given: what decides, and what its blocks read."""
+    if not is_loop(node):
+        names, tuples = ["condition", "inputs"], ["inputs"]
+    else:
+        names, tuples = ["count", "carried", "inputs"], ["carried", "inputs"]
+    if list(node.args) != names or any(type(node.args[name]) is not tuple for name in tuples):
+        raise GraphError(f"a call with blocks has {', '.join(names)}: {node}")
+    decides = node.args[names[0]]
+    number = decides.is_number if isinstance(decides, Value) else type(decides) is int
+    if not number and not (is_loop(node) and decides is None):
+        raise GraphError(f"the {names[0]} is no number: {node}")
+    if is_loop(node) and len(node.outputs) < len(node.args["carried"]):
+        raise GraphError(f"a loop has fewer outputs than it carries: {node}")
+
+
 def _block(node: Node, block: Block, names: list[str]) -> None:
     """Check a block: it reads its parameters and nothing else."""
     known, read = set(block.parameters), set[Value]()
     names += [value.name for value in block.parameters]
-    given, made = len(node.args["inputs"]), len(node.outputs)
+    given, made = node.args["inputs"], len(node.outputs)
+    own = 0
     if is_loop(node):  # the number of the round goes in, whether another follows comes out
-        carried = len(node.args["carried"])
-        given, made = 1 + carried + given, 1 + made
-        if made <= carried:
-            raise GraphError(f"a loop has fewer outputs than it carries: {node}")
-    if len(block.parameters) != given or len(block.outputs) != made:
+        own, made = 1 + len(node.args["carried"]), 1 + made
+    if len(block.parameters) != own + len(given) or len(block.outputs) != made:
         raise GraphError(f"a block has other parameters or outputs than: {node}")
+    for value in block.parameters:
+        if value.producer is not None:
+            raise GraphError(f"{value!r} is a parameter of a block but has a producer: {node}")
+    for value, part in zip(block.parameters[own:], given):
+        if not _stands_for(part, value):
+            raise GraphError(f"{value!r} is given {part!r} by: {node}")
     _body(block.nodes, known, names, read)
     for value in leaves(block.outputs, Value):
         if value not in known:
             raise GraphError(f"{value!r} is an output of a block but nothing makes it: {node}")
+    for value, part in zip(node.outputs, block.outputs) if is_choice(node) else ():
+        if not _stands_for(part, value):
+            raise GraphError(f"{value!r} is {part!r} in a block of: {node}")
+
+
+def _stands_for(part: Any, value: Value) -> bool:
+    """Whether a part can be what a Value of a block is: one alike, a number, or nothing."""
+    if isinstance(part, Value):
+        return alike(part.type, value.type)
+    return part is None or isinstance(value.type, NumberType) and type(part) is value.type.kind
 
 
 def free_name(wish: str, taken: set[str]) -> str:

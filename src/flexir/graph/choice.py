@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from . import tree
-from .nodes import Node, Value
+from .nodes import Node, NumberType, TensorType, Value
 
 
 class Block(NamedTuple):
@@ -99,20 +99,47 @@ def blocks_of(node: Node) -> tuple[tuple[str, Block], ...]:
     return node.target.blocks if node.target.__class__ in (Choice, Loop) else ()
 
 
-def every(nodes: Sequence[Node]) -> Iterator[Node]:
-    """All calls, those inside modules and inside blocks included."""
+def alike(one: TensorType, other: TensorType) -> bool:
+    """Whether what comes by one way can stand where the other does: but for sizes, the same."""
+    if one.__class__ is not other.__class__:
+        return False
+    if isinstance(one, NumberType) and isinstance(other, NumberType):
+        return one.kind is other.kind
+    return (one.dtype, len(one.shape), one.device) == (
+        other.dtype, len(other.shape), other.device,
+    )  # fmt: skip
+
+
+def bodies(node: Node) -> list[list[Node]]:
+    """The nodes inside a call: those of a module's body, or of each of its blocks."""
+    if node.body is not None:
+        return [node.body]
+    return [block.nodes for _, block in blocks_of(node)]
+
+
+def given(node: Node) -> Iterator[tuple[Value, Any]]:
+    """The parameters of a call's blocks, with what each is when the call begins; None: nothing."""
+    for _, block in blocks_of(node):
+        first = (None, *node.args["carried"]) if is_loop(node) else ()
+        yield from zip(block.parameters, (*first, *node.args["inputs"]))
+
+
+def walk(nodes: Sequence[Node]) -> Iterator[Node]:
+    """All nodes: a module before its body, a call before its blocks."""
     stack: list[Iterator[Node]] = [iter(nodes)]
     while stack:
         for node in stack[-1]:
-            if node.body is not None:
-                stack.append(iter(node.body))
-                break
             yield node
-            if blocks := blocks_of(node):
-                stack += [iter(block.nodes) for _, block in reversed(blocks)]
+            if inner := bodies(node):
+                stack += map(iter, reversed(inner))
                 break
         else:
             stack.pop()
+
+
+def every(nodes: Sequence[Node]) -> Iterator[Node]:
+    """All calls, those inside modules and inside blocks included."""
+    return (node for node in walk(nodes) if node.body is None)
 
 
 def values_of(nodes: Sequence[Node]) -> Iterator[Value]:

@@ -305,7 +305,7 @@ class Graph:
         return self
 
     def text(self, *, bodies: bool = True, numbers: bool = False, defaults: bool = False) -> str:
-        """The printed graph, types first, source last.
+        """The printed graph, types first, source last; variants after it.
 
         Args:
             defaults: print arguments that have torch's default, too.
@@ -340,6 +340,8 @@ class Graph:
         lines += [f"    # writes {m.name}: {m.final}" for m in self.mutations]
         lines += [f"    # {state}" for state in self.state]
         lines += [f"    # {one}" for one in (*self.live, *self.frozen)]
+        for variant in self.variants:
+            lines.append("or " + variant.text(bodies=bodies, numbers=numbers, defaults=defaults))
         return "\n".join(lines)
 
     def __str__(self) -> str:

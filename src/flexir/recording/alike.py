@@ -12,21 +12,11 @@ import torch
 
 from ..graph import tree
 from ..graph.inputs import same_literal
-from ..graph.nodes import NumberType, TensorType, Value
+from ..graph.nodes import Value
 
 
 class Misfit(Exception):
     """Runs that cannot be laid over each other; the text says where."""
-
-
-def alike(one: TensorType, other: TensorType) -> bool:
-    if isinstance(one, NumberType) or isinstance(other, NumberType):
-        return (
-            isinstance(one, NumberType) and isinstance(other, NumberType) and one.kind is other.kind
-        )
-    return (one.dtype, len(one.shape), one.device) == (
-        other.dtype, len(other.shape), other.device,
-    )  # fmt: skip
 
 
 def same_constant(one: torch.Tensor, other: torch.Tensor) -> bool:

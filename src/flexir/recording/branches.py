@@ -21,10 +21,11 @@ from typing import Any
 from ..calls.signatures import IF
 from ..graph import numbers, tree
 from ..graph.check import name_values, settle
+from ..graph.choice import alike
 from ..graph.graph import Graph
 from ..graph.inputs import same_literal
 from ..graph.nodes import Effects, ListType, Node, NumberType, Value
-from .alike import Misfit, alike, same_constant, zipped
+from .alike import Misfit, same_constant, zipped
 from .hidden import stand_alike
 from .rolled import Recorded, Rolled, Span, Stretches
 from .scopes import Branch, Scope
@@ -245,12 +246,10 @@ class _Laying(Rolled):
         out.append(condition)
         held = self._variables(scope, heads, out) if scope.after_a_branch else {}
         sides = [[r for r in scope.runs if heads[r].result is side] for side in (True, False)]
-        mark, branches = len(out), len(scope.branches)
-        written = [dict(body) for body in self.written]
+        mark = self.mark(scope, out)
         problem: Misfit | None = None
         for meeting in _meetings(spans, at):
-            del out[mark:], scope.branches[branches:]
-            self.written[:] = [dict(body) for body in written]
+            self.back_to(mark, scope, out)
             try:
                 then, otherwise = (
                     self._way(scope, held, {r: spans[r]._replace(start=at[r] + 1, end=meeting[r])
@@ -323,8 +322,7 @@ class _Laying(Rolled):
         finish: Callable[[], None],
     ) -> None:
         """Lay a loop as one, or, where that does not go, its rounds as they come."""
-        mark, branches = len(out), len(scope.branches)
-        written, loops = [dict(body) for body in self.written], len(self.loops)
+        mark = self.mark(scope, out)
         try:
             self.roll(scope, spans, at, stretches, out)
             rest = {r: spans[r]._replace(start=stretches[r][2] if r in stretches else at[r])
@@ -333,8 +331,7 @@ class _Laying(Rolled):
             return
         except Misfit as error:
             problem = error
-        del out[mark:], scope.branches[branches:], self.loops[loops:]
-        self.written[:] = written
+        self.back_to(mark, scope, out)
         executions = {turn.execution for turn, _, _ in stretches.values()}
         self.unrolled |= executions
         try:

@@ -15,9 +15,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ..graph.choice import alike
 from ..graph.inputs import same_literal
 from ..graph.nodes import Node, Value
-from .alike import Misfit, alike
+from .alike import Misfit
 from .gathered import Gathering
 from .looping import ANY, Looping, Slot, values_read
 from .scopes import Branch, Scope

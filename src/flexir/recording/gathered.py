@@ -14,9 +14,10 @@ from typing import Any
 import torch
 
 from ..graph import numbers
+from ..graph.choice import alike
 from ..graph.lists import element, joined
 from ..graph.nodes import ListType, Node, NumberType, Value
-from .alike import Misfit, alike
+from .alike import Misfit
 from .linear import line
 from .looping import Looping
 from .scopes import Scope
@@ -52,7 +53,8 @@ class Gathering(Ways):
         else:
             index = self.literal(scope, places, out)
         node = first[0].producer
-        assert node is not None
+        if node is None:
+            return None
         kind = next(iter(values.values())).type
         if node.op == "unbind":
             args = {"input": node.args["input"], "dim": node.args["dim"], "index": index}

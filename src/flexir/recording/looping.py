@@ -72,6 +72,20 @@ class Looping:
         self.least = 0
         self.nodes: list[Node] = []  # the list it stands in
 
+    def mark(self) -> Any:
+        """What it carries and gives so far, for :meth:`back_to`."""
+        return list(self.gains), list(self.out), [(s, dict(vars(s))) for s in self.slots]
+
+    def back_to(self, mark: Any) -> None:
+        """Forget what was found since."""
+        gains, out, slots = mark
+        self.gains[:] = gains
+        if self.out is not self.nodes:
+            self.out[:] = out
+        self.slots[:] = [slot for slot, _ in slots]
+        for slot, known in slots:
+            vars(slot).update(known)
+
     @property
     def lasts(self) -> dict[int, int]:
         """Run -> its last round."""

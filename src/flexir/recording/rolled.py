@@ -69,6 +69,23 @@ class Rolled(Loops):
         """Pair the calls of the runs of a scope; ``finish`` once all have come to their end."""
         raise NotImplementedError
 
+    def mark(self, scope: Scope, out: list[Node]) -> Any:
+        """What has been laid so far, for :meth:`back_to`."""
+        return (
+            len(out), len(scope.branches), [dict(body) for body in self.written],
+            dict(self.elements), [(loop, loop.mark()) for loop in self.loops],
+        )  # fmt: skip
+
+    def back_to(self, mark: Any, scope: Scope, out: list[Node]) -> None:
+        """Forget what was laid since."""
+        nodes, branches, written, elements, loops = mark
+        del out[nodes:], scope.branches[branches:]
+        self.written[:] = [dict(body) for body in written]
+        self.elements = dict(elements)
+        self.loops = [loop for loop, _ in loops]
+        for loop, one in loops:
+            loop.back_to(one)
+
     def turns(self, r: int, node: Node) -> tuple[Turn, ...]:
         """The rounds that a call of a run stands in."""
         return self.runs[r].turns.get(node, ())

@@ -15,9 +15,9 @@ from typing import Any
 import torch
 
 from ..graph import numbers
-from ..graph.choice import Choice, closed, free_values
+from ..graph.choice import Choice, alike, closed, free_values
 from ..graph.nodes import Node, NumberType, TensorType, Value
-from .alike import Misfit, alike, zipped
+from .alike import Misfit, zipped
 from .scopes import Branch, Scope
 
 
