@@ -20,12 +20,14 @@ from .tree import tensors_in
 
 def check_type(node: Node, value: Value, tensor: torch.Tensor) -> None:
     """Raise Diverged if a replayed tensor has another shape or dtype than the recorded one."""
+    if tensor is None and node.op == "if":
+        return  # no example showed what stands there this way; whoever reads it says so
     if value.is_number:
         truth = value.type.kind is bool
         if isinstance(tensor, bool) != truth or not isinstance(tensor, (int, float)):
             raise Diverged(f"{value!r} is {tensor!r} on these inputs\n  in: {node}", node)
         return
-    if value.type.__class__ is ListType and isinstance(tensor, list):
+    if value.type.__class__ is ListType and isinstance(tensor, (list, tuple)):
         for one in tensor:
             if not value.type.element.takes(shape_of(one), one.dtype):
                 raise _other_size(f"an element of {value!r}", one, node)
@@ -46,7 +48,20 @@ def _other_size(what: str, tensor: torch.Tensor, node: Node) -> Diverged:
     )
 
 
-def check_rounds(node: Node, rounds: int, goes_on: bool) -> None:
+def check_round(node: Node, rounds: int, last: bool, goes_on: bool | None, carried: Any) -> None:
+    """Raise Diverged if no example showed what follows such a round of a loop."""
+    if last or goes_on is False:
+        return
+    begun = node.args["carried"]
+    if goes_on is None or any(a is None and b is not None for a, b in zip(carried, begun)):
+        raise Diverged(
+            f"no example showed what follows a round of the loop like number {rounds - 1}\n"
+            f"  at: {node.where}",
+            node,
+        )
+
+
+def check_rounds(node: Node, rounds: int, goes_on: bool | None) -> None:
     """Raise Diverged if a loop ended as no example showed it to end."""
     if rounds < node.target.least:
         raise Diverged(
@@ -54,7 +69,11 @@ def check_rounds(node: Node, rounds: int, goes_on: bool) -> None:
             f"  at: {node.where}",
             node,
         )
-    if rounds and ("count" if goes_on else "condition") not in node.target.ends:
+    if (
+        rounds
+        and goes_on is not None
+        and ("count" if goes_on else "condition") not in node.target.ends
+    ):
         how = "ran through" if goes_on else "ended by its condition"
         raise Diverged(
             f"the loop {how} after {rounds} rounds; no example showed that\n  at: {node.where}",

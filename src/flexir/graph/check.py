@@ -144,10 +144,10 @@ def _block(node: Node, block: Block, names: list[str]) -> None:
 
 
 def _stands_for(part: Any, value: Value) -> bool:
-    """Whether a part can be what a Value of a branch is: one alike, or a number."""
+    """Whether a part can be what a Value of a block is: one alike, a number, or nothing."""
     if isinstance(part, Value):
         return alike(part.type, value.type)
-    return isinstance(value.type, NumberType) and type(part) is value.type.kind
+    return part is None or isinstance(value.type, NumberType) and type(part) is value.type.kind
 
 
 def free_name(wish: str, taken: set[str]) -> str:

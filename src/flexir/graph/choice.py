@@ -62,12 +62,12 @@ class Loop:
     ``count`` is how many rounds there are at most, or None if only the body ends the loop;
     ``carried`` is what the first round begins with, None where it begins with nothing; ``inputs``
     are the same in every round. The outputs are the carried Values after the last round, then one
-    list for each further output of the body, an element for each round.
+    list for each further output of the body.
 
     Attributes:
         body: parameters: the number of the round, from 0; the carried Values; the inputs. Outputs:
             whether another round may follow (True, or a Value); the carried Values of the next
-            round; what each list gains.
+            round; what each list gains, if it is not None.
         ends: how examples showed it to end: ``"count"``, ``"condition"``; another end is refused.
         least: the fewest rounds it is right for: 0 if an example showed none, else 1.
     """

@@ -220,6 +220,7 @@ class Effects:
 
 
 NO_EFFECTS = Effects()
+_BLOCKS = ("if", "loop")  # what has blocks computes whatever they do
 
 
 class Node:
@@ -282,7 +283,7 @@ class Node:
     @property
     def makes_number(self) -> bool:
         """Whether the call only computes numbers from sizes and numbers."""
-        if self.body is not None or not self.outputs or self.op in ("if", "loop"):
+        if self.body is not None or not self.outputs or self.op in _BLOCKS:
             return False
         return all(v.is_number for v in self.outputs)
 
@@ -340,8 +341,9 @@ def _expression(part: Any) -> tuple[str, int]:
     if part.__class__ is not Value:
         return str(part), 3 if isinstance(part, (int, float)) and part < 0 else _ATOM
     node = part.producer
-    if node is None:
-        return part.name if part.is_number else f"%{part.name}", _ATOM
+    if node is None or node.op in _BLOCKS:
+        named = part.is_number and not part.name.isdecimal()
+        return part.name if named else f"%{part.name}", _ATOM
     args = [given for given in node.args.values() if given is not None]
     if node.op == "size" and isinstance(args[0], Value):
         shape, dim = args[0].type.shape, args[1]

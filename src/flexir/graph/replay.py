@@ -16,7 +16,7 @@ import torch
 
 from ..errors import Diverged
 from . import numbers, tree
-from .agreement import check_escape, check_rounds, check_type
+from .agreement import check_escape, check_round, check_rounds, check_type
 from .choice import Block, Loop, blocks_of, every, is_choice
 from .geometry import copy_like
 from .graph import Graph
@@ -259,10 +259,12 @@ class Replay:
             goes_on, *made = self._block(loop.body, (rounds, *carried, *named["inputs"]))
             carried, gained = made[: len(carried)], made[len(carried) :]
             for one, element in zip(lists, gained):
-                one.append(element)
+                one += [] if element is None else [element]
             rounds += 1
             if self.taken is not None:
                 self.taken[place] = rounds
+            if self.check:
+                check_round(node, rounds, rounds == count, goes_on, carried)
         if self.check:
             check_rounds(node, rounds, goes_on)
         return (*carried, *lists)

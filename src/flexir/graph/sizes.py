@@ -17,7 +17,8 @@ from .choice import Block, Choice, Loop, blocks_of, every, is_choice, is_loop
 from .geometry import shape_of
 from .graph import Graph
 from .inputs import bind_inputs, dense_stride
-from .nodes import Effects, Node, TensorType, Value
+from .lists import element, joined
+from .nodes import Effects, ListType, Node, TensorType, Value
 from .replay import fitting, replay
 
 
@@ -41,8 +42,11 @@ def static(graph: Graph, args: Sequence[Any] = (), kwargs: dict[str, Any] | None
     if blocks:
         graph = straight(graph, args, kwargs or {})
     graph, found = measured(graph, args, kwargs or {})
-    types = {v: TensorType(v.type.dtype, n, v.type.device) for v, n in found.items()
-             if not v.is_number}  # fmt: skip
+    types: dict[Value, Any] = {
+        v: [v.type.element._replace(shape=one) for one in n] if isinstance(v.type, ListType)
+        else TensorType(v.type.dtype, n, v.type.device)
+        for v, n in found.items() if not v.is_number
+    }  # fmt: skip
     literals = {v: n for v, n in found.items() if v.is_number}
     made = rewritten(graph, literals, types)
     made.live, made.variants = [], []
@@ -61,14 +65,20 @@ def measured(
     found: dict[Value, Any] = {}
 
     def watch(node: Node, made: Sequence[Any]) -> None:
-        found.update((v, one if v.is_number else shape_of(one))
-                     for v, one in zip(node.outputs, made))  # fmt: skip
+        found.update((v, measure(v, one)) for v, one in zip(node.outputs, made))
 
     given: dict[Value, Any] = {}
     bind_inputs(graph, args, kwargs, given, as_given=True)
-    found.update((v, n if v.is_number else shape_of(n)) for v, n in given.items())
+    found.update((v, measure(v, one)) for v, one in given.items())
     replay(graph, args, kwargs, watch=watch, tell_numbers=True)
     return graph, found
+
+
+def measure(value: Value, made: Any) -> Any:
+    """A number itself, the sizes of a tensor, or those of each tensor of a list."""
+    if value.is_number:
+        return made
+    return list(map(shape_of, made)) if value.is_list else shape_of(made)
 
 
 def straight(graph: Graph, args: Sequence[Any], kwargs: dict[str, Any]) -> Graph:
@@ -79,9 +89,7 @@ def straight(graph: Graph, args: Sequence[Any], kwargs: dict[str, Any]) -> Graph
     return _Copy(graph, {}, {}, iter(taken)).graph
 
 
-def rewritten(
-    graph: Graph, literals: Mapping[Value, Any], types: Mapping[Value, TensorType]
-) -> Graph:
+def rewritten(graph: Graph, literals: Mapping[Value, Any], types: Mapping[Value, Any]) -> Graph:
     """A copy of a graph with numbers replaced by literals and with other types.
 
     Calls that only computed such a number, and conditions on such numbers alone, are left out; what
@@ -97,7 +105,7 @@ class _Copy:
         self,
         graph: Graph,
         literals: Mapping[Value, Any],
-        types: Mapping[Value, TensorType],
+        types: Mapping[Value, Any],
         taken: Iterator[Any] | None = None,
     ) -> None:
         self.literals, self.types, self.taken = literals, types, taken
@@ -141,7 +149,10 @@ class _Copy:
     def _copy(self, value: Value, producer: Node | None) -> Any:
         if value in self.literals:
             return self.literals[value]
-        made = Value(value.name, self.types.get(value, value.type), producer)
+        type = self.types.get(value, value.type)
+        if type.__class__ is list:  # a list whose length is known is its elements
+            return [Value(f"{value.name}.{k}", one, producer) for k, one in enumerate(type)]
+        made = Value(value.name, type, producer)
         made.names = value.names
         return made
 
@@ -149,6 +160,13 @@ class _Copy:
         made = []
         for node in nodes:
             args = {name: self.look(part) for name, part in node.args.items()}
+            if node.target is element and args["input"].__class__ in (list, tuple):
+                self.env[node.outputs[0]] = args["input"][args["index"]]
+                continue
+            if node.target is joined and not any(_is_list(part) for part in args["parts"]):
+                self.env[node.outputs[0]] = joined([[part] if isinstance(part, Value) else part
+                                                    for part in args["parts"]])  # fmt: skip
+                continue
             body = None if node.body is None else self._nodes(node.body)
             if is_choice(node):
                 made += self._branch(node, args)
@@ -169,8 +187,8 @@ class _Copy:
             copy.result = self.look(node.result)
             copy.effects = self._effects(node)
             if body is None:
-                copy.outputs = tuple(self.env[v] for v in node.outputs
-                                     if self.env[v].__class__ is Value)  # fmt: skip
+                made_here = [self.env[v] for v in node.outputs]
+                copy.outputs = tuple(tree.leaves(made_here, Value))
                 if copy.effects.escape and node.target in numbers.FUNCTIONS:
                     key = (node.target, node.result, *((type(v), v) for v in args.values()))
                     if not copy.inputs or key in self.asked:
@@ -211,8 +229,8 @@ class _Copy:
             nodes += self._nodes(body.nodes)
             made = self.look(body.outputs)[1:]
             carried = made[: len(carried)]
-            for one, element in zip(lists, made[len(carried) :]):
-                one.append(element)
+            for one, gained in zip(lists, made[len(carried) :]):
+                one += [] if gained is None else [gained]
         self.env.update(zip(node.outputs, (*carried, *lists)))
         return nodes
 
@@ -252,7 +270,8 @@ def _needed(nodes: list[Node], needed: set[Value]) -> list[Node]:
     """Nodes without those that compute an unread number; ``needed`` gains what the others read."""
     kept = []
     for node in reversed(nodes):
-        unread = node.target in numbers.FUNCTIONS and not needed.intersection(node.outputs)
+        spare = node.target in numbers.FUNCTIONS or _only_lists(node)
+        unread = spare and not needed.intersection(node.outputs)
         if unread and not node.effects.escape:
             continue
         if node.body is not None:
@@ -262,3 +281,14 @@ def _needed(nodes: list[Node], needed: set[Value]) -> list[Node]:
         kept.append(node)
     kept.reverse()
     return kept
+
+
+def _is_list(part: Any) -> bool:
+    return isinstance(part, Value) and part.is_list
+
+
+def _only_lists(node: Node) -> bool:
+    """Whether a call only takes a tensor apart, or picks one of a list."""
+    if node.body is not None or not node.outputs or blocks_of(node):
+        return False
+    return node.target is element or all(value.is_list for value in node.outputs)
