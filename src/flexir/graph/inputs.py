@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Sequence
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -187,7 +188,7 @@ def _bind_part(name: str, part: Any, made: Any, env: dict[Value, Any]) -> None:
         for i, (inner, other) in enumerate(zip(part, made)):
             _bind_part(f"{name}.{i}", inner, other, env)
         return
-    if type(part) in (int, float, bool, str, type(None)) and not same_literal(part, made):
+    if tree.is_word(part) and not _same_word(part, made):
         raise Diverged(f"the input {name!r} was {part!r} when recorded, now {made!r}")
     # What was empty and holds tensors now, or the other way round: a cache at the first call.
     if any(True for _ in tree.leaves(part, Value)) or tree.tensors_in(_as_list(made)):
@@ -195,6 +196,24 @@ def _bind_part(name: str, part: Any, made: Any, env: dict[Value, Any]) -> None:
             f"the input {name!r} is built otherwise than when it was recorded: {_kind(made)} "
             f"{'with' if tree.tensors_in(_as_list(made)) else 'without'} tensors"
         )
+
+
+def _same_word(part: Any, made: Any) -> bool:
+    """Whether two words mean the same: classes by name, functions by code and what they hold."""
+    if isinstance(part, type):
+        return isinstance(made, type) and _title(part) == _title(made)
+    if isinstance(part, FunctionType) and isinstance(made, FunctionType):
+        return part is made or _meaning(part) == _meaning(made)
+    return same_literal(part, made)
+
+
+def _title(part: type) -> tuple[str, str]:
+    return part.__module__, part.__qualname__
+
+
+def _meaning(function: FunctionType) -> tuple[Any, ...]:
+    held = inspect.getclosurevars(function).nonlocals
+    return function.__code__, [id(v) for v in held.values()], function.__defaults__
 
 
 def _as_list(part: Any) -> Any:

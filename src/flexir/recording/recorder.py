@@ -35,6 +35,7 @@ from .effects import beneath
 from .escapes import Escapes
 from .inputs import Given, apart
 from .left import mutations, state
+from .lent import lend, take_back
 from .memory import Alias
 from .modules import ModuleCalls
 from .parameters import bind_inputs
@@ -119,15 +120,16 @@ class Recorder:
         graph = Graph(
             name, constants=self.found.constants, origins=self.found.origins, audit=self.audit
         )
-        args, kwargs, bound = self._begin(graph, args, kwargs)
-        before, given = foreign_draws(), Given(bound)
-        with watching(self):
-            result = self.model(*args, **kwargs)
-            if self.returned is not None:
-                self.returned(result)
-            with self.quietly():
-                self._end(graph, result)
-                self.audit.problems += given.changed(result)
+        with self._lent(args, kwargs) as (args, kwargs):
+            args, kwargs, bound = self._begin(graph, args, kwargs)
+            before, given = foreign_draws(), Given(bound)
+            with watching(self):
+                result = self.model(*args, **kwargs)
+                with self.quietly():
+                    self._end(graph, result)
+                    self.audit.problems += given.changed(result)
+        if self.returned is not None:
+            self.returned(result if self.numbers is None else take_back(result))
         after = foreign_draws()
         self.audit.problems += [
             f"numbers were drawn from Python's {name!r}: they, and what they decided, are frozen"
@@ -137,12 +139,23 @@ class Recorder:
         self._close()
         return settle(graph)
 
+    @contextlib.contextmanager
+    def _lent(self, args: Any, kwargs: Any) -> Iterator[tuple[Any, Any]]:
+        """The arguments with numbers that know where they come from, while the model runs."""
+        if self.numbers is None:
+            yield args, kwargs
+            return
+        given = lend((args, dict(kwargs)), self.numbers.given)
+        try:
+            yield given
+        finally:
+            self.numbers.open = False
+            take_back(given)
+
     def _begin(
         self, graph: Graph, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any], dict[str, Any]]:
         """Give the inputs, and what the model holds, their Values."""
-        if self.numbers is not None:
-            args, kwargs = self.numbers.given((args, kwargs))
         graph.parameters, bound, defaults = bind_inputs(self.model, args, kwargs)
         for name, default in defaults.items():
             self.found.tensors[id(default)] = (default, "default", (name,))

@@ -1,0 +1,137 @@
+"""Caches and other objects among the inputs: their numbers live, what they hold put back."""
+
+from __future__ import annotations
+
+import types
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import flexir
+
+
+class Window:
+    """A cache as libraries write them: tensors beside a count."""
+
+    def __init__(self) -> None:
+        self.seen = 0
+        self.kept: torch.Tensor | None = None
+
+    def update(self, x: torch.Tensor) -> torch.Tensor:
+        self.seen += x.shape[1]
+        self.kept = x if self.kept is None else torch.cat([self.kept, x], 1)
+        return self.kept
+
+
+class Attending(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.embed, self.head = nn.Embedding(11, 6), nn.Linear(6, 11)
+
+    def forward(self, ids: torch.Tensor, cache: Window) -> tuple[torch.Tensor, Window]:
+        start = cache.seen
+        x = self.embed(ids) + torch.arange(start, start + ids.shape[1])[None, :, None] / 10
+        kept = cache.update(x)
+        weights = torch.softmax(x @ kept.mT / cache.seen, -1)
+        return self.head(weights @ kept), cache
+
+
+def generate(model: Any, ids: torch.Tensor, count: int) -> torch.Tensor:
+    """A driver that goes on with the cache it gets back."""
+    cache, step = Window(), ids
+    for _ in range(count):
+        logits, cache = model(step, cache)
+        step = logits[:, -1:].argmax(-1)
+        ids = torch.cat([ids, step], 1)
+    assert type(cache.seen) is int and cache.seen == ids.shape[1] - 1
+    return ids
+
+
+def test_a_number_in_a_cache_object_is_live_and_goes_on_from_call_to_call():
+    net = Attending().eval()
+    with torch.no_grad():
+        with flexir.record(net) as program:
+            generate(net, torch.tensor([[1, 2, 3]]), 4)
+            generate(net, torch.tensor([[5, 2, 3, 1, 1]]), 2)
+        assert list(program) == ["prefill", "decode"]
+        assert [one.name for one in program["decode"].live if not one.name.isupper()] == [
+            "cache.seen"
+        ]
+        ids = torch.tensor([[4, 4, 1, 9, 0, 2, 7]])
+        wanted = generate(net, ids, 9)
+        empty = Attending().to("meta")
+        with program.answering(empty):
+            assert torch.equal(generate(empty, ids, 9), wanted)
+
+
+def test_numbers_among_the_inputs_are_live_wherever_they_stand():
+    def model(x, scale, settings):
+        return x * scale + settings.shift
+
+    settings = [types.SimpleNamespace(shift=n) for n in (1, 2, 5)]
+    x = torch.ones(2)
+    graph = flexir.capture(model, (x, 3, settings[0]), also=[(x, 5, settings[1])])
+    assert torch.equal(graph(x, 7, settings[2]), model(x, 7, settings[2]))
+    assert all(type(one.shift) is int for one in settings)
+
+
+@pytest.mark.parametrize(
+    "recorded, other",
+    [
+        (types.SimpleNamespace(shift=1), types.SimpleNamespace(shift=2)),
+        (torch.float64, torch.float16),
+        (torch.tanh, torch.relu),
+        (lambda x: x + 1, lambda x: x + 2),
+        (dict, list),
+    ],
+)
+def test_a_word_that_is_not_the_recorded_one_is_refused(recorded, other):
+    def model(x, word):
+        return x * 2
+
+    graph = flexir.capture(model, (torch.ones(2), recorded))
+    assert torch.equal(graph(torch.ones(2), recorded), torch.ones(2) * 2)
+    with pytest.raises(flexir.Diverged, match="the input 'word"):
+        graph(torch.ones(2), other)
+
+
+def test_a_function_made_anew_is_the_recorded_one_if_it_holds_the_same():
+    def model(x, act):
+        return act(x)
+
+    def act(by):
+        return lambda x: x * by
+
+    graph = flexir.capture(model, (torch.ones(2), act(3)))
+    assert torch.equal(graph(torch.ones(2), act(3)), torch.full((2,), 3.0))
+    with pytest.raises(flexir.Diverged, match="the input 'act' was"):
+        graph(torch.ones(2), act(4))
+
+
+def test_a_driver_that_is_recorded_sees_what_the_model_does_to_its_containers():
+    class Counting(nn.Module):
+        def forward(self, x, cache):
+            cache["length"] = cache.get("length", 0) + x.shape[1]
+            cache.setdefault("parts", []).append(x)
+            return torch.cat(cache["parts"], 1) * cache["length"], cache
+
+    net, cache = Counting(), {}
+    with flexir.record(net):
+        for n in (3, 4):
+            net(torch.ones(2, n), cache)
+    assert cache["length"] == 7 and type(cache["length"]) is int
+    assert [part.shape[1] for part in cache["parts"]] == [3, 4]
+
+
+def test_what_the_driver_gave_is_plain_again_when_the_model_raises():
+    class Raising(nn.Module):
+        def forward(self, x, cache):
+            raise ZeroDivisionError
+
+    cache = Window()
+    with pytest.raises(ZeroDivisionError), flexir.record(net := Raising()):
+        net(torch.ones(2), cache)
+    assert type(cache.seen) is int
