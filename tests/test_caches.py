@@ -135,3 +135,58 @@ def test_what_the_driver_gave_is_plain_again_when_the_model_raises():
     with pytest.raises(ZeroDivisionError), flexir.record(net := Raising()):
         net(torch.ones(2), cache)
     assert type(cache.seen) is int
+
+
+class Translating(nn.Module):
+    """An encoder and a decoder; the driver calls the encoder itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.encoder = nn.Sequential(nn.Embedding(11, 6), nn.Linear(6, 6))
+        self.decoder, self.drop = Attending(), nn.Dropout()
+
+    def forward(self, ids, encoded, cache):
+        logits, cache = self.decoder(ids, cache)
+        return logits + encoded.mean(1, keepdim=True).sum(-1, keepdim=True), cache
+
+
+def translate(model: Any, ids: torch.Tensor, count: int) -> torch.Tensor:
+    encoded, cache = model.drop(model.encoder(ids)), Window()
+    made = torch.tensor([[1]])
+    for _ in range(count):
+        logits, cache = model(made[:, -1:], encoded, cache)
+        made = torch.cat([made, logits.argmax(-1)], 1)
+    return made
+
+
+def test_parts_of_a_model_that_a_driver_calls_are_entry_points_of_their_own():
+    net = Translating().eval()
+    with torch.no_grad():
+        with flexir.record(net, names=("first", "next")) as program:
+            translate(net, torch.tensor([[1, 2, 3]]), 4)
+            translate(net, torch.tensor([[5, 2, 3, 1, 1]]), 4)
+        assert list(program) == ["encoder", "first", "next"]
+        assert program.modules == {"encoder": "encoder"}
+        assert "encoder.1.weight" in program.weights and "decoder.head.weight" in program.weights
+        ids = torch.tensor([[4, 4, 1, 9, 0, 2, 7]])
+        wanted = translate(net, ids, 9)
+        empty = Translating().eval().to("meta")
+        with program.answering(empty):
+            assert torch.equal(translate(empty, ids, 9), wanted)
+        with (
+            program.answering(empty),
+            pytest.raises(
+                flexir.Diverged, match="decoder.head is called, and no entry point is for it"
+            ),
+        ):
+            empty.decoder.head(torch.rand(1, 6))
+    assert all("forward" not in vars(module) for module in net.modules())
+
+
+def test_a_call_in_which_something_else_varies_is_shown_however_late_it_comes():
+    net = nn.Linear(3, 2)
+    with flexir.record(net, names=("step",)) as program:
+        for shape in ((2, 4, 3), (3, 4, 3), (5, 4, 3), (2, 4, 3), (2, 7, 3)):
+            net(torch.rand(shape))
+    assert [one.values for one in program["step"].live] == [(2, 3, 5, 2), (4, 4, 4, 7)]

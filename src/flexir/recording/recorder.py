@@ -72,7 +72,8 @@ class Recorder:
     """One run: the tables it fills, and the Graph it becomes.
 
     ``returned`` is told what the model returned; a run ``among`` several entry points keeps as
-    state also what only the others read.
+    state also what only the others read; weights and state are those of the module ``within`` which
+    the call is made, the model by default.
     """
 
     def __init__(
@@ -86,10 +87,11 @@ class Recorder:
         among: bool = False,
         numbers: bool = False,
         standing: Standing | None = None,
+        within: torch.nn.Module | None = None,
     ) -> None:
         self.model, self.watch, self.functions = model, watch, functions
         self.returned, self.among = returned, among
-        self.found = Origins(model, Recorder.run.__code__)
+        self.found = Origins(within or model, Recorder.run.__code__)
         self.switches = SwitchWatch()
         self.draws = Draws(self.found.holdings.generators)
         self.trace = Trace(self.found, self.switches)
