@@ -190,3 +190,76 @@ def test_a_call_in_which_something_else_varies_is_shown_however_late_it_comes():
         for shape in ((2, 4, 3), (3, 4, 3), (5, 4, 3), (2, 4, 3), (2, 7, 3)):
             net(torch.rand(shape))
     assert [one.values for one in program["step"].live] == [(2, 3, 5, 2), (4, 4, 4, 7)]
+
+
+class Filling(nn.Module):
+    """Writes into the cache it is given, and does not return it: a static one, a list, a count."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(11, 4)
+
+    def forward(self, ids, cache):
+        x = self.embed(ids)
+        cache["fixed"].index_add_(1, torch.arange(ids.shape[1]), x)
+        cache["steps"].append(x.sum())
+        cache["count"] += ids.shape[1]
+        return cache["fixed"].sum() + sum(cache["steps"]) + cache["count"]
+
+
+def fill(model: Any, count: int) -> tuple[list[torch.Tensor], Any]:
+    cache: Any = {"fixed": torch.zeros(1, 4, 4), "steps": [torch.ones(())], "count": 0}
+    fixed, steps = cache["fixed"], cache["steps"]
+    found = []
+    for n in range(count):
+        del steps[1:]
+        found.append(model(torch.tensor([[n % 11, 1]]), cache))
+        assert cache["fixed"] is fixed and cache["steps"] is steps and len(steps) == 2
+    return found, cache
+
+
+def test_what_a_model_leaves_in_its_inputs_is_there_when_a_program_answers():
+    net = Filling()
+    with torch.no_grad():
+        with flexir.record(net, names=("step",)) as program:
+            fill(net, 3)
+        assert "# leaves in cache: {'fixed'" in program.text()
+        wanted, cache = fill(net, 7)
+        empty = Filling().to("meta")
+        with program.answering(empty):
+            found, made = fill(empty, 7)
+    assert all(map(torch.equal, found, wanted)) and made["count"] == cache["count"] == 14
+    assert torch.equal(made["fixed"], cache["fixed"])
+
+
+def test_an_object_that_is_given_and_returned_is_the_same_object_in_an_answer():
+    net = Attending().eval()
+    with torch.no_grad():
+        with flexir.record(net) as program:
+            generate(net, torch.tensor([[1, 2, 3]]), 3)
+        with program.answering(net):
+            cache = Window()
+            assert net(torch.tensor([[1, 2, 3]]), cache)[1] is cache
+            kept = cache.kept
+            assert cache.seen == 3 and kept.shape == (1, 3, 6)
+            assert net(torch.tensor([[4]]), cache)[1] is cache and cache.seen == 4
+
+
+def test_an_engine_that_cannot_tell_what_is_left_in_an_input_is_refused():
+    net = Filling()
+    with torch.no_grad():
+        with flexir.record(net, names=("step",)) as program:
+            fill(net, 3)
+        with program.answering(net, run=lambda entry, *args: program[entry](*args)):
+            with pytest.raises(flexir.Diverged, match="leaves a new tensor in 'cache.fixed'"):
+                fill(net, 2)
+
+
+def test_a_graph_leaves_what_its_caller_gave_as_it_is():
+    net, cache = Filling(), {"fixed": torch.zeros(1, 4, 4), "steps": [torch.ones(())], "count": 0}
+    ids = torch.tensor([[3, 1]])
+    graph = flexir.capture(
+        net, (ids, dict(cache, steps=[torch.ones(())], fixed=torch.zeros(1, 4, 4)))
+    )
+    graph(ids, cache)
+    assert cache["count"] == 0 and len(cache["steps"]) == 1 and not cache["fixed"].any()

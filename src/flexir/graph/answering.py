@@ -15,6 +15,7 @@ import torch
 from ..errors import Diverged
 from .graph import Graph
 from .inputs import bind_inputs
+from .left import put_back, results_in
 from .program import Program, ProgramRun
 
 # answer(path of the module, its own forward, args, kwargs) -> what the caller gets
@@ -44,7 +45,7 @@ class Doors:
             finally:
                 self.open()
 
-        forward.__wrapped__ = original  # type: ignore[attr-defined]  # whose signature it has
+        forward.__wrapped__ = original  # whose signature it has
         return forward
 
     def open(self) -> None:
@@ -94,10 +95,11 @@ def answering(
         reasons = []
         for entry, graph in entries.items():
             try:
-                _check_takes(graph, args, kwargs)
-                if run is not None:
-                    return run(entry, *args, **kwargs)
-                return started[entry](*args, **kwargs)
+                taken = _taking(graph, args, kwargs)
+                if run is None:
+                    return started[entry].answer(*args, **kwargs)
+                made = run(entry, *args, **kwargs)
+                return put_back(taken, args, kwargs, results_in(taken, made))
             except Diverged as error:
                 reasons.append(f"  {entry}: {error}")
         raise Diverged("no entry point takes this call\n" + "\n".join(reasons))
@@ -106,8 +108,12 @@ def answering(
         yield started
 
 
-def _check_takes(graph: Graph, args: Any, kwargs: Any) -> None:
-    """Raise Diverged if neither a graph nor a variant of it takes inputs built like these."""
+def _taking(graph: Graph, args: Any, kwargs: Any) -> Graph:
+    """The first of a graph and its variants that takes inputs built like these.
+
+    Raises:
+        Diverged: none does; the message is that of the first.
+    """
     first: Diverged | None = None
     for one in (graph, *graph.variants):
         try:
@@ -115,6 +121,6 @@ def _check_takes(graph: Graph, args: Any, kwargs: Any) -> None:
         except Diverged as error:
             first = first or error
         else:
-            return
+            return one
     assert first is not None
     raise first

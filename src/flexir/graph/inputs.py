@@ -74,22 +74,27 @@ def bind_inputs(
     Returns:
         whether they lie in memory and are differentiated as the recorded ones.
     """
-    parameters = [inspect.Parameter(n, inspect._ParameterKind(k)) for n, k in graph.parameters]
     defaults = {
         name: part
         for name, part in graph.inputs.items()
         if next(tree.leaves(part, Value), None) is None
     }
-    bound = inspect.Signature(parameters).bind_partial(*args, **kwargs).arguments
+    bound = bound_arguments(graph, args, kwargs)
     for name, part in graph.inputs.items():
         if name not in bound:
             if name not in defaults:
                 raise Diverged(f"the input {name!r} is missing")
             continue
         made = tree.template(bound[name], lambda t: t, deep=True)
-        _bind_part(name, part, made, env)
+        bind_part(name, part, made, env)
     _are_apart(graph, env)
     return _lay_out(graph, env, as_given)
+
+
+def bound_arguments(graph: Graph, args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of a call by the names the graph's own have."""
+    parameters = [inspect.Parameter(n, inspect._ParameterKind(k)) for n, k in graph.parameters]
+    return inspect.Signature(parameters).bind_partial(*args, **kwargs).arguments
 
 
 def _are_apart(graph: Graph, env: dict[Value, Any]) -> None:
@@ -153,7 +158,12 @@ def dense_stride(shape: tuple[int, ...], like: tuple[int, ...]) -> tuple[int, ..
     return tuple(made)
 
 
-def _bind_part(name: str, part: Any, made: Any, env: dict[Value, Any]) -> None:
+def bind_part(name: str, part: Any, made: Any, env: dict[Value, Any]) -> None:
+    """Lay the template ``made`` over the recorded one; ``env`` gains what its Values are.
+
+    Raises:
+        Diverged: they do not fit; the message has the place, which begins with ``name``.
+    """
     if isinstance(part, Value):
         if part.is_number:
             if not isinstance(made, (int, float)) or isinstance(made, bool):
@@ -173,20 +183,20 @@ def _bind_part(name: str, part: Any, made: Any, env: dict[Value, Any]) -> None:
         env[part] = made
         return
     if isinstance(part, tree.Record) and isinstance(made, tree.Record):
-        _bind_part(name, part.items, made.items, env)
-        _bind_part(name, part.attributes, made.attributes, env)
+        bind_part(name, part.items, made.items, env)
+        bind_part(name, part.attributes, made.attributes, env)
         return
     if isinstance(part, dict) and isinstance(made, dict):
         if part.keys() != made.keys():
             raise Diverged(f"the input {name!r} has keys {list(made)}; recorded: {list(part)}")
         for key, inner in part.items():
-            _bind_part(f"{name}.{key}", inner, made[key], env)
+            bind_part(f"{name}.{key}", inner, made[key], env)
         return
     if isinstance(part, (list, tuple)) and isinstance(made, (list, tuple)):
         if len(part) != len(made):
             raise Diverged(f"the input {name!r} has {len(made)} parts; recorded: {len(part)}")
         for i, (inner, other) in enumerate(zip(part, made)):
-            _bind_part(f"{name}.{i}", inner, other, env)
+            bind_part(f"{name}.{i}", inner, other, env)
         return
     if tree.is_word(part) and not _same_word(part, made):
         raise Diverged(f"the input {name!r} was {part!r} when recorded, now {made!r}")

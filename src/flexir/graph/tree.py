@@ -87,7 +87,13 @@ class Record:
         return made
 
 
-def template(obj: Any, leaf: Callable[[torch.Tensor], Any], *, deep: bool = False) -> Any:
+def template(
+    obj: Any,
+    leaf: Callable[[torch.Tensor], Any],
+    *,
+    deep: bool = False,
+    seen: dict[int, Any] | None = None,
+) -> Any:
     """Copy ``obj`` with every tensor replaced by ``leaf(tensor)``.
 
     Args:
@@ -95,8 +101,9 @@ def template(obj: Any, leaf: Callable[[torch.Tensor], Any], *, deep: bool = Fals
         leaf: called once per place a tensor stands, in reading order.
         deep: also open objects of unknown classes that hold tensors somewhere, or nothing but
             words and numbers (cache objects, at their first call, too).
+        seen: id of an instance -> its Record, so that several templates share them.
     """
-    return _take(obj, leaf, deep, None)
+    return _take(obj, leaf, deep, seen)
 
 
 # Plain functions, not closures: a function that calls itself through a closure is a reference
@@ -206,9 +213,18 @@ def _is_data(obj: Any, seen: set[int]) -> bool:
     return all(_is_data(part, seen) for part in parts)
 
 
-def build(template: Any, leaf: type, value: Callable[[Any], Any]) -> Any:
-    """The inverse of :func:`template`: replace every instance of ``leaf`` by ``value(it)``."""
-    return _put(template, leaf, value, {}, True)
+def build(
+    template: Any, leaf: type, value: Callable[[Any], Any], known: dict[int, Any] | None = None
+) -> Any:
+    """The inverse of :func:`template`: replace every instance of ``leaf`` by ``value(it)``.
+
+    Args:
+        template: what was made of the original.
+        leaf: class of what stands for tensors.
+        value: what each of them becomes.
+        known: id of a Record -> the instance that it is; gains those that are made.
+    """
+    return _put(template, leaf, value, {} if known is None else known, True)
 
 
 def _put(

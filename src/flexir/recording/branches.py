@@ -98,16 +98,16 @@ class _Laying(Ways):
         self.first = first
 
     def _finish(self) -> None:
-        parts = {r: run.graph.outputs for r, run in enumerate(self.runs)}
-        self.outputs = self.resolved(self.root, parts, self.root.nodes)
+        parts = {r: [run.graph.outputs, run.graph.left] for r, run in enumerate(self.runs)}
+        self.outputs, self.left_there = self.resolved(self.root, parts, self.root.nodes)
 
     def graph(self) -> Graph:
         """The one graph."""
         close(self.root)
         first = self.first
         made = dataclasses.replace(
-            first, inputs=self.inputs, outputs=self.outputs, nodes=self.root.nodes,
-            constants=self.constants, origins=self.origins,
+            first, inputs=self.inputs, outputs=self.outputs, left=self.left_there,
+            nodes=self.root.nodes, constants=self.constants, origins=self.origins,
             layouts={self.env[0][v]: s for v, s in first.layouts.items()},
             differentiable={self.env[0][v] for v in first.differentiable},
         )  # fmt: skip

@@ -128,7 +128,7 @@ class Recorder:
             with watching(self):
                 result = self.model(*args, **kwargs)
                 with self.quietly():
-                    self._end(graph, result)
+                    self._end(graph, result, given)
                     self.audit.problems += given.changed(result)
         if self.returned is not None:
             self.returned(result if self.numbers is None else take_back(result))
@@ -170,12 +170,18 @@ class Recorder:
                     self.memories.expect(tensor)
         return args, kwargs, bound
 
-    def _end(self, graph: Graph, result: Any) -> None:
+    def _end(self, graph: Graph, result: Any, given: Given) -> None:
         """The model has returned: what it returned, and what it left behind."""
         assert self.modules is not None
         self.modules.close(1)
-        graph.outputs = tree.template(result, self.memories.read, deep=True)
+        seen: dict[int, Any] = {}  # what is given and returned is one object
+        graph.left = {
+            name: tree.template(part, self.memories.read, deep=True, seen=seen)
+            for name, part in given.parts()
+        }
+        graph.outputs = tree.template(result, self.memories.read, deep=True, seen=seen)
         if self.numbers is not None:
+            graph.left = self.numbers.lower(graph.left)
             graph.outputs = self.numbers.lower(graph.outputs)
             self.numbers.open = False
             if self.standing is not None:

@@ -250,15 +250,23 @@ def same_constant(one: torch.Tensor, other: torch.Tensor) -> bool:
     return one.device.type != "meta" and torch.equal(one, other)
 
 
-def zipped(parts: dict[int, Any], leaf: Callable[[dict[int, Any]], Value]) -> Any:
-    """Templates of several runs as one; ``leaf`` gets the Values of one place."""
+def zipped(
+    parts: dict[int, Any],
+    leaf: Callable[[dict[int, Any]], Value],
+    known: dict[tuple[int, ...], tree.Record] | None = None,
+) -> Any:
+    """Templates of several runs as one; ``leaf`` gets the Values of one place.
+
+    ``known``: the Records of each run -> theirs in the one graph; what is one object stays one.
+    """
+    known = {} if known is None else known
     first = next(iter(parts.values()))
     cls = first.__class__
     if any(part.__class__ is not cls for part in parts.values()):
         raise Misfit(f"{first!r} is of another kind in another run")
 
     def inner(get: Callable[[Any], Any]) -> Any:
-        return zipped({r: get(part) for r, part in parts.items()}, leaf)
+        return zipped({r: get(part) for r, part in parts.items()}, leaf, known)
 
     if cls is Value:
         return leaf(parts)
@@ -276,9 +284,12 @@ def zipped(parts: dict[int, Any], leaf: Callable[[dict[int, Any]], Value]) -> An
     if cls is tree.Record:
         if any(part.cls is not first.cls for part in parts.values()):
             raise Misfit("an object is of another class in another run")
-        return tree.Record(
-            first.cls, inner(lambda part: part.items), inner(lambda part: part.attributes)
-        )
+        key = tuple(map(id, parts.values()))
+        if key not in known:
+            made = known[key] = tree.Record(first.cls, None, {})
+            made.items = inner(lambda part: part.items)
+            made.attributes = inner(lambda part: part.attributes)
+        return known[key]
     if not all(part is first or same_literal(part, first) for part in parts.values()):
         shown = ", ".join(tree.show(part, Value) for part in parts.values())
         raise Misfit(f"a number that nothing explains: {shown}")
