@@ -20,7 +20,8 @@ from ..graph.inputs import Inputs, inputs_of
 from ..graph.program import Program, kind_of
 from . import recorder
 from .eager import copies_of
-from .examples import Merging
+from .examples import Merging, merged
+from .state import Holdings
 
 
 def program(model: Callable[..., Any], entries: Mapping[str, Any]) -> Program:
@@ -69,13 +70,16 @@ class _Entry:
 
     Attributes:
         path: of the module that is called.
+        forward: what is called.
         merging: the graph and its examples.
         facts: sizes and numbers of the first call's inputs.
         varied: which of them were others in a call that was shown.
     """
 
-    def __init__(self, path: str, merging: Merging, facts: Sequence[Any]) -> None:
-        self.path, self.merging, self.facts = path, merging, facts
+    def __init__(
+        self, path: str, forward: Callable[..., Any], merging: Merging, facts: Sequence[Any]
+    ) -> None:
+        self.path, self.forward, self.merging, self.facts = path, forward, merging, facts
         self.varied: set[int] = set()
 
     def is_new(self, facts: Sequence[Any], shown: int) -> bool:
@@ -98,6 +102,7 @@ class Recording:
         self.model, self.names, self.shown = model, names, shown
         self.entries: dict[tuple[str, str], _Entry] = {}
         self.calls = 0
+        self.held: Holdings | None = None
 
     def __call__(
         self, path: str, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -109,29 +114,47 @@ class Recording:
         self.calls += 1
         if known is not None and not known.is_new(facts, self.shown):
             return forward(*args, **kwargs)
-        before = Inputs(*(copied := copies_of(args, kwargs))[0], **copied[1])
+        before = _copy(Inputs(*args, **kwargs))
         if known is not None:
             result = forward(*args, **kwargs)
             known.merging.show(number, before, before, result)
             return result
         returned: list[Any] = []
         graph = recorder.record(
-            forward, args, kwargs, witness=True, among=True, numbers=True,
-            returned=returned.append, within=self.model,
-        )  # fmt: skip
-        self.entries[key] = _Entry(path, Merging(graph, number, before, returned[0]), facts)
+            forward, args, kwargs, numbers=True, returned=returned.append, **self._options()
+        )
+        merging = Merging(graph, number, before, returned[0])
+        self.entries[key] = _Entry(path, forward, merging, facts)
         return returned[0]
+
+    def _options(self) -> dict[str, Any]:
+        """Of the recorder. Looking at a model takes as long as some calls; once is enough."""
+        if self.held is None or not self.held.stands():
+            self.held = Holdings(self.model)
+        return {"witness": True, "among": True, "within": self.model, "held": self.held}
+
+    def _graph(self, entry: _Entry) -> Graph:
+        """The one graph of an entry point; with branches and variants, if not all calls fit one."""
+        if entry.merging.unfit and not entry.merging.is_one_of_a_row:
+            calls = [_copy(one) for one in entry.merging.examples]
+            return merged(entry.forward, calls, None, **self._options())
+        return entry.merging.result({})
 
     def fill(self, made: Program) -> None:
         """Give a Program the entry points, in the order in which they were first called."""
         names = _names([one.path for one in self.entries.values()], self.names)
-        graphs = {n: one.merging.result({}) for n, one in zip(names, self.entries.values())}
+        graphs = {n: self._graph(one) for n, one in zip(names, self.entries.values())}
         drop_unread(graphs)
         keep_initial(graphs)
         made.graphs.update(graphs)
         called = zip(names, self.entries.values())
         made.modules.update({name: one.path for name, one in called if one.path})
         made.check()
+
+
+def _copy(inputs: Inputs) -> Inputs:
+    args, kwargs = copies_of(*inputs)
+    return Inputs(*args, **kwargs)
 
 
 def _names(paths: Sequence[str], wished: Sequence[str]) -> list[str]:

@@ -44,6 +44,7 @@ from .results import define, returned, say_effects
 from .session import collector_at_rest, watching
 from .ssa import Memories
 from .standing import Standing
+from .state import Holdings
 from .switches import SwitchWatch
 from .trace import Trace
 from .watchers import Witness
@@ -73,7 +74,7 @@ class Recorder:
 
     ``returned`` is told what the model returned; a run ``among`` several entry points keeps as
     state also what only the others read; weights and state are those of the module ``within`` which
-    the call is made, the model by default.
+    the call is made, the model by default; ``held`` is what that holds, if it is known already.
     """
 
     def __init__(
@@ -88,10 +89,11 @@ class Recorder:
         numbers: bool = False,
         standing: Standing | None = None,
         within: torch.nn.Module | None = None,
+        held: Holdings | None = None,
     ) -> None:
         self.model, self.watch, self.functions = model, watch, functions
         self.returned, self.among = returned, among
-        self.found = Origins(within or model, Recorder.run.__code__)
+        self.found = Origins(within or model, Recorder.run.__code__, held)
         self.switches = SwitchWatch()
         self.draws = Draws(self.found.holdings.generators)
         self.trace = Trace(self.found, self.switches)
