@@ -9,6 +9,7 @@ model's weights are NaN. Writes ``docs/generate.md``.
 from __future__ import annotations
 
 import copy
+import itertools
 import time
 import warnings
 from collections import Counter
@@ -23,6 +24,13 @@ SHOWN = ((5, 6), (8, 4))  # prompt length and tokens of the generations that are
 ASKED = 7  # prompt length of the one that is answered
 _AUTOS = ("AutoModelForCausalLM", "AutoModelForSeq2SeqLM", "AutoModelForSpeechSeq2Seq")
 _LARGE = 60_000_000  # parameters; what does not shrink below is left out
+# Sizes that fit together where the usual small ones do not: heads of mamba, layers of every kind.
+_OTHERS: tuple[dict[str, Any], ...] = (
+    {},
+    {"num_key_value_heads": 4, "rotary_dim": 4, "mamba_n_heads": 4, "mamba_d_head": 16,
+     "num_heads": 8, "num_hidden_layers": 8},
+    {"mamba_n_heads": 4, "num_hidden_layers": None, "qk_dim_factor": 1.0},
+)  # fmt: skip
 _FAMILIES = ("causal", "encoder-decoder", "recurrent")
 
 
@@ -140,9 +148,12 @@ def _build(name: str) -> Any:
     found = getattr(transformers, auto)._model_mapping[cls]
     model_cls = found[0] if isinstance(found, (tuple, list)) else found
     error: Exception | None = None
-    for keep in (frozenset[str](), frozenset({"head_dim", "hidden_dim", "dim"}), None):
+    keeps: tuple[frozenset[str] | None, ...] = (
+        frozenset(), frozenset({"head_dim", "hidden_dim", "dim"}), None,
+    )  # fmt: skip
+    for others, keep in itertools.product(_OTHERS, keeps):
         try:
-            config = shrink(cls, keep)
+            config = shrink(cls, keep, others)
             config._attn_implementation = "eager"
             with torch.device("meta"):
                 size = sum(p.numel() for p in model_cls(copy.deepcopy(config)).parameters())
@@ -155,7 +166,7 @@ def _build(name: str) -> Any:
                 _generate(model, _prompt(model, 6), 2)
             return model
         except Exception as failure:  # noqa: BLE001  the next set may do
-            error = failure
+            error = error or failure
     assert error is not None
     raise error
 
