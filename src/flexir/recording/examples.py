@@ -102,6 +102,16 @@ class Merging:
         self._table, self.unfit = _proved(self._loose, self._trials)
 
     @property
+    def examples(self) -> list[Inputs]:
+        """The inputs of all calls as they were before them."""
+        return [one.copy for one in self._trials]
+
+    @property
+    def is_one_of_a_row(self) -> bool:
+        """Whether a call goes on from what the one before left, so that none can be made again."""
+        return bool(self._loose.state or self._loose.audit.changes)
+
+    @property
     def shown(self) -> list[tuple[int, Inputs]]:
         """The calls after the first."""
         return [(one.number, one.inputs) for one in self._trials[1:]]
