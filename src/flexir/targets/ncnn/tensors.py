@@ -66,7 +66,7 @@ def op(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     def declare(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         def checked(ctx: Any, *args: Any, **named: Any) -> Any:
-            for value in (*ctx.node.inputs, *ctx.node.outputs[:1]):
+            for value in (*ctx.node.inputs, *ctx.node.outputs):
                 check(value.type)
             return function(ctx, *args, **named)
 
