@@ -219,8 +219,19 @@ def check_op(target: Any, name: str, limit: int | None = SAMPLES) -> dict[str, A
     return {"verdict": verdict, "samples": dict(counts), "note": notes}
 
 
+_ORDERS = ("sort", "argsort", "msort", "topk")
+
+
+def _is_open(case: Any) -> bool:
+    """Whether torch leaves open in which order equal elements come out."""
+    if case.name.split()[0] not in _ORDERS or case.kwargs.get("stable"):
+        return False
+    input = case.args[0].flatten()
+    return bool(input.unique().numel() != input.numel())
+
+
 def check_case(target: Any, case: Any) -> dict[str, Any] | None:
-    """One sample; None if it does not run in eager, or draws random numbers."""
+    """One sample; None if it does not run in eager, or its result is random or left open."""
     import torch
 
     from flexir import Error
@@ -233,7 +244,7 @@ def check_case(target: Any, case: Any) -> dict[str, Any] | None:
             args, kwargs = opdb._copies(case)
             with opdb._no_garbage():  # what is not written is NaN
                 again = case.function(*args, **kwargs)
-        if distance(expected, again):
+        if distance(expected, again) or _is_open(case):
             return None
     except Exception:  # noqa: BLE001  not a sample for this
         return None
