@@ -17,7 +17,7 @@ from flexir import Unsupported
 
 from .network import Network, dtype_of
 
-target = flexir.Target("onnx", out=Network)
+target = flexir.Target("onnx", out=Network, config={"opset": 20})
 
 
 def op(*names: str) -> Callable[[Callable[..., Any]], Any]:
