@@ -16,7 +16,18 @@ import torch
 from flexir import passes
 
 from ..door import Door, Tensors
-from . import activations, elementwise, indexing, layers, normalisation, reductions, shapes  # noqa: F401  they declare the handlers
+from . import (  # noqa: F401  they declare the handlers
+    activations,
+    control,
+    elementwise,
+    indexing,
+    layers,
+    normalisation,
+    reductions,
+    resizing,
+    shapes,
+    writing,
+)
 from .handlers import target
 
 __all__ = ["convert", "run", "save", "target"]
@@ -72,5 +83,5 @@ def engine(output: ir.Model, tensors: Tensors) -> Tensors:
     return {n: torch.from_numpy(array) for n, array in zip(names, made.run(names, feeds))}
 
 
-door = Door(target, engine, write, prepare=[passes.simplify], partial=True)
+door = Door(target, engine, write, prepare=[passes.simplify], sizes=True, partial=True)
 convert, run, save = door.convert, door.run, door.save

@@ -8,8 +8,9 @@ from typing import Any
 import onnx_ir as ir
 import torch
 
-from .handlers import brought, count, dims, dtype_of, fail_unless, op, rank, shape_of
+from .handlers import brought, dims, dtype_of, empty, fail_unless, op, rank, shape_of
 from .shapes import reshaped
+from .values import Arithmetic
 
 _REDUCED = {"sum": "ReduceSum", "mean": "ReduceMean", "prod": "ReduceProd", "amax": "ReduceMax",
             "amin": "ReduceMin"}  # fmt: skip
@@ -17,12 +18,13 @@ _REDUCED = {"sum": "ReduceSum", "mean": "ReduceMean", "prod": "ReduceProd", "ama
 
 def reduced(ctx: Any, kind: str, value: Any, dim: Any, keepdim: bool, **how: Any) -> Any:
     """A reduction over some dimensions, none of them empty unless it is a sum."""
-    fail_unless(count(value) or kind == "ReduceSum", "a reduction of nothing")
+    fail_unless(not empty(value) or kind == "ReduceSum", "a reduction of nothing")
     if not rank(value):
         return value
     axes = dims(dim, rank(value))
     made = ctx.out.add(kind, value, axes, keepdims=int(keepdim), **how)
-    kept = [1 if d in axes else n for d, n in enumerate(shape_of(value))]
+    kept = [1 if d in axes else n if isinstance(n, int) else None
+            for d, n in enumerate(value.shape)]  # fmt: skip
     made.shape = ir.Shape(kept if keepdim else [n for d, n in enumerate(kept) if d not in axes])
     return made
 
@@ -53,7 +55,7 @@ def extremes(
 
 
 def _place(ctx: Any, kind: str, value: Any, dim: int, keepdim: bool) -> Any:
-    fail_unless(count(value), "a reduction of nothing")
+    fail_unless(not empty(value), "a reduction of nothing")
     if not rank(value):
         return ctx.out.constant(0)
     return ctx.out.add(kind, value, axis=dim, keepdims=int(keepdim), dtype=torch.int64)
@@ -64,7 +66,7 @@ def place(ctx: Any, input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     kind = "ArgMax" if ctx.node.op == "argmax" else "ArgMin"
     if dim is not None:
         return _place(ctx, kind, input, dim, keepdim)
-    fail_unless(count(input), "a reduction of nothing")
+    fail_unless(not empty(input), "a reduction of nothing")
     flat = reshaped(ctx.out, input, [-1])
     made = ctx.out.add(kind, flat, axis=0, keepdims=0, dtype=torch.int64)
     return reshaped(ctx.out, made, [1] * rank(input)) if keepdim else made
@@ -129,12 +131,14 @@ def _spread(ctx: Any, input: Any, dim: Any, correction: Any, keepdim: bool) -> t
     out, value = ctx.out, input
     axes = dims(dim, rank(value))
     size = math.prod(shape_of(value)[d] for d in axes)
-    fail_unless(rank(value) and size > correction, "a variance of too few elements")
+    varies = isinstance(size, Arithmetic)
+    few = "a variance of too few elements"
+    fail_unless(rank(value) and (varies or size > correction), few)
     mean = reduced(ctx, "ReduceMean", value, dim, True)
     away = out.add("Sub", value, mean)
     total = reduced(ctx, "ReduceSum", out.add("Mul", away, away), dim, keepdim)
     mean = mean if keepdim else out.add("Squeeze", mean, axes)
-    return out.add("Mul", total, 1 / (size - correction)), mean
+    return out.add("Div", total, size - correction), mean
 
 
 @op("var", "std", "var_mean", "std_mean")
