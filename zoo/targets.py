@@ -88,16 +88,21 @@ def _entry(suite: str, name: str) -> Any:
 
 
 def _made(suite: str, name: str) -> Any:
-    """A model and its inputs; weights of zeros, which hide faults and make ties, get values."""
+    """A model and its inputs."""
+    model, args, kwargs = _entry(suite, name).make()
+    give_values(model)
+    return model, args, kwargs
+
+
+def give_values(model: Any) -> None:
+    """Give weights of zeros, which hide faults and make ties, values."""
     import torch
 
-    model, args, kwargs = _entry(suite, name).make()
     torch.manual_seed(0)
     with torch.no_grad():
         for parameter in model.parameters() if isinstance(model, torch.nn.Module) else ():
             if parameter.ndim > 1 and parameter.is_floating_point() and not parameter.any():
                 parameter.normal_(0, 0.02)
-    return model, args, kwargs
 
 
 def check(engine: str, suite: str, name: str, mode: str) -> dict[str, Any]:

@@ -24,11 +24,12 @@ def check(target: Any, suite: str, name: str) -> dict[str, Any]:
     """One case through one target; ``verdict`` is of the third size."""
     import torch
 
-    from zoo import sizes
+    from zoo import sizes, targets
 
     what = name.partition("/")[0]
     try:
         model, base, _ = sizes.make(f"{suite}/{name}")
+        targets.give_values(model)
         with torch.no_grad():
             examples = [sizes.resized(base, what, step) for step in range(3)]
             if str(sizes._shapes(examples[0])) == str(sizes._shapes(examples[2])):

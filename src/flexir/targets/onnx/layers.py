@@ -208,6 +208,10 @@ def max_pool(
     kernel, pads, dilation = (_each(p, size) for p in (kernel_size, padding, dilation))
     stride = _each(stride, size) if stride else kernel
     ends = _ends(shape, made, kernel, stride, pads, dilation, ceil_mode)
+    reach = [d * (k - 1) + 1 for k, d in zip(kernel, dilation)]
+    fail_unless(
+        all(e < k for e, k in zip(ends, kernel)), f"windows of {reach} that hang over by {ends}"
+    )
     batched = rank(input) == size + 2
     value = input if batched else ctx.out.add("Unsqueeze", input, [0])
     results = ctx.out.many(

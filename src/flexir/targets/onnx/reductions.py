@@ -23,10 +23,18 @@ def reduced(ctx: Any, kind: str, value: Any, dim: Any, keepdim: bool, **how: Any
         return value
     axes = dims(dim, rank(value))
     made = ctx.out.add(kind, value, axes, keepdims=int(keepdim), **how)
+    if kind in ("ReduceMax", "ReduceMin") and dtype_of(value).is_floating_point:
+        nan = _nan_among(ctx.out, value, axes, keepdim)  # onnxruntime's kernels may pass over it
+        made = ctx.out.add("Where", nan, math.nan, made)
     kept = [1 if d in axes else n if isinstance(n, int) else None
             for d, n in enumerate(value.shape)]  # fmt: skip
     made.shape = ir.Shape(kept if keepdim else [n for d, n in enumerate(kept) if d not in axes])
     return made
+
+
+def _nan_among(out: Any, value: Any, axes: list[int], keepdim: bool) -> Any:
+    found = out.cast(out.add("IsNaN", value, dtype=torch.bool), torch.int32)
+    return out.cast(out.add("ReduceMax", found, axes, keepdims=int(keepdim)), torch.bool)
 
 
 @op("sum", "mean", "prod")
@@ -58,7 +66,18 @@ def _place(ctx: Any, kind: str, value: Any, dim: int, keepdim: bool) -> Any:
     fail_unless(not empty(value), "a reduction of nothing")
     if not rank(value):
         return ctx.out.constant(0)
-    return ctx.out.add(kind, value, axis=dim, keepdims=int(keepdim), dtype=torch.int64)
+    return _place_of(ctx.out, kind, value, dim, keepdim)
+
+
+def _place_of(out: Any, kind: str, value: Any, dim: int, keepdim: bool) -> Any:
+    """The first of the extremes along a dimension; the first NaN, if there is one."""
+    how = {"axis": dim, "keepdims": int(keepdim), "dtype": torch.int64}
+    made = out.add(kind, value, **how)
+    if not dtype_of(value).is_floating_point:
+        return made
+    nan = out.cast(out.add("IsNaN", value, dtype=torch.bool), torch.int32)
+    among = _nan_among(out, value, [dim], keepdim)
+    return out.add("Where", among, out.add("ArgMax", nan, **how), made)
 
 
 @op("argmax", "argmin")
@@ -68,7 +87,7 @@ def place(ctx: Any, input: Any, dim: Any = None, keepdim: bool = False) -> Any:
         return _place(ctx, kind, input, dim, keepdim)
     fail_unless(not empty(input), "a reduction of nothing")
     flat = reshaped(ctx.out, input, [-1])
-    made = ctx.out.add(kind, flat, axis=0, keepdims=0, dtype=torch.int64)
+    made = _place_of(ctx.out, kind, flat, 0, False)
     return reshaped(ctx.out, made, [1] * rank(input)) if keepdim else made
 
 
