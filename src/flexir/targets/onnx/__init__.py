@@ -38,7 +38,8 @@ _ENGINE = "flexir.engine"
 @target.output
 def leave(ctx: Any, outputs: dict[str, ir.Value]) -> ir.Model:
     """The file, with what its outputs need."""
-    made: ir.Model = ctx.out.model(ctx.graph.name, outputs)
+    values = {name: getattr(made, "scalar", made) for name, made in outputs.items()}
+    made: ir.Model = ctx.out.model(ctx.graph.name, values)
     return made
 
 

@@ -10,6 +10,7 @@ import torch
 from .handlers import (
     brought,
     count,
+    empty,
     fail_unless,
     fixed,
     known,
@@ -178,6 +179,37 @@ def flip(ctx: Any, input: Any, dims: Any) -> Any:
     return ctx.out.add("Slice", input, [-1] * n, [-FAR] * n, axes, [-1] * n)
 
 
+@op("roll")
+def roll(ctx: Any, input: Any, shifts: Any, dims: Any = None) -> Any:
+    """What stands behind goes to the front, counted around the size."""
+    shifts = [shifts] if isinstance(shifts, (int, Arithmetic)) else list(shifts)
+    axes = [dims] if isinstance(dims, int) else list(dims or ())
+    fail_unless(not empty(input), "a roll of nothing")
+    made = input if axes else reshaped(ctx.out, input, [-1])
+    shape = shape_of(input) if axes else (count(input),)
+    for shift, dim in zip(shifts, axes or [0]):
+        first = shape[dim] - shift % shape[dim]
+        parts = [sliced(ctx.out, made, {dim: cut}) for cut in ((first, FAR, 1), (0, first, 1))]
+        made = ctx.out.add("Concat", *parts, axis=dim)
+    return made if axes else reshaped(ctx.out, made, shape_of(input))
+
+
+@op("meshgrid")
+def meshgrid(ctx: Any, tensors: Any, indexing: str = "ij") -> Any:
+    """Each along its own dimension; the first two change places for ``xy``."""
+    places = list(range(len(tensors)))
+    if indexing == "xy" and len(places) > 1:
+        places[:2] = [1, 0]
+    sizes = [shape_of(t)[0] if rank(t) else 1 for t in tensors]
+    goal = [sizes[places.index(d)] for d in range(len(places))]
+    made = []
+    for tensor, place in zip(tensors, places):
+        lone = [1] * len(places)
+        lone[place] = -1
+        made.append(ctx.out.add("Expand", reshaped(ctx.out, tensor, lone), goal))
+    return made
+
+
 @op("narrow")
 def narrow(ctx: Any, input: Any, dim: int, start: Any, length: Any) -> Any:
     fail_unless(isinstance(start, (int, Arithmetic)), "a start that is a tensor")
@@ -279,7 +311,7 @@ def filled(ctx: Any, **how: Any) -> Any:
 
 
 @op("arange")
-def arange(ctx: Any, end: Any, start: Any = 0, step: Any = 1) -> Any:
+def arange(ctx: Any, end: Any, start: Any = 0, step: Any = 1, dtype: Any = None) -> Any:
     """Up to a number that varies; others are constants of the model."""
     parts = brought(ctx, ctx.type.dtype, start, end, step)
     return ctx.out.add("Range", *parts)
