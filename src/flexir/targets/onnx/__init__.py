@@ -13,6 +13,7 @@ import onnx
 import onnx_ir as ir
 import torch
 
+import flexir
 from flexir import passes
 
 from ..door import Door, Tensors
@@ -79,9 +80,23 @@ def engine(output: ir.Model, tensors: Tensors) -> Tensors:
     if not names:
         return {}
     made = session(output)
-    wanted = {i.name for i in made.get_inputs()}
+    wanted = {i.name: i.shape for i in made.get_inputs()}
     feeds = {n: t.contiguous().numpy() for n, t in tensors.items() if n in wanted}
+    _same_sizes({name: (wanted[name], array.shape) for name, array in feeds.items()})
     return {n: torch.from_numpy(array) for n, array in zip(names, made.run(names, feeds))}
+
+
+def _same_sizes(inputs: dict[str, Any]) -> None:
+    """Raise Diverged where sizes of one name differ; onnxruntime would take them for equal."""
+    seen: dict[str, tuple[str, int]] = {}
+    for name, (sizes, given) in inputs.items():
+        for size, n in zip(sizes, given):
+            first, known = seen.setdefault(size, (name, n)) if isinstance(size, str) else (name, n)
+            if known != n:
+                raise flexir.Diverged(
+                    f"{size} is {known} in {first} and {n} in {name}; in all examples they were "
+                    "equal: show one in which they are not"
+                )
 
 
 door = Door(target, engine, write, prepare=[passes.simplify], sizes=True, partial=True)

@@ -10,7 +10,7 @@ from flexir import Unsupported
 
 from .handlers import dtype_of, fail_unless, given, known, op, rank, shape_of
 from .shapes import FAR, reshaped, sliced
-from .values import Arithmetic, pair
+from .values import Arithmetic, greatest
 
 
 @op("getitem")
@@ -158,8 +158,7 @@ def together(shapes: list[tuple[Any, ...]]) -> list[Any]:
             found = sizes[0]
             for other in sizes[1:]:
                 if other != found:
-                    a, b = pair(found, other)
-                    found = a.net.number(a.net.add("Max", a, b))
+                    found = greatest(found, other)
         made.append(1 if found is None else found)
     return made[::-1]
 

@@ -58,6 +58,17 @@ def matmul(ctx: Any, input: Any, **how: Any) -> Any:
     return ctx.out.add("MatMul", *brought(ctx, ctx.type.dtype, input, other))
 
 
+@op("einsum")
+def einsum(ctx: Any, equation: str, operands: Any) -> Any:
+    """Of sizes that vary; of others, products of matrices are faster."""
+    parts = operands[0] if isinstance(operands[0], (list, tuple)) else operands
+    sizes = [n for part in parts for n in shape_of(part)]
+    fail_unless(any(isinstance(n, Arithmetic) for n in sizes), "its products are faster")
+    fail_unless(isinstance(equation, str), "an equation of numbers")
+    made = brought(ctx, ctx.type.dtype, *parts)
+    return ctx.out.add("Einsum", *made, equation=equation.replace(" ", ""))
+
+
 @op("addmm", "baddbmm", "addmv", "addbmm")
 def addmm(ctx: Any, input: Any, beta: Any = 1, alpha: Any = 1, **factors: Any) -> Any:
     out = ctx.out

@@ -43,6 +43,7 @@ _KERNELS = {
         "fdlibh": "Trilu",
         "fdlibhcu": "Pad ReduceMax ReduceMin",
         "fdlibhscu": "Compress Equal Expand Tile",
+        "fdli": "Einsum",
         "fdlih": "CumSum MatMul Pow ReduceL1 ReduceL2 ReduceLogSumExp ReduceMean ReduceProd "
         "ReduceSum",
         "fdlihcu": "ArgMax ArgMin Clip Max Min Where",

@@ -20,7 +20,7 @@ from .handlers import (
     result_shape,
     shape_of,
 )
-from .values import Arithmetic, Size
+from .values import Arithmetic, Size, least
 
 FAR = 2**62  # beyond the end of any dimension
 
@@ -158,7 +158,8 @@ def split(ctx: Any, input: Any, dim: int = 0, **how: Any) -> Any:
             sizes = list(asked)
         else:
             first = [asked] * (len(sizes) - 1)
-            sizes = [*first, total - asked * len(first)]
+            # of as many pieces as were recorded: of others the engine says that they do not fit
+            sizes = [*first, least(total - asked * len(first), asked)]
     return ctx.out.many("Split", len(sizes), input, sizes, axis=dim)
 
 

@@ -175,3 +175,15 @@ def pair(a: Any, b: Any, dtype: torch.dtype | None = None) -> tuple[Tensor, Tens
 def _node(kind: str, a: Any, b: Any, dtype: torch.dtype | None = None) -> Any:
     one, other = pair(a, b, dtype)
     return one.net.number(one.net.add(kind, one, other))
+
+
+def least(a: Any, b: Any) -> Any:
+    """The smaller of two numbers."""
+    one, other = pair(a, b)
+    return one.net.number(one.net.add("Min", one, other))
+
+
+def greatest(a: Any, b: Any) -> Any:
+    """The larger of two numbers."""
+    one, other = pair(a, b)
+    return one.net.number(one.net.add("Max", one, other))

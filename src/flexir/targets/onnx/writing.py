@@ -10,7 +10,7 @@ import torch
 from .handlers import brought, count, dtype_of, fail_unless, given, op, rank, shape_of
 from .indexing import bounds, lone, parts_of, place_of, places_of, rank_known, together
 from .shapes import FAR, reshaped, sliced
-from .values import Arithmetic, pair
+from .values import Arithmetic, least
 
 
 @op("setitem")
@@ -67,8 +67,7 @@ def _within(place: Any, size: Any) -> Any:
     if isinstance(place, int) and place < 0:
         return size + place
     if isinstance(place, int) and place > 0 and isinstance(size, Arithmetic):
-        a, b = pair(size, place)
-        return a.net.number(a.net.add("Min", a, b))
+        return least(size, place)
     fail_unless(place == size or not isinstance(place, Arithmetic), "a place that varies")
     return place
 
