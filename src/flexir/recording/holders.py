@@ -24,6 +24,7 @@ from typing import Any
 import torch
 
 from ..graph.tree import attributes_of
+
 # What never changes and holds nothing that does.
 FIXED = frozenset({
     int, float, complex, bool, str, bytes, type(None), type(Ellipsis), type(NotImplemented),
@@ -314,6 +315,8 @@ def holder_of(part: Any, path: str) -> Holder | None:
     moves = isinstance(part, Iterator) and _is_standard(cls)
     if moves or isinstance(part, (torch.Generator, random.Random)) or _is_array(part):
         return Opaque(part, path)
+    if cls.__module__.partition(".")[0] == __package__.partition(".")[0]:
+        return None  # a number that the model kept, which leads to the recorder
     open_to_all = attributes_of(part) is not None or bool(_slots(cls))
     return Attributes(part, path) if open_to_all and not _is_standard(cls) else None
 
