@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import glob
 import hashlib
-import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -22,11 +21,11 @@ from ...graph.choice import every, is_choice
 from ...graph.graph import Graph
 from ...graph.nodes import Dim, Node, NumberType, Value
 from ...graph.source import Source
-from . import functions, schema
+from . import functions, manifest, schema
 from .account import write_audit, write_live
 from .data import Table, class_name
+from .digests import chosen
 from .directory import appearing_whole
-from .manifest import VERSION, canonical
 from .mapped import File
 from .weights import Stored, Window, share, write
 
@@ -39,7 +38,7 @@ def save(
     *,
     weights: str | None = "copy",
     status: Mapping[Node, tuple[str, str]] | None = None,
-    checksums: bool = True,
+    checksums: bool | str = True,
     shard: int = _SHARD,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
@@ -52,8 +51,9 @@ def save(
             where existing safetensors files (a pattern, or several separated by commas) hold
             them, by their state_dict names, and stores only what is not there.
         status: node -> (status, reason) of a conversion; ``Result.save`` fills it.
-        checksums: keep a SHA-256 of every stored tensor. Computing them takes a core about a
-            second per GB; without them damage to the weights goes unnoticed.
+        checksums: keep a checksum of every stored tensor: BLAKE3, or SHA-256 where that is not
+            installed; a name chooses (``"sha256"`` for readers without BLAKE3, at a core's second
+            per GB). Without, damage to the weights goes unnoticed.
         shard: largest size of one weights file, in bytes.
         progress: called with bytes written and bytes in all.
 
@@ -75,7 +75,8 @@ def save(
         raise Error(f"{path} exists and is no saved graph; nothing was written")
     with appearing_whole(path) as folder:
         message = schema.Graph()
-        files = _write_weights(graph, message, folder, weights, checksums, shard, progress)
+        sums = chosen(checksums)
+        files = _write_weights(graph, message, folder, weights, sums, shard, progress)
         _Writer(graph, message, status or graph.status).write()
         data = {
             "graph.pb": message.SerializeToString(deterministic=True),
@@ -84,34 +85,17 @@ def save(
         for name, content in data.items():
             (folder / name).write_bytes(content)
             files[name] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-        _write_manifest(graph, files, folder)
+        manifest.write(folder, files, _minimum_reader(graph, sums))
 
 
-def _write_manifest(graph: Graph, files: dict[str, Any], folder: Path) -> None:
-    manifest: dict[str, Any] = {
-        "format": "flexir",
-        "version": VERSION,
-        "minimum_reader": _minimum_reader(graph),
-        "producer": f"flextorchir {_version()}",
-        "torch": torch.__version__,
-        "files": files,
-    }
-    manifest["sha256"] = hashlib.sha256(canonical(manifest)).hexdigest()
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
-
-
-def _minimum_reader(graph: Graph) -> int:
+def _minimum_reader(graph: Graph, checksums: str | None) -> int:
     """The oldest version that understands all that a graph says; older ones refuse it."""
+    if checksums == "blake3":
+        return 4
     if graph.live or graph.frozen:
         return 3
     kept = graph.state or graph.audit.changes
     return 2 if kept or any(node.effects.escape == "about" for node in graph) else 1
-
-
-def _version() -> str:
-    from ... import __version__
-
-    return __version__
 
 
 # --- weights ------------------------------------------------------------------------------------
@@ -122,7 +106,7 @@ def _write_weights(
     message: Any,
     folder: Path,
     weights: str | None,
-    checksums: bool,
+    checksums: str | None,
     shard: int,
     progress: Callable[[int, int], None] | None,
 ) -> dict[str, Any]:
@@ -185,7 +169,9 @@ def _describe(entry: Any, tensor: torch.Tensor) -> None:
 
 def _part(entry: Any, window: Window, file: int) -> None:
     stored: Stored = window.stored
-    part = entry.parts.add(file=file, key=stored.key, sha256=stored.digest, offset=window.offset)
+    part = entry.parts.add(file=file, key=stored.key, offset=window.offset)
+    if stored.digest is not None:
+        setattr(part, *stored.digest)
     part.dtype = str(window.where.dtype).removeprefix("torch.")
     part.size.extend(window.where.size)
     part.stride.extend(window.where.stride)
