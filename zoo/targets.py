@@ -35,6 +35,7 @@ SUITES = ("torchvision", "timm", "transformers", "libraries", "opdb")
 TOLERANCE = 1e-4  # of the scale of an output
 LEAST = 1e-2  # scale of the output of one operator: engines are right to 1e-7 around 1
 SAMPLES = 16  # of each op and dtype, evenly chosen of its database's; a few ops have thousands
+BATCHES = {"ncnn": 1}  # images at a time, for an engine without a batch
 BATCH, TIMEOUT = 20, 300
 
 
@@ -86,11 +87,13 @@ def _entry(suite: str, name: str) -> Any:
     return makers[suite](name)
 
 
-def _made(suite: str, name: str) -> Any:
+def _made(suite: str, name: str, batch: int | None = None) -> Any:
     """A model and its inputs; weights of zeros, which hide faults and make ties, get values."""
     import torch
 
     model, args, kwargs = _entry(suite, name).make()
+    if batch is not None and suite in ("torchvision", "timm"):
+        args = tuple(x[:batch] if isinstance(x, torch.Tensor) else x for x in args)
     torch.manual_seed(0)
     with torch.no_grad():
         for parameter in model.parameters() if isinstance(model, torch.nn.Module) else ():
@@ -109,13 +112,13 @@ def check(engine: str, suite: str, name: str, peer: bool) -> dict[str, Any]:
     if suite == "opdb":
         return check_op(target, name)
     try:
-        model, args, kwargs = _made(suite, name)
+        model, args, kwargs = _made(suite, name, BATCHES.get(engine))
         with torch.no_grad():
             torch.manual_seed(0)
             expected = model(*args, **kwargs)
     except Exception as error:  # noqa: BLE001  not in the denominator
         return {"verdict": "does not run", "note": f"{type(error).__name__}: {error}"[:200]}
-    model, args, kwargs = _made(suite, name)
+    model, args, kwargs = _made(suite, name, BATCHES.get(engine))
     found = _through(target, model, args, kwargs, expected)
     if "run" in found:
         found["run"] = _clock(found["run"])
