@@ -39,6 +39,22 @@ def only_escapes(key: str | Callable[..., Any]) -> bool:
     return bool(functions) and _returns(key) is not True and all(map(_gives_no_tensor, functions))
 
 
+def gives_number(function: Callable[..., Any]) -> bool:
+    """Whether an escape gives a number or a bool: where several examples were shown, calls of it
+    may have an output, which a branch or arithmetic reads.
+
+    Example:
+        >>> gives_number(torch.Tensor.item), gives_number(torch.Tensor.tolist)
+        (True, False)
+    """
+    if function in METADATA:
+        return False
+    words = ("Scalar", "number", "bool", "int", "float")
+    schemas = torch._C._jit_get_schemas_for_operator(f"aten::{name_of(function)}")
+    found = {str(r.type) for schema in schemas for r in schema.returns}
+    return any(word in found for word in words) or _tried(function, (bool, int, float))
+
+
 @functools.lru_cache(maxsize=None)
 def _gives_no_tensor(function: Callable[..., Any]) -> bool:
     if function in METADATA:
@@ -62,7 +78,7 @@ def _returns(name: str) -> bool | None:
     return any(not types or any("Tensor" in t for t in types) for types in returns)
 
 
-def _tried(function: Callable[..., Any]) -> bool:
+def _tried(function: Callable[..., Any], kinds: tuple[type, ...] = (object,)) -> bool:
     """Call a method torch has no schema of on tensors of one element and look at what comes back.
 
     The recorder decides in the same way. Texts do not count: ``x.type()`` is one, ``x.type(y)``
@@ -80,5 +96,5 @@ def _tried(function: Callable[..., Any]) -> bool:
             continue
         if tensors_in(made) or made is None or isinstance(made, str) or is_about(made):
             return False
-        found = True
+        found = isinstance(made, kinds)
     return found

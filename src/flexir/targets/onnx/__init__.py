@@ -18,6 +18,7 @@ from flexir import passes
 from ..door import Door, Tensors
 from . import activations, elementwise, indexing, layers, normalisation, reductions, shapes  # noqa: F401  they declare the handlers
 from .handlers import target
+from .network import WISHES
 
 __all__ = ["convert", "run", "save", "target"]
 _LARGE = 2**30  # bytes of weights from which they go beside the file; a message is below 2 GiB
@@ -69,7 +70,8 @@ def engine(output: ir.Model, tensors: Tensors) -> Tensors:
     made = session(output)
     wanted = {i.name for i in made.get_inputs()}
     feeds = {n: t.contiguous().numpy() for n, t in tensors.items() if n in wanted}
-    return {n: torch.from_numpy(array) for n, array in zip(names, made.run(names, feeds))}
+    arrays = map(torch.from_numpy, made.run(names, feeds))
+    return dict(zip(output.meta[WISHES], arrays))
 
 
 door = Door(target, engine, write, prepare=[passes.simplify], partial=True)
