@@ -24,6 +24,7 @@ from typing import Any
 import torch
 
 from ..graph.tree import attributes_of
+
 # What never changes and holds nothing that does.
 FIXED = frozenset({
     int, float, complex, bool, str, bytes, type(None), type(Ellipsis), type(NotImplemented),
