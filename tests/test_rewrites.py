@@ -489,3 +489,20 @@ def test_cells_come_apart(kind):
         assert {node.op for node in small} <= PRIMITIVES
         for a, b in zip(leaves(graph(x)), leaves(small(x))):
             torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_what_reads_only_the_type_of_an_input_is_constant():
+    def model(x):
+        mask = x.new_zeros(4, 4)
+        mask[:2] = 1
+        return x + mask.masked_fill(mask != 0, -100.0) + torch.ones_like(x) + x.new_full((4,), 2.0)
+
+    graph = flexir.capture(model, (torch.ones(4, 4),))
+    folded = passes.fold_constants(graph)
+    assert {node.op for node in folded} == {"add"}
+    x = torch.randn(4, 4)
+    assert torch.equal(folded(x), model(x))
+    sizes = flexir.capture(model, (torch.ones(4, 4),), also=[(torch.ones(1, 4, 4),)])
+    live = flexir.capture(torch.zeros_like, (torch.ones(2),), also=[(torch.ones(3),)])
+    for one, x in ((sizes, torch.ones(1, 4, 4)), (live, torch.ones(5))):
+        assert torch.equal(passes.fold_constants(one)(x), one(x))

@@ -38,6 +38,7 @@ TOLERANCE = 1e-4  # of the scale of an output
 LEAST = 1e-2  # scale of the output of one operator: engines are right to 1e-7 around 1
 NEAR = 3  # times as far from float64 as eager is: the engine sums in another order, no more
 SAMPLES = 16  # of each op and dtype, evenly chosen of its database's; a few ops have thousands
+BATCHES = {"ncnn": 1}  # images at a time, for an engine without a batch
 BATCH, TIMEOUT = 20, 300
 
 
@@ -89,7 +90,7 @@ def _entry(suite: str, name: str) -> Any:
     return makers[suite](name)
 
 
-def _made(suite: str, name: str) -> Any:
+def _made(suite: str, name: str, batch: int | None = None) -> Any:
     """A model and its inputs, the same every time; what nobody gives values to is NaN at first."""
     import torch
 
@@ -98,6 +99,8 @@ def _made(suite: str, name: str) -> Any:
         model, args, kwargs = _entry(suite, name).make()
     finally:
         torch.use_deterministic_algorithms(False)
+    if batch is not None and suite in ("torchvision", "timm"):
+        args = tuple(x[:batch] if isinstance(x, torch.Tensor) else x for x in args)
     give_values(model)
     return model, args, kwargs
 
@@ -128,16 +131,16 @@ def check(engine: str, suite: str, name: str, mode: str) -> dict[str, Any]:
     if suite == "opdb":
         return check_op(target, name)
     try:
-        model, args, kwargs = _made(suite, name)
+        model, args, kwargs = _made(suite, name, BATCHES.get(engine))
         with torch.no_grad():
             torch.manual_seed(0)
             expected = model(*args, **kwargs)
     except Exception as error:  # noqa: BLE001  not in the denominator
         return {"verdict": "does not run", "note": f"{type(error).__name__}: {error}"[:200]}
-    model, args, kwargs = _made(suite, name)
+    model, args, kwargs = _made(suite, name, BATCHES.get(engine))
     found = _through(target, model, args, kwargs, expected)
     if found["verdict"] == "wrong":
-        _excuse(found, *_made(suite, name), expected)
+        _excuse(found, *_made(suite, name, BATCHES.get(engine)), expected)
     found.pop("made", None)
     if "run" in found:
         found["run"] = _clock(found["run"])
