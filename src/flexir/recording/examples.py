@@ -73,7 +73,8 @@ def _fit(
     run = _recorded(model, number, first, returned=returned.append, **options)
     merging = Merging(run.graph, number, copies[0], returned[0])
     for (n, inputs), copy in zip(examples[1:], copies[1:]):
-        merging.show(n, inputs, copy, _truth(run.graph, model, n, copy))
+        truth = _truth(run.graph, model, n, copy, options.get("within"))
+        merging.show(n, inputs, copy, truth)
     runs = merging.branch(model, run, options) if merging.unfit else [run]
     result = merging.result(dims)
     result.audit.laundered = _laundered(result, runs)
@@ -145,7 +146,7 @@ class Merging:
             if number not in unfit:
                 continue  # the paths found meanwhile are enough for it
             args, kwargs = copies_of(*trial_of[number].copy)
-            with initial_state(run.graph, model):
+            with initial_state(run.graph, options.get("within") or model):
                 other = _recorded(model, number, Inputs(*args, **kwargs), **options)
             try:
                 loose = _loosened(branched([*runs, other]))
@@ -264,10 +265,12 @@ def _recorded(model: Callable[..., Any], number: int, inputs: Inputs, **options:
         raise
 
 
-def _truth(graph: Graph, model: Callable[..., Any], number: int, inputs: Inputs) -> Any:
+def _truth(
+    graph: Graph, model: Callable[..., Any], number: int, inputs: Inputs, within: Any
+) -> Any:
     """What the model gives, from the state in which the graph began."""
     try:
-        return run_model(graph, model, *inputs)[0]
+        return run_model(graph, model, inputs.args, inputs.kwargs, within)[0]
     except Exception as error:
         add_note(error, f"in example {number}")
         raise

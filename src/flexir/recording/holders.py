@@ -22,13 +22,15 @@ from typing import Any
 
 import torch
 
+from .numbers import OURS
+
 # What never changes and holds nothing that does.
 FIXED = frozenset({
     int, float, complex, bool, str, bytes, type(None), type(Ellipsis), type(NotImplemented),
     range, slice, torch.dtype, torch.device, torch.Size, torch.layout, torch.memory_format,
     types.ModuleType, types.BuiltinFunctionType, types.MethodDescriptorType,
     types.GetSetDescriptorType, types.MemberDescriptorType, types.WrapperDescriptorType,
-    weakref.ReferenceType, torch.jit.ScriptFunction,
+    weakref.ReferenceType, torch.jit.ScriptFunction, *OURS,
 })  # fmt: skip
 # Bookkeeping that every module has.
 BOOKKEEPING = frozenset(vars(torch.nn.Module())) - {"training"}
