@@ -24,7 +24,7 @@ import torch
 
 from . import query, tree
 from .account import Audit, Frozen, Live, Mutation, Origin, State
-from .choice import is_choice
+from .choice import blocks_of
 from .nodes import Node, Value, show_part
 
 if TYPE_CHECKING:
@@ -37,6 +37,19 @@ if TYPE_CHECKING:
 
 
 HELD = "held"  # the input that calls in a row carry from one to the next
+
+
+def walked(nodes: Sequence[Node]) -> Iterator[Node]:
+    """All nodes, module nodes before the nodes of their bodies; blocks are not entered."""
+    stack = [iter(nodes)]
+    while stack:
+        for node in stack[-1]:
+            yield node
+            if node.body is not None:
+                stack.append(iter(node.body))
+                break
+        else:
+            stack.pop()
 
 
 @dataclass(eq=False, slots=True)
@@ -98,15 +111,7 @@ class Graph:
 
     def walk(self) -> Iterator[Node]:
         """All nodes, module nodes before the nodes of their bodies."""
-        stack: list[Iterator[Node]] = [iter(self.nodes)]
-        while stack:
-            for node in stack[-1]:
-                yield node
-                if node.body is not None:
-                    stack.append(iter(node.body))
-                    break
-            else:
-                stack.pop()
+        return walked(self.nodes)
 
     def __iter__(self) -> Iterator[Node]:
         """The function calls in order of execution, module boundaries flattened away."""
@@ -314,7 +319,7 @@ class Graph:
         return self
 
     def text(self, *, bodies: bool = True, numbers: bool = False, defaults: bool = False) -> str:
-        """The printed graph, types first, source last.
+        """The printed graph, types first, source last; variants after it.
 
         Args:
             defaults: print arguments that have torch's default, too.
@@ -329,9 +334,9 @@ class Graph:
                 if not numbers and node.makes_number:
                     continue
                 text = "    " * depth + node.text(defaults=defaults)
-                if is_choice(node):
+                if blocks := blocks_of(node):
                     lines.append(text + ":" + (f"   # {node.where}" if node.where else ""))
-                    for word, block in node.target.blocks if bodies else ():
+                    for word, block in blocks if bodies else ():
                         given = ", ".join(map(repr, block.parameters))
                         lines.append("    " * (depth + 1) + f"{word} ({given}):")
                         visit(block.nodes, depth + 2)
@@ -350,6 +355,8 @@ class Graph:
         lines += [f"    # {state}" for state in self.state]
         lines += [f"    # leaves in {name}: {show_part(part)}" for name, part in self.left.items()]
         lines += [f"    # {one}" for one in (*self.live, *self.frozen)]
+        for variant in self.variants:
+            lines.append("or " + variant.text(bodies=bodies, numbers=numbers, defaults=defaults))
         return "\n".join(lines)
 
     def __str__(self) -> str:

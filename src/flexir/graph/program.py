@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -20,7 +20,11 @@ from . import tree
 from .account import State
 from .graph import Graph
 from .inputs import Inputs
+from .nodes import Value
 from .run import Memory, Run
+
+if TYPE_CHECKING:
+    import os
 
 _NAMED = ("parameter", "buffer", "attribute")  # origins whose names mean one place of the model
 
@@ -127,34 +131,60 @@ class Program(Mapping[str, Graph]):
 
         return answering(self, model, run)
 
-    def check(self) -> None:
-        """Raise Error where two entry points disagree on the value of a weight."""
-        kept = self.state
-        known: dict[str, tuple[str, torch.Tensor]] = {}
+    def check(self, same: Callable[[Graph, Value, Graph, Value], bool] | None = None) -> None:
+        """Raise Error where two entry points disagree on the value of a weight.
+
+        Args:
+            same: whether a constant of one graph is that of another; looks at the tensors if None.
+        """
+        kept, same = self.state, same or same_tensor
+        known: dict[str, tuple[str, Value]] = {}
         for entry, graph in self.graphs.items():
-            for value, tensor in graph.constants.items():
+            for value in graph.constants:
                 origin = graph.origins.get(value)
                 if origin is None or origin.kind not in _NAMED or value.name in kept:
                     continue
-                other, before = known.setdefault(value.name, (entry, tensor))
-                if before is not tensor and not _same(before, tensor):
+                other, before = known.setdefault(value.name, (entry, value))
+                if before is not value and not same(self.graphs[other], before, graph, value):
                     raise Error(
                         f"the weight {value.name!r} is one thing in {other!r} and another in "
                         f"{entry!r}: they are not entry points of one model. Record them from "
                         "one model, or keep two Programs"
                     )
 
-    def text(self) -> str:
-        """All graphs as text, one after the other."""
+    def text(self, *, bodies: bool = True, numbers: bool = False, defaults: bool = False) -> str:
+        """All graphs as text, one after the other; see :meth:`Graph.text`."""
         parts = [f"program {self.name}: {', '.join(self.graphs)}"]
-        parts += [f"\n{entry} = {graph.text()}" for entry, graph in self.graphs.items()]
+        for entry, graph in self.graphs.items():
+            text = graph.text(bodies=bodies, numbers=numbers, defaults=defaults)
+            parts.append(f"\n{entry} = {text}")
         return "\n".join(parts)
+
+    def save(self, path: str | os.PathLike[str], *, weights: str | None = "copy") -> None:
+        """Save as a directory that :func:`flexir.load` reads; see :func:`flexir.save`."""
+        from ..files.ir import save
+
+        save(self, path, weights=weights)
 
     def __str__(self) -> str:
         return self.text()
 
     def __repr__(self) -> str:
         return f"<Program {self.name}: {', '.join(self.graphs)}; {len(self.weights)} constants>"
+
+
+def one_graph(thing: Any, verb: str) -> Graph:
+    """What a verb that takes a Graph was given.
+
+    Raises:
+        Error: it is a Program, or no graph at all; the message says how to name the entry point.
+    """
+    if isinstance(thing, Program):
+        entries = " or ".join(f"program[{name!r}]" for name in thing)
+        raise Error(f"{verb} takes one graph, and this Program has {len(thing)}: give {entries}")
+    if not isinstance(thing, Graph):
+        raise Error(f"{verb} takes a Graph; got {type(thing).__name__}")
+    return thing
 
 
 class ProgramRun:
@@ -188,7 +218,14 @@ class ProgramRun:
         return dict(self.memory.tensors)
 
 
-def _same(one: Any, other: Any) -> bool:
+def same_tensor(graph: Graph, value: Value, other: Graph, twin: Value) -> bool:
+    """Whether a constant of one graph holds what a constant of another does."""
+    return _same(graph.constants[value], other.constants[twin])
+
+
+def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
+    if one is other:
+        return True
     if one.shape != other.shape or one.dtype != other.dtype or one.device != other.device:
         return False
     if one.device.type == "meta" or one.data_ptr() == other.data_ptr() != 0:

@@ -17,17 +17,18 @@ import torch
 from ..errors import CaptureError, Diverged, add_note
 from ..graph import tree
 from ..graph.account import Frozen
-from ..graph.geometry import shape_of
 from ..graph.graph import Graph
 from ..graph.inputs import Inputs, bind_inputs, inputs_of
-from ..graph.nodes import Dim, Node, TensorType, Value
+from ..graph.nodes import Dim, ListType, Node, TensorType, Value
 from ..graph.replay import replay
-from ..graph.sizes import rewritten
-from .branches import Misfit, Recorded, branched
-from .eager import copies_of, initial_state, run_model
+from ..graph.sizes import measure, rewritten
+from .alike import Misfit
+from .branches import branched
+from .eager import copies_of, initial_state, no_fast_path, run_model
 from .naming import Dims, Table, named, values_in
 from .numbers import origins_of
 from .recorder import record
+from .rolled import Recorded
 from .standing import Standing
 
 
@@ -70,7 +71,7 @@ def _fit(
     copies = [Inputs(*args, **kwargs) for args, kwargs in (copies_of(*one) for _, one in examples)]
     number, first = examples[0]
     returned: list[Any] = []
-    run = _recorded(model, number, first, returned=returned.append, **options)
+    run = _recorded(model, number, first, Standing(False), returned=returned.append, **options)
     merging = Merging(run.graph, number, copies[0], returned[0])
     for (n, inputs), copy in zip(examples[1:], copies[1:]):
         truth = _truth(run.graph, model, n, copy, options.get("within"))
@@ -139,24 +140,31 @@ class Merging:
         Returns:
             the runs that are in the graph.
         """
-        runs = [run]
         trial_of = {trial.number: trial for trial in self._trials}
+        first = self._trials[0]
+        runs = [self._again(model, run.graph, first, options)]
         for number in [one.number for one in self.unfit]:
             unfit = {one.number for one in self.unfit}
             if number not in unfit:
                 continue  # the paths found meanwhile are enough for it
-            args, kwargs = copies_of(*trial_of[number].copy)
-            with initial_state(run.graph, options.get("within") or model):
-                other = _recorded(model, number, Inputs(*args, **kwargs), **options)
+            other = self._again(model, run.graph, trial_of[number], options)
             try:
                 loose = _loosened(branched([*runs, other]))
-            except Misfit:
+                table, left = _proved(loose, self._trials)
+            except (Misfit, Diverged, *_TORCHS):  # no one graph, or not one of the first example
                 continue
-            table, left = _proved(loose, self._trials)
             if {one.number for one in left} < unfit:
                 runs.append(other)
                 self._loose, self._table, self.unfit = loose, table, left
         return runs
+
+    def _again(
+        self, model: Callable[..., Any], graph: Graph, trial: _Trial, options: dict[str, Any]
+    ) -> Recorded:
+        """A call recorded with what Python holds on the way, from where the first began."""
+        args, kwargs = copies_of(*trial.copy)
+        with initial_state(graph, options.get("within") or model):
+            return _recorded(model, trial.number, Inputs(*args, **kwargs), Standing(), **options)
 
     def result(self, dims: Dims) -> Graph:
         """The graph of the calls that fit; all of the others are then in ``unfit``."""
@@ -255,11 +263,17 @@ def _tried(loose: Graph, table: Table, trial: _Trial) -> _Unfit | None:
 _TORCHS = (RuntimeError, TypeError, ValueError, IndexError)  # what torch raises at other sizes
 
 
-def _recorded(model: Callable[..., Any], number: int, inputs: Inputs, **options: Any) -> Recorded:
-    standing = Standing()
+def _recorded(
+    model: Callable[..., Any],
+    number: int,
+    inputs: Inputs,
+    standing: Standing,
+    **options: Any,
+) -> Recorded:
+    """One call, recorded; with where Python stood, which costs, if it is to be laid over others."""
     try:
         graph = record(model, *inputs, numbers=True, standing=standing, **options)
-        return Recorded(graph, standing.seen, standing.laundered)
+        return Recorded(graph, standing.seen, standing.laundered, standing.turns)
     except Exception as error:
         add_note(error, f"in example {number}")
         raise
@@ -268,9 +282,10 @@ def _recorded(model: Callable[..., Any], number: int, inputs: Inputs, **options:
 def _truth(
     graph: Graph, model: Callable[..., Any], number: int, inputs: Inputs, within: Any
 ) -> Any:
-    """What the model gives, from the state in which the graph began."""
+    """What the model gives, from the state in which the graph began, on the watched run's path."""
     try:
-        return run_model(graph, model, inputs.args, inputs.kwargs, within)[0]
+        with no_fast_path():
+            return run_model(graph, model, inputs.args, inputs.kwargs, within)[0]
     except Exception as error:
         add_note(error, f"in example {number}")
         raise
@@ -278,16 +293,19 @@ def _truth(
 
 def _loose(type: TensorType) -> TensorType:
     """A type any size of the rank fits."""
+    if isinstance(type, ListType):
+        return ListType(Dim(type.shape[0], "?"), _loose(type.element))
     return type._replace(shape=tuple(n if n < 0 else Dim(n, "?") for n in type.shape))
 
 
-def _measured(graph: Graph, inputs: Inputs) -> tuple[Any, dict[Value, Any]]:
-    """What a graph gives, and the shape or number each of its Values is on these inputs."""
-    found: dict[Value, Any] = {}
+def _measured(graph: Graph, inputs: Inputs) -> tuple[Any, dict[Value, list[Any]]]:
+    """What a graph gives, and what each of its Values is whenever it is made on these inputs."""
+    found: dict[Value, list[Any]] = {}
 
     def note(values: Sequence[Value], made: Sequence[Any]) -> None:
         for value, one in zip(values, made):
-            found[value] = one if value.is_number else shape_of(one)
+            if one is not None:  # an output of a branch that has nothing this way
+                found.setdefault(value, []).append(measure(value, one))
 
     args, kwargs = copies_of(*inputs)
     given: dict[Value, Any] = {}

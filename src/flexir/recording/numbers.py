@@ -109,6 +109,13 @@ class Numbers:
     def _made(self, function: Callable[..., Any], args: tuple[Any, ...], result: Any) -> Any:
         return self.number(result, expression(function, args, result))
 
+    def computed(self, function: Callable[..., Any], *args: Any) -> Any:
+        """What a call on numbers gives, for one that the model did not make itself."""
+        result = function(*map(plain, args))
+        if not any(isinstance(one, OURS) for one in args):
+            return result
+        return self._made(function, tuple(expr_of(one, self) for one in args), result)
+
     def answer(self, func_name: str, value: Value, args: tuple[Any, ...], result: Any) -> Any:
         """What torch answered to a question about a tensor, as numbers with an origin."""
         if func_name in ("numel", "nelement"):

@@ -34,6 +34,7 @@ from .constants import Origins
 from .effects import beneath
 from .escapes import Escapes
 from .inputs import Given, apart
+from .iterables import Iterables
 from .left import mutations, state
 from .lent import lend, take_back
 from .memory import Alias
@@ -41,6 +42,7 @@ from .modules import ModuleCalls
 from .parameters import bind_inputs
 from .randomness import Draws, foreign_draws
 from .results import define, returned, say_effects
+from .rounds import Rounds
 from .session import collector_at_rest, watching
 from .ssa import Memories
 from .standing import Standing
@@ -101,8 +103,11 @@ class Recorder:
         self.trace = Trace(self.found, self.switches)
         self.memories = Memories(self.trace, self.found)
         self.escapes = Escapes(self, self.memories, self.trace, self.switches, numbers)
-        self.standing = self.escapes.standing = standing
+        self.standing = self.escapes.standing = self.trace.standing = standing
         self.numbers = self.escapes.numbers
+        if standing is not None and standing.notes and self.numbers is not None:
+            counts = Iterables(self.numbers, self.memories.known).count
+            standing.rounds = Rounds(Recorder.run.__code__, counts)
         # Watchers know the recorder, and are let go when the run has ended.
         self.modules: ModuleCalls | None = ModuleCalls(self)
         self.witness = Witness(self) if witness else None
@@ -189,7 +194,7 @@ class Recorder:
             graph.outputs = self.numbers.lower(graph.outputs)
             self.numbers.open = False
             if self.standing is not None:
-                self.standing.laundered = list(self.numbers.laundered.values())
+                self.standing.end(list(self.numbers.laundered.values()))
         graph.mutations = mutations(self.memories, self.found)
         holdings = self.found.holdings
         replaced, changes = holdings.compare(self.draws.left)
@@ -259,6 +264,8 @@ class Recorder:
 
     def _read(self, call: Call) -> None:
         """Make the node of a call, its arguments the Values that tensors hold now."""
+        if self.standing is not None:
+            self.standing.come_to(call.frame)
         form, memories, tensors = call.form, self.memories, call.tensors
         self.found.lifting = call.func is _LIFT
         template = form.named(call.args, call.kwargs)
