@@ -24,6 +24,7 @@ from typing import Any
 import torch
 
 from ..graph.tree import attributes_of
+from .numbers import OURS
 
 # What never changes and holds nothing that does.
 FIXED = frozenset({
@@ -31,7 +32,7 @@ FIXED = frozenset({
     range, slice, torch.dtype, torch.device, torch.Size, torch.layout, torch.memory_format,
     types.ModuleType, types.BuiltinFunctionType, types.MethodDescriptorType,
     types.GetSetDescriptorType, types.MemberDescriptorType, types.WrapperDescriptorType,
-    weakref.ReferenceType, torch.jit.ScriptFunction,
+    weakref.ReferenceType, torch.jit.ScriptFunction, *OURS,
 })  # fmt: skip
 # Bookkeeping that every module has.
 BOOKKEEPING = frozenset(vars(torch.nn.Module())) - {"training"}
