@@ -612,8 +612,62 @@ def test_an_object_that_was_empty_when_recorded_is_not_taken_with_tensors_in_it(
 
     graph = flexir.capture(model, (torch.ones(3), Cache()))
     assert torch.equal(graph(torch.ones(3), Cache()), torch.ones(3))
-    with pytest.raises(flexir.Diverged, match="'cache' is built otherwise"):
+    with pytest.raises(flexir.Diverged, match="'cache.layers' has 1 parts; recorded: 0"):
         graph(torch.ones(3), Cache(torch.ones(3)))
     graph = flexir.capture(model, (torch.ones(3), Cache(torch.ones(3))))
     with pytest.raises(flexir.Diverged, match="'cache"):
         graph(torch.ones(3), Cache())
+
+
+class Answers:
+    """Has an answer to every question, as wrappers of foreign functions have."""
+
+    __slots__ = ("_inner",)
+
+    def __init__(self):
+        self._inner = None
+
+    def __getattr__(self, name):
+        if name.startswith("_flexir"):
+            raise RuntimeError("asked")
+        return self
+
+
+class Private:
+    __slots__ = ("__h",)
+
+    def __init__(self):
+        self.__h = torch.zeros(4)
+
+    def step(self, x):
+        self.__h = self.__h * 0.5 + x
+        return self.__h
+
+
+def test_an_object_that_answers_everything_is_not_asked():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.tool = Answers()
+
+        def forward(self, x):
+            return x + 1
+
+    graph = flexir.capture(Net(), (xs[0],))
+    assert torch.equal(graph(xs[1]), xs[1] + 1)
+
+
+def test_state_in_a_private_slot_is_state():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.cell = Private()
+
+        def forward(self, x):
+            return self.cell.step(x) * 2
+
+    graph = flexir.capture(Net(), (xs[0],))
+    assert [item.path for item in graph.state] == ["cell._Private__h"]
+    run, model = graph.start(), Net()
+    for x in xs:
+        assert torch.equal(run(x), model(x))

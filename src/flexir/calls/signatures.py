@@ -317,6 +317,15 @@ def same_default(part: Any, default: Any) -> bool:
     return False
 
 
+def forward_defaults(module: Any) -> dict[str, Any]:
+    """Defaults of a module's ``forward``; none where Python cannot tell."""
+    try:
+        parameters = inspect.signature(module.forward).parameters.values()
+    except (TypeError, ValueError):
+        return {}
+    return {p.name: p.default for p in parameters if p.default is not p.empty}
+
+
 def _of_blocks(op: str, *names: str) -> Signature:
     return Signature(op, [Parameter(n, n, POSITIONAL, EMPTY, None) for n in names])
 

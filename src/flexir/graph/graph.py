@@ -36,6 +36,19 @@ if TYPE_CHECKING:
     from .run import Run
 
 
+def walked(nodes: Sequence[Node]) -> Iterator[Node]:
+    """All nodes, module nodes before the nodes of their bodies; blocks are not entered."""
+    stack = [iter(nodes)]
+    while stack:
+        for node in stack[-1]:
+            yield node
+            if node.body is not None:
+                stack.append(iter(node.body))
+                break
+        else:
+            stack.pop()
+
+
 @dataclass(eq=False, slots=True)
 class Graph:
     """A captured model.
@@ -50,6 +63,8 @@ class Graph:
         mutations: memory that existed before and was written.
         state: tensors the model keeps from one call to the next, whether written in place or
             replaced; see :meth:`start`.
+        left: argument name -> template of what the call leaves in it, where it changed a container
+            or an object it was given; a replay leaves those alone, ``Program.answering`` does not.
         modules: path -> class of every module that was entered.
         audit: what the witness saw.
         layouts: input Value -> strides it had; a replay lays new inputs out alike, unless the model
@@ -75,6 +90,7 @@ class Graph:
     origins: dict[Value, Origin] = field(default_factory=dict)
     mutations: list[Mutation] = field(default_factory=list)
     state: list[State] = field(default_factory=list)
+    left: dict[str, Any] = field(default_factory=dict)
     modules: dict[str, type] = field(default_factory=dict)
     audit: Audit = field(default_factory=Audit)
     layouts: dict[Value, tuple[int, ...]] = field(default_factory=dict)
@@ -89,15 +105,7 @@ class Graph:
 
     def walk(self) -> Iterator[Node]:
         """All nodes, module nodes before the nodes of their bodies."""
-        stack: list[Iterator[Node]] = [iter(self.nodes)]
-        while stack:
-            for node in stack[-1]:
-                yield node
-                if node.body is not None:
-                    stack.append(iter(node.body))
-                    break
-            else:
-                stack.pop()
+        return walked(self.nodes)
 
     def __iter__(self) -> Iterator[Node]:
         """The function calls in order of execution, module boundaries flattened away."""
@@ -171,7 +179,7 @@ class Graph:
     def results(self) -> list[Value]:
         """What a run is for: what the model returned, what it wrote, what its next call reads."""
         found = [m.final for m in self.mutations] + [s.final for s in self.state]
-        return [*self.output_values, *found]
+        return [*self.output_values, *found, *tree.leaves(self.left, Value)]
 
     @property
     def output_names(self) -> dict[Value, str]:
@@ -254,7 +262,7 @@ class Graph:
         *,
         weights: str | None = "copy",
         status: Mapping[Node, tuple[str, str]] | None = None,
-        checksums: bool = True,
+        checksums: bool | str = True,
         shard: int = 5 << 30,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
@@ -339,6 +347,7 @@ class Graph:
         lines.append(f"    return {show_part(self.outputs)}")
         lines += [f"    # writes {m.name}: {m.final}" for m in self.mutations]
         lines += [f"    # {state}" for state in self.state]
+        lines += [f"    # leaves in {name}: {show_part(part)}" for name, part in self.left.items()]
         lines += [f"    # {one}" for one in (*self.live, *self.frozen)]
         for variant in self.variants:
             lines.append("or " + variant.text(bodies=bodies, numbers=numbers, defaults=defaults))

@@ -9,18 +9,17 @@ is :mod:`flexir.recording.programs`'s matter.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..errors import Diverged, Error
+from ..errors import Error
 from . import tree
 from .account import State
 from .graph import Graph
-from .inputs import Inputs, bind_inputs
+from .inputs import Inputs
 from .nodes import Value
 from .run import Memory, Run
 
@@ -36,6 +35,8 @@ class Program(Mapping[str, Graph]):
     Attributes:
         name: class name of the model.
         graphs: name -> Graph.
+        modules: name -> path of the module whose calls it answers, where a driver called a part of
+            the model (an encoder) and not the model itself.
 
     Example:
         >>> import torch, flexir
@@ -48,17 +49,20 @@ class Program(Mapping[str, Graph]):
         tensor(2)
     """
 
-    def __init__(self, name: str, graphs: Mapping[str, Graph]) -> None:
+    def __init__(
+        self, name: str, graphs: Mapping[str, Graph], modules: Mapping[str, str] | None = None
+    ) -> None:
         """Entry points that belong together.
 
         Args:
             name: class name of the model.
             graphs: name -> Graph, in the order in which they were recorded.
+            modules: name -> path of the module that is called; the model itself by default.
 
         Raises:
             Error: two of them disagree on the value of a weight.
         """
-        self.name, self.graphs = name, dict(graphs)
+        self.name, self.graphs, self.modules = name, dict(graphs), dict(modules or {})
         self.check()
 
     def __getitem__(self, name: str) -> Graph:
@@ -99,6 +103,10 @@ class Program(Mapping[str, Graph]):
     ) -> AbstractContextManager[ProgramRun]:
         """Run a user's own code with every call of the model answered by this Program.
 
+        Calls of a part of the model that such code makes itself (``model.encoder(x)``) are answered
+        by the entry points of that part. Objects that a call was given and returned (a cache) are
+        the very objects in the answer, too, and hold what the model would have left in them.
+
         Args:
             model: the module whose calls are answered; its weights are not read.
             run: an engine: ``run(entry point, *args, **kwargs)`` gives its outputs; without, the
@@ -109,7 +117,8 @@ class Program(Mapping[str, Graph]):
             state the calls carry on.
 
         Raises:
-            Diverged: in the block, at a call whose inputs no entry point takes.
+            Diverged: in the block, at a call whose inputs no entry point takes, or of a part of the
+                model that no entry point is for.
 
         Example:
             >>> import torch, flexir
@@ -118,7 +127,9 @@ class Program(Mapping[str, Graph]):
             >>> with program.answering(torch.nn.Linear(3, 2, device="meta")) as run:
             ...     pass
         """
-        return _answering(self, model, run)
+        from .answering import answering
+
+        return answering(self, model, run)
 
     def check(self, same: Callable[[Graph, Value, Graph, Value], bool] | None = None) -> None:
         """Raise Error where two entry points disagree on the value of a weight.
@@ -222,79 +233,32 @@ def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
     return bool(torch.equal(one, other))
 
 
-def kind_of(inputs: Inputs) -> str:
-    """What calls of one entry point have in common: how their inputs are built."""
+def kind_of(inputs: Inputs) -> tuple[str, tuple[Any, ...]]:
+    """How the inputs of a call are built, which calls of one entry point have in common.
+
+    Returns:
+        containers, dtypes, ranks and words as a text; and the sizes and numbers in it.
+    """
+    facts: list[Any] = []
 
     def tensor(one: torch.Tensor) -> str:
+        facts.extend(one.shape)
         return f"{one.dtype}[{one.ndim}]"
 
-    return _shape(tree.template(dict(enumerate(inputs.args)) | inputs.kwargs, tensor, deep=True))
+    parts = tree.template(dict(enumerate(inputs.args)) | inputs.kwargs, tensor, deep=True)
+    return _shape(parts, facts), tuple(facts)
 
 
-def _shape(part: Any) -> str:
-    """A template in words, numbers without their values."""
+def _shape(part: Any, facts: list[Any]) -> str:
+    """A template in words; its numbers go to ``facts``."""
     if isinstance(part, (int, float)) and not isinstance(part, bool):
+        facts.append(part)
         return type(part).__name__
     if isinstance(part, dict):
-        return "{" + ", ".join(f"{k}: {_shape(v)}" for k, v in part.items()) + "}"
+        return "{" + ", ".join(f"{k}: {_shape(v, facts)}" for k, v in part.items()) + "}"
     if isinstance(part, (list, tuple)):
-        return f"{type(part).__name__}({', '.join(map(_shape, part))})"
+        return f"{type(part).__name__}({', '.join(_shape(v, facts) for v in part)})"
     if isinstance(part, tree.Record):
-        return f"{part.cls.__name__}({_shape(part.items)}, {_shape(part.attributes)})"
+        inside = (_shape(part.items, facts), _shape(part.attributes, facts))
+        return f"{part.cls.__name__}({', '.join(inside)})"
     return tree.without_address(part)
-
-
-@contextlib.contextmanager
-def _answering(
-    program: Program, model: torch.nn.Module, run: Callable[..., Any] | None = None
-) -> Iterator[ProgramRun]:
-    """See :meth:`Program.answering`."""
-    started = program.start()
-
-    def answer(*args: Any, **kwargs: Any) -> Any:
-        reasons = []
-        for entry, graph in program.items():
-            try:
-                _check_takes(graph, args, kwargs)
-                if run is not None:
-                    return run(entry, *args, **kwargs)
-                return started[entry](*args, **kwargs)
-            except Diverged as error:
-                reasons.append(f"  {entry}: {error}")
-        raise Diverged("no entry point takes this call\n" + "\n".join(reasons))
-
-    with answered_by(model, answer):
-        yield started
-
-
-@contextlib.contextmanager
-def answered_by(model: torch.nn.Module, answer: Callable[..., Any]) -> Iterator[None]:
-    """Let calls of one module be answered otherwise while the block runs."""
-    before = vars(model).get("forward")
-    original = model.forward
-
-    def forward(*args: Any, **kwargs: Any) -> Any:
-        return answer(*args, **kwargs)
-
-    forward.__wrapped__ = original  # whose signature it has
-    model.forward = forward
-    try:
-        yield
-    finally:
-        del model.forward
-        if before is not None:
-            model.forward = before
-
-
-def _check_takes(graph: Graph, args: Any, kwargs: Any) -> None:
-    """Raise Diverged if neither a graph nor a variant of it takes inputs built like these."""
-    first: Diverged | None = None
-    for one in (graph, *graph.variants):
-        try:
-            bind_inputs(one, args, kwargs, {}, as_given=True)
-        except Diverged as error:
-            first = first or error
-        else:
-            return
-    assert first is not None
-    raise first

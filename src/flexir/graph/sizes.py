@@ -115,12 +115,13 @@ class _Copy:
             self.env[value] = self._copy(value, None)
         inputs = {name: self.look(part) for name, part in graph.inputs.items()}
         nodes = self._nodes(graph.nodes)
-        outputs = self.look(graph.outputs)
+        outputs, left = self.look([graph.outputs, graph.left])  # they share objects
         mutations = [Mutation(m.name, self.one(m.initial), self.one(m.final))
                      for m in graph.mutations]  # fmt: skip
         state = [State(s.path, self.one(s.initial), self.one(s.final)) for s in graph.state]
         self.graph = dataclasses.replace(
-            graph, inputs=inputs, outputs=outputs, mutations=mutations, state=state,
+            graph, inputs=inputs, outputs=outputs, left=left,
+            mutations=mutations, state=state,
             constants=dict(graph.constants.items()), origins=dict(graph.origins),
             layouts={self.one(v): self._layout(v, s) for v, s in graph.layouts.items()},
             differentiable={self.one(v) for v in graph.differentiable},

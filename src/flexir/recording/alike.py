@@ -33,6 +33,7 @@ def zipped(
     leaf: Callable[[dict[int, Any]], Value],
     listed: Callable[[dict[int, Any]], Value | None] | None = None,
     literal: Callable[[dict[int, Any]], Any] | None = None,
+    known: dict[tuple[int, ...], tree.Record] | None = None,
 ) -> Any:
     """Templates of several runs as one.
 
@@ -41,14 +42,16 @@ def zipped(
         leaf: gets the Values of one place.
         listed: gets lists; a Value if they are one.
         literal: gets whole numbers that differ.
+        known: the Records of each run -> theirs in the one graph; one object stays one.
     """
+    known = {} if known is None else known
     first = next(iter(parts.values()))
     cls = first.__class__
     if any(part.__class__ is not cls for part in parts.values()):
         raise Misfit(f"{first!r} is of another kind in another run")
 
     def inner(get: Callable[[Any], Any]) -> Any:
-        return zipped({r: get(part) for r, part in parts.items()}, leaf, listed, literal)
+        return zipped({r: get(part) for r, part in parts.items()}, leaf, listed, literal, known)
 
     if cls is Value:
         return leaf(parts)
@@ -70,9 +73,12 @@ def zipped(
     if cls is tree.Record:
         if any(part.cls is not first.cls for part in parts.values()):
             raise Misfit("an object is of another class in another run")
-        return tree.Record(
-            first.cls, inner(lambda part: part.items), inner(lambda part: part.attributes)
-        )
+        key = tuple(map(id, parts.values()))
+        if key not in known:
+            made = known[key] = tree.Record(first.cls, None, {})
+            made.items = inner(lambda part: part.items)
+            made.attributes = inner(lambda part: part.attributes)
+        return known[key]
     if not all(part is first or same_literal(part, first) for part in parts.values()):
         if literal is not None and cls is int:
             return literal(parts)

@@ -69,17 +69,17 @@ class _Laying(Rolled):
         self.first = first
 
     def _finish(self) -> None:
-        parts = {r: run.graph.outputs for r, run in enumerate(self.runs)}
-        self.outputs = self.resolved(self.root, parts, self.root.nodes)
-        self.seal(self.root, list(tree.leaves(self.outputs, Value)))
+        parts = {r: [run.graph.outputs, run.graph.left] for r, run in enumerate(self.runs)}
+        self.outputs, self.left_there = self.resolved(self.root, parts, self.root.nodes)
+        self.seal(self.root, list(tree.leaves([self.outputs, self.left_there], Value)))
 
     def graph(self) -> Graph:
         """The one graph."""
         close(self.root)
         first = self.first
         made = dataclasses.replace(
-            first, inputs=self.inputs, outputs=self.outputs, nodes=self.root.nodes,
-            constants=self.constants, origins=self.origins,
+            first, inputs=self.inputs, outputs=self.outputs, left=self.left_there,
+            nodes=self.root.nodes, constants=self.constants, origins=self.origins,
             layouts={self.env[0][v]: s for v, s in first.layouts.items()},
             differentiable={self.env[0][v] for v in first.differentiable},
         )  # fmt: skip

@@ -143,3 +143,14 @@ def _apart(part: Any, seen: set[int]) -> Any:
     if isinstance(part, (torch.Tensor, int, float, str)) or cls in FIXED or callable(part):
         return part
     return copy.deepcopy(part) if isinstance(holder_of(part, ""), Attributes) else part
+
+
+@contextlib.contextmanager
+def no_fast_path() -> Iterator[None]:
+    """Within, attention and transformer layers call the functions they are written with."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)

@@ -24,7 +24,7 @@ from ..graph.replay import replay
 from ..graph.sizes import measure, rewritten
 from .alike import Misfit
 from .branches import branched
-from .eager import copies_of, initial_state, run_model
+from .eager import copies_of, initial_state, no_fast_path, run_model
 from .naming import Dims, Table, named, values_in
 from .numbers import origins_of
 from .recorder import record
@@ -100,6 +100,16 @@ class Merging:
         self._trials = [_Trial(number, inputs, inputs, returned)]
         self._loose = _loosened(graph)
         self._table, self.unfit = _proved(self._loose, self._trials)
+
+    @property
+    def examples(self) -> list[Inputs]:
+        """The inputs of all calls as they were before them."""
+        return [one.copy for one in self._trials]
+
+    @property
+    def is_one_of_a_row(self) -> bool:
+        """Whether a call goes on from what the one before left, so that none can be made again."""
+        return bool(self._loose.state or self._loose.audit.changes)
 
     @property
     def shown(self) -> list[tuple[int, Inputs]]:
@@ -269,9 +279,10 @@ def _recorded(
 
 
 def _truth(graph: Graph, model: Callable[..., Any], number: int, inputs: Inputs) -> Any:
-    """What the model gives, from the state in which the graph began."""
+    """What the model gives, from the state in which the graph began, on the watched run's path."""
     try:
-        return run_model(graph, model, *inputs)[0]
+        with no_fast_path():
+            return run_model(graph, model, *inputs)[0]
     except Exception as error:
         add_note(error, f"in example {number}")
         raise

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import builtins
 import collections
+import contextlib
 import ctypes
 import functools
 import operator
@@ -21,6 +22,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+
+from ..graph.tree import attributes_of
 
 # What never changes and holds nothing that does.
 FIXED = frozenset({
@@ -148,11 +151,11 @@ class Attributes(Holder):
     __slots__ = ()
 
     def read(self) -> dict[str, Any]:
-        found = dict(vars(self.thing)) if hasattr(self.thing, "__dict__") else {}
+        found = dict(attributes_of(self.thing) or {})
         cls: Any = type(self.thing)
         for name in _slots(cls):
-            if hasattr(self.thing, name):
-                found[name] = getattr(self.thing, name)
+            with contextlib.suppress(AttributeError):  # nothing in it yet
+                found[name] = object.__getattribute__(self.thing, name)
         return found
 
     def put(self, contents: dict[str, Any]) -> None:
@@ -312,7 +315,9 @@ def holder_of(part: Any, path: str) -> Holder | None:
     moves = isinstance(part, Iterator) and _is_standard(cls)
     if moves or isinstance(part, (torch.Generator, random.Random)) or _is_array(part):
         return Opaque(part, path)
-    open_to_all = hasattr(part, "__dict__") or bool(_slots(cls))
+    if cls.__module__.partition(".")[0] == __package__.partition(".")[0]:
+        return None  # a number that the model kept, which leads to the recorder
+    open_to_all = attributes_of(part) is not None or bool(_slots(cls))
     return Attributes(part, path) if open_to_all and not _is_standard(cls) else None
 
 
@@ -358,7 +363,10 @@ def _slots(cls: Any) -> tuple[str, ...]:
     found: list[str] = []
     for base in cls.__mro__:
         slots = vars(base).get("__slots__", ())
-        found += [slots] if isinstance(slots, str) else list(slots)
+        hidden = f"_{base.__name__.lstrip('_')}"  # Python's own change of private names
+        for name in (slots,) if isinstance(slots, str) else slots:
+            private = name.startswith("__") and not name.endswith("__")
+            found.append(hidden + name if private else name)
     return tuple(name for name in found if name not in ("__dict__", "__weakref__"))
 
 

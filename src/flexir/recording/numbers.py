@@ -133,15 +133,9 @@ class Numbers:
         """``len`` of a tensor, which Python makes a plain number whatever it is given."""
         self.lost("len", self._made(calls.size, (value, 0), result), frame)
 
-    def given(self, part: Any) -> Any:
-        """An argument of the model with every number in it an input of the graph."""
-        part = plain(part)  # it may be what an earlier run left with the caller
-        cls = part.__class__
-        if cls is int or cls is float:
-            return self.number(part, Value("", NumberType(cls, part)))
-        if cls is tuple or cls is list:
-            return cls([self.given(inner) for inner in part])
-        return {key: self.given(p) for key, p in part.items()} if cls is dict else part
+    def given(self, number: Any) -> Any:
+        """A number among the arguments of the model, as an input of the graph."""
+        return self.number(number, Value("", NumberType(type(number), number)))
 
     def taken(self, part: Any, node: Any, name: Callable[[], str]) -> tuple[Any, Any]:
         """Numbers that a call took out of tensors: as the model gets them, and as a template."""

@@ -18,6 +18,7 @@ import torch
 
 from ..graph.nodes import Node, Value
 from ..graph.source import is_foreign
+from ..graph.tree import attributes_of
 from .liveness import live_after
 from .numbers import Laundered
 from .rounds import Rounds, Turn
@@ -122,7 +123,7 @@ def _tensors(part: Any, place: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...
         for key, inner in enumerate(part[:_MANY]):
             yield from _tensors(inner, (*place, key))
     else:
-        kept = part if isinstance(part, dict) else getattr(part, "__dict__", None)
+        kept = part if isinstance(part, dict) else attributes_of(part)
         if isinstance(kept, dict) and not callable(part):
             for key, inner in list(kept.items())[:_MANY]:
                 yield from _tensors(inner, (*place, str(key)))
@@ -138,7 +139,7 @@ def _tell(part: Any, deep: bool = True) -> Any:
     if isinstance(part, (list, tuple, dict, set)) and deep:
         inner = [*part.keys(), *part.values()] if isinstance(part, dict) else list(part)
         return cls.__name__, len(part), tuple([_tell(one, False) for one in inner[:_MANY]])
-    kept = getattr(part, "__dict__", None)
+    kept = attributes_of(part)
     if kept and deep:
         return cls.__name__, tuple([(k, _tell(v, False)) for k, v in list(kept.items())[:_MANY]])
     return None

@@ -188,7 +188,7 @@ class Program:
             return str(declined)
         except _UNKNOWN:
             return "a shape or a branch that depends on values; XLA knows them before it runs"
-        except (TypeError, ValueError, NotImplementedError) as error:
+        except (TypeError, ValueError, LookupError, ArithmeticError, NotImplementedError) as error:
             return f"JAX: {' '.join(str(error).split())[:300]}"
         found = [(one.shape, one.dtype) for one in made]
         if found != list(call.types):

@@ -29,8 +29,8 @@ _LOGICAL = {"logical_and": ops.logical_and, "logical_or": ops.logical_or,
             "logical_xor": ops.logical_xor}  # fmt: skip
 _BITS = {"bitwise_and": ops.logical_and, "bitwise_or": ops.logical_or,
          "bitwise_xor": ops.logical_xor}  # fmt: skip
-_REDUCE = {"sum": ops.reduce_sum, "mean": ops.reduce_mean, "amax": ops.reduce_max,
-           "amin": ops.reduce_min}  # fmt: skip
+_REDUCE = {"sum": ops.reduce_sum, "mean": ops.reduce_mean}
+_EXTREME = {"amax": (ops.reduce_max, -np.inf), "amin": (ops.reduce_min, np.inf)}
 
 
 def floating(ctx: Any, *parts: Any) -> list[Any]:
@@ -95,7 +95,7 @@ def elu(ctx: Any, input: Any, alpha: float) -> Any:
 def clamp(ctx: Any, input: Any, min: Any, max: Any) -> Any:
     for bound, build in ((min, ops.maximum), (max, ops.minimum)):
         if bound is not None:
-            input = build(*operands(input, bound, dtype=ctx.type.dtype)).output(0)
+            input = build(*operands(input, bound, dtype=_numeric(ctx))).output(0)
     return cast(input, ctx.type.dtype)
 
 
@@ -194,6 +194,25 @@ for _name, _build in _REDUCE.items():
         return build(input, ints(dims(dim, rank)), keepdim) if rank else input
 
 
+for _name, (_build, _least) in _EXTREME.items():
+
+    @op(_name)
+    def extreme(ctx: Any, input: Any, dim: Any = None, keepdim: Any = False, *,
+                build: Any = _build, least: float = _least) -> Any:  # fmt: skip
+        """The plug-in begins at the last finite number and skips NaN; torch does neither."""
+        dtype, rank = _numeric(ctx), len(input.get_shape())
+        if not rank:
+            return input
+        axes = ints(dims(dim, rank))
+        made = build(input, axes, keepdim)
+        if dtype != torch.float32:
+            return made
+        beyond, nan = constant(least, np.float32), constant(np.nan, np.float32)
+        all_beyond = ops.reduce_logical_and(ops.equal(input, beyond), axes, keepdim)
+        one_nan = ops.reduce_logical_or(ops.is_nan(input), axes, keepdim)
+        return ops.select(one_nan, nan, ops.select(all_beyond, beyond, made))
+
+
 @op("all")
 def all_(ctx: Any, input: Any, dim: Any = None, keepdim: Any = False) -> Any:
     input, rank = cast(input, torch.bool), len(input.get_shape())
@@ -213,16 +232,13 @@ def cumsum(ctx: Any, input: Any, dim: int) -> Any:
     return ops.cum_sum(cast(input, _numeric(ctx)), ints(dim % len(input.get_shape())))
 
 
-@op("softmax")
+@op("softmax", "log_softmax")
 def softmax(ctx: Any, input: Any, dim: int, dtype: Any) -> Any:
+    build = ops.softmax if ctx.node.op == "softmax" else ops.log_softmax
     (input,) = floating(ctx, input)
-    return ops.softmax(input, dim % len(input.get_shape()))
-
-
-@op("log_softmax")
-def log_softmax(ctx: Any, input: Any, dim: int, dtype: Any) -> Any:
-    (input,) = floating(ctx, input)
-    return ops.log_softmax(input, dim % len(input.get_shape()))
+    rank = len(input.get_shape())
+    return build(input, dim % rank) if rank else ops.reshape(
+        build(ops.reshape(input, ints([1]), False), 0), ints([]), False)  # fmt: skip
 
 
 @op("to")
@@ -251,12 +267,15 @@ def attention(ctx: Any, query: Any, key: Any, value: Any, attn_mask: Any, is_cau
     score = ops.matmul(query, key, False, True)
     factor = 1 / math.sqrt(width) if scale is None else float(scale)
     score = ops.multiply(score, constant(factor, np.float32))
-    low = constant(-np.inf, np.float32)
+    low, last = constant(-np.inf, np.float32), len(ctx.type.shape) - 1
     if is_causal:
-        mask = constant(np.tril(np.ones((rows, columns), bool)), np.bool_)
-        score = ops.select(mask, score, low)
-    if attn_mask is not None:
-        if attn_mask.get_element_type().to_dtype().type is np.bool_:
-            raise flexir.Unsupported("a mask of bools: rows without any are 0 in torch")
+        attn_mask = constant(np.tril(np.ones((rows, columns), bool)), np.bool_).output(0)
+    if attn_mask is None:
+        return ops.matmul(ops.softmax(score, last), value, False, False)
+    if attn_mask.get_element_type().to_dtype().type is np.bool_:
+        score = ops.select(attn_mask, score, low)
+    else:
         score = ops.add(score, attn_mask)
-    return ops.matmul(ops.softmax(score, len(query.get_shape()) - 1), value, False, False)
+    seen = ops.reduce_logical_or(ops.not_equal(score, low), ints(last), True)
+    weights = ops.select(seen, ops.softmax(score, last), constant(0, np.float32))
+    return ops.matmul(weights, value, False, False)
