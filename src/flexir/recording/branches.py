@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..calls.signatures import IF
-from ..graph import tree
+from ..graph import numbers, tree
 from ..graph.check import name_values, settle
 from ..graph.choice import alike
 from ..graph.graph import Graph
@@ -29,6 +29,7 @@ from .alike import Misfit, same_constant, zipped
 from .hidden import stand_alike
 from .rolled import Recorded, Rolled, Span, Stretches
 from .scopes import Branch, Scope
+from .trace import signature_of
 from .ways import close, copied, only_a_number
 
 _PATIENCE = 60  # pairings per recorded call before runs are given up
@@ -284,6 +285,7 @@ class _Laying(Rolled):
     def _way(self, scope: Scope, held: Any, spans: dict[int, Span]) -> Scope:
         made = Scope(list(spans), scope, self.tick())
         made.held = held
+        self._as_shown(made)
         self.written.append({})
         try:
             self.lay(made, spans, made.nodes, lambda: None)
@@ -295,10 +297,29 @@ class _Laying(Rolled):
         first = heads[scope.runs[0]]
         if any(list(heads[r].args) != list(first.args) for r in scope.runs):
             raise Misfit(f"other arguments are given in another run: {first}")
+        self.lose(scope, {r: self.lost_at(r, heads[r]) for r in scope.runs}, out)
         return {
             name: self.resolved(scope, {r: heads[r].args[name] for r in scope.runs}, out)
             for name in first.args
         }
+
+    def lose(self, scope: Scope, lost: dict[int, Sequence[Any]], out: list[Node]) -> None:
+        """Numbers that became plain: they explain others, or are as they were shown."""
+        if len({len(one) for one in lost.values()}) > 1:
+            raise Misfit("in other runs other numbers became plain")
+        for k in range(len(next(iter(lost.values())))):
+            plain = {r: one[k][1] for r, one in lost.items()}
+            value = self.one(scope, {r: one[k][0] for r, one in lost.items()}, out)
+            if all(isinstance(one, int) for one in plain.values()):
+                scope.lost.append((plain, value))
+            if scope.parent is not None and len(set(plain.values())) == 1:
+                out.append(_equals(value, next(iter(plain.values()))))
+
+    def _as_shown(self, scope: Scope) -> None:
+        """In a block, a number that became plain before is as shown, if it was always the same."""
+        for plain, value in self._lost(scope, dict.fromkeys(scope.runs)):
+            if len(set(plain.values())) == 1:
+                scope.nodes.append(_equals(value, plain[scope.runs[0]]))
 
     def _stand_alike(self, scope: Scope, heads: dict[int, Node]) -> None:
         """Refuse to go on together where a Python variable that is still read differs."""
@@ -336,6 +357,14 @@ class _Laying(Rolled):
             raise problem from None
         finally:
             self.unrolled -= executions
+
+
+def _equals(value: Value, shown: Any) -> Node:
+    """A guard: a number is what it was."""
+    args = {"input": value, "other": shown}
+    node = Node("eq", numbers.eq, args, signature=signature_of(numbers.eq, tuple(args)))
+    node.result, node.effects = True, Effects(escape="branch")
+    return node
 
 
 def _whole(nodes: Sequence[Node], depth: int) -> Span:

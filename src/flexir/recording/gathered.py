@@ -115,6 +115,7 @@ class Gathering(Ways):
                 features.append((counts, loop.count))
             body = loop.scope.body
         features += self._counts_before(scope, literals)
+        features += self._lost(scope, literals)
         found = line(literals, [one for one, _ in features])
         if found is None:
             shown = ", ".join(map(str, list(literals.values())[:8]))
@@ -137,6 +138,18 @@ class Gathering(Ways):
             args = {"input": total, "other": constant}
             total = self.emitted(scope, numbers.add, args, kind, out)
         return total
+
+    def _lost(self, scope: Scope, runs: Mapping[int, Any]) -> list[tuple[dict[int, int], Value]]:
+        """Numbers that became plain before."""
+        found = []
+        around: Scope | None = scope
+        while around is not None:
+            for plain, value in around.lost:
+                here = {r: self.in_scope(around, r) for r in runs}
+                if scope.sees(value) and all(run in plain for run in here.values()):
+                    found.append(({r: plain[run] for r, run in here.items()}, value))  # type: ignore[index]
+            around = around.parent
+        return found
 
     def _counts_before(
         self, scope: Scope, runs: Mapping[int, Any]

@@ -33,12 +33,14 @@ class Recorded(NamedTuple):
         standing: call -> what the user's functions held that they may still read.
         laundered: where a number lost its origin.
         turns: call -> the rounds of loops it stands in.
+        lost: call -> numbers that became plain before it, with their Values.
     """
 
     graph: Graph
     standing: Mapping[Node, Held]
     laundered: Sequence[Laundered] = ()
     turns: Mapping[Node, tuple[Turn, ...]] = {}
+    lost: Mapping[Node, tuple[tuple[Value, Any], ...]] = {}
 
 
 class Span(NamedTuple):
@@ -59,9 +61,18 @@ class Rolled(Loops):
         super().__init__(len(runs))
         self.runs = list(runs)
         self.unrolled: set[Execution] = set()
+        self.lost_before: dict[Node, int] = {}  # how many of them were lost before a loop began
         self.guarded = {(node.source.file, node.source.line) for run in runs
                         for node in run.graph.escapes
                         if node.target in numbers.FUNCTIONS and node.source}  # fmt: skip
+
+    def lose(self, scope: Scope, lost: dict[int, Sequence[Any]], out: list[Node]) -> None:
+        """Numbers that became plain: they explain others, or are as they were shown."""
+        raise NotImplementedError
+
+    def lost_at(self, r: int, node: Node) -> Sequence[tuple[Value, Any]]:
+        """Numbers that became plain between the call before and this one, in the same scope."""
+        return self.runs[r].lost.get(node, ())[self.lost_before.get(node, 0) :]
 
     def lay(
         self,
@@ -76,16 +87,16 @@ class Rolled(Loops):
     def mark(self, scope: Scope, out: list[Node]) -> Any:
         """What has been laid so far, for :meth:`back_to`."""
         return (
-            len(out), len(scope.branches), [dict(body) for body in self.written],
-            dict(self.elements), [(loop, loop.mark()) for loop in self.loops],
+            len(out), len(scope.branches), len(scope.lost), [dict(body) for body in self.written],
+            dict(self.elements), dict(self.lost_before), [(loop, loop.mark()) for loop in self.loops],
         )  # fmt: skip
 
     def back_to(self, mark: Any, scope: Scope, out: list[Node]) -> None:
         """Forget what was laid since."""
-        nodes, branches, written, elements, loops = mark
-        del out[nodes:], scope.branches[branches:]
+        nodes, branches, lost, written, elements, lost_before, loops = mark
+        del out[nodes:], scope.branches[branches:], scope.lost[lost:]
         self.written[:] = [dict(body) for body in written]
-        self.elements = dict(elements)
+        self.elements, self.lost_before = dict(elements), dict(lost_before)
         self.loops = [loop for loop, _ in loops]
         for loop, one in loops:
             loop.back_to(one)
@@ -160,6 +171,7 @@ class Rolled(Loops):
         """Lay the rounds of all runs over each other."""
         lead = next(r for r in spans if r in stretches)
         first = spans[lead].nodes[at[lead]]
+        self._lose_before(scope, stretches, out)
         counts = {r: turn.execution.count for r, (turn, _, _) in stretches.items()}
         count = self._count(scope, counts, out)
         node = copied(first, {"count": count, "carried": (), "inputs": ()})
@@ -195,6 +207,20 @@ class Rolled(Loops):
         out.append(node)
         scope.branches.append(loop)
         self.loops.append(loop)
+
+    def _lose_before(self, scope: Scope, stretches: Stretches, out: list[Node]) -> None:
+        """Numbers that became plain before the first call of a loop, but not of each round."""
+        lost: dict[int, Sequence[Any]] = {}
+        for r, (_, rounds, _) in stretches.items():
+            first, *others = [
+                next(node for node in one.nodes[one.start : one.end] if not only_a_number(node))
+                for one in rounds
+            ]
+            each = min((len(self.runs[r].lost.get(node, ())) for node in others), default=0)
+            known = self.runs[r].lost.get(first, ())
+            self.lost_before[first] = len(known) - min(each, len(known))
+            lost[r] = known[: self.lost_before[first]]
+        self.lose(scope, lost, out)
 
     def _count(self, scope: Scope, counts: dict[int, Any], out: list[Node]) -> Any:
         """How many rounds what a loop goes over says it has."""
