@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..calls.signatures import IF
-from ..graph import numbers, tree
+from ..graph import tree
 from ..graph.check import name_values, settle
 from ..graph.choice import alike
 from ..graph.graph import Graph
@@ -29,7 +29,6 @@ from .alike import Misfit, same_constant, zipped
 from .hidden import stand_alike
 from .rolled import Recorded, Rolled, Span, Stretches
 from .scopes import Branch, Scope
-from .trace import signature_of
 from .ways import close, copied, only_a_number
 
 _PATIENCE = 60  # pairings per recorded call before runs are given up
@@ -285,7 +284,7 @@ class _Laying(Rolled):
     def _way(self, scope: Scope, held: Any, spans: dict[int, Span]) -> Scope:
         made = Scope(list(spans), scope, self.tick())
         made.held = held
-        self._as_shown(made)
+        self.as_shown(made)
         self.written.append({})
         try:
             self.lay(made, spans, made.nodes, lambda: None)
@@ -303,30 +302,13 @@ class _Laying(Rolled):
             for name in first.args
         }
 
-    def lose(self, scope: Scope, lost: dict[int, Sequence[Any]], out: list[Node]) -> None:
-        """Numbers that became plain: they explain others, or are as they were shown."""
-        if len({len(one) for one in lost.values()}) > 1:
-            raise Misfit("in other runs other numbers became plain")
-        for k in range(len(next(iter(lost.values())))):
-            plain = {r: one[k][1] for r, one in lost.items()}
-            value = self.one(scope, {r: one[k][0] for r, one in lost.items()}, out)
-            if all(isinstance(one, int) for one in plain.values()):
-                scope.lost.append((plain, value))
-            if scope.parent is not None and len(set(plain.values())) == 1:
-                out.append(_equals(value, next(iter(plain.values()))))
-
-    def _as_shown(self, scope: Scope) -> None:
-        """In a block, a number that became plain before is as shown, if it was always the same."""
-        for plain, value in self._lost(scope, dict.fromkeys(scope.runs)):
-            if len(set(plain.values())) == 1:
-                scope.nodes.append(_equals(value, plain[scope.runs[0]]))
-
     def _stand_alike(self, scope: Scope, heads: dict[int, Node]) -> None:
         """Refuse to go on together where a Python variable that is still read differs."""
         if len(scope.runs) < 2 or not scope.after_a_branch:
             return
-        held = [self.runs[r].standing.get(heads[r]) for r in scope.runs if r in heads]
-        stand_alike(heads[scope.runs[0]], held, self.guarded)
+        held = {r: self.runs[r].standing.get(heads[r]) for r in scope.runs if r in heads}
+        first = heads[scope.runs[0]]
+        stand_alike(first, held, self.guarded, lambda numbers: self.explained(scope, numbers))
 
     def _through(
         self,
@@ -347,6 +329,8 @@ class _Laying(Rolled):
             return
         except Misfit as error:
             problem = error
+        if not self.ended_by_conditions(spans, stretches):
+            raise problem
         self.back_to(mark, scope, out)
         executions = {turn.execution for turn, _, _ in stretches.values()}
         self.unrolled |= executions
@@ -357,14 +341,6 @@ class _Laying(Rolled):
             raise problem from None
         finally:
             self.unrolled -= executions
-
-
-def _equals(value: Value, shown: Any) -> Node:
-    """A guard: a number is what it was."""
-    args = {"input": value, "other": shown}
-    node = Node("eq", numbers.eq, args, signature=signature_of(numbers.eq, tuple(args)))
-    node.result, node.effects = True, Effects(escape="branch")
-    return node
 
 
 def _whole(nodes: Sequence[Node], depth: int) -> Span:

@@ -7,6 +7,7 @@ there are and what ends them; what a place holds from round to round is :mod:`.c
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ from ..graph.graph import Graph
 from ..graph.nodes import Node, NumberType, Value
 from .alike import Misfit
 from .carried import Loops
-from .hidden import rounds_alike
+from .hidden import counters_are_lines, rounds_alike
 from .looping import ANY, Looping, recorded_count
 from .numbers import Laundered
 from .rounds import Execution, Turn
@@ -66,10 +67,6 @@ class Rolled(Loops):
                         for node in run.graph.escapes
                         if node.target in numbers.FUNCTIONS and node.source}  # fmt: skip
 
-    def lose(self, scope: Scope, lost: dict[int, Sequence[Any]], out: list[Node]) -> None:
-        """Numbers that became plain: they explain others, or are as they were shown."""
-        raise NotImplementedError
-
     def lost_at(self, r: int, node: Node) -> Sequence[tuple[Value, Any]]:
         """Numbers that became plain between the call before and this one, in the same scope."""
         return self.runs[r].lost.get(node, ())[self.lost_before.get(node, 0) :]
@@ -88,7 +85,8 @@ class Rolled(Loops):
         """What has been laid so far, for :meth:`back_to`."""
         return (
             len(out), len(scope.branches), len(scope.lost), [dict(body) for body in self.written],
-            dict(self.elements), dict(self.lost_before), [(loop, loop.mark()) for loop in self.loops],
+            dict(self.elements), dict(self.lost_before),
+            [(loop, loop.mark()) for loop in self.loops],
         )  # fmt: skip
 
     def back_to(self, mark: Any, scope: Scope, out: list[Node]) -> None:
@@ -192,6 +190,7 @@ class Rolled(Loops):
             loop.after[r] = self._held(r, spans[r]._replace(start=end))
         executions = [turn.execution for turn, _, _ in stretches.values()]
         loop.grows = bool(rounds_alike(executions, list(loop.starts.values()), self.guarded))
+        counters_are_lines(loop.place, loop.rounds, loop.starts, loop.after)
         body.made[loop.index] = self.tick()
         body.runs = tuple(parts)
         body.members = frozenset(parts)
@@ -207,6 +206,15 @@ class Rolled(Loops):
         out.append(node)
         scope.branches.append(loop)
         self.loops.append(loop)
+
+    def ended_by_conditions(self, spans: dict[int, Span], stretches: Stretches) -> bool:
+        """Whether it is conditions alone that let a loop have other numbers of rounds."""
+        executions = [turn.execution for turn, _, _ in stretches.values()]
+        if isinstance(executions[0].loop.node, ast.While):
+            return True
+        if len(stretches) < len(spans) or any(one.count is None for one in executions):
+            return False
+        return len({recorded_count(one.count) for one in executions}) == 1
 
     def _lose_before(self, scope: Scope, stretches: Stretches, out: list[Node]) -> None:
         """Numbers that became plain before the first call of a loop, but not of each round."""
