@@ -107,6 +107,7 @@ class Recorder:
         self.numbers = self.escapes.numbers
         if standing is not None and standing.notes and self.numbers is not None:
             counts = Iterables(self.numbers, self.memories.known).count
+            self.numbers.noted = standing.losing
             standing.rounds = Rounds(Recorder.run.__code__, counts)
         # Watchers know the recorder, and are let go when the run has ended.
         self.modules: ModuleCalls | None = ModuleCalls(self)
