@@ -263,3 +263,29 @@ def test_a_graph_leaves_what_its_caller_gave_as_it_is():
     )
     graph(ids, cache)
     assert cache["count"] == 0 and len(cache["steps"]) == 1 and not cache["fixed"].any()
+
+
+def test_a_cache_of_another_structure_is_refused_by_its_path():
+    class Other(Window):
+        pass
+
+    net = Attending().eval()
+    step, seen = torch.tensor([[1]]), torch.tensor([[1, 2, 3]])
+    with torch.no_grad():
+        with flexir.record(net) as program:
+            generate(net, seen, 3)
+        lacking, strange, more = Window(), Other(), Window()
+        del lacking.seen
+        more.length = 3
+        with program.answering(net):
+            for cache, why in (
+                (lacking, "'cache' is built otherwise than when it was recorded: without 'seen'"),
+                (strange, "'cache' was a Window when recorded, now it is a Other"),
+                (more, "'cache' is built otherwise than when it was recorded: with 'length'"),
+                ({"seen": 0}, "'cache' is built otherwise"),
+                (None, "'cache' is built otherwise"),
+            ):
+                with pytest.raises(flexir.Diverged, match=why):
+                    net(step, cache)
+            with pytest.raises(flexir.Diverged, match="the input 'cache' is missing"):
+                program["decode"](step)

@@ -352,3 +352,24 @@ def test_a_size_that_became_a_plain_number_is_named_by_line():
     assert "test_sizes.py" in str(graph.audit)
     fixed = flexir.capture(model, (torch.rand(2),), also=[(torch.rand(2),)])
     assert not fixed.audit.laundered
+
+
+def test_layers_with_a_fast_path_are_merged_on_the_path_a_watched_run_takes():
+    layer = nn.TransformerEncoderLayer(16, 4, 32, batch_first=True).eval()
+    with torch.no_grad():
+        graph = flexir.capture(layer, (torch.rand(2, 5, 16),), also=[(torch.rand(3, 7, 16),)])
+        assert not graph.variants and not graph.frozen
+        x = torch.rand(4, 9, 16)
+        torch.testing.assert_close(graph(x), layer(x))
+
+
+def test_a_size_that_the_model_keeps_leads_nowhere():
+    class Keeps(nn.Module):
+        def forward(self, x):
+            self.width = x.shape[0]
+            return x * self.width
+
+    net = Keeps()
+    graph = flexir.capture(net, (torch.rand(2),), also=[(torch.rand(3),)])
+    x = torch.rand(5)
+    assert torch.equal(graph(x), x * 5)

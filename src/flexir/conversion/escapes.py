@@ -21,7 +21,7 @@ from ..graph.answers import is_about
 from ..graph.tree import tensors_in
 
 # What a live graph computes numbers with has outputs.
-_NUMBERS = frozenset((*numbers.FUNCTIONS, *(function.__name__ for function in numbers.FUNCTIONS)))
+NUMBERS = frozenset((*numbers.FUNCTIONS, *(function.__name__ for function in numbers.FUNCTIONS)))
 
 
 def only_escapes(key: str | Callable[..., Any]) -> bool:
@@ -31,7 +31,7 @@ def only_escapes(key: str | Callable[..., Any]) -> bool:
         >>> only_escapes("item"), only_escapes("bool"), only_escapes(torch.Tensor.__bool__)
         (True, False, True)
     """
-    if key in _NUMBERS:
+    if key in NUMBERS:
         return False
     if callable(key):
         return _gives_no_tensor(key)

@@ -14,7 +14,7 @@ from typing import Any
 from ..calls.names import canonical
 from ..calls.schemas import callables, op_of, parameter_names, signatures
 from ..errors import TargetError
-from .escapes import gives_number, only_escapes
+from .escapes import NUMBERS, gives_number, only_escapes
 
 _OWN_OPS = ("assemble", "as_strided", "as_strided_scatter", "setitem", "warp_affine", "if")
 
@@ -56,7 +56,7 @@ def _resolved(key: Any) -> tuple[str, list[str] | None]:
         raise TargetError(f"a handler key is an op name or a torch callable; got {key!r}")
     if key in callables():
         return key, parameter_names(key) or None
-    if key in _OWN_OPS:
+    if key in _OWN_OPS or key in NUMBERS:
         return key, None
     if "::" in key:  # a custom op: "torchvision::nms"
         return canonical(key.split("::")[1]), None

@@ -24,7 +24,7 @@ from ..graph.replay import replay
 from ..graph.sizes import measure, rewritten
 from .alike import Misfit
 from .branches import branched
-from .eager import copies_of, initial_state, run_model
+from .eager import copies_of, initial_state, no_fast_path, run_model
 from .naming import Dims, Table, named, values_in
 from .numbers import origins_of
 from .recorder import record
@@ -74,7 +74,8 @@ def _fit(
     run = _recorded(model, number, first, Standing(False), returned=returned.append, **options)
     merging = Merging(run.graph, number, copies[0], returned[0])
     for (n, inputs), copy in zip(examples[1:], copies[1:]):
-        merging.show(n, inputs, copy, _truth(run.graph, model, n, copy))
+        truth = _truth(run.graph, model, n, copy, options.get("within"))
+        merging.show(n, inputs, copy, truth)
     runs = merging.branch(model, run, options) if merging.unfit else [run]
     result = merging.result(dims)
     result.audit.laundered = _laundered(result, runs)
@@ -162,7 +163,7 @@ class Merging:
     ) -> Recorded:
         """A call recorded with what Python holds on the way, from where the first began."""
         args, kwargs = copies_of(*trial.copy)
-        with initial_state(graph, model):
+        with initial_state(graph, options.get("within") or model):
             return _recorded(model, trial.number, Inputs(*args, **kwargs), Standing(), **options)
 
     def result(self, dims: Dims) -> Graph:
@@ -278,10 +279,13 @@ def _recorded(
         raise
 
 
-def _truth(graph: Graph, model: Callable[..., Any], number: int, inputs: Inputs) -> Any:
-    """What the model gives, from the state in which the graph began."""
+def _truth(
+    graph: Graph, model: Callable[..., Any], number: int, inputs: Inputs, within: Any
+) -> Any:
+    """What the model gives, from the state in which the graph began, on the watched run's path."""
     try:
-        return run_model(graph, model, *inputs)[0]
+        with no_fast_path():
+            return run_model(graph, model, inputs.args, inputs.kwargs, within)[0]
     except Exception as error:
         add_note(error, f"in example {number}")
         raise

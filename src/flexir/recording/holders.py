@@ -24,6 +24,7 @@ from typing import Any
 import torch
 
 from ..graph.tree import attributes_of
+from .numbers import OURS
 
 # What never changes and holds nothing that does.
 FIXED = frozenset({
@@ -31,7 +32,7 @@ FIXED = frozenset({
     range, slice, torch.dtype, torch.device, torch.Size, torch.layout, torch.memory_format,
     types.ModuleType, types.BuiltinFunctionType, types.MethodDescriptorType,
     types.GetSetDescriptorType, types.MemberDescriptorType, types.WrapperDescriptorType,
-    weakref.ReferenceType, torch.jit.ScriptFunction,
+    weakref.ReferenceType, torch.jit.ScriptFunction, *OURS,
 })  # fmt: skip
 # Bookkeeping that every module has.
 BOOKKEEPING = frozenset(vars(torch.nn.Module())) - {"training"}
@@ -315,6 +316,8 @@ def holder_of(part: Any, path: str) -> Holder | None:
     moves = isinstance(part, Iterator) and _is_standard(cls)
     if moves or isinstance(part, (torch.Generator, random.Random)) or _is_array(part):
         return Opaque(part, path)
+    if cls.__module__.partition(".")[0] == __package__.partition(".")[0]:
+        return None  # a number that the model kept, which leads to the recorder
     open_to_all = attributes_of(part) is not None or bool(_slots(cls))
     return Attributes(part, path) if open_to_all and not _is_standard(cls) else None
 

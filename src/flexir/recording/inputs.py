@@ -33,10 +33,16 @@ class Given:
         names = {h.path.partition(".")[0] for h in self._holders.values() if not h.stands()}
         return [(name, part) for name, part in self._inputs.items() if name in names]
 
-    def changed(self, result: Any) -> list[str]:
-        """A line for every container that holds something else now and is not in ``result``."""
+    def changed(self, result: Any, carried: str = "") -> list[str]:
+        """A line for every container that holds something else now and is not in ``result``.
+
+        Args:
+            result: what the model returned.
+            carried: an argument of which the next call is given what this one left in it.
+        """
         found = Comparison(self._holders)
-        others = [holder for holder in self._holders.values() if not holder.stands()]
+        others = [holder for holder in self._holders.values()
+                  if not holder.stands() and holder.path.partition(".")[0] != carried]  # fmt: skip
         if not others:
             return []
         returned = {id(holder.thing) for holder in _containers({"": result}, limit=_DEEP)}

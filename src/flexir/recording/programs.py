@@ -29,10 +29,11 @@ def program(model: Callable[..., Any], entries: Mapping[str, Any]) -> Program:
 
     Args:
         model: a module, or any callable that computes with tensors.
-        entries: name -> inputs of that entry point, as :func:`flexir.capture` takes them; or
-            ``(function, inputs)`` where it is not the model itself that is called
-            (``(model.encode, Inputs(x))``). They are recorded in this order, one call after the
-            other: what one leaves behind, the next begins with.
+        entries: name -> inputs of that entry point, as :func:`flexir.capture` takes them; or a list
+            of several :class:`Inputs`, which are examples of it; or ``(function, inputs)`` where it
+            is not the model itself that is called (``(model.encode, Inputs(x))``). They are
+            recorded in this order, one call after the other: what one leaves behind, the next
+            begins with. Further examples of an entry point leave nothing behind.
 
     Returns:
         the Program.
@@ -51,9 +52,12 @@ def program(model: Callable[..., Any], entries: Mapping[str, Any]) -> Program:
         raise CaptureError("a program needs entry points: program(model, {'forward': (x,)})")
     graphs: dict[str, Graph] = {}
     for name, entry in entries.items():
-        function, inputs = _called(model, entry)
+        function, examples = _called(model, entry)
         try:
-            graphs[name] = recorder.record(function, *inputs, witness=True, among=True)
+            if len(examples) > 1:
+                graphs[name] = merged(function, examples, None, witness=True, among=True)
+            else:
+                graphs[name] = recorder.record(function, *examples[0], witness=True, among=True)
         except Exception as error:
             add_note(error, f"in the entry point {name!r}")
             raise
@@ -203,12 +207,14 @@ def record(
     gathered.fill(made)
 
 
-def _called(model: Callable[..., Any], entry: Any) -> tuple[Callable[..., Any], Inputs]:
-    """What an entry point calls, and with what."""
+def _called(model: Callable[..., Any], entry: Any) -> tuple[Callable[..., Any], list[Inputs]]:
+    """What an entry point calls, and with what in each example."""
     if isinstance(entry, tuple) and len(entry) == 2 and callable(entry[0]):
         if not isinstance(entry[0], torch.Tensor):
-            return entry[0], inputs_of(entry[1])
-    return model, inputs_of(entry)
+            model, entry = entry
+    if isinstance(entry, list) and entry and all(isinstance(one, Inputs) for one in entry):
+        return model, entry
+    return model, [inputs_of(entry)]
 
 
 def drop_unread(graphs: Mapping[str, Graph]) -> None:

@@ -222,10 +222,14 @@ class Door:
         return made.graph
 
     def _through(self, output: Any, graph: flexir.Graph, tensors: Tensors) -> Tensors:
-        given = {name: t.detach().resolve_conj().resolve_neg() for name, t in tensors.items()}
+        given = {name: torch.as_tensor(t).detach().resolve_conj().resolve_neg()
+                 for name, t in tensors.items()}  # fmt: skip
         made = self.engine(output, given)
         found = {}
         for value, name in graph.output_names.items():
             tensor = made[name].to(value.type.dtype)
-            found[name] = tensor if self.sizes else tensor.reshape(value.type.shape)
+            if value.is_number:
+                found[name] = value.type.kind(tensor.item())
+            else:
+                found[name] = tensor if self.sizes else tensor.reshape(value.type.shape)
         return found
