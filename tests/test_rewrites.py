@@ -436,6 +436,18 @@ def test_folded_weights_lead_to_the_same_kernels():
         assert flexir.verify(graph, model, x).verdict == "exact"
 
 
+def test_memory_that_is_not_written_yet_is_folded_as_zeros():
+    def model(x):
+        order = torch.empty_like(x, dtype=torch.int64)
+        order[torch.tensor([2, 0, 1])] = torch.arange(3)
+        return x[order], torch.empty(3)
+
+    graph = passes.fold_constants(flexir.capture(model, (torch.arange(3.0),)))
+    assert {node.op for node in graph} == {"getitem"}
+    assert graph(torch.arange(3.0))[0].tolist() == [1, 2, 0]
+    assert graph(torch.arange(3.0))[1].tolist() == [0, 0, 0]
+
+
 def test_a_call_whose_handler_declines_is_not_its_own_piece():
     some = flexir.Target("some")
 

@@ -37,6 +37,8 @@ def fold_constants(graph: Graph) -> Graph:
                 for value in set(node.inputs) - known:
                     env[value] = torch.zeros((), dtype=value.type.dtype).expand(value.type.shape)
                 replay(node, env)
+                if "empty" in node.op:  # what lay in that memory is not to be kept
+                    env.update((v, torch.zeros_like(env[v])) for v in node.outputs)
                 known.update(node.outputs)
                 folded.append(node)
     finally:
