@@ -289,3 +289,44 @@ def test_a_cache_of_another_structure_is_refused_by_its_path():
                     net(step, cache)
             with pytest.raises(flexir.Diverged, match="the input 'cache' is missing"):
                 program["decode"](step)
+
+
+class Scanning(nn.Module):
+    """A recurrent model: steps through its input in Python, its state in an object passed on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.embed, self.cell, self.head = nn.Embedding(11, 6), Cell(), nn.Linear(6, 11)
+
+    def forward(self, ids, cache):
+        return self.head(self.cell(self.embed(ids), cache)), cache
+
+
+class Cell(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.mix = nn.Linear(6, 6)
+
+    def forward(self, x, cache):
+        state = torch.zeros(x.shape[0], 6) if cache.kept is None else cache.kept
+        made = []
+        for i in range(x.shape[1]):
+            state = torch.tanh(self.mix(state) + x[:, i])
+            made.append(state)
+        cache.kept, cache.seen = state, cache.seen + x.shape[1]
+        return torch.stack(made, 1)
+
+
+def test_a_recurrent_model_is_answered_at_lengths_nobody_showed():
+    net = Scanning().eval()
+    with torch.no_grad():
+        with flexir.record(net) as program:
+            generate(net, torch.tensor([[1, 2, 3]]), 4)
+            generate(net, torch.tensor([[5, 2, 3, 1, 1]]), 2)
+        assert not any(graph.frozen or graph.variants for graph in program.values())
+        ids = torch.tensor([[4, 4, 1, 9, 0, 2, 7]])
+        wanted = generate(net, ids, 9)
+        empty = Scanning().to("meta")
+        with program.answering(empty):
+            assert torch.equal(generate(empty, ids, 9), wanted)
