@@ -268,7 +268,7 @@ class Graph:
         *,
         weights: str | None = "copy",
         status: Mapping[Node, tuple[str, str]] | None = None,
-        checksums: bool = True,
+        checksums: bool | str = True,
         shard: int = 5 << 30,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:

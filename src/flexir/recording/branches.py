@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..calls.signatures import IF
-from ..graph import numbers, tree
+from ..graph import tree
 from ..graph.check import name_values, settle
 from ..graph.choice import alike
 from ..graph.graph import Graph
@@ -57,9 +57,6 @@ class _Laying(Rolled):
 
     def __init__(self, runs: Sequence[Recorded]) -> None:
         super().__init__(runs)
-        self.guarded = {(node.source.file, node.source.line) for run in runs
-                        for node in run.graph.escapes
-                        if node.target in numbers.FUNCTIONS and node.source}  # fmt: skip
         self.left = _PATIENCE * sum(1 for run in runs for _ in run.graph.walk())
         self.root = Scope(range(len(runs)), None, 0)
         first = runs[0].graph
@@ -201,9 +198,7 @@ class _Laying(Rolled):
         made = self.new(ListType(len(first.outputs), kind), node, scope)
         node.result, node.outputs = made, (made,)
         node.effects = dataclasses.replace(first.effects, writes={})
-        for one in heads.values():
-            for k, value in enumerate(one.outputs):
-                self.elements[value] = (made, k, len(one.outputs))
+        self.list_of(made, (one.outputs for one in heads.values()))
         out.append(node)
 
     def _module(self, scope: Scope, heads: dict[int, Node], out: list[Node]) -> None:

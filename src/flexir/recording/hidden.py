@@ -13,7 +13,8 @@ from typing import Any
 
 from ..graph.nodes import Node
 from .alike import Misfit
-from .sources import decides
+from .rounds import Execution
+from .sources import copied_elsewhere, decided_in, decides, grown_at_times
 from .standing import Held
 
 
@@ -45,6 +46,31 @@ def stand_alike(node: Node, held: Sequence[Held | None], guarded: Collection[Any
             raise Misfit(f"the variable {name!r} differs at: {node}   # {node.where}")
         if decides(first.frames[number], name, guarded):
             raise Misfit(f"a test reads {name!r}, which differs at: {node}   # {node.where}")
+
+
+def rounds_alike(
+    executions: Sequence[Execution], starts: Sequence[Held | None], guarded: Collection[Any]
+) -> set[str]:
+    """Raise Misfit where a plain variable that differs from round to round could decide something.
+
+    Returns:
+        variables whose lists some rounds add to and others do not.
+    """
+    execution = executions[0]
+    loop, code = execution.loop, execution.code
+    known = [one for one in starts if one is not None and code in one.frames]
+    names = set().union(*(one.plain for one in executions))
+    for name in loop.stored | {n for one in known for _, n in one.plain}:
+        told = [one.plain.get((one.frames.index(code), name)) for one in known]
+        numbers = {one for one in told if one is not None and one[0] in ("int", "bool", "float")}
+        if len(numbers) > 1:
+            names.add(name)
+    if decided_in(loop, names, guarded):
+        raise Misfit(f"a test reads what differs from round to round: {', '.join(sorted(names))}")
+    grown = grown_at_times(loop)
+    if grown and copied_elsewhere(code, grown):
+        raise Misfit(f"lists that only some rounds add to are copied: {', '.join(sorted(grown))}")
+    return grown
 
 
 def _is_harmless(told: Sequence[Any]) -> bool:

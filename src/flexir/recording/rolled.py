@@ -16,6 +16,7 @@ from ..graph.graph import Graph
 from ..graph.nodes import Node, NumberType, Value
 from .alike import Misfit
 from .carried import Loops
+from .hidden import rounds_alike
 from .looping import ANY, Looping, recorded_count
 from .numbers import Laundered
 from .rounds import Execution, Turn
@@ -58,6 +59,9 @@ class Rolled(Loops):
         super().__init__(len(runs))
         self.runs = list(runs)
         self.unrolled: set[Execution] = set()
+        self.guarded = {(node.source.file, node.source.line) for run in runs
+                        for node in run.graph.escapes
+                        if node.target in numbers.FUNCTIONS and node.source}  # fmt: skip
 
     def lay(
         self,
@@ -113,10 +117,17 @@ class Rolled(Loops):
                 r: self._stretch(r, spans[r], heads[r], *turn)
                 for r, turn in found.items() if turn[0].execution.loop.key == key
             }  # fmt: skip
-            numbers = {len(stretches[r][1]) if r in stretches else 0 for r in spans}
-            if len(numbers) > 1:
+            many = {len(stretches[r][1]) if r in stretches else 0 for r in spans}
+            if len(many) > 1 or any(map(self._is_grown, found.values())):
                 return stretches
             self.unrolled.update(one.execution for one, _, _ in stretches.values())
+
+    def _is_grown(self, turn: tuple[Turn, int]) -> bool:
+        """Whether a loop goes over a list that only some rounds of an earlier one add to."""
+        count = turn[0].execution.count
+        return isinstance(count, list) and any(
+            loop.grows and any(one in loop.made for one in count) for loop in self.loops
+        )
 
     def _stretch(
         self, r: int, span: Span, head: Node, turn: Turn, place: int
@@ -167,6 +178,8 @@ class Rolled(Loops):
                 loop.starts[part] = self._held(r, one)
                 parts[part] = one
             loop.after[r] = self._held(r, spans[r]._replace(start=end))
+        executions = [turn.execution for turn, _, _ in stretches.values()]
+        loop.grows = bool(rounds_alike(executions, list(loop.starts.values()), self.guarded))
         body.made[loop.index] = self.tick()
         body.runs = tuple(parts)
         body.members = frozenset(parts)

@@ -9,8 +9,6 @@ that is :mod:`.hidden`'s matter. What hangs on the model itself is seen by :mod:
 
 from __future__ import annotations
 
-import dis
-import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from types import CodeType, FrameType
@@ -21,6 +19,7 @@ import torch
 from ..graph.nodes import Node, Value
 from ..graph.source import is_foreign
 from ..graph.tree import attributes_of
+from .liveness import live_after
 from .numbers import Laundered
 from .rounds import Rounds, Turn
 
@@ -101,7 +100,7 @@ class Standing:
                 break
             if not is_foreign(code.co_filename):
                 kept = frame.f_locals
-                for name in _later(code, frame.f_lasti):
+                for name in live_after(code, frame.f_lasti):
                     if name not in kept:
                         continue
                     plain[len(frames), name] = _tell(kept[name]) or _NOT_PLAIN
@@ -144,21 +143,3 @@ def _tell(part: Any, deep: bool = True) -> Any:
     if kept and deep:
         return cls.__name__, tuple([(k, _tell(v, False)) for k, v in list(kept.items())[:_MANY]])
     return None
-
-
-@functools.lru_cache(maxsize=4096)
-def _later(code: CodeType, at: int) -> tuple[str, ...]:
-    """Names of variables a function may read after an instruction, in its loops also before."""
-    reads: list[tuple[int, str]] = []
-    reach = at
-    backs: list[tuple[int, int]] = []
-    for one in dis.get_instructions(code):
-        if one.opname.startswith(("LOAD_FAST", "LOAD_DEREF", "LOAD_CLOSURE", "LOAD_NAME")):
-            names = one.argval if isinstance(one.argval, tuple) else (one.argval,)
-            reads += [(one.offset, name) for name in names]
-        elif "JUMP" in one.opname and isinstance(one.argval, int) and one.argval <= one.offset:
-            backs.append((one.argval, one.offset))
-    for start, end in backs:
-        if start <= at <= end:
-            reach = min(reach, start - 1)
-    return tuple(dict.fromkeys(name for offset, name in reads if offset > reach))

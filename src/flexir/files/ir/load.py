@@ -26,6 +26,7 @@ from . import manifest as manifests
 from . import schema
 from .data import Known, torch_constant
 from .decode import decode
+from .digests import kept_in
 from .directory import aside_of
 from .mapped import File, Part, Weights, check_part
 
@@ -192,7 +193,7 @@ def _parts(entry: Any, files: list[File | None]) -> list[Part]:
         file = files[part.file]
         window = Geometry(torch_constant(part.dtype, torch.dtype), size, stride, 0)
         if file is not None:
-            parts.append(Part(file, part.key, part.sha256, window, part.offset))
+            parts.append(Part(file, part.key, kept_in(part), window, part.offset))
             check_part(parts[-1])
     return parts
 
