@@ -330,3 +330,26 @@ def test_a_recurrent_model_is_answered_at_lengths_nobody_showed():
         empty = Scanning().to("meta")
         with program.answering(empty):
             assert torch.equal(generate(empty, ids, 9), wanted)
+
+
+def test_a_saved_program_answers_parts_of_a_model_and_puts_back_what_it_leaves(tmp_path):
+    pytest.importorskip("google.protobuf")
+    net, filling = Translating().eval(), Filling()
+    ids = torch.tensor([[4, 4, 1, 9, 0, 2, 7]])
+    with torch.no_grad():
+        with flexir.record(net, names=("first", "next")) as program:
+            translate(net, torch.tensor([[1, 2, 3]]), 4)
+            translate(net, torch.tensor([[5, 2, 3, 1, 1]]), 4)
+        with flexir.record(filling, names=("step",)) as other:
+            fill(filling, 3)
+        flexir.save(program, tmp_path / "net.flexir")
+        flexir.save(other, tmp_path / "filling.flexir")
+        wanted, (filled, cache) = translate(net, ids, 9), fill(filling, 7)
+        loaded = flexir.load(tmp_path / "net.flexir")
+        assert loaded.modules == program.modules
+        with loaded.answering(empty := Translating().eval().to("meta")):
+            assert torch.equal(translate(empty, ids, 9), wanted)
+        loaded = flexir.load(tmp_path / "filling.flexir")
+        with loaded.answering(empty := Filling().to("meta")):
+            found, made = fill(empty, 7)
+    assert all(map(torch.equal, found, filled)) and torch.equal(made["fixed"], cache["fixed"])
