@@ -22,6 +22,7 @@ from . import recorder
 from .eager import copies_of, no_fast_path
 from .examples import Merging, merged, whole
 from .rolled import Recorded
+from .session import collector_at_rest
 from .standing import Standing
 from .state import Holdings
 
@@ -124,7 +125,8 @@ class Recording:
         if known is not None:
             with no_fast_path():  # as the call that was recorded
                 result = forward(*args, **kwargs)
-            known.merging.show(number, before, before, _kept(result))
+            with collector_at_rest():
+                known.merging.show(number, before, before, _kept(result))
             return result
         returned: list[Any] = []
         standing = Standing(False)
@@ -133,14 +135,16 @@ class Recording:
             **self._options(),
         )  # fmt: skip
         run = Recorded(graph, {}, standing.laundered, {})
-        merging = Merging(run, number, before, _kept(returned[0]))
+        with collector_at_rest():
+            merging = Merging(run, number, before, _kept(returned[0]))
         self.entries[key] = _Entry(path, forward, merging, facts)
         return returned[0]
 
     def _options(self) -> dict[str, Any]:
         """Of the recorder. Looking at a model takes as long as some calls; once is enough."""
-        if self.held is None or not self.held.stands():
-            self.held = Holdings(self.model)
+        with collector_at_rest():
+            if self.held is None or not self.held.stands():
+                self.held = Holdings(self.model)
         return {"witness": True, "among": True, "within": self.model, "held": self.held}
 
     def _graph(self, entry: _Entry) -> Graph:
