@@ -353,3 +353,39 @@ def test_a_saved_program_answers_parts_of_a_model_and_puts_back_what_it_leaves(t
         with loaded.answering(empty := Filling().to("meta")):
             found, made = fill(empty, 7)
     assert all(map(torch.equal, found, filled)) and torch.equal(made["fixed"], cache["fixed"])
+
+
+class Sliding(nn.Module):
+    """Keeps the last four of what it has seen, and asks how many there were."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.embed, self.head = nn.Embedding(11, 6), nn.Linear(6, 11)
+
+    def forward(self, ids, cache):
+        x = self.embed(ids)
+        kept = cache.update(x)
+        full = cache.seen > 4
+        if full:
+            cache.kept = kept[:, -4:]
+        weights = torch.softmax(x @ kept.mT, -1)
+        return self.head(weights @ kept) * (2 if full else 1), cache
+
+
+@pytest.mark.parametrize("crossing", [True, False])
+def test_a_window_that_fills_is_a_branch_if_shown_and_refused_by_line_if_not(crossing):
+    net = Sliding().eval()
+    with torch.no_grad():
+        with flexir.record(net) as program:
+            generate(net, torch.tensor([[1, 2]]), 6 if crossing else 3)
+            generate(net, torch.tensor([[5]]), 6 if crossing else 3)
+        ids = torch.tensor([[4, 4]])
+        wanted = generate(net, ids, 9)
+        empty = Sliding().to("meta")
+        with program.answering(empty):
+            if crossing:
+                assert torch.equal(generate(empty, ids, 9), wanted)
+            else:
+                with pytest.raises(flexir.Diverged, match=r"branch taken by gt\(\)(.|\n)*test_c"):
+                    generate(empty, ids, 9)
