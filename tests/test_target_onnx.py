@@ -251,6 +251,16 @@ def test_parity_is_judged_by_the_scale_of_the_output_however_small():
     assert distance(tiny, torch.tensor([1e-12, float("nan")])) == float("inf")
 
 
+def test_what_goes_in_and_comes_out_under_one_name_is_found():
+    class Cached(nn.Module):
+        def forward(self, x, cache):
+            cache = {"seen": torch.cat([cache["seen"], x], 1)}
+            return x.mean(), cache
+
+    result = converted(Cached(), torch.rand(1, 2), {"seen": torch.rand(1, 3)})
+    assert "cache.seen" in {value.name for value in result.output.graph.inputs}
+
+
 # --- sizes and branches --------------------------------------------------------------------------
 
 

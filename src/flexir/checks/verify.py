@@ -20,6 +20,7 @@ from ..graph import tree
 from ..graph.graph import Graph
 from ..graph.inputs import Inputs, inputs_of
 from ..graph.nodes import Node
+from ..graph.program import one_graph
 from ..graph.replay import replay
 from ..recording.eager import copies_of, initial_state, no_fast_path, run_model, run_once
 from ..recording.recorder import record
@@ -111,7 +112,7 @@ def verify(
         >>> verify(capture(model, x), model, x).verdict
         'exact'
     """
-    check = Check("exact", graph)
+    check = Check("exact", one_graph(graph, "verify"))
     if calls is not None:
         _compare_calls(check, graph, model, list(map(inputs_of, calls)), tolerance)
         return check

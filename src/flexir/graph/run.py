@@ -15,6 +15,7 @@ import torch
 from ..errors import Diverged
 from .geometry import shape_of
 from .graph import Graph
+from .left import put_back
 from .nodes import Value
 from .replay import Environment, Generators, replay
 
@@ -93,11 +94,15 @@ class Run:
             Diverged: as a replay does; and at the second call, where the first left behind what the
                 graph cannot carry (``graph.audit.changes``), or a state of another size.
         """
+        return self._first(args, kwargs, False)
+
+    def _first(self, args: tuple[Any, ...], kwargs: dict[str, Any], answers: bool) -> Any:
+        """The next call, on the first path that takes it."""
         first: Diverged | None = None
         for run in (self, *self._others):  # each path has Values of its own
             drawn = {g: g.get_state() for g in self.memory.generators.own.values()}
             try:
-                return run._call(args, kwargs)
+                return run._call(args, kwargs, answers)
             except Diverged as error:
                 first = first or error
                 for generator, state in drawn.items():
@@ -105,7 +110,11 @@ class Run:
         assert first is not None
         raise first
 
-    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def answer(self, *args: Any, **kwargs: Any) -> Any:
+        """The next call as the model would make it: what it changes in its inputs is changed."""
+        return self._first(args, kwargs, True)
+
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any], answers: bool) -> Any:
         """The next call, on the path of this graph alone."""
         memory = self.memory
         graph = dataclasses.replace(self.graph, variants=[])
@@ -121,7 +130,7 @@ class Run:
         memory.tensors.update((state.path, env[state.final]) for state in graph.state)
         memory.other = self.graph if graph.audit.changes else memory.other
         memory.calls += 1
-        return result
+        return put_back(graph, args, kwargs, env) if answers else result
 
 
 def _refuse_after(other: Graph | None) -> None:

@@ -9,6 +9,7 @@ nothing of graphs: a leaf is whatever the caller says it is.
 from __future__ import annotations
 
 import dataclasses
+import enum
 import re
 import types
 from collections import OrderedDict
@@ -30,7 +31,9 @@ _CLOSED = (
     torch.Generator,
     torch.layout,
     torch.memory_format,
+    enum.Enum,
 )
+_WORDS = (*_PLAIN, type, torch.layout, torch.memory_format, enum.Enum)
 
 
 def is_literal(part: Any) -> bool:
@@ -84,15 +87,23 @@ class Record:
         return made
 
 
-def template(obj: Any, leaf: Callable[[torch.Tensor], Any], *, deep: bool = False) -> Any:
+def template(
+    obj: Any,
+    leaf: Callable[[torch.Tensor], Any],
+    *,
+    deep: bool = False,
+    seen: dict[int, Any] | None = None,
+) -> Any:
     """Copy ``obj`` with every tensor replaced by ``leaf(tensor)``.
 
     Args:
         obj: any nesting of containers.
         leaf: called once per place a tensor stands, in reading order.
-        deep: also open objects of unknown classes that hold tensors somewhere (cache objects).
+        deep: also open objects of unknown classes that hold tensors somewhere, or nothing but
+            words and numbers (cache objects, at their first call, too).
+        seen: id of an instance -> its Record, so that several templates share them.
     """
-    return _take(obj, leaf, deep, None)
+    return _take(obj, leaf, deep, seen)
 
 
 # Plain functions, not closures: a function that calls itself through a closure is a reference
@@ -131,6 +142,13 @@ def _take(obj: Any, leaf: Callable[[Any], Any], deep: bool, seen: dict[int, Any]
     return record
 
 
+def opens(obj: Any) -> bool:
+    """Whether :func:`template`, going deep, looks into ``obj``."""
+    return not isinstance(obj, _CLOSED) and (
+        isinstance(obj, (tuple, list, dict)) or _open(obj, True) is not None
+    )
+
+
 def _open(obj: Any, deep: bool) -> tuple[Any, dict[str, Any]] | None:
     """The parts of an instance that can be taken apart and rebuilt, or None."""
     attributes = dict(getattr(obj, "__dict__", None) or {})
@@ -139,7 +157,8 @@ def _open(obj: Any, deep: bool) -> tuple[Any, dict[str, Any]] | None:
             if hasattr(obj, field.name):
                 attributes.setdefault(field.name, getattr(obj, field.name))
     elif not isinstance(obj, (tuple, list, dict)):
-        return (None, attributes) if deep and holds_tensor(attributes) else None
+        opens = deep and attributes and (holds_tensor(attributes) or _is_data(obj, set()))
+        return (None, attributes) if opens else None
     if isinstance(obj, dict):
         factory = getattr(obj, "default_factory", None)
         if factory is not None:
@@ -170,9 +189,42 @@ def holds_tensor(obj: Any, _seen: set[int] | None = None) -> bool:
     return any(holds_tensor(part, seen) for part in parts)
 
 
-def build(template: Any, leaf: type, value: Callable[[Any], Any]) -> Any:
-    """The inverse of :func:`template`: replace every instance of ``leaf`` by ``value(it)``."""
-    return _put(template, leaf, value, {}, True)
+def is_word(part: Any) -> bool:
+    """Whether a leaf of a template says all that it means: a literal, a class, a function."""
+    functions = (types.FunctionType, types.BuiltinFunctionType)
+    return isinstance(part, (*_WORDS, *functions))
+
+
+def _is_data(obj: Any, seen: set[int]) -> bool:
+    """Whether words and numbers, in containers and plain objects, are all there is in ``obj``."""
+    if isinstance(obj, _WORDS) or id(obj) in seen:
+        return True
+    if isinstance(obj, _CLOSED) or callable(obj):
+        return False
+    seen.add(id(obj))
+    attributes = getattr(obj, "__dict__", None)
+    parts = list(attributes.values()) if isinstance(attributes, dict) else []
+    if isinstance(obj, dict):
+        parts += [*obj.keys(), *obj.values()]
+    elif isinstance(obj, (list, tuple)):
+        parts += obj
+    elif not parts:
+        return False
+    return all(_is_data(part, seen) for part in parts)
+
+
+def build(
+    template: Any, leaf: type, value: Callable[[Any], Any], known: dict[int, Any] | None = None
+) -> Any:
+    """The inverse of :func:`template`: replace every instance of ``leaf`` by ``value(it)``.
+
+    Args:
+        template: what was made of the original.
+        leaf: class of what stands for tensors.
+        value: what each of them becomes.
+        known: id of a Record -> the instance that it is; gains those that are made.
+    """
+    return _put(template, leaf, value, {} if known is None else known, True)
 
 
 def _put(

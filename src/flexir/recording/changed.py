@@ -10,7 +10,7 @@ import torch
 from ..graph.account import NOTHING, Change, Text
 from ..graph.geometry import tensor_type
 from .holders import BOOKKEEPING, FIXED, Cells, Holder, Modules, Sets, holder_of
-from .numbers import OURS
+from .numbers import plain
 
 _SHOWN = 8  # parts of a container that a message shows
 
@@ -56,6 +56,7 @@ class Comparison:
 
     def pair(self, path: str, old: Any, new: Any) -> None:
         """One place, before and after."""
+        old, new = plain(old), plain(new)
         if old is new:
             return
         if isinstance(old, torch.Tensor) and isinstance(new, torch.Tensor):
@@ -64,8 +65,6 @@ class Comparison:
         if (id(old), id(new)) in self.seen:
             return
         self.seen.add((id(old), id(new)))
-        if new.__class__ in OURS and old == new and type(old) is new.__class__.__base__:
-            return
         if type(old) is type(new):
             if type(old) in FIXED:
                 if old == new or old != old and new != new:

@@ -42,8 +42,9 @@ class Origins:
         ages: what the run makes can be told from what was there before by its age.
     """
 
-    def __init__(self, model: Any, entry: CodeType) -> None:
-        self.holdings = Holdings(model)
+    def __init__(self, model: Any, entry: CodeType, held: Holdings | None = None) -> None:
+        """Look at a model, unless ``held`` is what it holds."""
+        self.holdings = Holdings(model) if held is None else held
         self.paths, self.tensors = self.holdings.paths, self.holdings.tensors
         self.entry = entry
         self.initial: dict[int, Value] = {}

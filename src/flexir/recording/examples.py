@@ -17,17 +17,18 @@ import torch
 from ..errors import CaptureError, Diverged, add_note
 from ..graph import tree
 from ..graph.account import Frozen
-from ..graph.geometry import shape_of
 from ..graph.graph import Graph
 from ..graph.inputs import Inputs, bind_inputs, inputs_of
-from ..graph.nodes import Dim, Node, TensorType, Value
+from ..graph.nodes import Dim, ListType, Node, TensorType, Value
 from ..graph.replay import replay
-from ..graph.sizes import rewritten
-from .branches import Misfit, Recorded, branched
+from ..graph.sizes import measure, rewritten
+from .alike import Misfit
+from .branches import branched
 from .eager import copies_of, initial_state, no_fast_path, run_model
 from .naming import Dims, Table, named, values_in
 from .numbers import origins_of
 from .recorder import record
+from .rolled import Recorded
 from .standing import Standing
 
 
@@ -70,7 +71,7 @@ def _fit(
     copies = [Inputs(*args, **kwargs) for args, kwargs in (copies_of(*one) for _, one in examples)]
     number, first = examples[0]
     returned: list[Any] = []
-    run = _recorded(model, number, first, returned=returned.append, **options)
+    run = _recorded(model, number, first, Standing(False), returned=returned.append, **options)
     merging = Merging(run.graph, number, copies[0], returned[0])
     for (n, inputs), copy in zip(examples[1:], copies[1:]):
         merging.show(n, inputs, copy, _truth(run.graph, model, n, copy))
@@ -101,6 +102,16 @@ class Merging:
         self._table, self.unfit = _proved(self._loose, self._trials)
 
     @property
+    def examples(self) -> list[Inputs]:
+        """The inputs of all calls as they were before them."""
+        return [one.copy for one in self._trials]
+
+    @property
+    def is_one_of_a_row(self) -> bool:
+        """Whether a call goes on from what the one before left, so that none can be made again."""
+        return bool(self._loose.state or self._loose.audit.changes)
+
+    @property
     def shown(self) -> list[tuple[int, Inputs]]:
         """The calls after the first."""
         return [(one.number, one.inputs) for one in self._trials[1:]]
@@ -128,24 +139,31 @@ class Merging:
         Returns:
             the runs that are in the graph.
         """
-        runs = [run]
         trial_of = {trial.number: trial for trial in self._trials}
+        first = self._trials[0]
+        runs = [self._again(model, run.graph, first, options)]
         for number in [one.number for one in self.unfit]:
             unfit = {one.number for one in self.unfit}
             if number not in unfit:
                 continue  # the paths found meanwhile are enough for it
-            args, kwargs = copies_of(*trial_of[number].copy)
-            with initial_state(run.graph, model):
-                other = _recorded(model, number, Inputs(*args, **kwargs), **options)
+            other = self._again(model, run.graph, trial_of[number], options)
             try:
                 loose = _loosened(branched([*runs, other]))
-            except Misfit:
+                table, left = _proved(loose, self._trials)
+            except (Misfit, Diverged, *_TORCHS):  # no one graph, or not one of the first example
                 continue
-            table, left = _proved(loose, self._trials)
             if {one.number for one in left} < unfit:
                 runs.append(other)
                 self._loose, self._table, self.unfit = loose, table, left
         return runs
+
+    def _again(
+        self, model: Callable[..., Any], graph: Graph, trial: _Trial, options: dict[str, Any]
+    ) -> Recorded:
+        """A call recorded with what Python holds on the way, from where the first began."""
+        args, kwargs = copies_of(*trial.copy)
+        with initial_state(graph, model):
+            return _recorded(model, trial.number, Inputs(*args, **kwargs), Standing(), **options)
 
     def result(self, dims: Dims) -> Graph:
         """The graph of the calls that fit; all of the others are then in ``unfit``."""
@@ -244,11 +262,17 @@ def _tried(loose: Graph, table: Table, trial: _Trial) -> _Unfit | None:
 _TORCHS = (RuntimeError, TypeError, ValueError, IndexError)  # what torch raises at other sizes
 
 
-def _recorded(model: Callable[..., Any], number: int, inputs: Inputs, **options: Any) -> Recorded:
-    standing = Standing()
+def _recorded(
+    model: Callable[..., Any],
+    number: int,
+    inputs: Inputs,
+    standing: Standing,
+    **options: Any,
+) -> Recorded:
+    """One call, recorded; with where Python stood, which costs, if it is to be laid over others."""
     try:
         graph = record(model, *inputs, numbers=True, standing=standing, **options)
-        return Recorded(graph, standing.seen, standing.laundered)
+        return Recorded(graph, standing.seen, standing.laundered, standing.turns)
     except Exception as error:
         add_note(error, f"in example {number}")
         raise
@@ -266,16 +290,19 @@ def _truth(graph: Graph, model: Callable[..., Any], number: int, inputs: Inputs)
 
 def _loose(type: TensorType) -> TensorType:
     """A type any size of the rank fits."""
+    if isinstance(type, ListType):
+        return ListType(Dim(type.shape[0], "?"), _loose(type.element))
     return type._replace(shape=tuple(n if n < 0 else Dim(n, "?") for n in type.shape))
 
 
-def _measured(graph: Graph, inputs: Inputs) -> tuple[Any, dict[Value, Any]]:
-    """What a graph gives, and the shape or number each of its Values is on these inputs."""
-    found: dict[Value, Any] = {}
+def _measured(graph: Graph, inputs: Inputs) -> tuple[Any, dict[Value, list[Any]]]:
+    """What a graph gives, and what each of its Values is whenever it is made on these inputs."""
+    found: dict[Value, list[Any]] = {}
 
     def note(values: Sequence[Value], made: Sequence[Any]) -> None:
         for value, one in zip(values, made):
-            found[value] = one if value.is_number else shape_of(one)
+            if one is not None:  # an output of a branch that has nothing this way
+                found.setdefault(value, []).append(measure(value, one))
 
     args, kwargs = copies_of(*inputs)
     given: dict[Value, Any] = {}

@@ -25,7 +25,13 @@ class Given:
     """The containers among the inputs of a call, as they were when this was made."""
 
     def __init__(self, inputs: dict[str, Any]) -> None:
+        self._inputs = inputs
         self._holders = {id(h.thing): h for h in _containers(inputs, limit=_DEEP)}
+
+    def parts(self) -> list[tuple[str, Any]]:
+        """The arguments, by name, in which a container or object holds something else now."""
+        names = {h.path.partition(".")[0] for h in self._holders.values() if not h.stands()}
+        return [(name, part) for name, part in self._inputs.items() if name in names]
 
     def changed(self, result: Any) -> list[str]:
         """A line for every container that holds something else now and is not in ``result``."""

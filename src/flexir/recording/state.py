@@ -232,6 +232,11 @@ class Holdings:
                 found.items(path, before, part)
         return found.replaced, found.changes
 
+    def stands(self) -> bool:
+        """Whether nothing is other than it was."""
+        replaced, changes = self.compare()
+        return not replaced and not changes
+
     def restore(self) -> None:
         """Put everything back that was replaced, added or removed; memory that was written is
         the caller's to put back."""

@@ -30,6 +30,7 @@ from . import (  # noqa: F401  they declare the handlers
     writing,
 )
 from .handlers import target
+from .network import WISHES
 
 __all__ = ["convert", "run", "save", "target"]
 _LARGE = 2**30  # bytes of weights from which they go beside the file; a message is below 2 GiB
@@ -83,7 +84,8 @@ def engine(output: ir.Model, tensors: Tensors) -> Tensors:
     wanted = {i.name: i.shape for i in made.get_inputs()}
     feeds = {n: t.contiguous().numpy() for n, t in tensors.items() if n in wanted}
     _same_sizes({name: (wanted[name], array.shape) for name, array in feeds.items()})
-    return {n: torch.from_numpy(array) for n, array in zip(names, made.run(names, feeds))}
+    arrays = map(torch.from_numpy, made.run(names, feeds))
+    return dict(zip(output.meta[WISHES], arrays))
 
 
 def _same_sizes(inputs: dict[str, Any]) -> None:

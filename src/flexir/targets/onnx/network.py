@@ -67,6 +67,8 @@ _FEW = 1024  # elements of a constant that is compared with others
 # Where a kernel lacks a type: those that hold all its values, nearest first.
 _WIDER = {"b": "uil", "u": "ilf", "c": "ilf", "s": "ilf", "i": "l", "h": "f"}
 
+WISHES = "flexir.outputs"  # what the outputs of a model stand for; an input may have that name
+
 
 class Network:
     """An ONNX graph being built.
@@ -278,7 +280,10 @@ class Network:
             self.inputs, results, nodes=nodes, initializers=weights, opset_imports=versions,
             name=name,
         )  # fmt: skip
-        return ir.Model(graph, ir_version=10 if self.opset < 23 else 11, producer_name="flexir")
+        version = 10 if self.opset < 23 else 11
+        made = ir.Model(graph, ir_version=version, producer_name="flexir")
+        made.meta[WISHES] = tuple(outputs)
+        return made
 
 
 def value_is_number(value: Any) -> bool:
