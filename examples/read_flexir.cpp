@@ -173,14 +173,14 @@ struct Weights {
     }
 };
 
-// Branches, variants and Programs came with version 4; what needs none of them is of an older one.
+// Branches, variants and Programs came with version 5; what needs none of them is of an older one.
 static void check_version(const std::string& manifest) {
     const std::string key = "\"minimum_reader\":";
     const size_t at = manifest.find(key);
     if (at == std::string::npos) fail("manifest.json has no minimum_reader");
     const long needed = std::strtol(manifest.c_str() + at + key.size(), nullptr, 10);
-    if (needed > 3)
-        fail("this needs a reader of version " + std::to_string(needed) + "; this one is of 3");
+    if (needed > 4)
+        fail("this needs a reader of version " + std::to_string(needed) + "; this one is of 4");
 }
 
 int main(int argc, char** argv) {

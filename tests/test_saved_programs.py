@@ -109,7 +109,7 @@ def test_a_loaded_branch_gives_the_graph_of_one_path(tmp_path):
 def test_readers_of_before_refuse_branches_and_read_the_rest(tmp_path, monkeypatch):
     branched().save(tmp_path / "branched")
     flexir.capture(torch.relu, (torch.ones(2),)).save(tmp_path / "straight")
-    assert minimum_reader(tmp_path / "branched") == 4
+    assert minimum_reader(tmp_path / "branched") == 5
     assert minimum_reader(tmp_path / "straight") == 1
     monkeypatch.setattr(manifest, "VERSION", 3)
     flexir.load(tmp_path / "straight")
@@ -188,7 +188,7 @@ def test_variants_share_the_weights(tmp_path):
         assert sizes[0] == sizes[1]
         loaded.save(tmp_path / "again")
     assert same_bytes(tmp_path / "both", tmp_path / "again")
-    assert minimum_reader(tmp_path / "both") == 4
+    assert minimum_reader(tmp_path / "both") == 5
 
 
 # --- Programs
@@ -462,7 +462,7 @@ def test_the_cpp_reader_refuses_what_it_does_not_know(tmp_path, root):
     flexir.program(nn.Linear(3, 3), {"a": (torch.rand(2, 3),)}).save(tmp_path / "program")
     for name in ("branched", "program"):
         done = subprocess.run([program, tmp_path / name], capture_output=True, text=True)
-        assert done.returncode == 1 and "needs a reader of version 4" in done.stderr, done.stderr
+        assert done.returncode == 1 and "needs a reader of version 5" in done.stderr, done.stderr
 
 
 # --- what else takes Programs and branches

@@ -233,8 +233,12 @@ class Conversion:
         for piece in found.nodes:
             self.claim(piece, self.env)
         refused, self.apart, self.pieces = self.pieces, apart, None
-        for value, made in zip(node.returned, tree.leaves(found.result, Value)):
-            self.env[value] = self.look(made)
+        try:
+            made = [self.look(value) for value in tree.leaves(found.result, Value)]
+        except _Refused as absent:  # an input comes out as it is, and the target has none such
+            self._placeholder(node, str(absent))
+            return True
+        self.env.update(zip(node.returned, made))
         if refused:
             reasons = [why if piece.op == node.op else f"its piece {piece.op}: {why}"
                        for piece, why in refused]  # fmt: skip

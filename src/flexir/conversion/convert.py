@@ -80,7 +80,7 @@ class Result:
         path: str | os.PathLike[str],
         *,
         weights: str | None = "copy",
-        checksums: bool = True,
+        checksums: bool | str = True,
         shard: int = 5 << 30,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:

@@ -42,6 +42,18 @@ def is_literal(part: Any) -> bool:
     return cls in LITERALS or cls is tuple and LITERALS.issuperset(map(type, part))
 
 
+def attributes_of(obj: Any) -> dict[str, Any] | None:
+    """The dictionary of an object's attributes, or None; no code of the object's class runs.
+
+    A class with ``__getattr__`` answers ``__dict__`` with anything, or with an error.
+    """
+    try:
+        found = object.__getattribute__(obj, "__dict__")
+    except (AttributeError, TypeError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
 class Record:
     """An instance of a class, opened: the class, its items (if it is a container), its attributes.
 
@@ -151,7 +163,7 @@ def opens(obj: Any) -> bool:
 
 def _open(obj: Any, deep: bool) -> tuple[Any, dict[str, Any]] | None:
     """The parts of an instance that can be taken apart and rebuilt, or None."""
-    attributes = dict(getattr(obj, "__dict__", None) or {})
+    attributes = dict(attributes_of(obj) or {})
     if dataclasses.is_dataclass(obj):
         for field in dataclasses.fields(obj):
             if hasattr(obj, field.name):
@@ -183,8 +195,8 @@ def holds_tensor(obj: Any, _seen: set[int] | None = None) -> bool:
         parts = list(obj)
     else:
         parts = []
-    attributes = getattr(obj, "__dict__", None)
-    if isinstance(attributes, dict):
+    attributes = attributes_of(obj)
+    if attributes:
         parts = [*parts, *attributes.values()]
     return any(holds_tensor(part, seen) for part in parts)
 

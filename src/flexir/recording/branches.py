@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..calls.signatures import IF
-from ..graph import numbers, tree
+from ..graph import tree
 from ..graph.check import name_values, settle
 from ..graph.choice import alike
 from ..graph.graph import Graph
@@ -57,9 +57,6 @@ class _Laying(Rolled):
 
     def __init__(self, runs: Sequence[Recorded]) -> None:
         super().__init__(runs)
-        self.guarded = {(node.source.file, node.source.line) for run in runs
-                        for node in run.graph.escapes
-                        if node.target in numbers.FUNCTIONS and node.source}  # fmt: skip
         self.left = _PATIENCE * sum(1 for run in runs for _ in run.graph.walk())
         self.root = Scope(range(len(runs)), None, 0)
         first = runs[0].graph
@@ -201,9 +198,7 @@ class _Laying(Rolled):
         made = self.new(ListType(len(first.outputs), kind), node, scope)
         node.result, node.outputs = made, (made,)
         node.effects = dataclasses.replace(first.effects, writes={})
-        for one in heads.values():
-            for k, value in enumerate(one.outputs):
-                self.elements[value] = (made, k, len(one.outputs))
+        self.list_of(made, (one.outputs for one in heads.values()))
         out.append(node)
 
     def _module(self, scope: Scope, heads: dict[int, Node], out: list[Node]) -> None:
@@ -289,6 +284,7 @@ class _Laying(Rolled):
     def _way(self, scope: Scope, held: Any, spans: dict[int, Span]) -> Scope:
         made = Scope(list(spans), scope, self.tick())
         made.held = held
+        self.as_shown(made)
         self.written.append({})
         try:
             self.lay(made, spans, made.nodes, lambda: None)
@@ -300,6 +296,7 @@ class _Laying(Rolled):
         first = heads[scope.runs[0]]
         if any(list(heads[r].args) != list(first.args) for r in scope.runs):
             raise Misfit(f"other arguments are given in another run: {first}")
+        self.lose(scope, {r: self.lost_at(r, heads[r]) for r in scope.runs}, out)
         return {
             name: self.resolved(scope, {r: heads[r].args[name] for r in scope.runs}, out)
             for name in first.args
@@ -309,8 +306,9 @@ class _Laying(Rolled):
         """Refuse to go on together where a Python variable that is still read differs."""
         if len(scope.runs) < 2 or not scope.after_a_branch:
             return
-        held = [self.runs[r].standing.get(heads[r]) for r in scope.runs if r in heads]
-        stand_alike(heads[scope.runs[0]], held, self.guarded)
+        held = {r: self.runs[r].standing.get(heads[r]) for r in scope.runs if r in heads}
+        first = heads[scope.runs[0]]
+        stand_alike(first, held, self.guarded, lambda numbers: self.explained(scope, numbers))
 
     def _through(
         self,
@@ -331,6 +329,8 @@ class _Laying(Rolled):
             return
         except Misfit as error:
             problem = error
+        if not self.ended_by_conditions(spans, stretches):
+            raise problem
         self.back_to(mark, scope, out)
         executions = {turn.execution for turn, _, _ in stretches.values()}
         self.unrolled |= executions

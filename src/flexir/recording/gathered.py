@@ -8,7 +8,7 @@ number that differs is a line through the numbers of rounds. What is neither rai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,7 +16,7 @@ import torch
 from ..graph import numbers
 from ..graph.choice import alike
 from ..graph.lists import element, joined
-from ..graph.nodes import ListType, Node, NumberType, Value
+from ..graph.nodes import Effects, ListType, Node, NumberType, Value
 from .alike import Misfit
 from .linear import line
 from .looping import Looping
@@ -30,36 +30,57 @@ class Gathering(Ways):
 
     def __init__(self, runs: int) -> None:
         super().__init__(runs)
-        # Element of a list of a run -> the Value of such lists, its number, and how many there are.
-        self.elements: dict[Value, tuple[Value, int, int]] = {}
+        # Element of a list of a run -> the Values of such lists, each with its number in the list
+        # and how many there are.
+        self.elements: dict[Value, tuple[tuple[Value, int, int], ...]] = {}
 
     def mixed(self, scope: Scope, entries: dict[int, Any], out: list[Node]) -> Any:
         """What one place holds where some runs have a Value in it and others a literal, or ANY."""
         raise NotImplementedError
 
     def element(self, scope: Scope, values: dict[int, Any], out: list[Node]) -> Value | None:
-        found = {r: self.elements.get(value) for r, value in values.items()}
+        found = {r: {one[0]: one for one in self.elements.get(value, ())}
+                 for r, value in values.items()}  # fmt: skip
         first = next(iter(found.values()))
-        if first is None or any(one is None or one[0] is not first[0] for one in found.values()):
-            return None
-        places = {r: one[1] for r, one in found.items() if one is not None}
-        lengths = {r: one[2] for r, one in found.items() if one is not None}
-        if not scope.sees(first[0]):
-            return None
+        common = [one for one in first if scope.sees(one) and all(one in f for f in found.values())]
+        for whole in common:
+            places = {r: one[whole][1] for r, one in found.items()}
+            lengths = {r: one[whole][2] for r, one in found.items()}
+            try:
+                return self._picked(scope, whole, values, places, lengths, out)
+            except Misfit:
+                continue
+        return None
+
+    def _picked(
+        self, scope: Scope, whole: Value, values: dict[int, Any], places: dict[int, int],
+        lengths: dict[int, int], out: list[Node],
+    ) -> Value:  # fmt: skip
+        """One element of a list, by its number."""
         if len(set(places.values())) == 1:
             index: Any = next(iter(places.values()))
         elif len({places[r] - lengths[r] for r in places}) == 1:
             index = next(places[r] - lengths[r] for r in places)
         else:
             index = self.literal(scope, places, out)
-        node = first[0].producer
+        node = whole.producer
         if node is None:
-            return None
+            raise Misfit("the list is no more")
         kind = next(iter(values.values())).type
         if node.op == "unbind":
             args = {"input": node.args["input"], "dim": node.args["dim"], "index": index}
-            return self.emitted(scope, torch.select, args, kind, out)
-        return self.emitted(scope, element, {"input": first[0], "index": index}, kind, out)
+            made = self.emitted(scope, torch.select, args, kind, out)
+        else:
+            made = self.emitted(scope, element, {"input": whole, "index": index}, kind, out)
+        self.ages[made] = scope.age(whole)
+        return made
+
+    def list_of(self, made: Value, lists: Iterable[Sequence[Value]]) -> None:
+        """Note of which lists what runs had are elements."""
+        for elements in lists:
+            for k, one in enumerate(elements):
+                known = tuple(o for o in self.elements.get(one, ()) if o[0] is not made)
+                self.elements[one] = ((made, k, len(elements)), *known)
 
     def emitted(
         self, scope: Scope, function: Callable[..., Any], args: dict[str, Any], type: Any,
@@ -81,7 +102,10 @@ class Gathering(Ways):
 
     # -- whole numbers
 
-    def literal(self, scope: Scope, literals: dict[int, Any], out: list[Node]) -> Any:
+    def features(
+        self, scope: Scope, literals: Mapping[int, Any]
+    ) -> list[tuple[dict[int, int], Value]]:
+        """What whole numbers may follow: the numbers of rounds, and how many there are."""
         features: list[tuple[dict[int, int], Value]] = []
         body = scope.body
         while body is not None:
@@ -94,6 +118,14 @@ class Gathering(Ways):
                 features.append((counts, loop.count))
             body = loop.scope.body
         features += self._counts_before(scope, literals)
+        return features + self._lost(scope, literals)
+
+    def explained(self, scope: Scope, literals: dict[int, int]) -> bool:
+        """Whether whole numbers are a line through those that are known."""
+        return line(literals, [one for one, _ in self.features(scope, literals)]) is not None
+
+    def literal(self, scope: Scope, literals: dict[int, Any], out: list[Node]) -> Any:
+        features = self.features(scope, literals)
         found = line(literals, [one for one, _ in features])
         if found is None:
             shown = ", ".join(map(str, list(literals.values())[:8]))
@@ -117,6 +149,36 @@ class Gathering(Ways):
             total = self.emitted(scope, numbers.add, args, kind, out)
         return total
 
+    def lose(self, scope: Scope, lost: dict[int, Sequence[Any]], out: list[Node]) -> None:
+        """Numbers that became plain: they explain others, or are as they were shown."""
+        if len({len(one) for one in lost.values()}) > 1:
+            raise Misfit("in other runs other numbers became plain")
+        for k in range(len(next(iter(lost.values())))):
+            plain = {r: one[k][1] for r, one in lost.items()}
+            value = self.one(scope, {r: one[k][0] for r, one in lost.items()}, out)
+            if all(isinstance(one, int) for one in plain.values()):
+                scope.lost.append((plain, value))
+            if scope.parent is not None and len(set(plain.values())) == 1:
+                out.append(_equals(value, next(iter(plain.values()))))
+
+    def as_shown(self, scope: Scope) -> None:
+        """In a block, a number that became plain before is as shown, if it was always the same."""
+        for plain, value in self._lost(scope, dict.fromkeys(scope.runs)):
+            if len(set(plain.values())) == 1:
+                scope.nodes.append(_equals(value, plain[scope.runs[0]]))
+
+    def _lost(self, scope: Scope, runs: Mapping[int, Any]) -> list[tuple[dict[int, int], Value]]:
+        """Numbers that became plain before."""
+        found = []
+        around: Scope | None = scope
+        while around is not None:
+            for plain, value in around.lost:
+                here = {r: self.in_scope(around, r) for r in runs}
+                if scope.sees(value) and all(run in plain for run in here.values()):
+                    found.append(({r: plain[run] for r, run in here.items()}, value))  # type: ignore[index]
+            around = around.parent
+        return found
+
     def _counts_before(
         self, scope: Scope, runs: Mapping[int, Any]
     ) -> list[tuple[dict[int, int], Value]]:
@@ -137,6 +199,7 @@ class Gathering(Ways):
     # -- lists
 
     def listed(self, scope: Scope, lists: dict[int, Any], out: list[Node]) -> Value | None:
+        forced = next(iter(lists.values())).__class__ is list  # a tuple is not added to
         segments = {r: self._segments(scope, one) for r, one in lists.items()}
         pattern = max(segments.values(), key=len)
         if not any(source for source, _ in pattern):
@@ -149,15 +212,22 @@ class Gathering(Ways):
         columns: list[tuple[Any, dict[int, Any]]] = []
         for k, (source, _) in enumerate(pattern):
             column = {r: one[k][1] for r, one in segments.items()}
-            if all(len(one) == 1 for one in column.values()):
+            single = all(len(one) == 1 for one in column.values())
+            if single and not (source.__class__ is Looping and source.grows and forced):
                 column, source = {r: one[0] for r, one in column.items()}, None
             columns.append((source, column))
         if not any(source for source, _ in columns):
             return None
+        grown = forced and any(getattr(source, "grows", False) for source, _ in columns)
         try:
-            return self._joined(scope, columns, out)
+            made = self._joined(scope, columns, out)
         except Misfit:
+            if grown:
+                raise
             return None
+        if made.producer is not None:
+            self.list_of(made, lists.values())
+        return made
 
     def _segments(self, scope: Scope, elements: Sequence[Any]) -> list[tuple[Any, list[Any]]]:
         """A list in parts: single Values, and what comes out of one loop or one list."""
@@ -180,8 +250,8 @@ class Gathering(Ways):
                 if loop.__class__ is Looping and one in loop.made:
                     return loop
             around = around.parent
-        whole = self.elements.get(one)
-        return whole[0] if whole is not None and scope.sees(whole[0]) else None
+        wholes = [whole for whole, _, _ in self.elements.get(one, ()) if scope.sees(whole)]
+        return next(iter(wholes), None)
 
     def _joined(
         self, scope: Scope, columns: list[tuple[Any, dict[int, Any]]], out: list[Node]
@@ -210,10 +280,8 @@ class Gathering(Ways):
         return self.emitted(scope, joined, {"parts": tuple(parts)}, kind, out)
 
     def _is_whole(self, elements: Sequence[Any], of: Value) -> bool:
-        found = [self.elements.get(one) for one in elements]
         return all(
-            one is not None and one[0] is of and one[1] == k and one[2] == len(elements)
-            for k, one in enumerate(found)
+            (of, k, len(elements)) in self.elements.get(one, ()) for k, one in enumerate(elements)
         )
 
     def _gain(self, loop: Looping, lists: dict[int, Sequence[Any]]) -> Value:
@@ -235,10 +303,16 @@ class Gathering(Ways):
         made = Value("", ListType(length, like.type), loop.node)
         loop.scope.made[made] = loop.born
         loop.gains.append((column, gain, made))
-        for elements in lists.values():
-            for k, one in enumerate(elements):
-                self.elements.setdefault(one, (made, k, len(elements)))
+        self.list_of(made, lists.values())
         return made
+
+
+def _equals(value: Value, shown: Any) -> Node:
+    """A guard: a number is what it was."""
+    args = {"input": value, "other": shown}
+    node = Node("eq", numbers.eq, args, signature=signature_of(numbers.eq, tuple(args)))
+    node.result, node.effects = True, Effects(escape="branch")
+    return node
 
 
 def _like(pattern: list[tuple[Any, list[Any]]], segments: list[Any]) -> list[Any]:

@@ -53,6 +53,7 @@ class Looping:
         starts: round -> what the variables hold when it begins.
         after: run -> what they hold after the loop.
         out: nodes that come before the loop.
+        grows: there are lists that only some rounds add to.
     """
 
     def __init__(self, node: Node, scope: Scope, body: Scope, count: Any) -> None:
@@ -70,6 +71,7 @@ class Looping:
         self.goes_on: Any = True
         self.ends: tuple[str, ...] = ()
         self.least = 0
+        self.grows = False
         self.nodes: list[Node] = []  # the list it stands in
 
     def mark(self) -> Any:

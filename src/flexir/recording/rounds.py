@@ -9,8 +9,10 @@ for that; what the loops are is said by :mod:`.sources`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any, NamedTuple
+
+import torch
 
 from ..graph.source import is_foreign
 from .sources import Written, in_test, loops_at, span_at
@@ -21,15 +23,19 @@ class Execution:
 
     Attributes:
         loop: as it is written.
+        code: of the function it stands in.
+        plain: its own variables that hold no tensor.
         count: how many rounds what it goes over says it has: a Value or an int; a list of Values
             that are its elements; None if nothing says so.
     """
 
-    __slots__ = ("count", "loop")
+    __slots__ = ("code", "count", "loop", "plain")
 
-    def __init__(self, loop: Written) -> None:
-        self.loop = loop
+    def __init__(self, loop: Written, code: CodeType, held: tuple[Any, ...]) -> None:
+        self.loop, self.code = loop, code
         self.count: Any = None
+        self.plain = {name for name, one in zip(loop.targets, held)
+                      if not isinstance(one, torch.Tensor)}  # fmt: skip
 
 
 class Turn(NamedTuple):
@@ -130,8 +136,9 @@ class Rounds:
                 loop.held = _held(loops[again], frame)
                 same = again + 1
         for loop_written in loops[same:]:
-            begun = Execution(loop_written)
-            one.open.append(_Open(begun, _held(loop_written, frame)))
+            held = _held(loop_written, frame)
+            begun = Execution(loop_written, code, held)
+            one.open.append(_Open(begun, held))
             begun.count = self._counts(loop_written, frame)
 
     def _again(self, one: _Activation, loops: tuple[Written, ...]) -> int | None:

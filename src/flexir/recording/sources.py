@@ -31,6 +31,7 @@ class Written(NamedTuple):
         span: where it stands.
         targets: variables that it sets at the beginning of a round, and nothing else in it does.
         stored: all variables that it sets.
+        body: what a round does.
     """
 
     file: str
@@ -38,6 +39,7 @@ class Written(NamedTuple):
     span: Span
     targets: tuple[str, ...]
     stored: frozenset[str]
+    body: tuple[Any, ...]
 
     @property
     def key(self) -> Any:
@@ -121,12 +123,108 @@ def decides(code: CodeType, name: str, guarded: Collection[tuple[str, int]]) -> 
         guarded: file and line of comparisons that were recorded.
     """
     own = _function(code)
-    if own is None:
+    return own is None or _decided((own,), code.co_filename, {name}, guarded)
+
+
+def is_read(code: CodeType, name: str) -> bool:
+    """Whether a variable is read but to be counted up, ``n += 1``."""
+    own = _function(code)
+    return own is None or any(isinstance(n, ast.Name) and n.id == name
+                              and isinstance(n.ctx, ast.Load) for n in ast.walk(own))  # fmt: skip
+
+
+def decided_in(loop: Written, names: Collection[str], guarded: Collection[Any]) -> bool:
+    """Whether a round may do something else for other values of plain variables, as above.
+
+    What a round computes of them by arithmetic counts like themselves.
+    """
+    known = set(names)
+    before = -1
+    while len(known) > before:
+        before = len(known)
+        for node in (n for part in loop.body for n in ast.walk(part)):
+            if isinstance(node, (ast.Assign, ast.AugAssign, ast.NamedExpr)) and node.value:
+                if _is_arithmetic(node.value) and _names(node.value) & known:
+                    known |= _stored([node])
+    test = (loop.node.test,) if isinstance(loop.node, ast.While) else ()
+    ifs = tuple(getattr(loop.node, "ifs", ()))
+    whole = (*test, *ifs, *loop.body)
+    direct = (*test, *ifs)
+    if any(_names(part) & known and not _is_guarded(part, loop.file, guarded) for part in direct):
         return True
-    for part in _deciding(own):
-        if (code.co_filename, part.lineno) in guarded and isinstance(part, ast.Compare):
-            continue
-        if any(isinstance(n, ast.Name) and n.id == name for n in ast.walk(part)):
+    return _decided(whole, loop.file, known, guarded)
+
+
+def grown_at_times(loop: Written) -> set[str]:
+    """Variables whose list some rounds of a loop add to and others do not, as far as is written."""
+    leaves = any(isinstance(n, (ast.Break, ast.Continue))
+                 for part in loop.body for n in ast.walk(part))  # fmt: skip
+    found: set[str] = set()
+    for part in loop.body:
+        simple = isinstance(part, (ast.Expr, ast.Assign, ast.AugAssign)) and not leaves
+        if not simple:
+            found |= {n.func.value.id for n in ast.walk(part)
+                      if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)
+                      and n.func.attr in ("append", "extend", "insert", "pop")
+                      and isinstance(n.func.value, ast.Name)}  # fmt: skip
+            found |= {n.target.id for n in ast.walk(part)
+                      if isinstance(n, ast.AugAssign) and isinstance(n.target, ast.Name)
+                      and isinstance(n.value, ast.List)}  # fmt: skip
+    return found
+
+
+def copied_elsewhere(code: CodeType, names: Collection[str]) -> bool:
+    """Whether a function makes other containers of what variables hold."""
+    own = _function(code)
+    if own is None:
+        return bool(names)
+    for node in ast.walk(own):
+        parts: list[Any] = []
+        if isinstance(node, ast.Starred):
+            parts = [node.value]
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            parts = node.args if node.func.id in _COPIERS else []
+        elif isinstance(node, ast.BinOp):
+            parts = [node.left, node.right]
+        elif isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Slice):
+            parts = [node.value]
+        if any(isinstance(one, ast.Name) and one.id in names for one in parts):
+            return True
+    return False
+
+
+def mentions(file: str, line: int, name: str) -> bool:
+    """Whether the statement at a line reads a variable."""
+    tree = _tree(file)
+    if tree is None:
+        return True
+    statements = (n for n in ast.walk(tree) if isinstance(n, ast.stmt))
+    around = [n for n in statements if n.lineno <= line <= (n.end_lineno or n.lineno)]
+    inner = max(around, key=lambda n: (n.lineno, -(n.end_lineno or 0)), default=None)
+    return inner is None or name in _names(inner)
+
+
+def _names(node: ast.AST) -> set[str]:
+    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+
+
+def _is_arithmetic(node: ast.AST) -> bool:
+    kinds = (
+        ast.Name, ast.Constant, ast.BinOp, ast.UnaryOp, ast.operator, ast.unaryop, ast.IfExp,
+        ast.expr_context, ast.Compare, ast.cmpop, ast.BoolOp, ast.boolop,
+    )  # fmt: skip
+    return all(isinstance(n, kinds) for n in ast.walk(node))
+
+
+def _is_guarded(part: Any, file: str, guarded: Collection[Any]) -> bool:
+    return isinstance(part, ast.Compare) and (file, part.lineno) in guarded
+
+
+def _decided(
+    parts: tuple[Any, ...], file: str, names: Collection[str], guarded: Collection[Any]
+) -> bool:
+    for part in _deciding(parts):
+        if not _is_guarded(part, file, guarded) and _names(part) & set(names):
             return True
     return False
 
@@ -206,8 +304,8 @@ def _loop(file: str, node: Any, place: Any, targets: Any, body: Any) -> Written:
     inside = _stored(body)
     names = _stored(targets)
     return Written(
-        file, node, _span(place), tuple(sorted(names - inside)), frozenset(names | inside)
-    )
+        file, node, _span(place), tuple(sorted(names - inside)), frozenset(names | inside), body
+    )  # fmt: skip
 
 
 def _written(file: str, node: Any, place: Any, targets: Any, body: Any) -> Written:
@@ -228,16 +326,17 @@ def _comprehension(file: str, node: Any, span: Span) -> list[Written]:
 # What makes something else of a number than a line through its values.
 _BENDING = (ast.FloorDiv, ast.Mod, ast.Pow, ast.LShift, ast.RShift, ast.BitAnd, ast.BitOr,
             ast.BitXor, ast.Div)  # fmt: skip
+_COPIERS = frozenset({"dict", "list", "reversed", "sorted", "sum", "tuple", "zip", "enumerate"})
 _BUILTINS = frozenset({
     "abs", "bool", "divmod", "float", "hash", "int", "len", "max", "min", "pow", "round", "str",
 })  # fmt: skip
 
 
 @functools.lru_cache(maxsize=4096)
-def _deciding(own: ast.AST) -> list[Any]:
-    """The expressions of a function in which a variable decides what it does."""
+def _deciding(parts: tuple[Any, ...]) -> list[Any]:
+    """The expressions in which a variable decides what is done."""
     found: list[Any] = []
-    for node in ast.walk(own):
+    for node in (n for part in parts for n in ast.walk(part)):
         if isinstance(node, (ast.If, ast.IfExp, ast.While, ast.Assert)):
             found.append(node.test)
         elif isinstance(node, ast.comprehension):

@@ -9,8 +9,6 @@ that is :mod:`.hidden`'s matter. What hangs on the model itself is seen by :mod:
 
 from __future__ import annotations
 
-import dis
-import functools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from types import CodeType, FrameType
@@ -20,6 +18,8 @@ import torch
 
 from ..graph.nodes import Node, Value
 from ..graph.source import is_foreign
+from ..graph.tree import attributes_of
+from .liveness import live_after
 from .numbers import Laundered
 from .rounds import Rounds, Turn
 
@@ -51,6 +51,8 @@ class Standing:
         laundered: where a number lost its origin.
         turns: call -> the rounds of loops it stands in, from the outside in.
         rounds: watches them while the model runs.
+        lost: call -> numbers that became plain before it, since the call before, with their Values.
+        losing: those since the last call.
     """
 
     def __init__(self, notes: bool = True) -> None:
@@ -60,6 +62,8 @@ class Standing:
         self.laundered: list[Laundered] = []
         self.turns: dict[Node, tuple[Turn, ...]] = {}
         self.rounds: Rounds | None = None
+        self.lost: dict[Node, tuple[tuple[Value, Any], ...]] = {}
+        self.losing: list[tuple[Value, Any]] = []
 
     def come_to(self, frame: FrameType | None) -> None:
         """A call is made at a frame; nothing of it is written down yet."""
@@ -91,6 +95,9 @@ class Standing:
         if not self.notes:
             return
         self.place(node)
+        if self.losing:
+            self.lost[node] = tuple(self.losing)
+            self.losing.clear()
         frames: list[CodeType] = []
         plain: dict[tuple[int, str], Any] = {}
         tensors: dict[tuple[Any, ...], Value] = {}
@@ -100,7 +107,7 @@ class Standing:
                 break
             if not is_foreign(code.co_filename):
                 kept = frame.f_locals
-                for name in _later(code, frame.f_lasti):
+                for name in live_after(code, frame.f_lasti):
                     if name not in kept:
                         continue
                     plain[len(frames), name] = _tell(kept[name]) or _NOT_PLAIN
@@ -123,7 +130,7 @@ def _tensors(part: Any, place: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...
         for key, inner in enumerate(part[:_MANY]):
             yield from _tensors(inner, (*place, key))
     else:
-        kept = part if isinstance(part, dict) else getattr(part, "__dict__", None)
+        kept = part if isinstance(part, dict) else attributes_of(part)
         if isinstance(kept, dict) and not callable(part):
             for key, inner in list(kept.items())[:_MANY]:
                 yield from _tensors(inner, (*place, str(key)))
@@ -139,25 +146,7 @@ def _tell(part: Any, deep: bool = True) -> Any:
     if isinstance(part, (list, tuple, dict, set)) and deep:
         inner = [*part.keys(), *part.values()] if isinstance(part, dict) else list(part)
         return cls.__name__, len(part), tuple([_tell(one, False) for one in inner[:_MANY]])
-    kept = getattr(part, "__dict__", None)
+    kept = attributes_of(part)
     if kept and deep:
         return cls.__name__, tuple([(k, _tell(v, False)) for k, v in list(kept.items())[:_MANY]])
     return None
-
-
-@functools.lru_cache(maxsize=4096)
-def _later(code: CodeType, at: int) -> tuple[str, ...]:
-    """Names of variables a function may read after an instruction, in its loops also before."""
-    reads: list[tuple[int, str]] = []
-    reach = at
-    backs: list[tuple[int, int]] = []
-    for one in dis.get_instructions(code):
-        if one.opname.startswith(("LOAD_FAST", "LOAD_DEREF", "LOAD_CLOSURE", "LOAD_NAME")):
-            names = one.argval if isinstance(one.argval, tuple) else (one.argval,)
-            reads += [(one.offset, name) for name in names]
-        elif "JUMP" in one.opname and isinstance(one.argval, int) and one.argval <= one.offset:
-            backs.append((one.argval, one.offset))
-    for start, end in backs:
-        if start <= at <= end:
-            reach = min(reach, start - 1)
-    return tuple(dict.fromkeys(name for offset, name in reads if offset > reach))

@@ -51,6 +51,8 @@ class Ways:
         self.written: list[dict[Any, Value]] = [{}]
         self.constants: dict[Value, torch.Tensor] = {}
         self.ignored: set[int] = set()
+        # Of a Value that is read out of another where it is needed: how old that other one is.
+        self.ages: dict[Value, int] = {}
         self.clock = 0
 
     def part(self, run: int) -> int:
@@ -158,7 +160,7 @@ class Ways:
         they did not take. What the variables held at the condition, in all runs, decides.
         """
         if found is not None:
-            age = scope.age(found)
+            age = self.ages.get(found, scope.age(found))
             if not self._one_sided(scope, values, age) and not self._partial(scope, values, age):
                 return found
         meant = self.meant(scope, values)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from ...graph.choice import blocks_of
 from ...graph.graph import Graph
 from ...graph.nodes import Node, Value
 from ...graph.program import Program
+from .digests import Digest, digest_of
 from .load import load
 from .mapped import Weights
 from .weights import bytes_of
@@ -183,21 +183,31 @@ def _weights(a: Graph, b: Graph) -> list[str]:
             lines.append(f"+ {right[name]!r}")
         elif left[name].type != right[name].type:
             lines.append(f"{name}: {left[name].type} -> {right[name].type}")
-        elif (before := _content(a, left[name])) != (after := _content(b, right[name])):
-            lines.append(f"{left[name]!r}: content {before[:8]} -> {after[:8]}")
+        else:
+            before, after = _contents((a, left[name]), (b, right[name]))
+            if before != after:
+                lines.append(f"{left[name]!r}: content {before[:8]} -> {after[:8]}")
     return lines
 
 
-def _content(graph: Graph, value: Value) -> str:
-    """A hash of a constant's elements."""
-    if isinstance(graph.constants, Weights):
-        known = graph.constants.digest(value)
-        if known is not None:
-            return known.hex()
+def _contents(*constants: tuple[Graph, Value]) -> list[str]:
+    """Checksums of the elements of several constants, all by one function."""
+    kept = [
+        graph.constants.digest(value) if isinstance(graph.constants, Weights) else None
+        for graph, value in constants
+    ]
+    by = next((one.name for one in kept if one is not None), "sha256")
+    return [_content(*constant, one, by) for constant, one in zip(constants, kept)]
+
+
+def _content(graph: Graph, value: Value, kept: Digest | None, by: str) -> str:
+    """A checksum of a constant's elements by this function."""
+    if kept is not None and kept.name == by:
+        return kept.value.hex()
     tensor = graph.constants[value].detach()
     if tensor.device.type == "meta":
         return "no data"
     if tensor.layout is not torch.strided:
         tensor = tensor.to_dense()
     tensor = tensor.cpu().resolve_conj().resolve_neg().contiguous()
-    return hashlib.sha256(bytes_of(tensor)).hexdigest()
+    return digest_of(bytes_of(tensor), by).value.hex()

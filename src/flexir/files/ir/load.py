@@ -26,6 +26,7 @@ from . import manifest as manifests
 from . import schema
 from .data import Known, torch_constant
 from .decode import decode
+from .digests import kept_in
 from .directory import aside_of
 from .mapped import File, Part, Weights, check_part
 
@@ -121,6 +122,8 @@ def _program(message: Any, known: Known, stored: _Stored) -> Program:
             if len(entry.graph.weight_files):
                 raise FormatError("weight_files: they are those of the whole program")
             program.graphs[entry.name] = _graph(entry.graph, known, stored)
+            if entry.module:
+                program.modules[entry.name] = entry.module
     program.check(stored.same)
     return program
 
@@ -192,7 +195,7 @@ def _parts(entry: Any, files: list[File | None]) -> list[Part]:
         file = files[part.file]
         window = Geometry(torch_constant(part.dtype, torch.dtype), size, stride, 0)
         if file is not None:
-            parts.append(Part(file, part.key, part.sha256, window, part.offset))
+            parts.append(Part(file, part.key, kept_in(part), window, part.offset))
             check_part(parts[-1])
     return parts
 

@@ -8,15 +8,33 @@ import os
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ...errors import FormatError
 
-VERSION = 4  # of the format; what this reads and writes
+VERSION = 5  # of the format; what this reads and writes
 
 
 def canonical(manifest: dict[str, Any]) -> bytes:
     """The bytes a manifest's own checksum is taken of."""
     rest = {key: value for key, value in manifest.items() if key != "sha256"}
     return json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()
+
+
+def write(folder: Path, files: dict[str, Any], minimum_reader: int) -> None:
+    """Write the manifest of these files, which are there."""
+    from ... import __version__
+
+    manifest: dict[str, Any] = {
+        "format": "flexir",
+        "version": VERSION,
+        "minimum_reader": minimum_reader,
+        "producer": f"flextorchir {__version__}",
+        "torch": torch.__version__,
+        "files": files,
+    }
+    manifest["sha256"] = hashlib.sha256(canonical(manifest)).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
 
 
 def read(path: Path) -> tuple[dict[str, Any], str]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import glob
 import hashlib
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -20,10 +19,10 @@ from ...errors import Error
 from ...graph.graph import Graph
 from ...graph.nodes import Node
 from ...graph.program import Program
-from . import schema
+from . import manifest, schema
+from .digests import chosen
 from .directory import appearing_whole
 from .encode import encode
-from .manifest import VERSION, canonical
 from .mapped import File
 from .weights import Stored, Window, share, write
 
@@ -36,7 +35,7 @@ def save(
     *,
     weights: str | None = "copy",
     status: Mapping[Node, tuple[str, str]] | None = None,
-    checksums: bool = True,
+    checksums: bool | str = True,
     shard: int = _SHARD,
     progress: Callable[[int, int], None] | None = None,
 ) -> None:
@@ -50,8 +49,9 @@ def save(
             where existing safetensors files (a pattern, or several separated by commas) hold
             them, by their state_dict names, and stores only what is not there.
         status: node -> (status, reason) of a conversion; ``Result.save`` fills it.
-        checksums: keep a SHA-256 of every stored tensor. Computing them takes a core about a
-            second per GB; without them damage to the weights goes unnoticed.
+        checksums: keep a checksum of every stored tensor: BLAKE3, or SHA-256 where that is not
+            installed; a name chooses (``"sha256"`` for readers without BLAKE3, at a core's second
+            per GB). Without, damage to the weights goes unnoticed.
         shard: largest size of one weights file, in bytes.
         progress: called with bytes written and bytes in all.
 
@@ -65,7 +65,8 @@ def save(
     kind = "graph" if isinstance(graph, Graph) else "program"
     message, graphs = _messages(graph)
     with appearing_whole(path) as folder:
-        files = _write_weights(graphs, message, folder, weights, checksums, shard, progress)
+        sums = chosen(checksums)
+        files = _write_weights(graphs, message, folder, weights, sums, shard, progress)
         for one, its in graphs:
             encode(one, its, status or one.status)
         data = {
@@ -75,8 +76,8 @@ def save(
         for name, content in data.items():
             (folder / name).write_bytes(content)
             files[name] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-        oldest = max((_minimum_reader(its) for _, its in graphs), default=4)
-        _write_manifest(oldest if kind == "graph" else 4, files, folder)
+        oldest = max((_minimum_reader(its) for _, its in graphs), default=5)
+        manifest.write(folder, files, oldest if kind == "graph" else 5)
 
 
 def _messages(graph: Graph | Program) -> tuple[Any, list[tuple[Graph, Any]]]:
@@ -94,39 +95,24 @@ def _messages(graph: Graph | Program) -> tuple[Any, list[tuple[Graph, Any]]]:
         return message, found
     message = schema.MESSAGES["program"](name=graph.name)
     for name, one in graph.items():
-        gather(one, message.entries.add(name=name).graph)
+        entry = message.entries.add(name=name, module=graph.modules.get(name, ""))
+        gather(one, entry.graph)
     return message, found
-
-
-def _write_manifest(minimum_reader: int, files: dict[str, Any], folder: Path) -> None:
-    manifest: dict[str, Any] = {
-        "format": "flexir",
-        "version": VERSION,
-        "minimum_reader": minimum_reader,
-        "producer": f"flextorchir {_version()}",
-        "torch": torch.__version__,
-        "files": files,
-    }
-    manifest["sha256"] = hashlib.sha256(canonical(manifest)).hexdigest()
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
 
 
 def _minimum_reader(message: Any) -> int:
     """The oldest version that understands all that a graph says; older ones refuse it."""
     numbers = {type.number for type in message.types}
     blocks = any(len(node.blocks) for node in message.nodes)
-    if len(message.variants) or blocks or "bool" in numbers or any(t.list for t in message.types):
+    more = len(message.variants) or len(message.left) or blocks or "bool" in numbers
+    if more or any(t.list for t in message.types):
+        return 5
+    if any(part.blake3 for constant in message.constants for part in constant.parts):
         return 4
     if len(message.live) or len(message.frozen) or numbers - {""}:
         return 3
     kept = len(message.kept) or len(message.audit.changes)
     return 2 if kept or any(node.escape == "about" for node in message.nodes) else 1
-
-
-def _version() -> str:
-    from ... import __version__
-
-    return __version__
 
 
 # --- weights ------------------------------------------------------------------------------------
@@ -137,7 +123,7 @@ def _write_weights(
     message: Any,
     folder: Path,
     weights: str | None,
-    checksums: bool,
+    checksums: str | None,
     shard: int,
     progress: Callable[[int, int], None] | None,
 ) -> dict[str, Any]:
@@ -147,8 +133,8 @@ def _write_weights(
         referenced = _referenced(weights.removeprefix("reference:"), message)
     elif weights not in ("copy", None):
         raise Error(f"weights is 'copy', None or 'reference:FILES'; got {weights!r}")
-    chosen = [one for graph, _ in graphs for one in _chosen(graph, referenced, weights)]
-    stored, windows = share(chosen)
+    stored_here = [one for graph, _ in graphs for one in _chosen(graph, referenced, weights)]
+    stored, windows = share(stored_here)
     total, done = sum(one.nbytes for one in stored), 0
 
     def count(bytes_written: int) -> None:
@@ -203,7 +189,9 @@ def _describe(entry: Any, tensor: torch.Tensor) -> None:
 
 def _part(entry: Any, window: Window, file: int) -> None:
     stored: Stored = window.stored
-    part = entry.parts.add(file=file, key=stored.key, sha256=stored.digest, offset=window.offset)
+    part = entry.parts.add(file=file, key=stored.key, offset=window.offset)
+    if stored.digest is not None:
+        setattr(part, *stored.digest)
     part.dtype = str(window.where.dtype).removeprefix("torch.")
     part.size.extend(window.where.size)
     part.stride.extend(window.where.stride)

@@ -55,8 +55,8 @@ def blob(ctx: Any, value: Any) -> Blob:
     """A tensor argument, constants included."""
     if isinstance(value, Blob):
         return value
-    if isinstance(value, flexir.Value):
-        return ctx.out.constant(value, ctx.array(value), natural(value.type.shape))
+    if hasattr(value, "tensor"):  # a weight
+        return ctx.out.constant(value.name, ctx.array(value), natural(value.tensor.shape))
     raise flexir.Unsupported(f"{value!r} is no tensor")
 
 
@@ -66,7 +66,7 @@ def op(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     def declare(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         def checked(ctx: Any, *args: Any, **named: Any) -> Any:
-            for value in (*ctx.node.inputs, *ctx.node.outputs[:1]):
+            for value in (*ctx.node.inputs, *ctx.node.outputs):
                 check(value.type)
             return function(ctx, *args, **named)
 
@@ -77,8 +77,8 @@ def op(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return declare
 
 
-def check(type: flexir.TensorType) -> None:
-    """Raise Unsupported for what a blob cannot hold."""
+def check(type: Any) -> None:
+    """Raise Unsupported for a type, or tensor, that a blob cannot hold."""
     if type.dtype != torch.float32:
         raise flexir.Unsupported(f"{type.dtype}: blobs are f32")
     if not math.prod(type.shape):
@@ -90,6 +90,13 @@ def enter(ctx: Any, name: str, type: flexir.TensorType) -> Blob:
     check(type)
     made: Blob = ctx.out.enter(name, natural(type.shape))
     return made
+
+
+@target.constant
+def stored(ctx: Any, weight: Any) -> Any:
+    """As it is: most layers hold their weights themselves, of others :func:`blob` makes a layer."""
+    check(weight.tensor)
+    return weight
 
 
 @target.output
