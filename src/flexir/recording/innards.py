@@ -182,7 +182,8 @@ def _state_of(part: Any) -> Any:
         return None if part.closed else (part.getvalue(), part.tell())
     if type(part).__module__.startswith("numpy.random"):
         source = getattr(part, "bit_generator", None) or getattr(part, "_bit_generator", part)
-        return repr(source.state)
+        if hasattr(source, "state"):  # a seed sequence, a lock of one have none
+            return repr(source.state)
     if isinstance(part, Iterator):
         return _position(part, 4)
     return tuple(map(id, gc.get_referents(part)))
