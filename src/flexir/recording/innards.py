@@ -183,7 +183,8 @@ def _state_of(part: Any) -> Any:
         return None if part.closed else (part.getvalue(), part.tell())
     if _draws(part):
         source = getattr(part, "bit_generator", None) or getattr(part, "_bit_generator", part)
-        return repr(source.state)
+        if hasattr(source, "state"):  # a seed sequence, a lock of one have none
+            return repr(source.state)
     return _position(part, 4)
 
 

@@ -3,8 +3,7 @@
 Three watchers, all of torch's own making and all gone when the run ends, however it ends: a
 function mode sees the public torch calls of the user's Python, global module hooks see module
 calls, and a dispatch mode beneath, the witness, sees the ATen ops that neither accounts for
-(scripted modules, vmap, C++ extensions) and supplies nodes for them. While a recorded function
-runs, the witness steps aside: what happens inside belongs to that node.
+(scripted modules, vmap, C++ extensions) and supplies nodes for them; inside one it steps aside.
 
 Nothing is patched, nothing is traced symbolically, no weight is copied unless the run writes it.
 """
