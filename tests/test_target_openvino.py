@@ -151,6 +151,7 @@ INF, NAN = float("inf"), float("nan")
     "function",
     [
         lambda x: (x.amax(1), x.amax(), (-x).amin(1, keepdim=True)),
+        lambda x: (x.max(2), x.min(1), x.argmax(0), x.argmin()),
         lambda x: F.scaled_dot_product_attention(x[:, :2], x[None, :, 1:], x[None, :, 1:]),
         lambda x: F.scaled_dot_product_attention(x[2:], x[2:], x[2:], x[0] > 0),
         lambda x: F.scaled_dot_product_attention(
