@@ -325,3 +325,37 @@ def test_a_graph_with_loops_and_lists_comes_back_from_disk(tmp_path):
     for n in (2, 4, 9):
         x = torch.rand(n, 3)
         assert right(graph, model, x) and right(loaded, model, x)
+
+
+READINGS = ["h * n", "h * (2 if n == 1 else 3)", "torch.stack(made).sum(0)",
+            "torch.stack([*made]).sum(0)", "sum(made) * 2"]  # fmt: skip
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_what_only_some_rounds_count_or_collect_is_right_or_refused(reading, tmp_path):
+    source = f"""
+import torch
+
+def model(x):
+    h, n, made = x[0] * 0, 0, [x[0]]
+    for row in x:
+        h = h.tanh()
+        if row.sum() > 1.5:
+            n += 1
+            made.append(row * 2)
+    return {reading}
+"""
+    (tmp_path / "net.py").write_text(source)
+    space = {}
+    exec(compile(source, str(tmp_path / "net.py"), "exec"), space)
+    model = space["model"]
+    low, high = torch.full((1, 3), 0.1), torch.full((1, 3), 0.9)
+    examples = [torch.cat(rows) for rows in ((low, high), (high, low, high), (high, low, low, low))]
+    graph = flexir.capture(model, (examples[0],), also=[(x,) for x in examples[1:]])
+    for x in examples:
+        assert right(graph, model, x)
+    for rows in ((high, high), (high, high, high, low), (low, low), (low, high, low, low)):
+        try:
+            assert right(graph, model, torch.cat(rows))
+        except flexir.Diverged:
+            assert reading != "torch.stack(made).sum(0)"

@@ -284,6 +284,7 @@ class _Laying(Rolled):
     def _way(self, scope: Scope, held: Any, spans: dict[int, Span]) -> Scope:
         made = Scope(list(spans), scope, self.tick())
         made.held = held
+        self.as_shown(made)
         self.written.append({})
         try:
             self.lay(made, spans, made.nodes, lambda: None)
@@ -295,6 +296,7 @@ class _Laying(Rolled):
         first = heads[scope.runs[0]]
         if any(list(heads[r].args) != list(first.args) for r in scope.runs):
             raise Misfit(f"other arguments are given in another run: {first}")
+        self.lose(scope, {r: self.lost_at(r, heads[r]) for r in scope.runs}, out)
         return {
             name: self.resolved(scope, {r: heads[r].args[name] for r in scope.runs}, out)
             for name in first.args
@@ -304,8 +306,9 @@ class _Laying(Rolled):
         """Refuse to go on together where a Python variable that is still read differs."""
         if len(scope.runs) < 2 or not scope.after_a_branch:
             return
-        held = [self.runs[r].standing.get(heads[r]) for r in scope.runs if r in heads]
-        stand_alike(heads[scope.runs[0]], held, self.guarded)
+        held = {r: self.runs[r].standing.get(heads[r]) for r in scope.runs if r in heads}
+        first = heads[scope.runs[0]]
+        stand_alike(first, held, self.guarded, lambda numbers: self.explained(scope, numbers))
 
     def _through(
         self,
@@ -326,6 +329,8 @@ class _Laying(Rolled):
             return
         except Misfit as error:
             problem = error
+        if not self.ended_by_conditions(spans, stretches):
+            raise problem
         self.back_to(mark, scope, out)
         executions = {turn.execution for turn, _, _ in stretches.values()}
         self.unrolled |= executions

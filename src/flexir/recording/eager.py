@@ -19,7 +19,8 @@ from ..graph.geometry import copy_like
 from ..graph.graph import Graph
 from ..graph.inputs import bind_inputs
 from ..graph.nodes import Value
-from .holders import FIXED, Attributes, holder_of
+from .holders import FIXED, Attributes
+from .innards import holder_of
 from .state import Holdings
 
 

@@ -16,7 +16,7 @@ import torch
 from ..graph import numbers
 from ..graph.choice import alike
 from ..graph.lists import element, joined
-from ..graph.nodes import ListType, Node, NumberType, Value
+from ..graph.nodes import Effects, ListType, Node, NumberType, Value
 from .alike import Misfit
 from .linear import line
 from .looping import Looping
@@ -102,7 +102,10 @@ class Gathering(Ways):
 
     # -- whole numbers
 
-    def literal(self, scope: Scope, literals: dict[int, Any], out: list[Node]) -> Any:
+    def features(
+        self, scope: Scope, literals: Mapping[int, Any]
+    ) -> list[tuple[dict[int, int], Value]]:
+        """What whole numbers may follow: the numbers of rounds, and how many there are."""
         features: list[tuple[dict[int, int], Value]] = []
         body = scope.body
         while body is not None:
@@ -115,6 +118,14 @@ class Gathering(Ways):
                 features.append((counts, loop.count))
             body = loop.scope.body
         features += self._counts_before(scope, literals)
+        return features + self._lost(scope, literals)
+
+    def explained(self, scope: Scope, literals: dict[int, int]) -> bool:
+        """Whether whole numbers are a line through those that are known."""
+        return line(literals, [one for one, _ in self.features(scope, literals)]) is not None
+
+    def literal(self, scope: Scope, literals: dict[int, Any], out: list[Node]) -> Any:
+        features = self.features(scope, literals)
         found = line(literals, [one for one, _ in features])
         if found is None:
             shown = ", ".join(map(str, list(literals.values())[:8]))
@@ -137,6 +148,36 @@ class Gathering(Ways):
             args = {"input": total, "other": constant}
             total = self.emitted(scope, numbers.add, args, kind, out)
         return total
+
+    def lose(self, scope: Scope, lost: dict[int, Sequence[Any]], out: list[Node]) -> None:
+        """Numbers that became plain: they explain others, or are as they were shown."""
+        if len({len(one) for one in lost.values()}) > 1:
+            raise Misfit("in other runs other numbers became plain")
+        for k in range(len(next(iter(lost.values())))):
+            plain = {r: one[k][1] for r, one in lost.items()}
+            value = self.one(scope, {r: one[k][0] for r, one in lost.items()}, out)
+            if all(isinstance(one, int) for one in plain.values()):
+                scope.lost.append((plain, value))
+            if scope.parent is not None and len(set(plain.values())) == 1:
+                out.append(_equals(value, next(iter(plain.values()))))
+
+    def as_shown(self, scope: Scope) -> None:
+        """In a block, a number that became plain before is as shown, if it was always the same."""
+        for plain, value in self._lost(scope, dict.fromkeys(scope.runs)):
+            if len(set(plain.values())) == 1:
+                scope.nodes.append(_equals(value, plain[scope.runs[0]]))
+
+    def _lost(self, scope: Scope, runs: Mapping[int, Any]) -> list[tuple[dict[int, int], Value]]:
+        """Numbers that became plain before."""
+        found = []
+        around: Scope | None = scope
+        while around is not None:
+            for plain, value in around.lost:
+                here = {r: self.in_scope(around, r) for r in runs}
+                if scope.sees(value) and all(run in plain for run in here.values()):
+                    found.append(({r: plain[run] for r, run in here.items()}, value))  # type: ignore[index]
+            around = around.parent
+        return found
 
     def _counts_before(
         self, scope: Scope, runs: Mapping[int, Any]
@@ -264,6 +305,14 @@ class Gathering(Ways):
         loop.gains.append((column, gain, made))
         self.list_of(made, lists.values())
         return made
+
+
+def _equals(value: Value, shown: Any) -> Node:
+    """A guard: a number is what it was."""
+    args = {"input": value, "other": shown}
+    node = Node("eq", numbers.eq, args, signature=signature_of(numbers.eq, tuple(args)))
+    node.result, node.effects = True, Effects(escape="branch")
+    return node
 
 
 def _like(pattern: list[tuple[Any, list[Any]]], segments: list[Any]) -> list[Any]:

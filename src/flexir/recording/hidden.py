@@ -8,24 +8,32 @@ reaches a call. Reads what :mod:`.standing` noted and what the source says; comp
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from ..graph.nodes import Node
 from .alike import Misfit
+from .linear import line
 from .rounds import Execution
-from .sources import copied_elsewhere, decided_in, decides, grown_at_times
+from .sources import copied_elsewhere, decided_in, decides, grown_at_times, is_read
 from .standing import Held
 
 
-def stand_alike(node: Node, held: Sequence[Held | None], guarded: Collection[Any]) -> None:
+def stand_alike(
+    node: Node,
+    held_by: Mapping[int, Held | None],
+    guarded: Collection[Any],
+    explained: Callable[[dict[int, int]], bool],
+) -> None:
     """Raise Misfit where a variable that is still read could let runs part.
 
     Args:
         node: the call that the runs have come to, of one of them.
-        held: what each run holds at it.
+        held_by: what each run holds at it.
         guarded: file and line of comparisons that were recorded.
+        explained: whether whole numbers follow the numbers of rounds.
     """
+    held = list(held_by.values())
     known = [one for one in held if one is not None]
     if len(known) < len(held):  # of a call nobody wrote nothing is noted
         if known:
@@ -42,10 +50,49 @@ def stand_alike(node: Node, held: Sequence[Held | None], guarded: Collection[Any
         if all(one == told[0] for one in told):
             continue
         number, name = place
-        if not _is_harmless(told):
+        if not is_read(first.frames[number], name):
+            continue
+        numbers = {r: int(one.plain[place][1]) for r, one in held_by.items()
+                   if one and one.plain.get(place, ("",))[0] == "int"}  # fmt: skip
+        if not _is_harmless(told) or numbers and not explained(numbers):
             raise Misfit(f"the variable {name!r} differs at: {node}   # {node.where}")
         if decides(first.frames[number], name, guarded):
             raise Misfit(f"a test reads {name!r}, which differs at: {node}   # {node.where}")
+
+
+def counters_are_lines(
+    place: Mapping[int, tuple[int, int]],
+    rounds: Mapping[int, Sequence[int]],
+    starts: Mapping[int, Held | None],
+    after: Mapping[int, Held | None],
+) -> None:
+    """Raise Misfit where a whole number that is read after a loop counts only some of its rounds.
+
+    Args:
+        place: round -> run and number.
+        rounds: run -> its rounds.
+        starts: round -> what is held when it begins.
+        after: run -> what is held after the loop.
+    """
+    ends = [one for one in after.values() if one is not None]
+    for key in dict.fromkeys(key for one in ends for key in one.plain):
+        number, name = key
+        seen: dict[Any, tuple[int, str]] = {}
+        for r, end in after.items():
+            if end is None or end.plain.get(key, ("",))[0] != "int":
+                continue
+            seen[r, -1] = len(rounds[r]), end.plain[key][1]
+            for part in rounds[r]:
+                held, code = starts[part], end.frames[number]
+                if held is not None and code in held.frames:
+                    told = held.plain.get((held.frames.index(code), name))
+                    if told is not None and told[0] == "int":
+                        seen[r, part] = place[part][1], told[1]
+        values = {case: int(told) for case, (_, told) in seen.items()}
+        if len(set(values.values())) > 1:
+            counted = {case: k for case, (k, _) in seen.items()}
+            if line(values, [counted]) is None and is_read(ends[0].frames[number], name):
+                raise Misfit(f"{name!r} counts only some rounds, and is read after them")
 
 
 def rounds_alike(

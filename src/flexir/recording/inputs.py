@@ -15,7 +15,8 @@ import torch
 from ..graph import tree
 from ..graph.geometry import copy_like
 from .changed import Comparison
-from .holders import FIXED, Holder, Opaque, holder_of
+from .holders import FIXED, Holder
+from .innards import Opaque, holder_of
 
 _CLOSED = (torch.Tensor, torch.nn.Module, type, int, float, str)
 _DEEP = 10_000  # containers looked at in the inputs of one call; more would cost more than the run

@@ -85,6 +85,8 @@ class Numbers:
         self._scopes: list[dict[Any, Value]] = [{}]
         self.laundered: dict[tuple[str, Any], Laundered] = {}
         self.open = True
+        # Numbers that became plain since this was emptied, with their Values; None: not noted.
+        self.noted: list[tuple[Value, Any]] | None = None
 
     # -- scopes: what was computed inside a module is not seen outside
 
@@ -202,6 +204,8 @@ class Numbers:
         if self.hears():
             source = locate(frame)
             self.laundered.setdefault((how, source), Laundered(how, number, source))
+            if self.noted is not None:
+                self.noted.append((self._value(number.expr, plain(number)), plain(number)))
 
 
 SIZES = frozenset({"shape", "size", "numel", "nelement", "stride"})

@@ -19,8 +19,11 @@ from ..graph.graph import Graph
 from ..graph.inputs import Inputs, inputs_of
 from ..graph.program import Program, kind_of
 from . import recorder
-from .eager import copies_of
-from .examples import Merging, merged
+from .eager import copies_of, no_fast_path
+from .examples import Merging, merged, whole
+from .rolled import Recorded
+from .session import collector_at_rest
+from .standing import Standing
 from .state import Holdings
 
 
@@ -120,29 +123,36 @@ class Recording:
             return forward(*args, **kwargs)
         before = _copy(Inputs(*args, **kwargs))
         if known is not None:
-            result = forward(*args, **kwargs)
-            known.merging.show(number, before, before, result)
+            with no_fast_path():  # as the call that was recorded
+                result = forward(*args, **kwargs)
+            with collector_at_rest():
+                known.merging.show(number, before, before, _kept(result))
             return result
         returned: list[Any] = []
+        standing = Standing(False)
         graph = recorder.record(
-            forward, args, kwargs, numbers=True, returned=returned.append, **self._options()
-        )
-        merging = Merging(graph, number, before, returned[0])
+            forward, args, kwargs, numbers=True, standing=standing, returned=returned.append,
+            **self._options(),
+        )  # fmt: skip
+        run = Recorded(graph, {}, standing.laundered, {})
+        with collector_at_rest():
+            merging = Merging(run, number, before, _kept(returned[0]))
         self.entries[key] = _Entry(path, forward, merging, facts)
         return returned[0]
 
     def _options(self) -> dict[str, Any]:
         """Of the recorder. Looking at a model takes as long as some calls; once is enough."""
-        if self.held is None or not self.held.stands():
-            self.held = Holdings(self.model)
+        with collector_at_rest():
+            if self.held is None or not self.held.stands():
+                self.held = Holdings(self.model)
         return {"witness": True, "among": True, "within": self.model, "held": self.held}
 
     def _graph(self, entry: _Entry) -> Graph:
         """The one graph of an entry point; with branches and variants, if not all calls fit one."""
-        if entry.merging.unfit and not entry.merging.is_one_of_a_row:
-            calls = [_copy(one) for one in entry.merging.examples]
-            return merged(entry.forward, calls, None, **self._options())
-        return entry.merging.result({})
+        merging = entry.merging
+        if merging.is_one_of_a_row:
+            return merging.concluded(entry.forward, {}, {})[0]
+        return whole(merging, entry.forward, {}, self._options() if merging.unfit else {})
 
     def fill(self, made: Program) -> None:
         """Give a Program the entry points, in the order in which they were first called."""
@@ -154,6 +164,11 @@ class Recording:
         called = zip(names, self.entries.values())
         made.modules.update({name: one.path for name, one in called if one.path})
         made.check()
+
+
+def _kept(result: Any) -> Any:
+    """What a call returned, as it is now: the driver goes on with the cache in it."""
+    return copies_of((result,), {})[0][0]
 
 
 def _copy(inputs: Inputs) -> Inputs:

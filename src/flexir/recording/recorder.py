@@ -35,7 +35,7 @@ from .effects import beneath
 from .escapes import Escapes
 from .inputs import Given, apart
 from .iterables import Iterables
-from .left import mutations, state
+from .left import mutations, overlapping, parted, state
 from .lent import lend, take_back
 from .memory import Alias
 from .modules import ModuleCalls
@@ -107,6 +107,7 @@ class Recorder:
         self.numbers = self.escapes.numbers
         if standing is not None and standing.notes and self.numbers is not None:
             counts = Iterables(self.numbers, self.memories.known).count
+            self.numbers.noted = standing.losing
             standing.rounds = Rounds(Recorder.run.__code__, counts)
         # Watchers know the recorder, and are let go when the run has ended.
         self.modules: ModuleCalls | None = ModuleCalls(self)
@@ -141,11 +142,10 @@ class Recorder:
                     self.audit.problems += given.changed(result, HELD if self.carried else "")
         if self.returned is not None:
             self.returned(result if self.numbers is None else take_back(result))
-        after = foreign_draws()
         self.audit.problems += [
             f"numbers were drawn from Python's {name!r}: they, and what they decided, are frozen"
-            for name in before
-            if before[name] != after[name]
+            for name, after in foreign_draws().items()
+            if before[name] != after
         ]
         self._close()
         return settle(graph)
@@ -198,12 +198,13 @@ class Recorder:
         graph.mutations = mutations(self.memories, self.found)
         holdings = self.found.holdings
         replaced, changes = holdings.compare(self.draws.left)
-        self.audit.changes = [one for one in changes if not self._carries(one.path)]
         replaced = [one for one in replaced if not self._carries(one.path)]
+        changes += parted(replaced, holdings.places, self.found)
+        self.audit.changes = [one for one in changes if not self._carries(one.path)]
         graph.nodes, graph.modules = self.trace.frames[0].nodes, self.trace.classes
         graph.state = state(graph, replaced, self.memories, self.found, self.among)
-        self.audit.unwatched = holdings.unwatched
-        self.audit.fallback = self.fallback
+        self.audit.problems += overlapping(self.memories)
+        self.audit.unwatched, self.audit.fallback = holdings.unwatched, self.fallback
 
     def _carries(self, path: str) -> bool:
         """Whether a place is an input of the graph, and what it holds afterwards is in it."""

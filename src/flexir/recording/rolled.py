@@ -7,6 +7,7 @@ there are and what ends them; what a place holds from round to round is :mod:`.c
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ from ..graph.graph import Graph
 from ..graph.nodes import Node, NumberType, Value
 from .alike import Misfit
 from .carried import Loops
-from .hidden import rounds_alike
+from .hidden import counters_are_lines, rounds_alike
 from .looping import ANY, Looping, recorded_count
 from .numbers import Laundered
 from .rounds import Execution, Turn
@@ -33,12 +34,14 @@ class Recorded(NamedTuple):
         standing: call -> what the user's functions held that they may still read.
         laundered: where a number lost its origin.
         turns: call -> the rounds of loops it stands in.
+        lost: call -> numbers that became plain before it, with their Values.
     """
 
     graph: Graph
     standing: Mapping[Node, Held]
     laundered: Sequence[Laundered] = ()
     turns: Mapping[Node, tuple[Turn, ...]] = {}
+    lost: Mapping[Node, tuple[tuple[Value, Any], ...]] = {}
 
 
 class Span(NamedTuple):
@@ -59,9 +62,14 @@ class Rolled(Loops):
         super().__init__(len(runs))
         self.runs = list(runs)
         self.unrolled: set[Execution] = set()
+        self.lost_before: dict[Node, int] = {}  # how many of them were lost before a loop began
         self.guarded = {(node.source.file, node.source.line) for run in runs
                         for node in run.graph.escapes
                         if node.target in numbers.FUNCTIONS and node.source}  # fmt: skip
+
+    def lost_at(self, r: int, node: Node) -> Sequence[tuple[Value, Any]]:
+        """Numbers that became plain between the call before and this one, in the same scope."""
+        return self.runs[r].lost.get(node, ())[self.lost_before.get(node, 0) :]
 
     def lay(
         self,
@@ -76,16 +84,17 @@ class Rolled(Loops):
     def mark(self, scope: Scope, out: list[Node]) -> Any:
         """What has been laid so far, for :meth:`back_to`."""
         return (
-            len(out), len(scope.branches), [dict(body) for body in self.written],
-            dict(self.elements), [(loop, loop.mark()) for loop in self.loops],
+            len(out), len(scope.branches), len(scope.lost), [dict(body) for body in self.written],
+            dict(self.elements), dict(self.lost_before),
+            [(loop, loop.mark()) for loop in self.loops],
         )  # fmt: skip
 
     def back_to(self, mark: Any, scope: Scope, out: list[Node]) -> None:
         """Forget what was laid since."""
-        nodes, branches, written, elements, loops = mark
-        del out[nodes:], scope.branches[branches:]
+        nodes, branches, lost, written, elements, lost_before, loops = mark
+        del out[nodes:], scope.branches[branches:], scope.lost[lost:]
         self.written[:] = [dict(body) for body in written]
-        self.elements = dict(elements)
+        self.elements, self.lost_before = dict(elements), dict(lost_before)
         self.loops = [loop for loop, _ in loops]
         for loop, one in loops:
             loop.back_to(one)
@@ -160,6 +169,7 @@ class Rolled(Loops):
         """Lay the rounds of all runs over each other."""
         lead = next(r for r in spans if r in stretches)
         first = spans[lead].nodes[at[lead]]
+        self._lose_before(scope, stretches, out)
         counts = {r: turn.execution.count for r, (turn, _, _) in stretches.items()}
         count = self._count(scope, counts, out)
         node = copied(first, {"count": count, "carried": (), "inputs": ()})
@@ -180,6 +190,7 @@ class Rolled(Loops):
             loop.after[r] = self._held(r, spans[r]._replace(start=end))
         executions = [turn.execution for turn, _, _ in stretches.values()]
         loop.grows = bool(rounds_alike(executions, list(loop.starts.values()), self.guarded))
+        counters_are_lines(loop.place, loop.rounds, loop.starts, loop.after)
         body.made[loop.index] = self.tick()
         body.runs = tuple(parts)
         body.members = frozenset(parts)
@@ -195,6 +206,29 @@ class Rolled(Loops):
         out.append(node)
         scope.branches.append(loop)
         self.loops.append(loop)
+
+    def ended_by_conditions(self, spans: dict[int, Span], stretches: Stretches) -> bool:
+        """Whether it is conditions alone that let a loop have other numbers of rounds."""
+        executions = [turn.execution for turn, _, _ in stretches.values()]
+        if isinstance(executions[0].loop.node, ast.While):
+            return True
+        if len(stretches) < len(spans) or any(one.count is None for one in executions):
+            return False
+        return len({recorded_count(one.count) for one in executions}) == 1
+
+    def _lose_before(self, scope: Scope, stretches: Stretches, out: list[Node]) -> None:
+        """Numbers that became plain before the first call of a loop, but not of each round."""
+        lost: dict[int, Sequence[Any]] = {}
+        for r, (_, rounds, _) in stretches.items():
+            first, *others = [
+                next(node for node in one.nodes[one.start : one.end] if not only_a_number(node))
+                for one in rounds
+            ]
+            each = min((len(self.runs[r].lost.get(node, ())) for node in others), default=0)
+            known = self.runs[r].lost.get(first, ())
+            self.lost_before[first] = len(known) - min(each, len(known))
+            lost[r] = known[: self.lost_before[first]]
+        self.lose(scope, lost, out)
 
     def _count(self, scope: Scope, counts: dict[int, Any], out: list[Node]) -> Any:
         """How many rounds what a loop goes over says it has."""

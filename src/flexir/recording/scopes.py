@@ -21,6 +21,7 @@ class Scope:
         self.branches: list[Any] = []  # a Branch, or a Looping
         self.nodes: list[Node] = []
         self.loop: Any = None  # the Looping whose body this is
+        self.lost: list[tuple[dict[int, int], Value]] = []  # numbers that became plain
         # A run and a Value of it from before this scope -> what the variables that held it mean.
         self.held: dict[tuple[int, Value], set[Value | None]] = {}
 

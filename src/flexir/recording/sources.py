@@ -126,6 +126,13 @@ def decides(code: CodeType, name: str, guarded: Collection[tuple[str, int]]) -> 
     return own is None or _decided((own,), code.co_filename, {name}, guarded)
 
 
+def is_read(code: CodeType, name: str) -> bool:
+    """Whether a variable is read but to be counted up, ``n += 1``."""
+    own = _function(code)
+    return own is None or any(isinstance(n, ast.Name) and n.id == name
+                              and isinstance(n.ctx, ast.Load) for n in ast.walk(own))  # fmt: skip
+
+
 def decided_in(loop: Written, names: Collection[str], guarded: Collection[Any]) -> bool:
     """Whether a round may do something else for other values of plain variables, as above.
 

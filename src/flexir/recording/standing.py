@@ -51,6 +51,8 @@ class Standing:
         laundered: where a number lost its origin.
         turns: call -> the rounds of loops it stands in, from the outside in.
         rounds: watches them while the model runs.
+        lost: call -> numbers that became plain before it, since the call before, with their Values.
+        losing: those since the last call.
     """
 
     def __init__(self, notes: bool = True) -> None:
@@ -60,6 +62,8 @@ class Standing:
         self.laundered: list[Laundered] = []
         self.turns: dict[Node, tuple[Turn, ...]] = {}
         self.rounds: Rounds | None = None
+        self.lost: dict[Node, tuple[tuple[Value, Any], ...]] = {}
+        self.losing: list[tuple[Value, Any]] = []
 
     def come_to(self, frame: FrameType | None) -> None:
         """A call is made at a frame; nothing of it is written down yet."""
@@ -91,6 +95,9 @@ class Standing:
         if not self.notes:
             return
         self.place(node)
+        if self.losing:
+            self.lost[node] = tuple(self.losing)
+            self.losing.clear()
         frames: list[CodeType] = []
         plain: dict[tuple[int, str], Any] = {}
         tensors: dict[tuple[Any, ...], Value] = {}
