@@ -423,12 +423,15 @@ def matrix() -> str:
     columns = ("engine", "suite", "run in eager", "equal", "ill-conditioned", "with placeholders",
                "wrong", "other", "convert, median", "run / eager, median")  # fmt: skip
     lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    shown = PAGE.read_text().splitlines() if PAGE.exists() else []
     for engine in ENGINES:
         for suite in SUITES:
             found = results(CACHE / f"{engine}-{suite}.jsonl")
             ran = {n: r for n, r in found.items() if r["verdict"] != "does not run"}
             if ran:
                 lines.append(_row(engine, suite, ran))
+            else:  # what was swept elsewhere stays
+                lines += [row for row in shown if row.startswith(f"| {engine} | {suite} |")]
     for engine in ENGINES:
         for suite in SUITES:
             lines += _peers(engine, suite)
