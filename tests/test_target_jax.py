@@ -133,6 +133,7 @@ X = torch.randn(2, 4, 7, 6, generator=torch.Generator().manual_seed(0))
         lambda x: (x * 2).long().sort(dim=1, descending=True, stable=True),
         lambda x: (x * 2).long().pow((x * 3).long()),
         lambda x: F.group_norm(x[:0], 2),
+        lambda x: (x.roll(1, 0), x.roll(3), x.roll((1, 2), (0, -1))),
         lambda x: torch.std(x, dim=(1, 3), correction=0),
         lambda x: F.scaled_dot_product_attention(x, x, x, is_causal=True),
         lambda x: F.group_norm(x, 2) + F.layer_norm(x, (6,)) + F.instance_norm(x),

@@ -83,6 +83,12 @@ def test_layers(layer, shape):
         converted(layer.eval(), torch.randn(shape))
 
 
+def last_first(x):
+    y = x.clone()
+    y[torch.tensor([-1])] = x[:1]
+    return y
+
+
 def written(x):
     x = x.clone()
     x[:, 1] = 3.0
@@ -108,6 +114,12 @@ def written(x):
         lambda x: torch.cat([x, x.roll((1, 2), (2, 3))], 1).chunk(3, 1)[1],
         lambda x: torch.stack(x.unbind(1), -1).flip(0),
         lambda x: x.softmax(1).cumsum(2).sum(),
+        lambda x: F.pad(x, (1, -1, -2, 3), value=2.0),
+        lambda x: (x.sort(-1, descending=True), x.argmax(1), x.argmin(), x.max(2), x.min()),
+        lambda x: ((x * 9).long() // 4, (x * 9).int() % -4, torch.fmod((x * 9).long(), 4)),
+        lambda x: x.scatter(1, (x[:, :2] > 0).long(), x[:, 1:]),
+        lambda x: (x[[1, 0]], torch.zeros_like(x).scatter(2, (x[..., :2] > 0).long(), 1.0)),
+        last_first,
         lambda x: F.scaled_dot_product_attention(x, x, x, is_causal=True),
         lambda x: F.embedding((x * 0).long() + 2, torch.arange(8.0).view(4, 2)),
         lambda x: x.topk(2)[0] + x.masked_fill(x > 0, -1.0).amax(-1, keepdim=True),
@@ -139,6 +151,7 @@ INF, NAN = float("inf"), float("nan")
     "function",
     [
         lambda x: (x.amax(1), x.amax(), (-x).amin(1, keepdim=True)),
+        lambda x: (x.max(2), x.min(1), x.argmax(0), x.argmin()),
         lambda x: F.scaled_dot_product_attention(x[:, :2], x[None, :, 1:], x[None, :, 1:]),
         lambda x: F.scaled_dot_product_attention(x[2:], x[2:], x[2:], x[0] > 0),
         lambda x: F.scaled_dot_product_attention(

@@ -13,6 +13,7 @@ import argparse
 import copy
 import importlib.util
 import json
+import os
 import statistics
 import sys
 import threading
@@ -37,7 +38,7 @@ SUITES = ("torchvision", "timm", "transformers", "libraries", "opdb")
 TOLERANCE = 1e-4  # of the scale of an output
 LEAST = 1e-2  # scale of the output of one operator: engines are right to 1e-7 around 1
 NEAR = 3  # times as far from float64 as eager is: the engine sums in another order, no more
-SAMPLES = 16  # of each op and dtype, evenly chosen of its database's; a few ops have thousands
+SAMPLES = 8  # of each op and dtype, evenly chosen of its database's; a few ops have thousands
 BATCHES = {"ncnn": 1}  # images at a time, for an engine without a batch
 BATCH, TIMEOUT = 20, 300
 
@@ -138,7 +139,7 @@ def check(engine: str, suite: str, name: str, mode: str) -> dict[str, Any]:
     except Exception as error:  # noqa: BLE001  not in the denominator
         return {"verdict": "does not run", "note": f"{type(error).__name__}: {error}"[:200]}
     model, args, kwargs = _made(suite, name, BATCHES.get(engine))
-    found = _through(target, model, args, kwargs, expected)
+    found = _through(target, model, lambda: copy.deepcopy((args, kwargs)), expected)
     if found["verdict"] == "wrong":
         _excuse(found, *_made(suite, name, BATCHES.get(engine)), expected)
     found.pop("made", None)
@@ -153,15 +154,12 @@ def check(engine: str, suite: str, name: str, mode: str) -> dict[str, Any]:
 
 
 def _through(
-    target: Any, model: Any, args: Any, kwargs: Any, expected: Any, least: float = 0.0
+    target: Any, model: Any, inputs: Callable[[], Any], expected: Any, least: float = 0.0
 ) -> dict[str, Any]:
     """Convert, run, compare; ``run`` is what repeats the run, for a clock."""
     import torch
 
-    try:
-        given, named = copy.deepcopy((args, kwargs))  # a model may write its inputs
-    except NotImplementedError:  # sparse tensors that own no storage
-        given, named = args, kwargs
+    (given, named), (args, kwargs) = inputs(), inputs()  # a model may write its inputs
     torch.manual_seed(0)
     start = time.perf_counter()
     result = target.convert(model, given, named)
@@ -305,8 +303,7 @@ def check_case(target: Any, case: Any) -> dict[str, Any] | None:
     except Exception:  # noqa: BLE001  not a sample for this
         return None
     try:
-        args, kwargs = opdb._copies(case)
-        found = _through(target, case.function, args, kwargs, expected, LEAST)
+        found = _through(target, case.function, lambda: opdb._copies(case), expected, LEAST)
     except Error as error:
         return {"verdict": "placeholders", "note": str(error)}
     except Exception as error:  # noqa: BLE001  the sweep reports it
@@ -331,6 +328,8 @@ def work(engine: str, suite: str, mode: str) -> None:
 
         warnings.simplefilter("ignore")
         torch.set_num_threads(1)
+        if suite == "opdb":  # thousands of programs of one call, run once
+            os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
     process.serve(answer, prepare)
 
@@ -424,12 +423,15 @@ def matrix() -> str:
     columns = ("engine", "suite", "run in eager", "equal", "ill-conditioned", "with placeholders",
                "wrong", "other", "convert, median", "run / eager, median")  # fmt: skip
     lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    shown = PAGE.read_text().splitlines() if PAGE.exists() else []
     for engine in ENGINES:
         for suite in SUITES:
             found = results(CACHE / f"{engine}-{suite}.jsonl")
             ran = {n: r for n, r in found.items() if r["verdict"] != "does not run"}
             if ran:
                 lines.append(_row(engine, suite, ran))
+            else:  # what was swept elsewhere stays
+                lines += [row for row in shown if row.startswith(f"| {engine} | {suite} |")]
     for engine in ENGINES:
         for suite in SUITES:
             lines += _peers(engine, suite)

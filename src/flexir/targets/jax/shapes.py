@@ -96,7 +96,7 @@ def flip(call: Any, input: Any, dims: Any) -> Any:
 
 @op("roll")
 def roll(call: Any, input: Any, shifts: Any, dims: Any = None) -> Any:
-    return jnp.roll(input, shifts, dims or None) if dims != () else jnp.roll(input, shifts)
+    return jnp.roll(input, shifts, None if dims in (None, (), []) else dims)
 
 
 @op("narrow")

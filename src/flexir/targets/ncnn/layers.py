@@ -26,7 +26,7 @@ _UNARY: dict[str, tuple[str, dict[int, Any]]] = {
 _BINARY = {"add": 0, "sub": 1, "mul": 2, "div": 3, "maximum": 4, "minimum": 5}
 _TURNED = {"add": 0, "sub": 7, "mul": 2, "div": 8}  # with the number on the left
 _POWERS: dict[float, int] = {2: 4, 0.5: 5, -0.5: 6, -1: 15}  # UnaryOp; ncnn's pow is approximate
-_REDUCE = {"sum": 0, "mean": 3, "amax": 4, "amin": 5}
+_REDUCE = {"sum": 0, "mean": 3}  # its extremes begin at the last finite number and skip NaN
 _KERNEL, _DILATION, _STRIDE = (1, 11, 21), (2, 12, 22), (3, 13, 23)
 _BEFORE, _BEHIND = (4, 14, 24), (15, 16, 17)  # padding, for w, h, d
 

@@ -222,7 +222,12 @@ def pad(ctx: Any, input: Any, pad: Any, mode: str, value: Any) -> Any:
     pairs = [(0, 0)] * (rank - len(pad) // 2)
     pairs += [(pad[i], pad[i + 1]) for i in range(len(pad) - 2, -1, -2)]
     if any(n < 0 for pair in pairs for n in pair):
-        raise flexir.Unsupported("negative padding")
+        if kind != "constant":
+            raise flexir.Unsupported(f"negative padding, {mode}")
+        cuts = [(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(shape(input), pairs)]
+        starts, stops = zip(*cuts)
+        input = ops.slice(input, ints(starts), ints(stops), ints([1] * rank))
+        pairs = [(max(a, 0), max(b, 0)) for a, b in pairs]
     (fill,) = operands(value or 0, dtype=ctx.type.dtype)
     before, after = zip(*pairs)
     return ops.pad(input, ints(before), ints(after), kind, fill if kind == "constant" else None)

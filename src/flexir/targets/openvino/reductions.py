@@ -96,6 +96,18 @@ def sort(ctx: Any, input: Any, dim: int = -1, descending: bool = False,
     return (values, places) if ctx.node.op == "sort" else places
 
 
+def _first(ctx: Any, input: Any, dim: int, most: bool) -> list[Any]:
+    """The extreme along a dimension and its place; NaN, the first of them, goes before all."""
+    values, places = _ordered(ctx, input, dim, 1, most)
+    if input.get_element_type().to_dtype().type is not np.float32:
+        return [values, places]
+    lost = ops.convert(ops.is_nan(input), np.float32).output(0)
+    one, at = _ordered(ctx, lost, dim, 1, True)
+    some = ops.greater(one, constant(0, np.float32))
+    nan = constant(np.nan, np.float32)
+    return [ops.select(some, nan, values), ops.select(some, at, places)]
+
+
 @op("max", "min")
 def extremes(ctx: Any, input: Any, dim: Any = None, keepdim: Any = False, other: Any = None) -> Any:
     most = ctx.node.op == "max"
@@ -105,13 +117,13 @@ def extremes(ctx: Any, input: Any, dim: Any = None, keepdim: Any = False, other:
     if dim is None:
         return extreme_of(ctx, input, None, False, *_EXTREME["amax" if most else "amin"])
     shape = ints(ctx.type.shape)
-    return tuple(ops.reshape(part, shape, False) for part in _ordered(ctx, input, dim, 1, most))
+    return tuple(ops.reshape(part, shape, False) for part in _first(ctx, input, dim, most))
 
 
 @op("argmax", "argmin")
 def place(ctx: Any, input: Any, dim: Any = None, keepdim: Any = False) -> Any:
     rows = input if dim is not None else ops.reshape(input, ints([-1]), False).output(0)
-    _, places = _ordered(ctx, rows, 0 if dim is None else dim, 1, ctx.node.op == "argmax")
+    _, places = _first(ctx, rows, 0 if dim is None else dim, ctx.node.op == "argmax")
     return ops.reshape(places, ints(ctx.type.shape), False)
 
 
