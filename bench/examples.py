@@ -179,6 +179,10 @@ def tried(seed: int) -> tuple[str, Counter[str]]:
         except flexir.Diverged:
             found["refused"] += 1
             continue
+        except (RuntimeError, IndexError, TypeError) as error:
+            found["wrong"] += 1
+            print(f"RAISES {error!r:.90} seed {seed}, {len(x)} rows\n{source}")
+            continue
         found["right" if right else "wrong"] += 1
         if not right:
             print(f"WRONG seed {seed}, {len(x)} rows\n{source}")

@@ -359,3 +359,20 @@ def model(x):
             assert right(graph, model, torch.cat(rows))
         except flexir.Diverged:
             assert reading != "torch.stack(made).sum(0)"
+
+
+def test_a_size_of_what_is_carried_is_live():
+    def model(x):
+        h = x[0]
+        for row in x:
+            if row.max() > 0.8:
+                h = h * x.shape[0]
+            else:
+                h = h + x[x.shape[0] // 2]
+            x = x * 1.5 - 0.1
+        return h
+
+    torch.manual_seed(0)
+    graph = shown(model, *of_lengths(3, 4, 2, 4, 6))
+    for n in (2, 3, 5, 9):
+        assert right(graph, model, torch.rand(n, 3))
