@@ -263,3 +263,129 @@ def test_a_graph_leaves_what_its_caller_gave_as_it_is():
     )
     graph(ids, cache)
     assert cache["count"] == 0 and len(cache["steps"]) == 1 and not cache["fixed"].any()
+
+
+def test_a_cache_of_another_structure_is_refused_by_its_path():
+    class Other(Window):
+        pass
+
+    net = Attending().eval()
+    step, seen = torch.tensor([[1]]), torch.tensor([[1, 2, 3]])
+    with torch.no_grad():
+        with flexir.record(net) as program:
+            generate(net, seen, 3)
+        lacking, strange, more = Window(), Other(), Window()
+        del lacking.seen
+        more.length = 3
+        with program.answering(net):
+            for cache, why in (
+                (lacking, "'cache' is built otherwise than when it was recorded: without 'seen'"),
+                (strange, "'cache' was a Window when recorded, now it is a Other"),
+                (more, "'cache' is built otherwise than when it was recorded: with 'length'"),
+                ({"seen": 0}, "'cache' is built otherwise"),
+                (None, "'cache' is built otherwise"),
+            ):
+                with pytest.raises(flexir.Diverged, match=why):
+                    net(step, cache)
+            with pytest.raises(flexir.Diverged, match="the input 'cache' is missing"):
+                program["decode"](step)
+
+
+class Scanning(nn.Module):
+    """A recurrent model: steps through its input in Python, its state in an object passed on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.embed, self.cell, self.head = nn.Embedding(11, 6), Cell(), nn.Linear(6, 11)
+
+    def forward(self, ids, cache):
+        return self.head(self.cell(self.embed(ids), cache)), cache
+
+
+class Cell(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.mix = nn.Linear(6, 6)
+
+    def forward(self, x, cache):
+        state = torch.zeros(x.shape[0], 6) if cache.kept is None else cache.kept
+        made = []
+        for i in range(x.shape[1]):
+            state = torch.tanh(self.mix(state) + x[:, i])
+            made.append(state)
+        cache.kept, cache.seen = state, cache.seen + x.shape[1]
+        return torch.stack(made, 1)
+
+
+def test_a_recurrent_model_is_answered_at_lengths_nobody_showed():
+    net = Scanning().eval()
+    with torch.no_grad():
+        with flexir.record(net) as program:
+            generate(net, torch.tensor([[1, 2, 3]]), 4)
+            generate(net, torch.tensor([[5, 2, 3, 1, 1]]), 2)
+        assert not any(graph.frozen or graph.variants for graph in program.values())
+        ids = torch.tensor([[4, 4, 1, 9, 0, 2, 7]])
+        wanted = generate(net, ids, 9)
+        empty = Scanning().to("meta")
+        with program.answering(empty):
+            assert torch.equal(generate(empty, ids, 9), wanted)
+
+
+def test_a_saved_program_answers_parts_of_a_model_and_puts_back_what_it_leaves(tmp_path):
+    pytest.importorskip("google.protobuf")
+    net, filling = Translating().eval(), Filling()
+    ids = torch.tensor([[4, 4, 1, 9, 0, 2, 7]])
+    with torch.no_grad():
+        with flexir.record(net, names=("first", "next")) as program:
+            translate(net, torch.tensor([[1, 2, 3]]), 4)
+            translate(net, torch.tensor([[5, 2, 3, 1, 1]]), 4)
+        with flexir.record(filling, names=("step",)) as other:
+            fill(filling, 3)
+        flexir.save(program, tmp_path / "net.flexir")
+        flexir.save(other, tmp_path / "filling.flexir")
+        wanted, (filled, cache) = translate(net, ids, 9), fill(filling, 7)
+        loaded = flexir.load(tmp_path / "net.flexir")
+        assert loaded.modules == program.modules
+        with loaded.answering(empty := Translating().eval().to("meta")):
+            assert torch.equal(translate(empty, ids, 9), wanted)
+        loaded = flexir.load(tmp_path / "filling.flexir")
+        with loaded.answering(empty := Filling().to("meta")):
+            found, made = fill(empty, 7)
+    assert all(map(torch.equal, found, filled)) and torch.equal(made["fixed"], cache["fixed"])
+
+
+class Sliding(nn.Module):
+    """Keeps the last four of what it has seen, and asks how many there were."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.embed, self.head = nn.Embedding(11, 6), nn.Linear(6, 11)
+
+    def forward(self, ids, cache):
+        x = self.embed(ids)
+        kept = cache.update(x)
+        full = cache.seen > 4
+        if full:
+            cache.kept = kept[:, -4:]
+        weights = torch.softmax(x @ kept.mT, -1)
+        return self.head(weights @ kept) * (2 if full else 1), cache
+
+
+@pytest.mark.parametrize("crossing", [True, False])
+def test_a_window_that_fills_is_a_branch_if_shown_and_refused_by_line_if_not(crossing):
+    net = Sliding().eval()
+    with torch.no_grad():
+        with flexir.record(net) as program:
+            generate(net, torch.tensor([[1, 2]]), 6 if crossing else 3)
+            generate(net, torch.tensor([[5]]), 6 if crossing else 3)
+        ids = torch.tensor([[4, 4]])
+        wanted = generate(net, ids, 9)
+        empty = Sliding().to("meta")
+        with program.answering(empty):
+            if crossing:
+                assert torch.equal(generate(empty, ids, 9), wanted)
+            else:
+                with pytest.raises(flexir.Diverged, match=r"branch taken by gt\(\)(.|\n)*test_c"):
+                    generate(empty, ids, 9)

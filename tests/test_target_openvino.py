@@ -167,6 +167,24 @@ def test_whole_numbers_beyond_32_bits_are_never_cut():
         target.run(result.output, wide)
 
 
+def test_further_examples_make_sizes_live_and_nothing_is_kept_alive():
+    import gc
+    import weakref
+
+    model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Flatten(2), nn.Softmax(-1))
+    given = [torch.randn(b, 3, n, n + 1) for b, n in ((1, 4), (2, 6), (3, 5))]
+    result = target.convert(model, (given[0],), also=[(given[1],)], strict=True)
+    for x in given:
+        with torch.no_grad():
+            torch.testing.assert_close(target.run(result.output, x), model(x))
+    with pytest.raises(flexir.Diverged):
+        target.run(result.output, torch.randn(1, 2, 4, 5))
+    output = weakref.ref(result.output)
+    del result
+    gc.collect()
+    assert output() is None
+
+
 def test_every_layer_alone_is_right_and_halves_run_on_the_engine():
     model, x = Net().eval(), torch.randn(1, 3, 8, 8)
     graph = flexir.capture(model, (x,))

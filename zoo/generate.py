@@ -36,7 +36,7 @@ _FAMILIES = ("causal", "encoder-decoder", "recurrent")
 
 def names() -> list[str]:
     """Every model type with a causal language model, then those with an encoder and a decoder."""
-    transformers = _transformers()
+    transformers = library()
     found = []
     for auto in _AUTOS:
         mapping = getattr(transformers, auto)._model_mapping
@@ -50,16 +50,16 @@ def check(name: str) -> dict[str, Any]:
     warnings.simplefilter("ignore")
     try:
         model = _build(name)
-        shown = [(_prompt(model, length), count) for length, count in SHOWN]
-        asked = _prompt(model, ASKED, other=True)
-        again = _prompt(model, SHOWN[0][0], other=True)
+        shown = [(prompt_of(model, length), count) for length, count in SHOWN]
+        asked = prompt_of(model, ASKED, other=True)
+        again = prompt_of(model, SHOWN[0][0], other=True)
         with torch.no_grad():
             start = time.perf_counter()
             for prompt, count in shown:
-                _generate(model, prompt, count)
+                tokens(model, prompt, count)
             eager = time.perf_counter() - start
-            wanted = _generate(model, asked, TOKENS)
-            wanted_again = _generate(model, again, TOKENS)
+            wanted = tokens(model, asked, TOKENS)
+            wanted_again = tokens(model, again, TOKENS)
     except Exception as error:  # noqa: BLE001  not in the denominator
         return {"verdict": "does not run", "note": f"{type(error).__name__}: {error}"[:200]}
     found: dict[str, Any] = {"family": family(model)}
@@ -67,7 +67,7 @@ def check(name: str) -> dict[str, Any]:
         start = time.perf_counter()
         with flexir.record(model) as program:
             for prompt, count in shown:
-                _generate(model, prompt, count)
+                tokens(model, prompt, count)
         seconds = time.perf_counter() - start
         found |= {"ratio": round(seconds / eager, 2), "entries": len(program)}
         empty = _emptied(model)
@@ -75,7 +75,37 @@ def check(name: str) -> dict[str, Any]:
         found |= {"verdict": verdict, "note": note}
         # the same for tokens that nobody showed at a length that somebody did
         found["at a length shown"] = _answered(program, empty, again, wanted_again)[0]
+        if found["family"] != "encoder-decoder":
+            found["fixed cache"] = fixed(model, shown, asked)
     return found
+
+
+def fixed(model: Any, shown: list[Any], asked: dict[str, Any]) -> str:
+    """The same with the cache of fixed length that the library has, as static engines need it."""
+    cache = {"past_key_values": None}
+
+    def generate(driven: Any, prompt: dict[str, Any], count: int) -> torch.Tensor:
+        cache["past_key_values"] = library().StaticCache(model.config, max_cache_len=48)
+        return tokens(driven, {**prompt, **cache}, count)
+
+    try:
+        wanted = generate(model, asked, TOKENS)
+    except Exception:  # noqa: BLE001  not in the denominator
+        return "does not run"
+    try:
+        with flexir.record(model) as program:
+            for prompt, count in shown:
+                generate(model, prompt, count)
+        decode = list(program.values())[-1]
+        if any(".shape[" in place for one in decode.live for place in one.places):
+            return "grows"
+        with program.answering(driven := _emptied(model)):
+            made = generate(driven, asked, TOKENS)
+    except flexir.Diverged:
+        return "refused"
+    except Exception as error:  # noqa: BLE001  the verdict is the failure
+        return f"error: {type(error).__name__}"
+    return "right" if torch.equal(made, wanted) else "wrong"
 
 
 def family(model: Any) -> str:
@@ -89,7 +119,7 @@ def _answered(program: Any, model: Any, prompt: dict[str, Any], wanted: Any) -> 
     """The verdict on one generation, and why."""
     try:
         with program.answering(model):
-            made = _generate(model, prompt, TOKENS)
+            made = tokens(model, prompt, TOKENS)
     except flexir.Diverged as refused:
         return "refused", str(refused)[:1500]
     except Exception as error:  # noqa: BLE001  the verdict is the failure
@@ -108,7 +138,7 @@ def _emptied(model: Any) -> Any:
     return made
 
 
-def _generate(model: Any, prompt: dict[str, Any], count: int) -> torch.Tensor:
+def tokens(model: Any, prompt: dict[str, Any], count: int) -> torch.Tensor:
     made = model.generate(
         **prompt, max_new_tokens=count, min_new_tokens=count, do_sample=False, num_beams=1
     )
@@ -118,7 +148,7 @@ def _generate(model: Any, prompt: dict[str, Any], count: int) -> torch.Tensor:
     return made
 
 
-def _prompt(model: Any, length: int, other: bool = False) -> dict[str, Any]:
+def prompt_of(model: Any, length: int, other: bool = False) -> dict[str, Any]:
     """Inputs of a length, by what the model is first given."""
     name = model.main_input_name
     if name in ("input_ids", "inputs"):
@@ -143,7 +173,7 @@ def _build(name: str) -> Any:
     from zoo.transformers_models import shrink
 
     auto, _, kind = name.partition("/")
-    transformers = _transformers()
+    transformers = library()
     cls = transformers.CONFIG_MAPPING[kind]
     found = getattr(transformers, auto)._model_mapping[cls]
     model_cls = found[0] if isinstance(found, (tuple, list)) else found
@@ -161,9 +191,9 @@ def _build(name: str) -> Any:
                 raise ValueError(f"does not shrink: {size} parameters")
             torch.manual_seed(0)
             model = model_cls(config).float().eval()
-            _settle(model)
+            settle(model)
             with torch.no_grad():
-                _generate(model, _prompt(model, 6), 2)
+                tokens(model, prompt_of(model, 6), 2)
             return model
         except Exception as failure:  # noqa: BLE001  the next set may do
             error = error or failure
@@ -171,7 +201,7 @@ def _build(name: str) -> Any:
     raise error
 
 
-def _settle(model: Any) -> None:
+def settle(model: Any) -> None:
     """The words a generation begins and ends with, which shrunken configurations may lack."""
     settings = model.generation_config
     settings.eos_token_id = None
@@ -180,7 +210,7 @@ def _settle(model: Any) -> None:
             setattr(settings, f"{name}_token_id", token)
 
 
-def _transformers() -> Any:
+def library() -> Any:
     from zoo.torchvision_ops import ensure
 
     ensure()
@@ -199,12 +229,16 @@ def table(results: dict[str, dict[str, Any]]) -> str:
         f"{SHOWN[0][0]} and {SHOWN[1][0]}), then the model's own `generate` of {TOKENS} greedy "
         f"tokens from a prompt of another length ({ASKED}) is answered by the Program, the model's "
         "weights being NaN. *Right*: the same tokens. *Shown length*: right for other tokens at a "
-        "length that was recorded. *Ratio*: time of recording over eager time of the same calls, "
-        "median and largest. "
+        "length that was recorded. *Fixed cache*: right with the library's `StaticCache` of 48 and "
+        "no size that varies in the decoding graph, of those that run so. *Ratio*: time of "
+        "recording over eager time of the same calls, median and largest; these models are so "
+        "small that looking at the library's code takes most of it (`dev.py bench programs` has "
+        "one of the usual size). "
         "Recurrent: models that transformers calls stateful. The denominator is what `generate` "
         "runs on.", "",
-        "| family | run | right | refused | wrong | error | shown length | ratio | largest |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| family | run | right | refused | wrong | error | shown length | fixed cache | ratio "
+        "| largest |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]  # fmt: skip
     run = {n: r for n, r in results.items() if r["verdict"] != "does not run"}
     for kind in _FAMILIES:
@@ -217,7 +251,7 @@ def table(results: dict[str, dict[str, Any]]) -> str:
         middle = ratios[len(ratios) // 2] if ratios else "-"
         shown = sum(r.get("at a length shown") == "right" for r in chosen)
         cells = (kind, len(chosen), _share(count["right"], len(chosen)), count["refused"],
-                 count["wrong"], other, _share(shown, len(chosen)), middle,
+                 count["wrong"], other, _share(shown, len(chosen)), _fixed(chosen), middle,
                  max(ratios, default="-"))  # fmt: skip
         lines.append(f"| {' | '.join(map(str, cells))} |")
     details = [_detail(name, r) for name, r in sorted(run.items()) if r["verdict"] != "right"]
@@ -232,6 +266,13 @@ def table(results: dict[str, dict[str, Any]]) -> str:
 def _detail(name: str, result: dict[str, Any]) -> str:
     note = " ".join((result.get("note") or "").split())[:400]
     return f"- `{name}` ({result.get('family')}): {result['verdict']}. {note}"
+
+
+def _fixed(chosen: list[dict[str, Any]]) -> str:
+    """Right, and wrong ones if there are, of those that run with a cache of fixed length."""
+    count = Counter(r["fixed cache"] for r in chosen if "fixed cache" in r)
+    run = count.total() - count["does not run"]
+    return f"{_share(count['right'], run)} of {run}, {count['wrong']} wrong" if run else "-"
 
 
 def _share(count: int, of: int) -> str:

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from .run import Run
 
 
+HELD = "held"  # the input that calls in a row carry from one to the next
+
+
 def walked(nodes: Sequence[Node]) -> Iterator[Node]:
     """All nodes, module nodes before the nodes of their bodies; blocks are not entered."""
     stack = [iter(nodes)]
@@ -65,6 +68,8 @@ class Graph:
             replaced; see :meth:`start`.
         left: argument name -> template of what the call leaves in it, where it changed a container
             or an object it was given; a replay leaves those alone, ``Program.answering`` does not.
+        carried: of a graph of calls in a row: attribute of a module -> what stands there before the
+            first one. They are the input ``held``; what the call leaves in it, the next is given.
         modules: path -> class of every module that was entered.
         audit: what the witness saw.
         layouts: input Value -> strides it had; a replay lays new inputs out alike, unless the model
@@ -91,6 +96,7 @@ class Graph:
     mutations: list[Mutation] = field(default_factory=list)
     state: list[State] = field(default_factory=list)
     left: dict[str, Any] = field(default_factory=dict)
+    carried: dict[str, Any] | None = None
     modules: dict[str, type] = field(default_factory=dict)
     audit: Audit = field(default_factory=Audit)
     layouts: dict[Value, tuple[int, ...]] = field(default_factory=dict)

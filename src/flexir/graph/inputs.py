@@ -12,8 +12,8 @@ import torch
 from ..errors import CaptureError, Diverged
 from . import tree
 from .geometry import copy_like, geometry, shape_of
-from .graph import Graph
-from .nodes import Value
+from .graph import HELD, Graph
+from .nodes import NumberType, Value
 
 
 class Inputs:
@@ -94,6 +94,8 @@ def bind_inputs(
 def bound_arguments(graph: Graph, args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
     """The arguments of a call by the names the graph's own have."""
     parameters = [inspect.Parameter(n, inspect._ParameterKind(k)) for n, k in graph.parameters]
+    if graph.carried is not None:
+        kwargs = {HELD: graph.carried, **kwargs}
     return inspect.Signature(parameters).bind_partial(*args, **kwargs).arguments
 
 
@@ -165,30 +167,25 @@ def bind_part(name: str, part: Any, made: Any, env: dict[Value, Any]) -> None:
         Diverged: they do not fit; the message has the place, which begins with ``name``.
     """
     if isinstance(part, Value):
-        if part.is_number:
-            if not isinstance(made, (int, float)) or isinstance(made, bool):
-                raise Diverged(f"the input {name!r} was a number when recorded, now {made!r}")
-            env[part] = made
-            return
-        if not isinstance(made, torch.Tensor):
-            raise Diverged(f"the input {name!r} was a tensor when recorded, now {made!r}")
-        if not part.type.takes(shape_of(made), made.dtype):
-            raise Diverged(
-                f"the input {name!r} is {shape_of(made)} {made.dtype}; recorded was "
-                f"{part.type.shape} {part.type.dtype}. Other sizes are live where an example shows "
-                "them: capture(model, args, also=[...])"
-            )
-        if part in env and env[part] is not made:
-            raise Diverged(f"the input {name!r} was the same tensor as another input")
-        env[part] = made
+        _bind_value(name, part, made, env)
         return
     if isinstance(part, tree.Record) and isinstance(made, tree.Record):
+        if _title(part.cls) != _title(made.cls):
+            raise Diverged(
+                f"the input {name!r} was a {part.cls.__name__} when recorded, now it is a "
+                f"{made.cls.__name__}"
+            )
         bind_part(name, part.items, made.items, env)
         bind_part(name, part.attributes, made.attributes, env)
         return
     if isinstance(part, dict) and isinstance(made, dict):
         if part.keys() != made.keys():
-            raise Diverged(f"the input {name!r} has keys {list(made)}; recorded: {list(part)}")
+            other = [f"without {key!r}" for key in part.keys() - made.keys()]
+            other += [f"with {key!r}" for key in made.keys() - part.keys()]
+            raise Diverged(
+                f"the input {name!r} is built otherwise than when it was recorded: "
+                f"{', '.join(sorted(other))}"
+            )
         for key, inner in part.items():
             bind_part(f"{name}.{key}", inner, made[key], env)
         return
@@ -206,6 +203,27 @@ def bind_part(name: str, part: Any, made: Any, env: dict[Value, Any]) -> None:
             f"the input {name!r} is built otherwise than when it was recorded: {_kind(made)} "
             f"{'with' if tree.tensors_in(_as_list(made)) else 'without'} tensors"
         )
+
+
+def _bind_value(name: str, part: Value, made: Any, env: dict[Value, Any]) -> None:
+    if part.is_number:
+        assert isinstance(part.type, NumberType)
+        if not isinstance(made, part.type.kind) or isinstance(made, bool):
+            kind = part.type.kind.__name__
+            raise Diverged(f"the input {name!r} was a number ({kind}) when recorded, now {made!r}")
+        env[part] = made
+        return
+    if not isinstance(made, torch.Tensor):
+        raise Diverged(f"the input {name!r} was a tensor when recorded, now {made!r}")
+    if not part.type.takes(shape_of(made), made.dtype):
+        raise Diverged(
+            f"the input {name!r} is {shape_of(made)} {made.dtype}; recorded was "
+            f"{part.type.shape} {part.type.dtype}. Other sizes are live where an example shows "
+            "them: capture(model, args, also=[...])"
+        )
+    if part in env and env[part] is not made:
+        raise Diverged(f"the input {name!r} was the same tensor as another input")
+    env[part] = made
 
 
 def _same_word(part: Any, made: Any) -> bool:

@@ -13,8 +13,9 @@ from typing import Any
 import torch
 
 from ..errors import Diverged
+from . import tree
 from .geometry import shape_of
-from .graph import Graph
+from .graph import HELD, Graph
 from .left import put_back
 from .nodes import Value
 from .replay import Environment, Generators, replay
@@ -28,6 +29,7 @@ class Memory:
         tensors: path -> the tensor that stands there now.
         generators: where the generators of random numbers stand.
         other: the graph of the last call, if it left behind what no graph can carry.
+        held: attribute of a module -> what stands there now, of a graph of calls in a row.
     """
 
     def __init__(self) -> None:
@@ -35,6 +37,7 @@ class Memory:
         self.tensors: dict[str, torch.Tensor] = {}
         self.generators = Generators()
         self.other: Graph | None = None
+        self.held: dict[str, Any] | None = None
 
 
 class Run:
@@ -98,6 +101,8 @@ class Run:
 
     def _first(self, args: tuple[Any, ...], kwargs: dict[str, Any], answers: bool) -> Any:
         """The next call, on the first path that takes it."""
+        if self.graph.carried is not None:
+            kwargs = {**kwargs, HELD: self.memory.held or self.graph.carried}
         first: Diverged | None = None
         for run in (self, *self._others):  # each path has Values of its own
             drawn = {g: g.get_state() for g in self.memory.generators.own.values()}
@@ -118,6 +123,7 @@ class Run:
         """The next call, on the path of this graph alone."""
         memory = self.memory
         graph = dataclasses.replace(self.graph, variants=[])
+        held = kwargs.get(HELD)
         env = Environment(graph.constants)
         if memory.calls:
             _refuse_after(memory.other)
@@ -130,6 +136,8 @@ class Run:
         memory.tensors.update((state.path, env[state.final]) for state in graph.state)
         memory.other = self.graph if graph.audit.changes else memory.other
         memory.calls += 1
+        if HELD in graph.left and isinstance(held, dict):
+            memory.held = tree.build(graph.left[HELD], Value, env.__getitem__)
         return put_back(graph, args, kwargs, env) if answers else result
 
 

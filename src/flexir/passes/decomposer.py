@@ -133,7 +133,7 @@ class Decomposer:
                 env[piece.outputs[0]] = copy.args[copy.effects.same]
             elif constants.keys() >= set(copy.inputs) and _compute(copy, constants):
                 continue
-            elif self.takes(copy):
+            elif self.takes(copy) and not _is_same(copy, node):
                 made.append(copy)
             else:
                 inner = self._expand(copy, above, missing)
@@ -151,6 +151,11 @@ class Decomposer:
 def _kind(value: Value) -> Any:
     """Dtype and shape, and which sizes vary."""
     return value.type[:2], [n.__class__ for n in value.type.shape]
+
+
+def _is_same(piece: Node, node: Node) -> bool:
+    """Whether a piece is the call itself by another function; who declines one declines both."""
+    return piece.op == node.op and piece.inputs == node.inputs
 
 
 def _place(copy: Node, node: Node, device: torch.device) -> None:

@@ -79,6 +79,8 @@ def zipped(
             made.items = inner(lambda part: part.items)
             made.attributes = inner(lambda part: part.attributes)
         return known[key]
+    if not tree.is_word(first):  # an object handed on, a cache: what is read from it, calls say
+        return first
     if not all(part is first or same_literal(part, first) for part in parts.values()):
         if literal is not None and cls is int:
             return literal(parts)

@@ -49,36 +49,34 @@ def merged(
     Raises:
         Exception: whatever the model raises, with a note that says in which example.
     """
-    graphs: list[Graph] = []
-    rest = list(enumerate(examples))
+    return whole(_begun(model, list(enumerate(examples)), options), model, dims or {}, options)
+
+
+def whole(
+    merging: Merging, model: Callable[..., Any], dims: Dims, options: dict[str, Any]
+) -> Graph:
+    """The graph of the examples that fit it, with variants for the others."""
+    first, rest = merging.concluded(model, dims, options)
     while rest:
-        graph, rest = _fit(model, rest, dims or {}, options)
-        graphs.append(graph)
-    first, *others = graphs
-    first.variants = others
-    for other in others:
-        first.frozen += other.frozen
+        graph, rest = _begun(model, rest, options).concluded(model, dims, options)
+        first.variants.append(graph)
+        first.frozen += graph.frozen
     return first
 
 
-def _fit(
-    model: Callable[..., Any],
-    examples: list[tuple[int, Inputs]],
-    dims: Dims,
-    options: dict[str, Any],
-) -> tuple[Graph, list[tuple[int, Inputs]]]:
-    """The graph of the first example and those that fit it, and the examples that do not."""
+def _begun(
+    model: Callable[..., Any], examples: list[tuple[int, Inputs]], options: dict[str, Any]
+) -> Merging:
+    """The first example recorded, and the others shown to its graph."""
     copies = [Inputs(*args, **kwargs) for args, kwargs in (copies_of(*one) for _, one in examples)]
     number, first = examples[0]
     returned: list[Any] = []
     run = _recorded(model, number, first, Standing(False), returned=returned.append, **options)
-    merging = Merging(run.graph, number, copies[0], returned[0])
+    merging = Merging(run, number, copies[0], returned[0])
     for (n, inputs), copy in zip(examples[1:], copies[1:]):
-        merging.show(n, inputs, copy, _truth(run.graph, model, n, copy))
-    runs = merging.branch(model, run, options) if merging.unfit else [run]
-    result = merging.result(dims)
-    result.audit.laundered = _laundered(result, runs)
-    return result, [(one.number, one.inputs) for one in merging.unfit]
+        truth = _truth(run.graph, model, n, copy, options.get("within"))
+        merging.show(n, inputs, copy, truth)
+    return merging
 
 
 class Merging:
@@ -88,23 +86,19 @@ class Merging:
         unfit: the calls that it does not fit.
     """
 
-    def __init__(self, graph: Graph, number: int, inputs: Inputs, returned: Any) -> None:
+    def __init__(self, run: Recorded, number: int, inputs: Inputs, returned: Any) -> None:
         """Begin with the call that was recorded.
 
         Args:
-            graph: recorded with ``numbers=True``.
+            run: recorded with ``numbers=True``.
             number: of the example.
             inputs: its inputs as they were before the call.
             returned: what the model returned.
         """
         self._trials = [_Trial(number, inputs, inputs, returned)]
-        self._loose = _loosened(graph)
+        self._runs = [run]
+        self._loose = _loosened(run.graph)
         self._table, self.unfit = _proved(self._loose, self._trials)
-
-    @property
-    def examples(self) -> list[Inputs]:
-        """The inputs of all calls as they were before them."""
-        return [one.copy for one in self._trials]
 
     @property
     def is_one_of_a_row(self) -> bool:
@@ -131,22 +125,29 @@ class Merging:
         self.unfit += [] if unfit is None else [unfit]
         return unfit is None
 
-    def branch(
-        self, model: Callable[..., Any], run: Recorded, options: dict[str, Any]
-    ) -> list[Recorded]:
-        """Lay calls that took another path over the first; what is proved is the graph from then.
+    def concluded(
+        self, model: Callable[..., Any], dims: Dims, options: dict[str, Any]
+    ) -> tuple[Graph, list[tuple[int, Inputs]]]:
+        """The graph, and the examples that do not fit it even after their paths were laid over it.
 
-        Returns:
-            the runs that are in the graph.
+        Of calls in a row nothing is laid over: none can be made again.
         """
+        if self.unfit and not self.is_one_of_a_row:
+            self._branch(model, options)
+        result = self.result(dims)
+        result.audit.laundered = _laundered(result, self._runs)
+        return result, [(one.number, one.inputs) for one in self.unfit]
+
+    def _branch(self, model: Callable[..., Any], options: dict[str, Any]) -> None:
+        """Lay calls that took another path over the first; the graph is what is then proved."""
         trial_of = {trial.number: trial for trial in self._trials}
-        first = self._trials[0]
-        runs = [self._again(model, run.graph, first, options)]
+        first, graph = self._trials[0], self._runs[0].graph
+        runs = [self._again(model, graph, first, options)]
         for number in [one.number for one in self.unfit]:
             unfit = {one.number for one in self.unfit}
             if number not in unfit:
                 continue  # the paths found meanwhile are enough for it
-            other = self._again(model, run.graph, trial_of[number], options)
+            other = self._again(model, graph, trial_of[number], options)
             try:
                 loose = _loosened(branched([*runs, other]))
                 table, left = _proved(loose, self._trials)
@@ -155,14 +156,14 @@ class Merging:
             if {one.number for one in left} < unfit:
                 runs.append(other)
                 self._loose, self._table, self.unfit = loose, table, left
-        return runs
+        self._runs = runs
 
     def _again(
         self, model: Callable[..., Any], graph: Graph, trial: _Trial, options: dict[str, Any]
     ) -> Recorded:
         """A call recorded with what Python holds on the way, from where the first began."""
         args, kwargs = copies_of(*trial.copy)
-        with initial_state(graph, model):
+        with initial_state(graph, options.get("within") or model):
             return _recorded(model, trial.number, Inputs(*args, **kwargs), Standing(), **options)
 
     def result(self, dims: Dims) -> Graph:
@@ -278,11 +279,13 @@ def _recorded(
         raise
 
 
-def _truth(graph: Graph, model: Callable[..., Any], number: int, inputs: Inputs) -> Any:
+def _truth(
+    graph: Graph, model: Callable[..., Any], number: int, inputs: Inputs, within: Any
+) -> Any:
     """What the model gives, from the state in which the graph began, on the watched run's path."""
     try:
         with no_fast_path():
-            return run_model(graph, model, *inputs)[0]
+            return run_model(graph, model, inputs.args, inputs.kwargs, within)[0]
     except Exception as error:
         add_note(error, f"in example {number}")
         raise

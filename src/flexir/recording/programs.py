@@ -19,8 +19,11 @@ from ..graph.graph import Graph
 from ..graph.inputs import Inputs, inputs_of
 from ..graph.program import Program, kind_of
 from . import recorder
-from .eager import copies_of
-from .examples import Merging, merged
+from .eager import copies_of, no_fast_path
+from .examples import Merging, merged, whole
+from .rolled import Recorded
+from .session import collector_at_rest
+from .standing import Standing
 from .state import Holdings
 
 
@@ -29,10 +32,11 @@ def program(model: Callable[..., Any], entries: Mapping[str, Any]) -> Program:
 
     Args:
         model: a module, or any callable that computes with tensors.
-        entries: name -> inputs of that entry point, as :func:`flexir.capture` takes them; or
-            ``(function, inputs)`` where it is not the model itself that is called
-            (``(model.encode, Inputs(x))``). They are recorded in this order, one call after the
-            other: what one leaves behind, the next begins with.
+        entries: name -> inputs of that entry point, as :func:`flexir.capture` takes them; or a list
+            of several :class:`Inputs`, which are examples of it; or ``(function, inputs)`` where it
+            is not the model itself that is called (``(model.encode, Inputs(x))``). They are
+            recorded in this order, one call after the other: what one leaves behind, the next
+            begins with. Further examples of an entry point leave nothing behind.
 
     Returns:
         the Program.
@@ -51,9 +55,12 @@ def program(model: Callable[..., Any], entries: Mapping[str, Any]) -> Program:
         raise CaptureError("a program needs entry points: program(model, {'forward': (x,)})")
     graphs: dict[str, Graph] = {}
     for name, entry in entries.items():
-        function, inputs = _called(model, entry)
+        function, examples = _called(model, entry)
         try:
-            graphs[name] = recorder.record(function, *inputs, witness=True, among=True)
+            if len(examples) > 1:
+                graphs[name] = merged(function, examples, None, witness=True, among=True)
+            else:
+                graphs[name] = recorder.record(function, *examples[0], witness=True, among=True)
         except Exception as error:
             add_note(error, f"in the entry point {name!r}")
             raise
@@ -116,29 +123,36 @@ class Recording:
             return forward(*args, **kwargs)
         before = _copy(Inputs(*args, **kwargs))
         if known is not None:
-            result = forward(*args, **kwargs)
-            known.merging.show(number, before, before, result)
+            with no_fast_path():  # as the call that was recorded
+                result = forward(*args, **kwargs)
+            with collector_at_rest():
+                known.merging.show(number, before, before, _kept(result))
             return result
         returned: list[Any] = []
+        standing = Standing(False)
         graph = recorder.record(
-            forward, args, kwargs, numbers=True, returned=returned.append, **self._options()
-        )
-        merging = Merging(graph, number, before, returned[0])
+            forward, args, kwargs, numbers=True, standing=standing, returned=returned.append,
+            **self._options(),
+        )  # fmt: skip
+        run = Recorded(graph, {}, standing.laundered, {})
+        with collector_at_rest():
+            merging = Merging(run, number, before, _kept(returned[0]))
         self.entries[key] = _Entry(path, forward, merging, facts)
         return returned[0]
 
     def _options(self) -> dict[str, Any]:
         """Of the recorder. Looking at a model takes as long as some calls; once is enough."""
-        if self.held is None or not self.held.stands():
-            self.held = Holdings(self.model)
+        with collector_at_rest():
+            if self.held is None or not self.held.stands():
+                self.held = Holdings(self.model)
         return {"witness": True, "among": True, "within": self.model, "held": self.held}
 
     def _graph(self, entry: _Entry) -> Graph:
         """The one graph of an entry point; with branches and variants, if not all calls fit one."""
-        if entry.merging.unfit and not entry.merging.is_one_of_a_row:
-            calls = [_copy(one) for one in entry.merging.examples]
-            return merged(entry.forward, calls, None, **self._options())
-        return entry.merging.result({})
+        merging = entry.merging
+        if merging.is_one_of_a_row:
+            return merging.concluded(entry.forward, {}, {})[0]
+        return whole(merging, entry.forward, {}, self._options() if merging.unfit else {})
 
     def fill(self, made: Program) -> None:
         """Give a Program the entry points, in the order in which they were first called."""
@@ -150,6 +164,11 @@ class Recording:
         called = zip(names, self.entries.values())
         made.modules.update({name: one.path for name, one in called if one.path})
         made.check()
+
+
+def _kept(result: Any) -> Any:
+    """What a call returned, as it is now: the driver goes on with the cache in it."""
+    return copies_of((result,), {})[0][0]
 
 
 def _copy(inputs: Inputs) -> Inputs:
@@ -203,12 +222,14 @@ def record(
     gathered.fill(made)
 
 
-def _called(model: Callable[..., Any], entry: Any) -> tuple[Callable[..., Any], Inputs]:
-    """What an entry point calls, and with what."""
+def _called(model: Callable[..., Any], entry: Any) -> tuple[Callable[..., Any], list[Inputs]]:
+    """What an entry point calls, and with what in each example."""
     if isinstance(entry, tuple) and len(entry) == 2 and callable(entry[0]):
         if not isinstance(entry[0], torch.Tensor):
-            return entry[0], inputs_of(entry[1])
-    return model, inputs_of(entry)
+            model, entry = entry
+    if isinstance(entry, list) and entry and all(isinstance(one, Inputs) for one in entry):
+        return model, entry
+    return model, [inputs_of(entry)]
 
 
 def drop_unread(graphs: Mapping[str, Graph]) -> None:

@@ -25,7 +25,7 @@ from ..graph import tree
 from ..graph.account import Audit
 from ..graph.check import settle
 from ..graph.geometry import tensor_type
-from ..graph.graph import Graph
+from ..graph.graph import HELD, Graph
 from ..graph.nodes import Node, Value
 from ..graph.source import locate
 from ..graph.tree import LITERALS, is_literal
@@ -35,7 +35,7 @@ from .effects import beneath
 from .escapes import Escapes
 from .inputs import Given, apart
 from .iterables import Iterables
-from .left import mutations, state
+from .left import mutations, overlapping, parted, state
 from .lent import lend, take_back
 from .memory import Alias
 from .modules import ModuleCalls
@@ -76,7 +76,8 @@ class Recorder:
 
     ``returned`` is told what the model returned; a run ``among`` several entry points keeps as
     state also what only the others read; weights and state are those of the module ``within`` which
-    the call is made, the model by default; ``held`` is what that holds, if it is known already.
+    the call is made, the model by default; ``held`` is what that holds, if it is known already;
+    what it holds at the places ``carried`` is an input, and left in it.
     """
 
     def __init__(
@@ -92,9 +93,10 @@ class Recorder:
         standing: Standing | None = None,
         within: torch.nn.Module | None = None,
         held: Holdings | None = None,
+        carried: Sequence[str] = (),
     ) -> None:
         self.model, self.watch, self.functions = model, watch, functions
-        self.returned, self.among = returned, among
+        self.returned, self.among, self.carried = returned, among, carried
         self.found = Origins(within or model, Recorder.run.__code__, held)
         self.switches = SwitchWatch()
         self.draws = Draws(self.found.holdings.generators)
@@ -137,14 +139,13 @@ class Recorder:
                 result = self.model(*args, **kwargs)
                 with self.quietly():
                     self._end(graph, result, given)
-                    self.audit.problems += given.changed(result)
+                    self.audit.problems += given.changed(result, HELD if self.carried else "")
         if self.returned is not None:
             self.returned(result if self.numbers is None else take_back(result))
-        after = foreign_draws()
         self.audit.problems += [
             f"numbers were drawn from Python's {name!r}: they, and what they decided, are frozen"
-            for name in before
-            if before[name] != after[name]
+            for name, after in foreign_draws().items()
+            if before[name] != after
         ]
         self._close()
         return settle(graph)
@@ -196,11 +197,18 @@ class Recorder:
                 self.standing.end(list(self.numbers.laundered.values()))
         graph.mutations = mutations(self.memories, self.found)
         holdings = self.found.holdings
-        replaced, self.audit.changes = holdings.compare(self.draws.left)
+        replaced, changes = holdings.compare(self.draws.left)
+        replaced = [one for one in replaced if not self._carries(one.path)]
+        changes += parted(replaced, holdings.places, self.found)
+        self.audit.changes = [one for one in changes if not self._carries(one.path)]
         graph.nodes, graph.modules = self.trace.frames[0].nodes, self.trace.classes
         graph.state = state(graph, replaced, self.memories, self.found, self.among)
-        self.audit.unwatched = holdings.unwatched
-        self.audit.fallback = self.fallback
+        self.audit.problems += overlapping(self.memories)
+        self.audit.unwatched, self.audit.fallback = holdings.unwatched, self.fallback
+
+    def _carries(self, path: str) -> bool:
+        """Whether a place is an input of the graph, and what it holds afterwards is in it."""
+        return any(path == one or path.startswith(f"{one}.") for one in self.carried)
 
     def _close(self) -> None:
         """Let go of what knows this recorder, so that tensors do not wait for the collector."""

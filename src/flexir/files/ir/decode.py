@@ -81,6 +81,7 @@ class _Reader:
         graph.modules = {m[0]: type(m[1]) for m in self.modules}
         graph.nodes = self._nodes()
         graph.outputs = self.data.get(message.outputs)
+        graph.left = {e.name: self.data.get(e.data) for e in message.left}
         graph.mutations = [
             Mutation(self.value(m.initial, "mutations").name,
                      self.value(m.initial, "mutations"), self.value(m.final, "mutations"))

@@ -72,6 +72,8 @@ class _Writer:
             message.modules.add(path=self.string(path), cls=class_name(cls))
         self._nodes()
         message.outputs = self.data.put(graph.outputs)
+        for name, part in graph.left.items():
+            message.left.add(name=name, data=self.data.put(part))
         for mutation in graph.mutations:
             initial, final = self.value(mutation.initial), self.value(mutation.final)
             message.mutations.add(initial=initial, final=final)

@@ -122,6 +122,8 @@ def _program(message: Any, known: Known, stored: _Stored) -> Program:
             if len(entry.graph.weight_files):
                 raise FormatError("weight_files: they are those of the whole program")
             program.graphs[entry.name] = _graph(entry.graph, known, stored)
+            if entry.module:
+                program.modules[entry.name] = entry.module
     program.check(stored.same)
     return program
 

@@ -95,7 +95,8 @@ def _messages(graph: Graph | Program) -> tuple[Any, list[tuple[Graph, Any]]]:
         return message, found
     message = schema.MESSAGES["program"](name=graph.name)
     for name, one in graph.items():
-        gather(one, message.entries.add(name=name).graph)
+        entry = message.entries.add(name=name, module=graph.modules.get(name, ""))
+        gather(one, entry.graph)
     return message, found
 
 
@@ -103,7 +104,8 @@ def _minimum_reader(message: Any) -> int:
     """The oldest version that understands all that a graph says; older ones refuse it."""
     numbers = {type.number for type in message.types}
     blocks = any(len(node.blocks) for node in message.nodes)
-    if len(message.variants) or blocks or "bool" in numbers or any(t.list for t in message.types):
+    more = len(message.variants) or len(message.left) or blocks or "bool" in numbers
+    if more or any(t.list for t in message.types):
         return 5
     if any(part.blake3 for constant in message.constants for part in constant.parts):
         return 4

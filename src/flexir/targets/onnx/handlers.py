@@ -16,7 +16,7 @@ import torch
 import flexir
 from flexir import Unsupported
 
-from .network import Network, dtype_of
+from .network import Network, dtype_of, element_type
 from .values import Arithmetic, Size, Tensor, Varying, pair
 
 target = flexir.Target("onnx", out=Network, config={"opset": 20})
@@ -31,6 +31,7 @@ def op(*names: str) -> Callable[[Callable[..., Any]], Any]:
             ctx.out.path, ctx.out.source = ctx.node.path, str(ctx.node.source or "")
             if ctx.node.makes_number:
                 return number(ctx, named)
+            held(ctx.node)
             made = function(ctx, *args, **named)
             values = made if isinstance(made, (list, tuple)) else [made]
             for value, one in zip(values, ctx.node.returned or ctx.node.outputs):
@@ -42,6 +43,13 @@ def op(*names: str) -> Callable[[Callable[..., Any]], Any]:
         return function
 
     return declare
+
+
+def held(node: flexir.Node) -> None:
+    """Decline a call with tensors that no value of a file stands for."""
+    for value in (*node.inputs, *node.returned):
+        if not value.is_number:
+            element_type(value.type.dtype)
 
 
 _COMPARED = {"eq": "Equal", "gt": "Greater", "ge": "GreaterOrEqual", "lt": "Less",

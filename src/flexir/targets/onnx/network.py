@@ -24,6 +24,7 @@ DTYPES = {
     torch.int32: ir.DataType.INT32, torch.int16: ir.DataType.INT16,
     torch.int8: ir.DataType.INT8, torch.uint8: ir.DataType.UINT8, torch.bool: ir.DataType.BOOL,
 }  # fmt: skip
+_DENSE = (torch.Tensor, torch.nn.Parameter, torch.nn.Buffer)
 TORCH = {made: dtype for dtype, made in DTYPES.items()}
 _LETTERS = {
     "f": torch.float32, "d": torch.float64, "l": torch.int64, "i": torch.int32, "b": torch.bool,
@@ -150,6 +151,8 @@ class Network:
     def weight(self, name: str, tensor: torch.Tensor) -> Tensor:
         """A tensor that goes into the file, without a copy."""
         element_type(tensor.dtype)
+        if tensor.layout is not torch.strided or type(tensor) not in _DENSE:
+            raise Unsupported(f"it is a {type(tensor).__name__} of layout {tensor.layout}")
         made = tensor_adapters.TorchTensor(tensor.detach(), name=self.name(name))
         return self._stored(made, tensor.dtype, tensor.shape)
 

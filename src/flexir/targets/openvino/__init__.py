@@ -15,7 +15,7 @@ import flexir
 from flexir import passes
 
 from ..door import Door, Tensors
-from . import arithmetic, layers, shapes  # noqa: F401  they declare the handlers
+from . import arithmetic, layers, reductions, shapes  # noqa: F401  they declare the handlers
 from .values import Network, target, too_wide
 
 __all__ = ["Network", "convert", "run", "save", "target"]
