@@ -3,8 +3,8 @@
 python3 dev.py bench examples [programs] [seed]
 
 Each program is shown a few inputs and then asked for fresh ones. "merged": one graph takes all of
-the examples, without variants. A fresh input is right, refused by name, or wrong; wrong is printed
-with its program, and must not occur.
+the examples, without variants. A fresh input is right, refused by name, wrong, or torch
+raises on the way; wrong is printed with its program, and must not occur.
 """
 
 from __future__ import annotations
@@ -178,6 +178,9 @@ def tried(seed: int) -> tuple[str, Counter[str]]:
             right = equal(graph(x.clone()), model(x.clone()))
         except flexir.Diverged:
             found["refused"] += 1
+            continue
+        except (RuntimeError, IndexError, TypeError):
+            found["raised"] += 1  # where the model does not: refused, but not by name
             continue
         found["right" if right else "wrong"] += 1
         if not right:

@@ -359,3 +359,58 @@ def model(x):
             assert right(graph, model, torch.cat(rows))
         except flexir.Diverged:
             assert reading != "torch.stack(made).sum(0)"
+
+
+def test_a_size_of_what_is_carried_is_live():
+    def model(x):
+        h = x[0]
+        for row in x:
+            if row.max() > 0.8:
+                h = h * x.shape[0]
+            else:
+                h = h + x[x.shape[0] // 2]
+            x = x * 1.5 - 0.1
+        return h
+
+    torch.manual_seed(0)
+    graph = shown(model, *of_lengths(3, 4, 2, 4, 6))
+    for n in (2, 3, 5, 9):
+        assert right(graph, model, torch.rand(n, 3))
+
+
+def test_the_number_of_the_round_in_a_block_shown_at_one_round_is_never_silently_wrong():
+    def model(x):
+        h = x[0] * 0
+        for i, row in enumerate(x):
+            if row.sum() > 1.5:
+                h = h + x[i] * 2
+            h = h * 0.5
+        return h
+
+    low, high = torch.full((1, 3), 0.1), torch.full((1, 3), 0.9)
+    shapes = ((high, low), (high, low, low), (high, low, low, low))
+    examples = [torch.cat(rows) for rows in shapes]
+    graph = flexir.capture(model, (examples[0],), also=[(x,) for x in examples[1:]])
+    for x in examples:
+        assert right(graph, model, x)
+    for rows in ((low, high * 2), (high * 3, high, low)):
+        try:
+            assert right(graph, model, torch.cat(rows))
+        except flexir.Diverged:
+            continue
+
+
+def test_a_loop_in_a_block_shown_at_one_count_is_refused_at_others():
+    def model(x):
+        if x[0, 0] > 0.5:
+            h = x[0] * 0
+            for i in range(x.shape[0]):
+                h = h.sin() + x[i]
+            return h
+        return x.sum(0) / x.shape[0]
+
+    high, low = torch.full((4, 3), 0.9), torch.full((3, 3), 0.1)
+    graph = flexir.capture(model, (low,), also=[(low[:2],), (high,)])
+    assert right(graph, model, torch.cat((low, low))) and right(graph, model, high)
+    with pytest.raises(flexir.Diverged):
+        graph(torch.cat((high, high)))

@@ -58,6 +58,7 @@ def replay(
     generators: Generators | None = None,
     tell_numbers: bool = False,
     taken: list[Any] | None = None,
+    begin: Callable[[Sequence[Value], Sequence[Any]], None] | None = None,
 ) -> Any:
     """Run a graph with torch, call by call as recorded.
 
@@ -72,6 +73,7 @@ def replay(
         isolate: give every call copies of what requires no grad, so that a write the graph knows
             nothing of changes nothing and shows.
         tell_numbers: call ``watch`` also for calls on numbers, and with the numbers they make.
+        begin: called when a block begins, with its parameters and what they are.
         taken: gains which way each branch went and how many rounds each loop had, in the order in
             which they began.
         generators: where an earlier call of the same :class:`~flexir.run.Run` left them.
@@ -88,7 +90,7 @@ def replay(
     env = Environment(graph.constants) if env is None else env
     free = _last_readers(graph)
     meaning = Replay(graph, check, watch, free, isolate, generators)
-    meaning.numbers, meaning.taken = tell_numbers, taken
+    meaning.numbers, meaning.taken, meaning.begin = tell_numbers, taken, begin
     meaning.alike = bind_inputs(graph, args, kwargs or {}, env, as_given=meaning.asks)
     devices = meaning.devices()
     with (
@@ -202,6 +204,7 @@ class Replay:
         self.asks = any(one.escape == "about" for one in effects)
         self.numbers = False
         self.taken: list[Any] | None = None
+        self.begin: Callable[[Sequence[Value], Sequence[Any]], None] | None = None
         self.alike = True  # the inputs lie in memory and are differentiated as those recorded
         self.graph = graph
 
@@ -272,6 +275,8 @@ class Replay:
         return (*carried, *lists)
 
     def _block(self, block: Block, given: Sequence[Any]) -> Any:
+        if self.begin is not None:
+            self.begin(block.parameters, given)
         inner = dict(zip(block.parameters, given))
         interpret(block.nodes, inner, self)
         return tree.build(block.outputs, Value, inner.__getitem__)

@@ -136,7 +136,7 @@ class _Laying(Rolled):
             if not heads:
                 finish()
                 return
-            loop = self.loop_at(spans, heads)
+            loop = self.loop_at(scope, spans, heads, out)
             if loop:
                 self._through(scope, spans, at, loop, out, finish)
                 return
@@ -296,6 +296,7 @@ class _Laying(Rolled):
         first = heads[scope.runs[0]]
         if any(list(heads[r].args) != list(first.args) for r in scope.runs):
             raise Misfit(f"other arguments are given in another run: {first}")
+        self.tells_index(scope, first)
         self.lose(scope, {r: self.lost_at(r, heads[r]) for r in scope.runs}, out)
         return {
             name: self.resolved(scope, {r: heads[r].args[name] for r in scope.runs}, out)

@@ -315,7 +315,7 @@ def _measured(graph: Graph, inputs: Inputs) -> tuple[Any, dict[Value, list[Any]]
     def watch(node: Node, made: Sequence[Any]) -> None:
         note(node.outputs, made)
 
-    return replay(graph, args, kwargs, watch=watch, tell_numbers=True), found
+    return replay(graph, args, kwargs, watch=watch, begin=note, tell_numbers=True), found
 
 
 def _takes(graph: Graph, inputs: Inputs) -> bool:

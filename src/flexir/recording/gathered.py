@@ -159,13 +159,13 @@ class Gathering(Ways):
             if all(isinstance(one, int) for one in plain.values()):
                 scope.lost.append((plain, value))
             if scope.parent is not None and len(set(plain.values())) == 1:
-                out.append(_equals(value, next(iter(plain.values()))))
+                out.append(equals(value, next(iter(plain.values()))))
 
     def as_shown(self, scope: Scope) -> None:
         """In a block, a number that became plain before is as shown, if it was always the same."""
         for plain, value in self._lost(scope, dict.fromkeys(scope.runs)):
             if len(set(plain.values())) == 1:
-                scope.nodes.append(_equals(value, plain[scope.runs[0]]))
+                scope.nodes.append(equals(value, plain[scope.runs[0]]))
 
     def _lost(self, scope: Scope, runs: Mapping[int, Any]) -> list[tuple[dict[int, int], Value]]:
         """Numbers that became plain before."""
@@ -307,7 +307,7 @@ class Gathering(Ways):
         return made
 
 
-def _equals(value: Value, shown: Any) -> Node:
+def equals(value: Value, shown: Any) -> Node:
     """A guard: a number is what it was."""
     args = {"input": value, "other": shown}
     node = Node("eq", numbers.eq, args, signature=signature_of(numbers.eq, tuple(args)))

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from ..graph import numbers as calls
+from ..graph.nodes import Value
 from .numbers import Float, Int, Numbers, plain
 from .sources import Written, span_at, stored_before
 
@@ -59,14 +60,22 @@ class Iterables:
         return self._numbers.lower(found)
 
     def _rows(self, loop: Written, frame: FrameType) -> Any:
-        """The elements of the list that the variable of a loop holds the first of."""
+        """The elements of the list that the variable of a loop holds the first of.
+
+        Or how many rows of a tensor there are from the one on that it holds.
+        """
         for name in loop.targets:
             held = frame.f_locals.get(name)
             value = self._known(held) if isinstance(held, torch.Tensor) else None
             node = None if value is None else value.producer
             if node is not None and node.op in ("unbind", "split", "chunk", "tensor_split"):
-                if node.outputs[0] is value:
+                place = node.outputs.index(value)
+                if not place:
                     return list(node.outputs)
+                of, dim = node.args["input"], node.args["dim"]
+                if node.op == "unbind" and of.__class__ is Value:
+                    rows = self._numbers.answer("size", of, (dim,), len(node.outputs))
+                    return self._numbers.lower(self.compute(calls.sub, rows, place))
         return None
 
     def _length(self, over: Any) -> Any:

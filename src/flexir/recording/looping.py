@@ -53,6 +53,7 @@ class Looping:
         starts: round -> what the variables hold when it begins.
         after: run -> what they hold after the loop.
         out: nodes that come before the loop.
+        names: its own variables that hold no tensor.
         grows: there are lists that only some rounds add to.
     """
 
@@ -72,6 +73,7 @@ class Looping:
         self.ends: tuple[str, ...] = ()
         self.least = 0
         self.grows = False
+        self.names: set[str] = set()
         self.nodes: list[Node] = []  # the list it stands in
 
     def mark(self) -> Any:

@@ -33,7 +33,6 @@ from .constants import Origins
 from .effects import beneath
 from .escapes import Escapes
 from .inputs import Given, apart
-from .iterables import Iterables
 from .left import mutations, overlapping, parted, state
 from .lent import lend, take_back
 from .memory import Alias
@@ -41,7 +40,6 @@ from .modules import ModuleCalls
 from .parameters import bind_inputs
 from .randomness import Draws, foreign_draws
 from .results import define, returned, say_effects
-from .rounds import Rounds
 from .session import collector_at_rest, watching
 from .ssa import Memories
 from .standing import Standing
@@ -105,9 +103,7 @@ class Recorder:
         self.standing = self.escapes.standing = self.trace.standing = standing
         self.numbers = self.escapes.numbers
         if standing is not None and standing.notes and self.numbers is not None:
-            counts = Iterables(self.numbers, self.memories.known).count
-            self.numbers.noted = standing.losing
-            standing.rounds = Rounds(Recorder.run.__code__, counts)
+            standing.begin(self.numbers, self.memories.known, Recorder.run.__code__)
         # Watchers know the recorder, and are let go when the run has ended.
         self.modules: ModuleCalls | None = ModuleCalls(self)
         self.witness = Witness(self) if witness else None

@@ -12,16 +12,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..calls.signatures import LOOP
-from ..graph import numbers
+from ..graph import numbers, tree
 from ..graph.graph import Graph
 from ..graph.nodes import Node, NumberType, Value
 from .alike import Misfit
 from .carried import Loops
+from .gathered import equals
 from .hidden import counters_are_lines, rounds_alike
 from .looping import ANY, Looping, recorded_count
 from .numbers import Laundered
 from .rounds import Execution, Turn
 from .scopes import Scope
+from .sources import mentions
 from .standing import Held
 from .ways import copied, only_a_number
 
@@ -67,6 +69,23 @@ class Rolled(Loops):
                         for node in run.graph.escapes
                         if node.target in numbers.FUNCTIONS and node.source}  # fmt: skip
 
+    def tells_index(self, scope: Scope, node: Node) -> None:
+        """Raise Misfit where a number may be that of the round, and this block shows one alone."""
+        body = scope.body
+        if body is None or body is scope or node.source is None:
+            return
+        literals = [n for part in node.args.values() for n in tree.leaves(part, int)]
+        if not literals or not any(
+            mentions(node.source.file, node.source.line, name) for name in body.loop.names
+        ):
+            return
+        ends = {r: len(body.loop.rounds[run]) - k for r, (run, k) in body.loop.place.items()}
+        starts = {r: k for r, (_, k) in body.loop.place.items()}
+        here = {self.in_scope(body, r) for r in scope.runs}
+        for told in (starts, ends):
+            if len({told[r] for r in here if r is not None}) == 1 < len(set(told.values())):
+                raise Misfit(f"it may be the number of the round: {node}   # {node.where}")
+
     def lost_at(self, r: int, node: Node) -> Sequence[tuple[Value, Any]]:
         """Numbers that became plain between the call before and this one, in the same scope."""
         return self.runs[r].lost.get(node, ())[self.lost_before.get(node, 0) :]
@@ -85,16 +104,17 @@ class Rolled(Loops):
         """What has been laid so far, for :meth:`back_to`."""
         return (
             len(out), len(scope.branches), len(scope.lost), [dict(body) for body in self.written],
-            dict(self.elements), dict(self.lost_before),
+            dict(self.elements), dict(self.lost_before), set(self.unrolled),
             [(loop, loop.mark()) for loop in self.loops],
         )  # fmt: skip
 
     def back_to(self, mark: Any, scope: Scope, out: list[Node]) -> None:
         """Forget what was laid since."""
-        nodes, branches, lost, written, elements, lost_before, loops = mark
+        nodes, branches, lost, written, elements, lost_before, unrolled, loops = mark
         del out[nodes:], scope.branches[branches:], scope.lost[lost:]
         self.written[:] = [dict(body) for body in written]
         self.elements, self.lost_before = dict(elements), dict(lost_before)
+        self.unrolled = set(unrolled)
         self.loops = [loop for loop, _ in loops]
         for loop, one in loops:
             loop.back_to(one)
@@ -114,7 +134,9 @@ class Rolled(Loops):
                 return turn, place
         return None
 
-    def loop_at(self, spans: dict[int, Span], heads: dict[int, Node]) -> Stretches:
+    def loop_at(
+        self, scope: Scope, spans: dict[int, Span], heads: dict[int, Node], out: list[Node]
+    ) -> Stretches:
         """The rounds of the loop that runs have come to, if they have other numbers of them."""
         while True:
             found = {r: turn for r, node in heads.items()
@@ -130,6 +152,11 @@ class Rolled(Loops):
             if len(many) > 1 or any(map(self._is_grown, found.values())):
                 return stretches
             self.unrolled.update(one.execution for one, _, _ in stretches.values())
+            counts = {r: one.execution.count for r, (one, _, _) in stretches.items()}
+            if all(isinstance(count, Value) for count in counts.values()):
+                shown = {recorded_count(count) for count in counts.values()}
+                if len(shown) == 1:  # so many rounds stand in a row
+                    out.append(equals(self.one(scope, counts, out), shown.pop()))
 
     def _is_grown(self, turn: tuple[Turn, int]) -> bool:
         """Whether a loop goes over a list that only some rounds of an earlier one add to."""
@@ -189,6 +216,7 @@ class Rolled(Loops):
                 parts[part] = one
             loop.after[r] = self._held(r, spans[r]._replace(start=end))
         executions = [turn.execution for turn, _, _ in stretches.values()]
+        loop.names = set().union(*(one.plain for one in executions))
         loop.grows = bool(rounds_alike(executions, list(loop.starts.values()), self.guarded))
         counters_are_lines(loop.place, loop.rounds, loop.starts, loop.after)
         body.made[loop.index] = self.tick()

@@ -19,8 +19,9 @@ import torch
 from ..graph.nodes import Node, Value
 from ..graph.source import is_foreign
 from ..graph.tree import attributes_of
+from .iterables import Iterables
 from .liveness import live_after
-from .numbers import Laundered
+from .numbers import Laundered, Numbers
 from .rounds import Rounds, Turn
 
 _PLAIN = frozenset({int, float, bool, str, bytes, type(None), complex})
@@ -64,6 +65,19 @@ class Standing:
         self.rounds: Rounds | None = None
         self.lost: dict[Node, tuple[tuple[Value, Any], ...]] = {}
         self.losing: list[tuple[Value, Any]] = []
+
+    def begin(
+        self, numbers: Numbers, known: Callable[[torch.Tensor], Value | None], entry: CodeType
+    ) -> None:
+        """The run begins: watch its rounds, and what becomes of its numbers.
+
+        Args:
+            numbers: of the run.
+            known: the Value of a tensor, if it has one.
+            entry: the code that calls the model.
+        """
+        numbers.noted = self.losing
+        self.rounds = Rounds(entry, Iterables(numbers, known).count)
 
     def come_to(self, frame: FrameType | None) -> None:
         """A call is made at a frame; nothing of it is written down yet."""

@@ -161,9 +161,10 @@ class Ways:
         """
         if found is not None:
             age = self.ages.get(found, scope.age(found))
-            if not self._one_sided(scope, values, age) and not self._partial(scope, values, age):
+            partial = self._partial(scope, values, age)
+            if not self._one_sided(scope, values, age) and not partial:
                 return found
-        meant = self.meant(scope, values)
+        meant = self.meant(scope, values, beyond=found is not None and not partial)
         if not meant and found is not None and found in self.constants:
             return found
         if len(meant) == 1 and None not in meant:
@@ -171,8 +172,16 @@ class Ways:
         names = ", ".join(map(str, values.values()))
         raise Misfit(f"it is not certain what one place holds: {names}")
 
-    def meant(self, scope: Scope, values: dict[int, Any]) -> set[Value | None]:
-        """What the variables that held these Values at the last condition hold in all runs."""
+    def meant(
+        self, scope: Scope, values: dict[int, Any], *, beyond: bool = False
+    ) -> set[Value | None]:
+        """What the variables that held these Values at the last condition hold in all runs.
+
+        Args:
+            scope: where they are read.
+            values: what each run has.
+            beyond: look also at conditions before the loops around.
+        """
         around: Scope | None = scope
         while around is not None:
             found: set[Value | None] = set()
@@ -180,7 +189,7 @@ class Ways:
                 run = self.in_scope(around, r)
                 if run is not None:
                     found |= around.held.get((run, value), set())
-            if found or around.loop is not None:
+            if found or around.loop is not None and not beyond:
                 return found
             around = around.parent
         return set()
