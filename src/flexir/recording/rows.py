@@ -20,7 +20,8 @@ from ..graph.geometry import copy_like
 from ..graph.graph import HELD, Graph
 from ..graph.inputs import Inputs
 from .eager import copies_of
-from .examples import Dims, equal, merged
+from .examples import Dims, merged
+from .proof import equal
 from .state import Holdings
 
 
