@@ -185,6 +185,7 @@ def _state_of(part: Any) -> Any:
         return repr(source.state)
     if isinstance(part, Iterator):
         return _position(part, 4)
+    attributes_of(part)  # a dictionary is made when it is first looked at
     return tuple(map(id, gc.get_referents(part)))
 
 
