@@ -10,7 +10,7 @@ from torch import nn
 
 import flexir
 from flexir.graph.choice import every, is_choice
-from flexir.recording.examples import equal
+from flexir.recording.proof import equal
 
 
 def branches_of(graph):

@@ -11,7 +11,7 @@ from flexir.graph import numbers
 from flexir.graph.choice import Block, Loop, every, is_loop
 from flexir.graph.graph import Graph
 from flexir.graph.nodes import Dim, ListType, Node, NumberType, TensorType, Value
-from flexir.recording.examples import equal
+from flexir.recording.proof import equal
 from flexir.recording.trace import signature_of
 
 F32 = torch.float32

@@ -26,7 +26,7 @@ from test_program import Cached, Streamer, generate, recorded
 
 from bench.fuzz_ir import seal
 from flexir.files.ir import manifest, schema
-from flexir.recording.examples import equal
+from flexir.recording.proof import equal
 
 
 def branching(x):

@@ -866,3 +866,13 @@ def test_what_is_kept_out_of_sight_is_named(kind):
     run(xs[0])
     with pytest.raises(flexir.Diverged, match="a next one would be another"):
         run(xs[1])
+
+
+def test_a_partial_function_is_not_changed_by_being_looked_at():
+    act = functools.partial(torch.mul, other=2)
+
+    def model(x):
+        return act(x)
+
+    graph = flexir.capture(model, (torch.ones(2),))
+    assert not graph.audit.changes

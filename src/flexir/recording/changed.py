@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import torch
@@ -121,6 +122,11 @@ def ordered(holder: Holder, contents: dict[Any, Any]) -> list[Any]:
     if isinstance(holder, Modules):
         return [key for key, part in contents.items() if isinstance(part, torch.nn.Module)]
     return list(contents) if isinstance(holder, Mapping) else []
+
+
+def lies_in(path: str, places: Collection[str]) -> bool:
+    """Whether a path is one of these places or lies in one."""
+    return any(path == place or path.startswith(f"{place}.") for place in places)
 
 
 def join(holder: Holder, key: Any) -> str:

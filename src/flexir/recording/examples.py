@@ -10,23 +10,20 @@ their own, a variant. Nothing is handed out that was not replayed.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
-
-import torch
+from typing import Any
 
 from ..errors import CaptureError, Diverged, add_note
-from ..graph import tree
 from ..graph.account import Frozen
 from ..graph.graph import Graph
-from ..graph.inputs import Inputs, bind_inputs, inputs_of
-from ..graph.nodes import Dim, ListType, Node, TensorType, Value
-from ..graph.replay import replay
-from ..graph.sizes import measure, rewritten
+from ..graph.inputs import Inputs, inputs_of
+from ..graph.nodes import Dim, ListType, TensorType
+from ..graph.sizes import rewritten
 from .alike import Misfit
 from .branches import branched
 from .eager import copies_of, initial_state, no_fast_path, run_model
-from .naming import Dims, Table, named, values_in
+from .naming import Dims, named, values_in
 from .numbers import origins_of
+from .proof import TORCHS, Trial, Unfit, proved, takes, tried
 from .recorder import record
 from .rolled import Recorded
 from .standing import Standing
@@ -86,7 +83,14 @@ class Merging:
         unfit: the calls that it does not fit.
     """
 
-    def __init__(self, run: Recorded, number: int, inputs: Inputs, returned: Any) -> None:
+    def __init__(
+        self,
+        run: Recorded,
+        number: int,
+        inputs: Inputs,
+        returned: Any,
+        after: Inputs | None = None,
+    ) -> None:
         """Begin with the call that was recorded.
 
         Args:
@@ -94,11 +98,12 @@ class Merging:
             number: of the example.
             inputs: its inputs as they were before the call.
             returned: what the model returned.
+            after: its inputs as they were after the call.
         """
-        self._trials = [_Trial(number, inputs, inputs, returned)]
+        self._trials = [Trial(number, inputs, inputs, returned, after)]
         self._runs = [run]
         self._loose = _loosened(run.graph)
-        self._table, self.unfit = _proved(self._loose, self._trials)
+        self._table, self.unfit = proved(self._loose, self._trials)
 
     @property
     def is_one_of_a_row(self) -> bool:
@@ -110,7 +115,9 @@ class Merging:
         """The calls after the first."""
         return [(one.number, one.inputs) for one in self._trials[1:]]
 
-    def show(self, number: int, inputs: Inputs, copy: Inputs, truth: Any) -> bool:
+    def show(
+        self, number: int, inputs: Inputs, copy: Inputs, truth: Any, after: Inputs | None = None
+    ) -> bool:
         """One more call; returns whether the graph fits it.
 
         Args:
@@ -118,10 +125,11 @@ class Merging:
             inputs: its inputs, kept if it does not fit.
             copy: its inputs as they were before the call.
             truth: what the model gave.
+            after: its inputs as they were after the call.
         """
-        trial = _Trial(number, inputs, copy, truth)
+        trial = Trial(number, inputs, copy, truth, after)
         self._trials.append(trial)
-        unfit = _tried(self._loose, self._table, trial)
+        unfit = tried(self._loose, self._table, trial)
         self.unfit += [] if unfit is None else [unfit]
         return unfit is None
 
@@ -150,8 +158,8 @@ class Merging:
             other = self._again(model, graph, trial_of[number], options)
             try:
                 loose = _loosened(branched([*runs, other]))
-                table, left = _proved(loose, self._trials)
-            except (Misfit, Diverged, *_TORCHS):  # no one graph, or not one of the first example
+                table, left = proved(loose, self._trials)
+            except (Misfit, Diverged, *TORCHS):  # no one graph, or not one of the first example
                 continue
             if {one.number for one in left} < unfit:
                 runs.append(other)
@@ -159,7 +167,7 @@ class Merging:
         self._runs = runs
 
     def _again(
-        self, model: Callable[..., Any], graph: Graph, trial: _Trial, options: dict[str, Any]
+        self, model: Callable[..., Any], graph: Graph, trial: Trial, options: dict[str, Any]
     ) -> Recorded:
         """A call recorded with what Python holds on the way, from where the first began."""
         args, kwargs = copies_of(*trial.copy)
@@ -169,42 +177,17 @@ class Merging:
     def result(self, dims: Dims) -> Graph:
         """The graph of the calls that fit; all of the others are then in ``unfit``."""
         result = named(self._loose, self._table, dims)
-        if any(not one.refused and _takes(result, one.inputs) for one in self.unfit):
+        if any(not one.refused and takes(result, one.inputs) for one in self.unfit):
             # What these sizes decide is not understood: it would take a call it is wrong on.
             self._table.keep_first()
             result = named(self._loose, self._table, dims)
             known = {one.number for one in self.unfit}
             why = "another example of such sizes is not understood"
-            self.unfit += [_Unfit(one.number, one.inputs, Frozen(one.number, why))
+            self.unfit += [Unfit(one.number, one.inputs, Frozen(one.number, why))
                            for one in self._trials[1:] if one.number not in known]  # fmt: skip
             self.unfit.sort(key=lambda one: one.number)
         result.frozen = [one.frozen for one in self.unfit]
         return result
-
-
-class _Unfit(NamedTuple):
-    """An example that does not fit the graph of the first; ``refused``: a replay says so."""
-
-    number: int
-    inputs: Inputs
-    frozen: Frozen
-    refused: bool = False
-
-
-class _Trial(NamedTuple):
-    """An example to be proved.
-
-    Attributes:
-        number: from 0.
-        inputs: as given; a run may write them.
-        copy: the same, never written.
-        truth: what the model gives.
-    """
-
-    number: int
-    inputs: Inputs
-    copy: Inputs
-    truth: Any
 
 
 def _laundered(graph: Graph, runs: Sequence[Recorded]) -> list[str]:
@@ -226,41 +209,6 @@ def _loosened(graph: Graph) -> Graph:
     """A graph that takes any sizes of the recorded ranks."""
     tensors = (v for v in values_in(graph) if not v.is_number)
     return rewritten(graph, {}, {v: _loose(v.type) for v in tensors})
-
-
-def _proved(loose: Graph, trials: Sequence[_Trial]) -> tuple[Table, list[_Unfit]]:
-    """Replay every example and compare it with the model.
-
-    Returns:
-        what every Value was in those that fit, and those that do not.
-    """
-    table = Table(loose)
-    first, *others = trials
-    made, found = _measured(loose, first.copy)
-    table.add(found)
-    problem = f"example {first.number}: the graph does not give what the model gave"
-    if not equal(made, first.truth) and problem not in loose.audit.problems:
-        loose.audit.problems.append(problem)
-    tried = [_tried(loose, table, trial) for trial in others]
-    return table, [one for one in tried if one is not None]
-
-
-def _tried(loose: Graph, table: Table, trial: _Trial) -> _Unfit | None:
-    """Replay one example; the table gains it if it fits."""
-    n = trial.number
-    try:
-        made, found = _measured(loose, trial.copy)
-    except Diverged as error:
-        return _Unfit(n, trial.inputs, _frozen(n, error), refused=True)
-    except _TORCHS as error:
-        return _Unfit(n, trial.inputs, Frozen(n, f"{type(error).__name__}: {_line(error)}"))
-    if not equal(made, trial.truth):
-        return _Unfit(n, trial.inputs, Frozen(n, "the graph gives something else than the model"))
-    table.add(found)
-    return None
-
-
-_TORCHS = (RuntimeError, TypeError, ValueError, IndexError)  # what torch raises at other sizes
 
 
 def _recorded(
@@ -296,74 +244,6 @@ def _loose(type: TensorType) -> TensorType:
     if isinstance(type, ListType):
         return ListType(Dim(type.shape[0], "?"), _loose(type.element))
     return type._replace(shape=tuple(n if n < 0 else Dim(n, "?") for n in type.shape))
-
-
-def _measured(graph: Graph, inputs: Inputs) -> tuple[Any, dict[Value, list[Any]]]:
-    """What a graph gives, and what each of its Values is whenever it is made on these inputs."""
-    found: dict[Value, list[Any]] = {}
-
-    def note(values: Sequence[Value], made: Sequence[Any]) -> None:
-        for value, one in zip(values, made):
-            if one is not None:  # an output of a branch that has nothing this way
-                found.setdefault(value, []).append(measure(value, one))
-
-    args, kwargs = copies_of(*inputs)
-    given: dict[Value, Any] = {}
-    bind_inputs(graph, args, kwargs, given, as_given=True)
-    note(list(given), list(given.values()))
-
-    def watch(node: Node, made: Sequence[Any]) -> None:
-        note(node.outputs, made)
-
-    return replay(graph, args, kwargs, watch=watch, begin=note, tell_numbers=True), found
-
-
-def _takes(graph: Graph, inputs: Inputs) -> bool:
-    """Whether a graph takes these inputs."""
-    try:
-        replay(graph, *copies_of(*inputs))
-    except Diverged:
-        return False
-    except _TORCHS:  # it tried
-        return True
-    return True
-
-
-def _frozen(number: int, error: Diverged) -> Frozen:
-    node = error.node
-    return Frozen(number, _line(error), node.source if node is not None else None)
-
-
-def _line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
-def equal(one: Any, other: Any) -> bool:
-    """Whether two results are the same, bit for bit; NaN equals NaN."""
-    left: list[Any] = []
-    right: list[Any] = []
-    shape = [
-        tree.template(part, lambda t, into=into: into.append(t) or _LEAF, deep=True)  # type: ignore[misc]
-        for part, into in ((one, left), (other, right))
-    ]
-    if len(left) != len(right) or repr(shape[0]) != repr(shape[1]):
-        return False
-    return all(map(_same, left, right))
-
-
-_LEAF = "tensor"
-
-
-def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
-    if one.shape != other.shape or one.dtype != other.dtype:
-        return False
-    if one.layout is not torch.strided or one.is_nested:
-        return torch.equal(one.to_dense(), other.to_dense()) if not one.is_nested else True
-    if one.device.type == "meta":
-        return True
-    return torch.equal(torch.nan_to_num(one.detach()), torch.nan_to_num(other.detach())) and (
-        not one.dtype.is_floating_point or torch.equal(one.isnan(), other.isnan())
-    )
 
 
 def examples_of(first: Inputs, also: Sequence[Any]) -> list[Inputs]:

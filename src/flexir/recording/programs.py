@@ -126,7 +126,7 @@ class Recording:
             with no_fast_path():  # as the call that was recorded
                 result = forward(*args, **kwargs)
             with collector_at_rest():
-                known.merging.show(number, before, before, _kept(result))
+                known.merging.show(number, before, before, *_kept(result, args, kwargs))
             return result
         returned: list[Any] = []
         standing = Standing(False)
@@ -136,7 +136,7 @@ class Recording:
         )  # fmt: skip
         run = Recorded(graph, {}, standing.laundered, {})
         with collector_at_rest():
-            merging = Merging(run, number, before, _kept(returned[0]))
+            merging = Merging(run, number, before, *_kept(returned[0], args, kwargs))
         self.entries[key] = _Entry(path, forward, merging, facts)
         return returned[0]
 
@@ -166,9 +166,10 @@ class Recording:
         made.check()
 
 
-def _kept(result: Any) -> Any:
-    """What a call returned, as it is now: the driver goes on with the cache in it."""
-    return copies_of((result,), {})[0][0]
+def _kept(result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, Inputs]:
+    """What a call returned and left in its inputs, as it is now: the driver goes on with both."""
+    (result, args), kwargs = copies_of((result, args), kwargs)
+    return result, Inputs(*args, **kwargs)
 
 
 def _copy(inputs: Inputs) -> Inputs:

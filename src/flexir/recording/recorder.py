@@ -29,6 +29,7 @@ from ..graph.nodes import Node, Value
 from ..graph.source import locate
 from ..graph.tree import LITERALS, is_literal
 from .call import Call
+from .changed import lies_in
 from .constants import Origins
 from .effects import beneath
 from .escapes import Escapes
@@ -193,17 +194,13 @@ class Recorder:
         graph.mutations = mutations(self.memories, self.found)
         holdings = self.found.holdings
         replaced, changes = holdings.compare(self.draws.left)
-        replaced = [one for one in replaced if not self._carries(one.path)]
+        replaced = [one for one in replaced if not lies_in(one.path, self.carried)]
         changes += parted(replaced, holdings.places, self.found)
-        self.audit.changes = [one for one in changes if not self._carries(one.path)]
+        self.audit.changes = [one for one in changes if not lies_in(one.path, self.carried)]
         graph.nodes, graph.modules = self.trace.frames[0].nodes, self.trace.classes
         graph.state = state(graph, replaced, self.memories, self.found, self.among)
         self.audit.problems += overlapping(self.memories)
         self.audit.unwatched, self.audit.fallback = holdings.unwatched, self.fallback
-
-    def _carries(self, path: str) -> bool:
-        """Whether a place is an input of the graph, and what it holds afterwards is in it."""
-        return any(path == one or path.startswith(f"{one}.") for one in self.carried)
 
     def _close(self) -> None:
         """Let go of what knows this recorder, so that tensors do not wait for the collector."""

@@ -20,8 +20,9 @@ from ..graph.geometry import copy_like
 from ..graph.graph import HELD, Graph
 from ..graph.inputs import Inputs
 from .eager import copies_of
-from .examples import equal, merged
+from .examples import merged
 from .naming import Dims
+from .proof import equal
 from .state import Holdings
 
 

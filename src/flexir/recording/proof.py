@@ -1,0 +1,164 @@
+"""Is a graph right on an example? Replayed, and compared with what the model gave, bit for bit.
+
+Owns what an example is once it was run, and when two results are the same. What is done about those
+that do not fit is the matter of :mod:`.examples`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+
+from ..errors import Diverged
+from ..graph import tree
+from ..graph.account import Frozen
+from ..graph.graph import Graph
+from ..graph.inputs import Inputs, bind_inputs
+from ..graph.left import put_back
+from ..graph.nodes import Node, Value
+from ..graph.replay import Environment, replay
+from ..graph.sizes import measure
+from .eager import copies_of
+from .naming import Table
+
+
+class Unfit(NamedTuple):
+    """An example that does not fit the graph of the first; ``refused``: a replay says so."""
+
+    number: int
+    inputs: Inputs
+    frozen: Frozen
+    refused: bool = False
+
+
+class Trial(NamedTuple):
+    """An example to be proved.
+
+    Attributes:
+        number: from 0.
+        inputs: as given; a run may write them.
+        copy: the same, never written.
+        truth: what the model gives.
+        after: its inputs as the model leaves them, if that is known.
+    """
+
+    number: int
+    inputs: Inputs
+    copy: Inputs
+    truth: Any
+    after: Inputs | None = None
+
+    def is_told(self, made: Any, left: Inputs) -> bool:
+        """Whether a graph gives what the model gives, and leaves what it leaves in its inputs."""
+        if not equal(made, self.truth):
+            return False
+        return self.after is None or equal(tuple(left), tuple(self.after))
+
+
+def proved(loose: Graph, trials: Sequence[Trial]) -> tuple[Table, list[Unfit]]:
+    """Replay every example and compare it with the model.
+
+    Returns:
+        what every Value was in those that fit, and those that do not.
+    """
+    table = Table(loose)
+    first, *others = trials
+    told, found = _measured(loose, first)
+    table.add(found)
+    problem = f"example {first.number}: the graph does not give what the model gave"
+    if not told and problem not in loose.audit.problems:
+        loose.audit.problems.append(problem)
+    unfit = [tried(loose, table, trial) for trial in others]
+    return table, [one for one in unfit if one is not None]
+
+
+def tried(loose: Graph, table: Table, trial: Trial) -> Unfit | None:
+    """Replay one example; the table gains it if it fits."""
+    n = trial.number
+    try:
+        told, found = _measured(loose, trial)
+    except Diverged as error:
+        return Unfit(n, trial.inputs, _frozen(n, error), refused=True)
+    except TORCHS as error:
+        return Unfit(n, trial.inputs, Frozen(n, f"{type(error).__name__}: {_line(error)}"))
+    if not told:
+        return Unfit(n, trial.inputs, Frozen(n, "the graph gives something else than the model"))
+    table.add(found)
+    return None
+
+
+TORCHS = (RuntimeError, TypeError, ValueError, IndexError)  # what torch raises at other sizes
+
+
+def _measured(graph: Graph, trial: Trial) -> tuple[bool, dict[Value, list[Any]]]:
+    """Whether a graph tells what the model does, and what each of its Values is meanwhile."""
+    found: dict[Value, list[Any]] = {}
+
+    def note(values: Sequence[Value], made: Sequence[Any]) -> None:
+        for value, one in zip(values, made):
+            if one is not None:  # an output of a branch that has nothing this way
+                found.setdefault(value, []).append(measure(value, one))
+
+    args, kwargs = copies_of(*trial.copy)
+    given: dict[Value, Any] = {}
+    bind_inputs(graph, args, kwargs, given, as_given=True)
+    note(list(given), list(given.values()))
+
+    def watch(node: Node, made: Sequence[Any]) -> None:
+        note(node.outputs, made)
+
+    env = Environment(graph.constants)
+    made = replay(graph, args, kwargs, watch=watch, begin=note, tell_numbers=True, env=env)
+    if trial.after is not None:
+        made = put_back(graph, args, kwargs, env)
+    return trial.is_told(made, Inputs(*args, **kwargs)), found
+
+
+def takes(graph: Graph, inputs: Inputs) -> bool:
+    """Whether a graph takes these inputs."""
+    try:
+        replay(graph, *copies_of(*inputs))
+    except Diverged:
+        return False
+    except TORCHS:  # it tried
+        return True
+    return True
+
+
+def _frozen(number: int, error: Diverged) -> Frozen:
+    node = error.node
+    return Frozen(number, _line(error), node.source if node is not None else None)
+
+
+def _line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def equal(one: Any, other: Any) -> bool:
+    """Whether two results are the same, bit for bit; NaN equals NaN."""
+    left: list[Any] = []
+    right: list[Any] = []
+    shape = [
+        tree.template(part, lambda t, into=into: into.append(t) or _LEAF, deep=True)  # type: ignore[misc]
+        for part, into in ((one, left), (other, right))
+    ]
+    if len(left) != len(right) or tree.without_address(shape[0]) != tree.without_address(shape[1]):
+        return False
+    return all(map(_same, left, right))
+
+
+_LEAF = "tensor"
+
+
+def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
+    if one.shape != other.shape or one.dtype != other.dtype:
+        return False
+    if one.layout is not torch.strided or one.is_nested:
+        return torch.equal(one.to_dense(), other.to_dense()) if not one.is_nested else True
+    if one.device.type == "meta":
+        return True
+    return torch.equal(torch.nan_to_num(one.detach()), torch.nan_to_num(other.detach())) and (
+        not one.dtype.is_floating_point or torch.equal(one.isnan(), other.isnan())
+    )
