@@ -866,3 +866,16 @@ def test_what_is_kept_out_of_sight_is_named(kind):
     run(xs[0])
     with pytest.raises(flexir.Diverged, match="a next one would be another"):
         run(xs[1])
+
+
+def test_looking_at_a_partial_changes_nothing():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.kept = functools.partial(torch.add, alpha=2)
+
+        def forward(self, x):
+            assert not vars(self.kept)
+            return self.kept(x, x)
+
+    assert flexir.capture(Net(), (torch.ones(2),)).audit.changes == []

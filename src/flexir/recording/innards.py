@@ -185,7 +185,8 @@ def _state_of(part: Any) -> Any:
         return repr(source.state)
     if isinstance(part, Iterator):
         return _position(part, 4)
-    return tuple(map(id, gc.get_referents(part)))
+    # A thing may get its own empty __dict__ when somebody first looks for one.
+    return tuple(id(one) for one in gc.get_referents(part) if one.__class__ is not dict or one)
 
 
 def _position(part: Any, deep: int) -> Any:
