@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import functools
+import subprocess
 import sys
 from collections import namedtuple
 
@@ -800,3 +801,19 @@ def test_calls_of_one_function_are_told_apart_by_more_than_their_classes():
 
     x = torch.randn(4, 6)
     assert flexir.verify(flexir.capture(whole, (x,)), whole, (x,)).verdict == "exact"
+
+
+def test_a_module_that_first_imports_numpys_generators_is_captured():
+    code = (
+        "import sys, torch, flexir\n"
+        "def model(x):\n"
+        "    import numpy.random\n"
+        "    return x + 1\n"
+        "for name in [n for n in sys.modules if n.split('.')[:2] == ['numpy', 'random']]:\n"
+        "    del sys.modules[name]\n"
+        "assert flexir.capture(model, (torch.ones(2),)).audit.problems == []\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True
+    )
+    assert not done.returncode, done.stderr

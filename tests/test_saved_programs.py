@@ -520,7 +520,7 @@ def test_differences_inside_blocks_are_seen():
     assert "- else: mul(" in found and "other=4" in found
 
 
-def test_every_entry_point_is_converted_over_one_set_of_weights():
+def test_every_entry_point_is_converted_over_one_set_of_weights(tmp_path):
     net, program = doubles()
     seen = []
     ir = flexir.Target("lists", out=list)
@@ -548,6 +548,10 @@ def test_every_entry_point_is_converted_over_one_set_of_weights():
     assert torch.equal(results.run("twice", x), net.twice(x))
     with pytest.raises(KeyError, match="no entry point 'thrice'"):
         results["thrice"]
+    results.save(tmp_path / "net")
+    loaded = flexir.load(tmp_path / "net")
+    statuses = {loaded["twice"].status[node][0] for node in loaded["twice"]}
+    assert statuses == {"handled"}
     with pytest.raises(flexir.TargetError, match="out is given by entry point: once, twice"):
         flexir.convert(program, ir, out=[])
     with pytest.raises(flexir.UnsupportedError) as caught:

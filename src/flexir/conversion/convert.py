@@ -85,10 +85,14 @@ class Result:
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
         """Save the graph with every call's status; see :func:`flexir.save`."""
-        reasons = {node: row.reason for row in self.report.entries for node in row.nodes}
-        status = {node: (text, reasons.get(node, "")) for node, text in self.status.items()}
-        self.graph.save(path, weights=weights, status=status, checksums=checksums, shard=shard,
+        self.graph.save(path, weights=weights, status=self.told, checksums=checksums, shard=shard,
                         progress=progress)  # fmt: skip
+
+    @property
+    def told(self) -> dict[Node, tuple[str, str]]:
+        """Node -> its status and the reason the report gives."""
+        reasons = {node: row.reason for row in self.report.entries for node in row.nodes}
+        return {node: (text, reasons.get(node, "")) for node, text in self.status.items()}
 
     def draw(
         self,

@@ -6,6 +6,7 @@ are given the very same tensor in every entry point that reads it, under the sam
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -55,6 +56,11 @@ class Results(Mapping[str, "Result"]):
     def run(self, entry: str, *args: Any, **kwargs: Any) -> Any:
         """Run what was made of one entry point: ``program.answering(model, run=results.run)``."""
         return self[entry].run(*args, **kwargs)
+
+    def save(self, path: str | os.PathLike[str], *, weights: str | None = "copy") -> None:
+        """Save the Program with every call's status; see :func:`flexir.save`."""
+        told = {node: one for result in self.results.values() for node, one in result.told.items()}
+        self.program.save(path, weights=weights, status=told)
 
     def raise_if_unsupported(self) -> None:
         """Raise UnsupportedError for the first entry point in which something was not handled."""

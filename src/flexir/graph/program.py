@@ -20,7 +20,7 @@ from . import tree
 from .account import State
 from .graph import Graph
 from .inputs import Inputs
-from .nodes import Value
+from .nodes import Node, Value
 from .run import Memory, Run
 
 if TYPE_CHECKING:
@@ -160,11 +160,17 @@ class Program(Mapping[str, Graph]):
             parts.append(f"\n{entry} = {text}")
         return "\n".join(parts)
 
-    def save(self, path: str | os.PathLike[str], *, weights: str | None = "copy") -> None:
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        weights: str | None = "copy",
+        status: Mapping[Node, tuple[str, str]] | None = None,
+    ) -> None:
         """Save as a directory that :func:`flexir.load` reads; see :func:`flexir.save`."""
         from ..files.ir import save
 
-        save(self, path, weights=weights)
+        save(self, path, weights=weights, status=status)
 
     def __str__(self) -> str:
         return self.text()
