@@ -144,7 +144,7 @@ class Conversion:
         """One of the target's functions for what is no call."""
         return self.target.hook(name)
 
-    def context(self, node: Node, reason: str = "") -> Context:
+    def context(self, node: Node, reason: str = "") -> Context[Any]:
         return Context(
             self.out, node, self.graph, reason, self.env, self.state, self.takes_state, self.target,
             self.config, self.folded, self.bound, functools.partial(blocks.convert_block, self),

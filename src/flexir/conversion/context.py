@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import torch
 
@@ -79,9 +79,12 @@ class OutputType(TensorType):
         return self.ask(argument)
 
 
+Out = TypeVar("Out")
+
+
 @dataclass(frozen=True, slots=True)
-class Context:
-    """What a handler is given besides the arguments.
+class Context(Generic[Out]):
+    """What a handler is given besides the arguments; ``Context[Builder]`` to a type checker.
 
     Attributes:
         out: the user's builder, as passed to ``convert(out=...)``.
@@ -99,7 +102,7 @@ class Context:
         block: what :meth:`convert` does.
     """
 
-    out: Any
+    out: Out
     node: Node
     graph: Graph
     reason: str = ""

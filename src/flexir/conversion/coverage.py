@@ -11,7 +11,7 @@ from typing import Any
 from ..graph.nodes import Node, Value
 from .claims import Conversion
 from .keys import Handler
-from .target import Keep
+from .target import Keep, kept
 
 
 class Coverage(Conversion):
@@ -26,7 +26,7 @@ class Coverage(Conversion):
 
     def _call(self, node: Node, handler: Handler) -> None:
         self._arguments(node, handler)
-        if getattr(handler.function, "keeps", False):
+        if handler.function is kept:
             raise Keep
 
 

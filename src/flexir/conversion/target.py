@@ -30,6 +30,11 @@ class Keep(Unsupported):
         super().__init__("kept whole, no handler")
 
 
+def kept(ctx: Context[Any], module: torch.nn.Module, **named: Any) -> Any:
+    """The handler of modules that are kept whole."""
+    raise Keep
+
+
 class Target:
     """The handlers of one representation.
 
@@ -151,10 +156,6 @@ class Target:
         The report lists them as missing, their inside is not visited: "do not decompose this".
         """
 
-        def kept(ctx: Context, module: torch.nn.Module, **named: Any) -> Any:
-            raise Keep
-
-        kept.keeps = True
         for one in what:
             self.module(one)(kept)
 
@@ -272,10 +273,11 @@ class Target:
         else:
             paths = (h for pattern, h in self.paths.items() if fnmatchcase(node.path, pattern))
             found = next(paths, None)
-            owners = type(node.target).__mro__ if self.modules and found is None else ()
-            for cls in owners:
-                if cls in self.modules and type(node.target).forward is cls.forward:
-                    found = self.modules[cls]
+            own: type[torch.nn.Module] = type(node.target)
+            for cls in own.__mro__ if self.modules and found is None else ():
+                handler = self.modules.get(cls)
+                if handler is not None and own.forward is getattr(cls, "forward", None):
+                    found = handler
                     break
         if found is None and self.parent is not None and node.op not in self.without:
             return self.parent.handler(node)

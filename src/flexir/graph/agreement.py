@@ -14,7 +14,7 @@ from ..errors import Diverged
 from .answers import answer
 from .geometry import fingerprint, shape_of
 from .inputs import same_literal
-from .nodes import Dim, ListType, Node, Value
+from .nodes import Dim, ListType, Node, NumberType, Value
 from .tree import tensors_in
 
 
@@ -22,7 +22,7 @@ def check_type(node: Node, value: Value, tensor: torch.Tensor) -> None:
     """Raise Diverged if a replayed tensor has another shape or dtype than the recorded one."""
     if tensor is None and node.op == "if":
         return  # no example showed what stands there this way; whoever reads it says so
-    if value.is_number:
+    if isinstance(value.type, NumberType):
         truth = value.type.kind is bool
         if isinstance(tensor, bool) != truth or not isinstance(tensor, (int, float)):
             raise Diverged(f"{value!r} is {tensor!r} on these inputs\n  in: {node}", node)

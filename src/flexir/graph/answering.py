@@ -7,6 +7,7 @@ is for. Computes nothing; that is :mod:`.run`'s matter, or an engine's.
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -38,6 +39,7 @@ class Doors:
             self._doors.append((vars(module), own, self._door(path, module.forward)))
 
     def _door(self, path: str, original: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(original)  # so that it has its signature
         def forward(*args: Any, **kwargs: Any) -> Any:
             self.close()
             try:
@@ -45,7 +47,6 @@ class Doors:
             finally:
                 self.open()
 
-        forward.__wrapped__ = original  # whose signature it has
         return forward
 
     def open(self) -> None:

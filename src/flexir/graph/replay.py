@@ -125,7 +125,7 @@ def fitting(graph: Graph, args: Sequence[Any], kwargs: dict[str, Any]) -> Graph:
     raise Diverged(f"{first}{more if graph.variants else ''}", first.node) from first
 
 
-class Environment(dict):
+class Environment(dict[Value, torch.Tensor]):
     """Value -> tensor; a constant is asked for when it is first read, so weights stay unread."""
 
     def __init__(self, constants: Mapping[Value, torch.Tensor]) -> None:
@@ -245,7 +245,9 @@ class Replay:
         """Run the block of a branch that its condition says."""
         if self.taken is not None:
             self.taken.append(named["condition"])
-        return self._block(node.target.block(named["condition"]), named["inputs"])
+        chosen: Block = node.target.block(named["condition"])
+        made: Sequence[Any] = self._block(chosen, named["inputs"])
+        return made
 
     def _loop(self, node: Node, named: dict[str, Any]) -> Sequence[Any]:
         """Run the body of a loop, round after round."""

@@ -105,7 +105,7 @@ class _Laying(Rolled):
     def _given(self, parts: dict[int, Any]) -> Any:
         def leaf(values: dict[int, Any]) -> Value:
             first = values[0]
-            known = self.env[0].get(first)
+            known: Value | None = self.env[0].get(first)
             if known is None:
                 known = self.new(first.type, None, self.root)
                 known.name = first.name

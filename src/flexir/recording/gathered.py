@@ -89,7 +89,7 @@ class Gathering(Ways):
         """A call nobody made."""
         key = (function, *((name, part.__class__, part) for name, part in args.items()))
         for body in reversed(self.written):
-            known = body.get(key)
+            known: Value | None = body.get(key)
             if known is not None and scope.sees(known):
                 return known
         signature = signature_of(function, tuple(args))

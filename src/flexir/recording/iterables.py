@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from types import FrameType
 from typing import Any
 
@@ -83,7 +83,7 @@ class Iterables:
         if isinstance(over, (list, tuple)):
             values = [self._known(one) if isinstance(one, torch.Tensor) else None for one in over]
             return values if values and all(v is not None for v in values) else len(over)
-        if isinstance(over, (dict, str, torch.nn.Module)) and hasattr(over, "__len__"):
+        if isinstance(over, (dict, str, torch.nn.Module)) and isinstance(over, Sized):
             return len(over)
         raise _Unknown
 
@@ -101,7 +101,7 @@ class Iterables:
         return self._numbers.computed(function, one, other)
 
 
-class _Zip(tuple):
+class _Zip(tuple[Any, ...]):
     """What ``zip`` was given."""
 
 

@@ -133,6 +133,7 @@ class Looping:
 def recorded_count(count: Any) -> int:
     """How many rounds a run's own count says."""
     if count.__class__ is Value:
+        assert isinstance(count.type, NumberType)
         return int(count.type.recorded)
     return len(count) if isinstance(count, list) else int(count)
 

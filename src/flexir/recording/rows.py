@@ -9,7 +9,7 @@ of any other input. Owns which attributes these are and how they are put into th
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -20,13 +20,14 @@ from ..graph.geometry import copy_like
 from ..graph.graph import HELD, Graph
 from ..graph.inputs import Inputs
 from .eager import copies_of
-from .examples import Dims, merged
+from .examples import merged
+from .naming import Dims
 from .proof import equal
 from .state import Holdings
 
 
 def in_a_row(
-    model: torch.nn.Module, calls: Sequence[Inputs], dims: Dims | None, **options: Any
+    model: Callable[..., Any], calls: Sequence[Inputs], dims: Dims | None, **options: Any
 ) -> Graph:
     """One graph of several calls in a row; see :func:`flexir.capture`.
 

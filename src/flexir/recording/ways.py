@@ -228,9 +228,8 @@ class Ways:
             for name in first.args
         }
         key = (first.target, *((name, type(part), part) for name, part in args.items()))
-        for body in reversed(self.written):
-            known = body.get(key)
-            if known is not None and scope.sees(known):
+        for body in self.written[::-1]:
+            if (known := body.get(key)) is not None and scope.sees(known):
                 return known
         node = copied(first, args)
         made = self.new(first.outputs[0].type, node, scope)
@@ -252,7 +251,8 @@ class Ways:
         then, otherwise = pair
         if then is not otherwise and not alike(then.type, otherwise.type):
             raise Misfit(f"{then!r} and {otherwise!r} come to the same place")
-        return self.output(scope, branch, then, otherwise)
+        made: Value = self.output(scope, branch, then, otherwise)
+        return made
 
     def output(self, scope: Scope, branch: Branch, then: Any, otherwise: Any) -> Any:
         """The output of a branch that is one thing or another: a Value or a literal."""

@@ -228,7 +228,7 @@ class Door:
         found = {}
         for value, name in graph.output_names.items():
             tensor = made[name].to(value.type.dtype)
-            if value.is_number:
+            if isinstance(value.type, flexir.NumberType):
                 found[name] = value.type.kind(tensor.item())
             else:
                 found[name] = tensor if self.sizes else tensor.reshape(value.type.shape)

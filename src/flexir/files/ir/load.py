@@ -180,8 +180,14 @@ class _Stored:
 
     def same(self, one: Graph, value: Value, other: Graph, twin: Value) -> bool:
         """Whether two constants are the same; those that lie in one place are, unread."""
-        left, right = (g.constants.parts[v][0] for g, v in ((one, value), (other, twin)))
+        left, right = (self._lies(g, v) for g, v in ((one, value), (other, twin)))
         return left == right or same_tensor(one, value, other, twin)
+
+    def _lies(self, graph: Graph, value: Value) -> list[Part]:
+        """Where a constant lies."""
+        weights = graph.constants
+        assert isinstance(weights, Weights)
+        return weights.parts[value][0]
 
 
 def _parts(entry: Any, files: list[File | None]) -> list[Part]:

@@ -17,6 +17,7 @@ import flexir
 from .network import Blob, Dims, Network
 
 target = flexir.Target("ncnn", out=Network)
+Context = flexir.Context[Network]
 
 
 def natural(shape: Sequence[int]) -> Dims:
@@ -39,7 +40,7 @@ def around(shape: Sequence[int], dim: int) -> tuple[Dims, int]:
     return (before, shape[dim], after), 1
 
 
-def image(ctx: Any, input: Any, spatial: int) -> Blob:
+def image(ctx: Context, input: Any, spatial: int) -> Blob:
     """A tensor as channels and ``spatial`` more, without its batch.
 
     Raises:
@@ -51,7 +52,7 @@ def image(ctx: Any, input: Any, spatial: int) -> Blob:
     return ctx.out.shaped(blob(ctx, input), tuple(shape[-spatial - 1 :]))
 
 
-def blob(ctx: Any, value: Any) -> Blob:
+def blob(ctx: Context, value: Any) -> Blob:
     """A tensor argument, constants included."""
     if isinstance(value, Blob):
         return value
@@ -100,7 +101,7 @@ def stored(ctx: Any, weight: Any) -> Any:
 
 
 @target.output
-def leave(ctx: Any, outputs: dict[str, Any]) -> Network:
+def leave(ctx: Context, outputs: dict[str, Any]) -> Network:
     made: Network = ctx.out
     for name, one in outputs.items():
         made.leave(name, blob(ctx, one))

@@ -69,7 +69,7 @@ def number(ctx: Any, named: dict[str, Any]) -> Any:
         a, b = pair(first, rest[0])
         made = out.add(_COMPARED[name], a, b, dtype=torch.bool)
         return out.number(out.add("Not", made) if name == "ne" else made, bool)
-    if name in ("item", "bool", "to_float") or isinstance(first, ir.Value) and not first.number:
+    if name in ("item", "bool", "to_float") or isinstance(first, Tensor) and not first.number:
         fail_unless(name in ("item", "bool", "to_float"), f"{name} as a number")
         dtype = {int: torch.int64, float: torch.float64, bool: torch.bool}[kind]
         value = first.scalar if isinstance(first, Arithmetic) else first
@@ -148,7 +148,7 @@ def given(value: Any) -> bool:
 
 def promoted(*operands: Any) -> torch.dtype:
     """The dtype in which torch computes with these two, tensors or numbers."""
-    parts = [
+    parts: list[Any] = [
         1 if isinstance(part, Size)
         else torch.empty([1] * rank(part), dtype=dtype_of(part), device="meta") if given(part)
         else (part.number or int)(1) if isinstance(part, Tensor) else part for part in operands
@@ -183,12 +183,14 @@ def fail_unless(condition: Any, reason: str) -> None:
 
 @target.input
 def enter(ctx: Any, name: str, type: flexir.TensorType) -> ir.Value:
-    return ctx.out.input(name, type)
+    made: ir.Value = ctx.out.input(name, type)
+    return made
 
 
 @target.constant
 def stored(ctx: Any, weight: Any) -> ir.Value:
-    return ctx.out.weight(weight.name, weight.tensor)
+    made: ir.Value = ctx.out.weight(weight.name, weight.tensor)
+    return made
 
 
 @target.placeholder

@@ -7,7 +7,7 @@ places, a comparison) is refused, so no handler takes the recorded size for the 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import onnx_ir as ir
 import torch
@@ -88,7 +88,7 @@ class Arithmetic:
         made = one if one.dtype == ir.DataType.INT64 else one.net.add(kind, one)
         return one.net.number(one.net.cast(made, torch.int64))
 
-    def _unknown(self, *_: Any) -> Any:
+    def _unknown(self, *_: Any) -> NoReturn:
         raise Unsupported("it would be another for another size, and that is not known yet")
 
     __index__ = __lt__ = __le__ = __gt__ = __ge__ = _unknown
@@ -126,14 +126,16 @@ class Size(Arithmetic):
     @property
     def row(self) -> Tensor:
         """As a value of one dimension with one element."""
-        return self.of.net.once(("size", id(self.of), self.dim), lambda: self.of.net.add(
+        made: Tensor = self.of.net.once(("size", id(self.of), self.dim), lambda: self.of.net.add(
             "Shape", self.of, dtype=torch.int64, start=self.dim, end=self.dim + 1))  # fmt: skip
+        return made
 
     @property
     def scalar(self) -> Tensor:
         net = self.of.net
-        return net.once(("scalar", id(self.of), self.dim), lambda: net.number(
+        made: Tensor = net.once(("scalar", id(self.of), self.dim), lambda: net.number(
             net.add("Squeeze", self.row, [0]), int))  # fmt: skip
+        return made
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Size) and (self.of, self.dim) == (other.of, other.dim)
@@ -141,7 +143,7 @@ class Size(Arithmetic):
     def __hash__(self) -> int:
         return hash((id(self.of), self.dim))
 
-    def _unknown(self, *_: Any) -> Any:
+    def _unknown(self, *_: Any) -> NoReturn:
         raise Unsupported("it would be another for another size, and that is not known yet")
 
     __bool__ = _unknown
@@ -155,7 +157,7 @@ class Varying(Size):
 
     @property
     def row(self) -> Tensor:
-        return self._unknown()
+        self._unknown()
 
     scalar = row
 

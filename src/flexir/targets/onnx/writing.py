@@ -7,19 +7,9 @@ from typing import Any
 
 import torch
 
-from .handlers import (
-    brought,
-    count,
-    dtype_of,
-    fail_unless,
-    fixed,
-    given,
-    known,
-    op,
-    rank,
-    shape_of,
-)  # fmt: skip
+from .handlers import brought, count, fail_unless, fixed, given, known, op, rank, shape_of
 from .indexing import bounds, lone, parts_of, place_of, places_of, rank_known, together
+from .network import dtype_of
 from .shapes import FAR, reshaped, sliced
 from .values import Arithmetic, least
 
@@ -243,7 +233,9 @@ def as_strided_scatter(ctx: Any, input: Any, src: Any, size: Any, stride: Any, *
     laid = torch.empty(shape, device="meta").stride() == tuple(how.get("input_stride") or ())
     fail_unless(laid, "a view of memory whose order is not known")
     places = torch.arange(count(input)).as_strided(size, stride, offset).reshape(-1)
-    fail_unless(places.unique().numel() == places.numel(), "a write to memory that overlaps itself")
+    fail_unless(
+        len(set(places.tolist())) == places.numel(), "a write to memory that overlaps itself"
+    )
     flat = reshaped(ctx.out, input, [-1])
     new = reshaped(ctx.out, ctx.out.cast(src, ctx.type.dtype), [-1])
     made = ctx.out.add("ScatterElements", flat, ctx.out.constant(places), new, axis=0)
