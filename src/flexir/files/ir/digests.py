@@ -1,8 +1,8 @@
 """Checksums of stored bytes: BLAKE3 where it is installed, else SHA-256.
 
-BLAKE3 takes about half as long as writing to the page cache, SHA-256 twice as long. Both are cryptographic, so
-the chain from the manifest to the last byte is worth the same with either. The ``ir`` extra has the
-``blake3`` package; this imports it when the first checksum is made or compared.
+BLAKE3 takes about half as long as writing to the page cache, SHA-256 twice as long. Both are
+cryptographic, so the chain from the manifest to the last byte is worth the same with either. The
+``ir`` extra has the ``blake3`` package; this imports it when the first checksum is made or compared.
 """
 
 from __future__ import annotations
