@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import inspect
 import logging
 from collections import ChainMap, Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,13 +19,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from ..calls.signatures import is_hint, same_default
+from ..calls.signatures import forward_defaults, is_hint, same_default
 from ..errors import Error, Unsupported, add_note
 from ..graph import tree
 from ..graph.graph import Graph
 from ..graph.nodes import Node, Value
 from ..graph.replay import interpret
-from . import omissions
+from . import blocks, omissions
 from .context import Context, Placeholder, Weight
 from .omissions import Kept
 from .reach import escaping_values, is_needed, needed, varying
@@ -79,6 +78,7 @@ class Conversion:
         self.report = Report(graph.name, target.name, audit=graph.audit, escapes=graph.escapes)
         self.status: dict[Node, Status] = {}
         self.env: dict[Value, Any] = {}
+        self.absent: dict[Value, str] = {}  # inputs that the target declined, and why
         self.pieces: list[tuple[Node, str]] | None = None  # of a call under way: those refused
         self.declined: dict[Node, str] = {}  # conditions the guard handler was asked about
         self.kept = omissions.kept(graph)
@@ -87,7 +87,12 @@ class Conversion:
         results = [*graph.output_values, *(k.final for k in self.kept if taken)]
         if target.hook("guard") is not None:
             results += [value for node in omissions.conditions(graph) for value in node.inputs]
-        self.needed = needed(graph, results, lambda node: target.handler(node) is not None)
+        self.bound: dict[Value, Value] = {}  # parameter of a block -> what stands outside for it
+        self.needed = needed(graph.nodes, results, self.is_whole)
+
+    def is_whole(self, node: Node) -> bool:
+        """Whether a handler may take a module as a whole."""
+        return self.target.handler(node) is not None
 
     @functools.cached_property
     def escaping(self) -> dict[Node, list[Value]]:
@@ -99,7 +104,10 @@ class Conversion:
         enter = self.hook("input")
         for value in self.graph.input_values:
             ctx = self.context(Node("input", None, {}))
-            self.env[value] = enter(ctx, value.name, value.type) if enter else value
+            try:
+                self.env[value] = enter(ctx, value.name, value.type) if enter else value
+            except Unsupported as refused:  # a matter of those that read it
+                self.absent[value] = f"input {value.name}: {refused}"
         interpret(self.graph.nodes, self.env, self.claim)
         for one in self.kept:
             self._keep(one)
@@ -108,7 +116,16 @@ class Conversion:
         self.report.unmatched = [
             p for p in self.target.patterns if not any(fnmatchcase(path, p) for path in paths)
         ]
-        return tree.build(self.graph.outputs, Value, self.look)
+        return tree.build(self.graph.outputs, Value, self._output)
+
+    def _output(self, value: Value) -> Any:
+        """What stands for an output; a placeholder where nothing can."""
+        try:
+            return self.look(value)
+        except _Refused as refused:
+            self._refuse(Node("output", None, {"value": value}), str(refused))
+            self.env[value] = Placeholder("output", (), value.type, str(refused))
+            return self.env[value]
 
     def finish(self) -> Any:
         """What the output handler makes of the builder; without one, the builder."""
@@ -127,10 +144,10 @@ class Conversion:
         """One of the target's functions for what is no call."""
         return self.target.hook(name)
 
-    def context(self, node: Node, reason: str = "") -> Context:
+    def context(self, node: Node, reason: str = "") -> Context[Any]:
         return Context(
             self.out, node, self.graph, reason, self.env, self.state, self.takes_state, self.target,
-            self.config, self.folded,
+            self.config, self.folded, self.bound, functools.partial(blocks.convert_block, self),
         )  # fmt: skip
 
     def look(self, value: Value) -> Any:
@@ -145,9 +162,13 @@ class Conversion:
             weight = Weight(value.name, tensor, value.names, path)
             node = Node("constant", None, {"name": value.name})
             with self._blame(node, "constant handler"):
-                self.env[value] = hook(self.context(node), weight)
+                try:
+                    self.env[value] = hook(self.context(node), weight)
+                except Unsupported as refused:
+                    raise _Refused(f"constant {value.name}: {refused}") from refused
             return self.env[value]
-        raise _Refused(f"it reads {value!r}, which a handler before it did not return")
+        absent = f"it reads {value!r}, which a handler before it did not return"
+        raise _Refused(self.absent.get(value, absent))
 
     def claim(self, node: Node, env: dict[Value, Any]) -> bool:
         """Hand a node to its handler; False to descend into a module nobody takes."""
@@ -212,8 +233,12 @@ class Conversion:
         for piece in found.nodes:
             self.claim(piece, self.env)
         refused, self.apart, self.pieces = self.pieces, apart, None
-        for value, made in zip(node.returned, tree.leaves(found.result, Value)):
-            self.env[value] = self.look(made)
+        try:
+            made = [self.look(value) for value in tree.leaves(found.result, Value)]
+        except _Refused as absent:  # an input comes out as it is, and the target has none such
+            self._placeholder(node, str(absent))
+            return True
+        self.env.update(zip(node.returned, made))
         if refused:
             reasons = [why if piece.op == node.op else f"its piece {piece.op}: {why}"
                        for piece, why in refused]  # fmt: skip
@@ -226,6 +251,7 @@ class Conversion:
 
     def _call(self, node: Node, handler: Handler) -> None:
         named = tree.build(self._arguments(node, handler), Value, self.look)
+        named.update(blocks.named(node))
         args = () if node.body is None else (node.target,)
         with self._blame(node, "handler"):
             made = handler.function(self.context(node), *args, **named)
@@ -258,7 +284,9 @@ class Conversion:
         if node.body is not None and self.escaping.get(node):
             values = ", ".join(map(repr, self.escaping[node][:3]))
             raise _Refused(f"its inner value {values} is used outside the module")
-        defaults = node.signature.defaults if node.signature is not None else _defaults(node)
+        defaults = (
+            node.signature.defaults if node.signature is not None else forward_defaults(node.target)
+        )
         named = {}
         for name, part in node.args.items():
             if name in handler.names:
@@ -270,7 +298,7 @@ class Conversion:
             elif name not in defaults or not same_default(part, defaults[name]):
                 shown = part if not isinstance(part, Value) else repr(part)
                 raise _Refused(f"handler ignores {name}={shown}")
-        missing = handler.required - named.keys()
+        missing = handler.required - named.keys() - blocks.named(node).keys()
         if missing:
             raise _Refused(f"this form of {node.op} has no {', '.join(sorted(missing))}")
         return named
@@ -364,32 +392,6 @@ class Conversion:
                 left.append(omissions.of_condition(node, reason))
         self.report.omissions[:0] = left
         self.report.omissions += omissions.of_changes(self.graph)
-
-
-class Coverage(Conversion):
-    """The meaning 'would a handler be called': Values stand for themselves."""
-
-    def hook(self, name: str) -> Any:
-        there = name in ("guard", "state") and self.target.hook(name) is not None
-        return _taken if there else None
-
-    def look(self, value: Value) -> Any:
-        return value
-
-    def _call(self, node: Node, handler: Handler) -> None:
-        self._arguments(node, handler)
-        if getattr(handler.function, "keeps", False):
-            raise Keep
-
-
-def _taken(*_: Any) -> None:
-    """Stands for a hook that would be called."""
-
-
-def _defaults(node: Node) -> dict[str, Any]:
-    """Defaults of a module's ``forward``."""
-    try:
-        parameters = inspect.signature(node.target.forward).parameters.values()
-    except (TypeError, ValueError):
-        return {}
-    return {p.name: p.default for p in parameters if p.default is not p.empty}
+        self.report.omissions += omissions.of_paths(self.graph)
+        if not self.target.has("size"):
+            self.report.omissions += omissions.of_sizes(self.graph)

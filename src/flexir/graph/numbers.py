@@ -8,7 +8,7 @@ beyond asking a tensor for its sizes.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -27,6 +27,11 @@ def stride(input: torch.Tensor, dim: int) -> int:
 def numel(input: torch.Tensor) -> int:
     """How many elements a tensor has."""
     return input.numel()
+
+
+def length(input: Sequence[torch.Tensor]) -> int:
+    """How many tensors a list holds."""
+    return len(input)
 
 
 def add(input: Any, other: Any) -> Any:
@@ -99,17 +104,17 @@ def abs(input: Any) -> Any:
     return -input if input < 0 else input
 
 
-def ceil(input: Any) -> int:
+def ceil(input: float) -> int:
     """The smallest whole number not below."""
     return math.ceil(input)
 
 
-def floor(input: Any) -> int:
+def floor(input: float) -> int:
     """The largest whole number not above."""
     return math.floor(input)
 
 
-def trunc(input: Any) -> int:
+def trunc(input: float) -> int:
     """Without what follows the point; what ``int()`` does to a float."""
     return math.trunc(input)
 
@@ -155,7 +160,7 @@ def ne(input: Any, other: Any) -> bool:
 
 
 FUNCTIONS: tuple[Callable[..., Any], ...] = (
-    size, stride, numel, add, sub, mul, div, floor_divide, remainder, pow, bitwise_and, bitwise_or,
-    bitwise_xor, bitwise_left_shift, bitwise_right_shift, neg, abs, ceil, floor, trunc, round,
-    to_float, lt, le, gt, ge, eq, ne,
+    size, stride, numel, length, add, sub, mul, div, floor_divide, remainder, pow, bitwise_and,
+    bitwise_or, bitwise_xor, bitwise_left_shift, bitwise_right_shift, neg, abs, ceil, floor, trunc,
+    round, to_float, lt, le, gt, ge, eq, ne,
 )  # fmt: skip

@@ -9,7 +9,9 @@ nothing of graphs: a leaf is whatever the caller says it is.
 from __future__ import annotations
 
 import dataclasses
+import enum
 import re
+import threading
 import types
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -30,13 +32,29 @@ _CLOSED = (
     torch.Generator,
     torch.layout,
     torch.memory_format,
+    enum.Enum,
 )
+_WORDS = (*_PLAIN, type, torch.layout, torch.memory_format, enum.Enum)
 
 
 def is_literal(part: Any) -> bool:
     """Whether a part of a template holds only words and numbers, as far as a glance tells."""
     cls = part.__class__
     return cls in LITERALS or cls is tuple and LITERALS.issuperset(map(type, part))
+
+
+def attributes_of(obj: Any) -> dict[str, Any] | None:
+    """The dictionary of an object's attributes, or None; no code of the object's class runs.
+
+    A class with ``__getattr__`` answers ``__dict__`` with anything, or with an error.
+    """
+    if isinstance(obj, threading.local):  # has one for each thread
+        return vars(obj)
+    try:
+        found = object.__getattribute__(obj, "__dict__")
+    except (AttributeError, TypeError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 class Record:
@@ -64,8 +82,12 @@ class Record:
     def __repr__(self) -> str:
         return self.show(repr)
 
-    def build(self, build: Callable[[Any], Any]) -> Any:
-        """Make an instance again, with ``build`` applied to every part."""
+    def build(self, build: Callable[[Any], Any], made_of: dict[int, Any] | None = None) -> Any:
+        """Make an instance again, with ``build`` applied to every part.
+
+        ``made_of`` (id of a Record -> its instance) gains it before its parts are made: they may
+        lead back to it.
+        """
         cls: Any = self.cls
         if hasattr(cls, "n_sequence_fields"):  # torch.return_types.*
             return cls([build(v) for v in self.items])
@@ -73,6 +95,8 @@ class Record:
             made = tuple.__new__(cls, [build(v) for v in self.items])
         else:
             made = cls.__new__(cls)
+            if made_of is not None:
+                made_of[id(self)] = made
             if issubclass(cls, dict):
                 put = OrderedDict.__setitem__ if issubclass(cls, OrderedDict) else dict.__setitem__
                 for key, value in self.items.items():
@@ -84,15 +108,23 @@ class Record:
         return made
 
 
-def template(obj: Any, leaf: Callable[[torch.Tensor], Any], *, deep: bool = False) -> Any:
+def template(
+    obj: Any,
+    leaf: Callable[[torch.Tensor], Any],
+    *,
+    deep: bool = False,
+    seen: dict[int, Any] | None = None,
+) -> Any:
     """Copy ``obj`` with every tensor replaced by ``leaf(tensor)``.
 
     Args:
         obj: any nesting of containers.
         leaf: called once per place a tensor stands, in reading order.
-        deep: also open objects of unknown classes that hold tensors somewhere (cache objects).
+        deep: also open objects of unknown classes that hold tensors somewhere, or nothing but
+            words and numbers (cache objects, at their first call, too).
+        seen: id of an instance -> its Record, so that several templates share them.
     """
-    return _take(obj, leaf, deep, None)
+    return _take(obj, leaf, deep, seen)
 
 
 # Plain functions, not closures: a function that calls itself through a closure is a reference
@@ -131,15 +163,23 @@ def _take(obj: Any, leaf: Callable[[Any], Any], deep: bool, seen: dict[int, Any]
     return record
 
 
+def opens(obj: Any) -> bool:
+    """Whether :func:`template`, going deep, looks into ``obj``."""
+    return not isinstance(obj, _CLOSED) and (
+        isinstance(obj, (tuple, list, dict)) or _open(obj, True) is not None
+    )
+
+
 def _open(obj: Any, deep: bool) -> tuple[Any, dict[str, Any]] | None:
     """The parts of an instance that can be taken apart and rebuilt, or None."""
-    attributes = dict(getattr(obj, "__dict__", None) or {})
+    attributes = dict(attributes_of(obj) or {})
     if dataclasses.is_dataclass(obj):
         for field in dataclasses.fields(obj):
             if hasattr(obj, field.name):
                 attributes.setdefault(field.name, getattr(obj, field.name))
     elif not isinstance(obj, (tuple, list, dict)):
-        return (None, attributes) if deep and holds_tensor(attributes) else None
+        opens = deep and attributes and (holds_tensor(attributes) or _is_data(obj, set()))
+        return (None, attributes) if opens else None
     if isinstance(obj, dict):
         factory = getattr(obj, "default_factory", None)
         if factory is not None:
@@ -164,15 +204,48 @@ def holds_tensor(obj: Any, _seen: set[int] | None = None) -> bool:
         parts = list(obj)
     else:
         parts = []
-    attributes = getattr(obj, "__dict__", None)
-    if isinstance(attributes, dict):
+    attributes = attributes_of(obj)
+    if attributes:
         parts = [*parts, *attributes.values()]
     return any(holds_tensor(part, seen) for part in parts)
 
 
-def build(template: Any, leaf: type, value: Callable[[Any], Any]) -> Any:
-    """The inverse of :func:`template`: replace every instance of ``leaf`` by ``value(it)``."""
-    return _put(template, leaf, value, {}, True)
+def is_word(part: Any) -> bool:
+    """Whether a leaf of a template says all that it means: a literal, a class, a function."""
+    functions = (types.FunctionType, types.BuiltinFunctionType)
+    return isinstance(part, (*_WORDS, *functions))
+
+
+def _is_data(obj: Any, seen: set[int]) -> bool:
+    """Whether words and numbers, in containers and plain objects, are all there is in ``obj``."""
+    if isinstance(obj, _WORDS) or id(obj) in seen:
+        return True
+    if isinstance(obj, _CLOSED) or callable(obj):
+        return False
+    seen.add(id(obj))
+    attributes = getattr(obj, "__dict__", None)
+    parts = list(attributes.values()) if isinstance(attributes, dict) else []
+    if isinstance(obj, dict):
+        parts += [*obj.keys(), *obj.values()]
+    elif isinstance(obj, (list, tuple)):
+        parts += obj
+    elif not parts:
+        return False
+    return all(_is_data(part, seen) for part in parts)
+
+
+def build(
+    template: Any, leaf: type, value: Callable[[Any], Any], known: dict[int, Any] | None = None
+) -> Any:
+    """The inverse of :func:`template`: replace every instance of ``leaf`` by ``value(it)``.
+
+    Args:
+        template: what was made of the original.
+        leaf: class of what stands for tensors.
+        value: what each of them becomes.
+        known: id of a Record -> the instance that it is; gains those that are made.
+    """
+    return _put(template, leaf, value, {} if known is None else known, True)
 
 
 def _put(
@@ -199,7 +272,7 @@ def _put(
     if id(part) in made:
         return made[id(part)]
     if instances:
-        made[id(part)] = part.build(lambda inner: _put(inner, leaf, value, made, True))
+        made[id(part)] = part.build(lambda inner: _put(inner, leaf, value, made, True), made)
     else:
         record = made[id(part)] = Record(part.cls, None, {})
         record.items = _put(part.items, leaf, value, made, False)

@@ -12,7 +12,7 @@ import torch
 
 from ...errors import FormatError
 
-VERSION = 4  # of the format; what this reads and writes
+VERSION = 5  # of the format; what this reads and writes
 
 
 def canonical(manifest: dict[str, Any]) -> bytes:
@@ -37,7 +37,12 @@ def write(folder: Path, files: dict[str, Any], minimum_reader: int) -> None:
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
 
 
-def read(path: Path) -> dict[str, Any]:
+def read(path: Path) -> tuple[dict[str, Any], str]:
+    """The manifest of a directory, and what that holds: ``"graph"`` or ``"program"``.
+
+    Raises:
+        FormatError: there is none, or it is not as it should be.
+    """
     try:
         text = (path / "manifest.json").read_bytes()
     except OSError as error:
@@ -59,9 +64,14 @@ def read(path: Path) -> dict[str, Any]:
     if manifest.get("sha256") != hashlib.sha256(canonical(manifest)).hexdigest():
         raise FormatError("manifest.json: does not match its own 'sha256'")
     files = manifest.get("files")
-    if not isinstance(files, dict) or not {"graph.pb", "graph.txt"} <= files.keys():
-        raise FormatError("manifest.json: 'files' does not list graph.pb and graph.txt")
-    return manifest
+    listed = set(files) if isinstance(files, dict) else set()
+    kinds = [kind for kind in ("graph", "program") if {f"{kind}.pb", f"{kind}.txt"} <= listed]
+    if len(kinds) != 1:
+        raise FormatError(
+            "manifest.json: 'files' does not list graph.pb and graph.txt (or program.pb and "
+            "program.txt) alone"
+        )
+    return manifest, kinds[0]
 
 
 def check_file(path: Path, name: str, entry: Any) -> None:

@@ -59,17 +59,27 @@ class Part(NamedTuple):
 class Weights(MutableMapping[Value, torch.Tensor]):
     """Value -> tensor, read and checked when first asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, beside: Weights | None = None) -> None:
+        """No constants yet.
+
+        Args:
+            beside: those of another graph of the directory: what both name is one tensor.
+        """
         self.parts: dict[Value, tuple[list[Part], Any]] = {}
         self.made: dict[Value, torch.Tensor] = {}
-        self.opened: dict[tuple[Path, str], torch.Tensor] = {}
+        self.opened: dict[tuple[Path, str], torch.Tensor] = {} if beside is None else beside.opened
+        self.shared: dict[Any, torch.Tensor] = {} if beside is None else beside.shared
         self.hint = ""
 
     def __getitem__(self, value: Value) -> torch.Tensor:
         made = self.made.get(value)
         if made is None:
             parts, rest = self.parts[value]
-            made = self.made[value] = self._make(value, parts, rest)
+            key = (value.name, value.type, *parts, rest.layout, rest.requires_grad, rest.coalesced)
+            made = self.shared.get(key)
+            if made is None:
+                made = self.shared[key] = self._make(value, parts, rest)
+            self.made[value] = made
         return made
 
     def __setitem__(self, value: Value, tensor: torch.Tensor) -> None:

@@ -21,6 +21,7 @@ import torch
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from ...errors import Error
+from ...graph.check import free_name
 from ...graph.geometry import Geometry, geometry
 from .digests import Digest, Running
 
@@ -75,7 +76,11 @@ class Window(NamedTuple):
 def share(
     constants: Sequence[tuple[str, torch.Tensor]],
 ) -> tuple[list[Stored], list[list[Window]]]:
-    """Decide what is stored: memory that constants share is stored once.
+    """Decide what is stored: memory that constants share is stored once, under the first's name.
+
+    Args:
+        constants: (name, tensor) of each; of several graphs, what bears one name may be another
+            tensor in each, and is stored under a name of its own.
 
     Returns:
         the stored tensors, and for every constant its windows (none on the meta device).
@@ -85,23 +90,25 @@ def share(
         for key, part in _components(name, tensor):
             pieces.append((number, key, part))
     groups: dict[int, list[tuple[int, str, torch.Tensor, Geometry]]] = {}
-    for number, key, part in pieces:
+    for place, (_, key, part) in enumerate(pieces):
         storage = part.untyped_storage()
-        groups.setdefault(storage._cdata, []).append((number, key, part, geometry(part)))
+        groups.setdefault(storage._cdata, []).append((place, key, part, geometry(part)))
     windows: list[list[Window]] = [[] for _ in constants]
     stored: list[Stored] = []
-    found: list[tuple[int, int, Window]] = []
-    position = {key: index for index, (_, key, _) in enumerate(pieces)}
+    found: dict[int, Window] = {}
+    taken, given = {key for _, key, _ in pieces}, set[str]()
     for members in groups.values():
         for overlapping in _overlapping(members):
             one = _store(overlapping)
+            if one.key in given:
+                one.key = free_name(one.key, taken)
+            given.add(one.key)
             stored.append(one)
             low = overlapping[0][3].span()[0]
-            for number, key, _, where in overlapping:
-                window = Window(one, where, where.span()[0] - low)
-                found.append((position[key], number, window))
-    for _, number, window in sorted(found, key=lambda item: item[0]):
-        windows[number].append(window)
+            for place, _, _, where in overlapping:
+                found[place] = Window(one, where, where.span()[0] - low)
+    for place, (number, _, _) in enumerate(pieces):
+        windows[number].append(found[place])
     return stored, windows
 
 

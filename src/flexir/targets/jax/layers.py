@@ -350,7 +350,7 @@ def layer_norm(call: Any, input: Any, normalized_shape: Any, weight: Any = None,
 @op("rms_norm")
 def rms_norm(call: Any, input: Any, normalized_shape: Any, weight: Any = None,
              eps: Any = None) -> Any:  # fmt: skip
-    eps = float(jnp.finfo(input.dtype).eps) if eps is None else eps
+    eps = float(jnp.finfo(input.dtype).eps) if eps is None else eps  # type: ignore[no-untyped-call]
     axes = tuple(range(-len(normalized_shape), 0))
     wide = input.astype(jnp.promote_types(input.dtype, jnp.float32))
     made = (wide * lax.rsqrt(jnp.mean(wide * wide, axes, keepdims=True) + eps)).astype(input.dtype)
@@ -360,7 +360,8 @@ def rms_norm(call: Any, input: Any, normalized_shape: Any, weight: Any = None,
 @op("group_norm")
 def group_norm(call: Any, input: Any, num_groups: int, weight: Any = None, bias: Any = None,
                eps: float = 1e-5) -> Any:  # fmt: skip
-    made = input.reshape(input.shape[0], num_groups, -1)
+    rest = math.prod(input.shape[1:]) // num_groups
+    made = input.reshape(input.shape[0], num_groups, rest)
     return _scaled(_normal(made, (2,), eps).reshape(input.shape), weight, bias)
 
 

@@ -17,6 +17,7 @@ import flexir
 from .network import Blob, Dims, Network
 
 target = flexir.Target("ncnn", out=Network)
+Context = flexir.Context[Network]
 
 
 def natural(shape: Sequence[int]) -> Dims:
@@ -39,7 +40,7 @@ def around(shape: Sequence[int], dim: int) -> tuple[Dims, int]:
     return (before, shape[dim], after), 1
 
 
-def image(ctx: Any, input: Any, spatial: int) -> Blob:
+def image(ctx: Context, input: Any, spatial: int) -> Blob:
     """A tensor as channels and ``spatial`` more, without its batch.
 
     Raises:
@@ -51,12 +52,12 @@ def image(ctx: Any, input: Any, spatial: int) -> Blob:
     return ctx.out.shaped(blob(ctx, input), tuple(shape[-spatial - 1 :]))
 
 
-def blob(ctx: Any, value: Any) -> Blob:
+def blob(ctx: Context, value: Any) -> Blob:
     """A tensor argument, constants included."""
     if isinstance(value, Blob):
         return value
-    if isinstance(value, flexir.Value):
-        return ctx.out.constant(value, ctx.array(value), natural(value.type.shape))
+    if hasattr(value, "tensor"):  # a weight
+        return ctx.out.constant(value.name, ctx.array(value), natural(value.tensor.shape))
     raise flexir.Unsupported(f"{value!r} is no tensor")
 
 
@@ -66,7 +67,7 @@ def op(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     def declare(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         def checked(ctx: Any, *args: Any, **named: Any) -> Any:
-            for value in (*ctx.node.inputs, *ctx.node.outputs[:1]):
+            for value in (*ctx.node.inputs, *ctx.node.outputs):
                 check(value.type)
             return function(ctx, *args, **named)
 
@@ -77,8 +78,8 @@ def op(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return declare
 
 
-def check(type: flexir.TensorType) -> None:
-    """Raise Unsupported for what a blob cannot hold."""
+def check(type: Any) -> None:
+    """Raise Unsupported for a type, or tensor, that a blob cannot hold."""
     if type.dtype != torch.float32:
         raise flexir.Unsupported(f"{type.dtype}: blobs are f32")
     if not math.prod(type.shape):
@@ -86,34 +87,30 @@ def check(type: flexir.TensorType) -> None:
 
 
 @target.input
-def enter(ctx: Any, name: str, type: flexir.TensorType) -> Any:
-    try:
-        check(type)
-    except flexir.Unsupported:
-        return name  # its readers say why not
-    return ctx.out.enter(name, natural(type.shape))
+def enter(ctx: Any, name: str, type: flexir.TensorType) -> Blob:
+    check(type)
+    made: Blob = ctx.out.enter(name, natural(type.shape))
+    return made
+
+
+@target.constant
+def stored(ctx: Any, weight: Any) -> Any:
+    """As it is: most layers hold their weights themselves, of others :func:`blob` makes a layer."""
+    check(weight.tensor)
+    return weight
 
 
 @target.output
-def leave(ctx: Any, outputs: dict[str, Any]) -> Network:
+def leave(ctx: Context, outputs: dict[str, Any]) -> Network:
     made: Network = ctx.out
-    types = {name: value.type for value, name in ctx.graph.output_names.items()}
     for name, one in outputs.items():
-        try:
-            check(types[name])
-        except flexir.Unsupported as reason:
-            made.lacking.append(f"output {name} ({reason})")
-        else:
-            made.leave(name, blob(ctx, one))
-    if not made.lacking:
-        made.graph = ctx.graph
+        made.leave(name, blob(ctx, one))
     return made
 
 
 @target.placeholder
-def lacking(ctx: Any, inputs: list[Any]) -> Any:
+def missing(ctx: Any, inputs: list[Any]) -> Any:
     """A layer ncnn does not know: the file shows what is missing, and does not run."""
-    ctx.out.lacking.append(ctx.node.op)
     read = [one for one in inputs if isinstance(one, Blob)]
     return tuple(
         ctx.out.add(f"flexir.{ctx.node.op}", read, natural(value.type.shape))
