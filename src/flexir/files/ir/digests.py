@@ -2,7 +2,7 @@
 
 BLAKE3 takes about half as long as writing to the page cache, SHA-256 twice as long. Both are
 cryptographic, so the chain from the manifest to the last byte is worth the same with either. The
-``ir`` extra has the ``blake3`` package; this imports it when the first checksum is made or compared.
+``ir`` extra has the ``blake3`` package; it is imported when the first checksum is made or compared.
 """
 
 from __future__ import annotations
