@@ -23,7 +23,7 @@ from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 from ...errors import Error
 from ...graph.check import free_name
 from ...graph.geometry import Geometry, geometry
-from .digests import Digest, digest_of
+from .digests import Digest, Running
 
 _NAMES = {
     torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",
@@ -43,7 +43,8 @@ _COMPONENTS = {
 COMPRESSED = {str(layout).removeprefix("torch."): layout for layout in _COMPONENTS}
 _THREADS = min(8, os.cpu_count() or 1)
 ALIGNED = 64  # bytes; what torch's CPU allocator aligns to
-_LARGE = 1 << 20  # bytes from which a checksum is left to another thread
+_LARGE = 1 << 20  # bytes from which a tensor is left to another thread
+_CHUNK = 1 << 18  # bytes summed and then written while they are in the processor's cache
 
 
 # --- what to store ------------------------------------------------------------------------------
@@ -206,7 +207,7 @@ def write(
                 # A file that has its length already is written faster than one that grows.
                 file.truncate(len(header) + sum(one.nbytes for one in group))
                 file.write(header)
-                _write_all(file, group, pool, checksums, progress)
+                _write_all(file.fileno(), group, pool, checksums, progress)
             files.append((name, hashlib.sha256(header).hexdigest()))
     return files
 
@@ -227,34 +228,48 @@ def _header(group: Sequence[Stored]) -> bytes:
 
 
 def _write_all(
-    file: Any,
+    file: int,
     group: Sequence[Stored],
     pool: ThreadPoolExecutor,
     checksums: str | None,
     progress: Callable[[int], None],
 ) -> None:
-    waiting: collections.deque[tuple[Stored, torch.Tensor, Future[Digest]]] = collections.deque()
+    """Write tensors one after the other, from where the file stands, large ones side by side."""
+    waiting: collections.deque[tuple[Stored, torch.Tensor, Future[Digest | None]]] = (
+        collections.deque()
+    )
 
     def collect(most: int) -> None:
         while len(waiting) > most:
-            one, _, digest = waiting.popleft()  # the tensor is kept until here
+            one, tensor, digest = waiting.popleft()  # the tensor is kept until here
             one.digest = digest.result()
+            progress(tensor.nbytes)
 
+    place = os.lseek(file, 0, os.SEEK_CUR)
     for one in group:
         tensor = one.tensor.cpu().contiguous()
         data = bytes_of(tensor)
-        if checksums is None:
-            pass
-        elif len(data) >= _LARGE:
-            waiting.append((one, tensor, pool.submit(digest_of, data, checksums)))
+        if len(data) >= _LARGE:
+            waiting.append((one, tensor, pool.submit(_write_one, file, data, place, checksums)))
         else:
-            one.digest = digest_of(data, checksums)
-        written = 0
-        while written < len(data):  # the kernel takes at most 2 GiB at a time
-            written += file.write(data[written : written + (1 << 28)])
-        progress(len(data))
+            one.digest = _write_one(file, data, place, checksums)
+            progress(len(data))
+        place += len(data)
         collect(_THREADS)
     collect(0)
+
+
+def _write_one(file: int, data: memoryview, place: int, checksums: str | None) -> Digest | None:
+    """Write bytes at a place of a file; their checksum."""
+    running = None if checksums is None else Running(checksums)
+    for start in range(0, len(data), _CHUNK):
+        chunk = data[start : start + _CHUNK]
+        if running is not None:
+            running.update(chunk)
+        written = 0
+        while written < len(chunk):
+            written += os.pwrite(file, chunk[written:], place + start + written)
+    return None if running is None else running.digest()
 
 
 def bytes_of(tensor: torch.Tensor) -> memoryview:
