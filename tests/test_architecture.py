@@ -65,6 +65,14 @@ def test_functions_are_short(root):
             assert lines <= 50, f"{path.name}: {node.name} has {lines} lines besides its docstring"
 
 
+def test_the_type_checker_is_strict_without_relaxations(root):
+    settings = (root / "pyproject.toml").read_text().partition("[tool.mypy]\n")[2]
+    own, _, others = settings.partition("[[tool.mypy.overrides]]")
+    assert own.split() == 'files = ["src"] python_version = "3.11" strict = true'.split()
+    assert "ignore_missing_imports = true" in others.partition("\n[")[0]
+    assert others.partition("\n\n[")[0].count("=") == 2  # which packages, and that
+
+
 def test_the_public_surface_is_small():
     import flexir
 

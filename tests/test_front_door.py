@@ -75,6 +75,7 @@ def test_examples_make_sizes_live_in_a_conversion():
 
 USER = """
 import torch, flexir
+from typing import Any
 
 graph = flexir.capture(torch.relu, (torch.ones(1),))
 ir = flexir.Target("typed")
@@ -84,6 +85,14 @@ reveal_type(flexir.compare(graph, {}))
 reveal_type(flexir.compare("a", "b"))
 reveal_type(graph.draw("x.html"))
 reveal_type(flexir.verify(graph, torch.relu, (torch.ones(1),)).verdict)
+
+
+@ir.op("relu")
+def relu(ctx: flexir.Context[list[str]], input: Any) -> str:
+    reveal_type(ctx.out)
+    raise flexir.UnsupportedError("no")
+
+
 flexir.save(graph, "x", weight="copy")
 """
 
@@ -92,12 +101,14 @@ def test_a_type_checker_knows_what_verbs_return_and_refuses_unknown_options(tmp_
     pytest.importorskip("mypy")
     (tmp_path / "user.py").write_text(USER)
     done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--follow-imports=silent", "--ignore-missing-imports",
-         "--cache-dir", str(tmp_path / "cache"), "user.py"],
+        [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent",
+         "--ignore-missing-imports", "--cache-dir", str(tmp_path / "cache"), "user.py"],
         cwd=tmp_path, capture_output=True, text=True, env={"MYPYPATH": str(root / "src")},
     )  # fmt: skip
     found = re.findall(r'Revealed type is "([^"]+)"', done.stdout)
     names = [re.sub(r"[a-z_]+\.", "", one) for one in found]
     assert names[:5] == ["Result", "Result", "Comparison", "list[str]", "str"], done.stdout
     assert "Any" not in names[5]
+    assert names[6] == "list[str]", done.stdout
+    assert done.stdout.count("error:") == 1, done.stdout
     assert 'Unexpected keyword argument "weight"' in done.stdout, done.stdout

@@ -98,6 +98,13 @@ def test_a_grouped_product_is_as_many_products():
     torch.testing.assert_close(grouped_mm(x, w, ends), rows(x))
 
 
+@pytest.mark.parametrize("shifts, dims", [(1, 0), ((1, -2), (0, 1)), ((4, 0), (0, 1))])
+def test_a_roll_is_two_ends_joined(shifts, dims):
+    from flexir.passes.recipes.shapes import roll
+
+    assert torch.equal(roll(x4, shifts, dims), torch.roll(x4, shifts, dims))
+
+
 def test_a_decomposition_is_used_only_if_the_target_takes_all_of_it():
     graph = flexir.capture(lambda x: F.gelu(x), (x4,))
     some = flexir.Target("some")

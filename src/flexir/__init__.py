@@ -8,22 +8,19 @@ check  = flexir.verify(graph, model, (x,))    the graph is the model, bit for bi
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from . import errors  # noqa: F401
+from . import errors as errors
 from .calls.opaque import opaque
 from .checks.verify import verify
 from .conversion.convert import convert
 from .conversion.target import Target
-from .errors import (  # noqa: F401
-    CaptureError,
-    Diverged,
-    Error,
-    FormatError,
-    GraphError,
-    HandlerError,
-    TargetError,
-    Unsupported,
-    UnsupportedError,
-)
+from .errors import CaptureError as CaptureError
+from .errors import Diverged as Diverged
+from .errors import Error, Unsupported
+from .errors import FormatError as FormatError
+from .errors import GraphError as GraphError
+from .errors import HandlerError as HandlerError
+from .errors import TargetError as TargetError
+from .errors import UnsupportedError as UnsupportedError
 from .graph.graph import Graph
 from .graph.inputs import Inputs
 from .graph.nodes import Node, TensorType, Value
@@ -31,18 +28,24 @@ from .graph.replay import interpret, replay
 from .recording.capture import capture
 
 if TYPE_CHECKING:
+    from . import fleet as fleet
+    from . import passes as passes
+    from . import targets as targets
     from .checks.handlers import check_handlers
-    from .conversion.hybrid import hybrid  # noqa: F401
-    from .conversion.layers.describe import describe  # noqa: F401
+    from .conversion.context import Context as Context
+    from .conversion.hybrid import hybrid as hybrid
+    from .conversion.layers.describe import describe as describe
     from .conversion.stubs import stub
-    from .files.draw import draw  # noqa: F401
-    from .files.ir import diff, load, save  # noqa: F401
+    from .files.draw import draw as draw
+    from .files.ir import diff, load
+    from .files.ir import save as save
     from .files.ir.compare import compare
-    from .files.ir.values import golden  # noqa: F401
+    from .files.ir.values import golden as golden
     from .fleet import plan
-    from .graph.program import Program  # noqa: F401
-    from .passes.edit import edit  # noqa: F401
-    from .recording.programs import program, record  # noqa: F401
+    from .graph.program import Program as Program
+    from .passes.edit import edit as edit
+    from .recording.programs import program as program
+    from .recording.programs import record as record
 
 __version__ = "0.1.0"
 __all__ = [
@@ -54,6 +57,7 @@ __all__ = [
 _LATER = {
     "check_handlers": "checks.handlers",
     "compare": "files.ir.compare",
+    "Context": "conversion.context",
     "describe": "conversion.layers",
     "diff": "files.ir",
     "draw": "files.draw",

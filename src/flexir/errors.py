@@ -7,6 +7,11 @@ A message says what happened, where (module path, file:line), the call as printe
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .graph.nodes import Node
+
 
 class Error(Exception):
     """Base of all errors of this package."""
@@ -47,7 +52,7 @@ class Diverged(Error, RuntimeError):
         node: the node at which the replay left the recorded path, or None for the inputs.
     """
 
-    def __init__(self, message: str, node: object = None) -> None:
+    def __init__(self, message: str, node: Node | None = None) -> None:
         super().__init__(message)
         self.node = node
 

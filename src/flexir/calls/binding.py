@@ -11,9 +11,10 @@ from typing import Any
 
 import torch
 
+from .kinds import EMPTY, Parameter
 from .names import is_torch
 from .schemas import op_of, signatures
-from .signatures import EMPTY, STAR, Parameter, Plan, Signature
+from .signatures import STAR, Plan, Signature
 
 _UNKNOWN = Signature("", [Parameter("args", "args", STAR, EMPTY, None)])
 _REVERSED = frozenset({("other", "input"), ("exponent", "input")})  # operators, ``1 - x``

@@ -72,15 +72,27 @@ def canonical(name: str) -> str:
 
 def name_of(func: Callable[..., Any]) -> str:
     """The name torch itself gives a callable: ``add_``, ``__radd__``, ``linalg_det``, ``T``."""
-    if isinstance(func, torch._ops.OpOverload):
-        return func._schema.name.split("::")[-1]
-    if isinstance(func, torch._ops.OpOverloadPacket):
-        return func._qualified_op_name.split("::")[-1]
-    name = getattr(func, "__name__", None) or type(func).__name__
+    qualified = qualified_name(func)
+    if qualified is not None:
+        return qualified.split("::")[-1]
+    name: str = getattr(func, "__name__", None) or type(func).__name__
     owner: Any = getattr(func, "__self__", None)
     if name in ("__get__", "__set__", "__delete__") and hasattr(owner, "__name__"):
-        return owner.__name__ if name == "__get__" else f"{name.strip('_')}_{owner.__name__}"
+        own: str = owner.__name__
+        return own if name == "__get__" else f"{name.strip('_')}_{own}"
     return name
+
+
+def qualified_name(func: Callable[..., Any]) -> str | None:
+    """``aten::add`` of a callable of ``torch.ops``; None of any other."""
+    if isinstance(func, torch._ops.OpOverload):
+        return func._schema.name
+    return func._qualified_op_name if isinstance(func, torch._ops.OpOverloadPacket) else None
+
+
+def overloads(packet: Any) -> list[torch._ops.OpOverload]:
+    """The overloads of an ATen op."""
+    return [getattr(packet, name) for name in packet.overloads()]
 
 
 def is_reversed(name: str) -> bool:

@@ -16,14 +16,13 @@ from typing import Any
 import torch
 
 from ..graph import geometry, numbers
-from .names import OPERATORS, canonical, is_reversed, is_torch, name_of
-from .signatures import (  # fmt: skip
-    EMPTY,
+from .kinds import EMPTY, Parameter
+from .names import OPERATORS, canonical, is_reversed, is_torch, name_of, overloads, qualified_name
+from .signatures import (
     KEYWORD,
     POSITIONAL,
     STAR,
     STARS,
-    Parameter,
     Signature,
     documented,
 )
@@ -40,9 +39,8 @@ def op_of(func: Callable[..., Any]) -> str:
     name with a meaning of its own (``mylib::relu``, ``mymodule.relu``).
     """
     name = name_of(func)
-    if isinstance(func, (torch._ops.OpOverload, torch._ops.OpOverloadPacket)):
-        schema = func._schema.name if isinstance(func, torch._ops.OpOverload) else None
-        full = schema or func._qualified_op_name
+    full = qualified_name(func)
+    if full is not None:
         if full.split("::")[0] in ("aten", "prims", "prim"):
             return canonical(name)
         return full if canonical(name) in callables() else name
@@ -217,8 +215,7 @@ def _of_overload(func: Any, name: str, op: str) -> Sequence[Signature]:
     if isinstance(func, torch._ops.OpOverload):
         return (_from_schema_exact(op, func._schema),)
     if isinstance(func, torch._ops.OpOverloadPacket):
-        overloads = (getattr(func, overload) for overload in func.overloads())
-        return [_from_schema_exact(op, overload._schema) for overload in overloads]
+        return [_from_schema_exact(op, overload._schema) for overload in overloads(func)]
     return ()
 
 

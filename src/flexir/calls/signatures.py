@@ -313,5 +313,5 @@ def same_default(part: Any, default: Any) -> bool:
     if isinstance(default, (list, tuple)) and part is None:
         return not default
     if type(part) in (int, float) and type(default) in (int, float):
-        return part == default
+        return bool(part == default)
     return False

@@ -100,8 +100,8 @@ def compare_tensors(name: str, expected: torch.Tensor, made: torch.Tensor) -> Di
     if a.shape != b.shape:
         return Difference(name, False, infinite, infinite, "other structure")
     if not (a.is_floating_point() or a.is_complex()):
-        gap = (a.double() - b.double()).abs().max().item()
-        return Difference(name, False, gap, infinite, "")
+        off = (a.double() - b.double()).abs().max().item()
+        return Difference(name, False, off, infinite, "")
     nan_a, nan_b = a.isnan(), b.isnan()
     if not torch.equal(nan_a, nan_b):
         return Difference(name, False, infinite, infinite, "NaN in other places")

@@ -32,7 +32,7 @@ from .omissions import Kept
 from .reach import escaping_values, is_needed, needed, varying
 from .report import Report
 from .returns import lay, lay_each
-from .target import Handler, Keep, Target
+from .target import Handler, Keep, Target, kept
 
 if TYPE_CHECKING:
     from ..passes.decomposer import Decomposer
@@ -127,7 +127,7 @@ class Conversion:
         """One of the target's functions for what is no call."""
         return self.target.hook(name)
 
-    def context(self, node: Node, reason: str = "") -> Context:
+    def context(self, node: Node, reason: str = "") -> Context[Any]:
         return Context(
             self.out, node, self.graph, reason, self.env, self.state, self.takes_state, self.target,
             self.config, self.folded,
@@ -378,7 +378,7 @@ class Coverage(Conversion):
 
     def _call(self, node: Node, handler: Handler) -> None:
         self._arguments(node, handler)
-        if getattr(handler.function, "keeps", False):
+        if handler.function is kept:
             raise Keep
 
 

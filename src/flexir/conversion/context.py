@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import torch
 
@@ -78,9 +78,12 @@ class OutputType(TensorType):
         return self.ask(argument)
 
 
+Out = TypeVar("Out")
+
+
 @dataclass(frozen=True, slots=True)
-class Context:
-    """What a handler is given besides the arguments.
+class Context(Generic[Out]):
+    """What a handler is given besides the arguments; ``Context[Builder]`` to a type checker.
 
     Attributes:
         out: the user's builder, as passed to ``convert(out=...)``.
@@ -96,7 +99,7 @@ class Context:
         folded: what :meth:`constant` computed so far.
     """
 
-    out: Any
+    out: Out
     node: Node
     graph: Graph
     reason: str = ""

@@ -43,7 +43,7 @@ def folded(value: Value, graph: Graph, known: MutableMapping[Value, torch.Tensor
 
 
 def _changing(graph: Graph) -> set[Value]:
-    return {one.initial for one in (*graph.mutations, *graph.state)}
+    return {one.initial for one in graph.kept}
 
 
 def _makers(value: Value, graph: Graph, known: MutableMapping[Value, torch.Tensor]) -> list[Node]:

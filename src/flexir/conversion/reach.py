@@ -85,4 +85,4 @@ def _alive(
 
 def final_values(graph: Graph) -> list[Value]:
     """What is left behind: the last Values of state and of memory the run wrote."""
-    return [*(m.final for m in graph.mutations), *(s.final for s in graph.state)]
+    return [kept.final for kept in graph.kept]

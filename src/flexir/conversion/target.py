@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -20,10 +20,8 @@ from ..calls.names import canonical
 from ..calls.schemas import callables, op_of, parameter_names, signatures
 from ..errors import TargetError, Unsupported
 from ..graph.nodes import Node
-from .context import Context, Placeholder, Weight
+from .context import Context
 from .escapes import only_escapes
-
-__all__ = ["Context", "Handler", "Keep", "Placeholder", "Target", "Weight"]
 
 _OWN_OPS = ("assemble", "as_strided", "as_strided_scatter", "setitem", "warp_affine")
 
@@ -33,6 +31,11 @@ class Keep(Unsupported):
 
     def __init__(self) -> None:
         super().__init__("kept whole, no handler")
+
+
+def kept(ctx: Context[Any], module: torch.nn.Module, **named: Any) -> Any:
+    """The handler of modules that are kept whole."""
+    raise Keep
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,10 +175,6 @@ class Target:
         The report lists them as missing, their inside is not visited: "do not decompose this".
         """
 
-        def kept(ctx: Context, module: torch.nn.Module, **named: Any) -> Any:
-            raise Keep
-
-        kept.keeps = True
         for one in what:
             self.module(one)(kept)
 
@@ -293,10 +292,11 @@ class Target:
         else:
             paths = (h for pattern, h in self.paths.items() if fnmatchcase(node.path, pattern))
             found = next(paths, None)
-            owners = type(node.target).__mro__ if self.modules and found is None else ()
-            for cls in owners:
-                if cls in self.modules and type(node.target).forward is cls.forward:
-                    found = self.modules[cls]
+            own: type[torch.nn.Module] = type(node.target)
+            for cls in own.__mro__ if self.modules and found is None else ():
+                handler = self.modules.get(cls)
+                if handler is not None and own.forward is getattr(cls, "forward", None):
+                    found = handler
                     break
         if found is None and self.parent is not None and node.op not in self.without:
             return self.parent.handler(node)
@@ -331,8 +331,7 @@ class Target:
         found = {**(self.parent.configuration() if self.parent is not None else {}), **self.config}
         for name in chosen or ():
             if name not in found:
-                near = difflib.get_close_matches(name, found, n=2, cutoff=0.5)
-                hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else "."
+                hint = _did_you_mean(name, found) or "."
                 has = f" It has: {', '.join(found)}" if found else ""
                 raise TargetError(f"target {self.name!r} has no setting {name!r}{hint}{has}")
         return {**found, **(chosen or {})}
@@ -363,9 +362,13 @@ def _resolve(key: Any) -> tuple[str, list[str] | None]:
         return canonical(key.split("::")[1]), None
     if canonical(key) in callables():
         raise TargetError(f"{key!r} is called {canonical(key)!r} here: one meaning, one name")
-    near = difflib.get_close_matches(key, [*callables(), *_OWN_OPS], n=3, cutoff=0.6)
-    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+    hint = _did_you_mean(key, [*callables(), *_OWN_OPS])
     raise TargetError(f"torch has no function {key!r}{hint}")
+
+
+def _did_you_mean(word: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(word, known, n=2)
+    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
 def _inspect(
@@ -386,11 +389,8 @@ def _inspect(
     if allowed is not None:
         for name in names:
             if name not in allowed:
-                near = difflib.get_close_matches(name, allowed, n=2, cutoff=0.5)
-                hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
-                raise TargetError(
-                    f"{what} has no argument {name!r}{hint or '.'} It has: {', '.join(allowed)}"
-                )
+                hint = (_did_you_mean(name, allowed) or ".") + f" It has: {', '.join(allowed)}"
+                raise TargetError(f"{what} has no argument {name!r}{hint}")
     return Handler(
         function,
         frozenset(names),

@@ -35,7 +35,7 @@ def check(graph: Graph) -> set[Value]:
         if value not in known:
             raise GraphError(f"{value!r} is a result of the graph but nothing makes it")
         read.add(value)
-    for kept in (*graph.mutations, *graph.state):
+    for kept in graph.kept:
         if kept.initial not in known or kept.initial.producer is not None:
             raise GraphError(f"{kept} begins with {kept.initial!r}, no input or constant")
         read.add(kept.initial)

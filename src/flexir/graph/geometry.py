@@ -86,7 +86,7 @@ def dense(tensor: torch.Tensor) -> torch.Tensor:
     return tensor.to_dense()
 
 
-_new: Any = tuple.__new__  # what the generated constructors of named tuples come down to
+_new = tuple.__new__  # what the generated constructors of named tuples come down to
 
 
 def copy_like(tensor: torch.Tensor, stride: Sequence[int] | None = None) -> torch.Tensor:

@@ -168,10 +168,14 @@ class Graph:
         return list(dict.fromkeys(tree.leaves(self.outputs, Value)))
 
     @property
+    def kept(self) -> list[Mutation | State]:
+        """Memory that a run leaves behind otherwise: what it wrote, what its next call reads."""
+        return [*self.mutations, *self.state]
+
+    @property
     def results(self) -> list[Value]:
         """What a run is for: what the model returned, what it wrote, what its next call reads."""
-        found = [m.final for m in self.mutations] + [s.final for s in self.state]
-        return [*self.output_values, *found]
+        return [*self.output_values, *(kept.final for kept in self.kept)]
 
     @property
     def output_names(self) -> dict[Value, str]:

@@ -99,17 +99,17 @@ def abs(input: Any) -> Any:
     return -input if input < 0 else input
 
 
-def ceil(input: Any) -> int:
+def ceil(input: float) -> int:
     """The smallest whole number not below."""
     return math.ceil(input)
 
 
-def floor(input: Any) -> int:
+def floor(input: float) -> int:
     """The largest whole number not above."""
     return math.floor(input)
 
 
-def trunc(input: Any) -> int:
+def trunc(input: float) -> int:
     """Without what follows the point; what ``int()`` does to a float."""
     return math.trunc(input)
 

@@ -10,6 +10,7 @@ is :mod:`flexir.recording.programs`'s matter.
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
@@ -234,12 +235,12 @@ def _answering(
 def answered_by(model: torch.nn.Module, answer: Callable[..., Any]) -> Iterator[None]:
     """Let calls of one module be answered otherwise while the block runs."""
     before = vars(model).get("forward")
-    original = model.forward
+    original: Callable[..., Any] = model.forward
 
+    @functools.wraps(original)  # so that it has its signature
     def forward(*args: Any, **kwargs: Any) -> Any:
         return answer(*args, **kwargs)
 
-    forward.__wrapped__ = original  # whose signature it has
     model.forward = forward
     try:
         yield

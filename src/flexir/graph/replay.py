@@ -21,7 +21,7 @@ from .choice import Choice, every
 from .geometry import copy_like, fingerprint, shape_of
 from .graph import Graph
 from .inputs import bind_inputs, same_literal
-from .nodes import Node, Switches, Value
+from .nodes import Node, NumberType, Switches, Value
 from .tree import tensors_in
 
 Meaning = Callable[[Node, dict[Value, Any]], bool]
@@ -123,7 +123,7 @@ def fitting(graph: Graph, args: Sequence[Any], kwargs: dict[str, Any]) -> Graph:
     raise Diverged(f"{first}{more if graph.variants else ''}", first.node) from first
 
 
-class Environment(dict):
+class Environment(dict[Value, torch.Tensor]):
     """Value -> tensor; a constant is asked for when it is first read, so weights stay unread."""
 
     def __init__(self, constants: Mapping[Value, torch.Tensor]) -> None:
@@ -319,7 +319,7 @@ def _match(template: Any, made: Any, env: dict[Value, Any]) -> None:
 
 def check_type(node: Node, value: Value, tensor: torch.Tensor) -> None:
     """Raise Diverged if a replayed tensor has another shape or dtype than the recorded one."""
-    if value.is_number:
+    if isinstance(value.type, NumberType):
         truth = value.type.kind is bool
         if isinstance(tensor, bool) != truth or not isinstance(tensor, (int, float)):
             raise Diverged(f"{value!r} is {tensor!r} on these inputs\n  in: {node}", node)

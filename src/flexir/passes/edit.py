@@ -129,7 +129,7 @@ class Edit:
     def __init__(self, graph: Graph) -> None:
         self.graph, self.readers = graph, graph.users
         self.results = set(graph.results)
-        self.written = {kept.initial for kept in (*graph.mutations, *graph.state)}
+        self.written = {kept.initial for kept in graph.kept}
         self.lines: list[str] = []
         self._replaced: dict[Value, Value] = {}
         self._dropped: set[Node] = set()

@@ -169,8 +169,8 @@ def _type(node: Node) -> TensorType:
 
 def _each(sizes: Any, dims: int) -> tuple[int, ...]:
     """A size per dimension; one stands for all."""
-    sizes = (sizes,) if isinstance(sizes, int) else tuple(sizes)
-    return sizes * dims if len(sizes) == 1 else sizes
+    each: tuple[int, ...] = (sizes,) if isinstance(sizes, int) else tuple(sizes)
+    return each * dims if len(each) == 1 else each
 
 
 def _padded(layer: Node, pad: list[int], rank: int) -> dict[str, Any] | None:

@@ -16,7 +16,8 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ..calls.signatures import EMPTY, POSITIONAL, Parameter, Signature
+from ..calls.kinds import EMPTY, Parameter
+from ..calls.signatures import POSITIONAL, Signature
 from ..graph import tree
 from ..graph.check import settle
 from ..graph.choice import values_of

@@ -14,7 +14,8 @@ import torch
 from ..errors import CaptureError
 from ..graph.graph import Graph
 from ..graph.inputs import Inputs, inputs_of
-from .examples import Dims, examples_of, merged
+from .examples import examples_of, merged
+from .naming import Dims
 from .recorder import record
 
 

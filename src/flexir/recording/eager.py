@@ -124,7 +124,8 @@ def copies_of(args: Any, kwargs: Any) -> tuple[Any, Any]:
         return made[id(tensor)]
 
     opened = tree.template((args, kwargs), copy, deep=True)
-    return tree.build(_apart(opened, set()), type(None), lambda none: none)
+    own: tuple[Any, Any] = tree.build(_apart(opened, set()), type(None), lambda none: none)
+    return own
 
 
 def _apart(part: Any, seen: set[int]) -> Any:

@@ -9,7 +9,9 @@ from typing import Any
 
 import torch
 
-from ..calls.names import name_of
+from ..calls.names import name_of, overloads
+
+_APPLY = torch.autograd.Function.apply.__code__
 
 
 def inside_autograd_function(frame: FrameType | None, until: CodeType | None) -> bool | None:
@@ -22,10 +24,9 @@ def inside_autograd_function(frame: FrameType | None, until: CodeType | None) ->
     Returns:
         None if it was not found before ``until``.
     """
-    apply = torch.autograd.Function.apply.__func__.__code__
     while frame is not None:
         code = frame.f_code
-        if code is apply:
+        if code is _APPLY:
             return True
         if code is until:
             return None
@@ -40,8 +41,7 @@ def changes_view_only(func: Callable[..., Any]) -> bool:
     packet = getattr(torch.ops.aten, name, None)
     if packet is None or name == "set_data":  # which has no tag
         return packet is not None
-    tags = (getattr(packet, overload).tags for overload in packet.overloads())
-    return any(torch.Tag.inplace_view in found for found in tags)
+    return any(torch.Tag.inplace_view in overload.tags for overload in overloads(packet))
 
 
 @functools.lru_cache(maxsize=None)

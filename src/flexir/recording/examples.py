@@ -23,12 +23,13 @@ from ..graph.inputs import Inputs, bind_inputs, inputs_of
 from ..graph.nodes import Dim, Node, TensorType, Value
 from ..graph.replay import replay
 from ..graph.sizes import rewritten
-from .branches import Misfit, Recorded, branched
+from .branches import Recorded, branched
 from .eager import copies_of, initial_state, run_model
 from .naming import Dims, Table, named, values_in
 from .numbers import origins_of
 from .recorder import record
 from .standing import Standing
+from .ways import Misfit
 
 
 def merged(

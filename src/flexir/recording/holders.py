@@ -86,14 +86,14 @@ class Modules(Holder):
     @property
     def before(self) -> dict[str, Any]:
         """Its contents then."""
-        found = self.own.copy()
+        found: dict[str, Any] = self.own.copy()
         for _, kept in self.kept:
             found.update(kept)
         return found
 
     def read(self) -> dict[str, Any]:
         module = self.thing
-        found = vars(module).copy()
+        found: dict[str, Any] = vars(module).copy()
         for group in (module._parameters, module._buffers, module._modules):
             found.update(group.items())
         return found

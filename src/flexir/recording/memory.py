@@ -200,7 +200,7 @@ class Weight(Alias):
         self.stride: tuple[int, ...] | None = None
         self.offset = 0
         if tensor.layout is torch.strided and not tensor.is_nested:
-            self.stride, self.offset = tensor.stride(), tensor.storage_offset()
+            self.stride, self.offset = tensor.stride(), int(tensor.storage_offset())
 
     def share(self, tensor: torch.Tensor) -> None:
         """It is told by where it lies in any case: it may be swapped."""

@@ -138,7 +138,7 @@ class _Names:
         if path is None:
             return next(f"s{i}" for i in range(1, len(taken) + 2) if f"s{i}" not in taken)
         letters = _LETTERS.get(rank, "") or "B"
-        wishes = [*letters[dim : dim + 1], *_MORE]
+        wishes: list[str] = [*letters[dim : dim + 1], *_MORE]
         wishes += [f"{letter}{i}" for i in range(1, 2 + len(taken)) for letter in wishes[:1]]
         return next(w for w in wishes if w not in taken)
 

@@ -171,7 +171,7 @@ class Numbers:
         if expr.__class__ is Value:
             return expr
         assert isinstance(expr, Expr)
-        for scope in reversed(self._scopes):
+        for scope in self._scopes[::-1]:
             if expr in scope:
                 return scope[expr]
         args = self._arguments(expr.function, expr.args)
@@ -313,7 +313,7 @@ def _rdivmod(self: Any, other: Any) -> Any:
 
 
 def _truth(self: Any) -> bool:
-    outcome = plain(self) != 0
+    outcome: bool = plain(self) != 0
     if self.home.hears():
         self.home.compared(calls.ne, (self.expr, 0), outcome)
     return outcome

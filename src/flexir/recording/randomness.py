@@ -102,7 +102,7 @@ def device_of(named: dict[str, Any], tensors: list[torch.Tensor]) -> torch.devic
 def default_generator(device: torch.device) -> torch.Generator | None:
     """The default generator of a device."""
     if device.type == "cuda":
-        if not torch.cuda.is_initialized():
+        if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
             return None
         index = torch.cuda.current_device() if device.index is None else device.index
         return torch.cuda.default_generators[index]

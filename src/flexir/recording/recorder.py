@@ -273,7 +273,7 @@ class Recorder:
     def _run(self, call: Call) -> None:
         """Run a call, the witness aside unless it is needed, the generators watched."""
         form, witness, previous = call.form, self.witness, self.owner
-        aside = (
+        aside = bool(
             witness is not None
             and (depth := _stack._len_torch_dispatch_stack())
             and _stack._get_dispatch_stack_at(depth - 1) is witness
@@ -299,7 +299,7 @@ class Recorder:
             raise
         finally:
             self.owner, self.busy = previous, True
-            if aside:
+            if aside and witness is not None:
                 _stack._push_on_torch_dispatch_stack(witness)
             elif self.waiting is not None:
                 call.generator, self.drawn, self.waiting = self.drawn, None, None
@@ -354,7 +354,7 @@ def _explain(error: Exception, node: Node) -> None:
     """Say in which call an error arose, once."""
     if not getattr(error, "_flexir_noted", False):
         with contextlib.suppress(AttributeError):
-            error._flexir_noted = True
+            error._flexir_noted = True  # type: ignore[attr-defined]
         add_note(error, f"in the call  {node}" + (f"   # {node.where}" if node.where else ""))
 
 

@@ -67,11 +67,11 @@ class Functions(TorchFunctionMode):
             _stack._push_on_torch_dispatch_stack(witness)
 
 
-class Witness(TorchDispatchMode):
+class Witness(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Sees the ATen ops."""
 
     def __init__(self, recorder: Any) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.recorder = recorder
 
     @classmethod

@@ -169,9 +169,8 @@ class Ways:
             for name in first.args
         }
         key = (first.target, *((name, type(part), part) for name, part in args.items()))
-        for body in reversed(self.written):
-            known = body.get(key)
-            if known is not None and scope.sees(known):
+        for body in self.written[::-1]:
+            if (known := body.get(key)) is not None and scope.sees(known):
                 return known
         node = copied(first, args)
         made = self.new(first.outputs[0].type, node, scope)

@@ -14,7 +14,8 @@ from typing import Any
 
 from ...errors import TargetError
 from ...graph.nodes import TensorType, Value
-from ..target import Context, Placeholder, Target
+from ..context import Context, Placeholder
+from ..target import Target
 from .names import CUSTOM, PLAIN
 
 log = logging.getLogger("flexir")
@@ -41,7 +42,7 @@ class Layer:
         return f"{self.kind}, {self.words}" if self.words else self.kind
 
 
-def layer(ctx: Context, kind: str, words: str, *inputs: Any) -> Any:
+def layer(ctx: Context[Any], kind: str, words: str, *inputs: Any) -> Any:
     """Make a Layer, log it, append it to ``ctx.out`` if there is one."""
     types = tuple(v.type for v in ctx.node.outputs)
     made = Layer(kind, words, inputs, types)
@@ -82,7 +83,8 @@ def shape(part: Any) -> tuple[int, ...]:
     """Sizes of a converted tensor argument."""
     if isinstance(part, Layer):
         return part.types[0].shape
-    return part.type.shape
+    of: TensorType = part.type
+    return of.shape
 
 
 # --- convolution, linear, embedding ---------------------------------------------------------------
@@ -91,7 +93,7 @@ def shape(part: Any) -> tuple[int, ...]:
 def _convolution(rank: int) -> None:
     @describe.op(f"conv{rank}d")
     def conv(
-        ctx: Context, input: Any, weight: Any, bias: Any, stride: Any, padding: Any,
+        ctx: Context[Any], input: Any, weight: Any, bias: Any, stride: Any, padding: Any,
         dilation: Any, groups: int,
     ) -> Any:  # fmt: skip
         out, per_group, *kernel = shape(weight)
@@ -103,7 +105,7 @@ def _convolution(rank: int) -> None:
 
     @describe.op(f"conv_transpose{rank}d")
     def transposed(
-        ctx: Context, input: Any, weight: Any, bias: Any, stride: Any, padding: Any,
+        ctx: Context[Any], input: Any, weight: Any, bias: Any, stride: Any, padding: Any,
         output_padding: Any, groups: int, dilation: Any,
     ) -> Any:  # fmt: skip
         channels, per_group, *kernel = shape(weight)
@@ -116,20 +118,20 @@ def _convolution(rank: int) -> None:
 
 
 @describe.op("linear")
-def linear(ctx: Context, input: Any, weight: Any, bias: Any) -> Any:
+def linear(ctx: Context[Any], input: Any, weight: Any, bias: Any) -> Any:
     out, channels = shape(weight) if len(shape(weight)) == 2 else (1, *shape(weight))
     return layer(ctx, "FullConnection", f"C{channels} N{out}", input)
 
 
 @describe.op("embedding")
-def embedding(ctx: Context, input: Any, weight: Any, padding_idx: Any = None, **_: Any) -> Any:
+def embedding(ctx: Context[Any], input: Any, weight: Any, padding_idx: Any = None, **_: Any) -> Any:
     rows, width = shape(weight)
     pad = "" if padding_idx in (None, -1) else f" pad {padding_idx}"
     return layer(ctx, "Embedding", f"{rows}x{width}{pad}", input)
 
 
 @describe.op("embedding_bag")
-def embedding_bag(ctx: Context, input: Any, weight: Any, mode: Any = "mean", **_: Any) -> Any:
+def embedding_bag(ctx: Context[Any], input: Any, weight: Any, mode: Any = "mean", **_: Any) -> Any:
     return layer(ctx, "EmbeddingBag", f"{by_x(shape(weight))} {mode}", input)
 
 
@@ -138,7 +140,7 @@ def embedding_bag(ctx: Context, input: Any, weight: Any, mode: Any = "mean", **_
 
 @describe.op("batch_norm")
 def batch_norm(
-    ctx: Context, input: Any, running_mean: Any, running_var: Any, weight: Any, bias: Any,
+    ctx: Context[Any], input: Any, running_mean: Any, running_var: Any, weight: Any, bias: Any,
     training: bool, momentum: Any, eps: float,
 ) -> Any:  # fmt: skip
     sizes = shape(input)
@@ -150,7 +152,7 @@ def batch_norm(
 
 
 @describe.op("instance_norm")
-def instance_norm(ctx: Context, input: Any, weight: Any, eps: float, **_: Any) -> Any:
+def instance_norm(ctx: Context[Any], input: Any, weight: Any, eps: float, **_: Any) -> Any:
     sizes = shape(input)
     words = f"N {sizes[1]} eps {eps}" + (" affine" if weight is not None else "")
     return layer(ctx, f"InstanceNorm{max(len(sizes) - 2, 1)}d", words, input)
@@ -158,7 +160,7 @@ def instance_norm(ctx: Context, input: Any, weight: Any, eps: float, **_: Any) -
 
 @describe.op("group_norm")
 def group_norm(
-    ctx: Context, input: Any, num_groups: int, weight: Any, bias: Any, eps: float
+    ctx: Context[Any], input: Any, num_groups: int, weight: Any, bias: Any, eps: float
 ) -> Any:
     words = f"N {shape(input)[1]} G{num_groups} eps {eps}" + (
         " affine" if weight is not None else ""
@@ -168,14 +170,14 @@ def group_norm(
 
 @describe.op("layer_norm")
 def layer_norm(
-    ctx: Context, input: Any, normalized_shape: Any, weight: Any, bias: Any, eps: float
+    ctx: Context[Any], input: Any, normalized_shape: Any, weight: Any, bias: Any, eps: float
 ) -> Any:
     words = f"N {by_x(normalized_shape)} eps {eps}" + (" affine" if weight is not None else "")
     return layer(ctx, "LayerNorm", words, input)
 
 
 @describe.op("rms_norm")
-def rms_norm(ctx: Context, input: Any, normalized_shape: Any, weight: Any, eps: Any) -> Any:
+def rms_norm(ctx: Context[Any], input: Any, normalized_shape: Any, weight: Any, eps: Any) -> Any:
     return layer(ctx, "RMSNorm", f"N {by_x(normalized_shape)} eps {eps}", input)
 
 
@@ -185,7 +187,7 @@ def rms_norm(ctx: Context, input: Any, normalized_shape: Any, weight: Any, eps: 
 def _pooling(rank: int) -> None:
     @describe.op(f"max_pool{rank}d")
     def max_pool(
-        ctx: Context, input: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any,
+        ctx: Context[Any], input: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any,
         ceil_mode: bool, return_indices: bool = False,
     ) -> Any:  # fmt: skip
         words = (
@@ -196,7 +198,7 @@ def _pooling(rank: int) -> None:
 
     @describe.op(f"avg_pool{rank}d")
     def avg_pool(
-        ctx: Context, input: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool,
+        ctx: Context[Any], input: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool,
         count_include_pad: bool, **_: Any,
     ) -> Any:  # fmt: skip
         words = (
@@ -207,17 +209,17 @@ def _pooling(rank: int) -> None:
         return layer(ctx, f"AvgPool{rank}d", words, input)
 
     @describe.op(f"adaptive_avg_pool{rank}d")
-    def adaptive_avg_pool(ctx: Context, input: Any, output_size: Any) -> Any:
+    def adaptive_avg_pool(ctx: Context[Any], input: Any, output_size: Any) -> Any:
         return _adaptive(ctx, input, output_size, "Avg", rank)
 
     @describe.op(f"adaptive_max_pool{rank}d")
     def adaptive_max_pool(
-        ctx: Context, input: Any, output_size: Any, return_indices: bool = False
+        ctx: Context[Any], input: Any, output_size: Any, return_indices: bool = False
     ) -> Any:
         return _adaptive(ctx, input, output_size, "Max", rank)
 
 
-def _adaptive(ctx: Context, input: Any, output_size: Any, kind: str, rank: int) -> Any:
+def _adaptive(ctx: Context[Any], input: Any, output_size: Any, kind: str, rank: int) -> Any:
     """An adaptive pool is a plain one where the sizes divide."""
     sizes = shape(input)[-rank:]
     wanted = output_size if isinstance(output_size, (tuple, list)) else (output_size,) * rank
@@ -237,7 +239,7 @@ def _adaptive(ctx: Context, input: Any, output_size: Any, kind: str, rank: int) 
 
 @describe.op("multi_head_attention_forward")
 def multi_head_attention(
-    ctx: Context, query: Any, key: Any, value: Any, embed_dim_to_check: int, num_heads: int,
+    ctx: Context[Any], query: Any, key: Any, value: Any, embed_dim_to_check: int, num_heads: int,
     **_: Any,
 ) -> Any:  # fmt: skip
     words = f"E{embed_dim_to_check} H{num_heads}"
@@ -246,8 +248,8 @@ def multi_head_attention(
 
 @describe.op("scaled_dot_product_attention")
 def attention(
-    ctx: Context, query: Any, key: Any, value: Any, attn_mask: Any = None, is_causal: bool = False,
-    **_: Any,
+    ctx: Context[Any], query: Any, key: Any, value: Any, attn_mask: Any = None,
+    is_causal: bool = False, **_: Any,
 ) -> Any:  # fmt: skip
     words = f"{by_x(shape(query))}" + " mask" * (attn_mask is not None) + " causal" * is_causal
     return layer(ctx, "ScaledDotProductAttention", words, query, key, value)
@@ -255,7 +257,7 @@ def attention(
 
 def _recurrent(op: str, kind: str) -> None:
     @describe.op(op)
-    def recurrent(ctx: Context, input: Any, **rest: Any) -> Any:
+    def recurrent(ctx: Context[Any], input: Any, **rest: Any) -> Any:
         params = tensors(rest.get("params", ()))
         hidden = shape(params[1])[1] if len(params) > 1 else "?"
         words = f"C{shape(input)[-1]} N{hidden} L{rest.get('num_layers', 1)}"
@@ -266,7 +268,7 @@ def _recurrent(op: str, kind: str) -> None:
 
 def _cell(op: str, kind: str) -> None:
     @describe.op(op)
-    def cell(ctx: Context, input: Any, hx: Any, w_ih: Any, w_hh: Any, **_: Any) -> Any:
+    def cell(ctx: Context[Any], input: Any, hx: Any, w_ih: Any, w_hh: Any, **_: Any) -> Any:
         words = f"C{shape(w_ih)[1]} N{shape(w_hh)[1]}"
         return layer(ctx, kind, words, input, *tensors(hx))
 
@@ -276,11 +278,11 @@ def _cell(op: str, kind: str) -> None:
 
 def _plain(key: str, kind: str) -> None:
     @describe.op(key)
-    def plain(ctx: Context, **args: Any) -> Any:
+    def plain(ctx: Context[Any], **args: Any) -> Any:
         return layer(ctx, kind, _words(ctx, args), *tensors(args))
 
 
-def _words(ctx: Context, args: dict[str, Any]) -> str:
+def _words(ctx: Context[Any], args: dict[str, Any]) -> str:
     defaults = ctx.node.signature.defaults
     words = []
     for name, part in args.items():

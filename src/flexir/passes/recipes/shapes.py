@@ -172,8 +172,8 @@ def roll(input: Tensor, shifts: Any, dims: Any = ()) -> Any:
     made = input
     for shift, dim in zip(amounts, axes):
         size = made.shape[dim]
-        if cut := -shift % size:
-            made = torch.cat([cut(made, dim, cut, size - cut), cut(made, dim, 0, cut)], dim)
+        if at := -shift % size:
+            made = torch.cat([cut(made, dim, at, size - at), cut(made, dim, 0, at)], dim)
     return made
 
 

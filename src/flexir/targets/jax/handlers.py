@@ -98,7 +98,7 @@ def missing(ctx: Any, inputs: Any) -> tuple[Missing, ...]:
 
 
 @target.constant
-def stored(ctx: Any, weight: Any) -> Place:
+def stored(ctx: flexir.Context[Program], weight: Any) -> Place:
     dtype, net = ctx.dtype(weight.tensor.dtype), ctx.out
     if weight.name not in net.places:
         net.places[weight.name] = net.place(weight.tensor.shape, dtype)

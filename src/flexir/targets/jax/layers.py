@@ -350,7 +350,7 @@ def layer_norm(call: Any, input: Any, normalized_shape: Any, weight: Any = None,
 @op("rms_norm")
 def rms_norm(call: Any, input: Any, normalized_shape: Any, weight: Any = None,
              eps: Any = None) -> Any:  # fmt: skip
-    eps = float(jnp.finfo(input.dtype).eps) if eps is None else eps
+    eps = float(jnp.finfo(input.dtype).eps) if eps is None else eps  # type: ignore[no-untyped-call]
     axes = tuple(range(-len(normalized_shape), 0))
     wide = input.astype(jnp.promote_types(input.dtype, jnp.float32))
     made = (wide * lax.rsqrt(jnp.mean(wide * wide, axes, keepdims=True) + eps)).astype(input.dtype)

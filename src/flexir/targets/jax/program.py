@@ -39,7 +39,7 @@ def wide() -> Any:
     """Within it arrays of 64 bits stay what they are, whatever JAX is configured to."""
     if hasattr(jax, "enable_x64"):
         return jax.enable_x64(True)
-    from jax.experimental import enable_x64  # before JAX 0.8
+    from jax.experimental import enable_x64  # type: ignore[attr-defined]  # before JAX 0.8
 
     return enable_x64(True)
 
@@ -152,7 +152,7 @@ class Program:
 
     def place(self, shape: Any, dtype: Any) -> Place:
         """A new array."""
-        self.types.append(jax.ShapeDtypeStruct(tuple(shape), dtype))
+        self.types.append(jax.ShapeDtypeStruct(tuple(shape), dtype))  # type: ignore[no-untyped-call]
         return Place(len(self.types) - 1)
 
     def add(self, function: Any, call: Call, args: Any, named: Any, where: str) -> Any:

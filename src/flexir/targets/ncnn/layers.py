@@ -10,7 +10,7 @@ import numpy as np
 import flexir
 
 from .network import Blob, Dims, tagged
-from .tensors import around, blob, image, op
+from .tensors import Context, around, blob, image, op
 
 # op -> layer and its parameters
 _UNARY: dict[str, tuple[str, dict[int, Any]]] = {
@@ -31,7 +31,7 @@ _KERNEL, _DILATION, _STRIDE = (1, 11, 21), (2, 12, 22), (3, 13, 23)
 _BEFORE, _BEHIND = (4, 14, 24), (15, 16, 17)  # padding, for w, h, d
 
 
-def place(ctx: Any) -> str:
+def place(ctx: Context) -> str:
     """The module a layer comes from."""
     return str(ctx.node.path).replace(" ", "_")
 
@@ -39,31 +39,31 @@ def place(ctx: Any) -> str:
 for _name, (_kind, _params) in _UNARY.items():
 
     @op(_name)
-    def unary(ctx: Any, input: Any, *, kind: str = _kind, params: Any = _params) -> Blob:
+    def unary(ctx: Context, input: Any, *, kind: str = _kind, params: Any = _params) -> Blob:
         x = blob(ctx, input)
         return ctx.out.add(kind, [x], x.dims, params, place=place(ctx))
 
 
 @op("gelu")
-def gelu(ctx: Any, input: Any, approximate: str) -> Blob:
+def gelu(ctx: Context, input: Any, approximate: str) -> Blob:
     x = blob(ctx, input)
     return ctx.out.add("GELU", [x], x.dims, {0: int(approximate == "tanh")})
 
 
 @op("leaky_relu")
-def leaky_relu(ctx: Any, input: Any, negative_slope: float) -> Blob:
+def leaky_relu(ctx: Context, input: Any, negative_slope: float) -> Blob:
     x = blob(ctx, input)
     return ctx.out.add("ReLU", [x], x.dims, {0: float(negative_slope)})
 
 
 @op("elu")
-def elu(ctx: Any, input: Any, alpha: float) -> Blob:
+def elu(ctx: Context, input: Any, alpha: float) -> Blob:
     x = blob(ctx, input)
     return ctx.out.add("ELU", [x], x.dims, {0: float(alpha)})
 
 
 @op("clamp")
-def clamp(ctx: Any, input: Any, min: Any, max: Any) -> Blob:
+def clamp(ctx: Context, input: Any, min: Any, max: Any) -> Blob:
     if not all(one is None or isinstance(one, (int, float)) for one in (min, max)):
         raise flexir.Unsupported("bounds that are tensors")
     x, low, high = (
@@ -75,7 +75,7 @@ def clamp(ctx: Any, input: Any, min: Any, max: Any) -> Blob:
 
 
 @op("hardtanh")
-def hardtanh(ctx: Any, input: Any, min_val: float, max_val: float) -> Blob:
+def hardtanh(ctx: Context, input: Any, min_val: float, max_val: float) -> Blob:
     x = blob(ctx, input)
     return ctx.out.add("Clip", [x], x.dims, {0: float(min_val), 1: float(max_val)})
 
@@ -106,7 +106,7 @@ for _name, _number in _BINARY.items():
 
     @op(_name)
     def binary(
-        ctx: Any, input: Any, other: Any, *, name: str = _name, number: int = _number
+        ctx: Context, input: Any, other: Any, *, name: str = _name, number: int = _number
     ) -> Blob:
         if isinstance(input, (int, float)) or isinstance(other, (int, float)):
             turned = isinstance(input, (int, float))
@@ -124,7 +124,7 @@ for _name, _number in _BINARY.items():
 
 
 @op("pow")
-def power(ctx: Any, input: Any, exponent: Any) -> Blob:
+def power(ctx: Context, input: Any, exponent: Any) -> Blob:
     if not isinstance(exponent, (int, float)) or exponent not in _POWERS:
         raise flexir.Unsupported(f"exponent {exponent}; exact are 2, 0.5, -0.5 and -1")
     x = blob(ctx, input)
@@ -134,7 +134,7 @@ def power(ctx: Any, input: Any, exponent: Any) -> Blob:
 for _name, _number in _REDUCE.items():
 
     @op(_name)
-    def reduction(ctx: Any, input: Any, dim: Any = None, keepdim: Any = False, *,
+    def reduction(ctx: Context, input: Any, dim: Any = None, keepdim: Any = False, *,
                   number: int = _number) -> Blob:  # fmt: skip
         shape = ctx.type(input).shape
         given = (
@@ -151,14 +151,14 @@ for _name, _number in _REDUCE.items():
 
 
 @op("softmax")
-def softmax(ctx: Any, input: Any, dim: int) -> Blob:
+def softmax(ctx: Context, input: Any, dim: int) -> Blob:
     dims, axis = around(ctx.type.shape, dim)
     x = ctx.out.shaped(blob(ctx, input), dims)
     return ctx.out.add("Softmax", [x], dims, {0: axis, 1: 1})
 
 
 @op("glu")
-def glu(ctx: Any, input: Any, dim: int) -> Blob:
+def glu(ctx: Context, input: Any, dim: int) -> Blob:
     dims, axis = around(ctx.type(input).shape, dim)
     made = tuple(n // 2 if i == axis else n for i, n in enumerate(dims))
     return ctx.out.add("GLU", [ctx.out.shaped(blob(ctx, input), dims)], made, {0: axis})
@@ -170,7 +170,7 @@ def each(value: Any, count: int) -> tuple[int, ...]:
     return (values * count if len(values) == 1 else values)[::-1]
 
 
-def convolution(ctx: Any, kind: str, input: Any, weight: Any, bias: Any, groups: int,
+def convolution(ctx: Context, kind: str, input: Any, weight: Any, bias: Any, groups: int,
                 stride: Any, padding: Any, dilation: Any, extra: Any = ()) -> Blob:  # fmt: skip
     """A convolution, or one transposed; ``weight`` is already in ncnn's order."""
     spatial = weight.ndim - 2
@@ -201,7 +201,7 @@ def convolution(ctx: Any, kind: str, input: Any, weight: Any, bias: Any, groups:
 for _name in ("conv1d", "conv2d", "conv3d"):
 
     @op(_name)
-    def conv(ctx: Any, input: Any, weight: Any, bias: Any, stride: Any, padding: Any,
+    def conv(ctx: Context, input: Any, weight: Any, bias: Any, stride: Any, padding: Any,
              dilation: Any, groups: int) -> Blob:  # fmt: skip
         weight, bias = ctx.array(weight), ctx.array(bias)
         return convolution(
@@ -212,7 +212,7 @@ for _name in ("conv1d", "conv2d", "conv3d"):
 for _name in ("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"):
 
     @op(_name)
-    def conv_transpose(ctx: Any, input: Any, weight: Any, bias: Any, stride: Any, padding: Any,
+    def conv_transpose(ctx: Context, input: Any, weight: Any, bias: Any, stride: Any, padding: Any,
                        output_padding: Any, groups: int, dilation: Any) -> Blob:  # fmt: skip
         weight, bias = ctx.array(weight), ctx.array(bias)
         parts = [part.swapaxes(0, 1) for part in np.split(weight, groups)]
@@ -224,7 +224,7 @@ for _name in ("conv_transpose1d", "conv_transpose2d", "conv_transpose3d"):
 
 
 @op("linear")
-def linear(ctx: Any, input: Any, weight: Any, bias: Any) -> Blob:
+def linear(ctx: Context, input: Any, weight: Any, bias: Any) -> Blob:
     weight, bias = ctx.array(weight), ctx.array(bias)
     if weight.ndim != 2:
         raise flexir.Unsupported("a weight of one row without a dimension")
@@ -238,16 +238,16 @@ def linear(ctx: Any, input: Any, weight: Any, bias: Any) -> Blob:
 
 
 @op("matmul")
-def matmul(ctx: Any, input: Any, other: Any) -> Blob:
+def matmul(ctx: Context, input: Any, other: Any) -> Blob:
     return product(ctx, input, other, *(v.type.shape for v in ctx.node.inputs))
 
 
 @op("bmm", "mm")
-def bmm(ctx: Any, input: Any, mat2: Any) -> Blob:
+def bmm(ctx: Context, input: Any, mat2: Any) -> Blob:
     return product(ctx, input, mat2, *(v.type.shape for v in ctx.node.inputs))
 
 
-def product(ctx: Any, left: Any, right: Any, a: Dims, b: Dims) -> Blob:
+def product(ctx: Context, left: Any, right: Any, a: Dims, b: Dims) -> Blob:
     """Matrices multiplied, one by one or all by one."""
     a, b = (a if len(a) > 1 else (1, *a)), (b if len(b) > 1 else (*b, 1))
     if math.prod(b[:-2]) == 1:
@@ -263,8 +263,8 @@ def product(ctx: Any, left: Any, right: Any, a: Dims, b: Dims) -> Blob:
 
 
 @op("batch_norm")
-def batch_norm(ctx: Any, input: Any, running_mean: Any, running_var: Any, weight: Any, bias: Any,
-               training: bool, momentum: Any, eps: float) -> Blob:  # fmt: skip
+def batch_norm(ctx: Context, input: Any, running_mean: Any, running_var: Any, weight: Any,
+               bias: Any, training: bool, momentum: Any, eps: float) -> Blob:  # fmt: skip
     if training or running_mean is None:
         raise flexir.Unsupported("statistics of the batch")
     mean, var = ctx.array(running_mean), ctx.array(running_var)
@@ -276,7 +276,7 @@ def batch_norm(ctx: Any, input: Any, running_mean: Any, running_var: Any, weight
     return ctx.out.add("BatchNorm", [x], x.dims, params, [slope, mean, var, shift], place(ctx))
 
 
-def affine(ctx: Any, weight: Any, bias: Any, size: int) -> list[Any]:
+def affine(ctx: Context, weight: Any, bias: Any, size: int) -> list[Any]:
     """Scale and shift of a norm, or nothing where it has neither."""
     if weight is None and bias is None:
         return []
@@ -285,7 +285,7 @@ def affine(ctx: Any, weight: Any, bias: Any, size: int) -> list[Any]:
 
 
 @op("layer_norm")
-def layer_norm(ctx: Any, input: Any, normalized_shape: Any, weight: Any, bias: Any,
+def layer_norm(ctx: Context, input: Any, normalized_shape: Any, weight: Any, bias: Any,
                eps: float) -> Blob:  # fmt: skip
     size = math.prod(normalized_shape)
     x = ctx.out.shaped(blob(ctx, input), (math.prod(ctx.type.shape) // size, size))
@@ -295,7 +295,9 @@ def layer_norm(ctx: Any, input: Any, normalized_shape: Any, weight: Any, bias: A
 
 
 @op("group_norm")
-def group_norm(ctx: Any, input: Any, num_groups: int, weight: Any, bias: Any, eps: float) -> Blob:
+def group_norm(
+    ctx: Context, input: Any, num_groups: int, weight: Any, bias: Any, eps: float
+) -> Blob:
     shape = ctx.type.shape
     x = image(ctx, input, len(shape) - 2)
     weights = affine(ctx, weight, bias, shape[1])
@@ -304,8 +306,8 @@ def group_norm(ctx: Any, input: Any, num_groups: int, weight: Any, bias: Any, ep
 
 
 @op("instance_norm")
-def instance_norm(ctx: Any, input: Any, running_mean: Any, running_var: Any, weight: Any, bias: Any,
-                  use_input_stats: bool, momentum: Any, eps: float) -> Blob:  # fmt: skip
+def instance_norm(ctx: Context, input: Any, running_mean: Any, running_var: Any, weight: Any,
+                  bias: Any, use_input_stats: bool, momentum: Any, eps: float) -> Blob:  # fmt: skip
     shape = ctx.type.shape
     if not use_input_stats or len(shape) != 4:
         raise flexir.Unsupported("statistics that are not the input's, or not of images")
@@ -315,14 +317,14 @@ def instance_norm(ctx: Any, input: Any, running_mean: Any, running_var: Any, wei
 
 
 @op("prelu")
-def prelu(ctx: Any, input: Any, weight: Any) -> Blob:
+def prelu(ctx: Context, input: Any, weight: Any) -> Blob:
     slope, shape = ctx.array(weight), ctx.type.shape
     x = image(ctx, input, len(shape) - 2) if slope.size > 1 else blob(ctx, input)
     return ctx.out.add("PReLU", [x], x.dims, {0: slope.size}, [slope], place(ctx))
 
 
 @op("scaled_dot_product_attention")
-def attention(ctx: Any, query: Any, key: Any, value: Any, attn_mask: Any, scale: Any) -> Blob:
+def attention(ctx: Context, query: Any, key: Any, value: Any, attn_mask: Any, scale: Any) -> Blob:
     """Four layers: query and key multiplied, scaled, masked and normalised, then with the value."""
     q, k, v = (ctx.node.args[name].type.shape for name in ("query", "key", "value"))
     if not q[:-2] == k[:-2] == v[:-2]:

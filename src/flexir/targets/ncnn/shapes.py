@@ -10,7 +10,7 @@ import flexir
 
 from .layers import each, place
 from .network import Blob, Dims
-from .tensors import around, blob, image, op
+from .tensors import Context, around, blob, image, op
 
 _FREE = ("reshape", "view", "flatten", "unflatten", "squeeze", "unsqueeze", "contiguous", "clone",
          "detach", "view_as", "ravel", "reshape_as", "to", "float")  # fmt: skip
@@ -18,19 +18,19 @@ _FREE = ("reshape", "view", "flatten", "unflatten", "squeeze", "unsqueeze", "con
 for _name in _FREE:
 
     @op(_name)
-    def free(ctx: Any, input: Any, **_: Any) -> Blob:
+    def free(ctx: Context, input: Any, **_: Any) -> Blob:
         """The same numbers in the same order: no layer."""
         return Blob(*blob(ctx, input))
 
 
 @op("dropout")
-def dropout(ctx: Any, input: Any, p: Any, training: bool) -> Blob:
+def dropout(ctx: Context, input: Any, p: Any, training: bool) -> Blob:
     if training:
         raise flexir.Unsupported("training")
     return Blob(*blob(ctx, input))
 
 
-def permuted(ctx: Any, input: Any, order: list[int]) -> Blob:
+def permuted(ctx: Context, input: Any, order: list[int]) -> Blob:
     """A permutation; neighbours that stay neighbours count as one."""
     shape = ctx.type(input).shape
     x = blob(ctx, input)
@@ -53,7 +53,7 @@ def permuted(ctx: Any, input: Any, order: list[int]) -> Blob:
 
 
 def _one_by_one(
-    ctx: Any, x: Blob, before: list[list[int]], after: list[list[int]], sizes: dict[int, int]
+    ctx: Context, x: Blob, before: list[list[int]], after: list[list[int]], sizes: dict[int, int]
 ) -> Blob:
     """Each dimension in its turn past those that stand before it, as rows past columns."""
     now = list(before)
@@ -75,9 +75,10 @@ def _order(order: list[int]) -> int:
     rank = len(order)
     inner = tuple(rank - 1 - d for d in reversed(order))
     if rank == 4:  # w, h, d, c: by the last, then the ones before it
-        return sorted(itertools.permutations(range(4)), key=lambda p: _key(p)).index(inner)
-    known = {2: [(0, 1), (1, 0)],
-             3: [(0, 1, 2), (1, 0, 2), (0, 2, 1), (2, 0, 1), (1, 2, 0), (2, 1, 0)]}  # fmt: skip
+        return sorted(itertools.permutations(range(4)), key=_key).index(inner)
+    known: dict[int, list[tuple[int, ...]]] = {
+        2: [(0, 1), (1, 0)],
+        3: [(0, 1, 2), (1, 0, 2), (0, 2, 1), (2, 0, 1), (1, 2, 0), (2, 1, 0)]}  # fmt: skip
     return known[rank].index(inner)
 
 
@@ -86,13 +87,13 @@ def _key(order: tuple[int, ...]) -> tuple[int, ...]:
 
 
 @op("permute")
-def permute(ctx: Any, input: Any, dims: Any) -> Blob:
+def permute(ctx: Context, input: Any, dims: Any) -> Blob:
     rank = len(ctx.type(input).shape)
     return permuted(ctx, input, [d % rank for d in dims])
 
 
 @op("transpose")
-def transpose(ctx: Any, input: Any, dim0: int, dim1: int) -> Blob:
+def transpose(ctx: Context, input: Any, dim0: int, dim1: int) -> Blob:
     order = list(range(len(ctx.type(input).shape)))
     if order:
         order[dim0], order[dim1] = order[dim1], order[dim0]
@@ -100,11 +101,11 @@ def transpose(ctx: Any, input: Any, dim0: int, dim1: int) -> Blob:
 
 
 @op("t")
-def t(ctx: Any, input: Any) -> Blob:
+def t(ctx: Context, input: Any) -> Blob:
     return permuted(ctx, input, list(range(len(ctx.type(input).shape)))[::-1])
 
 
-def cut(ctx: Any, x: Blob, shape: Dims, dim: int, start: int, stop: int) -> tuple[Blob, Dims]:
+def cut(ctx: Context, x: Blob, shape: Dims, dim: int, start: int, stop: int) -> tuple[Blob, Dims]:
     """A stretch of one dimension, and the shape it has then."""
     dim %= len(shape)
     if (start, stop) == (0, shape[dim]):
@@ -116,7 +117,7 @@ def cut(ctx: Any, x: Blob, shape: Dims, dim: int, start: int, stop: int) -> tupl
 
 
 @op("split", "chunk", "unbind", "tensor_split", "split_with_sizes")
-def split(ctx: Any, input: Any, dim: int, **_: Any) -> tuple[Blob, ...]:
+def split(ctx: Context, input: Any, dim: int, **_: Any) -> tuple[Blob, ...]:
     shape, start, made = ctx.type(input).shape, 0, []
     whole = ctx.node.op == "unbind"
     for value in ctx.node.returned:
@@ -127,21 +128,21 @@ def split(ctx: Any, input: Any, dim: int, **_: Any) -> tuple[Blob, ...]:
 
 
 @op("narrow")
-def narrow(ctx: Any, input: Any, dim: int, start: int, length: int) -> Blob:
+def narrow(ctx: Context, input: Any, dim: int, start: int, length: int) -> Blob:
     shape = ctx.type(input).shape
     start = start % shape[dim] if start < 0 else start
     return Blob(*cut(ctx, blob(ctx, input), shape, dim, start, start + length)[0])
 
 
 @op("select")
-def select(ctx: Any, input: Any, dim: int, index: int) -> Blob:
+def select(ctx: Context, input: Any, dim: int, index: int) -> Blob:
     shape = ctx.type(input).shape
     index %= shape[dim]
     return Blob(*cut(ctx, blob(ctx, input), shape, dim, index, index + 1)[0])
 
 
 @op("getitem")
-def getitem(ctx: Any, input: Any, indices: Any) -> Blob:
+def getitem(ctx: Context, input: Any, indices: Any) -> Blob:
     shape, x = ctx.type(input).shape, blob(ctx, input)
     parts = list(indices) if isinstance(indices, tuple) else [indices]
     for one in parts:
@@ -166,7 +167,7 @@ def getitem(ctx: Any, input: Any, indices: Any) -> Blob:
 
 
 def _strided(
-    ctx: Any, x: Blob, shape: Dims, dim: int, start: int, stop: int, step: int
+    ctx: Context, x: Blob, shape: Dims, dim: int, start: int, stop: int, step: int
 ) -> tuple[Blob, Dims]:
     """A slice; every ``step``-th as rows of ``step``, of which one column is cut."""
     if step == 1:
@@ -186,19 +187,19 @@ def _strided(
 
 
 @op("cat")
-def cat(ctx: Any, tensors: Any, dim: int) -> Blob:
+def cat(ctx: Context, tensors: Any, dim: int) -> Blob:
     values = ctx.node.args["tensors"]
     return joined(ctx, list(tensors), [v.type.shape for v in values], ctx.type.shape, dim)
 
 
 @op("stack")
-def stack(ctx: Any, tensors: Any, dim: int) -> Blob:
+def stack(ctx: Context, tensors: Any, dim: int) -> Blob:
     shape = ctx.type.shape
     one = tuple(1 if i == dim % len(shape) else n for i, n in enumerate(shape))
     return joined(ctx, list(tensors), [one] * len(tensors), shape, dim)
 
 
-def joined(ctx: Any, tensors: list[Any], shapes: list[Dims], shape: Dims, dim: int) -> Blob:
+def joined(ctx: Context, tensors: list[Any], shapes: list[Dims], shape: Dims, dim: int) -> Blob:
     """Tensors one after the other; ``around`` the whole decides their dimensions."""
     dims, axis = around(shape, dim)
     parts = []
@@ -210,7 +211,7 @@ def joined(ctx: Any, tensors: list[Any], shapes: list[Dims], shape: Dims, dim: i
 
 
 @op("roll")
-def roll(ctx: Any, input: Any, shifts: Any, dims: Any) -> Blob:
+def roll(ctx: Context, input: Any, shifts: Any, dims: Any) -> Blob:
     shape, x = ctx.type.shape, blob(ctx, input)
     listed = [(shifts, dims)] if isinstance(shifts, int) else list(zip(shifts, dims or ()))
     if dims in (None, (), []) or isinstance(shifts, int) != isinstance(dims, int):
@@ -225,7 +226,7 @@ def roll(ctx: Any, input: Any, shifts: Any, dims: Any) -> Blob:
 
 
 @op("expand", "repeat", "tile", "expand_as")
-def expand(ctx: Any, input: Any, **_: Any) -> Blob:
+def expand(ctx: Context, input: Any, **_: Any) -> Blob:
     x, made = blob(ctx, input), ctx.type.shape
     shape = (1,) * (len(made) - len(ctx.type(input).shape)) + tuple(ctx.type(input).shape)
     for dim, size in enumerate(made):
@@ -240,7 +241,7 @@ def expand(ctx: Any, input: Any, **_: Any) -> Blob:
 
 
 @op("pad")
-def pad(ctx: Any, input: Any, pad: Any, mode: str, value: Any) -> Blob:
+def pad(ctx: Context, input: Any, pad: Any, mode: str, value: Any) -> Blob:
     shape = ctx.type(input).shape
     pairs = [tuple(pad[i : i + 2]) for i in range(0, len(pad), 2)]
     while pairs and pairs[-1] == (0, 0):
@@ -278,7 +279,7 @@ def pad(ctx: Any, input: Any, pad: Any, mode: str, value: Any) -> Blob:
 _POOL = [(1, 11, 21), (2, 12, 22), (3, 13, 23), (14, 15, 16)]  # kernel, stride, before, behind
 
 
-def pooled(ctx: Any, input: Any, spatial: int, params: dict[int, Any]) -> Blob:
+def pooled(ctx: Context, input: Any, spatial: int, params: dict[int, Any]) -> Blob:
     """A Pooling layer of 1, 2 or 3 dimensions."""
     x = image(ctx, input, spatial)
     kind = "Pooling" + ("1D", "", "3D")[spatial - 1]
@@ -286,7 +287,7 @@ def pooled(ctx: Any, input: Any, spatial: int, params: dict[int, Any]) -> Blob:
 
 
 def windows(
-    ctx: Any, input: Any, spatial: int, kernel: Any, stride: Any, padding: Any
+    ctx: Context, input: Any, spatial: int, kernel: Any, stride: Any, padding: Any
 ) -> dict[int, Any]:
     """Parameters of pooling windows.
 
@@ -312,21 +313,22 @@ def windows(
 for _rank in (1, 2, 3):
 
     @op(f"max_pool{_rank}d")
-    def max_pool(ctx: Any, input: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: Any,
-                 *, rank: int = _rank) -> Blob:  # fmt: skip
+    def max_pool(ctx: Context, input: Any, kernel_size: Any, stride: Any, padding: Any,
+                 ceil_mode: Any, *, rank: int = _rank) -> Blob:  # fmt: skip
         params = windows(ctx, input, rank, kernel_size, stride, padding)
         return pooled(ctx, input, rank, {0: 0, **params})
 
     @op(f"avg_pool{_rank}d")
-    def avg_pool(ctx: Any, input: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: Any,
-                 count_include_pad: bool, *, rank: int = _rank) -> Blob:  # fmt: skip
+    def avg_pool(ctx: Context, input: Any, kernel_size: Any, stride: Any, padding: Any,
+                 ceil_mode: Any, count_include_pad: bool,
+                 *, rank: int = _rank) -> Blob:  # fmt: skip
         params = windows(ctx, input, rank, kernel_size, stride, padding)
         if ceil_mode and any(params[a] != params[b] for a, b in zip(*_POOL[2:]) if a in params):
             raise flexir.Unsupported("ceil_mode with windows that hang over")
         return pooled(ctx, input, rank, {0: 1, **params, 6: int(count_include_pad)})
 
     @op(f"adaptive_avg_pool{_rank}d", f"adaptive_max_pool{_rank}d")
-    def adaptive_pool(ctx: Any, input: Any, output_size: Any, *, rank: int = _rank) -> Blob:
+    def adaptive_pool(ctx: Context, input: Any, output_size: Any, *, rank: int = _rank) -> Blob:
         kind = int("avg" in ctx.node.op)
         sizes = tuple(ctx.type.shape[-rank:])[::-1]
         x = image(ctx, input, rank)
@@ -339,8 +341,8 @@ for _rank in (1, 2, 3):
 
 
 @op("interpolate")
-def interpolate(ctx: Any, input: Any, size: Any, scale_factor: Any, mode: str, align_corners: Any,
-                recompute_scale_factor: Any) -> Blob:  # fmt: skip
+def interpolate(ctx: Context, input: Any, size: Any, scale_factor: Any, mode: str,
+                align_corners: Any, recompute_scale_factor: Any) -> Blob:  # fmt: skip
     before, after = ctx.type(input).shape[2:], ctx.type.shape[2:]
     kinds = {"nearest": 1, "bilinear": 2}
     if mode not in kinds or len(before) != 2:
@@ -356,12 +358,12 @@ def interpolate(ctx: Any, input: Any, size: Any, scale_factor: Any, mode: str, a
 
 
 @op("channel_shuffle")
-def channel_shuffle(ctx: Any, input: Any, groups: int) -> Blob:
+def channel_shuffle(ctx: Context, input: Any, groups: int) -> Blob:
     x = image(ctx, input, 2)
     return ctx.out.add("ShuffleChannel", [x], x.dims, {0: groups, 1: 0})
 
 
 @op("pixel_shuffle")
-def pixel_shuffle(ctx: Any, input: Any, upscale_factor: int) -> Blob:
+def pixel_shuffle(ctx: Context, input: Any, upscale_factor: int) -> Blob:
     x = image(ctx, input, 2)
     return ctx.out.add("PixelShuffle", [x], tuple(ctx.type.shape[-3:]), {0: upscale_factor})

@@ -17,6 +17,7 @@ import flexir
 from .network import Blob, Dims, Network
 
 target = flexir.Target("ncnn", out=Network)
+Context = flexir.Context[Network]
 
 
 def natural(shape: Sequence[int]) -> Dims:
@@ -39,7 +40,7 @@ def around(shape: Sequence[int], dim: int) -> tuple[Dims, int]:
     return (before, shape[dim], after), 1
 
 
-def image(ctx: Any, input: Any, spatial: int) -> Blob:
+def image(ctx: Context, input: Any, spatial: int) -> Blob:
     """A tensor as channels and ``spatial`` more, without its batch.
 
     Raises:
@@ -51,7 +52,7 @@ def image(ctx: Any, input: Any, spatial: int) -> Blob:
     return ctx.out.shaped(blob(ctx, input), tuple(shape[-spatial - 1 :]))
 
 
-def blob(ctx: Any, value: Any) -> Blob:
+def blob(ctx: Context, value: Any) -> Blob:
     """A tensor argument, constants included."""
     if isinstance(value, Blob):
         return value
@@ -65,7 +66,7 @@ def op(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
     def declare(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
-        def checked(ctx: Any, *args: Any, **named: Any) -> Any:
+        def checked(ctx: Context, *args: Any, **named: Any) -> Any:
             for value in (*ctx.node.inputs, *ctx.node.outputs[:1]):
                 check(value.type)
             return function(ctx, *args, **named)
@@ -86,7 +87,7 @@ def check(type: flexir.TensorType) -> None:
 
 
 @target.input
-def enter(ctx: Any, name: str, type: flexir.TensorType) -> Any:
+def enter(ctx: Context, name: str, type: flexir.TensorType) -> Any:
     try:
         check(type)
     except flexir.Unsupported:
@@ -95,7 +96,7 @@ def enter(ctx: Any, name: str, type: flexir.TensorType) -> Any:
 
 
 @target.output
-def leave(ctx: Any, outputs: dict[str, Any]) -> Network:
+def leave(ctx: Context, outputs: dict[str, Any]) -> Network:
     made: Network = ctx.out
     types = {name: value.type for value, name in ctx.graph.output_names.items()}
     for name, one in outputs.items():
@@ -111,7 +112,7 @@ def leave(ctx: Any, outputs: dict[str, Any]) -> Network:
 
 
 @target.placeholder
-def lacking(ctx: Any, inputs: list[Any]) -> Any:
+def lacking(ctx: Context, inputs: list[Any]) -> Any:
     """A layer ncnn does not know: the file shows what is missing, and does not run."""
     ctx.out.lacking.append(ctx.node.op)
     read = [one for one in inputs if isinstance(one, Blob)]

@@ -15,9 +15,11 @@ import torch
 import flexir
 from flexir import Unsupported
 
-from .network import Network, dtype_of
+from .network import Network
+from .network import dtype_of as dtype_of
 
 target = flexir.Target("onnx", out=Network)
+Context = flexir.Context[Network]
 
 
 def op(*names: str) -> Callable[[Callable[..., Any]], Any]:
@@ -118,12 +120,12 @@ def fail_unless(condition: Any, reason: str) -> None:
 
 
 @target.input
-def enter(ctx: Any, name: str, type: flexir.TensorType) -> ir.Value:
+def enter(ctx: Context, name: str, type: flexir.TensorType) -> ir.Value:
     return ctx.out.input(name, type.dtype, type.shape)
 
 
 @target.constant
-def stored(ctx: Any, weight: Any) -> ir.Value:
+def stored(ctx: Context, weight: Any) -> ir.Value:
     return ctx.out.weight(weight.name, weight.tensor)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from .handlers import brought, count, dtype_of, fail_unless, given, known, op, rank, shape_of
+from .network import broadcast
 from .shapes import reshaped, sliced
 
 
@@ -115,7 +116,7 @@ def _places_of(out: Any, tensors: list[Any]) -> tuple[Any, int]:
     """Index tensors broadcast and laid side by side, and how many dimensions they have."""
     ranks = [1 if t.shape is None else rank(t) for t in tensors]
     if all(t.shape is not None for t in tensors):
-        common = list(torch.broadcast_shapes(*(shape_of(t) for t in tensors)))
+        common = broadcast(*(shape_of(t) for t in tensors))
         shape = out.constant(common)
     else:  # of bools: as many as there are
         known = [t for t in tensors if t.shape is None]
@@ -151,8 +152,8 @@ def gather(ctx: Any, input: Any, dim: int, index: Any) -> Any:
 def take_along_dim(ctx: Any, input: Any, indices: Any, dim: Any = None) -> Any:
     fail_unless(dim is not None and rank(input), "of a flat tensor")
     shape = [shape_of(input), shape_of(indices)]
-    wide = [list(torch.broadcast_shapes(s[:dim % len(s)] + (1,) + s[dim % len(s) + 1 :],
-            o[:dim % len(s)] + (s[dim],) + o[dim % len(s) + 1 :]))
+    wide = [broadcast(s[:dim % len(s)] + (1,) + s[dim % len(s) + 1 :],
+            o[:dim % len(s)] + (s[dim],) + o[dim % len(s) + 1 :])
             for s, o in (shape, shape[::-1])]  # fmt: skip
     made = [ctx.out.add("Expand", v, s) for v, s in zip((input, indices), wide)]
     return ctx.out.add("GatherElements", *made, axis=dim)
@@ -173,7 +174,7 @@ def nonzero(ctx: Any, input: Any, as_tuple: bool = False) -> Any:
 
 @op("masked_select")
 def masked_select(ctx: Any, input: Any, mask: Any) -> Any:
-    out, shape = ctx.out, list(torch.broadcast_shapes(shape_of(input), shape_of(mask)))
+    out, shape = ctx.out, broadcast(shape_of(input), shape_of(mask))
     wide = [reshaped(out, out.add("Expand", v, shape), [-1]) for v in (input, mask)]
     return out.add("Compress", *wide, axis=0)
 
@@ -275,7 +276,7 @@ def _scattered(
         goal = out.add("Concat", many, out.constant(sizes), axis=0) if rest else many
         wide = out.add("Expand", reshaped(out, value, [1]) if lone else value, goal)
     else:
-        common = list(torch.broadcast_shapes(*(shape_of(t) for t in tensors)))
+        common = broadcast(*(shape_of(t) for t in tensors))
         wide = out.add("Expand", value, [*sizes[:front], *common, *sizes[front:]])
         if front:
             order = list(range(front + size + len(rest) - front))

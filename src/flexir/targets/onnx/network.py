@@ -178,7 +178,7 @@ class Network:
         made = self._node(kind, given, outputs, inner, domain, attributes)
         shapes = [value.shape.numpy() for value in given if value is not None and value.shape]
         if kind in _ELEMENTWISE and all(v is None or v.shape is not None for v in given):
-            made[0].shape = ir.Shape(torch.broadcast_shapes(*shapes))
+            made[0].shape = ir.Shape(broadcast(*shapes))
         return [self.cast(value, result) for value in made]
 
     def _node(
@@ -248,6 +248,11 @@ def element_type(dtype: torch.dtype) -> ir.DataType:
     if dtype not in DTYPES:
         raise Unsupported(f"ONNX tensors of {dtype} are not computed with")
     return DTYPES[dtype]
+
+
+def broadcast(*shapes: Sequence[int]) -> list[int]:
+    """The shape in which tensors of these shapes meet."""
+    return list(torch.broadcast_shapes(*shapes))  # type: ignore[no-untyped-call]
 
 
 def dtype_of(value: Any) -> torch.dtype:

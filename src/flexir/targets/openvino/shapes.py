@@ -224,7 +224,7 @@ def roll(ctx: Any, input: Any, shifts: Any, dims: Any) -> Any:
 @op("flip")
 def flip(ctx: Any, input: Any, dims: Any) -> Any:
     for dim in [dims] if isinstance(dims, int) else dims:
-        order = np.arange(shape(input)[dim])[::-1] if shape(input) else []
+        order: Any = np.arange(shape(input)[dim])[::-1] if shape(input) else []
         if len(order):
             input = ops.gather(input, ints(order), ints(dim % len(shape(input)))).output(0)
     return reshaped(input, ctx.type.shape)
