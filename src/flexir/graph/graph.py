@@ -190,9 +190,7 @@ class Graph:
         taken: set[str] = set()
         for path, value in tree.paths(self.outputs, Value):
             if value not in names:
-                numbered = path.partition(".")[0].isdecimal()
-                name = f"output.{path}" if numbered else path or "output"
-                names[value] = free_name(name, taken)
+                names[value] = free_name(tree.output_name(path), taken)
         return names
 
     def bind(self, *args: Any, **kwargs: Any) -> dict[str, torch.Tensor]:

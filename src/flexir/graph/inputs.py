@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import inspect
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -86,7 +87,8 @@ def bind_inputs(
                 raise Diverged(f"the input {name!r} is missing")
             continue
         made = tree.template(bound[name], lambda t: t, deep=True)
-        _bind_part(name, part, made, env)
+        for path, (one, other) in tree.zip(part, made, leaf=Value, path=name):
+            _bind_place(path, one, other, env)
     _are_apart(graph, env)
     return _lay_out(graph, env, as_given)
 
@@ -152,7 +154,7 @@ def dense_stride(shape: tuple[int, ...], like: tuple[int, ...]) -> tuple[int, ..
     return tuple(made)
 
 
-def _bind_part(name: str, part: Any, made: Any, env: dict[Value, Any]) -> None:
+def _bind_place(name: str, part: Any, made: Any, env: dict[Value, Any]) -> None:
     if isinstance(part, Value):
         if part.is_number:
             if not isinstance(made, (int, float)) or isinstance(made, bool):
@@ -171,39 +173,26 @@ def _bind_part(name: str, part: Any, made: Any, env: dict[Value, Any]) -> None:
             raise Diverged(f"the input {name!r} was the same tensor as another input")
         env[part] = made
         return
-    if isinstance(part, tree.Record) and isinstance(made, tree.Record):
-        _bind_part(name, part.items, made.items, env)
-        _bind_part(name, part.attributes, made.attributes, env)
-        return
     if isinstance(part, dict) and isinstance(made, dict):
-        if part.keys() != made.keys():
-            raise Diverged(f"the input {name!r} has keys {list(made)}; recorded: {list(part)}")
-        for key, inner in part.items():
-            _bind_part(f"{name}.{key}", inner, made[key], env)
-        return
+        raise Diverged(f"the input {name!r} has keys {list(made)}; recorded: {list(part)}")
     if isinstance(part, (list, tuple)) and isinstance(made, (list, tuple)):
         if len(part) != len(made):
             raise Diverged(f"the input {name!r} has {len(made)} parts; recorded: {len(part)}")
-        for i, (inner, other) in enumerate(zip(part, made)):
-            _bind_part(f"{name}.{i}", inner, other, env)
-        return
-    if type(part) in (int, float, bool, str, type(None)) and not same_literal(part, made):
+    if isinstance(part, _COMPARED) and not same_literal(part, made):
         raise Diverged(f"the input {name!r} was {part!r} when recorded, now {made!r}")
     # What was empty and holds tensors now, or the other way round: a cache at the first call.
-    if any(True for _ in tree.leaves(part, Value)) or tree.tensors_in(_as_list(made)):
+    places = tree.zip(made, leaf=torch.Tensor)
+    filled = any(isinstance(one, torch.Tensor) for _, (one,) in places)
+    if filled or next(tree.leaves(part, Value), None) is not None:
         raise Diverged(
             f"the input {name!r} is built otherwise than when it was recorded: {_kind(made)} "
-            f"{'with' if tree.tensors_in(_as_list(made)) else 'without'} tensors"
+            f"{'with' if filled else 'without'} tensors"
         )
 
 
-def _as_list(part: Any) -> Any:
-    """The parts of an opened object."""
-    if isinstance(part, tree.Record):
-        return [_as_list(part.items), _as_list(part.attributes)]
-    if isinstance(part, dict):
-        return list(map(_as_list, part.values()))
-    return list(map(_as_list, part)) if isinstance(part, (list, tuple)) else part
+# Inputs that are compared by value: all that a file can hold. Of others two may be alike.
+_COMPARED = (int, float, complex, str, bytes, type(None), torch.Size, torch.dtype, torch.device,
+             torch.layout, torch.memory_format, slice, type(...), enum.Enum)  # fmt: skip
 
 
 def _kind(part: Any) -> str:

@@ -310,25 +310,19 @@ def _line(error: BaseException) -> str:
 
 def equal(one: Any, other: Any) -> bool:
     """Whether two results are the same, bit for bit; NaN equals NaN."""
-    left: list[Any] = []
-    right: list[Any] = []
-    shape = [
-        tree.template(part, lambda t, into=into: into.append(t) or _LEAF, deep=True)  # type: ignore[misc]
-        for part, into in ((one, left), (other, right))
-    ]
-    if len(left) != len(right) or repr(shape[0]) != repr(shape[1]):
+    opened = [tree.template(part, lambda t: t, deep=True) for part in (one, other)]
+    return all(_same(*parts) for _, parts in tree.zip(*opened, leaf=torch.Tensor, strict=True))
+
+
+def _same(one: Any, other: Any) -> bool:
+    if not isinstance(one, torch.Tensor) or not isinstance(other, torch.Tensor):
+        return repr(one) == repr(other)
+    if shape_of(one) != shape_of(other) or one.dtype != other.dtype:
         return False
-    return all(map(_same, left, right))
-
-
-_LEAF = "tensor"
-
-
-def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
-    if one.shape != other.shape or one.dtype != other.dtype:
-        return False
-    if one.layout is not torch.strided or one.is_nested:
-        return torch.equal(one.to_dense(), other.to_dense()) if not one.is_nested else True
+    if one.is_nested:
+        return all(map(_same, one.unbind(), other.unbind()))
+    if one.layout is not torch.strided:
+        return torch.equal(one.to_dense(), other.to_dense())
     if one.device.type == "meta":
         return True
     return torch.equal(torch.nan_to_num(one.detach()), torch.nan_to_num(other.detach())) and (

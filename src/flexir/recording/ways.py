@@ -251,34 +251,19 @@ def same_constant(one: torch.Tensor, other: torch.Tensor) -> bool:
 
 def zipped(parts: dict[int, Any], leaf: Callable[[dict[int, Any]], Value]) -> Any:
     """Templates of several runs as one; ``leaf`` gets the Values of one place."""
-    first = next(iter(parts.values()))
-    cls = first.__class__
-    if any(part.__class__ is not cls for part in parts.values()):
-        raise Misfit(f"{first!r} is of another kind in another run")
-
-    def inner(get: Callable[[Any], Any]) -> Any:
-        return zipped({r: get(part) for r, part in parts.items()}, leaf)
-
-    if cls is Value:
-        return leaf(parts)
-    if cls in (tuple, list, dict) and any(len(part) != len(first) for part in parts.values()):
-        raise Misfit(f"{tree.show(first, Value)} is of another length in another run")
-    if cls is tuple or cls is list:
-        return cls([inner(lambda part, i=i: part[i]) for i in range(len(first))])  # type: ignore[misc]
-    if cls is dict:
-        if any(list(part) != list(first) for part in parts.values()):
-            raise Misfit("a dict has other keys in another run")
-        return {key: inner(lambda part, key=key: part[key]) for key in first}  # type: ignore[misc]
-    if cls is slice:
-        ends = ("start", "stop", "step")
-        return slice(*[inner(lambda part, end=end: getattr(part, end)) for end in ends])  # type: ignore[misc]
-    if cls is tree.Record:
-        if any(part.cls is not first.cls for part in parts.values()):
-            raise Misfit("an object is of another class in another run")
-        return tree.Record(
-            first.cls, inner(lambda part: part.items), inner(lambda part: part.attributes)
-        )
-    if not all(part is first or same_literal(part, first) for part in parts.values()):
-        shown = ", ".join(tree.show(part, Value) for part in parts.values())
-        raise Misfit(f"a number that nothing explains: {shown}")
-    return first
+    made: list[Value] = []
+    for path, places in tree.zip(*parts.values(), leaf=Value, strict=True):
+        first, *others = places
+        if all(part.__class__ is Value for part in places):
+            made.append(leaf(dict(zip(parts, places))))
+        elif not all(
+            part.__class__ is first.__class__ and (part is first or same_literal(part, first))
+            for part in others
+        ):
+            shown = ", ".join(tree.show(part, Value) for part in places)
+            raise Misfit(f"nothing explains what differs{f' at {path}' if path else ''}: {shown}")
+    first, rest = next(iter(parts.values())), iter(made)
+    one = tree.substitute(first, Value, lambda _: next(rest))
+    if next(rest, None) is not None:
+        raise Misfit("an object that stands at two places is two in another run")
+    return one
