@@ -211,6 +211,40 @@ def test_what_lacks_a_handler_is_not_run():
         flexir.convert(torch.relu, (torch.ones(1),), flexir.Target("no engine")).run(torch.ones(1))
 
 
+def test_what_an_input_or_constant_handler_declines_is_said_of_those_that_read_it():
+    ir = flexir.Target("f32 only", dtypes={torch.float32: "f32"})
+
+    @ir.input
+    def enter(ctx, name, type):
+        return ctx.dtype(type)
+
+    @ir.constant
+    def stored(ctx, weight):
+        return ctx.dtype(weight.tensor.dtype)
+
+    @ir.op("add")
+    def add(ctx, input, other):
+        return "sum"
+
+    wide = torch.ones(2).double()
+    graph = flexir.capture(lambda x, y, unread: (x + y, y + wide), (torch.ones(2), wide, wide))
+    reasons = [row.reason for row in flexir.convert(graph, ir).report.entries]
+    assert reasons == ["input y: f32 only has no float64"]
+    report = flexir.convert(lambda x: (x + wide, x), (torch.ones(2),), ir).report
+    assert "constant" in report.entries[0].reason and "float64" in report.entries[0].reason
+
+
+def test_an_output_that_the_target_cannot_hold_is_missing():
+    ir = flexir.Target("f32 only", dtypes={torch.float32: "f32"})
+
+    @ir.input
+    def enter(ctx, name, type):
+        return ctx.dtype(type)
+
+    result = flexir.convert(lambda x: x, (torch.ones(2).double(),), ir)
+    assert not result.report.complete and "float64" in str(result.report)
+
+
 def test_the_targets_that_come_along_are_listed_and_imported_when_asked_for(root):
     assert dir(flexir.targets) == ["jax", "ncnn", "onnx", "openvino"]
     with pytest.raises(AttributeError):

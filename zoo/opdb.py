@@ -56,7 +56,7 @@ def database() -> list[Any]:
 def cases(
     op: Any, dtypes: tuple[torch.dtype, ...] = DTYPES, limit: int | None = None
 ) -> Iterator[Case]:
-    """All cases of one op on the CPU; ``limit`` samples per dtype at most."""
+    """All cases of one op on the CPU; of each dtype ``limit`` samples at most, evenly chosen."""
     variants = {
         "function": op.op,
         "method": op.method_variant,
@@ -71,7 +71,8 @@ def cases(
             warnings.simplefilter("ignore")
             torch.manual_seed(0)
             samples = list(op.sample_inputs("cpu", dtype))
-        for number, sample in enumerate(samples[:limit]):
+        step = -(-len(samples) // limit) if limit and samples else 1
+        for number, sample in list(enumerate(samples))[::step]:
             for variant, function in variants.items():
                 if function is None:
                     continue

@@ -32,7 +32,7 @@ from .omissions import Kept
 from .reach import escaping_values, is_needed, needed, varying
 from .report import Report
 from .returns import lay, lay_each
-from .target import Handler, Keep, Target, kept
+from .target import Handler, Keep, Target
 
 if TYPE_CHECKING:
     from ..passes.decomposer import Decomposer
@@ -79,6 +79,7 @@ class Conversion:
         self.report = Report(graph.name, target.name, audit=graph.audit, escapes=graph.escapes)
         self.status: dict[Node, Status] = {}
         self.env: dict[Value, Any] = {}
+        self.absent: dict[Value, str] = {}  # inputs that the target declined, and why
         self.pieces: list[tuple[Node, str]] | None = None  # of a call under way: those refused
         self.declined: dict[Node, str] = {}  # conditions the guard handler was asked about
         self.kept = omissions.kept(graph)
@@ -99,7 +100,10 @@ class Conversion:
         enter = self.hook("input")
         for value in self.graph.input_values:
             ctx = self.context(Node("input", None, {}))
-            self.env[value] = enter(ctx, value.name, value.type) if enter else value
+            try:
+                self.env[value] = enter(ctx, value.name, value.type) if enter else value
+            except Unsupported as refused:  # a matter of those that read it
+                self.absent[value] = f"input {value.name}: {refused}"
         interpret(self.graph.nodes, self.env, self.claim)
         for one in self.kept:
             self._keep(one)
@@ -108,7 +112,16 @@ class Conversion:
         self.report.unmatched = [
             p for p in self.target.patterns if not any(fnmatchcase(path, p) for path in paths)
         ]
-        return tree.build(self.graph.outputs, Value, self.look)
+        return tree.build(self.graph.outputs, Value, self._output)
+
+    def _output(self, value: Value) -> Any:
+        """What stands for an output; a placeholder where nothing can."""
+        try:
+            return self.look(value)
+        except _Refused as refused:
+            self._refuse(Node("output", None, {"value": value}), str(refused))
+            self.env[value] = Placeholder("output", (), value.type, str(refused))
+            return self.env[value]
 
     def finish(self) -> Any:
         """What the output handler makes of the builder; without one, the builder."""
@@ -145,9 +158,13 @@ class Conversion:
             weight = Weight(value.name, tensor, value.names, path)
             node = Node("constant", None, {"name": value.name})
             with self._blame(node, "constant handler"):
-                self.env[value] = hook(self.context(node), weight)
+                try:
+                    self.env[value] = hook(self.context(node), weight)
+                except Unsupported as refused:
+                    raise _Refused(f"constant {value.name}: {refused}") from refused
             return self.env[value]
-        raise _Refused(f"it reads {value!r}, which a handler before it did not return")
+        absent = f"it reads {value!r}, which a handler before it did not return"
+        raise _Refused(self.absent.get(value, absent))
 
     def claim(self, node: Node, env: dict[Value, Any]) -> bool:
         """Hand a node to its handler; False to descend into a module nobody takes."""
@@ -364,26 +381,6 @@ class Conversion:
                 left.append(omissions.of_condition(node, reason))
         self.report.omissions[:0] = left
         self.report.omissions += omissions.of_changes(self.graph)
-
-
-class Coverage(Conversion):
-    """The meaning 'would a handler be called': Values stand for themselves."""
-
-    def hook(self, name: str) -> Any:
-        there = name in ("guard", "state") and self.target.hook(name) is not None
-        return _taken if there else None
-
-    def look(self, value: Value) -> Any:
-        return value
-
-    def _call(self, node: Node, handler: Handler) -> None:
-        self._arguments(node, handler)
-        if handler.function is kept:
-            raise Keep
-
-
-def _taken(*_: Any) -> None:
-    """Stands for a hook that would be called."""
 
 
 def _defaults(node: Node) -> dict[str, Any]:

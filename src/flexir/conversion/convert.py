@@ -17,7 +17,8 @@ from ..graph.graph import Graph
 from ..graph.inputs import Inputs, inputs_of
 from ..graph.nodes import Node, Value
 from ..recording.capture import capture
-from .claims import Conversion, Coverage, Status
+from .claims import Conversion, Status
+from .coverage import Coverage
 from .report import Report
 from .returns import tensors_of
 from .target import Target

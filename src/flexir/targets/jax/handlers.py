@@ -93,8 +93,12 @@ def enter(ctx: Any, name: str, type: flexir.TensorType) -> Place:
 
 
 @target.placeholder
-def missing(ctx: Any, inputs: Any) -> tuple[Missing, ...]:
-    return (Missing(ctx.node.op),) * len(ctx.node.outputs)
+def missing(ctx: Any, inputs: Any) -> tuple[Any, ...]:
+    """A place that nothing fills, so that what reads it is looked at, too."""
+    ctx.out.lacking.append(ctx.node.op)
+    types = [value.type for value in ctx.node.outputs]
+    return tuple(ctx.out.place(t.shape, DTYPES[t.dtype]) if t.dtype in DTYPES
+                 else Missing(ctx.node.op) for t in types)  # fmt: skip
 
 
 @target.constant
@@ -104,3 +108,10 @@ def stored(ctx: flexir.Context[Program], weight: Any) -> Place:
         net.places[weight.name] = net.place(weight.tensor.shape, dtype)
         net.weights[weight.name] = array_of(weight.tensor)
     return net.places[weight.name]
+
+
+@target.output
+def leave(ctx: Any, outputs: dict[str, Place]) -> Program:
+    made: Program = ctx.out
+    made.graph, made.outputs = ctx.graph, outputs
+    return made

@@ -113,7 +113,7 @@ def _along(index: Any, dim: int) -> tuple[Any, ...]:
 
 @op("gather")
 def gather(call: Any, input: Any, dim: int, index: Any) -> Any:
-    fail_unless(input.ndim and index.ndim, "gather of a number")
+    fail_unless(input.ndim == index.ndim > 0, "an index of other dimensions, or a number")
     return input.at[_along(index, dim)].get(mode="fill")
 
 
@@ -148,7 +148,7 @@ def scatter(call: Any, input: Any, dim: int, index: Any, **how: Any) -> Any:
               "amax": "max", "amin": "min"}.get(kind)  # fmt: skip
     fail_unless(method and include_self, f"reduce={kind!r}, include_self={include_self}")
     fail_unless(call.dtype != bool or kind is None, "reductions of bools")
-    fail_unless(input.ndim and index.ndim, "scatter into a number")
+    fail_unless(input.ndim == index.ndim > 0, "an index of other dimensions, or a number")
     what: Any = how.get("src") if how.get("src") is not None else how.get("value")
     if given(what) and what.ndim:
         what = what[tuple(slice(0, n) for n in index.shape)]

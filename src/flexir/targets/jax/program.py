@@ -49,7 +49,7 @@ class Place(int):
 
 
 class Missing(str):
-    """The op of a call that nothing handled, where its result should be."""
+    """The op of a call that nothing handled, where an array would be that JAX does not have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +138,7 @@ class Program:
         steps: the calls, in order.
         inputs: places of the inputs, by name.
         outputs: places of the outputs, by name.
+        lacking: ops that nothing handled; with one, it does not run.
         graph: what was converted; it knows the structure of inputs and outputs.
     """
 
@@ -145,6 +146,7 @@ class Program:
     steps: list[Step] = field(default_factory=list)
     inputs: dict[str, Place] = field(default_factory=dict)
     outputs: dict[str, Place] = field(default_factory=dict)
+    lacking: list[str] = field(default_factory=list)
     graph: flexir.Graph | None = None
     places: dict[str, Place] = field(default_factory=dict)
     types: list[jax.ShapeDtypeStruct] = field(default_factory=list)
@@ -194,7 +196,13 @@ class Program:
         return None
 
     def compute(self, weights: dict[str, Any], inputs: dict[str, Any]) -> dict[str, Any]:
-        """Outputs by name, of inputs by name."""
+        """Outputs by name, of inputs by name.
+
+        Raises:
+            UnsupportedError: there are placeholders in it.
+        """
+        if self.lacking:
+            raise flexir.UnsupportedError(f"placeholders do not run: {', '.join(self.lacking)}")
         with wide():
             env: dict[Place, Any] = {
                 place: jnp.asarray(weights[name]) for name, place in self.places.items()

@@ -72,14 +72,11 @@ class Network:
         layers: as the handlers added them; see :meth:`finished`.
         inputs: name of a graph input -> its blob.
         outputs: name of a graph output -> its blob.
-        graph: what was converted; knows the structure of inputs and outputs.
     """
 
     layers: list[Layer] = field(default_factory=list)
     inputs: dict[str, Blob] = field(default_factory=dict)
     outputs: dict[str, Blob] = field(default_factory=dict)
-    graph: flexir.Graph | None = None
-    lacking: list[str] = field(default_factory=list)
     _constants: dict[Any, Blob] = field(default_factory=dict)
     _shaped: dict[tuple[str, Dims], Blob] = field(default_factory=dict)
     _engine: Any = None

@@ -87,34 +87,22 @@ def check(type: flexir.TensorType) -> None:
 
 
 @target.input
-def enter(ctx: Context, name: str, type: flexir.TensorType) -> Any:
-    try:
-        check(type)
-    except flexir.Unsupported:
-        return name  # its readers say why not
+def enter(ctx: Context, name: str, type: flexir.TensorType) -> Blob:
+    check(type)
     return ctx.out.enter(name, natural(type.shape))
 
 
 @target.output
 def leave(ctx: Context, outputs: dict[str, Any]) -> Network:
     made: Network = ctx.out
-    types = {name: value.type for value, name in ctx.graph.output_names.items()}
     for name, one in outputs.items():
-        try:
-            check(types[name])
-        except flexir.Unsupported as reason:
-            made.lacking.append(f"output {name} ({reason})")
-        else:
-            made.leave(name, blob(ctx, one))
-    if not made.lacking:
-        made.graph = ctx.graph
+        made.leave(name, blob(ctx, one))
     return made
 
 
 @target.placeholder
-def lacking(ctx: Context, inputs: list[Any]) -> Any:
+def missing(ctx: Context, inputs: list[Any]) -> Any:
     """A layer ncnn does not know: the file shows what is missing, and does not run."""
-    ctx.out.lacking.append(ctx.node.op)
     read = [one for one in inputs if isinstance(one, Blob)]
     return tuple(
         ctx.out.add(f"flexir.{ctx.node.op}", read, natural(value.type.shape))

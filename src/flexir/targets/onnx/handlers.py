@@ -18,7 +18,7 @@ from flexir import Unsupported
 from .network import Network
 from .network import dtype_of as dtype_of
 
-target = flexir.Target("onnx", out=Network)
+target = flexir.Target("onnx", out=Network, config={"opset": 20})
 Context = flexir.Context[Network]
 
 

@@ -30,23 +30,13 @@ class Network:
 
     inputs: dict[str, Any] = field(default_factory=dict)
     outputs: dict[str, Any] = field(default_factory=dict)
-    graph: flexir.Graph | None = None
-    lacking: list[str] = field(default_factory=list)
+    name: str = "net"
     _compiled: Any = None
 
     def finished(self) -> openvino.Model:
-        """The OpenVINO model.
-
-        Raises:
-            flexir.UnsupportedError: something in it is a placeholder.
-        """
-        if self.graph is None:
-            raise flexir.UnsupportedError(
-                f"placeholders do not run: {', '.join(sorted(set(self.lacking)))}. "
-                "print(result.report) says why"
-            )
+        """The OpenVINO model."""
         results = [ops.result(value) for value in self.outputs.values()]
-        return openvino.Model(results, list(self.inputs.values()), self.graph.name)
+        return openvino.Model(results, list(self.inputs.values()), self.name)
 
     def compiled(self) -> Any:
         """The model on the CPU, in f32 and on torch's number of threads; made once."""
@@ -71,8 +61,9 @@ def op(*names: str, empty: bool = False) -> Callable[[Callable[..., Any]], Calla
     def declare(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         def checked(ctx: Any, *args: Any, **named: Any) -> Any:
-            inputs = [v for v in ctx.node.inputs if not (empty and 0 in v.type.shape)]
-            for value in (*inputs, *ctx.node.returned):
+            for value in ctx.node.inputs:
+                check(value.type, empty)
+            for value in ctx.node.returned:
                 check(value.type)
             made = function(ctx, *args, **named)
             several = isinstance(made, (tuple, list))
@@ -99,11 +90,11 @@ def settle(port: Any, type: flexir.TensorType) -> None:
         raise TypeError(f"the handler made {made}, torch {type}")
 
 
-def check(type: flexir.TensorType) -> None:
+def check(type: flexir.TensorType, empty: bool = False) -> None:
     """Raise Unsupported for what no output holds."""
     if type.dtype not in DTYPES:
         raise flexir.Unsupported(f"{type.dtype}: not computed as torch does")
-    if 0 in type.shape:
+    if 0 in type.shape and not empty:
         raise flexir.Unsupported("a tensor without elements")
 
 
@@ -140,10 +131,9 @@ def operands(*parts: Any, dtype: torch.dtype) -> list[Any]:
 
 @target.input
 def enter(ctx: Any, name: str, type: flexir.TensorType) -> Any:
-    try:
-        check(type)
-    except flexir.Unsupported:
-        return name  # its readers say why not
+    check(type, empty=True)
+    if 0 in type.shape:
+        return name  # a cache before the first call: nobody reads what it has not
     parameter = ops.parameter(list(type.shape), DTYPES[type.dtype], name)
     ctx.out.inputs[name] = parameter
     return parameter.output(0)
@@ -151,33 +141,21 @@ def enter(ctx: Any, name: str, type: flexir.TensorType) -> Any:
 
 @target.constant
 def stored(ctx: Any, weight: Any) -> Any:
-    try:
-        array = ctx.array(weight)
-        return ops.constant(np.array(array), dtype=array.dtype.type, name=weight.name).output(0)
-    except (RuntimeError, TypeError, flexir.Unsupported):
-        return weight.name  # sparse, quantized, complex: its readers say why not
+    array = ctx.array(weight)
+    ctx.dtype(weight.tensor.dtype)
+    return ops.constant(np.array(array), dtype=array.dtype.type, name=weight.name).output(0)
 
 
 @target.output
 def leave(ctx: Any, outputs: dict[str, Any]) -> Network:
     made: Network = ctx.out
-    types = {name: value.type for value, name in ctx.graph.output_names.items()}
-    for name, one in outputs.items():
-        try:
-            check(types[name])
-        except flexir.Unsupported as reason:
-            made.lacking.append(f"output {name} ({reason})")
-        else:
-            made.outputs[name] = one
-    if not made.lacking:
-        made.graph = ctx.graph
+    made.outputs, made.name = outputs, ctx.graph.name
     return made
 
 
 @target.placeholder
-def lacking(ctx: Any, inputs: list[Any]) -> Any:
+def missing(ctx: Any, inputs: list[Any]) -> Any:
     """A parameter of the output's type stands for it; the network does not run."""
-    ctx.out.lacking.append(ctx.node.op)
     made = []
     for value in ctx.node.outputs:
         dtype = DTYPES.get(value.type.dtype, np.float32)
