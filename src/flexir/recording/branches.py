@@ -213,7 +213,7 @@ class _Laying(Ways):
             raise Misfit(f"it gave Python another value in another run: {first}")
         writes = {n: tree.substitute(part, Value, env.__getitem__)
                   for n, part in first.effects.writes.items()}  # fmt: skip
-        node.effects = dataclasses.replace(first.effects, writes=writes)
+        node.effects = first.effects._replace(writes=writes)
         out.append(node)
 
     def _module(self, scope: Scope, heads: dict[int, Node], out: list[Node]) -> None:

@@ -12,7 +12,7 @@ import gc
 import os
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
@@ -22,7 +22,7 @@ from ...graph import tree
 from ...graph.account import Mutation, Origin
 from ...graph.geometry import Geometry
 from ...graph.graph import Graph
-from ...graph.nodes import Effects, Node, Switches, Value
+from ...graph.nodes import Effects, Escape, Node, Switches, Value
 from ...graph.source import Source
 from . import functions, schema
 from . import manifest as manifests
@@ -302,7 +302,7 @@ class _Reader:
         rare = entry.escape or entry.write_names or entry.same_plus1 or entry.random
         if not rare and not entry.generator:
             return plain
-        if entry.escape not in ("", "branch", "value", "memory", "text", "about"):
+        if entry.escape not in ("", *get_args(Escape)):
             raise FormatError(f"escape: {entry.escape!r} is unknown")
         op = self.strings[entry.op]
         writes = {
