@@ -31,8 +31,6 @@ import flexir
 from flexir.files.ir import load, schema
 from flexir.files.ir.manifest import canonical
 
-FILES = ("graph.pb", "graph.txt", "manifest.json", "weights-00001.safetensors")
-
 
 class Small(nn.Module):
     """A little of everything the format holds."""
@@ -52,6 +50,55 @@ class Small(nn.Module):
         with torch.autocast("cpu"):
             z = y @ self.table
         return {"y": (y, [z]), "n": torch.sparse.mm(self.rows, y.t()), "s": 1 << 70}
+
+
+class Ways(nn.Module):
+    """Branches within branches, a variant, state: what takes several graphs to hold."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body = nn.Linear(3, 3)
+        self.register_buffer("seen", torch.zeros(3))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.dim() == 1:
+            return self.body(x).tanh()
+        y = self.body(x) if x.sum() > 0 else x.exp() - 1
+        if y[0, 0] > 3:
+            y = y + 1 if y.sum() > 5 else y.sin()
+        return y * x.shape[0]
+
+    def step(self, x: torch.Tensor) -> torch.Tensor:
+        self.seen += x.mean(0)
+        return self.body(self.seen)
+
+
+def _examples() -> list[tuple[torch.Tensor]]:
+    torch.manual_seed(0)
+    return [(s * torch.rand(n, 3),) for n in (2, 3) for s in (9, 1, -1, -9)] + [(torch.rand(3),)]
+
+
+def _straight() -> flexir.Graph:
+    return flexir.capture(Small(), (torch.randn(2, 3, 6, 6),))
+
+
+def _branched(net: nn.Module | None = None) -> flexir.Graph:
+    first, *also = _examples()
+    return flexir.capture(net or Ways(), first, also=also)
+
+
+def _program() -> flexir.Program:
+    net = Ways()
+    called = flexir.program(net, {"step": (net.step, _examples()[0]), "one": (torch.rand(3),)})
+    return flexir.Program("Ways", {**called, "ways": _branched(net)})
+
+
+# What is damaged, and what it is used with afterwards.
+KINDS = {
+    "graph": (_straight, torch.randn(2, 3, 6, 6)),
+    "branches": (_branched, torch.ones(2, 3)),
+    "program": (_program, torch.ones(2, 3)),
+}
 
 
 def seal(folder: Path, message: Any = None) -> None:
@@ -143,54 +190,67 @@ def _other(value: Any, rng: random.Random) -> Any:
 
 
 def fuzz(count: int, seed: int) -> Counter[str]:
-    """Mutate, load, and use what loads."""
+    """Mutate, load, and use what loads; each kind of directory in turn."""
     rng = random.Random(seed)
     outcomes: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as name:
         sound, folder = Path(name, "sound"), Path(name, "net")
-        flexir.capture(Small(), (torch.randn(2, 3, 6, 6),)).save(str(sound))
-        text = load(sound).text()
+        sound.mkdir()
+        texts: dict[str, str] = {}
+        for kind, (make, _) in KINDS.items():
+            flexir.save(make(), sound / kind)
+            texts[kind] = load(sound / kind).text()
         for number in range(count):
+            kind = rng.choice(list(KINDS))
             shutil.rmtree(folder, ignore_errors=True)
-            shutil.copytree(sound, folder)
-            fitted = True
-            if number % 2:
-                message = schema.Graph()
-                message.ParseFromString((folder / "graph.pb").read_bytes())
-                try:
-                    restructure(message, rng)
-                    (folder / "graph.pb").write_bytes(message.SerializeToString())
-                except ValueError:  # a number out of the field's range, text that is no Unicode
-                    continue
-                seal(folder)
-            else:
-                file = folder / rng.choice(FILES)
-                before = file.read_bytes()
-                file.write_bytes(scramble(bytearray(before), rng))
-                fitted = file.name != "manifest.json" and rng.random() < 0.5
-                if file.read_bytes() == before:
-                    continue
-                if fitted:
-                    try:
-                        seal(folder)
-                    except (ValueError, KeyError, OSError):
-                        continue
-            outcomes[_attempt(folder, fitted, text)] += 1
+            shutil.copytree(sound / kind, folder)
+            fitted = _mutated(folder, rng, of_the_structure=bool(number % 2))
+            if fitted is not None:
+                outcomes[_attempt(folder, fitted, texts[kind], KINDS[kind][1])] += 1
             if number % 500 == 499:
                 print(f"{number + 1}/{count} {dict(outcomes)}", end="\r", file=sys.stderr)
     return outcomes
 
 
-def _attempt(folder: Path, fitted: bool, text: str) -> str:
+def _mutated(folder: Path, rng: random.Random, of_the_structure: bool) -> bool | None:
+    """Damage a directory; whether the checksums fit it, None if nothing came of it."""
+    if of_the_structure:
+        kind = "program" if (folder / "program.pb").exists() else "graph"
+        message = schema.MESSAGES[kind]()
+        message.ParseFromString((folder / f"{kind}.pb").read_bytes())
+        try:
+            restructure(message, rng)
+            (folder / f"{kind}.pb").write_bytes(message.SerializeToString())
+        except ValueError:  # a number out of the field's range, text that is no Unicode
+            return None
+        seal(folder)
+        return True
+    file = rng.choice(sorted(folder.iterdir()))
+    before = file.read_bytes()
+    file.write_bytes(scramble(bytearray(before), rng))
+    if file.read_bytes() == before:
+        return None
+    if file.name != "manifest.json" and rng.random() < 0.5:
+        try:
+            seal(folder)
+        except (ValueError, KeyError, OSError):
+            return None
+        return True
+    return False
+
+
+def _attempt(folder: Path, fitted: bool, text: str, x: torch.Tensor) -> str:
     start = time.perf_counter()
     try:
-        graph = load(folder)
-        same = graph.text() == text
-        outcome = "sound" if fitted or same else "WRONG LOAD"
-        try:  # whatever it says now, using it must end in a result or an exception
-            graph(torch.randn(2, 3, 6, 6))
-        except Exception:  # noqa: BLE001
-            outcome += ", does not replay"
+        loaded = load(folder)
+        outcome = "sound" if fitted or loaded.text() == text else "WRONG LOAD"
+        graphs = [loaded] if isinstance(loaded, flexir.Graph) else list(loaded.values())
+        for graph in graphs:
+            try:  # whatever it says now, using it must end in a result or an exception
+                graph(x)
+            except Exception:  # noqa: BLE001
+                if graph is graphs[0]:
+                    outcome += ", does not replay"
     except flexir.FormatError:
         outcome = "refused"
     except Exception as error:  # noqa: BLE001  what is looked for

@@ -3,7 +3,7 @@
 //     c++ -std=c++17 -O2 read_flexir.cpp -o read_flexir && ./read_flexir net.flexir
 //
 // Prints every call in order of execution with its arguments, and for every weight its type, shape
-// and first bytes. The field numbers are those of src/flexir/ir/schema.proto.
+// and first bytes. The field numbers are those of src/flexir/files/ir/schema.proto.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -173,9 +173,20 @@ struct Weights {
     }
 };
 
+// Branches, variants and Programs came with version 5; what needs none of them is of an older one.
+static void check_version(const std::string& manifest) {
+    const std::string key = "\"minimum_reader\":";
+    const size_t at = manifest.find(key);
+    if (at == std::string::npos) fail("manifest.json has no minimum_reader");
+    const long needed = std::strtol(manifest.c_str() + at + key.size(), nullptr, 10);
+    if (needed > 4)
+        fail("this needs a reader of version " + std::to_string(needed) + "; this one is of 4");
+}
+
 int main(int argc, char** argv) {
     if (argc != 2) fail("usage: read_flexir net.flexir");
     const std::string folder = argv[1];
+    check_version(slurp(folder + "/manifest.json"));
     const Graph graph(slurp(folder + "/graph.pb"));
     std::printf("graph %s\n", text(graph.root, 1).c_str());
     for (const Message& node : graph.nodes) {

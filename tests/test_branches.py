@@ -81,7 +81,7 @@ def test_a_branch_inside_a_branch():
         assert right(graph, model, torch.randn(2))
 
 
-def test_early_exit_is_right_as_deep_as_it_was_shown():
+def test_an_early_exit_shown_at_several_depths_is_a_loop_and_right_at_every_depth():
     def model(x):
         while x.norm() > 1:
             x = x / 2
@@ -91,10 +91,30 @@ def test_early_exit_is_right_as_deep_as_it_was_shown():
         model, (torch.ones(3) * 0.1,), also=[(torch.ones(3) * k,) for k in (1, 2, 4)]
     )
     assert not graph.variants
-    for k in (0.2, 0.9, 1.9, 3.9):
+    for k in (0.2, 0.9, 1.9, 3.9, 99):
         assert right(graph, model, torch.ones(3) * k)
-    with pytest.raises(flexir.Diverged, match="the branch taken by"):
-        graph(torch.ones(3) * 99)
+
+
+def test_early_exit_out_of_a_sequence_of_blocks_is_right_as_deep_as_it_was_shown():
+    torch.manual_seed(0)
+    blocks = nn.ModuleList(nn.Linear(3, 3) for _ in range(4))
+
+    def model(x):
+        for block in blocks:  # other weights in each round: it stays unrolled
+            x = block(x) + x
+            if x.norm() > 2:
+                break
+        return x.tanh()
+
+    examples = [torch.ones(3) * k for k in (0.1, 0.7, 9)]
+    with torch.no_grad():
+        graph = flexir.capture(model, (examples[0],), also=[(x,) for x in examples[1:]])
+        assert not graph.variants
+        for k in (0.05, 0.2, 0.75, 1.1, 5, 99):
+            try:
+                assert right(graph, model, torch.ones(3) * k)
+            except flexir.Diverged as error:
+                assert "the branch taken by" in str(error)
 
 
 class Expert(nn.Module):
@@ -241,18 +261,6 @@ def test_a_model_with_branches_is_verified():
 
     graph = flexir.capture(model, (torch.ones(3),), also=[(-torch.ones(3),)])
     assert flexir.verify(graph, model, (-torch.rand(3),)).verdict == "exact"
-
-
-def test_a_graph_with_branches_is_not_saved_as_something_else(tmp_path):
-    def model(x):
-        return x * 2 if x.sum() > 0 else x.exp()
-
-    graph = flexir.capture(model, (torch.ones(3),), also=[(-torch.ones(3),)])
-    with pytest.raises(flexir.Error, match=r"save the graph of one path, graph\.at\(args\)"):
-        graph.save(tmp_path / "net.flexir")
-    assert not (tmp_path / "net.flexir").exists()
-    graph.at((-torch.ones(3),)).save(tmp_path / "net.flexir")
-    assert right(flexir.load(tmp_path / "net.flexir"), model, -torch.rand(3))
 
 
 def _program(choices):

@@ -68,3 +68,22 @@ def test_control_flow_is_refused_on_another_path(root, tmp_path):
 def test_a_custom_layer_is_kept_both_ways(root, tmp_path):
     out = run(root, tmp_path, "howto_custom_layer.py")
     assert out.count("softargmax(clip(x, -1, 1), beta=10)") == 2
+
+
+def test_a_language_model_answers_from_a_saved_program(root, tmp_path):
+    pytest.importorskip("transformers")
+    out = run(root, tmp_path, "howto_llm.py")
+    assert "<Program LlamaForCausalLM: prefill, decode;" in out and "the model is on meta" in out
+    assert "replayed, token for token the same: True" in out
+    share = float(re.search(r"weights on disk: (\S+) of the model's", out)[1])
+    assert share <= 1.01
+    if importlib.util.find_spec("onnxruntime"):
+        assert "through onnxruntime, the same: True" in out
+
+
+def test_a_stream_goes_on_from_a_saved_graph(root, tmp_path):
+    out = run(root, tmp_path, "howto_streaming.py")
+    if importlib.util.find_spec("silero_vad") is None:
+        assert out == "pip install --no-deps silero-vad packaging\n"
+        pytest.skip("the package silero-vad is not installed")
+    assert "_state: f32[2,1,128]" in out and "50 of 50 chunks equal, bit for bit" in out

@@ -447,9 +447,13 @@ def test_the_hooks_are_enough_for_an_engine_that_refuses_another_path():
 # --- declaring -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("key", ["item", "tolist", "equal", "allclose", torch.Tensor.__bool__,
-                                 torch.Tensor.__float__, torch.equal,
-                                 torch.Tensor.dim])  # fmt: skip
+@pytest.mark.parametrize("key", ["item", "equal", "allclose", torch.Tensor.__bool__,
+                                 torch.Tensor.__float__, torch.equal])  # fmt: skip
+def test_what_gives_python_a_number_can_where_several_examples_are_shown(ir, key):
+    ir.op(key)(lambda ctx, input: "made")
+
+
+@pytest.mark.parametrize("key", ["tolist", torch.Tensor.tolist, torch.Tensor.dim])
 def test_what_only_hands_values_to_python_cannot_have_an_op_handler(ir, key):
     with pytest.raises(flexir.TargetError, match="no output.*@ir.guard"):
         ir.op(key)

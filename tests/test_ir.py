@@ -388,6 +388,7 @@ EDITS = {
     "weights files": lambda m: setattr(m.constants[0].parts[0], "file", 77),
     "is there twice": lambda m: m.constants.append(m.constants[0]),
     "not one per name": lambda m: m.nodes[2].arg_names.append(0),
+    "no name of a class": lambda m: setattr(m.modules[1], "cls", "of.nowhere:A\0B"),
     "escape": lambda m: setattr(m.nodes[2], "escape", "tunnel"),
 }  # fmt: skip
 

@@ -233,3 +233,36 @@ def test_calls_in_a_row_carry_state_across_the_paths_examples_showed():
     for x in (one, -one, torch.rand(2, 3), -torch.rand(2, 3), one):
         assert torch.equal(run(x), net(x))
     assert torch.equal(run.state["h"], net.h)
+
+
+def test_an_entry_point_takes_a_list_of_examples():
+    torch.manual_seed(0)
+    net = Cached().eval()
+    with torch.no_grad():
+        seen = [net(torch.tensor([ids]))[1] for ids in ([1, 2, 3], [1, 2, 3, 4, 5])]
+        program = flexir.program(
+            net,
+            {
+                "prefill": [flexir.Inputs(torch.tensor([ids])) for ids in ([1, 2], [3, 4, 5])],
+                "decode": [flexir.Inputs(torch.tensor([[7]]), cache) for cache in seen],
+            },
+        )
+        ids = torch.tensor([[4, 4, 1, 9, 0, 2, 7]])
+        wanted = generate(net, ids, 12)
+        with program.answering(Cached().to("meta")) as run:
+            assert torch.equal(generate(Driven(run), ids, 12), wanted)
+
+
+class Driven:
+    """A run of a Program, called as its model is."""
+
+    def __init__(self, run):
+        self.run = run
+
+    def __call__(self, ids, cache=None):
+        return self.run.prefill(ids) if cache is None else self.run.decode(ids, cache)
+
+
+def test_a_list_of_tensors_is_the_arguments_of_one_call():
+    program = flexir.program(torch.add, {"add": [torch.ones(2), torch.ones(2)]})
+    assert torch.equal(program["add"](torch.ones(2), torch.ones(2)), torch.full((2,), 2.0))

@@ -441,3 +441,87 @@ def test_folded_weights_lead_to_the_same_kernels():
         graph = passes.fold_constants(flexir.capture(model, x))
         assert [n.op for n in graph] == ["transpose", "matmul", "transpose"]
         assert flexir.verify(graph, model, x).verdict == "exact"
+
+
+def test_memory_that_is_not_written_yet_is_folded_as_zeros():
+    def model(x):
+        order = torch.empty_like(x, dtype=torch.int64)
+        order[torch.tensor([2, 0, 1])] = torch.arange(3)
+        return x[order], torch.empty(3)
+
+    graph = passes.fold_constants(flexir.capture(model, (torch.arange(3.0),)))
+    assert {node.op for node in graph} == {"getitem"}
+    assert graph(torch.arange(3.0))[0].tolist() == [1, 2, 0]
+    assert graph(torch.arange(3.0))[1].tolist() == [0, 0, 0]
+
+
+def test_a_call_whose_handler_declines_is_not_its_own_piece():
+    some = flexir.Target("some")
+
+    @some.op("einsum")
+    def einsum(ctx, equation, operands):
+        raise flexir.Unsupported("products are faster")
+
+    for op in ("unsqueeze", "permute", "view", "reshape", "bmm"):
+        some.op(op)(lambda ctx, input, **named: (ctx.node.op, input))
+    a = torch.rand(1, 4, 3, 8)
+    graph = flexir.capture(lambda a: torch.einsum("bhid, bhjd -> bhij", a, a), (a,))
+    report = flexir.convert(graph, target=some).report
+    assert not report.entries and report.taken_apart == {"einsum": 1}, report
+
+
+@pytest.mark.parametrize("reduce", ["sum", "prod", "amax", "amin"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.int64])
+def test_a_scatter_that_leaves_out_what_was_there(reduce, dtype):
+    x, new = torch.randint(-4, 5, (4, 3)).to(dtype), torch.randint(-4, 5, (2, 3)).to(dtype)
+    index = torch.tensor([[0, 3, 3], [0, 1, 3]])
+
+    def model(x, new):
+        return x.scatter_reduce(0, index, new, reduce, include_self=False)
+
+    graph = flexir.capture(model, (x, new))
+    default = lambda node: node.op != "scatter_reduce" or node.args.get("include_self", True)
+    small = passes.decompose(graph, default)
+    assert [node.op for node in small] == ["scatter", "scatter_reduce"]
+    assert torch.equal(small(x, new), model(x, new))
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("first", [True, False])
+def test_sequences_are_padded_one_by_one(side, first):
+    def model(a, b):
+        return nn.utils.rnn.pad_sequence([a, b], first, 2.0, side)
+
+    a, b = torch.rand(3, 2), torch.rand(5, 2)
+    graph = flexir.capture(model, (a, b))
+    small = passes.decompose(graph, lambda node: node.op != "pad_sequence")
+    assert [node.op for node in small] == ["pad", "pad", "stack"]
+    assert torch.equal(small(a, b), model(a, b))
+
+
+@pytest.mark.parametrize("kind", [nn.LSTMCell, nn.GRUCell, nn.RNNCell])
+def test_cells_come_apart(kind):
+    model, x = kind(5, 4), torch.randn(2, 5)
+    with torch.no_grad():
+        graph = flexir.capture(model, (x,))
+        small = passes.decompose(graph, lambda node: node.op in PRIMITIVES)
+        assert {node.op for node in small} <= PRIMITIVES
+        for a, b in zip(leaves(graph(x)), leaves(small(x))):
+            torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_what_reads_only_the_type_of_an_input_is_constant():
+    def model(x):
+        mask = x.new_zeros(4, 4)
+        mask[:2] = 1
+        return x + mask.masked_fill(mask != 0, -100.0) + torch.ones_like(x) + x.new_full((4,), 2.0)
+
+    graph = flexir.capture(model, (torch.ones(4, 4),))
+    folded = passes.fold_constants(graph)
+    assert {node.op for node in folded} == {"add"}
+    x = torch.randn(4, 4)
+    assert torch.equal(folded(x), model(x))
+    sizes = flexir.capture(model, (torch.ones(4, 4),), also=[(torch.ones(1, 4, 4),)])
+    live = flexir.capture(torch.zeros_like, (torch.ones(2),), also=[(torch.ones(3),)])
+    for one, x in ((sizes, torch.ones(1, 4, 4)), (live, torch.ones(5))):
+        assert torch.equal(passes.fold_constants(one)(x), one(x))

@@ -230,6 +230,9 @@ def test_what_an_input_or_constant_handler_declines_is_said_of_those_that_read_i
     graph = flexir.capture(lambda x, y, unread: (x + y, y + wide), (torch.ones(2), wide, wide))
     reasons = [row.reason for row in flexir.convert(graph, ir).report.entries]
     assert reasons == ["input y: f32 only has no float64"]
+    graph = flexir.capture(lambda x: torch.diff(x, n=0), (wide,))  # of no pieces
+    reasons = [row.reason for row in flexir.convert(graph, ir).report.entries]
+    assert reasons == ["input x: f32 only has no float64"]
     report = flexir.convert(lambda x: (x + wide, x), (torch.ones(2),), ir).report
     assert "constant" in report.entries[0].reason and "float64" in report.entries[0].reason
 

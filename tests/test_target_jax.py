@@ -129,6 +129,10 @@ X = torch.randn(2, 4, 7, 6, generator=torch.Generator().manual_seed(0))
         lambda x: torch.remainder(x, -0.3) + torch.fmod(x, -0.3) + torch.floor_divide(x, 0.7),
         lambda x: (x * 10).int() // 3 + (x * 10).long() % -4,
         lambda x: torch.sort(x, descending=True),
+        lambda x: (x > 0).sort(dim=1, descending=True, stable=True),
+        lambda x: (x * 2).long().sort(dim=1, descending=True, stable=True),
+        lambda x: (x * 2).long().pow((x * 3).long()),
+        lambda x: F.group_norm(x[:0], 2),
         lambda x: torch.std(x, dim=(1, 3), correction=0),
         lambda x: F.scaled_dot_product_attention(x, x, x, is_causal=True),
         lambda x: F.group_norm(x, 2) + F.layer_norm(x, (6,)) + F.instance_norm(x),
@@ -161,6 +165,38 @@ def test_samples_of_the_operator_database_are_right_or_refused(name):
     assert found["samples"]["equal"] and found["verdict"] in ("equal", "placeholders"), found
 
 
-def test_further_examples_are_refused():
-    with pytest.raises(flexir.Error, match="one size"):
-        target.convert(torch.relu, (X,), also=[(X[:1],)])
+class Sized(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.table, self.head = nn.Embedding(9, 4), nn.Linear(4, 3)
+
+    def forward(self, ids):
+        rows, columns = ids.shape
+        h = self.table(ids) + torch.arange(columns)[:, None]
+        if columns > 3:
+            h = h * 2
+        return self.head(h.view(rows * columns, 4)).reshape(rows, -1), columns
+
+
+def test_further_examples_make_sizes_live():
+    model, generator = Sized(), torch.Generator().manual_seed(0)
+    sizes = [(2, 3), (3, 5), (4, 5), (1, 2), (5, 7), (6, 6)]
+    given = [torch.randint(9, size, generator=generator) for size in sizes]
+    result = target.convert(model, (given[0],), also=[(i,) for i in given[1:5]], strict=True)
+    for ids in given:
+        with torch.no_grad():
+            expected = model(ids)
+        made = target.run(result.output, ids)
+        assert made[1] == expected[1]
+        torch.testing.assert_close(made[0], expected[0], rtol=1e-4, atol=1e-5)
+        arrays = jax.jit(result.output)(result.output.weights, ids.numpy())
+        np.testing.assert_allclose(arrays[0], expected[0].numpy(), rtol=1e-4, atol=1e-5)
+
+
+def test_a_path_that_values_decide_is_refused():
+    def model(x):
+        return x + 1 if x.sum() > 0 else x - 1
+
+    with pytest.raises(flexir.Error, match="values decide"):
+        target.convert(model, (torch.ones(2),), also=[(-torch.ones(2),)])
+    target.convert(model, (torch.ones(2),), strict=False)

@@ -249,3 +249,162 @@ def test_parity_is_judged_by_the_scale_of_the_output_however_small():
     assert distance(tiny, tiny * 2) == pytest.approx(1)
     assert distance(tiny, tiny * (1 + 1e-6)) < 1e-5
     assert distance(tiny, torch.tensor([1e-12, float("nan")])) == float("inf")
+
+
+def test_what_goes_in_and_comes_out_under_one_name_is_found():
+    class Cached(nn.Module):
+        def forward(self, x, cache):
+            cache = {"seen": torch.cat([cache["seen"], x], 1)}
+            return x.mean(), cache
+
+    result = converted(Cached(), torch.rand(1, 2), {"seen": torch.rand(1, 3)})
+    assert "cache.seen" in {value.name for value in result.output.graph.inputs}
+
+
+# --- sizes and branches --------------------------------------------------------------------------
+
+
+def live(model, shown, unseen, strict=True):
+    """The result of several examples, right at these and at others, through onnxruntime."""
+    (first, *others) = shown
+    result = target.convert(model, first, also=others, strict=strict)
+    target.check(result.output)
+    for args in (*shown, *unseen):
+        with torch.no_grad():
+            expected = model(*args)
+        made = target.run(result.output, *args)
+        torch.testing.assert_close(made, expected, rtol=1e-4, atol=1e-5, equal_nan=True)
+    return result
+
+
+class Attention(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.qkv, self.norm = nn.Linear(16, 48), nn.LayerNorm(16)
+        self.register_buffer("places", torch.rand(1, 64, 16))
+
+    def forward(self, x):
+        batch, length, width = x.shape
+        x = self.norm(x) + self.places[:, :length]
+        q, k, v = self.qkv(x).view(batch, length, 3, 4, 4).permute(2, 0, 3, 1, 4).unbind(0)
+        a = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        seen = torch.ones(length, length, dtype=torch.bool).tril()
+        b = (q @ k.mT).masked_fill(~seen, float("-inf")).softmax(-1) @ v
+        return (a + b).transpose(1, 2).reshape(batch, length, width)
+
+
+def test_one_file_runs_at_sizes_that_no_example_showed():
+    sizes = [(2, 5), (3, 7), (4, 9), (1, 1)]
+    inputs = [(torch.rand(*size, 16),) for size in sizes]
+    result = live(Attention().eval(), inputs[:2], inputs[2:])
+    (image,) = result.output.graph.inputs
+    assert str(image.shape) == "[B,S,16]"
+
+
+def test_a_net_of_images_needs_no_arithmetic_for_its_batch():
+    net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(1),
+                        nn.Flatten(), nn.Linear(8, 4)).eval()  # fmt: skip
+    result = live(net, [(torch.rand(n, 3, 8, 8),) for n in (2, 3)], [(torch.rand(7, 3, 8, 8),)])
+    assert kinds(result) == ["Conv", "BatchNormalization", "Relu", "ReduceMean", "Reshape", "Gemm"]
+
+
+def test_layers_that_are_taken_apart_stay_live():
+    inputs = [(torch.rand(*size, 16),) for size in ((2, 5), (3, 7), (4, 9))]
+    live(nn.TransformerEncoderLayer(16, 4, 32, batch_first=True).eval(), inputs[:2], inputs[2:])
+    lstm = nn.LSTM(4, 5, batch_first=True)
+    live(
+        lambda x: lstm(x)[0],
+        [(torch.rand(n, 3, 4),) for n in (2, 4)],
+        [(torch.rand(5, 3, 4),)],
+        strict=False,
+    )  # fmt: skip  it asks whether sizes are equal
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x.view(x.shape[0] // 2, -1),
+        lambda x: (x[: x.shape[0] // 2], x[-2:], x[..., None, -1]),
+        lambda x: (x.mean() + x.numel()) / x.shape[0] ** 0.5,
+        lambda x: (-x.shape[0] // 3) * x + x.shape[0] % 3,
+        lambda x: torch.arange(2, x.shape[0] + 2)[None].expand(3, -1),
+        lambda x: torch.full((x.shape[0], x.shape[0]), float("-inf")).triu(1),
+        lambda x: x.chunk(2)[1].sum() + x.split([2, x.shape[0] - 2])[1].sum(),
+        lambda x: x.roll(1, 0) + x.roll(-2),
+        lambda x: x.repeat(2, 1).repeat_interleave(3, 0),
+        lambda x: x[torch.arange(x.shape[0]), x.argmax(1)],
+        lambda x: torch.index_put(x, (torch.arange(x.shape[0]), x.argmax(1)), torch.tensor(2.0)),
+        lambda x: (x[x > 0], (x > 0).nonzero()),
+        lambda x: torch.einsum("bi,cj->bij", x, x),
+        lambda x: (x.var(0), x.std(), x.softmax(0), x.sort(0), x.flip(0), x.cumsum(0)),
+        lambda x: x[:, :, None].expand(-1, -1, 5).diagonal(0, 1, 2),
+        lambda x: torch.stack(torch.meshgrid(x[:, 0], x[0], indexing="xy")),
+        lambda x: F.interpolate(x[None, None], scale_factor=2),
+    ],
+)
+def test_sizes_are_computed_in_the_file(function):
+    torch.manual_seed(2)
+    live(function, [(torch.randn(n, 5),) for n in (4, 6)], [(torch.randn(10, 5),)])
+
+
+def test_a_write_where_sizes_vary():
+    def write(x):
+        y = x.clone()
+        y[:, 1:3] = 7
+        y[1:-1, 0] = x[2:, 1]
+        y[-1] = x[0]
+        return y
+
+    live(write, [(torch.randn(n, 5),) for n in (4, 6)], [(torch.randn(9, 5),)])
+
+
+def test_branches_are_if_nodes():
+    def model(x):
+        y = x * 2 if x.sum() > 0 else (x.exp() - 1 if x.min() < -1 else -x)
+        return y + (1 if x.shape[0] > 4 else x)
+
+    shown = [(s * torch.full((n,), c),) for s in (1, -1) for n in (3, 4, 6, 7) for c in (0.5, 2.0)]
+    result = live(model, shown, [(torch.randn(n),) for n in (2, 9)])
+    assert kinds(result).count("If") == 2
+
+
+def test_a_block_that_was_shown_one_size_is_refused_where_others_may_come():
+    def model(x):
+        return x + 1 if x.sum() > 0 else x * 2
+
+    shown = [(torch.ones(3),), (-torch.ones(3),), (torch.ones(5),)]
+    report = target.convert(model, shown[0], also=shown[1:]).report
+    assert "its size varies, and here examples showed one: show another" in str(report)
+
+
+def test_what_would_need_a_size_now_is_refused():
+    shown = [(torch.rand(1, 2, n, 8),) for n in (6, 9)]
+    model = lambda x: F.interpolate(x, scale_factor=1.5)
+    report = target.convert(model, shown[0], also=shown[1:]).report
+    assert "by no whole factor, of a size that varies" in str(report)
+
+
+def test_bins_of_a_size_that_varies_are_computed_in_the_file():
+    live(nn.AdaptiveAvgPool2d(3), [(torch.rand(1, 2, n, 8),) for n in (6, 9)],
+         [(torch.rand(1, 2, 11, 8),)])  # fmt: skip
+
+
+def test_pieces_of_another_count_are_not_given():
+    result = target.convert(lambda x: x.split(3)[1], (torch.rand(4),), also=[(torch.rand(6),)])
+    assert target.run(result.output, torch.rand(5)).shape == (2,)
+    with pytest.raises(Exception, match="[Ss]plit"):  # onnxruntime's own
+        target.run(result.output, torch.rand(11))
+
+
+def test_numbers_go_in_and_come_out():
+    def model(x, n):
+        return x * n, n + x.shape[0]
+
+    live(model, [(torch.ones(2), 3), (torch.ones(4), 5)], [(torch.ones(7), 11)])
+
+
+def test_sizes_of_one_name_must_be_equal():
+    graph = target.convert(torch.add, (torch.ones(2, 1), torch.ones(2)),
+                           also=[(torch.ones(3, 1), torch.ones(3))])  # fmt: skip
+    with pytest.raises(flexir.Diverged, match="B is 4 .* and 5"):
+        target.run(graph.output, torch.ones(4, 1), torch.ones(5))

@@ -132,6 +132,59 @@ def test_what_openvino_would_do_otherwise_is_refused_with_its_reason(function, r
         target.run(result.output, x)
 
 
+INF, NAN = float("inf"), float("nan")
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: (x.amax(1), x.amax(), (-x).amin(1, keepdim=True)),
+        lambda x: F.scaled_dot_product_attention(x[:, :2], x[None, :, 1:], x[None, :, 1:]),
+        lambda x: F.scaled_dot_product_attention(x[2:], x[2:], x[2:], x[0] > 0),
+        lambda x: F.scaled_dot_product_attention(
+            x[2:], x[2:], x[2:], torch.where(x[0] > 0, 0.0, -INF)
+        ),
+        lambda x: x[0, 0, 0].softmax(0),
+        lambda x: (F.prelu(x[0, 0, 0], x[2, :1, 0]), F.prelu(x[2, :, 0], x[2, :1, 0])),
+    ],
+)
+def test_rows_without_numbers_and_numbers_without_rows(function):
+    x = torch.tensor([[[-INF, -INF], [2, -INF]], [[1, NAN], [INF, -INF]], [[1, 2], [3, -4]]])
+    with torch.no_grad():
+        expected = function(x)
+    result = target.convert(function, (x,), strict=True)
+    made = target.run(result.output, x)
+    torch.testing.assert_close(made, expected, equal_nan=True)
+
+
+def test_whole_numbers_beyond_32_bits_are_never_cut():
+    wide = torch.tensor([2**40])
+    for function in (lambda x: x + 2**40, lambda x: x + wide):
+        report = target.convert(function, (torch.tensor([1]),)).report
+        assert "beyond 32 bits" in report.entries[0].reason
+    result = converted(lambda x: x + 1, torch.tensor([1]))
+    with pytest.raises(flexir.Error, match="'x' has numbers beyond 32 bits"):
+        target.run(result.output, wide)
+
+
+def test_further_examples_make_sizes_live_and_nothing_is_kept_alive():
+    import gc
+    import weakref
+
+    model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.Flatten(2), nn.Softmax(-1))
+    given = [torch.randn(b, 3, n, n + 1) for b, n in ((1, 4), (2, 6), (3, 5))]
+    result = target.convert(model, (given[0],), also=[(given[1],)], strict=True)
+    for x in given:
+        with torch.no_grad():
+            torch.testing.assert_close(target.run(result.output, x), model(x))
+    with pytest.raises(flexir.Diverged):
+        target.run(result.output, torch.randn(1, 2, 4, 5))
+    output = weakref.ref(result.output)
+    del result
+    gc.collect()
+    assert output() is None
+
+
 def test_every_layer_alone_is_right_and_halves_run_on_the_engine():
     model, x = Net().eval(), torch.randn(1, 3, 8, 8)
     graph = flexir.capture(model, (x,))

@@ -4,6 +4,7 @@ import collections
 
 import torch
 
+from flexir.graph import places as walk
 from flexir.graph import tree
 
 Pair = collections.namedtuple("Pair", "left right")
@@ -14,7 +15,7 @@ def opened(part):
 
 
 def places(*parts, **options):
-    return list(tree.zip(*parts, leaf=torch.Tensor, **options))
+    return list(walk.zip(*parts, leaf=torch.Tensor, **options))
 
 
 def test_every_place_has_its_path():
@@ -58,4 +59,4 @@ def test_a_leaf_is_not_opened():
     class Leaf(list):
         pass
 
-    assert list(tree.zip([Leaf([1]), 2], leaf=Leaf)) == [("0", (Leaf([1]),)), ("1", (2,))]
+    assert list(walk.zip([Leaf([1]), 2], leaf=Leaf)) == [("0", (Leaf([1]),)), ("1", (2,))]

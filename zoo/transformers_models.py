@@ -11,7 +11,7 @@ import inspect
 import os
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -87,12 +87,15 @@ def build(name: str, transformers: Any) -> tuple[torch.nn.Module, Any]:
     raise error
 
 
-def shrink(cls: Any, keep: frozenset[str] | None = frozenset()) -> Any:
+def shrink(
+    cls: Any, keep: frozenset[str] | None = frozenset(), others: Mapping[str, int] | None = None
+) -> Any:
     """A small configuration: sizes by name, sub-configurations shrunken alike.
 
     Args:
         cls: the configuration class.
         keep: names to leave at their defaults; None shrinks nothing but the number of layers.
+        others: sizes to take instead of those that are usual here, by name.
     """
     default = cls()
     changes: dict[str, Any] = {}
@@ -100,11 +103,11 @@ def shrink(cls: Any, keep: frozenset[str] | None = frozenset()) -> Any:
         if key.startswith("_"):
             continue
         if hasattr(value, "to_dict") and hasattr(value, "model_type"):
-            changes[key] = shrink(type(value), keep)
+            changes[key] = shrink(type(value), keep, others)
         elif type(value) in (int, bool) or value is None or isinstance(value, (list, tuple)):
             if keep is None and "layer" not in key and "depth" not in key:
                 continue
-            small = _small(key, value)
+            small = others[key] if others and key in others else _small(key, value)
             if small is not None and key not in (keep or ()):
                 changes[key] = small
     try:

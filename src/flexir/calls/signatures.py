@@ -315,3 +315,21 @@ def same_default(part: Any, default: Any) -> bool:
     if type(part) in (int, float) and type(default) in (int, float):
         return bool(part == default)
     return False
+
+
+def forward_defaults(module: Any) -> dict[str, Any]:
+    """Defaults of a module's ``forward``; none where Python cannot tell."""
+    try:
+        parameters = inspect.signature(module.forward).parameters.values()
+    except (TypeError, ValueError):
+        return {}
+    return {p.name: p.default for p in parameters if p.default is not p.empty}
+
+
+def _of_blocks(op: str, *names: str) -> Signature:
+    return Signature(op, [Parameter(n, n, POSITIONAL, EMPTY, None) for n in names])
+
+
+# Of the calls with blocks; see :mod:`flexir.graph.choice`.
+IF = _of_blocks("if", "condition", "inputs")
+LOOP = _of_blocks("loop", "count", "carried", "inputs")

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from ..graph import tree
+from ..graph import places, tree
 from ..graph.geometry import dense, shape_of
 
 
@@ -60,8 +60,8 @@ def _equal(a: Any, b: Any) -> bool:
 def flat(result: Any) -> dict[str, Any]:
     """Every part of a result by its place, named as ``graph.output_names`` names outputs."""
     opened = tree.template(result, lambda t: t, deep=True)
-    parts = [(path, part) for path, (part,) in tree.zip(opened, leaf=torch.Tensor)]
-    return {tree.output_name(path): part for path, part in parts if part is not None}
+    parts = [(path, part) for path, (part,) in places.zip(opened, leaf=torch.Tensor)]
+    return {places.output_name(path): part for path, part in parts if part is not None}
 
 
 def compare_tensors(name: str, expected: torch.Tensor, made: torch.Tensor) -> Difference:

@@ -21,6 +21,7 @@ from ..graph.geometry import dense
 from ..graph.graph import Graph
 from ..graph.inputs import bind_inputs
 from ..graph.nodes import Node, Value
+from ..graph.program import one_graph
 from ..graph.replay import Environment, replay
 from ..passes.edit import call_key
 from ..passes.extract import alone, calls, reads
@@ -65,6 +66,7 @@ def check_handlers(
     Raises:
         TargetError: nothing says how an output is run.
     """
+    graph = one_graph(graph, "check_handlers")
     engine: Engine | None = run or target.hook("run")
     if engine is None:
         raise TargetError(f"target {target.name!r} does not say how its output is run: "

@@ -9,7 +9,7 @@ Model state is put back afterwards.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,8 +20,9 @@ from ..graph import tree
 from ..graph.graph import Graph
 from ..graph.inputs import Inputs, inputs_of
 from ..graph.nodes import Node
+from ..graph.program import one_graph
 from ..graph.replay import replay
-from ..recording.eager import copies_of, initial_state, run_model, run_once
+from ..recording.eager import copies_of, initial_state, no_fast_path, run_model, run_once
 from ..recording.recorder import record
 from .differences import Difference, compare_outputs, compare_tensors, flat, verdict_of
 
@@ -111,7 +112,7 @@ def verify(
         >>> verify(capture(model, x), model, x).verdict
         'exact'
     """
-    check = Check("exact", graph)
+    check = Check("exact", one_graph(graph, "verify"))
     if calls is not None:
         _compare_calls(check, graph, model, list(map(inputs_of, calls)), tolerance)
         return check
@@ -177,22 +178,11 @@ def _compare_calls(
 def _why_unwatched(graph: Graph, model: Any, args: Any, kwargs: Any, tolerance: float) -> str:
     """Why outputs differ although every call agrees while the model is watched."""
     slow = Check("exact", graph)
-    with _no_fast_path():
+    with no_fast_path():
         _compare(slow, graph, model, args, kwargs, tolerance)
     if slow.verdict == "exact":
         return "exact with torch.backends.mha.set_fastpath_enabled(False)"
     return "the model computes otherwise while unwatched, or is not repeatable"
-
-
-@contextlib.contextmanager
-def _no_fast_path() -> Iterator[None]:
-    """Within, attention and transformer layers call the functions they are written with."""
-    before = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(before)
 
 
 def _first_difference(

@@ -1,11 +1,12 @@
 """The command: ``flexir VERB MODEL [inputs]``, each verb a few lines over the rooms.
 
 MODEL is ``module.path:attr`` or ``file.py:attr`` (a module, or a function that makes one, or makes
-``(model, args[, kwargs])``), a saved graph, ``torchvision:NAME``, ``timm:NAME`` or
-``hf-config:FILE``. Inputs are ``[name=]1x3x224x224[:int64]`` or ``[name=]@file.safetensors`` (all
-tensors of a file by name); without any, ``example_inputs`` beside the factory is asked, or the
-model's own metadata. The result goes to stdout, progress and the verdict to stderr; exit codes: 0
-done, 1 the user's error, 2 usage, 3 ``--strict`` not met, or ``plan --diff`` found something new.
+``(model, args[, kwargs])``), a saved graph (``net.flexir:decode`` of a Program), ``timm:NAME``,
+``torchvision:NAME`` or ``hf-config:FILE``. Inputs are ``[name=]1x3x224x224[:int64]`` or
+``[name=]@file.safetensors`` (all tensors of a file by name); without any, ``example_inputs`` beside
+the factory is asked, or the model's own metadata. The result goes to stdout, progress and the
+verdict to stderr; exit codes: 0 done, 1 the user's error, 2 usage, 3 ``--strict`` not met, or
+``plan --diff`` found something new.
 """
 
 from __future__ import annotations
@@ -28,9 +29,10 @@ from ..conversion.stubs import stub
 from ..errors import Error, HandlerError, UnsupportedError
 from ..fleet import Plan, of_surveys, stubs, survey
 from ..fleet.pages import verdict
-from ..fleet.specs import Usage, open_model, read_inputs, target_of
+from ..fleet.specs import Usage, open_model, read_inputs, saved, saved_graph, target_of
 from ..graph.graph import Graph
 from ..graph.inputs import Inputs
+from ..graph.program import Program
 from ..recording.capture import capture
 from .options import EXAMPLES, FILES, OPTIONS, TAKES
 
@@ -38,10 +40,8 @@ from .options import EXAMPLES, FILES, OPTIONS, TAKES
 def graph_of(options: argparse.Namespace) -> tuple[Graph, Any, tuple[Any, ...], dict[str, Any]]:
     """The graph, the model (None for a saved graph) and its inputs."""
     args, kwargs = read_inputs(options.inputs)
-    if Path(options.model).is_dir():
-        from ..files.ir import load
-
-        graph = load(options.model)
+    graph = saved_graph(options.model)
+    if graph is not None:
         if not args and not kwargs:
             types = [value.type for value in graph.input_values]
             words = [f"{t.sizes}:{str(t.dtype).removeprefix('torch.')}" for t in types]
@@ -77,6 +77,10 @@ def converted(graph: Graph, options: argparse.Namespace) -> Result:
 
 def show(options: argparse.Namespace) -> int:
     """Print the graph."""
+    program = saved(options.model)
+    if isinstance(program, Program):
+        print(program.text(bodies=not options.top))
+        return done(f"{len(program)} entry points")
     graph, *_ = graph_of(options)
     print(graph.text(bodies=not options.top))
     return done(f"{sum(1 for _ in graph)} calls, {graph.audit}")
@@ -145,7 +149,7 @@ def diff_(options: argparse.Namespace) -> int:
     """Compare two saved graphs."""
     from ..files.ir import diff
 
-    found = diff(options.model, options.other)
+    found = diff(*(saved(word) or word for word in (options.model, options.other)))
     print(json.dumps(dataclasses.asdict(found), indent=1) if options.json else found)
     return 3 if options.strict and found else 0
 

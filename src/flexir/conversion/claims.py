@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-import inspect
 import logging
 from collections import ChainMap, Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,19 +19,20 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from ..calls.signatures import is_hint, same_default
+from ..calls.signatures import forward_defaults, is_hint, same_default
 from ..errors import Error, Unsupported, add_note
 from ..graph import tree
 from ..graph.graph import Graph
 from ..graph.nodes import Node, Value
 from ..graph.replay import interpret
-from . import omissions
+from . import blocks, omissions
 from .context import Context, Placeholder, Weight
+from .keys import Handler
 from .omissions import Kept
 from .reach import escaping_values, is_needed, needed, varying
 from .report import Report
 from .returns import lay, lay_each
-from .target import Handler, Keep, Target
+from .target import Keep, Target
 
 if TYPE_CHECKING:
     from ..passes.decomposer import Decomposer
@@ -88,7 +88,12 @@ class Conversion:
         results = [*graph.output_values, *(k.final for k in self.kept if taken)]
         if target.hook("guard") is not None:
             results += [value for node in omissions.conditions(graph) for value in node.inputs]
-        self.needed = needed(graph, results, lambda node: target.handler(node) is not None)
+        self.bound: dict[Value, Value] = {}  # parameter of a block -> what stands outside for it
+        self.needed = needed(graph.nodes, results, self.is_whole)
+
+    def is_whole(self, node: Node) -> bool:
+        """Whether a handler may take a module as a whole."""
+        return self.target.handler(node) is not None
 
     @functools.cached_property
     def escaping(self) -> dict[Node, list[Value]]:
@@ -143,7 +148,7 @@ class Conversion:
     def context(self, node: Node, reason: str = "") -> Context[Any]:
         return Context(
             self.out, node, self.graph, reason, self.env, self.state, self.takes_state, self.target,
-            self.config, self.folded,
+            self.config, self.folded, self.bound, functools.partial(blocks.convert_block, self),
         )  # fmt: skip
 
     def look(self, value: Value) -> Any:
@@ -229,8 +234,12 @@ class Conversion:
         for piece in found.nodes:
             self.claim(piece, self.env)
         refused, self.apart, self.pieces = self.pieces, apart, None
-        for value, made in zip(node.returned, tree.leaves(found.result, Value)):
-            self.env[value] = self.look(made)
+        try:
+            made = [self.look(value) for value in tree.leaves(found.result, Value)]
+        except _Refused as absent:  # an input comes out as it is, and the target has none such
+            self._placeholder(node, str(absent))
+            return True
+        self.env.update(zip(node.returned, made))
         if refused:
             reasons = [why if piece.op == node.op else f"its piece {piece.op}: {why}"
                        for piece, why in refused]  # fmt: skip
@@ -243,6 +252,7 @@ class Conversion:
 
     def _call(self, node: Node, handler: Handler) -> None:
         named = tree.build(self._arguments(node, handler), Value, self.look)
+        named.update(blocks.named(node))
         args = () if node.body is None else (node.target,)
         with self._blame(node, "handler"):
             made = handler.function(self.context(node), *args, **named)
@@ -275,7 +285,9 @@ class Conversion:
         if node.body is not None and self.escaping.get(node):
             values = ", ".join(map(repr, self.escaping[node][:3]))
             raise _Refused(f"its inner value {values} is used outside the module")
-        defaults = node.signature.defaults if node.signature is not None else _defaults(node)
+        defaults = (
+            node.signature.defaults if node.signature is not None else forward_defaults(node.target)
+        )
         named = {}
         for name, part in node.args.items():
             if name in handler.names:
@@ -287,7 +299,7 @@ class Conversion:
             elif name not in defaults or not same_default(part, defaults[name]):
                 shown = part if not isinstance(part, Value) else repr(part)
                 raise _Refused(f"handler ignores {name}={shown}")
-        missing = handler.required - named.keys()
+        missing = handler.required - named.keys() - blocks.named(node).keys()
         if missing:
             raise _Refused(f"this form of {node.op} has no {', '.join(sorted(missing))}")
         return named
@@ -381,12 +393,6 @@ class Conversion:
                 left.append(omissions.of_condition(node, reason))
         self.report.omissions[:0] = left
         self.report.omissions += omissions.of_changes(self.graph)
-
-
-def _defaults(node: Node) -> dict[str, Any]:
-    """Defaults of a module's ``forward``."""
-    try:
-        parameters = inspect.signature(node.target.forward).parameters.values()
-    except (TypeError, ValueError):
-        return {}
-    return {p.name: p.default for p in parameters if p.default is not p.empty}
+        self.report.omissions += omissions.of_paths(self.graph)
+        if not self.target.has("size"):
+            self.report.omissions += omissions.of_sizes(self.graph)

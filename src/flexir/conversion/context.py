@@ -5,13 +5,14 @@ Plain data over a graph; nothing here runs a handler.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import torch
 
 from ..errors import Error, Unsupported
+from ..graph.choice import Block
 from ..graph.graph import Graph
 from ..graph.nodes import Node, TensorType, Value
 from .dtypes import array, promoted
@@ -97,6 +98,8 @@ class Context(Generic[Out]):
         target: whose handlers these are.
         config: ``{"opset": 18}``: the target's, with what ``convert(config=...)`` chose.
         folded: what :meth:`constant` computed so far.
+        bound: parameter of a block -> the Value outside that stands for it.
+        block: what :meth:`convert` does.
     """
 
     out: Out
@@ -109,6 +112,29 @@ class Context(Generic[Out]):
     target: Target | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
     folded: dict[Value, torch.Tensor] = field(default_factory=dict, repr=False)
+    bound: Mapping[Value, Value] = field(default_factory=dict, repr=False)
+    block: Callable[..., tuple[Any, ...]] | None = field(default=None, repr=False)
+
+    def convert(self, block: Block, inputs: Sequence[Any]) -> tuple[Any, ...]:
+        """Convert a block of this call, with the same handlers, here and now.
+
+        The handler of ``if`` is given its ``condition``, ``inputs`` and the blocks ``then`` and
+        ``otherwise``. What the handlers write to ``ctx.out`` for a block is written while this
+        runs, so a builder that keeps it apart is told before and after.
+
+        Args:
+            block: of this call.
+            inputs: what stands for each of ``block.parameters``, usually ``inputs`` as handed.
+
+        Returns:
+            what stands for each output of the block: made by a handler, or a number.
+
+        Raises:
+            HandlerError: there are more or fewer inputs than parameters.
+        """
+        if self.block is None:
+            raise Error(f"nothing is being converted: {self.node.op} has no blocks here")
+        return self.block(self.node, block, inputs)
 
     @property
     def module(self) -> torch.nn.Module | None:
@@ -155,7 +181,7 @@ class Context(Generic[Out]):
         """
         if value is None or isinstance(value, Weight):
             return value
-        found = value if isinstance(value, Value) else self._converted(value)
+        found = self._outside(value)
         if self.takes_state and found is not None and found in self.state:
             raise Unsupported(
                 f"{self.state[found]!r} is state, no weight: it changes from call to call. A "
@@ -194,7 +220,7 @@ class Context(Generic[Out]):
         Raises:
             Unsupported: it depends on an input, a random number or memory that the model writes.
         """
-        found = argument if isinstance(argument, Value) else self._converted(argument)
+        found = self._outside(argument)
         if found is not None:
             if self.takes_state and found in self.state:
                 raise Unsupported(f"{self.state[found]!r} is state, no constant")
@@ -236,6 +262,11 @@ class Context(Generic[Out]):
             name = str(found).removeprefix("torch.")
             raise Unsupported(f"{self.target.name} has no {name}")
         return table[found]
+
+    def _outside(self, made: Any) -> Value | None:
+        """Which Value an argument is; of a parameter of a block, what stands outside for it."""
+        found = made if isinstance(made, Value) else self._converted(made)
+        return None if found is None else self.bound.get(found, found)
 
     def _converted(self, made: Any) -> Value | None:
         """Which of the Values the call reads a handler or hook made this of."""

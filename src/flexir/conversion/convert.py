@@ -12,13 +12,15 @@ from typing import Any, overload
 
 import torch
 
-from ..errors import TargetError
+from ..errors import TargetError, add_note
 from ..graph.graph import Graph
 from ..graph.inputs import Inputs, inputs_of
 from ..graph.nodes import Node, Value
+from ..graph.program import Program
 from ..recording.capture import capture
 from .claims import Conversion, Status
 from .coverage import Coverage
+from .entries import Results
 from .report import Report
 from .returns import tensors_of
 from .target import Target
@@ -78,7 +80,7 @@ class Result:
         path: str | os.PathLike[str],
         *,
         weights: str | None = "copy",
-        checksums: bool = True,
+        checksums: bool | str = True,
         shard: int = 5 << 30,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
@@ -105,6 +107,18 @@ class Result:
                                graphviz=graphviz)  # fmt: skip
 
 
+@overload
+def convert(
+    model: Program,
+    target: Target,
+    /,
+    *,
+    out: Mapping[str, Any] | None = None,
+    at: Mapping[str, Any] | None = None,
+    strict: bool = False,
+    decompose: bool = True,
+    config: Mapping[str, Any] | None = None,
+) -> Results: ...
 @overload
 def convert(
     model: Graph,
@@ -157,12 +171,13 @@ def convert(
     strict: bool = False,
     decompose: bool = True,
     config: Mapping[str, Any] | None = None,
-) -> Result:
-    """Capture a model (or take a Graph) and run a target's handlers over it.
+) -> Result | Results:
+    """Capture a model (or take a Graph or a Program) and run a target's handlers over it.
 
     Args:
-        model: a module, a callable or a Graph.
-        args: inputs of the model, as for ``capture``; nothing for a Graph.
+        model: a module, a callable, a Graph or a Program, whose entry points are converted one by
+            one; ``out`` and ``at`` are then mappings by entry point.
+        args: inputs of the model, as for ``capture``; nothing for a Graph or a Program.
         target: the handlers.
         out: your builder; handlers find it as ``ctx.out``. Without, one that the target makes
             (``Target(name, out=MyNet)``), if it can.
@@ -176,7 +191,7 @@ def convert(
         config: what to choose otherwise than the target does; handlers find it in ``ctx.config``.
 
     Returns:
-        a :class:`Result`.
+        a :class:`Result`; of a Program, :class:`Results` by entry point.
 
     Raises:
         UnsupportedError: with ``strict``, listing *all* that nothing handled.
@@ -187,6 +202,8 @@ def convert(
         args, target = (), args
     if target is None:
         raise TargetError("convert needs a target: convert(model, args, target)")
+    if isinstance(model, Program):
+        return _entries(model, target, out, at, strict, decompose, config)
     graph = model if isinstance(model, Graph) else capture(model, args, kwargs, also=also)
     if at is not None:
         graph = graph.at(*inputs_of(at))
@@ -199,6 +216,37 @@ def convert(
     output = made.finish()
     output = output if output is not None else outputs
     return Result(output, outputs, made.report, graph, made.status, made.env, target, made.config)
+
+
+def _entries(
+    program: Program,
+    target: Target,
+    out: Mapping[str, Any] | None,
+    at: Mapping[str, Any] | None,
+    strict: bool,
+    decompose: bool,
+    config: Mapping[str, Any] | None,
+) -> Results:
+    """Convert every entry point of a Program."""
+    out, at = {} if out is None else out, {} if at is None else at
+    for name, given in (("out", out), ("at", at)):
+        if not isinstance(given, Mapping) or not set(given) <= set(program):
+            entries = ", ".join(program)
+            raise TargetError(f"of a Program, {name} is given by entry point: {entries}")
+    made: dict[str, Result] = {}
+    for entry, graph in program.items():
+        try:
+            made[entry] = convert(
+                graph, target, out=out.get(entry), at=at.get(entry), decompose=decompose,
+                config=config,
+            )  # fmt: skip
+        except Exception as error:
+            add_note(error, f"in the entry point {entry!r}")
+            raise
+    results = Results(program, made)
+    if strict:
+        results.raise_if_unsupported()
+    return results
 
 
 def coverage(

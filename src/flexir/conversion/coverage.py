@@ -10,7 +10,8 @@ from typing import Any
 
 from ..graph.nodes import Node, Value
 from .claims import Conversion
-from .target import Handler, Keep, kept
+from .keys import Handler
+from .target import Keep, kept
 
 
 class Coverage(Conversion):

@@ -21,7 +21,7 @@ from ..graph.answers import is_about
 from ..graph.tree import tensors_in
 
 # What a live graph computes numbers with has outputs.
-_NUMBERS = frozenset((*numbers.FUNCTIONS, *(function.__name__ for function in numbers.FUNCTIONS)))
+NUMBERS = frozenset((*numbers.FUNCTIONS, *(function.__name__ for function in numbers.FUNCTIONS)))
 
 
 def only_escapes(key: str | Callable[..., Any]) -> bool:
@@ -31,12 +31,28 @@ def only_escapes(key: str | Callable[..., Any]) -> bool:
         >>> only_escapes("item"), only_escapes("bool"), only_escapes(torch.Tensor.__bool__)
         (True, False, True)
     """
-    if key in _NUMBERS:
+    if key in NUMBERS:
         return False
     if callable(key):
         return _gives_no_tensor(key)
     functions = callables().get(key, ())
     return bool(functions) and _returns(key) is not True and all(map(_gives_no_tensor, functions))
+
+
+def gives_number(function: Callable[..., Any]) -> bool:
+    """Whether an escape gives a number or a bool: where several examples were shown, calls of it
+    may have an output, which a branch or arithmetic reads.
+
+    Example:
+        >>> gives_number(torch.Tensor.item), gives_number(torch.Tensor.tolist)
+        (True, False)
+    """
+    if function in METADATA:
+        return False
+    words = ("Scalar", "number", "bool", "int", "float")
+    schemas = torch._C._jit_get_schemas_for_operator(f"aten::{name_of(function)}")
+    found = {str(r.type) for schema in schemas for r in schema.returns}
+    return any(word in found for word in words) or _tried(function, (bool, int, float))
 
 
 @functools.lru_cache(maxsize=None)
@@ -62,7 +78,7 @@ def _returns(name: str) -> bool | None:
     return any(not types or any("Tensor" in t for t in types) for types in returns)
 
 
-def _tried(function: Callable[..., Any]) -> bool:
+def _tried(function: Callable[..., Any], kinds: tuple[type, ...] = (object,)) -> bool:
     """Call a method torch has no schema of on tensors of one element and look at what comes back.
 
     The recorder decides in the same way. Texts do not count: ``x.type()`` is one, ``x.type(y)``
@@ -80,5 +96,5 @@ def _tried(function: Callable[..., Any]) -> bool:
             continue
         if tensors_in(made) or made is None or isinstance(made, str) or is_about(made):
             return False
-        found = True
+        found = isinstance(made, kinds)
     return found

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from ..graph.choice import every
 from ..graph.graph import Graph
 from ..graph.nodes import Node, Value
 
@@ -20,6 +21,8 @@ KINDS = {
     "state": ("state", "states", "state"),
     "written input": ("written input", "written inputs", "state"),
     "change": ("changed Python value", "changed Python values", ""),
+    "size": ("live size", "live sizes", ""),
+    "path": ("other path", "other paths", ""),
 }
 # Handlers to paste.
 HOOKS = {
@@ -85,7 +88,8 @@ def conditions(graph: Graph) -> list[Node]:
 
     Texts were only printed, and how tensors lie or are differentiated is nothing to an engine.
     """
-    return [node for node in graph if node.effects.escape not in (None, "text", "about")]
+    nodes = every(graph.nodes)
+    return [node for node in nodes if node.effects.escape not in (None, "text", "about")]
 
 
 def of_condition(node: Node, reason: str) -> Omission:
@@ -109,6 +113,20 @@ def of_changes(graph: Graph) -> list[Omission]:
     """Python values of the model that the run changed."""
     why = "no handler can take it"
     return [Omission("change", str(change), "", why) for change in graph.audit.changes]
+
+
+def of_sizes(graph: Graph) -> list[Omission]:
+    """Sizes that vary, for a target whose handlers cannot be told what a size is."""
+    why = "@ir.op('size') makes it part of the output; convert(..., at=args) makes that of one size"
+    return [Omission("size", str(one).partition("   #")[0], ", ".join(one.places), why)
+            for one in graph.live]  # fmt: skip
+
+
+def of_paths(graph: Graph) -> list[Omission]:
+    """Paths that examples showed and that stand beside the graph."""
+    why = "convert it alone, or the one that takes args: convert(..., at=args)"
+    return [Omission("path", f"graph.variants[{i}]: {one!r}", "", why)
+            for i, one in enumerate(graph.variants)]  # fmt: skip
 
 
 def _call(node: Node, depth: int) -> str:

@@ -7,20 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from ..graph.graph import Graph
+from ..graph import tree
+from ..graph.choice import every, is_choice
+from ..graph.graph import Graph, walked
 from ..graph.nodes import Node, Value
 
 
-def needed(graph: Graph, results: Iterable[Value], whole: Callable[[Node], bool]) -> set[Value]:
+def needed(
+    nodes: Sequence[Node], results: Iterable[Value], whole: Callable[[Node], bool]
+) -> set[Value]:
     """The Values that must exist for ``results`` to exist.
 
     Args:
-        graph: the graph.
+        nodes: of a graph, or of one block.
         results: what is wanted.
         whole: whether a module may be called as a whole, and so reads all it is given.
     """
     alive = set(results)
-    for node in reversed(list(graph.walk())):
+    for node in reversed(list(walked(nodes))):
         if node.body is not None:
             if whole(node):
                 alive.update(node.inputs)
@@ -43,7 +47,11 @@ def varying(graph: Graph) -> set[Value]:
     found = {*graph.input_values, *(s.initial for s in graph.state)}
     found.update(m.initial for m in graph.mutations)
     found.update(value for value, origin in graph.origins.items() if origin.kind == "unseen")
-    for node in graph:
+    for node in every(graph.nodes):
+        if is_choice(node):  # comes before the calls in its blocks
+            for _, block in node.target.blocks:
+                found.update(inner for inner, given in zip(block.parameters, node.args["inputs"])
+                             if given in found)  # fmt: skip
         if node.effects.random or not found.isdisjoint(node.inputs):
             found.update(node.outputs)
     return found
@@ -51,17 +59,27 @@ def varying(graph: Graph) -> set[Value]:
 
 def escaping_values(graph: Graph) -> dict[Node, list[Value]]:
     """Module node -> Values made inside it that are read outside and are not its results."""
+    found: dict[Node, list[Value]] = {}
+    _escaping(graph.nodes, [*graph.output_values, *final_values(graph)], found)
+    for node in filter(is_choice, every(graph.nodes)):
+        for _, block in node.target.blocks:
+            _escaping(block.nodes, tree.leaves(block.outputs, Value), found)
+    return found
+
+
+def _escaping(
+    nodes: Sequence[Node], results: Iterable[Value], found: dict[Node, list[Value]]
+) -> None:
     last: dict[Value, int] = {}
     position = 0
-    for node in graph:
-        position += 1
-        for value in node.inputs:
-            last[value] = position
-    for value in [*graph.output_values, *final_values(graph)]:
+    for node in walked(nodes):
+        if node.body is None:
+            position += 1
+            for value in node.inputs:
+                last[value] = position
+    for value in results:
         last[value] = position + 1
-    found: dict[Node, list[Value]] = {}
-    _alive(graph.nodes, last, 0, found)
-    return found
+    _alive(nodes, last, 0, found)
 
 
 def _alive(

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from ..errors import HandlerError
-from ..graph import tree
+from ..graph import places, tree
 from ..graph.nodes import Node, Value
 
 
@@ -53,7 +53,7 @@ def lay_each(node: Node, made: Any, who: str) -> dict[Value, Any]:
 
 def _alike(template: Any, made: Any, found: dict[Value, Any]) -> bool:
     """Bind a result laid out as the call's own; False if it is not laid out so."""
-    for _, (part, one) in tree.zip(template, made, leaf=Value):
+    for _, (part, one) in places.zip(template, made, leaf=Value):
         if isinstance(part, Value):
             found[part] = one
         elif isinstance(part, tree.Record) and isinstance(part.items, list):

@@ -9,21 +9,16 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
 
-from ..calls.names import canonical
-from ..calls.schemas import callables, op_of, parameter_names, signatures
 from ..errors import TargetError, Unsupported
 from ..graph.nodes import Node
 from .context import Context
-from .escapes import only_escapes
-
-_OWN_OPS = ("assemble", "as_strided", "as_strided_scatter", "setitem", "warp_affine")
+from .keys import Handler, inspected, resolve
 
 
 class Keep(Unsupported):
@@ -36,16 +31,6 @@ class Keep(Unsupported):
 def kept(ctx: Context[Any], module: torch.nn.Module, **named: Any) -> Any:
     """The handler of modules that are kept whole."""
     raise Keep
-
-
-@dataclass(frozen=True, slots=True)
-class Handler:
-    """A function and how it wants to be called."""
-
-    function: Callable[..., Any]
-    names: frozenset[str]
-    required: frozenset[str]
-    takes_rest: bool
 
 
 class Target:
@@ -119,18 +104,12 @@ class Target:
 
         Raises:
             TargetError: no such op, no such argument, a second handler for it, or an op that has
-                no output (``item``), whose handler would never be called.
+                no output (``tolist``), whose handler would never be called.
         """
-        name, known = _resolve(key)
-        if only_escapes(key):
-            raise TargetError(
-                f"{name!r} gives Python a value and has no output, so no handler of it would be "
-                "called. What the model decided by values is handed to @ir.guard: "
-                "def guard(ctx, condition, expected, node)"
-            )
+        name, known = resolve(key)
 
         def declare(function: Callable[..., Any]) -> Callable[..., Any]:
-            handler = _inspect(function, skip=1, allowed=known, what=f"op {name!r}")
+            handler = inspected(function, skip=1, allowed=known, what=f"op {name!r}")
             self._put(self.ops, name, handler, f"op {name!r}")
             return function
 
@@ -155,7 +134,7 @@ class Target:
         known = None if variadic else [p.name for p in parameters]
 
         def declare(function: Callable[..., Any]) -> Callable[..., Any]:
-            handler = _inspect(function, skip=2, allowed=known, what=f"module {cls.__name__}")
+            handler = inspected(function, skip=2, allowed=known, what=f"module {cls.__name__}")
             self._put(self.modules, cls, handler, f"module {cls.__name__}")
             return function
 
@@ -163,7 +142,7 @@ class Target:
 
     def _paths(self, pattern: str) -> Callable[[Callable[..., Any]], Any]:
         def declare(function: Callable[..., Any]) -> Callable[..., Any]:
-            handler = _inspect(function, skip=2, allowed=None, what=f"modules {pattern!r}")
+            handler = inspected(function, skip=2, allowed=None, what=f"modules {pattern!r}")
             self._put(self.paths, pattern, handler, f"modules {pattern!r}")
             return function
 
@@ -307,6 +286,11 @@ class Target:
         here = op in self.without and op not in self.ops
         return here or (self.parent is not None and op not in self.ops and self.parent.lacks(op))
 
+    def has(self, op: str) -> bool:
+        """Whether there is a handler of an op, the parent's included."""
+        inherited = self.parent is not None and op not in self.without and self.parent.has(op)
+        return op in self.ops or inherited
+
     @property
     def patterns(self) -> list[str]:
         """Patterns of module paths that have handlers, the parent's included."""
@@ -331,7 +315,8 @@ class Target:
         found = {**(self.parent.configuration() if self.parent is not None else {}), **self.config}
         for name in chosen or ():
             if name not in found:
-                hint = _did_you_mean(name, found) or "."
+                near = difflib.get_close_matches(name, found, n=2, cutoff=0.5)
+                hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else "."
                 has = f" It has: {', '.join(found)}" if found else ""
                 raise TargetError(f"target {self.name!r} has no setting {name!r}{hint}{has}")
         return {**found, **(chosen or {})}
@@ -342,58 +327,3 @@ class Target:
         if found is None and self.parent is not None:
             return self.parent.hook(name)
         return found
-
-
-def _resolve(key: Any) -> tuple[str, list[str] | None]:
-    """Canonical name and known argument names of a handler key."""
-    if callable(key):
-        name = op_of(key)
-        if name in callables():
-            return name, parameter_names(name) or None
-        names = [n for s in signatures(key) for n in s.names]
-        return name, names or None
-    if not isinstance(key, str):
-        raise TargetError(f"a handler key is an op name or a torch callable; got {key!r}")
-    if key in callables():
-        return key, parameter_names(key) or None
-    if key in _OWN_OPS:
-        return key, None
-    if "::" in key:  # a custom op: "torchvision::nms"
-        return canonical(key.split("::")[1]), None
-    if canonical(key) in callables():
-        raise TargetError(f"{key!r} is called {canonical(key)!r} here: one meaning, one name")
-    hint = _did_you_mean(key, [*callables(), *_OWN_OPS])
-    raise TargetError(f"torch has no function {key!r}{hint}")
-
-
-def _did_you_mean(word: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(word, known, n=2)
-    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
-
-
-def _inspect(
-    function: Callable[..., Any], *, skip: int, allowed: list[str] | None, what: str
-) -> Handler:
-    parameters = list(inspect.signature(function).parameters.values())
-    if len(parameters) < skip and not any(p.kind is p.VAR_POSITIONAL for p in parameters):
-        first = "ctx" if skip == 1 else "ctx, module"
-        raise TargetError(f"the handler of {what} must take ({first}, ...)")
-    own = [
-        p
-        for p in parameters[skip:]
-        if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
-        # a keyword-only parameter with a default is the handler's own (`*, kind="Relu"`)
-        and not (p.kind is p.KEYWORD_ONLY and p.default is not p.empty)
-    ]
-    names = [p.name for p in own]
-    if allowed is not None:
-        for name in names:
-            if name not in allowed:
-                hint = (_did_you_mean(name, allowed) or ".") + f" It has: {', '.join(allowed)}"
-                raise TargetError(f"{what} has no argument {name!r}{hint}")
-    return Handler(
-        function,
-        frozenset(names),
-        frozenset(p.name for p in own if p.default is p.empty),
-        any(p.kind is p.VAR_KEYWORD for p in parameters),
-    )

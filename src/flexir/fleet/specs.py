@@ -1,7 +1,8 @@
 """What words mean: a MODEL, its INPUTs, a target.
 
 MODEL is ``module.path:attr`` or ``file.py:attr`` (a module, or a function that makes one, or makes
-``(model, args[, kwargs])``), ``torchvision:NAME``, ``timm:NAME`` or ``hf-config:path.json``.
+``(model, args[, kwargs])``), ``torchvision:NAME``, ``timm:NAME`` or ``hf-config:path.json``; or a
+saved graph, ``net.flexir``, or an entry point of a saved Program, ``net.flexir:decode``.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import torch
 from ..conversion.target import Target
 from ..errors import Error
 from ..graph import tree
+from ..graph.graph import Graph
+from ..graph.program import Program
 
 _SPEC = re.compile(
     r"^(?:(?P<name>[A-Za-z_]\w*)=)?(?P<shape>\d+(?:x\d+)*|scalar)(?::(?P<dtype>\w+))?$"
@@ -181,6 +184,37 @@ def _of_config(name: str, config: Any, spec: str) -> dict[str, Any]:
         raise Usage(f"give the inputs of {spec}: its main one is {name}=...")
     height, width = (size, size) if isinstance(size, int) else size
     return {name: torch.randn(1, channels, height, width)}
+
+
+def saved(spec: str) -> Graph | Program | None:
+    """What a MODEL that names a saved directory holds; None for any other MODEL.
+
+    ``net.flexir`` is a graph or a Program, ``net.flexir:decode`` the graph of one entry point.
+    """
+    folder, colon, entry = spec.rpartition(":")
+    whole = Path(spec).is_dir()
+    if not whole and not (colon and Path(folder).is_dir()):
+        return None
+    from ..files.ir import load
+
+    found: Graph | Program = load(spec if whole else folder)
+    if whole:
+        return found
+    if not isinstance(found, Program) or entry not in found.graphs:
+        raise Usage(f"{folder} has no entry point {entry!r}")
+    return found[entry]
+
+
+def saved_graph(spec: str) -> Graph | None:
+    """The graph that a MODEL names in a saved directory; None for any other MODEL.
+
+    Raises:
+        Usage: it names a whole Program.
+    """
+    found = saved(spec)
+    if isinstance(found, Program):
+        raise Usage(f"{spec} is a Program; give one of {', '.join(f'{spec}:{n}' for n in found)}")
+    return found
 
 
 def target_of(spec: str | None) -> Target:

@@ -75,14 +75,16 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
     import torch
 
     from ..recording.capture import capture
-    from .specs import open_model, read_inputs
+    from .specs import open_model, read_inputs, saved_graph
 
     start = time.perf_counter()
     try:
         with torch.no_grad():
             args, kwargs = read_inputs(request["inputs"])
-            model, args, kwargs = open_model(request["spec"], args, kwargs, request["device"])
-            graph = capture(model, args, kwargs)
+            graph = saved_graph(request["spec"])
+            if graph is None:
+                model, args, kwargs = open_model(request["spec"], args, kwargs, request["device"])
+                graph = capture(model, args, kwargs)
     except Exception as error:  # noqa: BLE001  the answer is the failure
         kind = type(error).__name__
         short = isinstance(error, MemoryError) or "can't allocate memory" in str(error)

@@ -1,7 +1,12 @@
-"""A branch in a graph: one call ``if``, two blocks, of which a condition decides which one runs.
+"""Calls with blocks: ``if``, of whose two blocks one runs, and ``loop``, whose block runs again.
+
+    if(condition, inputs) -> outputs              target: Choice, blocks "then" and "else"
+    loop(count, carried, inputs) -> carried, lists     target: Loop, block "body"
 
 Owns what a block is and how a block that reads what stands around it is closed: what it reads comes
-in as parameters, so that the call reads like any other. Never decides anything itself; replay does.
+in as parameters, so that the call reads like any other: every Value it reads stands among its
+arguments, every Value it makes among its outputs. What walks over all calls asks :func:`blocks_of`
+and need not know which of the two it is. Never decides anything itself; replay does.
 """
 
 from __future__ import annotations
@@ -10,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from . import tree
-from .nodes import Node, Value
+from .nodes import Node, NumberType, TensorType, Value
 
 
 class Block(NamedTuple):
@@ -51,34 +56,98 @@ class Choice:
         return ("then", self.then), ("else", self.otherwise)
 
 
+class Loop:
+    """The target of a ``loop`` node: ``loop(count, carried, inputs) -> carried, lists``.
+
+    ``count`` is how many rounds there are at most, or None if only the body ends the loop;
+    ``carried`` is what the first round begins with, None where it begins with nothing; ``inputs``
+    are the same in every round. The outputs are the carried Values after the last round, then one
+    list for each further output of the body.
+
+    Attributes:
+        body: parameters: the number of the round, from 0; the carried Values; the inputs. Outputs:
+            whether another round may follow (True, or a Value); the carried Values of the next
+            round; what each list gains, if it is not None.
+        ends: how examples showed it to end: ``"count"``, ``"condition"``; another end is refused.
+        least: the fewest rounds it is right for: 0 if an example showed none, else 1.
+    """
+
+    __slots__ = ("body", "ends", "least")
+    __name__ = "loop"
+
+    def __init__(self, body: Block, ends: tuple[str, ...] = ("count",), least: int = 0) -> None:
+        self.body, self.ends, self.least = body, ends, least
+
+    @property
+    def blocks(self) -> tuple[tuple[str, Block]]:
+        """The body, by the word it is printed under."""
+        return (("body", self.body),)
+
+
 def is_choice(node: Node) -> bool:
     """Whether a node is a branch."""
     return node.target.__class__ is Choice
 
 
-def every(nodes: Sequence[Node]) -> Iterator[Node]:
-    """All calls, those inside modules and inside both blocks of branches included."""
+def is_loop(node: Node) -> bool:
+    """Whether a node is a loop."""
+    return node.target.__class__ is Loop
+
+
+def blocks_of(node: Node) -> tuple[tuple[str, Block], ...]:
+    """The blocks of a call, by the word they are printed under; most have none."""
+    return node.target.blocks if node.target.__class__ in (Choice, Loop) else ()
+
+
+def alike(one: TensorType, other: TensorType) -> bool:
+    """Whether what comes by one way can stand where the other does: but for sizes, the same."""
+    if one.__class__ is not other.__class__:
+        return False
+    if isinstance(one, NumberType) and isinstance(other, NumberType):
+        return one.kind is other.kind
+    return (one.dtype, len(one.shape), one.device) == (
+        other.dtype, len(other.shape), other.device,
+    )  # fmt: skip
+
+
+def bodies(node: Node) -> list[list[Node]]:
+    """The nodes inside a call: those of a module's body, or of each of its blocks."""
+    if node.body is not None:
+        return [node.body]
+    return [block.nodes for _, block in blocks_of(node)]
+
+
+def given(node: Node) -> Iterator[tuple[Value, Any]]:
+    """The parameters of a call's blocks, with what each is when the call begins; None: nothing."""
+    for _, block in blocks_of(node):
+        first = (None, *node.args["carried"]) if is_loop(node) else ()
+        yield from zip(block.parameters, (*first, *node.args["inputs"]))
+
+
+def walk(nodes: Sequence[Node]) -> Iterator[Node]:
+    """All nodes: a module before its body, a call before its blocks."""
     stack: list[Iterator[Node]] = [iter(nodes)]
     while stack:
         for node in stack[-1]:
-            if node.body is not None:
-                stack.append(iter(node.body))
-                break
             yield node
-            if is_choice(node):
-                stack += [iter(block.nodes) for _, block in reversed(node.target.blocks)]
+            if inner := bodies(node):
+                stack += map(iter, reversed(inner))
                 break
         else:
             stack.pop()
+
+
+def every(nodes: Sequence[Node]) -> Iterator[Node]:
+    """All calls, those inside modules and inside blocks included."""
+    return (node for node in walk(nodes) if node.body is None)
 
 
 def values_of(nodes: Sequence[Node]) -> Iterator[Value]:
     """All Values that calls make, and the parameters of blocks."""
     for node in every(nodes):
         yield from node.outputs
-        if is_choice(node):
-            for _, block in node.target.blocks:
-                yield from block.parameters
+        for _, block in blocks_of(node):
+            yield from block.parameters
 
 
 def free_values(nodes: Sequence[Node], outputs: Sequence[Any]) -> list[Value]:
@@ -100,8 +169,20 @@ def free_values(nodes: Sequence[Node], outputs: Sequence[Any]) -> list[Value]:
     return [value for value in read if value not in made]
 
 
-def closed(nodes: list[Node], outputs: Sequence[Any], inputs: Sequence[Value]) -> Block:
-    """A Block of nodes that read ``inputs``; the nodes are changed in place and belong to it."""
+def closed(
+    nodes: list[Node],
+    outputs: Sequence[Any],
+    inputs: Sequence[Value],
+    first: Sequence[Value] = (),
+) -> Block:
+    """A Block of nodes that read ``inputs``; the nodes are changed in place and belong to it.
+
+    Args:
+        nodes: what it does.
+        outputs: what it gives.
+        inputs: Values from around it.
+        first: parameters that come before those of the inputs, and that the nodes already read.
+    """
     env = {v: Value("", v.type) for v in inputs}
 
     def look(part: Any) -> Any:
@@ -116,4 +197,4 @@ def closed(nodes: list[Node], outputs: Sequence[Any], inputs: Sequence[Value]) -
                 node.outputs = tuple(node.returned)
 
     visit(nodes)
-    return Block(tuple(env.values()), nodes, tuple(look(tuple(outputs))))
+    return Block((*first, *env.values()), nodes, tuple(look(tuple(outputs))))

@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from . import query, tree
+from . import places, query, tree
 from .account import Audit, Frozen, Live, Mutation, Origin, State
-from .choice import is_choice
+from .choice import blocks_of
 from .nodes import Node, Value, show_part
 
 if TYPE_CHECKING:
@@ -34,6 +34,22 @@ if TYPE_CHECKING:
     from ..conversion.convert import Result
     from .inputs import Inputs
     from .run import Run
+
+
+HELD = "held"  # the input that calls in a row carry from one to the next
+
+
+def walked(nodes: Sequence[Node]) -> Iterator[Node]:
+    """All nodes, module nodes before the nodes of their bodies; blocks are not entered."""
+    stack = [iter(nodes)]
+    while stack:
+        for node in stack[-1]:
+            yield node
+            if node.body is not None:
+                stack.append(iter(node.body))
+                break
+        else:
+            stack.pop()
 
 
 @dataclass(eq=False, slots=True)
@@ -50,6 +66,10 @@ class Graph:
         mutations: memory that existed before and was written.
         state: tensors the model keeps from one call to the next, whether written in place or
             replaced; see :meth:`start`.
+        left: argument name -> template of what the call leaves in it, where it changed a container
+            or an object it was given; a replay leaves those alone, ``Program.answering`` does not.
+        carried: of a graph of calls in a row: attribute of a module -> what stands there before the
+            first one. They are the input ``held``; what the call leaves in it, the next is given.
         modules: path -> class of every module that was entered.
         audit: what the witness saw.
         layouts: input Value -> strides it had; a replay lays new inputs out alike, unless the model
@@ -75,6 +95,8 @@ class Graph:
     origins: dict[Value, Origin] = field(default_factory=dict)
     mutations: list[Mutation] = field(default_factory=list)
     state: list[State] = field(default_factory=list)
+    left: dict[str, Any] = field(default_factory=dict)
+    carried: dict[str, Any] | None = None
     modules: dict[str, type] = field(default_factory=dict)
     audit: Audit = field(default_factory=Audit)
     layouts: dict[Value, tuple[int, ...]] = field(default_factory=dict)
@@ -89,18 +111,11 @@ class Graph:
 
     def walk(self) -> Iterator[Node]:
         """All nodes, module nodes before the nodes of their bodies."""
-        stack: list[Iterator[Node]] = [iter(self.nodes)]
-        while stack:
-            for node in stack[-1]:
-                yield node
-                if node.body is not None:
-                    stack.append(iter(node.body))
-                    break
-            else:
-                stack.pop()
+        return walked(self.nodes)
 
     def __iter__(self) -> Iterator[Node]:
-        """The function calls in order of execution, module boundaries flattened away."""
+        """The function calls in order of execution, module boundaries flattened away; an ``if``, a
+        ``loop`` is one call, whose blocks :meth:`find` looks into."""
         return (node for node in self.walk() if node.body is None)
 
     def __len__(self) -> int:
@@ -175,7 +190,8 @@ class Graph:
     @property
     def results(self) -> list[Value]:
         """What a run is for: what the model returned, what it wrote, what its next call reads."""
-        return [*self.output_values, *(kept.final for kept in self.kept)]
+        found = [m.final for m in self.mutations] + [s.final for s in self.state]
+        return [*self.output_values, *found, *tree.leaves(self.left, Value)]
 
     @property
     def output_names(self) -> dict[Value, str]:
@@ -188,9 +204,9 @@ class Graph:
 
         names: dict[Value, str] = {}
         taken: set[str] = set()
-        for path, value in tree.paths(self.outputs, Value):
+        for path, value in places.paths(self.outputs, Value):
             if value not in names:
-                names[value] = free_name(tree.output_name(path), taken)
+                names[value] = free_name(places.output_name(path), taken)
         return names
 
     def bind(self, *args: Any, **kwargs: Any) -> dict[str, torch.Tensor]:
@@ -256,7 +272,7 @@ class Graph:
         *,
         weights: str | None = "copy",
         status: Mapping[Node, tuple[str, str]] | None = None,
-        checksums: bool = True,
+        checksums: bool | str = True,
         shard: int = 5 << 30,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
@@ -307,7 +323,7 @@ class Graph:
         return self
 
     def text(self, *, bodies: bool = True, numbers: bool = False, defaults: bool = False) -> str:
-        """The printed graph, types first, source last.
+        """The printed graph, types first, source last; variants after it.
 
         Args:
             defaults: print arguments that have torch's default, too.
@@ -322,9 +338,9 @@ class Graph:
                 if not numbers and node.makes_number:
                     continue
                 text = "    " * depth + node.text(defaults=defaults)
-                if is_choice(node):
+                if blocks := blocks_of(node):
                     lines.append(text + ":" + (f"   # {node.where}" if node.where else ""))
-                    for word, block in node.target.blocks if bodies else ():
+                    for word, block in blocks if bodies else ():
                         given = ", ".join(map(repr, block.parameters))
                         lines.append("    " * (depth + 1) + f"{word} ({given}):")
                         visit(block.nodes, depth + 2)
@@ -341,7 +357,10 @@ class Graph:
         lines.append(f"    return {show_part(self.outputs)}")
         lines += [f"    # writes {m.name}: {m.final}" for m in self.mutations]
         lines += [f"    # {state}" for state in self.state]
+        lines += [f"    # leaves in {name}: {show_part(part)}" for name, part in self.left.items()]
         lines += [f"    # {one}" for one in (*self.live, *self.frozen)]
+        for variant in self.variants:
+            lines.append("or " + variant.text(bodies=bodies, numbers=numbers, defaults=defaults))
         return "\n".join(lines)
 
     def __str__(self) -> str:

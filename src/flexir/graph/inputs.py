@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import enum
 import inspect
 from collections.abc import Iterator, Sequence
+from types import FunctionType
 from typing import Any
 
 import torch
@@ -12,8 +12,8 @@ import torch
 from ..errors import CaptureError, Diverged
 from . import tree
 from .geometry import copy_like, geometry, shape_of
-from .graph import Graph
-from .nodes import Value
+from .graph import HELD, Graph
+from .nodes import NumberType, Value
 
 
 class Inputs:
@@ -74,23 +74,29 @@ def bind_inputs(
     Returns:
         whether they lie in memory and are differentiated as the recorded ones.
     """
-    parameters = [inspect.Parameter(n, inspect._ParameterKind(k)) for n, k in graph.parameters]
     defaults = {
         name: part
         for name, part in graph.inputs.items()
         if next(tree.leaves(part, Value), None) is None
     }
-    bound = inspect.Signature(parameters).bind_partial(*args, **kwargs).arguments
+    bound = bound_arguments(graph, args, kwargs)
     for name, part in graph.inputs.items():
         if name not in bound:
             if name not in defaults:
                 raise Diverged(f"the input {name!r} is missing")
             continue
         made = tree.template(bound[name], lambda t: t, deep=True)
-        for path, (one, other) in tree.zip(part, made, leaf=Value, path=name):
-            _bind_place(path, one, other, env)
+        bind_part(name, part, made, env)
     _are_apart(graph, env)
     return _lay_out(graph, env, as_given)
+
+
+def bound_arguments(graph: Graph, args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of a call by the names the graph's own have."""
+    parameters = [inspect.Parameter(n, inspect._ParameterKind(k)) for n, k in graph.parameters]
+    if graph.carried is not None:
+        kwargs = {HELD: graph.carried, **kwargs}
+    return inspect.Signature(parameters).bind_partial(*args, **kwargs).arguments
 
 
 def _are_apart(graph: Graph, env: dict[Value, Any]) -> None:
@@ -154,45 +160,97 @@ def dense_stride(shape: tuple[int, ...], like: tuple[int, ...]) -> tuple[int, ..
     return tuple(made)
 
 
-def _bind_place(name: str, part: Any, made: Any, env: dict[Value, Any]) -> None:
+def bind_part(name: str, part: Any, made: Any, env: dict[Value, Any]) -> None:
+    """Lay the template ``made`` over the recorded one; ``env`` gains what its Values are.
+
+    Raises:
+        Diverged: they do not fit; the message has the place, which begins with ``name``.
+    """
     if isinstance(part, Value):
-        if part.is_number:
-            if not isinstance(made, (int, float)) or isinstance(made, bool):
-                raise Diverged(f"the input {name!r} was a number when recorded, now {made!r}")
-            env[part] = made
-            return
-        if not isinstance(made, torch.Tensor):
-            raise Diverged(f"the input {name!r} was a tensor when recorded, now {made!r}")
-        if not part.type.takes(shape_of(made), made.dtype):
+        _bind_value(name, part, made, env)
+        return
+    if isinstance(part, tree.Record) and isinstance(made, tree.Record):
+        if _title(part.cls) != _title(made.cls):
             raise Diverged(
-                f"the input {name!r} is {shape_of(made)} {made.dtype}; recorded was "
-                f"{part.type.shape} {part.type.dtype}. Other sizes are live where an example shows "
-                "them: capture(model, args, also=[...])"
+                f"the input {name!r} was a {part.cls.__name__} when recorded, now it is a "
+                f"{made.cls.__name__}"
             )
-        if part in env and env[part] is not made:
-            raise Diverged(f"the input {name!r} was the same tensor as another input")
-        env[part] = made
+        bind_part(name, part.items, made.items, env)
+        bind_part(name, part.attributes, made.attributes, env)
         return
     if isinstance(part, dict) and isinstance(made, dict):
-        raise Diverged(f"the input {name!r} has keys {list(made)}; recorded: {list(part)}")
+        if part.keys() != made.keys():
+            other = [f"without {key!r}" for key in part.keys() - made.keys()]
+            other += [f"with {key!r}" for key in made.keys() - part.keys()]
+            raise Diverged(
+                f"the input {name!r} is built otherwise than when it was recorded: "
+                f"{', '.join(sorted(other))}"
+            )
+        for key, inner in part.items():
+            bind_part(f"{name}.{key}", inner, made[key], env)
+        return
     if isinstance(part, (list, tuple)) and isinstance(made, (list, tuple)):
         if len(part) != len(made):
             raise Diverged(f"the input {name!r} has {len(made)} parts; recorded: {len(part)}")
-    if isinstance(part, _COMPARED) and not same_literal(part, made):
+        for i, (inner, other) in enumerate(zip(part, made)):
+            bind_part(f"{name}.{i}", inner, other, env)
+        return
+    if tree.is_word(part) and not _same_word(part, made):
         raise Diverged(f"the input {name!r} was {part!r} when recorded, now {made!r}")
     # What was empty and holds tensors now, or the other way round: a cache at the first call.
-    places = tree.zip(made, leaf=torch.Tensor)
-    filled = any(isinstance(one, torch.Tensor) for _, (one,) in places)
-    if filled or next(tree.leaves(part, Value), None) is not None:
+    if any(True for _ in tree.leaves(part, Value)) or tree.tensors_in(_as_list(made)):
         raise Diverged(
             f"the input {name!r} is built otherwise than when it was recorded: {_kind(made)} "
-            f"{'with' if filled else 'without'} tensors"
+            f"{'with' if tree.tensors_in(_as_list(made)) else 'without'} tensors"
         )
 
 
-# Inputs that are compared by value: all that a file can hold. Of others two may be alike.
-_COMPARED = (int, float, complex, str, bytes, type(None), torch.Size, torch.dtype, torch.device,
-             torch.layout, torch.memory_format, slice, type(...), enum.Enum)  # fmt: skip
+def _bind_value(name: str, part: Value, made: Any, env: dict[Value, Any]) -> None:
+    if part.is_number:
+        assert isinstance(part.type, NumberType)
+        if not isinstance(made, part.type.kind) or isinstance(made, bool):
+            kind = part.type.kind.__name__
+            raise Diverged(f"the input {name!r} was a number ({kind}) when recorded, now {made!r}")
+        env[part] = made
+        return
+    if not isinstance(made, torch.Tensor):
+        raise Diverged(f"the input {name!r} was a tensor when recorded, now {made!r}")
+    if not part.type.takes(shape_of(made), made.dtype):
+        raise Diverged(
+            f"the input {name!r} is {shape_of(made)} {made.dtype}; recorded was "
+            f"{part.type.shape} {part.type.dtype}. Other sizes are live where an example shows "
+            "them: capture(model, args, also=[...])"
+        )
+    if part in env and env[part] is not made:
+        raise Diverged(f"the input {name!r} was the same tensor as another input")
+    env[part] = made
+
+
+def _same_word(part: Any, made: Any) -> bool:
+    """Whether two words mean the same: classes by name, functions by code and what they hold."""
+    if isinstance(part, type):
+        return isinstance(made, type) and _title(part) == _title(made)
+    if isinstance(part, FunctionType) and isinstance(made, FunctionType):
+        return part is made or _meaning(part) == _meaning(made)
+    return same_literal(part, made)
+
+
+def _title(part: type) -> tuple[str, str]:
+    return part.__module__, part.__qualname__
+
+
+def _meaning(function: FunctionType) -> tuple[Any, ...]:
+    held = inspect.getclosurevars(function).nonlocals
+    return function.__code__, [id(v) for v in held.values()], function.__defaults__
+
+
+def _as_list(part: Any) -> Any:
+    """The parts of an opened object."""
+    if isinstance(part, tree.Record):
+        return [_as_list(part.items), _as_list(part.attributes)]
+    if isinstance(part, dict):
+        return list(map(_as_list, part.values()))
+    return list(map(_as_list, part)) if isinstance(part, (list, tuple)) else part
 
 
 def _kind(part: Any) -> str:

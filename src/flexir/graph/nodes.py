@@ -109,12 +109,35 @@ class NumberType(TensorType):
     __repr__ = __str__
 
 
+class ListType(TensorType):
+    """The type of a Value that is a list of tensors, as many as a loop has rounds.
+
+    Where a tensor's type is asked for, it answers as its elements stacked along dimension 0 would.
+
+    Attributes:
+        element: the type of each tensor.
+    """
+
+    element: TensorType
+
+    def __new__(cls, length: int, element: TensorType) -> ListType:
+        made = super().__new__(cls, element.dtype, (length, *element.shape), element.device)
+        made.element = element
+        return made
+
+    def __str__(self) -> str:
+        return f"list[{self.shape[0]}] of {self.element}"
+
+    __repr__ = __str__
+
+
 class Value:
-    """One immutable tensor of the graph, or a number.
+    """One immutable tensor of the graph, a number, or a list of tensors.
 
     Attributes:
         name: unique in its graph; the state_dict key for weights, a number for activations.
-        type: dtype, shape and device; of a number, a :class:`NumberType`.
+        type: dtype, shape and device; a :class:`NumberType` or a :class:`ListType` for what is no
+            tensor.
         names: all names of a constant; more than one when a weight is tied.
     """
 
@@ -130,6 +153,11 @@ class Value:
     def is_number(self) -> bool:
         """Whether it is an int or a float and no tensor."""
         return self.type.__class__ is NumberType
+
+    @property
+    def is_list(self) -> bool:
+        """Whether it is a list of tensors."""
+        return self.type.__class__ is ListType
 
     @property
     def producer(self) -> Node | None:
@@ -206,6 +234,7 @@ class Effects(NamedTuple):
 
 
 NO_EFFECTS = Effects()
+_BLOCKS = ("if", "loop")  # what has blocks computes whatever they do
 
 
 class Node:
@@ -268,7 +297,7 @@ class Node:
     @property
     def makes_number(self) -> bool:
         """Whether the call only computes numbers from sizes and numbers."""
-        if self.body is not None or not self.outputs or self.op == "if":
+        if self.body is not None or not self.outputs or self.op in _BLOCKS:
             return False
         return all(v.is_number for v in self.outputs)
 
@@ -326,8 +355,9 @@ def _expression(part: Any) -> tuple[str, int]:
     if part.__class__ is not Value:
         return str(part), 3 if isinstance(part, (int, float)) and part < 0 else _ATOM
     node = part.producer
-    if node is None:
-        return part.name if part.is_number else f"%{part.name}", _ATOM
+    if node is None or node.op in _BLOCKS:
+        named = part.is_number and not part.name.isdecimal()
+        return part.name if named else f"%{part.name}", _ATOM
     args = [given for given in node.args.values() if given is not None]
     if node.op == "size" and isinstance(args[0], Value):
         shape, dim = args[0].type.shape, args[1]

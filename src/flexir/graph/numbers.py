@@ -8,7 +8,7 @@ beyond asking a tensor for its sizes.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -27,6 +27,11 @@ def stride(input: torch.Tensor, dim: int) -> int:
 def numel(input: torch.Tensor) -> int:
     """How many elements a tensor has."""
     return input.numel()
+
+
+def length(input: Sequence[torch.Tensor]) -> int:
+    """How many tensors a list holds."""
+    return len(input)
 
 
 def add(input: Any, other: Any) -> Any:
@@ -155,7 +160,7 @@ def ne(input: Any, other: Any) -> bool:
 
 
 FUNCTIONS: tuple[Callable[..., Any], ...] = (
-    size, stride, numel, add, sub, mul, div, floor_divide, remainder, pow, bitwise_and, bitwise_or,
-    bitwise_xor, bitwise_left_shift, bitwise_right_shift, neg, abs, ceil, floor, trunc, round,
-    to_float, lt, le, gt, ge, eq, ne,
+    size, stride, numel, length, add, sub, mul, div, floor_divide, remainder, pow, bitwise_and,
+    bitwise_or, bitwise_xor, bitwise_left_shift, bitwise_right_shift, neg, abs, ceil, floor, trunc,
+    round, to_float, lt, le, gt, ge, eq, ne,
 )  # fmt: skip

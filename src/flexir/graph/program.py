@@ -9,20 +9,22 @@ is :mod:`flexir.recording.programs`'s matter.
 
 from __future__ import annotations
 
-import contextlib
-import functools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from ..errors import Diverged, Error
+from ..errors import Error
 from . import tree
 from .account import State
 from .graph import Graph
-from .inputs import Inputs, bind_inputs
+from .inputs import Inputs
+from .nodes import Value
 from .run import Memory, Run
+
+if TYPE_CHECKING:
+    import os
 
 _NAMED = ("parameter", "buffer", "attribute")  # origins whose names mean one place of the model
 
@@ -33,6 +35,8 @@ class Program(Mapping[str, Graph]):
     Attributes:
         name: class name of the model.
         graphs: name -> Graph.
+        modules: name -> path of the module whose calls it answers, where a driver called a part of
+            the model (an encoder) and not the model itself.
 
     Example:
         >>> import torch, flexir
@@ -45,17 +49,20 @@ class Program(Mapping[str, Graph]):
         tensor(2)
     """
 
-    def __init__(self, name: str, graphs: Mapping[str, Graph]) -> None:
+    def __init__(
+        self, name: str, graphs: Mapping[str, Graph], modules: Mapping[str, str] | None = None
+    ) -> None:
         """Entry points that belong together.
 
         Args:
             name: class name of the model.
             graphs: name -> Graph, in the order in which they were recorded.
+            modules: name -> path of the module that is called; the model itself by default.
 
         Raises:
             Error: two of them disagree on the value of a weight.
         """
-        self.name, self.graphs = name, dict(graphs)
+        self.name, self.graphs, self.modules = name, dict(graphs), dict(modules or {})
         self.check()
 
     def __getitem__(self, name: str) -> Graph:
@@ -96,6 +103,10 @@ class Program(Mapping[str, Graph]):
     ) -> AbstractContextManager[ProgramRun]:
         """Run a user's own code with every call of the model answered by this Program.
 
+        Calls of a part of the model that such code makes itself (``model.encoder(x)``) are answered
+        by the entry points of that part. Objects that a call was given and returned (a cache) are
+        the very objects in the answer, too, and hold what the model would have left in them.
+
         Args:
             model: the module whose calls are answered; its weights are not read.
             run: an engine: ``run(entry point, *args, **kwargs)`` gives its outputs; without, the
@@ -106,7 +117,8 @@ class Program(Mapping[str, Graph]):
             state the calls carry on.
 
         Raises:
-            Diverged: in the block, at a call whose inputs no entry point takes.
+            Diverged: in the block, at a call whose inputs no entry point takes, or of a part of the
+                model that no entry point is for.
 
         Example:
             >>> import torch, flexir
@@ -115,36 +127,64 @@ class Program(Mapping[str, Graph]):
             >>> with program.answering(torch.nn.Linear(3, 2, device="meta")) as run:
             ...     pass
         """
-        return _answering(self, model, run)
+        from .answering import answering
 
-    def check(self) -> None:
-        """Raise Error where two entry points disagree on the value of a weight."""
-        kept = self.state
-        known: dict[str, tuple[str, torch.Tensor]] = {}
+        return answering(self, model, run)
+
+    def check(self, same: Callable[[Graph, Value, Graph, Value], bool] | None = None) -> None:
+        """Raise Error where two entry points disagree on the value of a weight.
+
+        Args:
+            same: whether a constant of one graph is that of another; looks at the tensors if None.
+        """
+        kept, same = self.state, same or same_tensor
+        known: dict[str, tuple[str, Value]] = {}
         for entry, graph in self.graphs.items():
-            for value, tensor in graph.constants.items():
+            for value in graph.constants:
                 origin = graph.origins.get(value)
                 if origin is None or origin.kind not in _NAMED or value.name in kept:
                     continue
-                other, before = known.setdefault(value.name, (entry, tensor))
-                if before is not tensor and not _same(before, tensor):
+                other, before = known.setdefault(value.name, (entry, value))
+                if before is not value and not same(self.graphs[other], before, graph, value):
                     raise Error(
                         f"the weight {value.name!r} is one thing in {other!r} and another in "
                         f"{entry!r}: they are not entry points of one model. Record them from "
                         "one model, or keep two Programs"
                     )
 
-    def text(self) -> str:
-        """All graphs as text, one after the other."""
+    def text(self, *, bodies: bool = True, numbers: bool = False, defaults: bool = False) -> str:
+        """All graphs as text, one after the other; see :meth:`Graph.text`."""
         parts = [f"program {self.name}: {', '.join(self.graphs)}"]
-        parts += [f"\n{entry} = {graph.text()}" for entry, graph in self.graphs.items()]
+        for entry, graph in self.graphs.items():
+            text = graph.text(bodies=bodies, numbers=numbers, defaults=defaults)
+            parts.append(f"\n{entry} = {text}")
         return "\n".join(parts)
+
+    def save(self, path: str | os.PathLike[str], *, weights: str | None = "copy") -> None:
+        """Save as a directory that :func:`flexir.load` reads; see :func:`flexir.save`."""
+        from ..files.ir import save
+
+        save(self, path, weights=weights)
 
     def __str__(self) -> str:
         return self.text()
 
     def __repr__(self) -> str:
         return f"<Program {self.name}: {', '.join(self.graphs)}; {len(self.weights)} constants>"
+
+
+def one_graph(thing: Any, verb: str) -> Graph:
+    """What a verb that takes a Graph was given.
+
+    Raises:
+        Error: it is a Program, or no graph at all; the message says how to name the entry point.
+    """
+    if isinstance(thing, Program):
+        entries = " or ".join(f"program[{name!r}]" for name in thing)
+        raise Error(f"{verb} takes one graph, and this Program has {len(thing)}: give {entries}")
+    if not isinstance(thing, Graph):
+        raise Error(f"{verb} takes a Graph; got {type(thing).__name__}")
+    return thing
 
 
 class ProgramRun:
@@ -178,7 +218,14 @@ class ProgramRun:
         return dict(self.memory.tensors)
 
 
-def _same(one: Any, other: Any) -> bool:
+def same_tensor(graph: Graph, value: Value, other: Graph, twin: Value) -> bool:
+    """Whether a constant of one graph holds what a constant of another does."""
+    return _same(graph.constants[value], other.constants[twin])
+
+
+def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
+    if one is other:
+        return True
     if one.shape != other.shape or one.dtype != other.dtype or one.device != other.device:
         return False
     if one.device.type == "meta" or one.data_ptr() == other.data_ptr() != 0:
@@ -186,79 +233,32 @@ def _same(one: Any, other: Any) -> bool:
     return bool(torch.equal(one, other))
 
 
-def kind_of(inputs: Inputs) -> str:
-    """What calls of one entry point have in common: how their inputs are built."""
+def kind_of(inputs: Inputs) -> tuple[str, tuple[Any, ...]]:
+    """How the inputs of a call are built, which calls of one entry point have in common.
+
+    Returns:
+        containers, dtypes, ranks and words as a text; and the sizes and numbers in it.
+    """
+    facts: list[Any] = []
 
     def tensor(one: torch.Tensor) -> str:
+        facts.extend(one.shape)
         return f"{one.dtype}[{one.ndim}]"
 
-    return _shape(tree.template(dict(enumerate(inputs.args)) | inputs.kwargs, tensor, deep=True))
+    parts = tree.template(dict(enumerate(inputs.args)) | inputs.kwargs, tensor, deep=True)
+    return _shape(parts, facts), tuple(facts)
 
 
-def _shape(part: Any) -> str:
-    """A template in words, numbers without their values."""
+def _shape(part: Any, facts: list[Any]) -> str:
+    """A template in words; its numbers go to ``facts``."""
     if isinstance(part, (int, float)) and not isinstance(part, bool):
+        facts.append(part)
         return type(part).__name__
     if isinstance(part, dict):
-        return "{" + ", ".join(f"{k}: {_shape(v)}" for k, v in part.items()) + "}"
+        return "{" + ", ".join(f"{k}: {_shape(v, facts)}" for k, v in part.items()) + "}"
     if isinstance(part, (list, tuple)):
-        return f"{type(part).__name__}({', '.join(map(_shape, part))})"
+        return f"{type(part).__name__}({', '.join(_shape(v, facts) for v in part)})"
     if isinstance(part, tree.Record):
-        return f"{part.cls.__name__}({_shape(part.items)}, {_shape(part.attributes)})"
+        inside = (_shape(part.items, facts), _shape(part.attributes, facts))
+        return f"{part.cls.__name__}({', '.join(inside)})"
     return tree.without_address(part)
-
-
-@contextlib.contextmanager
-def _answering(
-    program: Program, model: torch.nn.Module, run: Callable[..., Any] | None = None
-) -> Iterator[ProgramRun]:
-    """See :meth:`Program.answering`."""
-    started = program.start()
-
-    def answer(*args: Any, **kwargs: Any) -> Any:
-        reasons = []
-        for entry, graph in program.items():
-            try:
-                _check_takes(graph, args, kwargs)
-                if run is not None:
-                    return run(entry, *args, **kwargs)
-                return started[entry](*args, **kwargs)
-            except Diverged as error:
-                reasons.append(f"  {entry}: {error}")
-        raise Diverged("no entry point takes this call\n" + "\n".join(reasons))
-
-    with answered_by(model, answer):
-        yield started
-
-
-@contextlib.contextmanager
-def answered_by(model: torch.nn.Module, answer: Callable[..., Any]) -> Iterator[None]:
-    """Let calls of one module be answered otherwise while the block runs."""
-    before = vars(model).get("forward")
-    original: Callable[..., Any] = model.forward
-
-    @functools.wraps(original)  # so that it has its signature
-    def forward(*args: Any, **kwargs: Any) -> Any:
-        return answer(*args, **kwargs)
-
-    model.forward = forward
-    try:
-        yield
-    finally:
-        del model.forward
-        if before is not None:
-            model.forward = before
-
-
-def _check_takes(graph: Graph, args: Any, kwargs: Any) -> None:
-    """Raise Diverged if neither a graph nor a variant of it takes inputs built like these."""
-    first: Diverged | None = None
-    for one in (graph, *graph.variants):
-        try:
-            bind_inputs(one, args, kwargs, {}, as_given=True)
-        except Diverged as error:
-            first = first or error
-        else:
-            return
-    assert first is not None
-    raise first

@@ -15,14 +15,13 @@ from typing import Any
 import torch
 
 from ..errors import Diverged
-from . import numbers, tree
-from .answers import answer
-from .choice import Choice, every
-from .geometry import copy_like, fingerprint, shape_of
+from . import numbers, places, tree
+from .agreement import check_escape, check_round, check_rounds, check_type
+from .choice import Block, Loop, blocks_of, every, is_choice
+from .geometry import copy_like
 from .graph import Graph
-from .inputs import bind_inputs, same_literal
-from .nodes import Node, NumberType, Switches, Value
-from .tree import tensors_in
+from .inputs import bind_inputs
+from .nodes import Node, Switches, Value
 
 Meaning = Callable[[Node, dict[Value, Any]], bool]
 
@@ -58,6 +57,7 @@ def replay(
     isolate: bool = False,
     generators: Generators | None = None,
     tell_numbers: bool = False,
+    taken: list[Any] | None = None,
 ) -> Any:
     """Run a graph with torch, call by call as recorded.
 
@@ -72,6 +72,8 @@ def replay(
         isolate: give every call copies of what requires no grad, so that a write the graph knows
             nothing of changes nothing and shows.
         tell_numbers: call ``watch`` also for calls on numbers, and with the numbers they make.
+        taken: gains which way each branch went and how many rounds each loop had, in the order in
+            which they began.
         generators: where an earlier call of the same :class:`~flexir.run.Run` left them.
 
     Returns:
@@ -86,7 +88,7 @@ def replay(
     env = Environment(graph.constants) if env is None else env
     free = _last_readers(graph)
     meaning = Replay(graph, check, watch, free, isolate, generators)
-    meaning.numbers = tell_numbers
+    meaning.numbers, meaning.taken = tell_numbers, taken
     meaning.alike = bind_inputs(graph, args, kwargs or {}, env, as_given=meaning.asks)
     devices = meaning.devices()
     with (
@@ -199,6 +201,7 @@ class Replay:
         self.draws = any(one.random for one in effects)
         self.asks = any(one.escape == "about" for one in effects)
         self.numbers = False
+        self.taken: list[Any] | None = None
         self.alike = True  # the inputs lie in memory and are differentiated as those recorded
         self.graph = graph
 
@@ -212,8 +215,12 @@ class Replay:
     def __call__(self, node: Node, env: dict[Value, Any]) -> bool:
         if node.body is not None:
             return False
-        if node.target.__class__ is Choice:
-            return self._choose(node, env)
+        if blocks_of(node):
+            named = {name: tree.build(part, Value, env.__getitem__)
+                     for name, part in node.args.items()}  # fmt: skip
+            made = self._choose(node, named) if is_choice(node) else self._loop(node, named)
+            env.update(zip(node.outputs, made))
+            return self._done(node, env)
         effects = node.effects
         if effects.switches is not self.switches:
             self._switch(effects.switches)
@@ -234,14 +241,40 @@ class Replay:
                 _match(part, named[name], env)
         return self._done(node, env)
 
-    def _choose(self, node: Node, env: dict[Value, Any]) -> bool:
+    def _choose(self, node: Node, named: dict[str, Any]) -> Sequence[Any]:
         """Run the block of a branch that its condition says."""
-        block = node.target.block(env[node.args["condition"]])
-        given = tree.build(node.args["inputs"], Value, env.__getitem__)
+        if self.taken is not None:
+            self.taken.append(named["condition"])
+        block: Block = node.target.block(named["condition"])
+        made: Sequence[Any] = self._block(block, named["inputs"])
+        return made
+
+    def _loop(self, node: Node, named: dict[str, Any]) -> Sequence[Any]:
+        """Run the body of a loop, round after round."""
+        loop: Loop = node.target
+        place = len(self.taken) if self.taken is not None else 0
+        if self.taken is not None:
+            self.taken.append(0)
+        count, carried, rounds, goes_on = named["count"], named["carried"], 0, True
+        lists: list[list[Any]] = [[] for _ in loop.body.outputs[1 + len(carried) :]]
+        while goes_on and (count is None or rounds < count):
+            goes_on, *made = self._block(loop.body, (rounds, *carried, *named["inputs"]))
+            carried, gained = made[: len(carried)], made[len(carried) :]
+            for one, element in zip(lists, gained):
+                one += [] if element is None else [element]
+            rounds += 1
+            if self.taken is not None:
+                self.taken[place] = rounds
+            if self.check:
+                check_round(node, rounds, rounds == count, goes_on, carried)
+        if self.check:
+            check_rounds(node, rounds, goes_on)
+        return (*carried, *lists)
+
+    def _block(self, block: Block, given: Sequence[Any]) -> Any:
         inner = dict(zip(block.parameters, given))
         interpret(block.nodes, inner, self)
-        env.update(zip(node.outputs, tree.build(block.outputs, Value, inner.__getitem__)))
-        return self._done(node, env)
+        return tree.build(block.outputs, Value, inner.__getitem__)
 
     def _done(self, node: Node, env: dict[Value, Any]) -> bool:
         """Check what a call made, show it, and let go of what it was the last to read."""
@@ -304,55 +337,12 @@ def _match(template: Any, made: Any, env: dict[Value, Any]) -> None:
         return
     if template is None:
         return
-    for _, (part, one) in tree.zip(template, tree.template(made, lambda t: t), leaf=Value):
+    for _, (part, one) in places.zip(template, tree.template(made, lambda t: t), leaf=Value):
         if part.__class__ is Value:
             env[part] = one
         elif next(tree.leaves(part, Value), None) is not None:
             shown = tree.show(part, Value)
             raise Diverged(f"a call returned {type(one).__name__}; recorded was {shown}")
-
-
-def check_type(node: Node, value: Value, tensor: torch.Tensor) -> None:
-    """Raise Diverged if a replayed tensor has another shape or dtype than the recorded one."""
-    if isinstance(value.type, NumberType):
-        truth = value.type.kind is bool
-        if isinstance(tensor, bool) != truth or not isinstance(tensor, (int, float)):
-            raise Diverged(f"{value!r} is {tensor!r} on these inputs\n  in: {node}", node)
-        return
-    if not isinstance(tensor, torch.Tensor):
-        raise Diverged(f"{value!r} is {tensor!r} on these inputs\n  in: {node}", node)
-    if not value.type.takes(shape_of(tensor), tensor.dtype):
-        raise Diverged(
-            f"{value!r} has shape {shape_of(tensor)}, dtype {tensor.dtype} on these inputs; "
-            f"the sizes of the recorded run are part of the graph\n  in: {node}   # {node.where}",
-            node,
-        )
-
-
-def check_escape(node: Node, named: dict[str, Any], result: Any) -> None:
-    """Raise Diverged if a value that left torch for Python is not the recorded one."""
-    if node.effects.escape == "text":
-        return
-    if node.effects.escape == "about":
-        result = answer(result)
-    if node.effects.escape == "memory":
-        tensor = tensors_in(named)[0]
-        if fingerprint(tensor) != node.result:
-            raise Diverged(
-                f"{node.op}() gave this tensor's memory to Python code, and its elements are "
-                f"others on these inputs; what was computed from them is not in the graph\n"
-                f"  at: {node.where}",
-                node,
-            )
-        return
-    if same_literal(node.result, result):
-        return
-    what = {"branch": "branch", "about": "answer"}.get(node.effects.escape or "", "value")
-    raise Diverged(
-        f"the {what} taken by {node.op}() was {node.result!r} when recorded and is {result!r} on "
-        f"these inputs; the graph holds only the recorded path\n  at: {node.where}",
-        node,
-    )
 
 
 def _last_readers(graph: Graph) -> dict[Node, list[Value]]:

@@ -13,8 +13,10 @@ from typing import Any
 import torch
 
 from ..errors import Diverged
+from . import tree
 from .geometry import shape_of
-from .graph import Graph
+from .graph import HELD, Graph
+from .left import put_back
 from .nodes import Value
 from .replay import Environment, Generators, replay
 
@@ -27,6 +29,7 @@ class Memory:
         tensors: path -> the tensor that stands there now.
         generators: where the generators of random numbers stand.
         other: the graph of the last call, if it left behind what no graph can carry.
+        held: attribute of a module -> what stands there now, of a graph of calls in a row.
     """
 
     def __init__(self) -> None:
@@ -34,6 +37,7 @@ class Memory:
         self.tensors: dict[str, torch.Tensor] = {}
         self.generators = Generators()
         self.other: Graph | None = None
+        self.held: dict[str, Any] | None = None
 
 
 class Run:
@@ -93,11 +97,17 @@ class Run:
             Diverged: as a replay does; and at the second call, where the first left behind what the
                 graph cannot carry (``graph.audit.changes``), or a state of another size.
         """
+        return self._first(args, kwargs, False)
+
+    def _first(self, args: tuple[Any, ...], kwargs: dict[str, Any], answers: bool) -> Any:
+        """The next call, on the first path that takes it."""
+        if self.graph.carried is not None:
+            kwargs = {**kwargs, HELD: self.memory.held or self.graph.carried}
         first: Diverged | None = None
         for run in (self, *self._others):  # each path has Values of its own
             drawn = {g: g.get_state() for g in self.memory.generators.own.values()}
             try:
-                return run._call(args, kwargs)
+                return run._call(args, kwargs, answers)
             except Diverged as error:
                 first = first or error
                 for generator, state in drawn.items():
@@ -105,10 +115,15 @@ class Run:
         assert first is not None
         raise first
 
-    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def answer(self, *args: Any, **kwargs: Any) -> Any:
+        """The next call as the model would make it: what it changes in its inputs is changed."""
+        return self._first(args, kwargs, True)
+
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any], answers: bool) -> Any:
         """The next call, on the path of this graph alone."""
         memory = self.memory
         graph = dataclasses.replace(self.graph, variants=[])
+        held = kwargs.get(HELD)
         env = Environment(graph.constants)
         if memory.calls:
             _refuse_after(memory.other)
@@ -121,7 +136,9 @@ class Run:
         memory.tensors.update((state.path, env[state.final]) for state in graph.state)
         memory.other = self.graph if graph.audit.changes else memory.other
         memory.calls += 1
-        return result
+        if HELD in graph.left and isinstance(held, dict):
+            memory.held = tree.build(graph.left[HELD], Value, env.__getitem__)
+        return put_back(graph, args, kwargs, env) if answers else result
 
 
 def _refuse_after(other: Graph | None) -> None:

@@ -7,17 +7,18 @@ made of. Pure functions of graphs; the one run that ``static`` needs is a replay
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from . import numbers, tree
 from .account import Mutation, State
-from .check import settle
-from .choice import Block, Choice, every, is_choice
+from .check import name_values, settle
+from .choice import Block, Choice, Loop, blocks_of, every, is_choice, is_loop
 from .geometry import shape_of
 from .graph import Graph
 from .inputs import bind_inputs, dense_stride
-from .nodes import Effects, Node, TensorType, Value
+from .lists import element, joined
+from .nodes import Effects, ListType, Node, TensorType, Value
 from .replay import fitting, replay
 
 
@@ -35,11 +36,17 @@ def static(graph: Graph, args: Sequence[Any] = (), kwargs: dict[str, Any] | None
     Raises:
         Diverged: the graph does not take these inputs.
     """
-    if not (graph.live or graph.variants or any(map(is_choice, every(graph.nodes)))):
+    blocks = any(map(blocks_of, every(graph.nodes)))
+    if not (graph.live or graph.variants or blocks):
         return graph
+    if blocks:
+        graph = straight(graph, args, kwargs or {})
     graph, found = measured(graph, args, kwargs or {})
-    types = {v: TensorType(v.type.dtype, n, v.type.device) for v, n in found.items()
-             if not v.is_number}  # fmt: skip
+    types: dict[Value, Any] = {
+        v: [v.type.element._replace(shape=one) for one in n] if isinstance(v.type, ListType)
+        else TensorType(v.type.dtype, n, v.type.device)
+        for v, n in found.items() if not v.is_number
+    }  # fmt: skip
     literals = {v: n for v, n in found.items() if v.is_number}
     made = rewritten(graph, literals, types)
     made.live, made.variants = [], []
@@ -58,47 +65,63 @@ def measured(
     found: dict[Value, Any] = {}
 
     def watch(node: Node, made: Sequence[Any]) -> None:
-        found.update((v, one if v.is_number else shape_of(one))
-                     for v, one in zip(node.outputs, made))  # fmt: skip
+        found.update((v, measure(v, one)) for v, one in zip(node.outputs, made))
 
     given: dict[Value, Any] = {}
     bind_inputs(graph, args, kwargs, given, as_given=True)
-    found.update((v, n if v.is_number else shape_of(n)) for v, n in given.items())
+    found.update((v, measure(v, one)) for v, one in given.items())
     replay(graph, args, kwargs, watch=watch, tell_numbers=True)
     return graph, found
 
 
-def rewritten(
-    graph: Graph, literals: Mapping[Value, Any], types: Mapping[Value, TensorType]
-) -> Graph:
+def measure(value: Value, made: Any) -> Any:
+    """A number itself, the sizes of a tensor, or those of each tensor of a list."""
+    if value.is_number:
+        return made
+    return list(map(shape_of, made)) if value.is_list else shape_of(made)
+
+
+def straight(graph: Graph, args: Sequence[Any], kwargs: dict[str, Any]) -> Graph:
+    """A graph without blocks: those that these inputs run stand in a row, in place of the calls."""
+    graph = fitting(graph, args, kwargs)
+    taken: list[Any] = []
+    replay(graph, args, kwargs, taken=taken)
+    return _Copy(graph, {}, {}, iter(taken)).graph
+
+
+def rewritten(graph: Graph, literals: Mapping[Value, Any], types: Mapping[Value, Any]) -> Graph:
     """A copy of a graph with numbers replaced by literals and with other types.
 
     Calls that only computed such a number, and conditions on such numbers alone, are left out; what
     took one out of a tensor checks it from then on.
     """
-    made = _Copy(graph, literals, types)
-    return settle(made.graph)
+    return _Copy(graph, literals, types).graph
 
 
 class _Copy:
-    """A graph being copied."""
+    """A graph being copied; ``taken`` says which blocks stand in a row instead."""
 
     def __init__(
-        self, graph: Graph, literals: Mapping[Value, Any], types: Mapping[Value, TensorType]
+        self,
+        graph: Graph,
+        literals: Mapping[Value, Any],
+        types: Mapping[Value, Any],
+        taken: Iterator[Any] | None = None,
     ) -> None:
-        self.literals, self.types = literals, types
+        self.literals, self.types, self.taken = literals, types, taken
         self.env: dict[Value, Any] = {}
         self.asked: set[Any] = set()  # conditions on numbers that hold from here on
         for value in graph.input_values:
             self.env[value] = self._copy(value, None)
         inputs = {name: self.look(part) for name, part in graph.inputs.items()}
         nodes = self._nodes(graph.nodes)
-        outputs = self.look(graph.outputs)
+        outputs, left = self.look([graph.outputs, graph.left])  # they share objects
         mutations = [Mutation(m.name, self.one(m.initial), self.one(m.final))
                      for m in graph.mutations]  # fmt: skip
         state = [State(s.path, self.one(s.initial), self.one(s.final)) for s in graph.state]
         self.graph = dataclasses.replace(
-            graph, inputs=inputs, outputs=outputs, mutations=mutations, state=state,
+            graph, inputs=inputs, outputs=outputs, left=left,
+            mutations=mutations, state=state,
             constants=dict(graph.constants.items()), origins=dict(graph.origins),
             layouts={self.one(v): self._layout(v, s) for v, s in graph.layouts.items()},
             differentiable={self.one(v) for v in graph.differentiable},
@@ -106,6 +129,9 @@ class _Copy:
         )  # fmt: skip
         needed = set(self.graph.results)
         self.graph.nodes = _needed(nodes, needed)
+        if taken is not None:
+            name_values(self.graph)
+        settle(self.graph)
 
     def one(self, value: Value) -> Value:
         """The copy of a Value that is no literal."""
@@ -124,7 +150,10 @@ class _Copy:
     def _copy(self, value: Value, producer: Node | None) -> Any:
         if value in self.literals:
             return self.literals[value]
-        made = Value(value.name, self.types.get(value, value.type), producer)
+        type = self.types.get(value, value.type)
+        if type.__class__ is list:  # a list whose length is known is its elements
+            return [Value(f"{value.name}.{k}", one, producer) for k, one in enumerate(type)]
+        made = Value(value.name, type, producer)
         made.names = value.names
         return made
 
@@ -132,9 +161,19 @@ class _Copy:
         made = []
         for node in nodes:
             args = {name: self.look(part) for name, part in node.args.items()}
+            if node.target is element and args["input"].__class__ in (list, tuple):
+                self.env[node.outputs[0]] = args["input"][args["index"]]
+                continue
+            if node.target is joined and not any(_is_list(part) for part in args["parts"]):
+                self.env[node.outputs[0]] = joined([[part] if isinstance(part, Value) else part
+                                                    for part in args["parts"]])  # fmt: skip
+                continue
             body = None if node.body is None else self._nodes(node.body)
             if is_choice(node):
                 made += self._branch(node, args)
+                continue
+            if is_loop(node):
+                made += self._unrolled(node, args) if self.taken else [self._loop(node, args)]
                 continue
             copy = Node(
                 node.op, node.target, args, signature=node.signature, body=body, path=node.path,
@@ -149,8 +188,8 @@ class _Copy:
             copy.result = self.look(node.result)
             copy.effects = self._effects(node)
             if body is None:
-                copy.outputs = tuple(self.env[v] for v in node.outputs
-                                     if self.env[v].__class__ is Value)  # fmt: skip
+                made_here = [self.env[v] for v in node.outputs]
+                copy.outputs = tuple(tree.leaves(made_here, Value))
                 if copy.effects.escape and node.target in numbers.FUNCTIONS:
                     key = (node.target, node.result, *((type(v), v) for v in args.values()))
                     if not copy.inputs or key in self.asked:
@@ -163,32 +202,60 @@ class _Copy:
 
     def _branch(self, node: Node, args: dict[str, Any]) -> list[Node]:
         """A copied branch; where its condition is known, what the block of that outcome does."""
-        if not isinstance(args["condition"], Value):
-            block = node.target.block(args["condition"])
+        outcome = next(self.taken) if self.taken else args["condition"]
+        if not isinstance(outcome, Value):
+            block = node.target.block(outcome)
             self.env.update(zip(block.parameters, args["inputs"]))
             nodes = self._nodes(block.nodes)
             self.env.update(zip(node.outputs, self.look(block.outputs)))
             return nodes
-        blocks, asked = [], self.asked
-        for _, block in node.target.blocks:
-            self.asked = set(asked)
-            for value, given in zip(block.parameters, args["inputs"]):
-                type = given.type if isinstance(given, Value) else value.type
-                self.env[value] = Value(value.name, type)
-            parameters = tuple(self.env[v] for v in block.parameters)
-            nodes = self._nodes(block.nodes)
-            outputs = self.look(block.outputs)
-            needed = set(tree.leaves(outputs, Value))
-            blocks.append(Block(parameters, _needed(nodes, needed), outputs))
+        blocks = [self._block(block, args["inputs"]) for _, block in node.target.blocks]
+        return [self._with_blocks(node, Choice(*blocks), args)]
+
+    def _loop(self, node: Node, args: dict[str, Any]) -> Node:
+        """A copied loop."""
+        loop = node.target
+        first = loop.body.parameters[: 1 + len(args["carried"])]
+        given = [Value(v.name, self.types.get(v, v.type)) for v in first]
+        body = self._block(loop.body, (*given, *args["inputs"]))
+        return self._with_blocks(node, Loop(body, loop.ends, loop.least), args)
+
+    def _unrolled(self, node: Node, args: dict[str, Any]) -> list[Node]:
+        """The rounds of a loop one after the other."""
+        assert self.taken is not None
+        body, carried, nodes = node.target.body, args["carried"], []
+        lists: list[list[Any]] = [[] for _ in body.outputs[1 + len(carried) :]]
+        for number in range(next(self.taken)):
+            self.env.update(zip(body.parameters, (number, *carried, *args["inputs"])))
+            nodes += self._nodes(body.nodes)
+            made = self.look(body.outputs)[1:]
+            carried = made[: len(carried)]
+            for one, gained in zip(lists, made[len(carried) :]):
+                one += [] if gained is None else [gained]
+        self.env.update(zip(node.outputs, (*carried, *lists)))
+        return nodes
+
+    def _block(self, block: Block, given: Sequence[Any]) -> Block:
+        """A copied block; what is asked in it holds there alone."""
+        asked, self.asked = self.asked, set(self.asked)
+        for value, one in zip(block.parameters, given):
+            type = one.type if isinstance(one, Value) else value.type
+            self.env[value] = Value(value.name, type)
+        parameters = tuple(self.env[v] for v in block.parameters)
+        nodes = self._nodes(block.nodes)
+        outputs = self.look(block.outputs)
         self.asked = asked
+        return Block(parameters, _needed(nodes, set(tree.leaves(outputs, Value))), outputs)
+
+    def _with_blocks(self, node: Node, target: Any, args: dict[str, Any]) -> Node:
         copy = Node(
-            node.op, Choice(*blocks), args, signature=node.signature, path=node.path,
+            node.op, target, args, signature=node.signature, path=node.path,
             call=node.call, source=node.source,
         )  # fmt: skip
         for value in node.outputs:
             self.env[value] = self._copy(value, copy)
         copy.result = copy.outputs = tuple(self.env[v] for v in node.outputs)
-        return [copy]
+        return copy
 
     def _effects(self, node: Node) -> Effects:
         effects = node.effects
@@ -204,7 +271,8 @@ def _needed(nodes: list[Node], needed: set[Value]) -> list[Node]:
     """Nodes without those that compute an unread number; ``needed`` gains what the others read."""
     kept = []
     for node in reversed(nodes):
-        unread = node.target in numbers.FUNCTIONS and not needed.intersection(node.outputs)
+        spare = node.target in numbers.FUNCTIONS or _only_lists(node)
+        unread = spare and not needed.intersection(node.outputs)
         if unread and not node.effects.escape:
             continue
         if node.body is not None:
@@ -214,3 +282,14 @@ def _needed(nodes: list[Node], needed: set[Value]) -> list[Node]:
         kept.append(node)
     kept.reverse()
     return kept
+
+
+def _is_list(part: Any) -> bool:
+    return isinstance(part, Value) and part.is_list
+
+
+def _only_lists(node: Node) -> bool:
+    """Whether a call only takes a tensor apart, or picks one of a list."""
+    if node.body is not None or not node.outputs or blocks_of(node):
+        return False
+    return node.target is element or all(value.is_list for value in node.outputs)

@@ -8,12 +8,12 @@ nothing of graphs: a leaf is whatever the caller says it is.
 
 from __future__ import annotations
 
-import builtins
 import dataclasses
+import enum
 import re
 import types
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -31,13 +31,27 @@ _CLOSED = (
     torch.Generator,
     torch.layout,
     torch.memory_format,
+    enum.Enum,
 )
+_WORDS = (*_PLAIN, type, torch.layout, torch.memory_format, enum.Enum)
 
 
 def is_literal(part: Any) -> bool:
     """Whether a part of a template holds only words and numbers, as far as a glance tells."""
     cls = part.__class__
     return cls in LITERALS or cls is tuple and LITERALS.issuperset(map(type, part))
+
+
+def attributes_of(obj: Any) -> dict[str, Any] | None:
+    """The dictionary of an object's attributes, or None; no code of the object's class runs.
+
+    A class with ``__getattr__`` answers ``__dict__`` with anything, or with an error.
+    """
+    try:
+        found = object.__getattribute__(obj, "__dict__")
+    except (AttributeError, TypeError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 class Record:
@@ -85,15 +99,23 @@ class Record:
         return made
 
 
-def template(obj: Any, leaf: Callable[[torch.Tensor], Any], *, deep: bool = False) -> Any:
+def template(
+    obj: Any,
+    leaf: Callable[[torch.Tensor], Any],
+    *,
+    deep: bool = False,
+    seen: dict[int, Any] | None = None,
+) -> Any:
     """Copy ``obj`` with every tensor replaced by ``leaf(tensor)``.
 
     Args:
         obj: any nesting of containers.
         leaf: called once per place a tensor stands, in reading order.
-        deep: also open objects of unknown classes that hold tensors somewhere (cache objects).
+        deep: also open objects of unknown classes that hold tensors somewhere, or nothing but
+            words and numbers (cache objects, at their first call, too).
+        seen: id of an instance -> its Record, so that several templates share them.
     """
-    return _take(obj, leaf, deep, None)
+    return _take(obj, leaf, deep, seen)
 
 
 # Plain functions, not closures: a function that calls itself through a closure is a reference
@@ -132,15 +154,23 @@ def _take(obj: Any, leaf: Callable[[Any], Any], deep: bool, seen: dict[int, Any]
     return record
 
 
+def opens(obj: Any) -> bool:
+    """Whether :func:`template`, going deep, looks into ``obj``."""
+    return not isinstance(obj, _CLOSED) and (
+        isinstance(obj, (tuple, list, dict)) or _open(obj, True) is not None
+    )
+
+
 def _open(obj: Any, deep: bool) -> tuple[Any, dict[str, Any]] | None:
     """The parts of an instance that can be taken apart and rebuilt, or None."""
-    attributes = dict(getattr(obj, "__dict__", None) or {})
+    attributes = dict(attributes_of(obj) or {})
     if dataclasses.is_dataclass(obj):
         for field in dataclasses.fields(obj):
             if hasattr(obj, field.name):
                 attributes.setdefault(field.name, getattr(obj, field.name))
     elif not isinstance(obj, (tuple, list, dict)):
-        return (None, attributes) if deep and holds_tensor(attributes) else None
+        opens = deep and attributes and (holds_tensor(attributes) or _is_data(obj, set()))
+        return (None, attributes) if opens else None
     if isinstance(obj, dict):
         factory = getattr(obj, "default_factory", None)
         if factory is not None:
@@ -165,15 +195,48 @@ def holds_tensor(obj: Any, _seen: set[int] | None = None) -> bool:
         parts = list(obj)
     else:
         parts = []
-    attributes = getattr(obj, "__dict__", None)
-    if isinstance(attributes, dict):
+    attributes = attributes_of(obj)
+    if attributes:
         parts = [*parts, *attributes.values()]
     return any(holds_tensor(part, seen) for part in parts)
 
 
-def build(template: Any, leaf: type, value: Callable[[Any], Any]) -> Any:
-    """The inverse of :func:`template`: replace every instance of ``leaf`` by ``value(it)``."""
-    return _put(template, leaf, value, {}, True)
+def is_word(part: Any) -> bool:
+    """Whether a leaf of a template says all that it means: a literal, a class, a function."""
+    functions = (types.FunctionType, types.BuiltinFunctionType)
+    return isinstance(part, (*_WORDS, *functions))
+
+
+def _is_data(obj: Any, seen: set[int]) -> bool:
+    """Whether words and numbers, in containers and plain objects, are all there is in ``obj``."""
+    if isinstance(obj, _WORDS) or id(obj) in seen:
+        return True
+    if isinstance(obj, _CLOSED) or callable(obj):
+        return False
+    seen.add(id(obj))
+    attributes = getattr(obj, "__dict__", None)
+    parts = list(attributes.values()) if isinstance(attributes, dict) else []
+    if isinstance(obj, dict):
+        parts += [*obj.keys(), *obj.values()]
+    elif isinstance(obj, (list, tuple)):
+        parts += obj
+    elif not parts:
+        return False
+    return all(_is_data(part, seen) for part in parts)
+
+
+def build(
+    template: Any, leaf: type, value: Callable[[Any], Any], known: dict[int, Any] | None = None
+) -> Any:
+    """The inverse of :func:`template`: replace every instance of ``leaf`` by ``value(it)``.
+
+    Args:
+        template: what was made of the original.
+        leaf: class of what stands for tensors.
+        value: what each of them becomes.
+        known: id of a Record -> the instance that it is; gains those that are made.
+    """
+    return _put(template, leaf, value, {} if known is None else known, True)
 
 
 def _put(
@@ -249,94 +312,6 @@ def leaves(template: Any, leaf: type) -> Iterator[Any]:
         elif cls is Record and id(part) not in seen:
             seen.add(id(part))
             stack.extend((part.attributes, part.items))
-
-
-Places = Iterator[tuple[str, tuple[Any, ...]]]
-
-
-def zip(*parts: Any, leaf: type, path: str = "", strict: bool = False) -> Places:
-    """Walk templates side by side: every place of the first, with what stands there in all.
-
-    A place is where the walk ends: at a ``leaf`` of the first, at what is no container, and where
-    the others have no container of as many parts, or of these keys. What it means that a place
-    does not fit is the caller's to say.
-
-    Args:
-        parts: templates, of which the first leads.
-        leaf: what the first has at its leaves.
-        path: where they stand; below it keys, fields and positions, joined by dots.
-        strict: tell lists from tuples, the classes of objects and orders of keys apart.
-
-    Yields:
-        path and parts, in the order of :func:`leaves`; an object met before is not opened again.
-    """
-    return _zip(path, parts, leaf, strict, set())
-
-
-def _zip(
-    path: str, parts: tuple[Any, ...], leaf: type, strict: bool, seen: set[tuple[int, ...]]
-) -> Places:
-    first = parts[0]
-    inner = None if first.__class__ is leaf else _side_by_side(parts, strict)
-    if inner is None:
-        yield path, parts
-        return
-    if first.__class__ is Record:
-        met = tuple(map(id, parts))
-        if met in seen:
-            return
-        seen.add(met)
-    for key, found in inner:
-        word = None if key is None else re.sub(r"\W", "_", str(key)) or "_"
-        below = path if word is None else f"{path}.{word}" if path else word
-        yield from _zip(below, found, leaf, strict, seen)
-
-
-def _side_by_side(
-    parts: tuple[Any, ...], strict: bool
-) -> Iterable[tuple[Any, tuple[Any, ...]]] | None:
-    """What is inside containers of one kind, by keys; None if they are none, or not of one kind."""
-    first = parts[0]
-    kinds = {part.__class__ for part in parts}
-    if kinds == {Record}:
-        if strict and any(part.cls is not first.cls for part in parts):
-            return None
-        attributes = tuple([part.attributes for part in parts])
-        return ((None, tuple(map(_items, parts))), (None, attributes))
-    if kinds == {dict}:
-        if any(part.keys() != first.keys() for part in parts):
-            return None
-        if strict and any(list(part) != list(first) for part in parts):
-            return None
-        return [(key, tuple([part[key] for part in parts])) for key in first]
-    if kinds == {slice}:
-        ends = ("start", "stop", "step")
-        return [(end, tuple([getattr(part, end) for part in parts])) for end in ends]
-    if kinds <= {tuple, list} and not (strict and len(kinds) > 1):
-        if all(len(part) == len(first) for part in parts):
-            return enumerate(builtins.zip(*parts))
-    return None
-
-
-def _items(record: Record) -> Any:
-    """The items of an instance, by the names of its fields where it is a named tuple."""
-    torchs = "__match_args__" if hasattr(record.cls, "n_sequence_fields") else "_fields"
-    fields = getattr(record.cls, torchs, ())
-    named = isinstance(record.items, list) and len(fields) == len(record.items)
-    return dict(builtins.zip(fields, record.items)) if named else record.items
-
-
-def paths(template: Any, leaf: type) -> Iterator[tuple[str, Any]]:
-    """Every instance of ``leaf``, in the order of :func:`leaves`, after its place."""
-    for path, (part,) in zip(template, leaf=leaf):
-        if part.__class__ is leaf:
-            yield path, part
-
-
-def output_name(path: str) -> str:
-    """What a part of a result is called: ``output`` where there is one, ``output.0`` of several."""
-    numbered = path.partition(".")[0].isdecimal()
-    return f"output.{path}" if numbered else path or "output"
 
 
 def show(part: Any, leaf: type) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import torch
+
 from ..graph.graph import Graph
 from ..graph.nodes import Node, Value
 from ..graph.replay import Environment, Replay
@@ -21,6 +23,8 @@ def fold_constants(graph: Graph) -> Graph:
     2. Calls that draw random numbers, give values to Python, or read memory the run writes stay.
     3. So does what is far larger than what it is made of (over a million elements more): a file
        should not grow because a small tensor was expanded.
+    4. Of an input ``x``, ``torch.zeros_like(x)``, ``x.new_ones(2)`` and their kind read the type
+       alone.
     """
     edit = Edit(graph)
     env: dict[Value, Any] = Environment(graph.constants)
@@ -30,7 +34,11 @@ def fold_constants(graph: Graph) -> Graph:
     try:
         for node in graph:
             if _folds(node, known):
+                for value in set(node.inputs) - known:
+                    env[value] = torch.zeros((), dtype=value.type.dtype).expand(value.type.shape)
                 replay(node, env)
+                if "empty" in node.op:  # what lay in that memory is not to be kept
+                    env.update((v, torch.zeros_like(env[v])) for v in node.outputs)
                 known.update(node.outputs)
                 folded.append(node)
     finally:
@@ -47,9 +55,24 @@ def fold_constants(graph: Graph) -> Graph:
     return edit.build("fold_constants")
 
 
+def _only_typed(value: Value, node: Node) -> bool:
+    """Whether a call reads no more of a Value than its type."""
+    typed = node.op.endswith("_like") or node.op.startswith("new_")
+    others = [part for name, part in node.args.items() if name != "input"]
+    return (
+        typed
+        and value is node.args.get("input")
+        and not any(part is value for part in others)
+        and all(type(n) is int for n in value.type.shape)
+        and value.type.device.type == "cpu"
+    )
+
+
 def _folds(node: Node, known: set[Value]) -> bool:
     effects = node.effects
-    if effects.random or effects.escape or not node.outputs or not known.issuperset(node.inputs):
+    if effects.random or effects.escape or not node.outputs:
+        return False
+    if not known.issuperset(v for v in node.inputs if not _only_typed(v, node)):
         return False
     if any(v.type.device.type == "meta" for v in (*node.inputs, *node.outputs)):
         return False

@@ -23,14 +23,18 @@ import torch
 from ..calls.names import is_torch
 from ..calls.signatures import HINTS, is_default
 from ..errors import Unsupported
-from ..graph import tree
+from ..graph import numbers, tree
+from ..graph.choice import is_choice
 from ..graph.graph import Graph
-from ..graph.nodes import Node, Value
+from ..graph.inputs import Inputs
+from ..graph.nodes import Dim, Node, Value
+from ..recording.examples import merged
 from ..recording.recorder import record
 from .edit import call_key, copy_node, stand_at
 from .recipes import RECIPES
 
 _DEPTH = 8  # of pieces within pieces
+_SIZES = 3  # at which pieces of a call with sizes that vary are tried
 _SMALL = 1 << 22  # elements of a constant that is computed
 
 
@@ -78,8 +82,8 @@ class Decomposer:
             return None
         if node.effects.switches is not None and node.effects.switches.autocast:
             return None  # the pieces would be cast by other rules than the call
-        if any(v.is_number or v.type.is_live for v in (*node.inputs, *node.outputs)):
-            return None  # the pieces would be those of one size
+        if any(v.is_number for v in (*node.inputs, *node.outputs)):
+            return None  # what sizes the tensors have is then not known
         key = call_key(node)
         if key in above or len(above) > _DEPTH:
             return None
@@ -120,8 +124,8 @@ class Decomposer:
         made: list[Node] = []
         constants: dict[Value, torch.Tensor] = {}
         for piece in graph:
-            if piece.effects.escape == "about":
-                continue  # how tensors lie chooses between equal ways
+            if piece.effects.escape is not None:
+                continue  # how tensors lie chooses between equal ways; sizes are as they must be
             copy = copy_node(piece, look, lambda name: f"{prefix}.{name}")
             _place(copy, node, device)
             env.update(zip(piece.outputs, copy.outputs))
@@ -129,7 +133,7 @@ class Decomposer:
                 env[piece.outputs[0]] = copy.args[copy.effects.same]
             elif constants.keys() >= set(copy.inputs) and _compute(copy, constants):
                 continue
-            elif self.takes(copy):
+            elif self.takes(copy) and not _is_same(copy, node):
                 made.append(copy)
             else:
                 inner = self._expand(copy, above, missing)
@@ -139,16 +143,27 @@ class Decomposer:
                 constants.update(inner.constants)
                 env.update(zip(piece.outputs, _leaves(inner.result)))
         result = tree.substitute(graph.outputs, Value, look)
-        if [v.type[:2] for v in _leaves(result)] != [v.type[:2] for v in _leaves(node.result)]:
+        if [_kind(v) for v in _leaves(result)] != [_kind(v) for v in _leaves(node.result)]:
             return None
         return Pieces(made, result, constants)
+
+
+def _kind(value: Value) -> Any:
+    """Dtype and shape, and which sizes vary."""
+    return value.type[:2], [n.__class__ for n in value.type.shape]
+
+
+def _is_same(piece: Node, node: Node) -> bool:
+    """Whether a piece is the call itself by another function; who declines one declines both."""
+    return piece.op == node.op and piece.inputs == node.inputs
 
 
 def _place(copy: Node, node: Node, device: torch.device) -> None:
     """Let a piece stand where the call stands, on its device."""
     stand_at(copy, node)
     for value in copy.outputs:
-        value.type = value.type._replace(device=device)
+        if not value.is_number:
+            value.type = value.type._replace(device=device)
     for name, part in copy.args.items():
         if isinstance(part, torch.device) and part.type == "meta":
             copy.args[name] = device
@@ -251,18 +266,37 @@ def _try(
         full = tree.build((args, kwargs), Value, given.__getitem__)
         return function(*full[0], **full[1])
 
+    options: dict[str, Any] = {"witness": not functions, "functions": functions}
     try:
-        tensors = [torch.empty(v.type.shape, dtype=v.type.dtype, device="meta") for v in values]
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
-            graph = record(run, (tensors,), {}, witness=not functions, functions=functions)
+            if any(v.type.is_live for v in values):
+                examples = [Inputs(_stand_ins(values, step)) for step in range(_SIZES)]
+                graph = merged(run, examples, None, **options)
+            else:
+                graph = record(run, (_stand_ins(values, 0),), {}, **options)
     except Unsupported:
         return
     except Exception:  # noqa: BLE001  whatever keeps it from running there, it is no way down
         return
-    decides = any(node.effects.escape == "branch" for node in graph)
-    if not graph.audit.problems and not decides:
+    decides = any(node.effects.escape in ("branch", "value") and not _must_be(node)
+                  for node in graph)  # fmt: skip
+    if not (graph.audit.problems or decides or graph.variants or any(map(is_choice, graph))):
         yield graph, values
+
+
+def _stand_ins(values: list[Value], step: int) -> list[torch.Tensor]:
+    """Meta tensors for Values; sizes that vary are others at each step, each by its own measure."""
+    names = dict.fromkeys(n.name for v in values for n in v.type.shape if isinstance(n, Dim))
+    added = {name: step * (7 + 4 * place) for place, name in enumerate(names)}
+    shapes = [[int(n) + added.get(getattr(n, "name", ""), 0) for n in v.type.shape] for v in values]
+    return [torch.empty(shape, dtype=value.type.dtype, device="meta")
+            for shape, value in zip(shapes, values)]  # fmt: skip
+
+
+def _must_be(node: Node) -> bool:
+    """Whether a condition is that sizes are equal, without which torch would refuse the call."""
+    return node.target is numbers.eq and node.result is True
 
 
 def _opened(function: types.FunctionType) -> Callable[..., Any]:

@@ -254,12 +254,14 @@ class Edit:
         self.env: dict[Value, Value] = {}
         self.made = {*old.constants, *old.input_values, *self._new}
         nodes, _ = self._nodes(old.nodes)
+        outputs, left = self._look_all([old.outputs, old.left])  # they share objects
         constants = {**old.constants, **self._new}
         lines = [f"{title}: {line}" for line in self.lines] or [title]
         graph = dataclasses.replace(
             old,
             nodes=nodes,
-            outputs=self._look_all(old.outputs),
+            outputs=outputs,
+            left=left,
             mutations=[Mutation(m.name, m.initial, self._look(m.final)) for m in old.mutations],
             state=[State(s.path, s.initial, self._look(s.final)) for s in old.state],
             constants=constants,

@@ -1,11 +1,13 @@
-"""Runs that took different paths, laid over each other: one graph with ``if`` nodes.
+"""Runs that took different paths, laid over each other: one graph with ``if`` and ``loop`` nodes.
 
 Calls of all runs are paired one by one. Right after a condition whose outcome differed the runs go
 their own ways: what each does until they meet again becomes a block. Where they meet is the
 first call of one line from which on everything pairs again, and where nothing a Python variable
 holds differs that is still read. Values that came to the meeting point by different ways are
-outputs of the ``if``. What cannot be laid so raises :class:`Misfit`; nothing is guessed, and
-whoever calls proves the result by replaying every run on it.
+outputs of the ``if``. Where runs come to a loop that had other numbers of rounds, the rounds of all
+runs are laid over each other in the same way, as the body of a ``loop``. What cannot be laid so
+raises :class:`Misfit`; nothing is guessed, and whoever calls proves the result by replaying every
+run on it.
 
 Owns the pairing; runs no model and no torch.
 """
@@ -14,47 +16,22 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-from ..calls.kinds import EMPTY, Parameter
-from ..calls.signatures import POSITIONAL, Signature
+from ..calls.signatures import IF
 from ..graph import tree
-from ..graph.check import settle
-from ..graph.choice import values_of
+from ..graph.check import name_values, settle
+from ..graph.choice import alike
 from ..graph.graph import Graph
 from ..graph.inputs import same_literal
-from ..graph.nodes import Effects, Node, NumberType, Value
-from .numbers import Laundered
-from .standing import Held
-from .ways import (
-    Branch,
-    Misfit,
-    Scope,
-    Ways,
-    alike,
-    close,
-    copied,
-    only_a_number,
-    same_constant,
-    zipped,
-)
+from ..graph.nodes import Effects, ListType, Node, NumberType, Value
+from .alike import Misfit, same_constant, zipped
+from .hidden import stand_alike
+from .rolled import Recorded, Rolled, Span, Stretches
+from .scopes import Branch, Scope
+from .ways import close, copied, only_a_number
 
-_IF = Signature("if", [Parameter(n, n, POSITIONAL, EMPTY, None) for n in ("condition", "inputs")])
 _PATIENCE = 60  # pairings per recorded call before runs are given up
-
-
-class Recorded(NamedTuple):
-    """One run.
-
-    Attributes:
-        graph: its straight graph.
-        standing: call -> what the user's functions held that they may still read.
-        laundered: where a number lost its origin.
-    """
-
-    graph: Graph
-    standing: Mapping[Node, Held]
-    laundered: Sequence[Laundered] = ()
 
 
 def branched(runs: Sequence[Recorded]) -> Graph:
@@ -75,18 +52,11 @@ def branched(runs: Sequence[Recorded]) -> Graph:
     return _Laying(runs).graph()
 
 
-class _Span(NamedTuple):
-    nodes: Sequence[Node]
-    start: int
-    end: int
-
-
-class _Laying(Ways):
+class _Laying(Rolled):
     """Runs being laid over each other."""
 
     def __init__(self, runs: Sequence[Recorded]) -> None:
-        super().__init__(len(runs))
-        self.runs = runs
+        super().__init__(runs)
         self.left = _PATIENCE * sum(1 for run in runs for _ in run.graph.walk())
         self.root = Scope(range(len(runs)), None, 0)
         first = runs[0].graph
@@ -94,30 +64,28 @@ class _Laying(Ways):
         for r, run in enumerate(runs):
             self._constants(r, run.graph)
         self.inputs = self._given({r: run.graph.inputs for r, run in enumerate(runs)})
-        whole = {r: _Span(run.graph.nodes, 0, len(run.graph.nodes)) for r, run in enumerate(runs)}
-        self._lay(self.root, whole, self.root.nodes, self._finish)
+        whole = {r: _whole(run.graph.nodes, 0) for r, run in enumerate(runs)}
+        self.lay(self.root, whole, self.root.nodes, self._finish)
         self.first = first
 
     def _finish(self) -> None:
-        parts = {r: run.graph.outputs for r, run in enumerate(self.runs)}
-        self.outputs = self.resolved(self.root, parts, self.root.nodes)
+        parts = {r: [run.graph.outputs, run.graph.left] for r, run in enumerate(self.runs)}
+        self.outputs, self.left_there = self.resolved(self.root, parts, self.root.nodes)
+        self.seal(self.root, list(tree.leaves([self.outputs, self.left_there], Value)))
 
     def graph(self) -> Graph:
         """The one graph."""
         close(self.root)
         first = self.first
         made = dataclasses.replace(
-            first, inputs=self.inputs, outputs=self.outputs, nodes=self.root.nodes,
-            constants=self.constants, origins=self.origins,
+            first, inputs=self.inputs, outputs=self.outputs, left=self.left_there,
+            nodes=self.root.nodes, constants=self.constants, origins=self.origins,
             layouts={self.env[0][v]: s for v, s in first.layouts.items()},
             differentiable={self.env[0][v] for v in first.differentiable},
         )  # fmt: skip
         for run in self.runs:
             made.modules = {**run.graph.modules, **made.modules}
-        taken = {v.name for v in (*made.input_values, *made.constants)}
-        free = (name for name in map(str, range(1, 1 << 60)) if name not in taken)
-        for value, name in zip(values_of(made.nodes), free):
-            value.name = name
+        name_values(made)
         return settle(made)
 
     # -- what stands before the run
@@ -137,7 +105,7 @@ class _Laying(Ways):
     def _given(self, parts: dict[int, Any]) -> Any:
         def leaf(values: dict[int, Any]) -> Value:
             first = values[0]
-            known = self.env[0].get(first)
+            known: Value | None = self.env[0].get(first)
             if known is None:
                 known = self.new(first.type, None, self.root)
                 known.name = first.name
@@ -151,10 +119,10 @@ class _Laying(Ways):
 
     # -- pairing
 
-    def _lay(
+    def lay(
         self,
         scope: Scope,
-        spans: dict[int, _Span],
+        spans: dict[int, Span],
         out: list[Node],
         finish: Callable[[], None],
     ) -> None:
@@ -167,6 +135,10 @@ class _Laying(Ways):
             heads = {r: span.nodes[at[r]] for r, span in spans.items() if at[r] < span.end}
             if not heads:
                 finish()
+                return
+            loop = self.loop_at(spans, heads)
+            if loop:
+                self._through(scope, spans, at, loop, out, finish)
                 return
             self.left -= len(heads)
             if self.left < 0:
@@ -189,12 +161,11 @@ class _Laying(Ways):
         first = heads[scope.runs[0]]
         args = self._arguments(scope, heads, out)
         node = copied(first, args)
-        for r in scope.runs:
-            other = heads[r]
-            if len(other.outputs) != len(first.outputs) or other.effects.escape != (
-                first.effects.escape
-            ):
-                raise Misfit(f"it does something else in another run: {first}")
+        if any(heads[r].effects.escape != first.effects.escape for r in scope.runs):
+            raise Misfit(f"it does something else in another run: {first}")
+        if any(len(heads[r].outputs) != len(first.outputs) for r in scope.runs):
+            self._list(scope, heads, node, out)
+            return
         outputs = []
         for place, value in enumerate(first.outputs):
             made = self.new(value.type, node, scope)
@@ -216,6 +187,20 @@ class _Laying(Ways):
         node.effects = first.effects._replace(writes=writes)
         out.append(node)
 
+    def _list(self, scope: Scope, heads: dict[int, Node], node: Node, out: list[Node]) -> None:
+        """A call that gave lists of other lengths."""
+        first = heads[scope.runs[0]]
+        kind = max((one.outputs for one in heads.values()), key=len)[0].type
+        for one in heads.values():
+            whole = one.result.__class__ in (tuple, list) and one.outputs == tuple(one.result)
+            if not whole or not all(alike(value.type, kind) for value in one.outputs):
+                raise Misfit(f"it does something else in another run: {first}")
+        made = self.new(ListType(len(first.outputs), kind), node, scope)
+        node.result, node.outputs = made, (made,)
+        node.effects = first.effects._replace(writes={})
+        self.list_of(made, (one.outputs for one in heads.values()))
+        out.append(node)
+
     def _module(self, scope: Scope, heads: dict[int, Node], out: list[Node]) -> None:
         self._stand_alike(scope, heads)
         first = heads[scope.runs[0]]
@@ -228,10 +213,10 @@ class _Laying(Ways):
             node.result = self.resolved(scope, parts, node.body or [])
             node.outputs = tuple(node.returned)
 
-        spans = {r: _Span(heads[r].body or [], 0, len(heads[r].body or [])) for r in scope.runs}
+        spans = {r: _whole(heads[r].body or [], len(self.turns(r, heads[r]))) for r in scope.runs}
         body = node.body
         try:
-            self._lay(scope, spans, body, finish)
+            self.lay(scope, spans, body, finish)
         finally:
             self.written.pop()
         node.outputs = tuple(node.returned)
@@ -240,7 +225,7 @@ class _Laying(Ways):
     def _split(
         self,
         scope: Scope,
-        spans: dict[int, _Span],
+        spans: dict[int, Span],
         at: dict[int, int],
         heads: dict[int, Node],
         out: list[Node],
@@ -256,12 +241,10 @@ class _Laying(Ways):
         out.append(condition)
         held = self._variables(scope, heads, out) if scope.after_a_branch else {}
         sides = [[r for r in scope.runs if heads[r].result is side] for side in (True, False)]
-        mark, branches = len(out), len(scope.branches)
-        written = [dict(body) for body in self.written]
+        mark = self.mark(scope, out)
         problem: Misfit | None = None
         for meeting in _meetings(spans, at):
-            del out[mark:], scope.branches[branches:]
-            self.written[:] = [dict(body) for body in written]
+            self.back_to(mark, scope, out)
             try:
                 then, otherwise = (
                     self._way(scope, held, {r: spans[r]._replace(start=at[r] + 1, end=meeting[r])
@@ -269,12 +252,12 @@ class _Laying(Ways):
                     for side in sides
                 )  # fmt: skip
                 node = copied(first, {"condition": value, "inputs": ()})
-                node.op, node.target, node.signature = "if", None, _IF
+                node.op, node.target, node.signature = "if", None, IF
                 node.effects = Effects()
                 out.append(node)
                 scope.branches.append(Branch(node, then, otherwise, self.tick()))
                 rest = {r: spans[r]._replace(start=meeting[r]) for r in scope.runs}
-                self._lay(scope, rest, out, finish)
+                self.lay(scope, rest, out, finish)
             except Misfit as error:
                 problem = problem or error
                 continue
@@ -298,12 +281,13 @@ class _Laying(Ways):
                 held.setdefault((r, value), set()).add(meant)
         return held
 
-    def _way(self, scope: Scope, held: Any, spans: dict[int, _Span]) -> Scope:
+    def _way(self, scope: Scope, held: Any, spans: dict[int, Span]) -> Scope:
         made = Scope(list(spans), scope, self.tick())
         made.held = held
+        self.as_shown(made)
         self.written.append({})
         try:
-            self._lay(made, spans, made.nodes, lambda: None)
+            self.lay(made, spans, made.nodes, lambda: None)
         finally:
             self.written.pop()
         return made
@@ -312,6 +296,7 @@ class _Laying(Ways):
         first = heads[scope.runs[0]]
         if any(list(heads[r].args) != list(first.args) for r in scope.runs):
             raise Misfit(f"other arguments are given in another run: {first}")
+        self.lose(scope, {r: self.lost_at(r, heads[r]) for r in scope.runs}, out)
         return {
             name: self.resolved(scope, {r: heads[r].args[name] for r in scope.runs}, out)
             for name in first.args
@@ -321,14 +306,48 @@ class _Laying(Ways):
         """Refuse to go on together where a Python variable that is still read differs."""
         if len(scope.runs) < 2 or not scope.after_a_branch:
             return
+        held = {r: self.runs[r].standing.get(heads[r]) for r in scope.runs if r in heads}
         first = heads[scope.runs[0]]
-        held = [self.runs[r].standing.get(heads[r]) for r in scope.runs]
-        seen = [one and one.plain for one in held]  # of a call nobody wrote nothing is noted
-        if any(one != seen[0] for one in seen):
-            raise Misfit(f"Python variables differ at: {first}   # {first.where}")
+        stand_alike(first, held, self.guarded, lambda numbers: self.explained(scope, numbers))
+
+    def _through(
+        self,
+        scope: Scope,
+        spans: dict[int, Span],
+        at: dict[int, int],
+        stretches: Stretches,
+        out: list[Node],
+        finish: Callable[[], None],
+    ) -> None:
+        """Lay a loop as one, or, where that does not go, its rounds as they come."""
+        mark = self.mark(scope, out)
+        try:
+            self.roll(scope, spans, at, stretches, out)
+            rest = {r: spans[r]._replace(start=stretches[r][2] if r in stretches else at[r])
+                    for r in spans}  # fmt: skip
+            self.lay(scope, rest, out, finish)
+            return
+        except Misfit as error:
+            problem = error
+        if not self.ended_by_conditions(spans, stretches):
+            raise problem
+        self.back_to(mark, scope, out)
+        executions = {turn.execution for turn, _, _ in stretches.values()}
+        self.unrolled |= executions
+        try:
+            rest = {r: spans[r]._replace(start=at[r]) for r in spans}
+            self.lay(scope, rest, out, finish)
+        except Misfit:
+            raise problem from None
+        finally:
+            self.unrolled -= executions
 
 
-def _meetings(spans: dict[int, _Span], at: dict[int, int]) -> Iterator[dict[int, int]]:
+def _whole(nodes: Sequence[Node], depth: int) -> Span:
+    return Span(nodes, 0, len(nodes), depth)
+
+
+def _meetings(spans: dict[int, Span], at: dict[int, int]) -> Iterator[dict[int, int]]:
     """Where runs may meet again: calls of one line, nearest first; at last, their ends."""
     places: dict[int, dict[Any, int]] = {}
     for r, span in spans.items():

@@ -17,6 +17,7 @@ from ..graph.inputs import Inputs, inputs_of
 from .examples import examples_of, merged
 from .naming import Dims
 from .recorder import record
+from .rows import in_a_row
 
 
 def capture(
@@ -25,6 +26,7 @@ def capture(
     kwargs: dict[str, Any] | None = None,
     *,
     also: Sequence[Any] = (),
+    calls: Sequence[Any] = (),
     dims: Dims | None = None,
     audit: bool = True,
 ) -> Graph:
@@ -38,6 +40,9 @@ def capture(
         also: further examples, each as ``args``: sizes and numbers that differ between them are
             live in the graph, all others stay as recorded and are checked at every call. An
             example that takes another path, or is not understood, becomes a variant.
+        calls: instead of all of these, calls in a row, each as ``args``: what one leaves in the
+            model, the next begins with, and what so varies (a counter, a buffer that is None at
+            first, a cache that grows) is live. ``graph.start()`` goes on from call to call.
         dims: names of sizes that vary: input -> dimension -> name (``{"x": {0: "batch"}}``);
             without, letters.
         audit: keep the witness on, which sees what the function mode cannot; without it such
@@ -60,6 +65,10 @@ def capture(
     """
     if not callable(model):
         raise CaptureError(f"the model must be callable; got {type(model).__name__}")
+    if calls:
+        if also or kwargs or (isinstance(args, torch.Tensor) or args):
+            raise CaptureError("calls are all examples: give no args, kwargs or also beside them")
+        return in_a_row(model, examples_of(inputs_of(calls[0]), calls[1:]), dims, witness=audit)
     first = inputs_of(args, kwargs)
     if not also:
         if dims:

@@ -9,10 +9,17 @@ import torch
 
 from ..graph.account import NOTHING, Change, Text
 from ..graph.geometry import tensor_type
-from .holders import BOOKKEEPING, FIXED, Cells, Holder, Modules, Sets, holder_of
-from .numbers import OURS
+from .holders import BOOKKEEPING, FIXED, Cells, Holder, Mapping, Modules, Sets
+from .innards import Opaque, Remembered, Suspended, holder_of
+from .numbers import plain
 
 _SHOWN = 8  # parts of a container that a message shows
+
+
+class Inside(NamedTuple):
+    """The state of something opaque, which is not the thing itself."""
+
+    state: Any
 
 
 class Replaced(NamedTuple):
@@ -34,6 +41,15 @@ class Comparison:
 
     def contents(self, holder: Holder, before: Any, now: Any) -> None:
         """The contents of one holder."""
+        if isinstance(holder, (Opaque, Remembered)):
+            text = Text(f"one state of {show(holder.thing)}")
+            kept = Inside(before[""]) if isinstance(holder, Opaque) else None
+            self.changes.append(Change(holder.path, text, Text("another"), kept))
+            return
+        if isinstance(holder, Suspended) and before[""] != now[""]:
+            text = Text(f"one state of {show(holder.thing)}")
+            self.changes.append(Change(holder.path, text, Text("another")))
+            return
         if isinstance(before, list):
             self.items(holder.path, before, now)
             return
@@ -45,6 +61,10 @@ class Comparison:
                 self.changes.append(Change(holder.path, *sizes))
                 return
             self.pair(join(holder, key), before.get(key, NOTHING), now.get(key, NOTHING))
+        orders = [ordered(holder, contents) for contents in (before, now)]
+        if orders[0] != orders[1] and set(orders[0]) == set(orders[1]):
+            texts = (Text(f"in the order {', '.join(map(str, keys))}") for keys in orders)
+            self.changes.append(Change(holder.path, *texts))
 
     def items(self, path: str, before: list[Any], now: list[Any]) -> None:
         """The items of one list."""
@@ -56,6 +76,7 @@ class Comparison:
 
     def pair(self, path: str, old: Any, new: Any) -> None:
         """One place, before and after."""
+        old, new = plain(old), plain(new)
         if old is new:
             return
         if isinstance(old, torch.Tensor) and isinstance(new, torch.Tensor):
@@ -64,7 +85,8 @@ class Comparison:
         if (id(old), id(new)) in self.seen:
             return
         self.seen.add((id(old), id(new)))
-        if new.__class__ in OURS and old == new and type(old) is new.__class__.__base__:
+        if isinstance(old, type) or isinstance(new, type):
+            self.changes.append(Change(path, frozen(old), frozen(new), old))
             return
         if type(old) is type(new):
             if type(old) in FIXED:
@@ -94,9 +116,16 @@ class Comparison:
         return before, now
 
 
+def ordered(holder: Holder, contents: dict[Any, Any]) -> list[Any]:
+    """The keys whose order counts."""
+    if isinstance(holder, Modules):
+        return [key for key, part in contents.items() if isinstance(part, torch.nn.Module)]
+    return list(contents) if isinstance(holder, Mapping) else []
+
+
 def join(holder: Holder, key: Any) -> str:
     """The path of a part of a holder."""
-    if isinstance(holder, Cells):
+    if isinstance(holder, Cells) or key == "":
         return holder.path
     return f"{holder.path}.{key}" if holder.path else str(key)
 

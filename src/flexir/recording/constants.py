@@ -21,6 +21,7 @@ from ..graph.check import free_name
 from ..graph.geometry import copy_like, storage_of, tensor_type
 from ..graph.nodes import Value
 from ..graph.source import PACKAGE, Source, locate
+from ..graph.tree import attributes_of
 from .memory import Alias
 from .state import Holdings
 
@@ -42,8 +43,9 @@ class Origins:
         ages: what the run makes can be told from what was there before by its age.
     """
 
-    def __init__(self, model: Any, entry: CodeType) -> None:
-        self.holdings = Holdings(model)
+    def __init__(self, model: Any, entry: CodeType, held: Holdings | None = None) -> None:
+        """Look at a model, unless ``held`` is what it holds."""
+        self.holdings = Holdings(model) if held is None else held
         self.paths, self.tensors = self.holdings.paths, self.holdings.tensors
         self.entry = entry
         self.initial: dict[int, Value] = {}
@@ -170,8 +172,8 @@ def _find(part: Any, tensor: torch.Tensor, name: str, depth: int) -> str | None:
         items = part.items()
     elif isinstance(part, (list, tuple)):
         items = enumerate(part)
-    elif hasattr(part, "__dict__") and not callable(part):
-        items = vars(part).items()
+    elif not callable(part):
+        items = (attributes_of(part) or {}).items()
     for key, inner in list(items):
         found = _find(inner, tensor, f"{name}.{key}", depth - 1)
         if found:
@@ -207,8 +209,8 @@ def search_globals(tensor: torch.Tensor, frame: Any, entry: CodeType) -> str | N
 
 
 def _find_in(obj: Any, tensor: torch.Tensor) -> str | None:
-    attributes = getattr(obj, "__dict__", None)
-    if not isinstance(attributes, dict) or isinstance(obj, TorchFunctionMode):
+    attributes = attributes_of(obj)
+    if attributes is None or isinstance(obj, TorchFunctionMode):
         return None
     for name, part in list(attributes.items()):
         found = _find(part, tensor, f"{type(obj).__name__}.{name}", 3)

@@ -19,25 +19,33 @@ from ..graph.geometry import copy_like
 from ..graph.graph import Graph
 from ..graph.inputs import bind_inputs
 from ..graph.nodes import Value
-from .holders import FIXED, Attributes, holder_of
+from .holders import FIXED, Attributes
+from .innards import holder_of
 from .state import Holdings
 
 
 def run_model(
-    graph: Graph, model: Callable[..., Any], args: Any, kwargs: Any
+    graph: Graph, model: Callable[..., Any], args: Any, kwargs: Any, within: Any = None
 ) -> tuple[Any, dict[str, torch.Tensor]]:
     """Run a model eagerly from the state its capture began with, and put its state back.
+
+    Args:
+        graph: what was captured.
+        model: what is called.
+        args: by position.
+        kwargs: by name.
+        within: what holds the state, if not the model.
 
     Returns:
         its outputs, and name -> final value of what the graph says it writes or replaces.
     """
     args, kwargs = copies_of(args, kwargs)
-    with initial_state(graph, model):
-        return run_once(graph, model, args, kwargs)
+    with initial_state(graph, within or model):
+        return run_once(graph, model, args, kwargs, within)
 
 
 def run_once(
-    graph: Graph, model: Callable[..., Any], args: Any, kwargs: Any
+    graph: Graph, model: Callable[..., Any], args: Any, kwargs: Any, within: Any = None
 ) -> tuple[Any, dict[str, torch.Tensor]]:
     """As :func:`run_model`, from the state the model is in."""
     result = model(*args, **kwargs)
@@ -45,7 +53,7 @@ def run_once(
     with contextlib.suppress(Diverged):  # the replay will say it again
         bind_inputs(graph, args, kwargs, inputs)
     written = {}
-    held = Holdings(model)
+    held = Holdings(within or model)
     names = {m.name: m.initial for m in graph.mutations}
     names.update({state.path: state.initial for state in graph.state})
     for name, initial in names.items():
@@ -144,3 +152,14 @@ def _apart(part: Any, seen: set[int]) -> Any:
     if isinstance(part, (torch.Tensor, int, float, str)) or cls in FIXED or callable(part):
         return part
     return copy.deepcopy(part) if isinstance(holder_of(part, ""), Attributes) else part
+
+
+@contextlib.contextmanager
+def no_fast_path() -> Iterator[None]:
+    """Within, attention and transformer layers call the functions they are written with."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)

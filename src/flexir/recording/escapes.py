@@ -68,8 +68,6 @@ class Escapes:
                 self.memories.share(tensor)
         if kind != "text" and node.source is not None:
             self.lines.append(node.source)
-        if self.standing is not None:
-            self.standing.begun = True
         return kind
 
     def _of_the_run(self, tensor: torch.Tensor) -> Alias | None:
@@ -137,6 +135,9 @@ class Escapes:
         self, func: Callable[..., Any], named: dict[str, Any], outcome: bool, frame: FrameType
     ) -> None:
         """Record that a comparison of numbers decided something."""
+        if self.standing is not None:
+            with self.recorder.quietly():
+                self.standing.come_to(frame)
         signature = signature_of(func, tuple(named))
         node = self.trace.append(signature.op, func, signature, named, frame)
         node.result = outcome
@@ -144,4 +145,3 @@ class Escapes:
         if self.standing is not None:
             with self.recorder.quietly():
                 self.standing.note(node, frame, self.memories.known)
-            self.standing.begun = True

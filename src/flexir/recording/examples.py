@@ -15,21 +15,22 @@ from typing import Any, NamedTuple
 import torch
 
 from ..errors import CaptureError, Diverged, add_note
-from ..graph import tree
+from ..graph import places, tree
 from ..graph.account import Frozen
 from ..graph.geometry import shape_of
 from ..graph.graph import Graph
 from ..graph.inputs import Inputs, bind_inputs, inputs_of
-from ..graph.nodes import Dim, Node, TensorType, Value
+from ..graph.nodes import Dim, ListType, Node, TensorType, Value
 from ..graph.replay import replay
-from ..graph.sizes import rewritten
-from .branches import Recorded, branched
-from .eager import copies_of, initial_state, run_model
+from ..graph.sizes import measure, rewritten
+from .alike import Misfit
+from .branches import branched
+from .eager import copies_of, initial_state, no_fast_path, run_model
 from .naming import Dims, Table, named, values_in
 from .numbers import origins_of
 from .recorder import record
+from .rolled import Recorded
 from .standing import Standing
-from .ways import Misfit
 
 
 def merged(
@@ -49,36 +50,34 @@ def merged(
     Raises:
         Exception: whatever the model raises, with a note that says in which example.
     """
-    graphs: list[Graph] = []
-    rest = list(enumerate(examples))
+    return whole(_begun(model, list(enumerate(examples)), options), model, dims or {}, options)
+
+
+def whole(
+    merging: Merging, model: Callable[..., Any], dims: Dims, options: dict[str, Any]
+) -> Graph:
+    """The graph of the examples that fit it, with variants for the others."""
+    first, rest = merging.concluded(model, dims, options)
     while rest:
-        graph, rest = _fit(model, rest, dims or {}, options)
-        graphs.append(graph)
-    first, *others = graphs
-    first.variants = others
-    for other in others:
-        first.frozen += other.frozen
+        graph, rest = _begun(model, rest, options).concluded(model, dims, options)
+        first.variants.append(graph)
+        first.frozen += graph.frozen
     return first
 
 
-def _fit(
-    model: Callable[..., Any],
-    examples: list[tuple[int, Inputs]],
-    dims: Dims,
-    options: dict[str, Any],
-) -> tuple[Graph, list[tuple[int, Inputs]]]:
-    """The graph of the first example and those that fit it, and the examples that do not."""
+def _begun(
+    model: Callable[..., Any], examples: list[tuple[int, Inputs]], options: dict[str, Any]
+) -> Merging:
+    """The first example recorded, and the others shown to its graph."""
     copies = [Inputs(*args, **kwargs) for args, kwargs in (copies_of(*one) for _, one in examples)]
     number, first = examples[0]
     returned: list[Any] = []
-    run = _recorded(model, number, first, returned=returned.append, **options)
-    merging = Merging(run.graph, number, copies[0], returned[0])
+    run = _recorded(model, number, first, Standing(False), returned=returned.append, **options)
+    merging = Merging(run, number, copies[0], returned[0])
     for (n, inputs), copy in zip(examples[1:], copies[1:]):
-        merging.show(n, inputs, copy, _truth(run.graph, model, n, copy))
-    runs = merging.branch(model, run, options) if merging.unfit else [run]
-    result = merging.result(dims)
-    result.audit.laundered = _laundered(result, runs)
-    return result, [(one.number, one.inputs) for one in merging.unfit]
+        truth = _truth(run.graph, model, n, copy, options.get("within"))
+        merging.show(n, inputs, copy, truth)
+    return merging
 
 
 class Merging:
@@ -88,18 +87,24 @@ class Merging:
         unfit: the calls that it does not fit.
     """
 
-    def __init__(self, graph: Graph, number: int, inputs: Inputs, returned: Any) -> None:
+    def __init__(self, run: Recorded, number: int, inputs: Inputs, returned: Any) -> None:
         """Begin with the call that was recorded.
 
         Args:
-            graph: recorded with ``numbers=True``.
+            run: recorded with ``numbers=True``.
             number: of the example.
             inputs: its inputs as they were before the call.
             returned: what the model returned.
         """
         self._trials = [_Trial(number, inputs, inputs, returned)]
-        self._loose = _loosened(graph)
+        self._runs = [run]
+        self._loose = _loosened(run.graph)
         self._table, self.unfit = _proved(self._loose, self._trials)
+
+    @property
+    def is_one_of_a_row(self) -> bool:
+        """Whether a call goes on from what the one before left, so that none can be made again."""
+        return bool(self._loose.state or self._loose.audit.changes)
 
     @property
     def shown(self) -> list[tuple[int, Inputs]]:
@@ -121,32 +126,46 @@ class Merging:
         self.unfit += [] if unfit is None else [unfit]
         return unfit is None
 
-    def branch(
-        self, model: Callable[..., Any], run: Recorded, options: dict[str, Any]
-    ) -> list[Recorded]:
-        """Lay calls that took another path over the first; what is proved is the graph from then.
+    def concluded(
+        self, model: Callable[..., Any], dims: Dims, options: dict[str, Any]
+    ) -> tuple[Graph, list[tuple[int, Inputs]]]:
+        """The graph, and the examples that do not fit it even after their paths were laid over it.
 
-        Returns:
-            the runs that are in the graph.
+        Of calls in a row nothing is laid over: none can be made again.
         """
-        runs = [run]
+        if self.unfit and not self.is_one_of_a_row:
+            self._branch(model, options)
+        result = self.result(dims)
+        result.audit.laundered = _laundered(result, self._runs)
+        return result, [(one.number, one.inputs) for one in self.unfit]
+
+    def _branch(self, model: Callable[..., Any], options: dict[str, Any]) -> None:
+        """Lay calls that took another path over the first; the graph is what is then proved."""
         trial_of = {trial.number: trial for trial in self._trials}
+        first, graph = self._trials[0], self._runs[0].graph
+        runs = [self._again(model, graph, first, options)]
         for number in [one.number for one in self.unfit]:
             unfit = {one.number for one in self.unfit}
             if number not in unfit:
                 continue  # the paths found meanwhile are enough for it
-            args, kwargs = copies_of(*trial_of[number].copy)
-            with initial_state(run.graph, model):
-                other = _recorded(model, number, Inputs(*args, **kwargs), **options)
+            other = self._again(model, graph, trial_of[number], options)
             try:
                 loose = _loosened(branched([*runs, other]))
-            except Misfit:
+                table, left = _proved(loose, self._trials)
+            except (Misfit, Diverged, *_TORCHS):  # no one graph, or not one of the first example
                 continue
-            table, left = _proved(loose, self._trials)
             if {one.number for one in left} < unfit:
                 runs.append(other)
                 self._loose, self._table, self.unfit = loose, table, left
-        return runs
+        self._runs = runs
+
+    def _again(
+        self, model: Callable[..., Any], graph: Graph, trial: _Trial, options: dict[str, Any]
+    ) -> Recorded:
+        """A call recorded with what Python holds on the way, from where the first began."""
+        args, kwargs = copies_of(*trial.copy)
+        with initial_state(graph, options.get("within") or model):
+            return _recorded(model, trial.number, Inputs(*args, **kwargs), Standing(), **options)
 
     def result(self, dims: Dims) -> Graph:
         """The graph of the calls that fit; all of the others are then in ``unfit``."""
@@ -245,20 +264,29 @@ def _tried(loose: Graph, table: Table, trial: _Trial) -> _Unfit | None:
 _TORCHS = (RuntimeError, TypeError, ValueError, IndexError)  # what torch raises at other sizes
 
 
-def _recorded(model: Callable[..., Any], number: int, inputs: Inputs, **options: Any) -> Recorded:
-    standing = Standing()
+def _recorded(
+    model: Callable[..., Any],
+    number: int,
+    inputs: Inputs,
+    standing: Standing,
+    **options: Any,
+) -> Recorded:
+    """One call, recorded; with where Python stood, which costs, if it is to be laid over others."""
     try:
         graph = record(model, *inputs, numbers=True, standing=standing, **options)
-        return Recorded(graph, standing.seen, standing.laundered)
+        return Recorded(graph, standing.seen, standing.laundered, standing.turns, standing.lost)
     except Exception as error:
         add_note(error, f"in example {number}")
         raise
 
 
-def _truth(graph: Graph, model: Callable[..., Any], number: int, inputs: Inputs) -> Any:
-    """What the model gives, from the state in which the graph began."""
+def _truth(
+    graph: Graph, model: Callable[..., Any], number: int, inputs: Inputs, within: Any
+) -> Any:
+    """What the model gives, from the state in which the graph began, on the watched run's path."""
     try:
-        return run_model(graph, model, *inputs)[0]
+        with no_fast_path():
+            return run_model(graph, model, inputs.args, inputs.kwargs, within)[0]
     except Exception as error:
         add_note(error, f"in example {number}")
         raise
@@ -266,16 +294,19 @@ def _truth(graph: Graph, model: Callable[..., Any], number: int, inputs: Inputs)
 
 def _loose(type: TensorType) -> TensorType:
     """A type any size of the rank fits."""
+    if isinstance(type, ListType):
+        return ListType(Dim(type.shape[0], "?"), _loose(type.element))
     return type._replace(shape=tuple(n if n < 0 else Dim(n, "?") for n in type.shape))
 
 
-def _measured(graph: Graph, inputs: Inputs) -> tuple[Any, dict[Value, Any]]:
-    """What a graph gives, and the shape or number each of its Values is on these inputs."""
-    found: dict[Value, Any] = {}
+def _measured(graph: Graph, inputs: Inputs) -> tuple[Any, dict[Value, list[Any]]]:
+    """What a graph gives, and what each of its Values is whenever it is made on these inputs."""
+    found: dict[Value, list[Any]] = {}
 
     def note(values: Sequence[Value], made: Sequence[Any]) -> None:
         for value, one in zip(values, made):
-            found[value] = one if value.is_number else shape_of(one)
+            if one is not None:  # an output of a branch that has nothing this way
+                found.setdefault(value, []).append(measure(value, one))
 
     args, kwargs = copies_of(*inputs)
     given: dict[Value, Any] = {}
@@ -311,7 +342,7 @@ def _line(error: BaseException) -> str:
 def equal(one: Any, other: Any) -> bool:
     """Whether two results are the same, bit for bit; NaN equals NaN."""
     opened = [tree.template(part, lambda t: t, deep=True) for part in (one, other)]
-    return all(_same(*parts) for _, parts in tree.zip(*opened, leaf=torch.Tensor, strict=True))
+    return all(_same(*parts) for _, parts in places.zip(*opened, leaf=torch.Tensor, strict=True))
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -1,40 +1,41 @@
 """Things that keep something from one call of a model to the next: what each held, and how to put
 it back.
 
-A holder is a module, a container, a plain object, a closure's cell, the globals a function names,
-a scripted module or a generator. Each kind knows how to read its contents as a dictionary or list
-and how to make it hold other ones. What is found in them is no matter of this module.
+A holder is a module, a container, a plain object, a closure's cell, the globals a function names
+or a scripted module. Each kind knows how to read its contents as a dictionary or list and how to
+make it hold other ones. What is found in them is no matter of this module; what is no Python
+container (generators, buffers, iterators) is in ``innards``.
 """
 
 from __future__ import annotations
 
 import builtins
 import collections
-import ctypes
+import contextlib
 import functools
 import operator
-import random
 import sys
 import types
-import weakref
-from collections.abc import Iterator
 from typing import Any
 
 import torch
+
+from ..graph.tree import attributes_of
+from .numbers import OURS
 
 # What never changes and holds nothing that does.
 FIXED = frozenset({
     int, float, complex, bool, str, bytes, type(None), type(Ellipsis), type(NotImplemented),
     range, slice, torch.dtype, torch.device, torch.Size, torch.layout, torch.memory_format,
-    types.ModuleType, types.BuiltinFunctionType, types.MethodDescriptorType,
+    types.ModuleType, types.MethodDescriptorType,
     types.GetSetDescriptorType, types.MemberDescriptorType, types.WrapperDescriptorType,
-    weakref.ReferenceType, torch.jit.ScriptFunction,
+    types.CodeType, types.FrameType, types.TracebackType, torch.jit.ScriptFunction, *OURS,
 })  # fmt: skip
 # Bookkeeping that every module has.
 BOOKKEEPING = frozenset(vars(torch.nn.Module())) - {"training"}
-_STANDARD = frozenset(sys.stdlib_module_names) - {"collections", "types", "argparse"}
+# What a module keeps its tensors and children in.
+GROUPS = ("_parameters", "_buffers", "_modules")
 _BUILTINS = frozenset(vars(builtins))
-_LARGE = 1 << 20  # bytes; of larger arrays a hash is kept, so they cannot be put back
 
 
 class Holder:
@@ -48,9 +49,9 @@ class Holder:
 
     __slots__ = ("before", "path", "thing")
 
-    def __init__(self, thing: Any, path: str) -> None:
+    def __init__(self, thing: Any, path: str, before: Any = None) -> None:
         self.thing, self.path = thing, path
-        self.before = self.read()
+        self.before = self.read() if before is None else before
 
     def read(self) -> Any:
         """The contents now: a new dict (key -> part) or list."""
@@ -70,61 +71,38 @@ class Holder:
 class Modules(Holder):
     """A module: attributes, parameters, buffers and children under one name each.
 
-    There are many, and few change: the groups are copied as they are and told apart by identity.
+    Of the attributes the order does not count; what a group holds is iterated over.
     """
 
-    __slots__ = ("kept", "own")
-
-    def __init__(self, thing: Any, path: str) -> None:
-        self.thing, self.path, self.own = thing, path, thing.__dict__.copy()
-        self.kept = [
-            (group, dict(group))
-            for group in (thing._parameters, thing._buffers, thing._modules)
-            if group
-        ]
-
-    @property
-    def before(self) -> dict[str, Any]:
-        """Its contents then."""
-        found: dict[str, Any] = self.own.copy()
-        for _, kept in self.kept:
-            found.update(kept)
-        return found
+    __slots__ = ()
 
     def read(self) -> dict[str, Any]:
-        module = self.thing
-        found: dict[str, Any] = vars(module).copy()
-        for group in (module._parameters, module._buffers, module._modules):
-            found.update(group.items())
+        own = vars(self.thing)
+        found = {name: own[name] for name in own if name not in BOOKKEEPING}
+        for group in GROUPS:
+            found.update(own[group])
+        found["__class__"] = type(self.thing)
         return found
 
-    def stands(self) -> bool:
-        thing, own = self.thing, self.own
-        now = thing.__dict__
-        if len(now) != len(own) or not all(map(operator.is_, now.values(), own.values())):
-            return False
-        for group, kept in self.kept:
-            if len(group) != len(kept):
-                return False
-            if not all(map(operator.is_, group.values(), kept.values())):
-                return False
-        filled = bool(thing._parameters) + bool(thing._buffers) + bool(thing._modules)
-        return filled == len(self.kept)
-
     def put(self, contents: dict[str, Any]) -> None:
-        module, now = self.thing, self.read()
-        groups = (module._parameters, module._buffers, module._modules, vars(module))
-        for name in now.keys() - contents.keys():
-            for group in groups:
-                group.pop(name, None)
+        own, now = vars(self.thing), self.read()
+        groups = [own[name] for name in GROUPS]
         for name, part in contents.items():
-            if name in BOOKKEEPING or now.get(name) is part and name in now:
-                continue
-            owner = next((g for g in groups if name in g), None)
-            if owner is None:
-                setattr(module, name, part)
-            else:
-                owner[name] = part
+            if name == "__class__":
+                if type(self.thing) is not part:
+                    self.thing.__class__ = part
+            elif name not in now:
+                setattr(self.thing, name, part)
+            elif now[name] is not part:
+                next((g for g in groups if name in g), own)[name] = part
+        for group in (*groups, own):
+            for name in now.keys() - contents.keys():
+                group.pop(name, None)
+        for group in groups:
+            kept = {name: group[name] for name in contents if name in group}
+            if list(kept) != list(group):
+                group.clear()
+                group.update(kept)
 
 
 class Scripted(Holder):
@@ -143,23 +121,26 @@ class Scripted(Holder):
 
 
 class Attributes(Holder):
-    """A plain object, slots included."""
+    """A plain object, slots included; or what a container has beside its items."""
 
     __slots__ = ()
 
     def read(self) -> dict[str, Any]:
-        found = dict(vars(self.thing)) if hasattr(self.thing, "__dict__") else {}
+        found = dict(attributes_of(self.thing) or {})
         cls: Any = type(self.thing)
         for name in _slots(cls):
-            if hasattr(self.thing, name):
-                found[name] = getattr(self.thing, name)
+            with contextlib.suppress(AttributeError):  # nothing in it yet
+                found[name] = object.__getattribute__(self.thing, name)
+        found["__class__"] = cls
         return found
 
     def put(self, contents: dict[str, Any]) -> None:
-        for name in self.read().keys() - contents.keys():
+        now = self.read()
+        for name in now.keys() - contents.keys():
             object.__delattr__(self.thing, name)
         for name, part in contents.items():
-            object.__setattr__(self.thing, name, part)
+            if name not in now or now[name] is not part:
+                object.__setattr__(self.thing, name, part)
 
 
 class Classes(Holder):
@@ -182,12 +163,16 @@ class Classes(Holder):
 
 
 class Mapping(Holder):
-    """A dictionary of any class."""
+    """A dictionary of any class, whose order counts."""
 
     __slots__ = ()
 
+    def stands(self) -> bool:
+        return super().stands() and all(map(operator.is_, self.before, self.read()))
+
     def read(self) -> dict[Any, Any]:
-        return dict(dict.items(self.thing))
+        ordered = isinstance(self.thing, collections.OrderedDict)
+        return dict((collections.OrderedDict if ordered else dict).items(self.thing))
 
     def put(self, contents: dict[Any, Any]) -> None:
         dict.clear(self.thing)
@@ -248,9 +233,9 @@ class Globals(Holder):
 
     __slots__ = ("names",)
 
-    def __init__(self, thing: dict[str, Any]) -> None:
+    def __init__(self, thing: dict[str, Any], path: str) -> None:
         self.names: set[str] = set()
-        super().__init__(thing, "")
+        super().__init__(thing, path)
 
     def watch(self, names: frozenset[str]) -> list[str]:
         """Look at these variables, too; those that are there and were not looked at yet."""
@@ -269,33 +254,14 @@ class Globals(Holder):
         self.thing.update(contents)
 
 
-class Opaque(Holder):
-    """Something whose contents are bytes: a generator of random numbers, an array, an iterator."""
-
-    __slots__ = ()
-
-    def read(self) -> dict[str, Any]:
-        return {"": _bytes_of(self.thing)}
-
-    def put(self, contents: dict[str, Any]) -> None:
-        kept = contents[""]
-        if isinstance(self.thing, torch.Generator):
-            self.thing.set_state(torch.frombuffer(bytearray(kept), dtype=torch.uint8))
-        elif isinstance(self.thing, random.Random):
-            self.thing.setstate(kept)
-        elif _is_array(self.thing) and isinstance(kept, bytes) and self.thing.nbytes:
-            memoryview(self.thing).cast("B")[:] = kept
-
-
+# What functools.lru_cache makes.
+CACHED = type(functools.lru_cache(len))
 _CODE = (types.FunctionType, classmethod, staticmethod, property, functools.cached_property,
          types.MemberDescriptorType, types.GetSetDescriptorType)  # fmt: skip
 
 
-_Remembered = type(functools.lru_cache(len))
-
-
-def holder_of(part: Any, path: str) -> Holder | None:
-    """The Holder for a part of some kind, or None if it can hold nothing that changes."""
+def container_of(part: Any, path: str) -> Holder | None:
+    """The Holder for a module, a container of Python's, a closure's cell or a class; else None."""
     if isinstance(part, torch.nn.Module):
         return (Scripted if isinstance(part, torch.jit.ScriptModule) else Modules)(part, path)
     if isinstance(part, dict):
@@ -306,14 +272,15 @@ def holder_of(part: Any, path: str) -> Holder | None:
         return Sets(part, path)
     if isinstance(part, types.CellType):
         return Cells(part, path)
-    if isinstance(part, type):
-        return Classes(part, path) if is_users(part.__module__) else None
+    if isinstance(part, type) and is_users(part.__module__):
+        return Classes(part, path)
+    return None
+
+
+def has_attributes(part: Any) -> bool:
+    """Whether a thing has a dictionary of attributes, or slots."""
     cls: Any = type(part)
-    moves = isinstance(part, Iterator) and _is_standard(cls)
-    if moves or isinstance(part, (torch.Generator, random.Random)) or _is_array(part):
-        return Opaque(part, path)
-    open_to_all = hasattr(part, "__dict__") or bool(_slots(cls))
-    return Attributes(part, path) if open_to_all and not _is_standard(cls) else None
+    return attributes_of(part) is not None or bool(_slots(cls))
 
 
 def is_users(module: str | None) -> bool:
@@ -350,7 +317,7 @@ def _unwrapped(part: Any) -> Any:
         return part.fget
     if isinstance(part, functools.cached_property):
         return part.func
-    return part.__wrapped__ if isinstance(part, _Remembered) else part
+    return part.__wrapped__ if isinstance(part, CACHED) else part
 
 
 @functools.lru_cache(maxsize=None)
@@ -358,29 +325,8 @@ def _slots(cls: Any) -> tuple[str, ...]:
     found: list[str] = []
     for base in cls.__mro__:
         slots = vars(base).get("__slots__", ())
-        found += [slots] if isinstance(slots, str) else list(slots)
+        hidden = f"_{base.__name__.lstrip('_')}"  # Python's own change of private names
+        for name in (slots,) if isinstance(slots, str) else slots:
+            private = name.startswith("__") and not name.endswith("__")
+            found.append(hidden + name if private else name)
     return tuple(name for name in found if name not in ("__dict__", "__weakref__"))
-
-
-@functools.lru_cache(maxsize=None)
-def _is_standard(cls: Any) -> bool:
-    return cls.__module__.partition(".")[0] in _STANDARD
-
-
-def _is_array(part: Any) -> bool:
-    return type(part).__module__ == "numpy" and type(part).__name__ == "ndarray"
-
-
-def _bytes_of(part: Any) -> Any:
-    """What tells one state of an opaque thing from another."""
-    if isinstance(part, torch.Generator):
-        state = part.get_state()
-        return ctypes.string_at(state.data_ptr(), state.numel())
-    if isinstance(part, random.Random):
-        return part.getstate()
-    if isinstance(part, types.GeneratorType):
-        return part.gi_frame.f_lasti if part.gi_frame is not None else None
-    if _is_array(part):
-        content = part.tobytes() if part.dtype != object else repr(part).encode()
-        return content if len(content) <= _LARGE else hash(content)
-    return repr(part), operator.length_hint(part, -1)

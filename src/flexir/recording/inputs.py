@@ -15,7 +15,8 @@ import torch
 from ..graph import tree
 from ..graph.geometry import copy_like
 from .changed import Comparison
-from .holders import FIXED, Holder, Opaque, holder_of
+from .holders import FIXED, Holder
+from .innards import Opaque, holder_of
 
 _CLOSED = (torch.Tensor, torch.nn.Module, type, int, float, str)
 _DEEP = 10_000  # containers looked at in the inputs of one call; more would cost more than the run
@@ -25,12 +26,24 @@ class Given:
     """The containers among the inputs of a call, as they were when this was made."""
 
     def __init__(self, inputs: dict[str, Any]) -> None:
+        self._inputs = inputs
         self._holders = {id(h.thing): h for h in _containers(inputs, limit=_DEEP)}
 
-    def changed(self, result: Any) -> list[str]:
-        """A line for every container that holds something else now and is not in ``result``."""
+    def parts(self) -> list[tuple[str, Any]]:
+        """The arguments, by name, in which a container or object holds something else now."""
+        names = {h.path.partition(".")[0] for h in self._holders.values() if not h.stands()}
+        return [(name, part) for name, part in self._inputs.items() if name in names]
+
+    def changed(self, result: Any, carried: str = "") -> list[str]:
+        """A line for every container that holds something else now and is not in ``result``.
+
+        Args:
+            result: what the model returned.
+            carried: an argument of which the next call is given what this one left in it.
+        """
         found = Comparison(self._holders)
-        others = [holder for holder in self._holders.values() if not holder.stands()]
+        others = [holder for holder in self._holders.values()
+                  if not holder.stands() and holder.path.partition(".")[0] != carried]  # fmt: skip
         if not others:
             return []
         returned = {id(holder.thing) for holder in _containers({"": result}, limit=_DEEP)}

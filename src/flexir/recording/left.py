@@ -6,9 +6,14 @@ that were swapped.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+import operator
+from collections.abc import Callable, Iterator, Sequence
 
-from ..graph.account import Mutation, State
+import torch
+
+from ..graph.account import Change, Mutation, State, Text
+from ..graph.geometry import storage_of
 from ..graph.graph import Graph
 from ..graph.nodes import Value
 from .changed import Replaced
@@ -67,3 +72,56 @@ def state(
                 waiting = final not in read
                 read.add(final)
     return list(kept.values())
+
+
+def parted(
+    replaced: Sequence[Replaced], places: Callable[[torch.Tensor], list[str]], found: Origins
+) -> Iterator[Change]:
+    """Places that held one tensor and hold several now: of which a call read, nobody can tell.
+
+    Args:
+        replaced: the places that hold another tensor now.
+        places: all places that held a tensor before the run.
+        found: the constants that the run met.
+    """
+    groups: dict[int, list[Replaced]] = {}
+    for one in replaced:
+        if id(one.before) in found.initial:
+            groups.setdefault(id(one.before), []).append(one)
+    for group in groups.values():
+        path, before, after = group[0]
+        gone = {one.path for one in group}
+        others = [place for place in places(before) if place not in gone]
+        others += [one.path for one in group if one.after is not after]
+        if others:
+            yield Change(path, Text(f"the same tensor as {others[0]}"), Text("another than that"))
+
+
+def overlapping(memories: Memories) -> Iterator[str]:
+    """Memory from before the run that it wrote, and that another tensor has in another storage.
+
+    Tensors made from one NumPy array or by DLPack are such; what is written to one of them, the
+    other has too, and torch tells nobody.
+    """
+    written = {initial for initial, _ in memories.written()}
+    known: dict[Value, torch.UntypedStorage | None] = {}
+    if written:
+        known = {w.value: w.storage for w in memories.weights}
+    for alias, value, _ in memories.roots if written else ():
+        if (tensor := alias.ref()) is not None:
+            known[value] = storage_of(tensor)
+    spans: list[tuple[int, int, int, Value]] = []
+    for value, storage in known.items():
+        if storage is not None and storage.device.type == "cpu" and storage.nbytes():
+            start = storage.data_ptr()
+            spans.append((start, start + storage.nbytes(), storage._cdata, value))
+    spans.sort(key=operator.itemgetter(0))
+    for place, (_, end, own, value) in enumerate(spans):
+        for start, _, other, twin in itertools.islice(spans, place + 1, None):
+            if start >= end:
+                break
+            if own != other and (value in written or twin in written):
+                yield (
+                    f"the memory of {value!r} is also that of {twin!r}, and torch does not know: "
+                    "what is written to one is not seen in the other"
+                )

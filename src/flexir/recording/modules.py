@@ -41,6 +41,8 @@ class ModuleCalls:
         self.recorder.busy = True
         try:
             with torch._C.DisableTorchFunction():
+                if self.recorder.standing is not None:
+                    self.recorder.standing.come_to(caller)
                 named = bind_forward(module, args, caller)
                 for name, part in named.items():
                     if part.__class__ is _Tensor:

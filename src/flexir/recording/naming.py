@@ -7,15 +7,17 @@ literals. Runs nothing; the table is filled by :mod:`.examples`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from operator import itemgetter
 from typing import Any
 
-from ..graph import numbers, tree
+from ..graph import numbers, places
 from ..graph.account import Live
-from ..graph.choice import every, is_choice, values_of
+from ..graph.choice import blocks_of, every, values_of
 from ..graph.graph import Graph
 from ..graph.inputs import same_literal
-from ..graph.nodes import Dim, TensorType, Value
+from ..graph.nodes import Dim, ListType, TensorType, Value
 from ..graph.sizes import rewritten
 
 Dims = Mapping[str, Mapping[int, str]]
@@ -29,13 +31,13 @@ def values_in(graph: Graph) -> list[Value]:
 
 
 class Table:
-    """What every Value was in each example that fits."""
+    """What every Value was in each example that fits, as often as it was made."""
 
     def __init__(self, graph: Graph) -> None:
-        self.rows: list[dict[Value, Any]] = []
+        self.rows: list[dict[Value, list[Any]]] = []
         self.values = values_in(graph)
 
-    def add(self, row: dict[Value, Any]) -> None:
+    def add(self, row: dict[Value, list[Any]]) -> None:
         """One more example."""
         self.rows.append(row)
 
@@ -44,38 +46,73 @@ class Table:
         del self.rows[1:]
 
     def column(self, value: Value) -> tuple[Any, ...]:
-        """What a Value was in each example that came to it."""
-        return tuple(row[value] for row in self.rows if value in row)
+        """What a Value was, whenever it was made."""
+        return tuple(one for row in self.rows for one in row.get(value, ()))
+
+    def elements(self, value: Value) -> tuple[Any, ...]:
+        """The sizes of all tensors of a list, whenever it was made."""
+        return tuple(shape for one in self.column(value) for shape in one)
+
+    def per_example(self, value: Value, look: Callable[[Any], Any]) -> tuple[Any, ...]:
+        """What something of a Value was in each example that came to it.
+
+        Where it was not the same whenever it was made in one example, all of it.
+        """
+        found = []
+        for row in self.rows:
+            seen = [look(one) for one in row.get(value, ())]
+            if seen:
+                found.append(seen[0] if all(one == seen[0] for one in seen) else tuple(seen))
+        return tuple(found)
 
 
 def named(graph: Graph, table: Table, dims: Dims) -> Graph:
     """The graph with a name for every size that varies, and literals for numbers that cannot."""
     names = _Names(dims)
-    paths = {v: path for path, v in tree.paths(graph.inputs, Value)}
+    paths = {v: path for path, v in places.paths(graph.inputs, Value)}
     types: dict[Value, TensorType] = {}
     for value in table.values:
-        column, rank, shape = table.column(value), len(value.type.shape), []
+        column = table.column(value)
         if value.is_number:
             if value in paths and not _constant(column):
                 names.number(paths[value], column)
-            continue
-        if not column:  # no example that fits came here: as recorded
+        elif isinstance(value.type, ListType):
+            types[value] = _list_type(value.type, table, value, names)
+        elif not column:  # no example that fits came here: as recorded
             types[value] = value.type._replace(shape=tuple(map(int, value.type.shape)))
-            continue
-        for dim in range(rank):
-            sizes = tuple(row[dim] for row in column)
-            if len(set(sizes)) == 1:
-                shape.append(sizes[0])
-            else:
-                shape.append(Dim(sizes[0], names.size(sizes, paths.get(value), dim, rank)))
-        types[value] = value.type._replace(shape=tuple(shape))
-    for node in filter(is_choice, every(graph.nodes)):
-        for _, block in node.target.blocks:
-            given = zip(block.parameters, node.args["inputs"])
+        else:
+            rank = len(value.type.shape)
+            shape = [names.dim(table.per_example(value, itemgetter(d)), paths.get(value),
+                               d, rank) for d in range(rank)]  # fmt: skip
+            types[value] = value.type._replace(shape=tuple(shape))
+    for node in every(graph.nodes):
+        for _, block in blocks_of(node):
+            inputs = node.args["inputs"]
+            given = zip(block.parameters[len(block.parameters) - len(inputs) :], inputs)
             types.update((v, types.get(one, one.type)) for v, one in given)
     made = rewritten(graph, _literals(graph, table, types), types)
     made.live = names.live()
     return made
+
+
+def _list_type(type: ListType, table: Table, value: Value, names: _Names) -> ListType:
+    """The type of a list: its length, and the sizes that its elements have in common."""
+    if not table.column(value):
+        return type
+    length = names.dim(table.per_example(value, len), None, 0, 0)
+    shape = [
+        names.dim(table.per_example(value, partial(_common, d)),
+                  None, d, 0) for d in range(len(type.element.shape))
+    ]  # fmt: skip
+    return ListType(length, type.element._replace(shape=tuple(shape)))
+
+
+def _common(dim: int, shapes: Sequence[tuple[int, ...]]) -> Any:
+    """The size that all of these have in one dimension; all of them, if they differ."""
+    sizes = [shape[dim] for shape in shapes]
+    if not sizes:
+        return ()
+    return sizes[0] if len(set(sizes)) == 1 else tuple(sizes)
 
 
 def _constant(column: Sequence[Any]) -> bool:
@@ -116,6 +153,15 @@ class _Names:
         self.known: dict[tuple[Any, ...], str] = {}
         self.places: dict[str, list[str]] = {}
         self.columns: dict[str, tuple[Any, ...]] = {}
+
+    def dim(self, sizes: tuple[Any, ...], path: str | None, dim: int, rank: int) -> int:
+        """A size: a number if it was the same throughout, else one with a name."""
+        first = sizes[0]
+        while isinstance(first, tuple):
+            first = first[0] if first else 0
+        if all(one == first for one in sizes):
+            return int(first)
+        return Dim(first, self.size(sizes, path, dim, rank))
 
     def size(self, sizes: tuple[int, ...], path: str | None, dim: int, rank: int) -> str:
         """The name of one size."""

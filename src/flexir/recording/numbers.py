@@ -85,6 +85,8 @@ class Numbers:
         self._scopes: list[dict[Any, Value]] = [{}]
         self.laundered: dict[tuple[str, Any], Laundered] = {}
         self.open = True
+        # Numbers that became plain since this was emptied, with their Values; None: not noted.
+        self.noted: list[tuple[Value, Any]] | None = None
 
     # -- scopes: what was computed inside a module is not seen outside
 
@@ -109,6 +111,13 @@ class Numbers:
     def _made(self, function: Callable[..., Any], args: tuple[Any, ...], result: Any) -> Any:
         return self.number(result, expression(function, args, result))
 
+    def computed(self, function: Callable[..., Any], *args: Any) -> Any:
+        """What a call on numbers gives, for one that the model did not make itself."""
+        result = function(*map(plain, args))
+        if not any(isinstance(one, OURS) for one in args):
+            return result
+        return self._made(function, tuple(expr_of(one, self) for one in args), result)
+
     def answer(self, func_name: str, value: Value, args: tuple[Any, ...], result: Any) -> Any:
         """What torch answered to a question about a tensor, as numbers with an origin."""
         if func_name in ("numel", "nelement"):
@@ -126,15 +135,9 @@ class Numbers:
         """``len`` of a tensor, which Python makes a plain number whatever it is given."""
         self.lost("len", self._made(calls.size, (value, 0), result), frame)
 
-    def given(self, part: Any) -> Any:
-        """An argument of the model with every number in it an input of the graph."""
-        part = plain(part)  # it may be what an earlier run left with the caller
-        cls = part.__class__
-        if cls is int or cls is float:
-            return self.number(part, Value("", NumberType(cls, part)))
-        if cls is tuple or cls is list:
-            return cls([self.given(inner) for inner in part])
-        return {key: self.given(p) for key, p in part.items()} if cls is dict else part
+    def given(self, number: Any) -> Any:
+        """A number among the arguments of the model, as an input of the graph."""
+        return self.number(number, Value("", NumberType(type(number), number)))
 
     def taken(self, part: Any, node: Any, name: Callable[[], str]) -> tuple[Any, Any]:
         """Numbers that a call took out of tensors: as the model gets them, and as a template."""
@@ -201,6 +204,8 @@ class Numbers:
         if self.hears():
             source = locate(frame)
             self.laundered.setdefault((how, source), Laundered(how, number, source))
+            if self.noted is not None:
+                self.noted.append((self._value(number.expr, plain(number)), plain(number)))
 
 
 SIZES = frozenset({"shape", "size", "numel", "nelement", "stride"})

@@ -21,11 +21,11 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from ..errors import add_note
-from ..graph import tree
+from ..graph import places, tree
 from ..graph.account import Audit
 from ..graph.check import settle
 from ..graph.geometry import tensor_type
-from ..graph.graph import Graph
+from ..graph.graph import HELD, Graph
 from ..graph.nodes import Node, Value
 from ..graph.source import locate
 from ..graph.tree import LITERALS, is_literal
@@ -34,15 +34,19 @@ from .constants import Origins
 from .effects import beneath
 from .escapes import Escapes
 from .inputs import Given, apart
-from .left import mutations, state
+from .iterables import Iterables
+from .left import mutations, overlapping, parted, state
+from .lent import lend, take_back
 from .memory import Alias
 from .modules import ModuleCalls
 from .parameters import bind_inputs
 from .randomness import Draws, foreign_draws
 from .results import define, returned, say_effects
+from .rounds import Rounds
 from .session import collector_at_rest, watching
 from .ssa import Memories
 from .standing import Standing
+from .state import Holdings
 from .switches import SwitchWatch
 from .trace import Trace
 from .watchers import Witness
@@ -71,7 +75,9 @@ class Recorder:
     """One run: the tables it fills, and the Graph it becomes.
 
     ``returned`` is told what the model returned; a run ``among`` several entry points keeps as
-    state also what only the others read.
+    state also what only the others read; weights and state are those of the module ``within`` which
+    the call is made, the model by default; ``held`` is what that holds, if it is known already;
+    what it holds at the places ``carried`` is an input, and left in it.
     """
 
     def __init__(
@@ -85,17 +91,24 @@ class Recorder:
         among: bool = False,
         numbers: bool = False,
         standing: Standing | None = None,
+        within: torch.nn.Module | None = None,
+        held: Holdings | None = None,
+        carried: Sequence[str] = (),
     ) -> None:
         self.model, self.watch, self.functions = model, watch, functions
-        self.returned, self.among = returned, among
-        self.found = Origins(model, Recorder.run.__code__)
+        self.returned, self.among, self.carried = returned, among, carried
+        self.found = Origins(within or model, Recorder.run.__code__, held)
         self.switches = SwitchWatch()
         self.draws = Draws(self.found.holdings.generators)
         self.trace = Trace(self.found, self.switches)
         self.memories = Memories(self.trace, self.found)
         self.escapes = Escapes(self, self.memories, self.trace, self.switches, numbers)
-        self.standing = self.escapes.standing = standing
+        self.standing = self.escapes.standing = self.trace.standing = standing
         self.numbers = self.escapes.numbers
+        if standing is not None and standing.notes and self.numbers is not None:
+            counts = Iterables(self.numbers, self.memories.known).count
+            self.numbers.noted = standing.losing
+            standing.rounds = Rounds(Recorder.run.__code__, counts)
         # Watchers know the recorder, and are let go when the run has ended.
         self.modules: ModuleCalls | None = ModuleCalls(self)
         self.witness = Witness(self) if witness else None
@@ -119,30 +132,41 @@ class Recorder:
         graph = Graph(
             name, constants=self.found.constants, origins=self.found.origins, audit=self.audit
         )
-        args, kwargs, bound = self._begin(graph, args, kwargs)
-        before, given = foreign_draws(), Given(bound)
-        with watching(self):
-            result = self.model(*args, **kwargs)
-            if self.returned is not None:
-                self.returned(result)
-            with self.quietly():
-                self._end(graph, result)
-                self.audit.problems += given.changed(result)
-        after = foreign_draws()
+        with self._lent(args, kwargs) as (args, kwargs):
+            args, kwargs, bound = self._begin(graph, args, kwargs)
+            before, given = foreign_draws(), Given(bound)
+            with watching(self):
+                result = self.model(*args, **kwargs)
+                with self.quietly():
+                    self._end(graph, result, given)
+                    self.audit.problems += given.changed(result, HELD if self.carried else "")
+        if self.returned is not None:
+            self.returned(result if self.numbers is None else take_back(result))
         self.audit.problems += [
             f"numbers were drawn from Python's {name!r}: they, and what they decided, are frozen"
-            for name in before
-            if before[name] != after[name]
+            for name, after in foreign_draws().items()
+            if before[name] != after
         ]
         self._close()
         return settle(graph)
+
+    @contextlib.contextmanager
+    def _lent(self, args: Any, kwargs: Any) -> Iterator[tuple[Any, Any]]:
+        """The arguments with numbers that know where they come from, while the model runs."""
+        if self.numbers is None:
+            yield args, kwargs
+            return
+        given = lend((args, dict(kwargs)), self.numbers.given)
+        try:
+            yield given
+        finally:
+            self.numbers.open = False
+            take_back(given)
 
     def _begin(
         self, graph: Graph, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any], dict[str, Any]]:
         """Give the inputs, and what the model holds, their Values."""
-        if self.numbers is not None:
-            args, kwargs = self.numbers.given((args, kwargs))
         graph.parameters, bound, defaults = bind_inputs(self.model, args, kwargs)
         for name, default in defaults.items():
             self.found.tensors[id(default)] = (default, "default", (name,))
@@ -155,23 +179,36 @@ class Recorder:
                     self.memories.expect(tensor)
         return args, kwargs, bound
 
-    def _end(self, graph: Graph, result: Any) -> None:
+    def _end(self, graph: Graph, result: Any, given: Given) -> None:
         """The model has returned: what it returned, and what it left behind."""
         assert self.modules is not None
         self.modules.close(1)
-        graph.outputs = tree.template(result, self.memories.read, deep=True)
+        seen: dict[int, Any] = {}  # what is given and returned is one object
+        graph.left = {
+            name: tree.template(part, self.memories.read, deep=True, seen=seen)
+            for name, part in given.parts()
+        }
+        graph.outputs = tree.template(result, self.memories.read, deep=True, seen=seen)
         if self.numbers is not None:
+            graph.left = self.numbers.lower(graph.left)
             graph.outputs = self.numbers.lower(graph.outputs)
             self.numbers.open = False
             if self.standing is not None:
-                self.standing.laundered = list(self.numbers.laundered.values())
+                self.standing.end(list(self.numbers.laundered.values()))
         graph.mutations = mutations(self.memories, self.found)
         holdings = self.found.holdings
-        replaced, self.audit.changes = holdings.compare(self.draws.left)
+        replaced, changes = holdings.compare(self.draws.left)
+        replaced = [one for one in replaced if not self._carries(one.path)]
+        changes += parted(replaced, holdings.places, self.found)
+        self.audit.changes = [one for one in changes if not self._carries(one.path)]
         graph.nodes, graph.modules = self.trace.frames[0].nodes, self.trace.classes
         graph.state = state(graph, replaced, self.memories, self.found, self.among)
-        self.audit.unwatched = holdings.unwatched
-        self.audit.fallback = self.fallback
+        self.audit.problems += overlapping(self.memories)
+        self.audit.unwatched, self.audit.fallback = holdings.unwatched, self.fallback
+
+    def _carries(self, path: str) -> bool:
+        """Whether a place is an input of the graph, and what it holds afterwards is in it."""
+        return any(path == one or path.startswith(f"{one}.") for one in self.carried)
 
     def _close(self) -> None:
         """Let go of what knows this recorder, so that tensors do not wait for the collector."""
@@ -207,7 +244,7 @@ class Recorder:
         inputs = {n: tree.template(v, leaf, deep=True) for n, v in bound.items()}
         if self.numbers is not None:
             inputs = self.numbers.lower(inputs)
-        for path, value in tree.paths(inputs, Value):
+        for path, value in places.paths(inputs, Value):
             value.name = value.name or self.found.unique(path)
         return inputs
 
@@ -228,6 +265,8 @@ class Recorder:
 
     def _read(self, call: Call) -> None:
         """Make the node of a call, its arguments the Values that tensors hold now."""
+        if self.standing is not None:
+            self.standing.come_to(call.frame)
         form, memories, tensors = call.form, self.memories, call.tensors
         self.found.lifting = call.func is _LIFT
         template = form.named(call.args, call.kwargs)
@@ -352,9 +391,8 @@ class Recorder:
 
 def _explain(error: Exception, node: Node) -> None:
     """Say in which call an error arose, once."""
-    if not getattr(error, "_flexir_noted", False):
-        with contextlib.suppress(AttributeError):
-            error._flexir_noted = True  # type: ignore[attr-defined]
+    if "_flexir_noted" not in error.__dict__:
+        error.__dict__["_flexir_noted"] = True
         add_note(error, f"in the call  {node}" + (f"   # {node.where}" if node.where else ""))
 
 

@@ -2,17 +2,15 @@
 
 Two runs that took different branches may go on alike only if nothing that decides what comes
 later differs between them. Tensors and the numbers made from them are in the graph; a counter, a
-flag or the length of a list is not. This module notes such variables at each call after the first
-condition, those alone that the function may still read. It never compares; that is
-:mod:`.branches`' matter. What hangs on the model itself is seen by :mod:`.holders`.
+flag or the length of a list is not. This module notes such variables at each call, those alone that
+the function may still read, and in which round of which loops the call stands. It never compares;
+that is :mod:`.hidden`'s matter. What hangs on the model itself is seen by :mod:`.holders`.
 """
 
 from __future__ import annotations
 
-import dis
-import functools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
@@ -20,10 +18,14 @@ import torch
 
 from ..graph.nodes import Node, Value
 from ..graph.source import is_foreign
+from ..graph.tree import attributes_of
+from .liveness import live_after
 from .numbers import Laundered
+from .rounds import Rounds, Turn
 
 _PLAIN = frozenset({int, float, bool, str, bytes, type(None), complex})
 _RECORDER = os.path.join(os.path.dirname(__file__), "recorder.py")  # its frame calls the model
+_NOT_PLAIN = ("", None)
 _MANY = 64  # elements of a container that are looked at
 
 
@@ -31,11 +33,13 @@ class Held(NamedTuple):
     """What the functions that led to a call hold and may still read.
 
     Attributes:
-        plain: their plain variables, so that they can be compared.
+        frames: the functions.
+        plain: number of the function and variable -> what it plainly holds, for comparison.
         tensors: function and variable -> the Value of the tensor it holds.
     """
 
-    plain: tuple[Any, ...]
+    frames: tuple[CodeType, ...]
+    plain: dict[tuple[int, str], Any]
     tensors: dict[tuple[Any, ...], Value]
 
 
@@ -44,14 +48,39 @@ class Standing:
 
     Attributes:
         seen: call -> what was held at it.
-        begun: whether a condition was met.
         laundered: where a number lost its origin.
+        turns: call -> the rounds of loops it stands in, from the outside in.
+        rounds: watches them while the model runs.
+        lost: call -> numbers that became plain before it, since the call before, with their Values.
+        losing: those since the last call.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, notes: bool = True) -> None:
+        """Begin; ``notes``: whether variables and rounds are noted, which costs at each call."""
+        self.notes = notes
         self.seen: dict[Node, Held] = {}
-        self.begun = False
         self.laundered: list[Laundered] = []
+        self.turns: dict[Node, tuple[Turn, ...]] = {}
+        self.rounds: Rounds | None = None
+        self.lost: dict[Node, tuple[tuple[Value, Any], ...]] = {}
+        self.losing: list[tuple[Value, Any]] = []
+
+    def come_to(self, frame: FrameType | None) -> None:
+        """A call is made at a frame; nothing of it is written down yet."""
+        if self.rounds is not None:
+            self.rounds.come_to(frame)
+
+    def place(self, node: Node) -> None:
+        """A node is written down, for the call that the run came to last."""
+        if self.rounds is not None and self.rounds.now:
+            self.turns[node] = self.rounds.now
+
+    def end(self, laundered: Sequence[Laundered]) -> None:
+        """The run has ended."""
+        self.laundered = list(laundered)
+        if self.rounds is not None:
+            self.rounds.leave()
+            self.rounds = None
 
     def note(
         self, node: Node, frame: FrameType | None, known: Callable[[torch.Tensor], Value | None]
@@ -63,9 +92,14 @@ class Standing:
             frame: that made it.
             known: the Value of a tensor, if it has one.
         """
-        if not self.begun:
+        if not self.notes:
             return
-        plain: list[Any] = []
+        self.place(node)
+        if self.losing:
+            self.lost[node] = tuple(self.losing)
+            self.losing.clear()
+        frames: list[CodeType] = []
+        plain: dict[tuple[int, str], Any] = {}
         tensors: dict[tuple[Any, ...], Value] = {}
         while frame is not None:
             code = frame.f_code
@@ -73,18 +107,17 @@ class Standing:
                 break
             if not is_foreign(code.co_filename):
                 kept = frame.f_locals
-                for name in _later(code, frame.f_lasti):
+                for name in live_after(code, frame.f_lasti):
                     if name not in kept:
                         continue
-                    told = _tell(kept[name])
-                    if told is not None:
-                        plain.append((len(plain), code.co_name, name, told))
+                    plain[len(frames), name] = _tell(kept[name]) or _NOT_PLAIN
                     for place, tensor in _tensors(kept[name], (code.co_name, name)):
                         value = known(tensor)
                         if value is not None:
                             tensors[place] = value
+                frames.append(code)
             frame = frame.f_back
-        self.seen[node] = Held(tuple(plain), tensors)
+        self.seen[node] = Held(tuple(frames), plain, tensors)
 
 
 def _tensors(part: Any, place: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], torch.Tensor]]:
@@ -97,7 +130,7 @@ def _tensors(part: Any, place: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...
         for key, inner in enumerate(part[:_MANY]):
             yield from _tensors(inner, (*place, key))
     else:
-        kept = part if isinstance(part, dict) else getattr(part, "__dict__", None)
+        kept = part if isinstance(part, dict) else attributes_of(part)
         if isinstance(kept, dict) and not callable(part):
             for key, inner in list(kept.items())[:_MANY]:
                 yield from _tensors(inner, (*place, str(key)))
@@ -113,25 +146,7 @@ def _tell(part: Any, deep: bool = True) -> Any:
     if isinstance(part, (list, tuple, dict, set)) and deep:
         inner = [*part.keys(), *part.values()] if isinstance(part, dict) else list(part)
         return cls.__name__, len(part), tuple([_tell(one, False) for one in inner[:_MANY]])
-    kept = getattr(part, "__dict__", None)
+    kept = attributes_of(part)
     if kept and deep:
         return cls.__name__, tuple([(k, _tell(v, False)) for k, v in list(kept.items())[:_MANY]])
     return None
-
-
-@functools.lru_cache(maxsize=4096)
-def _later(code: CodeType, at: int) -> tuple[str, ...]:
-    """Names of variables a function may read after an instruction, in its loops also before."""
-    reads: list[tuple[int, str]] = []
-    reach = at
-    backs: list[tuple[int, int]] = []
-    for one in dis.get_instructions(code):
-        if one.opname.startswith(("LOAD_FAST", "LOAD_DEREF", "LOAD_CLOSURE", "LOAD_NAME")):
-            names = one.argval if isinstance(one.argval, tuple) else (one.argval,)
-            reads += [(one.offset, name) for name in names]
-        elif "JUMP" in one.opname and isinstance(one.argval, int) and one.argval <= one.offset:
-            backs.append((one.argval, one.offset))
-    for start, end in backs:
-        if start <= at <= end:
-            reach = min(reach, start - 1)
-    return tuple(dict.fromkeys(name for offset, name in reads if offset > reach))

@@ -8,16 +8,18 @@ before and after are compared in ``changed``.
 
 from __future__ import annotations
 
-import itertools
 import operator
+import sys
 import types
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import torch
 
 from ..graph.account import NOTHING, Change, Text
-from .changed import Comparison, Replaced, join, show
+from .attributes import HOOKS, Beside, Tree
+from .changed import Comparison, Inside, Replaced, join
 from .holders import (
     BOOKKEEPING,
     FIXED,
@@ -25,22 +27,20 @@ from .holders import (
     Cells,
     Globals,
     Holder,
+    Mapping,
     Modules,
-    Opaque,
     Scripted,
     Sequences,
     functions_of,
-    holder_of,
+    has_attributes,
+    is_users,
     names_in,
 )
+from .innards import Opaque, has_more, holder_of
+from .steps import keyed_by, steps_to, ways_to, with_part, within
 
+_dictionary = operator.attrgetter("__dict__")
 _LIMIT = 20_000  # things looked at in one model; more would cost more than the run
-
-
-class Inside(NamedTuple):
-    """The state of something opaque, which is not the thing itself."""
-
-    state: Any
 
 
 class Holdings:
@@ -60,63 +60,92 @@ class Holdings:
         # lists of numbers and words, many and seldom changed: path, list, what it held
         self._plain: dict[int, tuple[str, list[Any], list[Any]]] = {}
         self._todo: list[tuple[str, str, Any]] = []  # (kind, path, part), last first
-        self._classes: dict[type, None] = {}
+        self._tree = Tree()
         if isinstance(model, torch.nn.Module):
             self._modules(model)
         else:
             self._todo.append(("attribute", "", model))
-        for cls in self._classes:
+        self._tree.close()
+        self._others(self._tree)
+        for cls in dict.fromkeys(self._tree.classes):
             self._class(cls)
+        named = [tensor for tensor, _, _ in self.tensors.values()]
+        for tensor in filter(_dictionary, named):
+            self._attributes(tensor)
         self._walk()
+        self._beside = Beside([tensor for tensor, _, _ in self.tensors.values()])
 
     # -- before
 
     def _modules(self, model: torch.nn.Module) -> None:
         """The tree of modules; what else they hold waits, so that weights get their names first."""
+        tree = self._tree
         stack: list[tuple[str, Any]] = [("", model)]
         while stack:
             path, module = stack.pop()
             prefix = path + "." if path else ""
-            known = self._holders.get(id(module))
-            if known is None:
-                scripted = isinstance(module, torch.jit.ScriptModule)
-                known = Scripted(module, path) if scripted else Modules(module, path)
-                self._holders[id(module)] = known
-                self.paths[id(module)] = (path, module)
-                self._classes[module.__class__] = None
-                for name, child in reversed(module._modules.items() if module._modules else ()):
+            if isinstance(module, torch.jit.ScriptModule):
+                self._scripted(path, prefix, module, stack)
+                continue
+            if id(module) in self.paths:  # its tensors have two names
+                self._name_all("parameter", prefix, module._parameters)
+                self._name_all("buffer", prefix, module._buffers)
+                continue
+            self.paths[id(module)] = (path, module)
+            alike, values = tree.add(path, module)
+            parameters, buffers, children, after, before = values[-5:]
+            if parameters:
+                self._name_all("parameter", prefix, parameters)
+            if buffers:
+                self._name_all("buffer", prefix, buffers)
+            if children:
+                for name, child in reversed(children.items()):
                     if child is not None:
                         stack.append((prefix + name, child))
-                if module._forward_hooks or module._forward_pre_hooks:
-                    hooks = (*module._forward_hooks.values(), *module._forward_pre_hooks.values())
-                    self._todo += [("attribute", prefix + "hook", hook) for hook in hooks]
-            if module._parameters:
-                self._name_all("parameter", prefix, module._parameters)
-            if module._buffers:
-                self._name_all("buffer", prefix, module._buffers)
-            own = known.before if isinstance(known, Scripted) else module.__dict__
-            for name in itertools.filterfalse(BOOKKEEPING.__contains__, own):
-                part = own[name]
-                if part.__class__ in FIXED:
-                    continue
-                if isinstance(part, torch.Tensor):
-                    if own is module.__dict__ or id(part) not in self.tensors:
-                        self._name_all("attribute", prefix, {name: part})
-                elif part.__class__ in (list, tuple) and FIXED.issuperset(map(type, part)):
-                    if part.__class__ is list:
-                        self._plain[id(part)] = (prefix + name, part, part.copy())
-                else:
-                    self._todo.append(("attribute", prefix + name, part))
+            if after or before:
+                for name, hooks in zip(HOOKS, (after, before)):
+                    self._todo.append(("attribute", prefix + name, hooks))
+
+    def _others(self, tree: Tree) -> None:
+        """The attributes of modules that are in no group."""
+        special = {a for a in tree.sorts if not FIXED.issuperset(map(type, a.attributes()))}
+        for path, _, alike, values in tree.held() if special else ():
+            if alike in special:
+                self._own(path + "." if path else "", zip(alike.names, values))
+
+    def _scripted(self, path: str, prefix: str, module: Any, stack: list[Any]) -> None:
+        known = self._holders.get(id(module))
+        if known is None:
+            known = self._holders[id(module)] = Scripted(module, path)
+            self.paths[id(module)] = (path, module)
+            stack += [(prefix + name, child) for name, child in module.named_children()][::-1]
+        self._name_all("parameter", prefix, module._parameters)
+        self._name_all("buffer", prefix, module._buffers)
+        own = known.before.items()
+        self._own(prefix, [(k, v) for k, v in own if id(v) not in self.tensors])
+
+    def _own(self, prefix: str, attributes: Iterable[tuple[str, Any]]) -> None:
+        """The attributes of one module."""
+        for name, part in attributes:
+            if part.__class__ in FIXED:
+                continue
+            if isinstance(part, torch.Tensor):
+                self._name_all("attribute", prefix, {name: part})
+            elif part.__class__ in (list, tuple) and FIXED.issuperset(map(type, part)):
+                if part.__class__ is list:
+                    self._plain[id(part)] = (prefix + name, part, part.copy())
+            else:
+                self._todo.append(("attribute", prefix + name, part))
 
     def _name_all(self, kind: str, prefix: str, group: Any) -> None:
+        tensors = self.tensors
         for name, tensor in group.items():
-            if tensor is None:
-                continue
-            known = self.tensors.get(id(tensor))
-            if known is None:
-                self.tensors[id(tensor)] = (tensor, kind, (prefix + name,))
+            if id(tensor) not in tensors:
+                if tensor is not None:
+                    tensors[id(tensor)] = (tensor, kind, (prefix + name,))
             else:  # tied: one tensor, several names
-                self.tensors[id(tensor)] = (tensor, known[1], (*known[2], prefix + name))
+                known = tensors[id(tensor)]
+                tensors[id(tensor)] = (tensor, known[1], (*known[2], prefix + name))
 
     def _walk(self) -> None:
         """Look at everything that waits and at what it holds."""
@@ -128,20 +157,25 @@ class Holdings:
             if isinstance(part, torch.Tensor):
                 if id(part) not in self.tensors:
                     self.tensors[id(part)] = (part, kind, (path,))
+                    if part.__dict__:
+                        self._attributes(part)
             elif isinstance(part, tuple):
                 inside = enumerate(tuple.__iter__(part))
                 todo += [(kind, f"{path}.{i}", inner) for i, inner in inside]
+                if part.__class__ is not tuple and has_attributes(part):
+                    self._more(kind, path, part)
             elif len(self._holders) > _LIMIT:
                 self.unwatched.append(path)
-            elif id(part) not in self._holders:
+            elif id(part) not in self._holders and id(part) not in self.paths:
                 self._look(kind, path, part)
 
     def _look(self, kind: str, path: str, part: Any) -> None:
         """Remember what one thing holds; its parts wait."""
         if isinstance(part, types.MethodType):
             self._todo.append((kind, path, part.__self__))
-        if not isinstance(part, type):
-            self._class(type(part))
+        if isinstance(part, weakref.ReferenceType) and (target := part()) is not None:
+            self._todo.append((kind, path, target))
+        self._class(type(part))
         for function in functions_of(part):
             self._function(function)
         if callable(part) and isinstance(part, (types.FunctionType, types.MethodType)):
@@ -151,18 +185,36 @@ class Holdings:
             return
         self._holders[id(part)] = holder
         self._children(holder, kind)
+        if has_more(part, holder):
+            self._more(kind, path, part)
+
+    def _attributes(self, tensor: torch.Tensor) -> None:
+        """What a tensor has beside its elements."""
+        _, kind, names = self.tensors[id(tensor)]
+        holder = self._holders[id(tensor)] = Mapping(tensor.__dict__, names[0])
+        self._children(holder, kind)
+
+    def _more(self, kind: str, path: str, part: Any) -> None:
+        """What a container has beside its items."""
+        if ~id(part) not in self._holders:
+            holder = self._holders[~id(part)] = Attributes(part, path)
+            self._children(holder, kind)
 
     def _children(self, holder: Holder, kind: str) -> None:
         contents = holder.before
         if isinstance(holder, Opaque):
-            return
+            contents = holder.parts()
         prefix = holder.path + "." if holder.path else ""
         pairs = contents.items() if isinstance(contents, dict) else enumerate(contents)
-        skipped = BOOKKEEPING if isinstance(holder, Modules) else ()
+        skipped = BOOKKEEPING if isinstance(holder, Modules) else ("__class__",)
         for key, inner in pairs:
             if inner.__class__ not in FIXED and key not in skipped:
                 path = holder.path if isinstance(holder, Cells) else f"{prefix}{key}"
                 self._todo.append((kind, path, inner))
+
+    def _all(self) -> list[Holder]:
+        """Every holder, those of the modules first."""
+        return [*self._tree.holders(), *self._holders.values()]
 
     def _class(self, cls: type) -> None:
         """What a class of the user's own keeps, and what its methods can reach."""
@@ -180,8 +232,7 @@ class Holdings:
             return
         holder = self._holders[id(function)] = Attributes(function, function.__name__)
         self._children(holder, "global")
-        names = function.__code__.co_freevars
-        for name, cell in zip(names, function.__closure__ or ()):
+        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or ()):
             if name != "__class__" and id(cell) not in self._holders:
                 inside = self._holders[id(cell)] = Cells(cell, name)
                 self._children(inside, "global")
@@ -189,12 +240,25 @@ class Holdings:
         last = code.co_varnames[: code.co_argcount][-len(given) :] if given else ()
         for name, part in (*zip(last, given), *(function.__kwdefaults__ or {}).items()):
             self._todo.append(("default", name, part))
-        scope = self._holders.get(id(function.__globals__))
+        names = names_in(function.__code__)
+        self._scope(function.__globals__, "", names)
+        for name in names:  # imported inside the function
+            if name not in function.__globals__ and name in sys.modules and is_users(name):
+                self._scope(vars(sys.modules[name]), name, names)
+
+    def _scope(self, variables: dict[str, Any], path: str, names: frozenset[str]) -> None:
+        """The variables of a Python module that a function names, itself or as its attributes."""
+        scope = self._holders.get(id(variables))
         if scope is None:
-            scope = self._holders[id(function.__globals__)] = Globals(function.__globals__)
+            scope = self._holders[id(variables)] = Globals(variables, path)
         assert isinstance(scope, Globals)
-        for name in scope.watch(names_in(function.__code__)):
-            self._todo.append(("global", name, scope.before[name]))
+        for name in scope.watch(names):
+            part = scope.before[name]
+            place = join(scope, name)
+            if isinstance(part, types.ModuleType) and is_users(part.__name__):
+                self._scope(vars(part), place, names)
+            else:
+                self._todo.append(("global", place, part))
 
     @property
     def generators(self) -> Iterator[torch.Generator]:
@@ -215,46 +279,69 @@ class Holdings:
         Returns:
             the places that hold another tensor, and everything else that changed.
         """
-        found = Comparison(self._holders)
-        for holder in list(self._holders.values()):
+        holders = list(self._holders.values()) if self._tree.stands() else self._all()
+        found = Comparison({id(holder.thing): holder for holder in holders})
+        for holder in holders:
             if holder.stands():
                 continue
-            before, now = holder.before, holder.read()
-            if isinstance(holder, Opaque):
-                if before != now and not carried(holder.thing):
-                    text = Text(f"one state of {show(holder.thing)}")
-                    kept = Inside(before[""])
-                    found.changes.append(Change(holder.path, text, Text("another"), kept))
-                continue
-            found.contents(holder, before, now)
+            if not isinstance(holder, Opaque) or not carried(holder.thing):
+                found.contents(holder, holder.before, holder.read())
         for path, part, before in self._plain.values():
             if len(before) != len(part) or not all(map(operator.is_, before, part)):
                 found.items(path, before, part)
+        for tensor in self._beside.gained():
+            if id(tensor) not in self._holders:
+                gained = Mapping(tensor.__dict__, self._name(tensor), {})
+                found.contents(gained, gained.before, gained.read())
+        for tensor, what, old, new in self._beside.changes():
+            found.pair(f"{self._name(tensor)}.{what}", old, new)
         return found.replaced, found.changes
+
+    def stands(self) -> bool:
+        """Whether nothing is other than it was."""
+        replaced, changes = self.compare()
+        return not replaced and not changes
 
     def restore(self) -> None:
         """Put everything back that was replaced, added or removed; memory that was written is
         the caller's to put back."""
-        for holder in list(self._holders.values()):
+        for holder in self._all():
             if not holder.stands():
                 holder.put(holder.before)
+        for tensor in self._beside.gained():
+            if id(tensor) not in self._holders:
+                tensor.__dict__.clear()
+        for tensor, what, old, _ in list(self._beside.changes()):
+            setattr(tensor, what, old)
         for _, part, before in self._plain.values():
             part[:] = before
 
+    def _name(self, tensor: torch.Tensor) -> str:
+        return self.tensors[id(tensor)][2][0]
+
+    def places(self, tensor: torch.Tensor) -> list[str]:
+        """Where a tensor stood."""
+        found = []
+        for holder in self._all():
+            if not isinstance(holder, Opaque):
+                for key, part in keyed_by(holder.before).items():
+                    found += [join(holder, key) + rest for rest in ways_to(part, tensor)]
+        return found
+
     def get(self, path: str) -> Any:
         """What stood at a path; NOTHING where the model has no such place."""
-        for holder in self._holders.values():
+        for holder in self._all():
             if isinstance(holder, Opaque):
                 continue
-            for key, part in _keyed(holder.before).items():
-                found = _within(part, _rest(path, join(holder, key)))
+            for key, part in keyed_by(holder.before).items():
+                found = within(part, steps_to(path, join(holder, key)))
                 if found is not NOTHING:
                     return found
         return NOTHING
 
     def put(self, path: str, part: Any) -> bool:
         """Put something in the place of this path; False where the model has no such place."""
-        for holder in self._holders.values():
+        for holder in self._all():
             contents = holder.read()
             if holder.path == path and isinstance(part, Inside) and isinstance(holder, Opaque):
                 holder.put({"": part.state})
@@ -264,46 +351,14 @@ class Holdings:
             if holder.path == path and isinstance(holder, Sequences) and isinstance(part, list):
                 holder.put(part)
                 return True
-            keyed = _keyed(contents)
+            keyed = keyed_by(contents)
             for key, now in keyed.items():
-                rest = _rest(path, join(holder, key))
-                if rest is None or isinstance(holder, Opaque) or _within(now, rest) is NOTHING:
+                rest = steps_to(path, join(holder, key))
+                if rest is None or isinstance(holder, Opaque) or within(now, rest) is NOTHING:
                     continue
-                keyed[key] = _with(now, rest, part)
+                keyed[key] = with_part(now, rest, part)
                 if isinstance(part, Text) and part == NOTHING:
                     del keyed[key]
                 holder.put(list(keyed.values()) if isinstance(contents, list) else keyed)
                 return True
         return False
-
-
-def _rest(path: str, place: str) -> list[str] | None:
-    """The steps from a place to a path, or None if it does not lie there."""
-    if path == place:
-        return []
-    return path[len(place) + 1 :].split(".") if path.startswith(place + ".") else None
-
-
-def _within(part: Any, steps: list[str] | None) -> Any:
-    """What lies these steps inside of tuples; NOTHING if they lead elsewhere."""
-    if steps is None:
-        return NOTHING
-    for step in steps:
-        if not isinstance(part, tuple) or not step.isdigit() or int(step) >= len(part):
-            return NOTHING
-        part = part[int(step)]
-    return part
-
-
-def _keyed(contents: Any) -> dict[Any, Any]:
-    return contents if isinstance(contents, dict) else dict(enumerate(contents))
-
-
-def _with(part: Any, path: list[str], inner: Any) -> Any:
-    """A tuple with one part replaced."""
-    if not path:
-        return inner
-    position = int(path[0])
-    made = _with(part[position], path[1:], inner)
-    parts = [*part[:position], made, *part[position + 1 :]]
-    return type(part)(parts) if type(part) is tuple else type(part)(*parts)

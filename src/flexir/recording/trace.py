@@ -22,6 +22,7 @@ from ..graph.nodes import Node, TensorType, Value
 from ..graph.source import Source, locate
 from .constants import Origins
 from .effects import inside_autograd_function
+from .standing import Standing
 from .switches import SwitchWatch
 
 # Young objects are how a tensor made during the run is told from one that was there before
@@ -60,6 +61,7 @@ class Trace:
         self.classes: dict[str, type] = {}
         self.calls: dict[str, int] = {}
         self.count = 0
+        self.standing: Standing | None = None  # what Python holds at each call, if that is kept
 
     def number(self) -> str:
         """The name of the next Value."""
@@ -85,6 +87,8 @@ class Trace:
             signature=signature, path=top.node.path, call=top.node.call, source=source,
         )  # fmt: skip
         top.nodes.append(node)
+        if self.standing is not None:
+            self.standing.place(node)
         return node
 
     def emit(self, func: Callable[..., Any], named: dict[str, Any], type: TensorType) -> Value:

@@ -1,75 +1,37 @@
 """What one place holds in runs that took different ways: scopes, branches, and their outputs.
 
-A scope belongs to the runs that went the same way; a branch splits a scope in two. A place in which
-all runs have the same Value holds that; one in which they came by different ways holds an output of
-the branch that parted them. Where the examples do not tell, it raises :class:`Misfit`. Pairs no
-calls; that is :mod:`.branches`' matter.
+A scope belongs to the runs that went the same way; a branch splits a scope in two, and the body of
+a loop is a scope whose runs are the rounds of all runs. A place in which all runs have the same
+Value holds that; one in which they came by different ways holds an output of the branch that parted
+them. Where the examples do not tell, it raises :class:`Misfit`. Pairs no calls; that is
+:mod:`.branches`' matter. What a place holds from round to round is :mod:`.loops`'.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection
 from typing import Any
 
 import torch
 
-from ..graph import numbers, tree
-from ..graph.choice import Choice, closed, free_values
-from ..graph.inputs import same_literal
+from ..graph import numbers
+from ..graph.choice import Choice, alike, closed, free_values
 from ..graph.nodes import Node, NumberType, TensorType, Value
+from .alike import Misfit, zipped
+from .scopes import Branch, Scope
 
 
-class Misfit(Exception):
-    """Runs that cannot be laid over each other; the text says where."""
+class Env(dict[Value, Value]):
+    """What stands for the Values of a run, or of a round of one: then also for those around it."""
 
+    def __init__(self, around: Env | None = None) -> None:
+        self.around = around
 
-class Scope:
-    """What belongs to the same runs: straight calls, and the branches among them."""
-
-    def __init__(self, runs: Sequence[int], parent: Scope | None, born: int) -> None:
-        self.runs, self.parent, self.born = tuple(runs), parent, born
-        self.made: dict[Value, int] = {}
-        self.branches: list[Branch] = []
-        self.nodes: list[Node] = []
-        # A run and a Value of it from before this scope -> what the variables that held it mean.
-        self.held: dict[tuple[int, Value], set[Value | None]] = {}
-
-    def age(self, value: Value) -> int:
-        """When a Value was made; never, for one from inside a branch."""
-        scope: Scope | None = self
-        while scope is not None:
-            if value in scope.made:
-                return scope.made[value]
-            scope = scope.parent
-        return -1
-
-    def sees(self, value: Value) -> bool:
-        """Whether a Value exists here: made in this scope, or around it before it began."""
-        scope: Scope | None = self
-        limit: float = float("inf")
-        while scope is not None:
-            if scope.made.get(value, limit) < limit:
-                return True
-            limit, scope = scope.born, scope.parent
-        return False
-
-    @property
-    def after_a_branch(self) -> bool:
-        """Whether the runs here took different ways before."""
-        scope: Scope | None = self
-        while scope is not None:
-            if scope.branches:
-                return True
-            scope = scope.parent
-        return False
-
-
-class Branch:
-    """An ``if`` node to be: its two scopes, and the outputs asked for so far."""
-
-    def __init__(self, node: Node, then: Scope, otherwise: Scope, born: int) -> None:
-        self.node, self.then, self.otherwise, self.born = node, then, otherwise, born
-        self.outputs: dict[tuple[Value, Value], Value] = {}
+    def get(self, value: Value, default: Any = None) -> Any:
+        found = dict.get(self, value)
+        if found is None and self.around is not None:
+            return self.around.get(value, default)
+        return default if found is None else found
 
 
 class Ways:
@@ -77,15 +39,44 @@ class Ways:
 
     Attributes:
         env: per run: its Values -> those of the one graph.
+        around: of a round of a loop: the run, or round of a loop around, that it is part of.
         written: per open body: numbers that were written down there.
         constants: of the one graph.
+        ignored: runs of which it does not matter what a place holds.
     """
 
     def __init__(self, runs: int) -> None:
-        self.env: list[dict[Value, Value]] = [{} for _ in range(runs)]
+        self.env: list[Env] = [Env() for _ in range(runs)]
+        self.around: list[int | None] = [None] * runs
         self.written: list[dict[Any, Value]] = [{}]
         self.constants: dict[Value, torch.Tensor] = {}
+        self.ignored: set[int] = set()
+        # Of a Value that is read out of another where it is needed: how old that other one is.
+        self.ages: dict[Value, int] = {}
         self.clock = 0
+
+    def part(self, run: int) -> int:
+        """One more round of a loop, as a run of its own."""
+        self.env.append(Env(self.env[run]))
+        self.around.append(run)
+        return len(self.env) - 1
+
+    def in_scope(self, scope: Scope, run: int) -> int | None:
+        """The run of a scope that a run is, or is part of."""
+        found: int | None = run
+        while found is not None and found not in scope.members:
+            found = self.around[found]
+        return found
+
+    def per_run(self, scope: Scope, values: dict[int, Any]) -> dict[int, Any]:
+        """What the runs of a scope have, from what rounds inside have."""
+        found: dict[int, Any] = {}
+        for r, value in values.items():
+            run = self.in_scope(scope, r)
+            known = found.setdefault(run, value) if run is not None else None
+            if known is not value and (known is None or known != value):
+                raise Misfit(f"it is not the same in all rounds: {value}")
+        return found
 
     def tick(self) -> int:
         self.clock += 1
@@ -97,7 +88,35 @@ class Ways:
         return made
 
     def resolved(self, scope: Scope, parts: dict[int, Any], out: list[Node]) -> Any:
-        return zipped(parts, lambda values: self.one(scope, values, out))
+        """A template of each run as one."""
+        return zipped(
+            parts,
+            lambda values: self.one(scope, values, out),
+            lambda lists: self.listed(scope, lists, out),
+            lambda literals: self.literal(scope, literals, out),
+        )
+
+    # What :mod:`.carried` knows of rounds.
+
+    def in_rounds(self, scope: Scope, values: dict[int, Any], out: list[Node]) -> Value | None:
+        """What a place holds that is the same way in every round, if these Values are of rounds."""
+        raise NotImplementedError
+
+    def element(self, scope: Scope, values: dict[int, Any], out: list[Node]) -> Value | None:
+        """An element of a list that has another length in another run, if these Values are such."""
+        raise NotImplementedError
+
+    def listed(self, scope: Scope, lists: dict[int, Any], out: list[Node]) -> Value | None:
+        """The list of what rounds gave, if these lists are such."""
+        raise NotImplementedError
+
+    def literal(self, scope: Scope, literals: dict[int, Any], out: list[Node]) -> Any:
+        """A number that differs, if a loop says how."""
+        raise NotImplementedError
+
+    def final(self, scope: Scope, loop: Any, values: dict[int, Any]) -> Value:
+        """What a place holds after a loop."""
+        raise NotImplementedError
 
     def one(self, scope: Scope, values: dict[int, Any], out: list[Node]) -> Value:
         """The Value that stands for what each run has in one place."""
@@ -111,7 +130,12 @@ class Ways:
                 return self._number(scope, producers, out)
             except Misfit:
                 pass
-        return self._certain(scope, values, self._came(scope, values))
+        found = self.in_rounds(scope, values, out)
+        if found is None:
+            found = self._came(scope, values)
+        if found is None:
+            found = self.element(scope, values, out)
+        return self._certain(scope, values, found)
 
     def _came(self, scope: Scope, values: dict[int, Any]) -> Value | None:
         """The output of the last branch by which these Values can have come."""
@@ -121,7 +145,9 @@ class Ways:
             for branch in reversed(around.branches):
                 if branch.born < limit:
                     try:
-                        return self._output(around, branch, values)
+                        if branch.__class__ is Branch:
+                            return self._output(around, branch, values)
+                        return self.final(around, branch, values)
                     except Misfit:
                         continue
             limit, around = min(limit, around.born), around.parent
@@ -133,11 +159,11 @@ class Ways:
         A block that only some runs show may read a variable that an earlier branch sets on the way
         they did not take. What the variables held at the condition, in all runs, decides.
         """
-        if found is not None and not self._one_sided(scope, values, scope.age(found)):
-            return found
-        meant: set[Value | None] = set()
-        for r, value in values.items():
-            meant |= scope.held.get((r, value), set())
+        if found is not None:
+            age = self.ages.get(found, scope.age(found))
+            if not self._one_sided(scope, values, age) and not self._partial(scope, values, age):
+                return found
+        meant = self.meant(scope, values)
         if not meant and found is not None and found in self.constants:
             return found
         if len(meant) == 1 and None not in meant:
@@ -145,18 +171,51 @@ class Ways:
         names = ", ".join(map(str, values.values()))
         raise Misfit(f"it is not certain what one place holds: {names}")
 
+    def meant(self, scope: Scope, values: dict[int, Any]) -> set[Value | None]:
+        """What the variables that held these Values at the last condition hold in all runs."""
+        around: Scope | None = scope
+        while around is not None:
+            found: set[Value | None] = set()
+            for r, value in values.items():
+                run = self.in_scope(around, r)
+                if run is not None:
+                    found |= around.held.get((run, value), set())
+            if found or around.loop is not None:
+                return found
+            around = around.parent
+        return set()
+
     def _one_sided(self, scope: Scope, runs: Collection[int], age: int) -> bool:
-        """Whether the runs are all of one side of a branch that came after a Value was made."""
+        """Whether the runs are all of one side of a branch that came after a Value was made.
+
+        Or only some of those that went through a loop, which may have put another in its place.
+        """
         around: Scope | None = scope
         limit: float = float("inf")
         while around is not None:
             for branch in around.branches:
-                if age < branch.born < limit:
-                    sides = [any(r in way.runs for r in runs)
-                             for way in (branch.then, branch.otherwise)]  # fmt: skip
-                    if sides.count(True) == 1:
+                if not age < branch.born < limit:
+                    continue
+                if branch.__class__ is not Branch:
+                    if around.members - {self.in_scope(around, r) for r in runs} - self.ignored:
+                        return True
+                else:
+                    ways = (branch.then, branch.otherwise)
+                    sides = [any(self.in_scope(way, r) is not None for r in runs) for way in ways]
+                    unseen = [w for w, side in zip(ways, sides) if not side]
+                    if len(unseen) == 1 and unseen[0].members - self.ignored:
                         return True
             limit, around = min(limit, around.born), around.parent
+        return False
+
+    def _partial(self, scope: Scope, runs: Collection[int], age: int) -> bool:
+        """Whether only some rounds of a loop read a Value from before it; others may hold more."""
+        body = scope.body
+        while body is not None and age < body.born:
+            seen = {self.in_scope(body, r) for r in runs}
+            if body.members - seen - self.ignored:
+                return True
+            body = body.parent.body if body.parent is not None else None
         return False
 
     def _number(self, scope: Scope, nodes: dict[int, Node], out: list[Node]) -> Value:
@@ -183,40 +242,51 @@ class Ways:
     def _output(self, scope: Scope, branch: Branch, values: dict[int, Any]) -> Value:
         """The output of a branch for what came to it by both ways."""
         ways = (branch.then, branch.otherwise)
-        pair = [
-            self.one(way, came, way.nodes) if came else None
-            for way in ways
-            if (came := {r: value for r, value in values.items() if r in way.runs}) or True
-        ]
+        pair = []
+        for way in ways:
+            came = {r: v for r, v in values.items() if self.in_scope(way, r) is not None}
+            if not came:
+                raise Misfit("what comes by the other way is not known")
+            pair.append(self.one(way, came, way.nodes))
         then, otherwise = pair
-        if then is None or otherwise is None:
-            raise Misfit("what comes by the other way is not known")
+        if then is not otherwise and not alike(then.type, otherwise.type):
+            raise Misfit(f"{then!r} and {otherwise!r} come to the same place")
+        made: Value = self.output(scope, branch, then, otherwise)
+        return made
+
+    def output(self, scope: Scope, branch: Branch, then: Any, otherwise: Any) -> Any:
+        """The output of a branch that is one thing or another: a Value or a literal."""
         if then is otherwise:
             return then
-        known = branch.outputs.get((then, otherwise))
+        key = (then.__class__, then, otherwise.__class__, otherwise)
+        known = branch.outputs.get(key)
         if known is not None:
-            return known
-        if not alike(then.type, otherwise.type):
-            raise Misfit(f"{then!r} and {otherwise!r} come to the same place")
-        lead = branch.then if scope.runs[0] in branch.then.runs else branch.otherwise
-        made = Value("", (then if lead is branch.then else otherwise).type, branch.node)
+            return known[2]
+        lead = self.in_scope(branch.then, scope.runs[0]) is not None
+        sides = (then, otherwise) if lead else (otherwise, then)
+        kinds = [NumberType(bool, s) if isinstance(s, bool) else getattr(s, "type", None)
+                 for s in sides]  # fmt: skip
+        made = Value("", next(kind for kind in kinds if kind is not None), branch.node)
         scope.made[made] = branch.born
-        branch.outputs[then, otherwise] = made
+        branch.outputs[key] = then, otherwise, made
         return made
 
 
 def close(scope: Scope) -> None:
-    """Turn branches into nodes, from the inside out."""
+    """Turn branches and loops into nodes, from the inside out."""
     for branch in scope.branches:
+        if branch.__class__ is not Branch:
+            branch.close()
+            continue
         close(branch.then)
         close(branch.otherwise)
-        ways = [(branch.then.nodes, [a for a, _ in branch.outputs]),
-                (branch.otherwise.nodes, [b for _, b in branch.outputs])]  # fmt: skip
+        ways = [(branch.then.nodes, [a for a, _, _ in branch.outputs.values()]),
+                (branch.otherwise.nodes, [b for _, b, _ in branch.outputs.values()])]  # fmt: skip
         inputs = list(dict.fromkeys(v for way in ways for v in free_values(*way)))
         node = branch.node
         node.target = Choice(*(closed(nodes, outputs, inputs) for nodes, outputs in ways))
         node.args = {"condition": node.args["condition"], "inputs": tuple(inputs)}
-        node.outputs = node.result = tuple(branch.outputs.values())
+        node.outputs = node.result = tuple(made for _, _, made in branch.outputs.values())
 
 
 def only_a_number(node: Node) -> bool:
@@ -228,42 +298,3 @@ def copied(node: Node, args: dict[str, Any]) -> Node:
         node.op, node.target, args, signature=node.signature, path=node.path, call=node.call,
         source=node.source,
     )  # fmt: skip
-
-
-def alike(one: TensorType, other: TensorType) -> bool:
-    if isinstance(one, NumberType) or isinstance(other, NumberType):
-        return (
-            isinstance(one, NumberType) and isinstance(other, NumberType) and one.kind is other.kind
-        )
-    return (one.dtype, len(one.shape), one.device) == (
-        other.dtype, len(other.shape), other.device,
-    )  # fmt: skip
-
-
-def same_constant(one: torch.Tensor, other: torch.Tensor) -> bool:
-    if one is other:
-        return True
-    plain = one.layout is torch.strided and other.layout is torch.strided
-    if not plain or one.dtype != other.dtype or one.shape != other.shape:
-        return False
-    return one.device.type != "meta" and torch.equal(one, other)
-
-
-def zipped(parts: dict[int, Any], leaf: Callable[[dict[int, Any]], Value]) -> Any:
-    """Templates of several runs as one; ``leaf`` gets the Values of one place."""
-    made: list[Value] = []
-    for path, places in tree.zip(*parts.values(), leaf=Value, strict=True):
-        first, *others = places
-        if all(part.__class__ is Value for part in places):
-            made.append(leaf(dict(zip(parts, places))))
-        elif not all(
-            part.__class__ is first.__class__ and (part is first or same_literal(part, first))
-            for part in others
-        ):
-            shown = ", ".join(tree.show(part, Value) for part in places)
-            raise Misfit(f"nothing explains what differs{f' at {path}' if path else ''}: {shown}")
-    first, rest = next(iter(parts.values())), iter(made)
-    one = tree.substitute(first, Value, lambda _: next(rest))
-    if next(rest, None) is not None:
-        raise Misfit("an object that stands at two places is two in another run")
-    return one

@@ -1,22 +1,79 @@
 """What the targets here are used through: convert, run, save, the same for all of them.
 
 A target gives a :class:`Door` what is its own: the passes a graph goes through first, a function
-that runs tensors by name through the engine, and one that writes files. Knows no engine.
+that runs tensors by name through the engine, and one that writes files. Where an engine takes one
+size, a graph of live sizes is converted for each combination that is run. Knows no engine.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
+from torch.utils._pytree import tree_leaves
 
 import flexir
 
 Tensors = dict[str, torch.Tensor]
+_ASKED = ("size", "stride", "numel", "if")  # give numbers that sizes decide
+
+
+@dataclass
+class _Made:
+    """What is known of an output; nothing in it may lead back to the output itself.
+
+    Attributes:
+        graph: what was converted.
+        lacking: ops that are placeholders in it.
+        live: the graph of live sizes, of one of which this output is.
+        config: with what it is converted for others.
+        key: the sizes it is for.
+        sized: outputs for others.
+    """
+
+    graph: flexir.Graph
+    lacking: list[str]
+    live: flexir.Graph | None = None
+    config: Any = None
+    key: Any = None
+    sized: dict[Any, Any] = field(default_factory=dict)
+
+
+def _key(args: Any, kwargs: Any) -> Any:
+    """The sizes and words of inputs."""
+    inputs = args if isinstance(args, flexir.Inputs) else flexir.Inputs(*_listed(args))
+    leaves = tree_leaves((inputs.args, {**inputs.kwargs, **(kwargs or {})}))
+    return tuple(tuple(x.shape) if isinstance(x, torch.Tensor) else repr(x) for x in leaves)
+
+
+def _listed(args: Any) -> Any:
+    return (args,) if isinstance(args, torch.Tensor) else args
+
+
+def _values_decide(graph: flexir.Graph) -> bool:
+    """Whether values, not only sizes, say which way it goes, or are numbers in it."""
+    for node in (node for path in (graph, *graph.variants) for node in _calls(path.nodes)):
+        if graph.variants and node.effects.escape in ("branch", "value"):
+            return True
+        if node.op not in _ASKED and any(v.is_number for v in node.outputs):
+            if not all(v.is_number for v in node.inputs):
+                return True
+    return False
+
+
+def _calls(nodes: Sequence[flexir.Node]) -> Iterator[flexir.Node]:
+    """Calls of functions, those in the blocks of branches, too."""
+    for node in nodes:
+        if node.body is not None:
+            yield from _calls(node.body)
+            continue
+        yield node
+        for _, block in node.target.blocks if node.op == "if" else ():
+            yield from _calls(block.nodes)
 
 
 @dataclass(frozen=True)
@@ -30,7 +87,7 @@ class Door:
             other dtypes or shapes than torch does (without a batch, say), torch's are given back.
         write: writes a file, or several beside it: ``write(output, path)``.
         prepare: passes over the graph, in order.
-        sizes: whether further examples make sizes live; else they are refused.
+        sizes: whether the engine takes live sizes; else the graph is converted for each it meets.
         partial: whether a file can show placeholders; else what has some is not written.
     """
 
@@ -63,9 +120,9 @@ class Door:
 
         Args:
             model: a module, a callable or a Graph.
-            args: inputs of the model, nothing for a Graph.
+            args: inputs of the model; for a Graph, those of the first size, if its sizes are live.
             kwargs: keyword inputs.
-            also: further examples, where the engine takes more than one size.
+            also: further examples, as for ``capture``: sizes that differ are live.
             strict: raise if anything is not in the output.
             config: what the target lets one choose: ``opset=18``.
 
@@ -73,25 +130,56 @@ class Door:
             a Result; ``output`` is for :meth:`run` and :meth:`save`.
 
         Raises:
-            Error: ``also`` was given, and the engine takes one size.
+            Error: the examples took paths that values decide, and the engine takes one.
         """
-        if also and not self.sizes:
-            raise flexir.Error(
-                f"{self.target.name} takes one size: convert each example by itself, without also="
-            )
-        chosen = self.target.configuration(config)
         with torch.no_grad():
             graph = model
             if not isinstance(model, flexir.Graph):
                 graph = flexir.capture(model, args, kwargs, also=also)
+        if self.sizes:
+            return self._converted(graph, strict, config)
+        if _values_decide(graph):
+            raise flexir.Error(
+                f"values decide which way this model goes, and {self.target.name} goes one: "
+                "convert it without also=, or graph.at(args)"
+            )
+        fixed = graph.at(args, kwargs)
+        result = self._converted(fixed, strict, config)
+        if fixed is not graph:
+            made = self._made[result.output]
+            made.live, made.config, made.key = graph, config, _key(args, kwargs)
+        return result
+
+    def _converted(self, graph: flexir.Graph, strict: bool, config: Any) -> flexir.Result:
+        chosen = self.target.configuration(config)
+        with torch.no_grad():
             for one in self.prepare:
                 graph = one(graph)
             assert self.target.builder is not None
             out = self.target.builder(**chosen)
             result = flexir.convert(graph, self.target, out=out, strict=strict, config=chosen)
         lacking = sorted({entry.op for entry in result.report.entries})
-        self._made[result.output] = result.graph, lacking
+        self._made[result.output] = _Made(result.graph, lacking)
         return result
+
+    def at(self, output: Any, *args: Any, **kwargs: Any) -> Any:
+        """The output for inputs of these sizes; made when they are first met.
+
+        Args:
+            output: what ``convert`` made.
+            args: as for the model.
+            kwargs: as for the model.
+
+        Raises:
+            Diverged: the inputs do not fit those recorded.
+        """
+        made, key = self._known(output), _key(args, kwargs)
+        if made.live is None or key == made.key:
+            return output
+        if key not in made.sized:
+            graph = made.live.at(args, kwargs)
+            made.sized[key] = self._converted(graph, False, made.config).output
+        return made.sized[key]
 
     def run(self, output: Any, *args: Any, **kwargs: Any) -> Any:
         """Run a converted model on the engine.
@@ -108,31 +196,41 @@ class Door:
             Diverged: the inputs do not fit those recorded.
             UnsupportedError: there are placeholders in it.
         """
+        output = self.at(output, *args, **kwargs)
         graph = self._whole(output)
         return graph.arrange(self._through(output, graph, graph.bind(*args, **kwargs)))
 
     def save(self, output: Any, path: str | os.PathLike[str]) -> None:
-        """Write a converted model to a file of the engine's own format."""
+        """Write a converted model to a file of the engine's own format, of the first size."""
         if not self.partial:
             self._whole(output)
         self.write(output, os.fspath(path))
 
-    def _whole(self, output: Any) -> flexir.Graph:
+    def _known(self, output: Any) -> _Made:
         if output not in self._made:
             raise flexir.Error(f"{output!r:.60} was not made by convert")
-        graph: flexir.Graph
-        graph, lacking = self._made[output]
-        if lacking:
+        made: _Made = self._made[output]
+        return made
+
+    def _whole(self, output: Any) -> flexir.Graph:
+        made = self._known(output)
+        if made.lacking:
+            lacking = ", ".join(made.lacking)
             raise flexir.UnsupportedError(
-                f"placeholders do not run: {', '.join(lacking)}. print(result.report) says why"
+                f"placeholders do not run: {lacking}. print(result.report) says why"
             )
-        return graph
+        return made.graph
 
     def _through(self, output: Any, graph: flexir.Graph, tensors: Tensors) -> Tensors:
-        given = {name: t.detach().resolve_conj().resolve_neg() for name, t in tensors.items()}
+        given = {name: torch.as_tensor(t).detach().resolve_conj().resolve_neg()
+                 for name, t in tensors.items()}  # fmt: skip
         made = self.engine(output, given)
         found = {}
         for value, name in graph.output_names.items():
             tensor = made[name].to(value.type.dtype)
-            found[name] = tensor if self.sizes else tensor.reshape(value.type.shape)
+            kind = getattr(value.type, "kind", None)  # of a number
+            if kind is not None:
+                found[name] = kind(tensor.item())
+            else:
+                found[name] = tensor if self.sizes else tensor.reshape(value.type.shape)
         return found

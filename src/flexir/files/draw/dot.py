@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from ...graph import tree
+from ...graph.choice import blocks_of, given
 from ...graph.graph import Graph
 from ...graph.nodes import Node, Value
 
@@ -77,29 +79,41 @@ class _Drawing:
 
     def _nodes(self, nodes: list[Node], indent: int, depth: int) -> None:
         for node in nodes:
-            if not _opens(node, self.status):
+            if blocks_of(node) and not self.status.get(node):
+                self._blocks(node, indent, depth)
+            elif not _opens(node, self.status):
                 if node.body != [] or self.status.get(node):  # an empty module only passes values
                     self._leaf(node, indent)
             elif len(node.body or ()) == 1 and not _opens(node.body[0], self.status):  # type: ignore[index]
                 self._leaf(node.body[0], indent, node)  # type: ignore[index]
             elif depth < self.depth:
-                self._cluster(node, indent, depth)
+                self.names[node] = name = str(len(self.names))
+                self._cluster(name, called(node.path, node.op), node.body or [], indent, depth)
             else:
                 self._leaf(node, indent)
 
-    def _cluster(self, node: Node, indent: int, depth: int) -> None:
+    def _blocks(self, node: Node, indent: int, depth: int) -> None:
+        """A branch or a loop: a frame around each block, and a box that they lead to."""
+        for value, outer in given(node):
+            if isinstance(outer, Value) and outer in self.box:
+                self.box[value] = self.box[outer]
+        self._leaf(node, indent)
+        for word, block in blocks_of(node):
+            self._cluster(f"{self.names[node]}_{word}", f"{node.op}: {word}", block.nodes,
+                          indent, depth)  # fmt: skip
+            for value in tree.leaves(block.outputs, Value):
+                self._edge(value, self.names[node])
+
+    def _cluster(self, name: str, label: str, nodes: list[Node], indent: int, depth: int) -> None:
         pad = "  " * indent
-        assert node.body is not None
-        name = f"cluster_{len(self.names)}"
-        self.names[node] = name
-        label = called(node.path, node.op)
+        name = f"cluster_{name}"
         shade = "#fbfbfd" if depth % 2 else "#f3f5f9"
         self.lines.append(f"{pad}subgraph {name} {{")
         self.lines.append(
             f'{pad}  label={_quote(label)}; fontsize=11; fontcolor="#44506a"; style=rounded; '
             f'labeljust=l; color="#b9c2d4"; bgcolor="{shade}";'
         )
-        self._nodes(node.body, indent + 1, depth + 1)
+        self._nodes(nodes, indent + 1, depth + 1)
         self.lines.append(f"{pad}}}")
 
     def _leaf(self, node: Node, indent: int, module: Node | None = None) -> None:
@@ -199,6 +213,8 @@ def _depth(graph: Graph, status: Mapping[Node, str], limit: int) -> int:
             stack.extend((inner, depth + 1) for inner in node.body or ())
         else:
             leaves[depth] = leaves.get(depth, 0) + 1
+            for _, block in blocks_of(node):
+                stack.extend((inner, depth + 1) for inner in block.nodes)
     deepest = max([*leaves, *modules], default=0)
     for depth in range(deepest + 1, 0, -1):
         drawn = sum(n for d, n in leaves.items() if d <= depth) + modules.get(depth, 0)

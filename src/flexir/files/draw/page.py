@@ -21,6 +21,8 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
+from ...graph import tree
+from ...graph.choice import blocks_of, given
 from ...graph.geometry import dense
 from ...graph.graph import Graph
 from ...graph.nodes import Node, Value
@@ -103,6 +105,7 @@ class _Page:
         self.golden = _golden(golden) if golden is not None else {}
         self.weights = weights
         self.seen: Counter[str] = Counter()
+        self.outer: dict[Value, Value] = {}  # parameter of a block -> what it stands for
         self.rows: list[list[Any]] = []
         self.details: list[list[Any]] = []
 
@@ -154,6 +157,31 @@ class _Page:
             inner.key = f"{node.path}#{node.call}"
             self._close(inner)
             return inner
+        if blocks_of(node) and not self.status.get(node):
+            return self._blocks(node)
+        return self._call(node)
+
+    def _blocks(self, node: Node) -> _Box:
+        """A branch or a loop: a box that holds a box for each block, and one they lead to."""
+        self.outer.update((v, self._seen_as(o)) for v, o in given(node) if isinstance(o, Value))
+        joins = self._call(node)
+        box = _Box("module", node.op, joins.sub, detail=joins.detail, key=f"{joins.key} blocks")
+        for word, block in blocks_of(node):
+            inner = self._body(block.nodes, "module", f"{node.op}: {word}")
+            inner.key = f"{joins.key} {word}"
+            self._close(inner)
+            box.children.append(inner)
+            outputs = map(self._seen_as, tree.leaves(block.outputs, Value))
+            joins.reads.update(dict.fromkeys(outputs))
+        box.children.append(joins)
+        self._close(box)
+        return box
+
+    def _seen_as(self, value: Value) -> Value:
+        """What a parameter of a block stands for; any other Value itself."""
+        return self.outer.get(value, value)
+
+    def _call(self, node: Node) -> _Box:
         status = self.status.get(node, "escape" if node.effects.escape else "")
         if node.effects.escape == "branch":
             status = "guard"
@@ -161,10 +189,11 @@ class _Page:
         shown = (node.returned or node.outputs)[:2]
         box = _Box("call", title, ", ".join(value.type.sizes for value in shown))
         box.status, box.detail = status, self._detail(node)
-        box.makes, box.reads = set(node.outputs), dict.fromkeys(node.inputs)
+        box.makes = set(node.outputs)
+        box.reads = dict.fromkeys(map(self._seen_as, node.inputs))
         if node.body is not None:
             box.makes |= {v for n in inside(node) for v in n.outputs}
-            box.reads.update((v, None) for n in inside(node) for v in n.inputs)
+            box.reads.update((self._seen_as(v), None) for n in inside(node) for v in n.inputs)
         key = f"{node.path}#{node.call}/{node.op}"
         self.seen[key] += 1
         box.key = f"{key}#{self.seen[key]}"  # the same in another graph of the model

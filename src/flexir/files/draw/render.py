@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ...errors import Error
 from ...graph.graph import Graph
 from ...graph.nodes import Node
+from ...graph.program import one_graph
 from .dot import to_dot
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def draw(
         DrawError: unknown ending, an argument that is not for this ending, or pygraphviz is
             missing for PNG and SVG.
     """
+    graph = one_graph(graph, "draw")
     path, status = os.fspath(path), _recorded(graph) if status is None else status
     ending = os.path.splitext(path)[1].lower()
     if ending == ".html":

@@ -11,9 +11,11 @@ import torch
 from ...errors import FormatError
 from ...graph.account import Audit, Change, Frozen, Live, State, Text
 from ...graph.graph import Graph
-from ...graph.nodes import Dim, NumberType, TensorType, Value
+from ...graph.nodes import Dim, ListType, NumberType, TensorType, Value
 from ...graph.source import Source
 from .data import torch_constant
+
+_KINDS = {kind.__name__: kind for kind in (int, float, bool)}  # of numbers
 
 
 def write_audit(message: Any, audit: Audit) -> None:
@@ -72,10 +74,10 @@ def read_type(message: Any) -> TensorType:
         FormatError: an unknown dtype, device or kind of number, or a size too large.
     """
     if message.number:
-        if message.number not in ("int", "float"):
+        kind = _KINDS.get(message.number)
+        if kind is None:
             raise FormatError(f"types: {message.number!r} is no kind of number")
-        whole = message.number == "int"
-        return NumberType(int, message.integer) if whole else NumberType(float, message.real)
+        return NumberType(kind, kind(message.real if kind is float else message.integer))
     try:
         device = torch.device(message.device or "cpu")
     except RuntimeError as error:
@@ -87,7 +89,12 @@ def read_type(message: Any) -> TensorType:
         if len(message.names) != len(shape):
             raise FormatError(f"types: {len(message.names)} names of {len(shape)} sizes")
         shape = tuple(Dim(n, name) if name else n for n, name in zip(shape, message.names))
-    return TensorType(torch_constant(message.dtype, torch.dtype), shape, device)
+    dtype = torch_constant(message.dtype, torch.dtype)
+    if message.list:
+        if not shape:
+            raise FormatError("types: a list without a length")
+        return ListType(shape[0], TensorType(dtype, shape[1:], device))
+    return TensorType(dtype, shape, device)
 
 
 def _literal(text: str) -> Any:

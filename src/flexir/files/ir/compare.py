@@ -9,6 +9,7 @@ from typing import Any, overload
 from ...checks.comparison import Comparison
 from ...checks.whole import compare_values
 from ...graph.graph import Graph
+from ...graph.program import one_graph
 from . import values as folders
 
 
@@ -54,7 +55,7 @@ def compare(
     Raises:
         Error: ``values`` names nothing the graph computes.
     """
-    if not isinstance(expected, Graph):
+    if isinstance(expected, (str, os.PathLike)):
         return folders.differing(expected, values, rtol)  # type: ignore[arg-type]
     assert isinstance(values, Mapping), "a graph is compared with values by name"
-    return compare_values(expected, values, args, rtol=rtol, kwargs=kwargs)
+    return compare_values(one_graph(expected, "compare"), values, args, rtol=rtol, kwargs=kwargs)

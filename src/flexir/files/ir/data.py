@@ -173,14 +173,27 @@ def _base(cls: type) -> str:
     return next((name for name, base in _BASES.items() if issubclass(cls, base)), "object")
 
 
+class Known:
+    """What a file may name, the same for all graphs in it.
+
+    Attributes:
+        functions: given by the user, by name.
+        imports: top-level packages whose classes may be imported.
+        classes: those found so far, stand-ins among them, by name.
+    """
+
+    def __init__(self, functions: dict[str, Callable[..., Any]], imports: Collection[str]) -> None:
+        self.functions, self.imports = functions, imports
+        self.classes: dict[str, type] = {}
+
+
 class Reader:
     """Decodes a table.
 
     Args:
         entries: the messages.
         values: what a value index means.
-        extra: functions given by the user, by name.
-        imports: top-level packages whose classes may be imported.
+        known: what a file may name.
         budget: how many parts all containers together may unfold into.
     """
 
@@ -188,16 +201,14 @@ class Reader:
         self,
         entries: Any,
         values: list[Value],
-        extra: dict[str, Callable[..., Any]],
-        imports: Collection[str],
+        known: Known,
         budget: int,
     ) -> None:
-        self.values, self.extra, self.imports = values, extra, imports
+        self.values, self.known = values, known
         self.things: list[Any] = []
         self.sizes: list[int] = []
         self.depths: list[int] = []
         self.shared: dict[int, Record] = {}
-        self.classes: dict[str, type] = {}
         self.budget = budget
         self.lost = False
         for number, entry in enumerate(entries):
@@ -282,9 +293,9 @@ class Reader:
         if kind == "ellipsis":
             return ...
         if kind == "function":
-            return functions.resolve(name, self.extra)
+            return functions.resolve(name, self.known.functions)
         if kind == "class":
-            return _loaded(name, self.imports) or _stand_in(name, "object", ())
+            return _loaded(name, self.known.imports) or _stand_in(name, "object", ())
         self.lost = True
         return Opaque(name)
 
@@ -304,13 +315,14 @@ class Reader:
 
     def find_class(self, name: str, base: str, fields: Collection[str]) -> type:
         """A class by ``module:name``, or a stand-in of the same name."""
-        known = self.classes.get(name)
-        if known is None:
-            known = _loaded(name, self.imports)
-            if known is None or _base(known) != base:
-                known = _stand_in(name, base, tuple(fields))
-            self.classes[name] = known
-        return known
+        classes = self.known.classes
+        cls = classes.get(name)
+        if cls is None:
+            cls = _loaded(name, self.known.imports)
+            if cls is None or _base(cls) != base:
+                cls = _stand_in(name, base, tuple(fields))
+            classes[name] = cls
+        return cls
 
 
 def torch_constant(name: str, cls: type) -> Any:
@@ -341,6 +353,8 @@ def _show(self: Any) -> str:
 def _stand_in(name: str, base: str, fields: tuple[str, ...]) -> type:
     """A class that looks like one this process does not have."""
     module, _, path = name.partition(":")
+    if "\0" in name:
+        raise FormatError(f"{name!r} is no name of a class")
     bases = (_BASES[base],) if base in _BASES else ()
     members: dict[str, Any] = {"__module__": module, "__qualname__": path}
     if base == "tuple" and fields:

@@ -1,18 +1,22 @@
-"""What changed between two graphs: calls by module, inputs and outputs, weights by content."""
+"""What changed between two graphs or Programs: calls by module, interfaces, weights by content."""
 
 from __future__ import annotations
 
 import difflib
-import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
+from ...errors import Error
 from ...graph import tree
+from ...graph.choice import blocks_of
 from ...graph.graph import Graph
 from ...graph.nodes import Node, Value
+from ...graph.program import Program
+from .digests import Digest, digest_of
 from .load import load
 from .mapped import Weights
 from .weights import bytes_of
@@ -46,17 +50,54 @@ class Difference:
         return "\n".join(lines)
 
 
-def diff(a: Graph | str | os.PathLike[str], b: Graph | str | os.PathLike[str]) -> Difference:
-    """Compare two graphs, or two saved ones.
+Saved = Graph | Program | str | os.PathLike[str]
+
+
+def diff(a: Saved, b: Saved) -> Difference:
+    """Compare two graphs or two Programs, or saved ones.
 
     Calls are compared module by module, by op, arguments and the shapes and dtypes that go in and
-    out; names of intermediate values and source lines do not count. Weights are compared by
-    content, through their stored checksums where there are any.
+    out, those inside blocks with the block they stand in; names of intermediate values and source
+    lines do not count. Variants are compared in order, entry points by name. Weights are compared
+    by content, through their stored checksums where there are any.
 
     Raises:
-        FormatError: a path holds no sound graph.
+        FormatError: a path holds nothing sound.
+        Error: one is a graph, the other a Program.
     """
-    first, second = (g if isinstance(g, Graph) else load(g) for g in (a, b))
+    first, second = (g if isinstance(g, (Graph, Program)) else load(g) for g in (a, b))
+    if isinstance(first, Graph) != isinstance(second, Graph):
+        raise Error(
+            "a graph is compared with a graph, a Program with a Program; one entry point is a "
+            "graph: diff(graph, program['...'])"
+        )
+    left, right = _graphs(first), _graphs(second)
+    found = Difference()
+    for name in dict.fromkeys([*left, *right]):
+        if name not in right or name not in left:
+            sign = "-" if name in left else "+"
+            found.interface.append(f"{sign} {name}: {len((left | right)[name])} calls")
+            continue
+        inner = _difference(left[name], right[name])
+        where = f"{name}: " if name else ""
+        found.interface += [where + line for line in inner.interface]
+        found.modules.update({where + path: lines for path, lines in inner.modules.items()})
+        found.weights += [line for line in inner.weights if line not in found.weights]
+    return found
+
+
+def _graphs(thing: Graph | Program) -> dict[str, Graph]:
+    """All graphs of what is compared, by what they are called there."""
+    named = {"": thing} if isinstance(thing, Graph) else {f"entry {n}": g for n, g in thing.items()}
+    found: dict[str, Graph] = {}
+    for name, graph in named.items():
+        found[name] = graph
+        for number, variant in enumerate(graph.variants, 1):
+            found[f"{name} variant {number}".strip()] = variant
+    return found
+
+
+def _difference(first: Graph, second: Graph) -> Difference:
     found = Difference()
     for what in ("inputs", "outputs", "mutations", "state"):
         left, right = _interface(first, what), _interface(second, what)
@@ -90,8 +131,17 @@ def _by_module(graph: Graph) -> dict[str, list[str]]:
     """Module path -> its own calls, as text that does not depend on numbering."""
     weights = graph.constants
     found: dict[str, list[str]] = {}
-    for node in graph:
-        found.setdefault(node.path, []).append(_line(node, weights))
+
+    def visit(nodes: Sequence[Node], block: str) -> None:
+        for node in nodes:
+            if node.body is not None:
+                visit(node.body, block)
+                continue
+            found.setdefault(node.path, []).append(block + _line(node, weights))
+            for word, inner in blocks_of(node):
+                visit(inner.nodes, f"{block}{word}: ")
+
+    visit(graph.nodes, "")
     return found
 
 
@@ -133,21 +183,31 @@ def _weights(a: Graph, b: Graph) -> list[str]:
             lines.append(f"+ {right[name]!r}")
         elif left[name].type != right[name].type:
             lines.append(f"{name}: {left[name].type} -> {right[name].type}")
-        elif (before := _content(a, left[name])) != (after := _content(b, right[name])):
-            lines.append(f"{left[name]!r}: content {before[:8]} -> {after[:8]}")
+        else:
+            before, after = _contents((a, left[name]), (b, right[name]))
+            if before != after:
+                lines.append(f"{left[name]!r}: content {before[:8]} -> {after[:8]}")
     return lines
 
 
-def _content(graph: Graph, value: Value) -> str:
-    """A hash of a constant's elements."""
-    if isinstance(graph.constants, Weights):
-        known = graph.constants.digest(value)
-        if known is not None:
-            return known.hex()
+def _contents(*constants: tuple[Graph, Value]) -> list[str]:
+    """Checksums of the elements of several constants, all by one function."""
+    kept = [
+        graph.constants.digest(value) if isinstance(graph.constants, Weights) else None
+        for graph, value in constants
+    ]
+    by = next((one.name for one in kept if one is not None), "sha256")
+    return [_content(*constant, one, by) for constant, one in zip(constants, kept)]
+
+
+def _content(graph: Graph, value: Value, kept: Digest | None, by: str) -> str:
+    """A checksum of a constant's elements by this function."""
+    if kept is not None and kept.name == by:
+        return kept.value.hex()
     tensor = graph.constants[value].detach()
     if tensor.device.type == "meta":
         return "no data"
     if tensor.layout is not torch.strided:
         tensor = tensor.to_dense()
     tensor = tensor.cpu().resolve_conj().resolve_neg().contiguous()
-    return hashlib.sha256(bytes_of(tensor)).hexdigest()
+    return digest_of(bytes_of(tensor), by).value.hex()

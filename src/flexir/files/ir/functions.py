@@ -17,7 +17,7 @@ from ...calls.kinds import EMPTY, Parameter
 from ...calls.schemas import callables, op_of, signatures
 from ...calls.signatures import STAR, STARS, Signature
 from ...errors import UnsupportedError
-from ...graph import numbers
+from ...graph import lists, numbers
 from ...graph.geometry import as_strided, as_strided_scatter, assemble, setitem
 
 # They compute with tensors, and also read or write files.
@@ -88,6 +88,8 @@ def _tables() -> tuple[dict[str, Callable[..., Any]], dict[Any, str]]:
         named[f"flexir.geometry.{function.__name__}"] = function
     for function in numbers.FUNCTIONS:
         named[f"flexir.numbers.{function.__name__}"] = function
+    for function in lists.FUNCTIONS:
+        named[f"flexir.lists.{function.__name__}"] = function
     return named, {function: name for name, function in named.items()}
 
 

@@ -8,9 +8,11 @@ import os
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ...errors import FormatError
 
-VERSION = 3  # of the format; what this reads and writes
+VERSION = 5  # of the format; what this reads and writes
 
 
 def canonical(manifest: dict[str, Any]) -> bytes:
@@ -19,7 +21,28 @@ def canonical(manifest: dict[str, Any]) -> bytes:
     return json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()
 
 
-def read(path: Path) -> dict[str, Any]:
+def write(folder: Path, files: dict[str, Any], minimum_reader: int) -> None:
+    """Write the manifest of these files, which are there."""
+    from ... import __version__
+
+    manifest: dict[str, Any] = {
+        "format": "flexir",
+        "version": VERSION,
+        "minimum_reader": minimum_reader,
+        "producer": f"flextorchir {__version__}",
+        "torch": torch.__version__,
+        "files": files,
+    }
+    manifest["sha256"] = hashlib.sha256(canonical(manifest)).hexdigest()
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+
+
+def read(path: Path) -> tuple[dict[str, Any], str]:
+    """The manifest of a directory, and what that holds: ``"graph"`` or ``"program"``.
+
+    Raises:
+        FormatError: there is none, or it is not as it should be.
+    """
     try:
         text = (path / "manifest.json").read_bytes()
     except OSError as error:
@@ -41,9 +64,14 @@ def read(path: Path) -> dict[str, Any]:
     if manifest.get("sha256") != hashlib.sha256(canonical(manifest)).hexdigest():
         raise FormatError("manifest.json: does not match its own 'sha256'")
     files = manifest.get("files")
-    if not isinstance(files, dict) or not {"graph.pb", "graph.txt"} <= files.keys():
-        raise FormatError("manifest.json: 'files' does not list graph.pb and graph.txt")
-    return manifest
+    listed = set(files) if isinstance(files, dict) else set()
+    kinds = [kind for kind in ("graph", "program") if {f"{kind}.pb", f"{kind}.txt"} <= listed]
+    if len(kinds) != 1:
+        raise FormatError(
+            "manifest.json: 'files' does not list graph.pb and graph.txt (or program.pb and "
+            "program.txt) alone"
+        )
+    return manifest, kinds[0]
 
 
 def check_file(path: Path, name: str, entry: Any) -> None:

@@ -1,4 +1,4 @@
-"""Tensors from safetensors files: mapped, never copied whole, each checked by its own SHA-256.
+"""Tensors from safetensors files: mapped, never copied whole, each checked by its own checksum.
 
 A tensor is touched, and its checksum compared, when it is first asked for.
 """
@@ -14,7 +14,8 @@ import torch
 from ...errors import FormatError
 from ...graph.geometry import Geometry
 from ...graph.nodes import TensorType, Value
-from .weights import ALIGNED, COMPRESSED, DTYPES, bytes_of, sha256_of
+from .digests import Digest, digest_of
+from .weights import ALIGNED, COMPRESSED, DTYPES, bytes_of
 
 _SMALL = 1 << 24  # bytes up to which a tensor that lies badly is copied
 
@@ -50,7 +51,7 @@ class Part(NamedTuple):
 
     file: File
     key: str
-    sha256: bytes
+    digest: Digest | None
     where: Geometry
     offset: int
 
@@ -58,17 +59,27 @@ class Part(NamedTuple):
 class Weights(MutableMapping[Value, torch.Tensor]):
     """Value -> tensor, read and checked when first asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, beside: Weights | None = None) -> None:
+        """No constants yet.
+
+        Args:
+            beside: those of another graph of the directory: what both name is one tensor.
+        """
         self.parts: dict[Value, tuple[list[Part], Any]] = {}
         self.made: dict[Value, torch.Tensor] = {}
-        self.opened: dict[tuple[Path, str], torch.Tensor] = {}
+        self.opened: dict[tuple[Path, str], torch.Tensor] = {} if beside is None else beside.opened
+        self.shared: dict[Any, torch.Tensor] = {} if beside is None else beside.shared
         self.hint = ""
 
     def __getitem__(self, value: Value) -> torch.Tensor:
         made = self.made.get(value)
         if made is None:
             parts, rest = self.parts[value]
-            made = self.made[value] = self._make(value, parts, rest)
+            key = (value.name, value.type, *parts, rest.layout, rest.requires_grad, rest.coalesced)
+            made = self.shared.get(key)
+            if made is None:
+                made = self.shared[key] = self._make(value, parts, rest)
+            self.made[value] = made
         return made
 
     def __setitem__(self, value: Value, tensor: torch.Tensor) -> None:
@@ -88,10 +99,10 @@ class Weights(MutableMapping[Value, torch.Tensor]):
     def __contains__(self, value: object) -> bool:
         return value in self.parts
 
-    def digest(self, value: Value) -> bytes | None:
+    def digest(self, value: Value) -> Digest | None:
         """The stored checksum of a constant that is one whole stored tensor."""
         parts, _ = self.parts[value]
-        return parts[0].sha256 if len(parts) == 1 and value not in self.made else None
+        return parts[0].digest if len(parts) == 1 and value not in self.made else None
 
     def check(self) -> None:
         """Compare every checksum now; FormatError at the first that differs."""
@@ -119,9 +130,11 @@ class Weights(MutableMapping[Value, torch.Tensor]):
         tensor = self.opened.get(known)
         if tensor is None:
             tensor = part.file.tensor(part.key)
-            if part.sha256 and sha256_of(bytes_of(tensor)) != part.sha256:
+            kept = part.digest
+            if kept is not None and digest_of(bytes_of(tensor), kept.name) != kept:
                 raise FormatError(
-                    f"{part.file.path.name}: the bytes of {part.key!r} do not match their SHA-256"
+                    f"{part.file.path.name}: the bytes of {part.key!r} do not match their "
+                    f"{kept.name} checksum"
                 )
             if tensor.data_ptr() % ALIGNED and tensor.nbytes < _SMALL:
                 tensor = tensor.clone()  # kernels round otherwise on memory that lies otherwise

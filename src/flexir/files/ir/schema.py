@@ -48,4 +48,6 @@ def has_unknown_fields(message: Any) -> bool:
     return bool(known.ByteSize() != message.ByteSize())
 
 
-Graph: Any = _messages()["Graph"]
+_MADE = _messages()
+Graph: Any = _MADE["Graph"]
+MESSAGES = {"graph": Graph, "program": _MADE["Program"]}  # by the name of the file

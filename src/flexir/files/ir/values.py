@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import torch
 from ...checks.diagnose import distance
 from ...graph.graph import Graph
 from ...graph.nodes import Node
+from ...graph.program import one_graph
 from ...graph.replay import replay
 
 
@@ -24,22 +26,33 @@ def golden(
 ) -> None:
     """Write every value of a run to ``path/values.safetensors``, with ``index.json`` in order.
 
-    Keys are the Values' names as the graph prints them; the index gives op, module path, source
-    line, shape and dtype of each. Needs the extra ``ir``.
+    Keys are the Values' names as the graph prints them, in a loop with ``#`` and the round from
+    the second on; lists are stacked. The index gives op, module path, source line, shape and
+    dtype of each. Needs the extra ``ir``.
+
+    Raises:
+        Error: a Program; its entry points are graphs.
     """
     from safetensors.torch import save_file
 
+    graph = one_graph(graph, "golden")
     folder = Path(path)
     folder.mkdir(parents=True, exist_ok=True)
     found: dict[str, torch.Tensor] = {}
     index: list[dict[str, Any]] = []
+    rounds: Counter[str] = Counter()
 
-    def keep(node: Node, tensors: tuple[torch.Tensor, ...]) -> None:
-        for value, tensor in zip(node.outputs, tensors):
-            found[value.name] = tensor.detach().to_dense().cpu().clone().contiguous()
-            index.append({"name": value.name, "op": node.op, "path": node.path,
-                          "source": str(node.source or ""), "shape": list(value.type.shape),
-                          "dtype": str(value.type.dtype).removeprefix("torch.")})  # fmt: skip
+    def keep(node: Node, made: tuple[Any, ...]) -> None:
+        for value, one in zip((v for v in node.outputs if not v.is_number), made):
+            if value.is_list and not one:
+                continue  # a loop of no rounds
+            tensor = (torch.stack(one) if value.is_list else one).detach().to_dense().cpu()
+            rounds[value.name] += 1
+            name = value.name if rounds[value.name] == 1 else f"{value.name}#{rounds[value.name]}"
+            found[name] = tensor.clone().contiguous()
+            index.append({"name": name, "op": node.op, "path": node.path,
+                          "source": str(node.source or ""), "shape": list(tensor.shape),
+                          "dtype": str(tensor.dtype).removeprefix("torch.")})  # fmt: skip
 
     replay(graph, args, kwargs, watch=keep)
     save_file(found, folder / "values.safetensors")

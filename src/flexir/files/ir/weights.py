@@ -1,4 +1,4 @@
-"""Tensors to safetensors files: what is stored, and streaming it out with a SHA-256 of each.
+"""Tensors to safetensors files: what is stored, and streaming it out with a checksum of each.
 
 Never holds a second copy of the weights: a tensor's bytes go from its memory to the file.
 What shares memory is stored once, as one stored tensor with strided windows on it. Reading them is
@@ -21,7 +21,9 @@ import torch
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from ...errors import Error
+from ...graph.check import free_name
 from ...graph.geometry import Geometry, geometry
+from .digests import Digest, digest_of
 
 _NAMES = {
     torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16",
@@ -54,7 +56,8 @@ class Stored:
 
     def __init__(self, key: str, tensor: torch.Tensor) -> None:
         self.key, self.tensor = key, tensor
-        self.digest, self.file = b"", 0
+        self.digest: Digest | None = None
+        self.file = 0
 
     @property
     def nbytes(self) -> int:
@@ -72,7 +75,11 @@ class Window(NamedTuple):
 def share(
     constants: Sequence[tuple[str, torch.Tensor]],
 ) -> tuple[list[Stored], list[list[Window]]]:
-    """Decide what is stored: memory that constants share is stored once.
+    """Decide what is stored: memory that constants share is stored once, under the first's name.
+
+    Args:
+        constants: (name, tensor) of each; of several graphs, what bears one name may be another
+            tensor in each, and is stored under a name of its own.
 
     Returns:
         the stored tensors, and for every constant its windows (none on the meta device).
@@ -82,23 +89,25 @@ def share(
         for key, part in _components(name, tensor):
             pieces.append((number, key, part))
     groups: dict[int, list[tuple[int, str, torch.Tensor, Geometry]]] = {}
-    for number, key, part in pieces:
+    for place, (_, key, part) in enumerate(pieces):
         storage = part.untyped_storage()
-        groups.setdefault(storage._cdata, []).append((number, key, part, geometry(part)))
+        groups.setdefault(storage._cdata, []).append((place, key, part, geometry(part)))
     windows: list[list[Window]] = [[] for _ in constants]
     stored: list[Stored] = []
-    found: list[tuple[int, int, Window]] = []
-    position = {key: index for index, (_, key, _) in enumerate(pieces)}
+    found: dict[int, Window] = {}
+    taken, given = {key for _, key, _ in pieces}, set[str]()
     for members in groups.values():
         for overlapping in _overlapping(members):
             one = _store(overlapping)
+            if one.key in given:
+                one.key = free_name(one.key, taken)
+            given.add(one.key)
             stored.append(one)
             low = overlapping[0][3].span()[0]
-            for number, key, _, where in overlapping:
-                window = Window(one, where, where.span()[0] - low)
-                found.append((position[key], number, window))
-    for _, number, window in sorted(found, key=lambda item: item[0]):
-        windows[number].append(window)
+            for place, _, _, where in overlapping:
+                found[place] = Window(one, where, where.span()[0] - low)
+    for place, (number, _, _) in enumerate(pieces):
+        windows[number].append(found[place])
     return stored, windows
 
 
@@ -161,11 +170,18 @@ def _store(group: list[Any]) -> Stored:
 def write(
     folder: Path,
     stored: Sequence[Stored],
-    checksums: bool,
+    checksums: str | None,
     shard: int,
     progress: Callable[[int], None],
 ) -> list[tuple[str, str]]:
     """Write shards of at most ``shard`` bytes.
+
+    Args:
+        folder: where.
+        stored: what; it is told its checksum and file.
+        checksums: which function makes them, or None.
+        shard: bytes.
+        progress: told how many bytes more are written.
 
     Returns:
         (file name, SHA-256 of its header) of every file.
@@ -187,8 +203,10 @@ def write(
             name = f"weights-{number:05}.safetensors"
             header = _header(group)
             with open(folder / name, "wb", buffering=0) as file:
+                # A file that has its length already is written faster than one that grows.
+                file.truncate(len(header) + sum(one.nbytes for one in group))
                 file.write(header)
-                _write_all(file, group, pool if checksums else None, progress)
+                _write_all(file, group, pool, checksums, progress)
             files.append((name, hashlib.sha256(header).hexdigest()))
     return files
 
@@ -211,10 +229,11 @@ def _header(group: Sequence[Stored]) -> bytes:
 def _write_all(
     file: Any,
     group: Sequence[Stored],
-    pool: ThreadPoolExecutor | None,
+    pool: ThreadPoolExecutor,
+    checksums: str | None,
     progress: Callable[[int], None],
 ) -> None:
-    waiting: collections.deque[tuple[Stored, torch.Tensor, Future[bytes]]] = collections.deque()
+    waiting: collections.deque[tuple[Stored, torch.Tensor, Future[Digest]]] = collections.deque()
 
     def collect(most: int) -> None:
         while len(waiting) > most:
@@ -224,12 +243,12 @@ def _write_all(
     for one in group:
         tensor = one.tensor.cpu().contiguous()
         data = bytes_of(tensor)
-        if pool is None:
+        if checksums is None:
             pass
         elif len(data) >= _LARGE:
-            waiting.append((one, tensor, pool.submit(sha256_of, data)))
+            waiting.append((one, tensor, pool.submit(digest_of, data, checksums)))
         else:
-            one.digest = sha256_of(data)
+            one.digest = digest_of(data, checksums)
         written = 0
         while written < len(data):  # the kernel takes at most 2 GiB at a time
             written += file.write(data[written : written + (1 << 28)])
@@ -244,7 +263,3 @@ def bytes_of(tensor: torch.Tensor) -> memoryview:
     if not size:
         return memoryview(b"")
     return memoryview((ctypes.c_char * size).from_address(tensor.data_ptr())).cast("B")
-
-
-def sha256_of(data: memoryview) -> bytes:
-    return hashlib.sha256(data).digest()

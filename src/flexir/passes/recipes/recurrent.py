@@ -1,4 +1,4 @@
-"""LSTM and GRU, step by step."""
+"""LSTM and GRU, step by step; formulas of the documentation of torch.nn.LSTM, GRU and RNN."""
 
 from __future__ import annotations
 
@@ -80,3 +80,31 @@ def gru(
     return _layers(
         input, [hx], params, bidirectional, num_layers, has_biases, batch_first, _gru_step
     )
+
+
+@recipe("lstm_cell")
+def lstm_cell(
+    input: Tensor, hx: Any, w_ih: Tensor, w_hh: Tensor, b_ih: Any = None, b_hh: Any = None
+) -> Any:
+    return _lstm_step(input, hx, w_ih, w_hh, b_ih, b_hh)
+
+
+@recipe("gru_cell")
+def gru_cell(
+    input: Tensor, hx: Any, w_ih: Tensor, w_hh: Tensor, b_ih: Any = None, b_hh: Any = None
+) -> Any:
+    return _gru_step(input, [hx], w_ih, w_hh, b_ih, b_hh)[0]
+
+
+@recipe("rnn_tanh_cell")
+def rnn_tanh_cell(
+    input: Tensor, hx: Any, w_ih: Tensor, w_hh: Tensor, b_ih: Any = None, b_hh: Any = None
+) -> Any:
+    return torch.tanh(linear(input, w_ih, b_ih) + linear(hx, w_hh, b_hh))
+
+
+@recipe("rnn_relu_cell")
+def rnn_relu_cell(
+    input: Tensor, hx: Any, w_ih: Tensor, w_hh: Tensor, b_ih: Any = None, b_hh: Any = None
+) -> Any:
+    return torch.relu(linear(input, w_ih, b_ih) + linear(hx, w_hh, b_hh))

@@ -259,3 +259,32 @@ def full_like(
 def copy(input: Tensor, src: Tensor, *, shape: tuple[int, ...], type: Any) -> Any:
     made = src if src.dtype == type.dtype else src.to(type.dtype)
     return made if tuple(src.shape) == tuple(shape) else made.expand(shape)
+
+
+@recipe("pad_sequence")
+def pad_sequence(
+    sequences: Sequence[Tensor], batch_first: bool = False, padding_value: float = 0.0,
+    padding_side: str = "right",
+) -> Any:  # fmt: skip
+    longest = max(one.shape[0] for one in sequences)
+    made = []
+    for one in sequences:
+        lacking = longest - one.shape[0]
+        pad = [0, lacking] if padding_side == "right" else [lacking, 0]
+        sides = [0, 0] * (one.ndim - 1) + pad  # of the last dimension first
+        made.append(torch.nn.functional.pad(one, sides, "constant", padding_value))
+    return torch.stack(made, 0 if batch_first else 1)
+
+
+@recipe("scatter_reduce")
+def scatter_reduce(
+    input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, include_self: bool = True
+) -> Any:
+    """Without the input's own elements: what changes nothing takes their place."""
+    only_if(not include_self and reduce in ("sum", "prod", "amax", "amin"))
+    only_if(input.dtype is not torch.bool and not input.is_complex())
+    ends = {"amax": float("-inf"), "amin": float("inf")}
+    if not input.is_floating_point():
+        ends = {"amax": torch.iinfo(input.dtype).min, "amin": torch.iinfo(input.dtype).max}
+    neutral = {"sum": 0, "prod": 1, **ends}[reduce]
+    return input.scatter(dim, index, neutral).scatter_reduce(dim, index, src, reduce)

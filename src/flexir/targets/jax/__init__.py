@@ -42,3 +42,4 @@ def write(output: Program, path: str) -> None:
 
 door = Door(target, engine, write, prepare=[passes.simplify])
 convert, run, save = door.convert, door.run, door.save
+Program.sized = door.at

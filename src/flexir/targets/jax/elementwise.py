@@ -138,7 +138,11 @@ def power(call: Any, input: Any, exponent: Any) -> Any:
             return jnp.sqrt(a)
         if isinstance(exponent, int) and 0 <= exponent <= 64:
             return lax.integer_pow(a, exponent)
-    return jnp.power(a, call.cast(exponent))
+    b = call.cast(exponent)
+    if not is_whole(a):
+        return jnp.power(a, b)
+    sign = jnp.where(b % 2 == 0, 1, a).astype(a.dtype)  # 1 and -1 have powers below zero
+    return jnp.where(b < 0, jnp.where(jnp.abs(a) == 1, sign, 0), jnp.power(a, jnp.maximum(b, 0)))
 
 
 @op("clamp")

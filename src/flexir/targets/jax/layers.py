@@ -360,7 +360,8 @@ def rms_norm(call: Any, input: Any, normalized_shape: Any, weight: Any = None,
 @op("group_norm")
 def group_norm(call: Any, input: Any, num_groups: int, weight: Any = None, bias: Any = None,
                eps: float = 1e-5) -> Any:  # fmt: skip
-    made = input.reshape(input.shape[0], num_groups, -1)
+    rest = math.prod(input.shape[1:]) // num_groups
+    made = input.reshape(input.shape[0], num_groups, rest)
     return _scaled(_normal(made, (2,), eps).reshape(input.shape), weight, bias)
 
 

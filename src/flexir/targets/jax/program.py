@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -140,14 +140,17 @@ class Program:
         outputs: places of the outputs, by name.
         lacking: ops that nothing handled; with one, it does not run.
         graph: what was converted; it knows the structure of inputs and outputs.
+        sized: ``sized(program, *args)``, the program for inputs of other sizes; set by the door.
     """
+
+    sized: ClassVar[Callable[..., Program]]
 
     weights: dict[str, Any] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
     inputs: dict[str, Place] = field(default_factory=dict)
     outputs: dict[str, Place] = field(default_factory=dict)
     lacking: list[str] = field(default_factory=list)
-    graph: flexir.Graph | None = None
+    graph: flexir.Graph = field(init=False)
     places: dict[str, Place] = field(default_factory=dict)
     types: list[jax.ShapeDtypeStruct] = field(default_factory=list)
     known: dict[Any, Any] = field(default_factory=dict, repr=False)
@@ -188,7 +191,7 @@ class Program:
             return str(declined)
         except _UNKNOWN:
             return "a shape or a branch that depends on values; XLA knows them before it runs"
-        except (TypeError, ValueError, NotImplementedError) as error:
+        except (TypeError, ValueError, LookupError, ArithmeticError, NotImplementedError) as error:
             return f"JAX: {' '.join(str(error).split())[:300]}"
         found = [(one.shape, one.dtype) for one in made]
         if found != list(call.types):
@@ -215,8 +218,8 @@ class Program:
                 env.update(zip(step.results, list_of(made)))
             return {name: env[place] for name, place in self.outputs.items()}
 
-    def bind(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Arrays, traced or not, by the names of the inputs.
+    def bind(self, *args: Any, **kwargs: Any) -> tuple[Program, dict[str, Any]]:
+        """The program of these sizes, and arrays, traced or not, by the names of its inputs.
 
         Arrays of 32 bits are taken where the model wants 64: unless configured otherwise, JAX makes
         no wider ones.
@@ -224,7 +227,6 @@ class Program:
         Raises:
             Diverged: they do not fit those that were recorded.
         """
-        assert self.graph is not None
         wanted = {TORCH[self.types[place].dtype] for place in self.inputs.values()}
         arrays: dict[int, Any] = {}
         stood: dict[int, torch.Tensor] = {}
@@ -236,22 +238,28 @@ class Program:
                 return stood[id(part)]
             dtype = TORCH[jnp.dtype(part.dtype)]
             dtype = _WIDER.get(dtype, dtype) if dtype not in wanted else dtype
-            made = torch.empty(part.shape, dtype=dtype)
+            made = torch.zeros(part.shape, dtype=dtype)
             arrays[id(made)] = part
             stood[id(part)] = made
             return made
 
         args, kwargs = torch.utils._pytree.tree_map(stand_in, (args, kwargs))
-        bound = self.graph.bind(*args, **kwargs)
-        return {
+        program = Program.sized(self, *args, **kwargs)
+        bound = program.graph.bind(*args, **kwargs)
+        return program, {
             name: arrays[id(tensor)] if id(tensor) in arrays else array_of(tensor)
             for name, tensor in bound.items()
         }
 
     def __call__(self, weights: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         """What the model returns, of arrays."""
-        assert self.graph is not None
-        return self.graph.arrange(self.compute(weights, self.bind(*args, **kwargs)))
+        program, arrays = self.bind(*args, **kwargs)
+        if program is not self:  # what was computed of sizes alone is its own
+            mine = {v.name: tensor for v, tensor in self.graph.constants.items()}
+            same = {v.name for v, t in program.graph.constants.items() if t is mine.get(v.name)}
+            weights = {name: weights[name] if name in same else array
+                       for name, array in program.weights.items()}  # fmt: skip
+        return program.graph.arrange(program.compute(weights, arrays))
 
     @functools.cached_property
     def compiled(self) -> Callable[..., dict[str, Any]]:

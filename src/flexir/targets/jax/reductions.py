@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from .handlers import dims, fail_unless, op
+from .handlers import dims, fail_unless, is_whole, op
 
 
 def _reduction(function: Any) -> Any:
@@ -143,7 +143,9 @@ def topk(call: Any, input: Any, k: int, dim: int = -1, largest: bool = True,
 
 def _ordered(input: Any, dim: int, descending: bool) -> list[Any]:
     fail_unless(input.ndim, "an order of a number")
-    places = jnp.argsort(input, axis=dim, descending=descending, stable=True)
+    turned = descending and is_whole(input)  # so that equal ones stay in order
+    places = jnp.argsort(~input if turned else input, axis=dim, stable=True,
+                         descending=descending and not turned)  # fmt: skip
     return [jnp.take_along_axis(input, places, axis=dim), places.astype(jnp.int64)]
 
 

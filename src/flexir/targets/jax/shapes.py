@@ -158,7 +158,7 @@ def pad(call: Any, input: Any, pad: Any, mode: str = "constant", value: Any = No
 
 
 @op("zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full", "zeros", "ones",
-    "full")  # fmt: skip
+    "full", "empty", "empty_like", "new_empty")  # fmt: skip
 def filled(call: Any, **how: Any) -> Any:
     value = how.get("fill_value", int("ones" in call.op))
     return jnp.broadcast_to(call.cast(value), call.shape)

@@ -56,8 +56,8 @@ def blob(ctx: Context, value: Any) -> Blob:
     """A tensor argument, constants included."""
     if isinstance(value, Blob):
         return value
-    if isinstance(value, flexir.Value):
-        return ctx.out.constant(value, ctx.array(value), natural(value.type.shape))
+    if hasattr(value, "tensor"):  # a weight
+        return ctx.out.constant(value.name, ctx.array(value), natural(value.tensor.shape))
     raise flexir.Unsupported(f"{value!r} is no tensor")
 
 
@@ -67,7 +67,7 @@ def op(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     def declare(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         def checked(ctx: Context, *args: Any, **named: Any) -> Any:
-            for value in (*ctx.node.inputs, *ctx.node.outputs[:1]):
+            for value in (*ctx.node.inputs, *ctx.node.outputs):
                 check(value.type)
             return function(ctx, *args, **named)
 
@@ -78,8 +78,8 @@ def op(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return declare
 
 
-def check(type: flexir.TensorType) -> None:
-    """Raise Unsupported for what a blob cannot hold."""
+def check(type: Any) -> None:
+    """Raise Unsupported for a type, or tensor, that a blob cannot hold."""
     if type.dtype != torch.float32:
         raise flexir.Unsupported(f"{type.dtype}: blobs are f32")
     if not math.prod(type.shape):
@@ -89,7 +89,15 @@ def check(type: flexir.TensorType) -> None:
 @target.input
 def enter(ctx: Context, name: str, type: flexir.TensorType) -> Blob:
     check(type)
-    return ctx.out.enter(name, natural(type.shape))
+    made: Blob = ctx.out.enter(name, natural(type.shape))
+    return made
+
+
+@target.constant
+def stored(ctx: Context, weight: Any) -> Any:
+    """As it is: most layers hold their weights themselves, of others :func:`blob` makes a layer."""
+    check(weight.tensor)
+    return weight
 
 
 @target.output

@@ -13,11 +13,24 @@ import onnx
 import onnx_ir as ir
 import torch
 
+import flexir
 from flexir import passes
 
 from ..door import Door, Tensors
-from . import activations, elementwise, indexing, layers, normalisation, reductions, shapes  # noqa: F401  they declare the handlers
+from . import (  # noqa: F401  they declare the handlers
+    activations,
+    control,
+    elementwise,
+    indexing,
+    layers,
+    normalisation,
+    reductions,
+    resizing,
+    shapes,
+    writing,
+)
 from .handlers import target
+from .network import WISHES
 
 __all__ = ["convert", "run", "save", "target"]
 _LARGE = 2**30  # bytes of weights from which they go beside the file; a message is below 2 GiB
@@ -27,7 +40,8 @@ _ENGINE = "flexir.engine"
 @target.output
 def leave(ctx: Any, outputs: dict[str, ir.Value]) -> ir.Model:
     """The file, with what its outputs need."""
-    made: ir.Model = ctx.out.model(ctx.graph.name, outputs)
+    values = {name: getattr(made, "scalar", made) for name, made in outputs.items()}
+    made: ir.Model = ctx.out.model(ctx.graph.name, values)
     return made
 
 
@@ -67,10 +81,25 @@ def engine(output: ir.Model, tensors: Tensors) -> Tensors:
     if not names:
         return {}
     made = session(output)
-    wanted = {i.name for i in made.get_inputs()}
+    wanted = {i.name: i.shape for i in made.get_inputs()}
     feeds = {n: t.contiguous().numpy() for n, t in tensors.items() if n in wanted}
-    return {n: torch.from_numpy(array) for n, array in zip(names, made.run(names, feeds))}
+    _same_sizes({name: (wanted[name], array.shape) for name, array in feeds.items()})
+    arrays = map(torch.from_numpy, made.run(names, feeds))
+    return dict(zip(output.meta[WISHES], arrays))
 
 
-door = Door(target, engine, write, prepare=[passes.simplify], partial=True)
+def _same_sizes(inputs: dict[str, Any]) -> None:
+    """Raise Diverged where sizes of one name differ; onnxruntime would take them for equal."""
+    seen: dict[str, tuple[str, int]] = {}
+    for name, (sizes, given) in inputs.items():
+        for size, n in zip(sizes, given):
+            first, known = seen.setdefault(size, (name, n)) if isinstance(size, str) else (name, n)
+            if known != n:
+                raise flexir.Diverged(
+                    f"{size} is {known} in {first} and {n} in {name}; in all examples they were "
+                    "equal: show one in which they are not"
+                )
+
+
+door = Door(target, engine, write, prepare=[passes.simplify], sizes=True, partial=True)
 convert, run, save = door.convert, door.run, door.save

@@ -50,7 +50,9 @@ def leaky_relu(ctx: Any, input: Any, negative_slope: float = 0.01) -> Any:
 @op("prelu")
 def prelu(ctx: Any, input: Any, weight: Any) -> Any:
     """Of channel 1, whose slopes ONNX wants to be broadcast from the right."""
-    size, slope = len(ctx.type(input).shape), weight
+    size, slope = len(ctx.type.shape), weight
+    if not size:
+        slope = ctx.out.add("Reshape", weight, ctx.out.constant([]))
     if len(ctx.type.shape) > 2 and tuple(weight.shape) != (1,):
         slope = ctx.out.add("Reshape", weight, [-1] + [1] * (size - 2))
     return ctx.out.add("PRelu", input, slope)

@@ -6,6 +6,7 @@ The handlers themselves are in the modules beside this one; they import ``op`` f
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -15,8 +16,9 @@ import torch
 import flexir
 from flexir import Unsupported
 
-from .network import Network
+from .network import Network, element_type
 from .network import dtype_of as dtype_of
+from .values import Arithmetic, Size, Tensor, Varying, pair
 
 target = flexir.Target("onnx", out=Network, config={"opset": 20})
 Context = flexir.Context[Network]
@@ -29,6 +31,9 @@ def op(*names: str) -> Callable[[Callable[..., Any]], Any]:
         @functools.wraps(function)
         def handler(ctx: Any, *args: Any, **named: Any) -> Any:
             ctx.out.path, ctx.out.source = ctx.node.path, str(ctx.node.source or "")
+            if ctx.node.makes_number:
+                return number(ctx, named)
+            held(ctx.node)
             made = function(ctx, *args, **named)
             values = made if isinstance(made, (list, tuple)) else [made]
             for value, one in zip(values, ctx.node.returned or ctx.node.outputs):
@@ -42,33 +47,94 @@ def op(*names: str) -> Callable[[Callable[..., Any]], Any]:
     return declare
 
 
+def held(node: flexir.Node) -> None:
+    """Decline a call with tensors that no value of a file stands for."""
+    for value in (*node.inputs, *node.returned):
+        if not value.is_number:
+            element_type(value.type.dtype)
+
+
+_COMPARED = {"eq": "Equal", "gt": "Greater", "ge": "GreaterOrEqual", "lt": "Less",
+             "le": "LessOrEqual", "ne": "Equal"}  # fmt: skip
+
+
+def number(ctx: Any, named: dict[str, Any]) -> Any:
+    """A call that makes a number: Python's own arithmetic, on values that know it."""
+    out, name = ctx.out, ctx.node.op
+    first, *rest = named.values()
+    kind = ctx.node.outputs[0].type.kind
+    if name == "size":
+        return shape_of(first)[rest[0]]
+    if name == "numel":
+        return count(first)
+    if name in _COMPARED and len(named) == 2:
+        a, b = pair(first, rest[0])
+        made = out.add(_COMPARED[name], a, b, dtype=torch.bool)
+        return out.number(out.add("Not", made) if name == "ne" else made, bool)
+    if name in ("item", "bool", "to_float") or isinstance(first, Tensor) and not first.number:
+        fail_unless(name in ("item", "bool", "to_float"), f"{name} as a number")
+        dtype = {int: torch.int64, float: torch.float64, bool: torch.bool}[kind]
+        value = first.scalar if isinstance(first, Arithmetic) else first
+        value = value if not rank(value) else out.add("Reshape", value, out.constant([]))
+        return out.number(out.cast(value, dtype), kind)
+    made = ctx.node.target(first, *rest)
+    fail_unless(made is not NotImplemented, f"{name} of numbers")
+    return made
+
+
 def settle(value: ir.Value, type: flexir.TensorType) -> None:
     """Give a value the shape torch's result had; its dtype it must have."""
     if dtype_of(value) != type.dtype:
         raise TypeError(f"the handler made {dtype_of(value)}, torch {type.dtype}")
-    if value.shape is None:
-        value.shape = ir.Shape(type.shape)
-    elif shape_of(value) != tuple(type.shape):
-        raise TypeError(f"the handler made {shape_of(value)}, torch {tuple(type.shape)}")
+    known = [None] * len(type.shape) if value.shape is None else list(value.shape)
+    fixed = [n for n in type.shape if n.__class__ is int]
+    if len(known) != len(type.shape) or any(
+        isinstance(n, int) and m.__class__ is int and n != m for n, m in zip(known, type.shape)
+    ):
+        raise TypeError(f"the handler made {value.shape}, torch {tuple(type.shape)}")
+    for n, m in zip(known, type.shape):
+        fail_unless(not isinstance(n, int) or m.__class__ is int, "the handler takes one size")
+        varies = value.shape is not None and not isinstance(n, int) and m.__class__ is int
+        fail_unless(not varies, "its size varies, and here examples showed one: show another")
+    if value.shape is None or len(fixed) != len(known):
+        value.shape = ir.Shape([n if n.__class__ is int else None for n in type.shape])
 
 
-def shape_of(value: Any) -> tuple[int, ...]:
-    """The sizes of an argument."""
+def shape_of(value: Any) -> tuple[Any, ...]:
+    """The sizes of an argument: ints, or Sizes where they vary."""
     assert value.shape is not None
-    return tuple(int(n) for n in value.shape)
+    return tuple(n if isinstance(n, int) else Size(value, d) for d, n in enumerate(value.shape))
+
+
+def result_shape(ctx: Any) -> tuple[Any, ...]:
+    """The sizes of the first result, where they are known."""
+    return tuple(n if n.__class__ is int else Varying() for n in ctx.type.shape)
+
+
+def known_or(ctx: Any, sizes: Any) -> list[Any]:
+    """The sizes of the first result: where they vary, those given."""
+    return [n if n.__class__ is int else other for n, other in zip(ctx.type.shape, sizes)]
+
+
+def fixed(*sizes: Any) -> None:
+    """Decline a call in which one of these varies."""
+    varies = any(isinstance(n, Arithmetic) for n in sizes)
+    fail_unless(not varies, "it would be another for another size, and that is not known yet")
+
+
+def empty(value: Any) -> bool:
+    """Whether an argument has no elements at any size."""
+    return any(isinstance(n, int) and n == 0 for n in value.shape)
 
 
 def rank(value: Any) -> int:
     """How many dimensions an argument has."""
-    return len(shape_of(value))
+    return len(value.shape)
 
 
-def count(value: Any) -> int:
+def count(value: Any) -> Any:
     """How many elements an argument has."""
-    made = 1
-    for n in shape_of(value):
-        made *= n
-    return made
+    return math.prod(shape_of(value))
 
 
 def dims(dim: Any, rank: int) -> list[int]:
@@ -79,27 +145,25 @@ def dims(dim: Any, rank: int) -> list[int]:
 
 def given(value: Any) -> bool:
     """Whether an argument is a tensor."""
-    return isinstance(value, ir.Value)
+    return isinstance(value, Tensor) and not value.number
 
 
 def promoted(*operands: Any) -> torch.dtype:
-    """The dtype in which torch computes with these tensors and numbers."""
-    parts = [
-        torch.empty([1] * rank(part), dtype=dtype_of(part), device="meta") if given(part) else part
-        for part in operands
-    ]
-    made = parts[0]
-    for part in parts[1:]:
-        made = torch.empty_like(torch.as_tensor(made), dtype=torch.result_type(made, part))
-    return torch.result_type(parts[0], parts[1]) if len(parts) == 2 else made.dtype
+    """The dtype in which torch computes with these two, tensors or numbers."""
+    parts: list[Any] = [
+        1 if isinstance(part, Size)
+        else torch.empty([1] * rank(part), dtype=dtype_of(part), device="meta") if given(part)
+        else (part.number or int)(1) if isinstance(part, Tensor) else part for part in operands
+    ]  # fmt: skip
+    return torch.result_type(*parts)
 
 
-def brought(ctx: Any, dtype: torch.dtype, *operands: Any) -> list[ir.Value]:
+def brought(ctx: Any, dtype: torch.dtype, *operands: Any) -> list[Any]:
     """Operands as values of one dtype."""
     return [
-        ctx.out.cast(part, dtype) if given(part) else ctx.out.constant(part, dtype)
-        for part in operands
-    ]
+        ctx.out.cast(part.scalar, dtype) if isinstance(part, Arithmetic)
+        else ctx.out.constant(part, dtype) for part in operands
+    ]  # fmt: skip
 
 
 def known(part: Any) -> Any:
@@ -121,7 +185,7 @@ def fail_unless(condition: Any, reason: str) -> None:
 
 @target.input
 def enter(ctx: Context, name: str, type: flexir.TensorType) -> ir.Value:
-    return ctx.out.input(name, type.dtype, type.shape)
+    return ctx.out.input(name, type)
 
 
 @target.constant
@@ -140,7 +204,7 @@ def missing(ctx: Any, inputs: list[Any]) -> Any:
         value.type = ir.TensorType(ir.DataType.FLOAT) if one.type.dtype.is_complex else None
         if one.type.dtype in _TYPES:
             value.type = ir.TensorType(_TYPES[one.type.dtype])
-        value.shape = ir.Shape(one.type.shape)
+        value.shape = ir.Shape([n if n.__class__ is int else None for n in one.type.shape])
     return made
 
 

@@ -10,9 +10,21 @@ import torch.nn.functional as F
 
 import flexir
 
-from .handlers import brought, count, dtype_of, fail_unless, given, op, rank, shape_of
+from .handlers import (
+    brought,
+    dtype_of,
+    empty,
+    fail_unless,
+    fixed,
+    given,
+    op,
+    rank,
+    result_shape,
+    shape_of,
+)  # fmt: skip
 from .reductions import reduced
-from .shapes import reshaped, sliced, swapped
+from .shapes import reshaped, sliced, swapped, triangular
+from .values import Arithmetic
 
 # -- products
 
@@ -46,6 +58,17 @@ def matmul(ctx: Any, input: Any, **how: Any) -> Any:
     return ctx.out.add("MatMul", *brought(ctx, ctx.type.dtype, input, other))
 
 
+@op("einsum")
+def einsum(ctx: Any, equation: str, operands: Any) -> Any:
+    """Of sizes that vary; of others, products of matrices are faster."""
+    parts = operands[0] if isinstance(operands[0], (list, tuple)) else operands
+    sizes = [n for part in parts for n in shape_of(part)]
+    fail_unless(any(isinstance(n, Arithmetic) for n in sizes), "its products are faster")
+    fail_unless(isinstance(equation, str), "an equation of numbers")
+    made = brought(ctx, ctx.type.dtype, *parts)
+    return ctx.out.add("Einsum", *made, equation=equation.replace(" ", ""))
+
+
 @op("addmm", "baddbmm", "addmv", "addbmm")
 def addmm(ctx: Any, input: Any, beta: Any = 1, alpha: Any = 1, **factors: Any) -> Any:
     out = ctx.out
@@ -68,10 +91,14 @@ def attention(
     """softmax(query key / sqrt(width) + mask) value; a row that sees nothing is zero."""
     out, width = ctx.out, shape_of(query)[-1]
     fail_unless(dropout_p == 0, "dropout while training")
-    fail_unless(width and count(key), "attention over nothing")
+    fixed(width)
+    fail_unless(width and not empty(key), "attention over nothing")
     scale = 1 / math.sqrt(width) if scale is None else scale
     shape = list(shape_of(key))
-    times = shape_of(query)[-3] // shape[-3] if enable_gqa else 1
+    times = 1
+    if enable_gqa:
+        fixed(shape_of(query)[-3], shape[-3])
+        times = shape_of(query)[-3] // shape[-3]
     turned, held = swapped(out, key, -1, -2), value
     if times > 1:
         turned = _repeated(out, turned, [*shape[:-2], shape[-1], shape[-2]], times)
@@ -79,8 +106,8 @@ def attention(
     scores = out.add("MatMul", out.add("Mul", query, float(scale)), turned)
     seen = None
     if is_causal:
-        mask = torch.ones(shape_of(query)[-2], shape[-2], dtype=torch.bool).tril()
-        scores = out.add("Where", out.constant(mask, torch.bool), scores, -math.inf)
+        mask = out.add("Expand", out.constant(True, torch.bool), [shape_of(query)[-2], shape[-2]])
+        scores = out.add("Where", triangular(out, mask), scores, -math.inf)
     elif attn_mask is not None and dtype_of(attn_mask) is torch.bool:
         scores = out.add("Where", attn_mask, scores, -math.inf)
         seen = out.add("ReduceMax", out.cast(attn_mask, torch.int32), [-1], keepdims=1)
@@ -95,7 +122,7 @@ def attention(
     return out.add("MatMul", weights, held)
 
 
-def _repeated(out: Any, value: Any, shape: list[int], times: int) -> Any:
+def _repeated(out: Any, value: Any, shape: list[Any], times: int) -> Any:
     """Every head ``times`` times, one after another."""
     wide = out.add("Unsqueeze", value, [len(shape) - 2])
     wide = out.add("Expand", wide, [*shape[:-2], times, *shape[-2:]])
@@ -115,8 +142,8 @@ def _batched(ctx: Any, input: Any, size: int, work: Any) -> Any:
     """Work on a batch; of one, where there is none."""
     if rank(input) == size + 2:
         return work(input)
-    lone = reshaped(ctx.out, input, [1, *shape_of(input)])
-    return reshaped(ctx.out, work(lone), ctx.type.shape)
+    made = work(ctx.out.add("Unsqueeze", input, [0]))
+    return ctx.out.add("Squeeze", made, [0])
 
 
 @op("conv1d", "conv2d", "conv3d")
@@ -126,7 +153,7 @@ def conv(
 ) -> Any:  # fmt: skip
     size = rank(weight) - 2
     kernel, dilation = shape_of(weight)[2:], _each(dilation, size)
-    fail_unless(count(input) and count(weight), "a convolution of nothing")
+    fail_unless(not empty(input) and not empty(weight), "a convolution of nothing")
     if padding == "valid":
         pads = [0] * (2 * size)
     elif padding == "same":
@@ -150,7 +177,7 @@ def conv_transpose(
     output_padding: Any = 0, groups: int = 1, dilation: Any = 1,
 ) -> Any:  # fmt: skip
     size = rank(weight) - 2
-    fail_unless(count(input) and count(weight), "a convolution of nothing")
+    fail_unless(not empty(input) and not empty(weight), "a convolution of nothing")
     added, strides = _each(output_padding, size), _each(stride, size)
     fail_unless(all(a < s for a, s in zip(added, strides)), "output_padding beyond the stride")
 
@@ -167,11 +194,17 @@ def conv_transpose(
 # -- pools
 
 
-def _ends(shape: Any, made: Any, kernel: Any, stride: Any, pad: Any, dilation: Any) -> list[int]:
+def _ends(
+    shape: Any, made: Any, kernel: Any, stride: Any, pad: Any, dilation: Any, ceil: bool
+) -> list[int]:
     """Padding behind, so that ONNX's windows are torch's, whatever its rounding."""
     found = []
     for n, m, k, s, p, d in zip(shape, made, kernel, stride, pad, dilation):
-        found.append(max((m - 1) * s + d * (k - 1) + 1 - n - p, 0))
+        if isinstance(n, Arithmetic):
+            fail_unless(not ceil, "ceil_mode over a size that varies")
+            found.append(p)
+        else:
+            found.append(max((m - 1) * s + d * (k - 1) + 1 - n - p, 0))
     return found
 
 
@@ -181,21 +214,26 @@ def max_pool(
     ceil_mode: bool = False, return_indices: bool = False,
 ) -> Any:  # fmt: skip
     size = int(ctx.node.op[-2])
-    made, shape = ctx.type.shape[-size:], shape_of(input)[-size:]
-    fail_unless(count(input), "a pool of nothing")
+    made, shape = result_shape(ctx)[-size:], shape_of(input)[-size:]
+    fail_unless(not empty(input), "a pool of nothing")
     kernel, pads, dilation = (_each(p, size) for p in (kernel_size, padding, dilation))
     stride = _each(stride, size) if stride else kernel
-    ends = _ends(shape, made, kernel, stride, pads, dilation)
+    ends = _ends(shape, made, kernel, stride, pads, dilation, ceil_mode)
+    reach = [d * (k - 1) + 1 for k, d in zip(kernel, dilation)]
+    fail_unless(
+        all(e < k for e, k in zip(ends, kernel)), f"windows of {reach} that hang over by {ends}"
+    )
     batched = rank(input) == size + 2
-    value = input if batched else reshaped(ctx.out, input, [1, *shape_of(input)])
+    value = input if batched else ctx.out.add("Unsqueeze", input, [0])
     results = ctx.out.many(
         "MaxPool", 2 if return_indices else 1, value, kernel_shape=kernel, strides=stride,
         pads=pads + ends, dilations=dilation,
     )  # fmt: skip
     if return_indices:  # ONNX counts through the whole tensor, torch in each plane
         results[1].type = ctx.out.constant(0).type
+        fixed(*shape)
         results[1] = ctx.out.add("Mod", results[1], math.prod(shape))
-    results = results if batched else [reshaped(ctx.out, r, ctx.type.shape) for r in results]
+    results = results if batched else [ctx.out.add("Squeeze", r, [0]) for r in results]
     return results if return_indices else results[0]
 
 
@@ -205,12 +243,12 @@ def avg_pool(
     ceil_mode: bool = False, count_include_pad: bool = True, **how: Any,
 ) -> Any:  # fmt: skip
     size = int(ctx.node.op[-2])
-    made, shape = ctx.type.shape[-size:], shape_of(input)[-size:]
-    fail_unless(count(input), "a pool of nothing")
+    made, shape = result_shape(ctx)[-size:], shape_of(input)[-size:]
+    fail_unless(not empty(input), "a pool of nothing")
     fail_unless(how.get("divisor_override") is None, "a divisor of its own")
     kernel, pads = _each(kernel_size, size), _each(padding, size)
     stride = _each(stride, size) if stride else kernel
-    ends = _ends(shape, made, kernel, stride, pads, [1] * size)
+    ends = _ends(shape, made, kernel, stride, pads, [1] * size, ceil_mode)
 
     def work(value: Any) -> Any:
         front = pads
@@ -228,9 +266,10 @@ def avg_pool(
 @op("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d")
 def adaptive_avg_pool(ctx: Any, input: Any, output_size: Any) -> Any:
     size = int(ctx.node.op[-2])
-    shape, made = shape_of(input)[-size:], ctx.type.shape[-size:]
+    shape, made = shape_of(input)[-size:], result_shape(ctx)[-size:]
     if all(m == 1 for m in made):
         return reduced(ctx, "ReduceMean", input, list(range(-size, 0)), True)
+    fixed(*shape, *made)
     if all(n % m == 0 for n, m in zip(shape, made)):
         kernel = [n // m for n, m in zip(shape, made)]
         return _batched(ctx, input, size, lambda value: ctx.out.add(
@@ -238,14 +277,17 @@ def adaptive_avg_pool(ctx: Any, input: Any, output_size: Any) -> Any:
     eyes = [
         F.adaptive_avg_pool1d(torch.eye(n, dtype=torch.float64), m) for n, m in zip(shape, made)
     ]
-    return _separated(ctx, input, eyes)
+    return separated(ctx, input, eyes)
 
 
 @op("adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d")
 def adaptive_max_pool(ctx: Any, input: Any, output_size: Any, return_indices: bool = False) -> Any:
     size = int(ctx.node.op[-2])
-    shape, made = shape_of(input)[-size:], ctx.type.shape[-size:]
-    fail_unless(not return_indices and count(input), "places in an adaptive pool")
+    shape, made = shape_of(input)[-size:], result_shape(ctx)[-size:]
+    fail_unless(not return_indices and not empty(input), "places in an adaptive pool")
+    if all(m == 1 for m in made):
+        return reduced(ctx, "ReduceMax", input, list(range(-size, 0)), True)
+    fixed(*shape, *made)
     fail_unless(math.prod(made) <= 256, "an adaptive pool of many bins")
     value = input
     for dim, n, m in zip(range(-size, 0), shape, made):
@@ -256,7 +298,7 @@ def adaptive_max_pool(ctx: Any, input: Any, output_size: Any, return_indices: bo
     return value
 
 
-def _separated(ctx: Any, input: Any, eyes: list[torch.Tensor]) -> Any:
+def separated(ctx: Any, input: Any, eyes: list[torch.Tensor]) -> Any:
     """What is linear along each of the last dimensions, as products with what it makes of ones."""
     made, dtype, size = input, dtype_of(input), rank(input)
     for dim, eye in zip(range(-len(eyes), 0), eyes):
@@ -267,90 +309,3 @@ def _separated(ctx: Any, input: Any, eyes: list[torch.Tensor]) -> Any:
         if dim != -1:
             made = swapped(ctx.out, made, dim, -1, size)
     return made
-
-
-# -- resizing
-
-
-@op("interpolate")
-def interpolate(
-    ctx: Any, input: Any, size: Any = None, scale_factor: Any = None, mode: str = "nearest",
-    align_corners: Any = None, recompute_scale_factor: Any = None, antialias: bool = False,
-) -> Any:  # fmt: skip
-    out, spatial = ctx.out, rank(input) - 2
-    shape, made = shape_of(input)[2:], ctx.type.shape[2:]
-    fail_unless(mode != "area", "area: an adaptive pool")
-    factors: Any = [None] * spatial
-    if scale_factor is not None and not recompute_scale_factor:
-        factors = (
-            scale_factor if isinstance(scale_factor, (tuple, list)) else [scale_factor] * spatial
-        )
-    if mode.startswith("nearest"):
-        value = input
-        for dim, (n, m, factor) in enumerate(zip(shape, made, factors), 2):
-            places = _resized(torch.arange(n, dtype=torch.float64)[None], m, factor, mode)
-            if n != m or factor is not None:
-                value = out.add("Gather", value, places[0].long().tolist(), axis=dim)
-        return value if value is not input else out.add("Identity", input)
-    kind = "cubic" if mode == "bicubic" else "linear"
-    plain = {"align_corners": bool(align_corners)}
-    if antialias or any(factor is not None for factor in factors):
-        eyes = [_resized(torch.eye(n, dtype=torch.float64), m, factor, kind, antialias, **plain)
-                for n, m, factor in zip(shape, made, factors)]  # fmt: skip
-        return _separated(ctx, input, eyes)
-    corners = "align_corners" if align_corners else "half_pixel"
-    return out.add(
-        "Resize", input, None, None, list(ctx.type.shape), mode=kind,
-        coordinate_transformation_mode=corners, cubic_coeff_a=-0.75 if kind == "cubic" else None,
-    )  # fmt: skip
-
-
-def _resized(
-    rows: torch.Tensor, size: int, factor: Any, mode: str, antialias: bool = False, **how: Any
-) -> torch.Tensor:
-    """What torch makes of rows along one dimension."""
-    goal = {"size": (1, size)} if factor is None else {"scale_factor": (1, factor)}
-    mode = {"linear": "bilinear", "cubic": "bicubic"}.get(mode, mode)
-    return F.interpolate(rows[None, :, None], **goal, mode=mode, antialias=antialias, **how)[
-        0, :, 0
-    ]
-
-
-@op("grid_sample")
-def grid_sample(
-    ctx: Any, input: Any, grid: Any, mode: str = "bilinear", padding_mode: str = "zeros",
-    align_corners: Any = None,
-) -> Any:  # fmt: skip
-    fail_unless(ctx.out.opset >= 20 and rank(input) == 4, "grid_sample of volumes")
-    kinds = {"bilinear": "linear", "bicubic": "cubic", "nearest": "nearest"}
-    return ctx.out.add("GridSample", input, grid, mode=kinds[mode], padding_mode=padding_mode,
-                       align_corners=int(bool(align_corners)))  # fmt: skip
-
-
-# -- detection
-
-
-@op("torchvision::nms")
-def nms(ctx: Any, dets: Any, scores: Any, iou_threshold: float) -> Any:
-    out, size = ctx.out, shape_of(dets)[0]
-    found = out.add(
-        "NonMaxSuppression", reshaped(out, dets, [1, size, 4]), reshaped(out, scores, [1, 1, size]),
-        out.constant(size), out.constant(iou_threshold, torch.float32), dtype=torch.int64,
-    )  # fmt: skip
-    return out.add("Gather", found, out.constant(2), axis=1)
-
-
-@op("torchvision::roi_align")
-def roi_align(
-    ctx: Any, input: Any, rois: Any, spatial_scale: float, pooled_height: int, pooled_width: int,
-    sampling_ratio: int, aligned: bool,
-) -> Any:  # fmt: skip
-    out = ctx.out
-    images = out.cast(out.add("Gather", rois, out.constant(0), axis=1), torch.int64)
-    boxes = sliced(out, rois, {1: (1, 5, 1)})
-    mode = "half_pixel" if aligned else "output_half_pixel"
-    return out.add(
-        "RoiAlign", input, boxes, images, mode="avg", output_height=pooled_height,
-        output_width=pooled_width, sampling_ratio=max(sampling_ratio, 0),
-        spatial_scale=float(spatial_scale), coordinate_transformation_mode=mode,
-    )  # fmt: skip

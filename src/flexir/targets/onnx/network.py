@@ -6,14 +6,17 @@ dtypes alone. It never looks at a graph.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import onnx_ir as ir
 import torch
 from onnx_ir import tensor_adapters
 
-from flexir import Error, Unsupported
+from flexir import Error, TensorType, Unsupported
+
+from .values import Arithmetic, Size, Tensor
 
 DTYPES = {
     torch.float32: ir.DataType.FLOAT, torch.float64: ir.DataType.DOUBLE,
@@ -21,6 +24,7 @@ DTYPES = {
     torch.int32: ir.DataType.INT32, torch.int16: ir.DataType.INT16,
     torch.int8: ir.DataType.INT8, torch.uint8: ir.DataType.UINT8, torch.bool: ir.DataType.BOOL,
 }  # fmt: skip
+_DENSE = (torch.Tensor, torch.nn.Parameter, torch.nn.Buffer)
 TORCH = {made: dtype for dtype, made in DTYPES.items()}
 _LETTERS = {
     "f": torch.float32, "d": torch.float64, "l": torch.int64, "i": torch.int32, "b": torch.bool,
@@ -40,6 +44,7 @@ _KERNELS = {
         "fdlibh": "Trilu",
         "fdlibhcu": "Pad ReduceMax ReduceMin",
         "fdlibhscu": "Compress Equal Expand Tile",
+        "fdli": "Einsum",
         "fdlih": "CumSum MatMul Pow ReduceL1 ReduceL2 ReduceLogSumExp ReduceMean ReduceProd "
         "ReduceSum",
         "fdlihcu": "ArgMax ArgMin Clip Max Min Where",
@@ -63,6 +68,8 @@ _FEW = 1024  # elements of a constant that is compared with others
 # Where a kernel lacks a type: those that hold all its values, nearest first.
 _WIDER = {"b": "uil", "u": "ilf", "c": "ilf", "s": "ilf", "i": "l", "h": "f"}
 
+WISHES = "flexir.outputs"  # what the outputs of a model stand for; an input may have that name
+
 
 class Network:
     """An ONNX graph being built.
@@ -82,8 +89,8 @@ class Network:
         self.opset, self.path, self.source = opset, "", ""
         self.nodes: list[ir.Node] = []
         self.inputs: list[ir.Value] = []
-        self.kept: dict[Any, ir.Value] = {}
-        self._numbers: dict[Any, ir.Value] = {}
+        self.kept: dict[Any, Any] = {}
+        self._numbers: dict[Any, Tensor] = {}
         self._taken: dict[str, int] = {}
 
     def name(self, wish: str) -> str:
@@ -91,19 +98,66 @@ class Network:
         count = self._taken[wish] = self._taken.get(wish, -1) + 1
         return wish if not count else self.name(f"{wish}_{count}")
 
-    def input(self, name: str, dtype: torch.dtype, shape: Sequence[int]) -> ir.Value:
-        """One more input."""
-        made = ir.Value(name=self.name(name), type=tensor_type(dtype), shape=ir.Shape(shape))
+    def input(self, name: str, type: TensorType) -> Tensor:
+        """One more input; its sizes that vary have names in the file."""
+        shape = ir.Shape([n if n.__class__ is int else str(n) for n in type.shape])
+        made = Tensor(self, name=self.name(name), type=tensor_type(type.dtype), shape=shape)
+        made.number = getattr(type, "kind", None)
         self.inputs.append(made)
         return made
 
-    def weight(self, name: str, tensor: torch.Tensor) -> ir.Value:
+    def once(self, key: Any, make: Callable[[], Any]) -> Any:
+        """What was made for a key before, here or in what stands around; made now if it was not."""
+        if key not in self.kept:
+            self.kept[key] = make()
+        return self.kept[key]
+
+    def number(self, value: Tensor, kind: type | None = None) -> Tensor:
+        """A value without dimensions that stands for a Python number."""
+        value.number = kind or (int if dtype_of(value) is torch.int64 else float)
+        value.shape = ir.Shape([])
+        return value
+
+    def row(self, parts: Sequence[Any]) -> Tensor:
+        """Whole numbers side by side, some of which may be known only when the file is run."""
+        if not any(isinstance(part, Arithmetic) for part in parts):
+            return self.constant(list(parts))
+        key = ("row", *((id(n.of), n.dim) if isinstance(n, Size) else n if isinstance(n, int)
+                        else str(n.name) for n in parts))  # fmt: skip
+        rows: list[Any] = []
+        for part in parts:
+            if isinstance(part, Size):
+                rows.append(part.row)
+            elif isinstance(part, Arithmetic):
+                rows.append(self.add("Reshape", self.cast(part.scalar, torch.int64), [1]))
+            elif rows and isinstance(rows[-1], list):
+                rows[-1].append(part)
+            else:
+                rows.append([part])
+        made = [self.constant(r) if isinstance(r, list) else r for r in rows]
+        if len(made) == 1:
+            return made[0]
+        whole: Tensor = self.once(key, lambda: self.add("Concat", *made, axis=0))
+        return whole
+
+    @contextlib.contextmanager
+    def block(self) -> Iterator[list[ir.Node]]:
+        """Where the nodes of a block are collected; what it makes is not seen outside."""
+        nodes, kept, self.nodes, self.kept = self.nodes, self.kept, [], dict(self.kept)
+        try:
+            yield self.nodes
+        finally:
+            self.nodes, self.kept = nodes, kept
+
+    def weight(self, name: str, tensor: torch.Tensor) -> Tensor:
         """A tensor that goes into the file, without a copy."""
         element_type(tensor.dtype)
+        if tensor.layout is not torch.strided or type(tensor) not in _DENSE:
+            raise Unsupported(f"it is a {type(tensor).__name__} of layout {tensor.layout}")
         made = tensor_adapters.TorchTensor(tensor.detach(), name=self.name(name))
         return self._stored(made, tensor.dtype, tensor.shape)
 
-    def constant(self, part: Any, dtype: torch.dtype = torch.int64) -> ir.Value:
+    def constant(self, part: Any, dtype: torch.dtype = torch.int64) -> Tensor:
         """A number, or a list of numbers; equal ones are one."""
         tensor = torch.as_tensor(part, dtype=dtype).contiguous()
         name = "numbers" if tensor.ndim else "number"
@@ -114,12 +168,13 @@ class Network:
             self._numbers[key] = self.weight(name, tensor)
         return self._numbers[key]
 
-    def _stored(self, tensor: Any, dtype: torch.dtype, shape: Sequence[int]) -> ir.Value:
-        return ir.Value(
-            name=tensor.name, type=tensor_type(dtype), shape=ir.Shape(shape), const_value=tensor
-        )
+    def _stored(self, tensor: Any, dtype: torch.dtype, shape: Sequence[int]) -> Tensor:
+        return Tensor(
+            self, name=tensor.name, type=tensor_type(dtype), shape=ir.Shape(shape),
+            const_value=tensor,
+        )  # fmt: skip
 
-    def cast(self, value: ir.Value, dtype: torch.dtype) -> ir.Value:
+    def cast(self, value: Tensor, dtype: torch.dtype) -> Tensor:
         """The value in another dtype; itself if it has it."""
         if dtype_of(value) == dtype:
             return value
@@ -131,7 +186,7 @@ class Network:
 
     def add(
         self, kind: str, *inputs: Any, dtype: torch.dtype | None = None, **attributes: Any
-    ) -> ir.Value:
+    ) -> Tensor:
         """A node of one output; see :meth:`many`."""
         return self.many(kind, 1, *inputs, dtype=dtype, **attributes)[0]
 
@@ -143,7 +198,7 @@ class Network:
         dtype: torch.dtype | None = None,
         domain: str = "",
         **attributes: Any,
-    ) -> list[ir.Value]:
+    ) -> list[Tensor]:
         """A node.
 
         Args:
@@ -158,14 +213,17 @@ class Network:
             Unsupported: onnxruntime has no kernel for that dtype, nor one that is as exact.
         """
         ruling = inputs[1:] if kind == "Where" else inputs
-        main = next(v for v in ruling if isinstance(v, ir.Value))
+        tensors = [v for v in ruling if isinstance(v, ir.Value)]
+        main = next((v for v in tensors if not value_is_number(v)), None) or tensors[0]
         own = dtype_of(main)
         work = own if domain else kernel_dtype(kind, own)
         given: list[ir.Value | None] = []
         for place, value in enumerate(inputs):
             steers = kind == "Where" and not place
             if isinstance(value, (list, tuple)):
-                value = self.constant(list(value))
+                value = self.row(value)
+            elif kind in _ELEMENTWISE and value_is_number(value) and not steers:
+                value = self.cast(value.scalar, work)
             elif isinstance(value, (bool, int, float)):
                 value = self.constant(value, work)
             elif value is not None and work != own and dtype_of(value) == own and not steers:
@@ -176,9 +234,8 @@ class Network:
         result, inner = (own, work) if dtype is None else (dtype, dtype)
         attributes = {name: part for name, part in attributes.items() if part is not None}
         made = self._node(kind, given, outputs, inner, domain, attributes)
-        shapes = [value.shape.numpy() for value in given if value is not None and value.shape]
         if kind in _ELEMENTWISE and all(v is None or v.shape is not None for v in given):
-            made[0].shape = ir.Shape(broadcast(*shapes))
+            made[0].shape = _broadcast([v.shape for v in given if v is not None])
         return [self.cast(value, result) for value in made]
 
     def _node(
@@ -189,10 +246,12 @@ class Network:
         dtype: torch.dtype,
         domain: str,
         attributes: dict[str, Any],
-    ) -> list[ir.Value]:
+    ) -> list[Tensor]:
         name = self.name(f"{self.path}/{kind}" if self.path else kind)
         made = [
-            ir.Value(name=self.name(f"{name}:{i}" if i else f"{name}:"), type=tensor_type(dtype))
+            Tensor(
+                self, name=self.name(f"{name}:{i}" if i else f"{name}:"), type=tensor_type(dtype)
+            )
             for i in range(outputs)
         ]
         kept = ir.convenience.convert_attributes(attributes)
@@ -216,14 +275,8 @@ class Network:
                 value.shape = outputs[wish].shape
             taken.add(id(value))
             results.append(value)
-        nodes, alive = [], {id(value) for value in results}
-        for node in reversed(self.nodes):
-            if any(id(value) in alive for value in node.outputs):
-                nodes.append(node)
-                alive.update(id(value) for value in node.inputs)
-        nodes.reverse()
-        read = {id(v): v for node in nodes for v in node.inputs if v is not None}
-        weights = [v for v in read.values() if v.const_value is not None and v.producer() is None]
+        nodes, read = live(self.nodes, results)
+        weights = [v for v in read if v.const_value is not None and v.producer() is None]
         for wish, value in zip(outputs, results):
             value.name = self.name(wish)
         versions = {"": self.opset, **{n.domain: 1 for n in nodes if n.domain}}
@@ -231,7 +284,44 @@ class Network:
             self.inputs, results, nodes=nodes, initializers=weights, opset_imports=versions,
             name=name,
         )  # fmt: skip
-        return ir.Model(graph, ir_version=10 if self.opset < 23 else 11, producer_name="flexir")
+        version = 10 if self.opset < 23 else 11
+        made = ir.Model(graph, ir_version=version, producer_name="flexir")
+        made.meta[WISHES] = tuple(outputs)
+        return made
+
+
+def value_is_number(value: Any) -> bool:
+    """Whether it stands for a number that is known when the file is run."""
+    return isinstance(value, Size) or (isinstance(value, Tensor) and value.number is not None)
+
+
+def live(
+    nodes: Sequence[ir.Node], results: Sequence[ir.Value]
+) -> tuple[list[ir.Node], list[ir.Value]]:
+    """The nodes that results need, and all that these read, in blocks too."""
+    alive = {id(value) for value in results}
+    kept: list[ir.Node] = []
+    read: dict[int, ir.Value] = {}
+    for node in reversed(nodes):
+        if any(id(value) in alive for value in node.outputs):
+            kept.append(node)
+            inputs = [v for v in node.inputs if v is not None]
+            for attribute in node.attributes.values():
+                if attribute.type == ir.AttributeType.GRAPH:
+                    inputs += live(list(attribute.value), attribute.value.outputs)[1]
+            alive.update(map(id, inputs))
+            read.update((id(v), v) for v in inputs)
+    return kept[::-1], list(read.values())
+
+
+def _broadcast(shapes: list[Any]) -> ir.Shape:
+    """The shape of values brought together; a size that is not known stays so."""
+    made: list[Any] = []
+    for place in range(1, max((len(shape) for shape in shapes), default=0) + 1):
+        sizes = [shape[-place] for shape in shapes if len(shape) >= place and shape[-place] != 1]
+        fixed = [n for n in sizes if isinstance(n, int)]
+        made.append(fixed[0] if fixed else None if sizes else 1)
+    return ir.Shape(made[::-1])
 
 
 def tensor_type(dtype: torch.dtype) -> ir.TensorType:
@@ -248,11 +338,6 @@ def element_type(dtype: torch.dtype) -> ir.DataType:
     if dtype not in DTYPES:
         raise Unsupported(f"ONNX tensors of {dtype} are not computed with")
     return DTYPES[dtype]
-
-
-def broadcast(*shapes: Sequence[int]) -> list[int]:
-    """The shape in which tensors of these shapes meet."""
-    return list(torch.broadcast_shapes(*shapes))  # type: ignore[no-untyped-call]
 
 
 def dtype_of(value: Any) -> torch.dtype:

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from .handlers import count, dtype_of, fail_unless, op, shape_of
+from .handlers import dtype_of, empty, fail_unless, fixed, op, shape_of
 from .reductions import reduced
 from .shapes import reshaped
 
@@ -25,8 +25,10 @@ def batch_norm(
 ) -> Any:  # fmt: skip
     out, dtype = ctx.out, dtype_of(input)
     fail_unless(not training, "it updates its statistics")
-    width = [shape_of(input)[1]]
-    ones, zeros = (out.constant(torch.full(width, n, dtype=dtype), dtype) for n in (1, 0))
+    width = shape_of(input)[1:2]
+    fixed(*width)
+    fail_unless(width, "a batch_norm of one dimension")
+    ones, zeros = (out.constant(torch.full(list(width), n, dtype=dtype), dtype) for n in (1, 0))
     scale, shift = ones if weight is None else weight, zeros if bias is None else bias
     return out.add("BatchNormalization", input, scale, shift, running_mean, running_var,
                    epsilon=float(eps))  # fmt: skip
@@ -38,7 +40,8 @@ def layer_norm(
     eps: float = 1e-5,
 ) -> Any:  # fmt: skip
     out, dtype = ctx.out, dtype_of(input)
-    fail_unless(count(input), "a layer_norm of nothing")
+    fail_unless(not empty(input), "a layer_norm of nothing")
+    fixed(*normalized_shape)
     ones = out.constant(torch.ones(list(normalized_shape), dtype=dtype), dtype)
     scale = ones if weight is None else weight
     return out.add("LayerNormalization", input, scale, bias, axis=-len(normalized_shape),
@@ -62,7 +65,7 @@ def group_norm(
     ctx: Any, input: Any, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5
 ) -> Any:
     shape = shape_of(input)
-    fail_unless(count(input), "a group_norm of nothing")
+    fail_unless(not empty(input), "a group_norm of nothing")
     made = _instances(ctx, reshaped(ctx.out, input, [shape[0], num_groups, -1]), num_groups, eps)
     made = reshaped(ctx.out, made, shape)
     return _scaled(ctx.out, made, weight, bias, [1, -1] + [1] * (len(shape) - 2))
@@ -81,6 +84,7 @@ def instance_norm(
 ) -> Any:  # fmt: skip
     shape = shape_of(input)
     fail_unless(use_input_stats and running_mean is None, "an instance_norm with statistics")
-    fail_unless(count(input), "an instance_norm of nothing")
+    fail_unless(not empty(input), "an instance_norm of nothing")
+    fixed(shape[1])
     made = _instances(ctx, input, shape[1], eps)
     return _scaled(ctx.out, made, weight, bias, [1, -1] + [1] * (len(shape) - 2))

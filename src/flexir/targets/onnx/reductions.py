@@ -8,8 +8,9 @@ from typing import Any
 import onnx_ir as ir
 import torch
 
-from .handlers import brought, count, dims, dtype_of, fail_unless, op, rank, shape_of
+from .handlers import brought, dims, dtype_of, empty, fail_unless, op, rank, shape_of
 from .shapes import reshaped
+from .values import Arithmetic
 
 _REDUCED = {"sum": "ReduceSum", "mean": "ReduceMean", "prod": "ReduceProd", "amax": "ReduceMax",
             "amin": "ReduceMin"}  # fmt: skip
@@ -17,14 +18,23 @@ _REDUCED = {"sum": "ReduceSum", "mean": "ReduceMean", "prod": "ReduceProd", "ama
 
 def reduced(ctx: Any, kind: str, value: Any, dim: Any, keepdim: bool, **how: Any) -> Any:
     """A reduction over some dimensions, none of them empty unless it is a sum."""
-    fail_unless(count(value) or kind == "ReduceSum", "a reduction of nothing")
+    fail_unless(not empty(value) or kind == "ReduceSum", "a reduction of nothing")
     if not rank(value):
         return value
     axes = dims(dim, rank(value))
     made = ctx.out.add(kind, value, axes, keepdims=int(keepdim), **how)
-    kept = [1 if d in axes else n for d, n in enumerate(shape_of(value))]
+    if kind in ("ReduceMax", "ReduceMin") and dtype_of(value).is_floating_point:
+        nan = _nan_among(ctx.out, value, axes, keepdim)  # onnxruntime's kernels may pass over it
+        made = ctx.out.add("Where", nan, math.nan, made)
+    kept = [1 if d in axes else n if isinstance(n, int) else None
+            for d, n in enumerate(value.shape)]  # fmt: skip
     made.shape = ir.Shape(kept if keepdim else [n for d, n in enumerate(kept) if d not in axes])
     return made
+
+
+def _nan_among(out: Any, value: Any, axes: list[int], keepdim: bool) -> Any:
+    found = out.cast(out.add("IsNaN", value, dtype=torch.bool), torch.int32)
+    return out.cast(out.add("ReduceMax", found, axes, keepdims=int(keepdim)), torch.bool)
 
 
 @op("sum", "mean", "prod")
@@ -53,10 +63,21 @@ def extremes(
 
 
 def _place(ctx: Any, kind: str, value: Any, dim: int, keepdim: bool) -> Any:
-    fail_unless(count(value), "a reduction of nothing")
+    fail_unless(not empty(value), "a reduction of nothing")
     if not rank(value):
         return ctx.out.constant(0)
-    return ctx.out.add(kind, value, axis=dim, keepdims=int(keepdim), dtype=torch.int64)
+    return _place_of(ctx.out, kind, value, dim, keepdim)
+
+
+def _place_of(out: Any, kind: str, value: Any, dim: int, keepdim: bool) -> Any:
+    """The first of the extremes along a dimension; the first NaN, if there is one."""
+    how = {"axis": dim, "keepdims": int(keepdim), "dtype": torch.int64}
+    made = out.add(kind, value, **how)
+    if not dtype_of(value).is_floating_point:
+        return made
+    nan = out.cast(out.add("IsNaN", value, dtype=torch.bool), torch.int32)
+    among = _nan_among(out, value, [dim], keepdim)
+    return out.add("Where", among, out.add("ArgMax", nan, **how), made)
 
 
 @op("argmax", "argmin")
@@ -64,9 +85,9 @@ def place(ctx: Any, input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     kind = "ArgMax" if ctx.node.op == "argmax" else "ArgMin"
     if dim is not None:
         return _place(ctx, kind, input, dim, keepdim)
-    fail_unless(count(input), "a reduction of nothing")
+    fail_unless(not empty(input), "a reduction of nothing")
     flat = reshaped(ctx.out, input, [-1])
-    made = ctx.out.add(kind, flat, axis=0, keepdims=0, dtype=torch.int64)
+    made = _place_of(ctx.out, kind, flat, 0, False)
     return reshaped(ctx.out, made, [1] * rank(input)) if keepdim else made
 
 
@@ -129,12 +150,14 @@ def _spread(ctx: Any, input: Any, dim: Any, correction: Any, keepdim: bool) -> t
     out, value = ctx.out, input
     axes = dims(dim, rank(value))
     size = math.prod(shape_of(value)[d] for d in axes)
-    fail_unless(rank(value) and size > correction, "a variance of too few elements")
+    varies = isinstance(size, Arithmetic)
+    few = "a variance of too few elements"
+    fail_unless(rank(value) and (varies or size > correction), few)
     mean = reduced(ctx, "ReduceMean", value, dim, True)
     away = out.add("Sub", value, mean)
     total = reduced(ctx, "ReduceSum", out.add("Mul", away, away), dim, keepdim)
     mean = mean if keepdim else out.add("Squeeze", mean, axes)
-    return out.add("Mul", total, 1 / (size - correction)), mean
+    return out.add("Div", total, size - correction), mean
 
 
 @op("var", "std", "var_mean", "std_mean")

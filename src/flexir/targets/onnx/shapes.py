@@ -1,4 +1,4 @@
-"""Where elements stand: shapes, joins, cuts, indexing and writing at indices. Sizes are known."""
+"""Where elements stand: shapes, joins and cuts. Sizes are ints, or known when the file is run."""
 
 from __future__ import annotations
 
@@ -7,14 +7,42 @@ from typing import Any
 import onnx_ir as ir
 import torch
 
-from .handlers import brought, count, fail_unless, known, op, rank, shape_of
+from .handlers import (
+    brought,
+    count,
+    empty,
+    fail_unless,
+    fixed,
+    known,
+    known_or,
+    op,
+    rank,
+    result_shape,
+    shape_of,
+)
+from .values import Arithmetic, Size, least
+
+FAR = 2**62  # beyond the end of any dimension
 
 
 def reshaped(out: Any, value: Any, shape: Any) -> Any:
-    """A value in another shape."""
-    made = out.add("Reshape", value, [int(n) for n in shape], allowzero=1 if 0 in shape else None)
-    if -1 not in shape:
-        made.shape = ir.Shape(shape)
+    """A value in another shape.
+
+    A size that is the value's own at that place is copied, a single one that varies is found by
+    counting; only what is left is computed when the file is run.
+    """
+    goal = [
+        0 if isinstance(n, Size) and n.of is value and n.dim == place else n
+        for place, n in enumerate(shape)
+    ]
+    open_ = [place for place, n in enumerate(goal) if isinstance(n, Arithmetic)]
+    if len(open_) == 1 and -1 not in goal:
+        goal[open_[0]] = -1
+    copies = any(isinstance(n, Size) and not goal[place] for place, n in enumerate(shape)
+                 if isinstance(goal[place], int))  # fmt: skip
+    nothing = any(isinstance(n, int) and n == 0 for n in shape)
+    made = out.add("Reshape", value, goal, allowzero=1 if nothing and not copies else None)
+    made.shape = ir.Shape([n if isinstance(n, int) and n != -1 else None for n in shape])
     return made
 
 
@@ -22,9 +50,32 @@ def reshaped(out: Any, value: Any, shape: Any) -> Any:
     "ravel")  # fmt: skip
 def reshape(ctx: Any, input: Any, **how: Any) -> Any:
     fail_unless(not isinstance(how.get("dtype"), torch.dtype), "bytes seen as another dtype")
-    if shape_of(input) == tuple(ctx.type.shape):
-        return input
-    return reshaped(ctx.out, input, ctx.type.shape)
+    shape, made = list(shape_of(input)), list(result_shape(ctx))
+    if any(isinstance(n, Arithmetic) for n in made):
+        made = known_or(ctx, _goal(ctx.node.op, shape, len(made), how))
+    return input if shape == made else reshaped(ctx.out, input, made)
+
+
+def _goal(kind: str, shape: list[Any], size: int, how: dict[str, Any]) -> list[Any]:
+    """The shape that a call asks for, in terms of that of its input."""
+    if kind in ("view_as", "reshape_as"):
+        return list(shape_of(how["other"]))
+    if kind == "unflatten":
+        place = how["dim"] % len(shape)
+        return [*shape[:place], *how["sizes"], *shape[place + 1 :]]
+    if kind in ("flatten", "ravel"):
+        place = how.get("start_dim", 0) % max(len(shape), 1)
+        return [*shape[:place], -1, *shape[len(shape) - (size - place - 1) :]]
+    if kind == "unsqueeze":
+        place = how["dim"] % size
+        return [*shape[:place], 1, *shape[place:]]
+    if kind == "squeeze":
+        axes = how.get("dim")
+        given = range(len(shape)) if axes is None else [axes] if isinstance(axes, int) else axes
+        gone = {d % len(shape) for d in given if shape[d] == 1}
+        return [n for d, n in enumerate(shape) if d not in gone]
+    asked: Any = how.get("shape", how.get("size"))
+    return [asked] if isinstance(asked, int) else list(asked)
 
 
 @op("permute")
@@ -53,15 +104,15 @@ def swapped(out: Any, value: Any, a: int, b: int, size: int | None = None) -> An
 
 @op("expand", "expand_as", "broadcast_to")
 def expand(ctx: Any, input: Any, **how: Any) -> Any:
-    if shape_of(input) == tuple(ctx.type.shape):
-        return input
-    return ctx.out.add("Expand", input, list(ctx.type.shape))
+    asked = shape_of(how["other"]) if "other" in how else how["size"]
+    goal = [1 if isinstance(n, int) and n == -1 else n for n in known_or(ctx, asked)]
+    return input if shape_of(input) == tuple(goal) else ctx.out.add("Expand", input, goal)
 
 
 @op("repeat", "tile")
 def repeat(ctx: Any, input: Any, **how: Any) -> Any:
     times, size = how["repeats" if "repeats" in how else "dims"], len(ctx.type.shape)
-    times = [times] if isinstance(times, int) else list(times)
+    times = [times] if isinstance(times, (int, Arithmetic)) else list(times)
     made = reshaped(ctx.out, input, [1] * (size - rank(input)) + list(shape_of(input)))
     return ctx.out.add("Tile", made, [1] * (size - len(times)) + times)
 
@@ -69,11 +120,13 @@ def repeat(ctx: Any, input: Any, **how: Any) -> Any:
 @op("repeat_interleave")
 def repeat_interleave(ctx: Any, input: Any, repeats: Any, dim: Any = None) -> Any:
     fail_unless(isinstance(repeats, int), "a number of repeats for each element")
-    out, shape = ctx.out, list(shape_of(input))
+    out = ctx.out
     if dim is None:
-        input, shape, dim = reshaped(out, input, [-1]), [count(input)], 0
-    places = torch.arange(shape[dim]).repeat_interleave(repeats).tolist()
-    return out.add("Gather", input, places, axis=dim)
+        input, dim = reshaped(out, input, [-1]), 0
+    shape, dim = list(shape_of(input)), dim % rank(input)
+    wide = out.add("Unsqueeze", input, [dim + 1])
+    wide = out.add("Expand", wide, [1] * (dim + 1) + [repeats] + [1] * (len(shape) - dim - 1))
+    return reshaped(out, wide, [*shape[:dim], shape[dim] * repeats, *shape[dim + 1 :]])
 
 
 @op("cat")
@@ -89,26 +142,31 @@ def stack(ctx: Any, tensors: Any, dim: int = 0) -> Any:
     return ctx.out.add("Concat", *parts, axis=dim)
 
 
-def _pieces(ctx: Any, input: Any, dim: int) -> Any:
-    """Cut as torch cut it."""
-    sizes = [value.type.shape[dim] for value in _places(ctx)]
-    if len(sizes) == 1:
-        return [input]
-    return ctx.out.many("Split", len(sizes), input, sizes, axis=dim)
-
-
-def _places(ctx: Any) -> Any:
-    return list(ctx.node.result)
-
-
 @op("split", "split_with_sizes", "chunk", "tensor_split", "unsafe_split", "unsafe_chunk")
 def split(ctx: Any, input: Any, dim: int = 0, **how: Any) -> Any:
-    return _pieces(ctx, input, dim)
+    """Cut as torch cut it; where the size varies, by what was asked for."""
+    total = shape_of(input)[dim]
+    sizes: list[Any] = [value.type.shape[dim] for value in ctx.node.result]
+    if len(sizes) == 1:
+        return [input]
+    if isinstance(total, Arithmetic):
+        asked = next(iter(how.values()))
+        fail_unless(ctx.node.op != "tensor_split", "even pieces of a size that varies")
+        if "chunk" in ctx.node.op:
+            asked = (total + (asked - 1)) // asked
+        if isinstance(asked, (list, tuple)):
+            sizes = list(asked)
+        else:
+            first = [asked] * (len(sizes) - 1)
+            # of as many pieces as were recorded: of others the engine says that they do not fit
+            sizes = [*first, least(total - asked * len(first), asked)]
+    return ctx.out.many("Split", len(sizes), input, sizes, axis=dim)
 
 
 @op("unbind")
 def unbind(ctx: Any, input: Any, dim: int = 0) -> Any:
     size = shape_of(input)[dim]
+    fixed(size)
     parts = ctx.out.many("Split", size, input, [1] * size, axis=dim) if size > 1 else [input]
     return [ctx.out.add("Squeeze", part, [dim]) for part in parts]
 
@@ -118,24 +176,57 @@ def flip(ctx: Any, input: Any, dims: Any) -> Any:
     axes = [dims] if isinstance(dims, int) else list(dims)
     if not axes or not rank(input):
         return input
-    far, n = [-(2**62)] * len(axes), len(axes)
-    return ctx.out.add("Slice", input, [-1] * n, far, axes, [-1] * n)
+    n = len(axes)
+    return ctx.out.add("Slice", input, [-1] * n, [-FAR] * n, axes, [-1] * n)
+
+
+@op("roll")
+def roll(ctx: Any, input: Any, shifts: Any, dims: Any = None) -> Any:
+    """What stands behind goes to the front, counted around the size."""
+    shifts = [shifts] if isinstance(shifts, (int, Arithmetic)) else list(shifts)
+    axes = [dims] if isinstance(dims, int) else list(dims or ())
+    fail_unless(not empty(input), "a roll of nothing")
+    made = input if axes else reshaped(ctx.out, input, [-1])
+    shape = shape_of(input) if axes else (count(input),)
+    for shift, dim in zip(shifts, axes or [0]):
+        first = shape[dim] - shift % shape[dim]
+        parts = [sliced(ctx.out, made, {dim: cut}) for cut in ((first, FAR, 1), (0, first, 1))]
+        made = ctx.out.add("Concat", *parts, axis=dim)
+    return made if axes else reshaped(ctx.out, made, shape_of(input))
+
+
+@op("meshgrid")
+def meshgrid(ctx: Any, tensors: Any, indexing: str = "ij") -> Any:
+    """Each along its own dimension; the first two change places for ``xy``."""
+    places = list(range(len(tensors)))
+    if indexing == "xy" and len(places) > 1:
+        places[:2] = [1, 0]
+    sizes = [shape_of(t)[0] if rank(t) else 1 for t in tensors]
+    goal = [sizes[places.index(d)] for d in range(len(places))]
+    made = []
+    for tensor, place in zip(tensors, places):
+        lone = [1] * len(places)
+        lone[place] = -1
+        made.append(ctx.out.add("Expand", reshaped(ctx.out, tensor, lone), goal))
+    return made
 
 
 @op("narrow")
-def narrow(ctx: Any, input: Any, dim: int, start: Any, length: int) -> Any:
-    fail_unless(isinstance(start, int), "a start that is a tensor")
-    start = start % shape_of(input)[dim] if start < 0 else start
+def narrow(ctx: Any, input: Any, dim: int, start: Any, length: Any) -> Any:
+    fail_unless(isinstance(start, (int, Arithmetic)), "a start that is a tensor")
+    if isinstance(start, int) and start < 0:
+        start = start + shape_of(input)[dim]
     return sliced(ctx.out, input, {dim: (start, start + length, 1)})
 
 
 @op("select")
-def select(ctx: Any, input: Any, dim: int, index: int) -> Any:
-    fail_unless(isinstance(index, int), "an index that is a tensor")
-    return ctx.out.add("Gather", input, ctx.out.constant(index), axis=dim)
+def select(ctx: Any, input: Any, dim: int, index: Any) -> Any:
+    fail_unless(isinstance(index, (int, Arithmetic)), "an index that is a tensor")
+    place = index.scalar if isinstance(index, Arithmetic) else ctx.out.constant(index)
+    return ctx.out.add("Gather", input, place, axis=dim)
 
 
-def sliced(out: Any, value: Any, cuts: dict[int, tuple[int, int, int]]) -> Any:
+def sliced(out: Any, value: Any, cuts: dict[int, tuple[Any, Any, int]]) -> Any:
     """A value cut along some dimensions: dimension -> first, end, step."""
     if not cuts:
         return value
@@ -147,6 +238,7 @@ def sliced(out: Any, value: Any, cuts: dict[int, tuple[int, int, int]]) -> Any:
 def unfold(ctx: Any, input: Any, dimension: int, size: int, step: int) -> Any:
     """Windows along one dimension, which come last."""
     fail_unless(rank(input), "windows of a number")
+    fixed(shape_of(input)[dimension], size, step)
     windows = torch.arange(shape_of(input)[dimension]).unfold(0, size, step)
     made = ctx.out.add("Gather", input, windows.tolist(), axis=dimension)
     order = list(range(rank(input) + 1))
@@ -157,9 +249,9 @@ def unfold(ctx: Any, input: Any, dimension: int, size: int, step: int) -> Any:
 @op("as_strided")
 def as_strided(ctx: Any, input: Any, size: Any, stride: Any, storage_offset: Any = None) -> Any:
     """Of memory in reading order, the elements at places that are known."""
-    places = torch.arange(count(input)).as_strided(
-        known(size), known(stride), known(storage_offset) or 0
-    )
+    size, stride, offset = known(size), known(stride), known(storage_offset) or 0
+    fixed(*shape_of(input), *size, *stride, offset)
+    places = torch.arange(count(input)).as_strided(size, stride, offset)
     producer = ctx.node.args["input"].producer
     laid = producer is None or producer.op in ("contiguous", "clone", "reshape", "assemble")
     fail_unless(laid, "as_strided of memory whose order is not known")
@@ -169,15 +261,26 @@ def as_strided(ctx: Any, input: Any, size: Any, stride: Any, storage_offset: Any
 
 @op("diagonal")
 def diagonal(ctx: Any, input: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
-    shape = shape_of(input)
-    places = torch.arange(count(input)).reshape(shape).diagonal(offset, dim1, dim2)
-    return ctx.out.add("Gather", reshaped(ctx.out, input, [-1]), places.tolist())
+    """The two dimensions go last and become one, of which some places are taken."""
+    shape, size = shape_of(input), rank(input)
+    a, b = dim1 % size, dim2 % size
+    fixed(shape[a], shape[b])
+    order = [d for d in range(size) if d not in (a, b)]
+    flat = ctx.out.add("Transpose", input, perm=[*order, a, b])
+    flat = reshaped(ctx.out, flat, [*(shape[d] for d in order), shape[a] * shape[b]])
+    places = torch.arange(shape[a] * shape[b]).reshape(shape[a], shape[b]).diagonal(offset)
+    return ctx.out.add("Gather", flat, places.tolist(), axis=-1)
 
 
 @op("tril", "triu")
-def triangle(ctx: Any, input: Any, diagonal: int = 0) -> Any:
-    k = ctx.out.constant(diagonal)
-    return ctx.out.add("Trilu", input, k, upper=int(ctx.node.op == "triu"))
+def triangle(ctx: Any, input: Any, diagonal: Any = 0) -> Any:
+    return triangular(ctx.out, input, diagonal, ctx.node.op == "triu")
+
+
+def triangular(out: Any, value: Any, diagonal: Any = 0, upper: bool = False) -> Any:
+    """What is on one side of a diagonal, and zeros."""
+    k = diagonal.scalar if isinstance(diagonal, Arithmetic) else out.constant(diagonal)
+    return out.add("Trilu", value, k, upper=int(upper))
 
 
 @op("pad")
@@ -190,8 +293,10 @@ def pad(ctx: Any, input: Any, pad: Any, mode: str = "constant", value: Any = Non
     ends = [0] * (size - half) + list(pad[::-1][::2])
     if mode == "circular":
         for dim, n in enumerate(shape_of(input)):
-            places = torch.arange(-firsts[dim], n + ends[dim]) % n
-            input = ctx.out.add("Gather", input, places.tolist(), axis=dim)
+            if firsts[dim] or ends[dim]:
+                fixed(n)
+                places = torch.arange(-firsts[dim], n + ends[dim]) % n
+                input = ctx.out.add("Gather", input, places.tolist(), axis=dim)
         return input
     fill = (value or 0,) if mode == "constant" else ()
     return ctx.out.add("Pad", input, firsts + ends, *fill, mode=kinds[mode])
@@ -201,5 +306,13 @@ def pad(ctx: Any, input: Any, pad: Any, mode: str = "constant", value: Any = Non
     "empty_like", "zeros", "ones", "full", "empty")  # fmt: skip
 def filled(ctx: Any, **how: Any) -> Any:
     value = how.get("fill_value", int("ones" in ctx.node.op))
+    asked = how["size"] if "size" in how else shape_of(how["input"])
     fill = brought(ctx, ctx.type.dtype, value)[0]
-    return ctx.out.add("Expand", fill, list(ctx.type.shape))
+    return ctx.out.add("Expand", fill, known_or(ctx, asked))
+
+
+@op("arange")
+def arange(ctx: Any, end: Any, start: Any = 0, step: Any = 1, dtype: Any = None) -> Any:
+    """Up to a number that varies; others are constants of the model."""
+    parts = brought(ctx, ctx.type.dtype, start, end, step)
+    return ctx.out.add("Range", *parts)

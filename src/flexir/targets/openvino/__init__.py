@@ -2,7 +2,8 @@
 
 ``convert`` gives a :class:`Network`, ``run`` compiles it for f32 and gives what the model would,
 ``save`` writes ``.xml`` and ``.bin``. Sizes are those recorded. OpenVINO's own front end for torch
-is not used.
+is not used. The plug-in keeps whole numbers in 32 bits, and NaN not in ``relu``, ``clamp`` and
+extremes: numbers are right to rounding.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from __future__ import annotations
 import openvino
 import torch
 
+import flexir
 from flexir import passes
 
 from ..door import Door, Tensors
-from . import arithmetic, layers, shapes  # noqa: F401  they declare the handlers
-from .values import Network, target
+from . import arithmetic, layers, reductions, shapes  # noqa: F401  they declare the handlers
+from .values import Network, target, too_wide
 
 __all__ = ["Network", "convert", "run", "save", "target"]
 
@@ -22,7 +24,12 @@ __all__ = ["Network", "convert", "run", "save", "target"]
 def engine(output: Network, tensors: Tensors) -> Tensors:
     """Through the CPU plug-in, compiled once."""
     compiled = output.compiled()
-    made = compiled([tensors[name].contiguous().numpy() for name in output.inputs])
+    arrays = {name: tensors[name].contiguous().numpy() for name in output.inputs}
+    for name, array in arrays.items():
+        if too_wide(array):
+            raise flexir.Error(f"input {name!r} has numbers beyond 32 bits: the CPU plug-in "
+                               "keeps no more of whole numbers")  # fmt: skip
+    made = compiled(list(arrays.values()))
     ports = zip(output.outputs, compiled.outputs)
     return {name: torch.from_numpy(made[port].copy()) for name, port in ports}
 

@@ -1,4 +1,4 @@
-"""Handlers of arithmetic: element by element, comparisons, reductions."""
+"""Handlers of arithmetic: element by element, comparisons, attention."""
 
 from __future__ import annotations
 
@@ -29,8 +29,6 @@ _LOGICAL = {"logical_and": ops.logical_and, "logical_or": ops.logical_or,
             "logical_xor": ops.logical_xor}  # fmt: skip
 _BITS = {"bitwise_and": ops.logical_and, "bitwise_or": ops.logical_or,
          "bitwise_xor": ops.logical_xor}  # fmt: skip
-_REDUCE = {"sum": ops.reduce_sum, "mean": ops.reduce_mean, "amax": ops.reduce_max,
-           "amin": ops.reduce_min}  # fmt: skip
 
 
 def floating(ctx: Any, *parts: Any) -> list[Any]:
@@ -95,7 +93,7 @@ def elu(ctx: Any, input: Any, alpha: float) -> Any:
 def clamp(ctx: Any, input: Any, min: Any, max: Any) -> Any:
     for bound, build in ((min, ops.maximum), (max, ops.minimum)):
         if bound is not None:
-            input = build(*operands(input, bound, dtype=ctx.type.dtype)).output(0)
+            input = build(*operands(input, bound, dtype=numeric(ctx))).output(0)
     return cast(input, ctx.type.dtype)
 
 
@@ -115,6 +113,18 @@ def divide(ctx: Any, input: Any, other: Any) -> Any:
     return ops.divide(*floating(ctx, input, other))
 
 
+@op("floor_divide", "remainder", "fmod")
+def whole_division(ctx: Any, input: Any, other: Any) -> Any:
+    """Of whole numbers; of others, OpenVINO rounds otherwise than torch."""
+    if numeric(ctx) == torch.float32:
+        raise flexir.Unsupported("torch.float32")
+    a, b = operands(input, other, dtype=ctx.type.dtype)
+    if ctx.node.op == "fmod":
+        return ops.mod(a, b)
+    rest = ops.floor_mod(a, b)
+    return rest if ctx.node.op == "remainder" else ops.divide(ops.subtract(a, rest), b)
+
+
 @op("pow")
 def power(ctx: Any, input: Any, exponent: Any) -> Any:
     return ops.power(*floating(ctx, input, exponent))
@@ -122,15 +132,15 @@ def power(ctx: Any, input: Any, exponent: Any) -> Any:
 
 @op("maximum")
 def maximum(ctx: Any, input: Any, other: Any) -> Any:
-    return ops.maximum(*operands(input, other, dtype=_numeric(ctx)))
+    return ops.maximum(*operands(input, other, dtype=numeric(ctx)))
 
 
 @op("minimum")
 def minimum(ctx: Any, input: Any, other: Any) -> Any:
-    return ops.minimum(*operands(input, other, dtype=_numeric(ctx)))
+    return ops.minimum(*operands(input, other, dtype=numeric(ctx)))
 
 
-def _numeric(ctx: Any) -> torch.dtype:
+def numeric(ctx: Any) -> torch.dtype:
     if ctx.type.dtype not in (torch.float32, torch.int64, torch.int32):
         raise flexir.Unsupported(f"{ctx.type.dtype}")
     dtype: torch.dtype = ctx.type.dtype
@@ -178,53 +188,6 @@ def masked_fill(ctx: Any, input: Any, mask: Any, value: Any) -> Any:
     return ops.select(mask, other, own)
 
 
-def dims(dim: Any, rank: int) -> list[int]:
-    """Dimensions counted from the front; all for None or none."""
-    given = [] if dim is None else [dim] if isinstance(dim, int) else list(dim)
-    return sorted(d % max(rank, 1) for d in given) if given else list(range(rank))
-
-
-for _name, _build in _REDUCE.items():
-
-    @op(_name)
-    def reduction(ctx: Any, input: Any, dim: Any = None, keepdim: Any = False, *,
-                  build: Any = _build) -> Any:  # fmt: skip
-        rank = len(input.get_shape())
-        input = cast(input, _numeric(ctx))
-        return build(input, ints(dims(dim, rank)), keepdim) if rank else input
-
-
-@op("all")
-def all_(ctx: Any, input: Any, dim: Any = None, keepdim: Any = False) -> Any:
-    input, rank = cast(input, torch.bool), len(input.get_shape())
-    return ops.reduce_logical_and(input, ints(dims(dim, rank)), keepdim) if rank else input
-
-
-@op("any")
-def any_(ctx: Any, input: Any, dim: Any = None, keepdim: Any = False) -> Any:
-    input, rank = cast(input, torch.bool), len(input.get_shape())
-    return ops.reduce_logical_or(input, ints(dims(dim, rank)), keepdim) if rank else input
-
-
-@op("cumsum")
-def cumsum(ctx: Any, input: Any, dim: int) -> Any:
-    if not input.get_shape():
-        raise flexir.Unsupported("of a number")
-    return ops.cum_sum(cast(input, _numeric(ctx)), ints(dim % len(input.get_shape())))
-
-
-@op("softmax")
-def softmax(ctx: Any, input: Any, dim: int, dtype: Any) -> Any:
-    (input,) = floating(ctx, input)
-    return ops.softmax(input, dim % len(input.get_shape()))
-
-
-@op("log_softmax")
-def log_softmax(ctx: Any, input: Any, dim: int, dtype: Any) -> Any:
-    (input,) = floating(ctx, input)
-    return ops.log_softmax(input, dim % len(input.get_shape()))
-
-
 @op("to")
 def to(ctx: Any, input: Any, **_: Any) -> Any:
     source = input.get_element_type().to_dtype().type
@@ -251,12 +214,15 @@ def attention(ctx: Any, query: Any, key: Any, value: Any, attn_mask: Any, is_cau
     score = ops.matmul(query, key, False, True)
     factor = 1 / math.sqrt(width) if scale is None else float(scale)
     score = ops.multiply(score, constant(factor, np.float32))
-    low = constant(-np.inf, np.float32)
+    low, last = constant(-np.inf, np.float32), len(ctx.type.shape) - 1
     if is_causal:
-        mask = constant(np.tril(np.ones((rows, columns), bool)), np.bool_)
-        score = ops.select(mask, score, low)
-    if attn_mask is not None:
-        if attn_mask.get_element_type().to_dtype().type is np.bool_:
-            raise flexir.Unsupported("a mask of bools: rows without any are 0 in torch")
+        attn_mask = constant(np.tril(np.ones((rows, columns), bool)), np.bool_).output(0)
+    if attn_mask is None:
+        return ops.matmul(ops.softmax(score, last), value, False, False)
+    if attn_mask.get_element_type().to_dtype().type is np.bool_:
+        score = ops.select(attn_mask, score, low)
+    else:
         score = ops.add(score, attn_mask)
-    return ops.matmul(ops.softmax(score, len(query.get_shape()) - 1), value, False, False)
+    seen = ops.reduce_logical_or(ops.not_equal(score, low), ints(last), True)
+    weights = ops.select(seen, ops.softmax(score, last), constant(0, np.float32))
+    return ops.matmul(weights, value, False, False)

@@ -179,8 +179,9 @@ def group_norm(ctx: Any, input: Any, num_groups: int, weight: Any, bias: Any, ep
 def prelu(ctx: Any, input: Any, weight: Any) -> Any:
     f32(ctx)
     rank = len(shape(input))
-    if math.prod(shape(weight)) > 1:
-        weight = reshaped(weight, [1, -1] + [1] * (rank - 2))
+    several = math.prod(shape(weight)) > 1
+    weight = reshaped(weight, [1, -1] + [1] * (rank - 2) if several and rank > 1 else
+                      shape(weight) if several else [])  # fmt: skip
     zero = constant(0, np.float32)
     negative = ops.multiply(input, weight)
     return ops.select(ops.greater(input, zero), input, negative)

@@ -109,7 +109,8 @@ def getitem(ctx: Any, input: Any, indices: Any) -> Any:
         elif type(one) is int:
             input = cut(input, dim, one % size, one % size + 1)
         else:
-            tensors[len(sizes)] = one
+            listed = isinstance(one, list) and one and all(type(n) is int for n in one)
+            tensors[len(sizes)] = ints(one).output(0) if listed else one
         if type(one) is not int:
             sizes.append(shape(input)[dim])
         dim += 1
@@ -150,8 +151,10 @@ def setitem(ctx: Any, input: Any, indices: Any, value: Any) -> Any:
     parts = list(indices) if isinstance(indices, tuple) else [indices]
     (given,) = operands(value, dtype=ctx.type.dtype)
     if len(parts) == 1 and hasattr(parts[0], "get_element_type"):
-        if parts[0].get_element_type().to_dtype().type is not np.bool_ or shape(given):
-            raise flexir.Unsupported("places by whole numbers, or several values at a mask")
+        if parts[0].get_element_type().to_dtype().type is not np.bool_:
+            return _scattered(input, parts[0], given)
+        if shape(given):
+            raise flexir.Unsupported("several values at a mask")
         sides = shape(parts[0]) + [1] * (len(shape(input)) - len(shape(parts[0])))
         return ops.select(reshaped(parts[0], sides), given, input)
     if not all(p is None or p is ... or isinstance(p, slice) or type(p) is int for p in parts):
@@ -167,6 +170,27 @@ def setitem(ctx: Any, input: Any, indices: Any, value: Any) -> Any:
     given = reshaped(given, shape(given)[lead:]) if lead > 0 else given
     rows = reshaped(ops.broadcast(given, ints(region)), [-1])
     return ops.select(constant(mask, np.bool_), ops.gather(rows, ints(source), ints(0)), input)
+
+
+def _scattered(input: Any, index: Any, value: Any) -> Any:
+    """Rows put at places, which may be counted from the end."""
+    own, places = shape(input), cast(index, torch.int64)
+    places = ops.select(ops.less(places, ints(0)), ops.add(places, ints(own[0])), places)
+    rows = ops.broadcast(value, ints([*shape(index), *own[1:]]))
+    return ops.scatter_nd_update(input, ops.unsqueeze(places, ints(-1)), rows)
+
+
+@op("scatter")
+def scatter(ctx: Any, input: Any, dim: int, index: Any, src: Any = None, value: Any = None,
+            reduce: Any = None) -> Any:  # fmt: skip
+    if not shape(input) or len(shape(index)) != len(shape(input)) or reduce is not None:
+        raise flexir.Unsupported("into a number, or with a reduction")
+    (given,) = operands(value if src is None else src, dtype=ctx.type.dtype)
+    for at, size in enumerate(shape(index)):
+        if shape(given) and shape(given)[at] != size:
+            given = cut(given, at, 0, size)
+    given = given if shape(given) else ops.broadcast(given, ints(shape(index)))
+    return ops.scatter_elements_update(input, index, given, ints(dim % len(shape(input))))
 
 
 def gathered(input: Any, dim: int, index: Any) -> Any:
@@ -245,7 +269,8 @@ def repeat(ctx: Any, input: Any, **_: Any) -> Any:
     return ops.tile(made, ints(times)) if times else made  # of no dimensions it makes garbage
 
 
-_FILL = {"zeros_like": 0, "ones_like": 1, "new_zeros": 0, "new_ones": 1, "zeros": 0, "ones": 1}
+_FILL = {"zeros_like": 0, "ones_like": 1, "new_zeros": 0, "new_ones": 1, "zeros": 0, "ones": 1,
+         "empty": 0, "empty_like": 0, "new_empty": 0}  # fmt: skip
 
 for _name, _value in _FILL.items():
 
@@ -259,12 +284,3 @@ def full(ctx: Any, fill_value: Any, **_: Any) -> Any:
     if not isinstance(fill_value, (bool, int, float)):
         raise flexir.Unsupported("a value that is a tensor")
     return constant(np.full(ctx.type.shape, fill_value), DTYPES[ctx.type.dtype])
-
-
-@op("topk")
-def topk(ctx: Any, input: Any, k: int, dim: int, largest: bool, sorted: bool) -> Any:
-    if ctx.type.dtype != torch.float32 or not shape(input):
-        raise flexir.Unsupported("not f32, or a number")
-    order = "max" if largest else "min"
-    made = ops.topk(input, ints(k), dim % len(shape(input)), order, "value", "i64")
-    return made.output(0), made.output(1)

@@ -99,8 +99,22 @@ def check(type: flexir.TensorType, empty: bool = False) -> None:
 
 
 def constant(value: Any, dtype: Any) -> Any:
-    """Numbers as an output."""
-    return ops.constant(np.asarray(value, dtype), dtype=dtype)
+    """Numbers as an output.
+
+    Raises:
+        flexir.Unsupported: whole ones that the CPU plug-in, which keeps 32 bits, would change.
+    """
+    array = np.asarray(value, dtype)
+    if too_wide(array):
+        raise flexir.Unsupported("whole numbers beyond 32 bits, which the plug-in does not keep")
+    return ops.constant(array, dtype=dtype)
+
+
+def too_wide(array: Any) -> bool:
+    """Whether there are whole numbers of more than 32 bits among them."""
+    limit = np.iinfo(np.int32)
+    return bool(array.dtype == np.int64 and array.size and (
+        array.max() > limit.max or array.min() < limit.min))  # fmt: skip
 
 
 def ints(values: Any) -> Any:
@@ -132,8 +146,6 @@ def operands(*parts: Any, dtype: torch.dtype) -> list[Any]:
 @target.input
 def enter(ctx: Any, name: str, type: flexir.TensorType) -> Any:
     check(type, empty=True)
-    if 0 in type.shape:
-        return name  # a cache before the first call: nobody reads what it has not
     parameter = ops.parameter(list(type.shape), DTYPES[type.dtype], name)
     ctx.out.inputs[name] = parameter
     return parameter.output(0)
@@ -143,7 +155,9 @@ def enter(ctx: Any, name: str, type: flexir.TensorType) -> Any:
 def stored(ctx: Any, weight: Any) -> Any:
     array = ctx.array(weight)
     ctx.dtype(weight.tensor.dtype)
-    return ops.constant(np.array(array), dtype=array.dtype.type, name=weight.name).output(0)
+    made = constant(np.array(array), array.dtype.type)
+    made.set_friendly_name(weight.name)
+    return made.output(0)
 
 
 @target.output

@@ -1,0 +1,280 @@
+"""A message to its Graph. Trusts nothing: every index, kind and name is looked at.
+
+The nodes of bodies and blocks stand behind the call they belong to, which must still be open. What
+this leaves to the grammar of graphs (:mod:`flexir.graph.check`): that Values are made once, before
+they are read, and that blocks read what they are given.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from ...calls.signatures import IF, LOOP, documented
+from ...errors import FormatError
+from ...graph import tree
+from ...graph.account import Mutation, Origin
+from ...graph.choice import Block, Choice, Loop, bodies, walk
+from ...graph.graph import Graph
+from ...graph.nodes import Effects, Node, Switches, Value
+from ...graph.source import Source
+from . import functions, schema
+from .account import read_audit, read_live, read_state, read_type
+from .data import Known, Opaque, Reader, torch_constant
+
+_DEEP = 300  # modules within modules, and twice the branches within branches
+# What the fields of a node refer to.
+_REFERENCES = {
+    "op": "strings", "path": "strings", "arg_names": "strings", "write_names": "strings",
+    "target_plus1": "strings", "same_plus1": "strings", "arg_data": "data", "write_data": "data",
+    "result_plus1": "data", "outputs": "values", "module_plus1": "modules",
+    "source_plus1": "sources", "state_plus1": "states",
+}  # fmt: skip
+
+
+def decode(message: Any, known: Known) -> tuple[Graph, list[Value]]:
+    """The graph of a message, without its variants and without the tensors of its constants.
+
+    Args:
+        message: the message.
+        known: what it may name.
+
+    Returns:
+        the graph, and the Value of each of the message's ``constants``.
+
+    Raises:
+        FormatError: something in it is not as it should be.
+    """
+    return _Reader(message, known).read()
+
+
+class _Reader:
+    """One message becoming a Graph."""
+
+    def __init__(self, message: Any, known: Known) -> None:
+        self.message, self.known = message, known
+        self.strings: list[str] = list(message.strings)
+        self.types = [read_type(t) for t in message.types]
+        self.values = [self._value(v, i) for i, v in enumerate(message.values)]
+        self.sources = [None] + [
+            Source(self.string(s.file, "file"), s.line, self.string(s.function, "function"))
+            for s in message.sources
+        ]  # by index + 1, as everybody refers to them
+        self.states = [self._state(s) for s in message.states]
+        self.effects: list[Effects] = [
+            Effects(),
+            *(Effects(switches=state) for state in self.states),
+        ]
+        self.functions: dict[str, Any] = {}
+        budget = 1000 + 16 * message.ByteSize()
+        self.data = Reader(message.data, self.values, known, budget)
+        self.modules = [self._module(m) for m in message.modules]
+        self.status: dict[Node, tuple[str, str]] = {}
+
+    def read(self) -> tuple[Graph, list[Value]]:
+        """The graph, and the Values of its constants."""
+        message = self.message
+        graph = Graph(message.name)
+        graph.parameters = [(p.name, _kind(p.kind)) for p in message.parameters]
+        graph.inputs = {e.name: self.data.get(e.data) for e in message.inputs}
+        graph.modules = {m[0]: type(m[1]) for m in self.modules}
+        graph.nodes = self._nodes()
+        graph.outputs = self.data.get(message.outputs)
+        graph.left = {e.name: self.data.get(e.data) for e in message.left}
+        graph.mutations = [
+            Mutation(self.value(m.initial, "mutations").name,
+                     self.value(m.initial, "mutations"), self.value(m.final, "mutations"))
+            for m in message.mutations
+        ]  # fmt: skip
+        graph.state = read_state(message.kept, self.string, self.value)
+        graph.audit = read_audit(message.audit)
+        graph.live, graph.frozen = read_live(message, self.source)
+        for layout in message.layouts:
+            value, stride = self.value(layout.value, "layouts"), tuple(layout.stride)
+            if len(stride) != len(value.type.shape) or any(s < 0 for s in stride):
+                raise FormatError(f"layouts: {stride} does not fit {value!r}")
+            graph.layouts[value] = stride
+            if layout.requires_grad:
+                graph.differentiable.add(value)
+        constants = [self.value(e.value, f"constants[{i}]")
+                     for i, e in enumerate(message.constants)]  # fmt: skip
+        for value, entry in zip(constants, message.constants):
+            value.names = value.names or (value.name,)
+            escaped = [self.source(i + 1) for i in entry.escaped]
+            source = self.source(entry.source_plus1)
+            graph.origins[value] = Origin(entry.origin, source, tuple(s for s in escaped if s))
+        graph.status, graph.history = self.status, list(message.history)
+        if schema.has_unknown_fields(message):
+            whole: list[Any] = [(None, message), *zip(walk(graph.nodes), message.nodes)]
+            whole += zip(constants, message.constants)
+            found = {key: schema.unknown_fields(part) for key, part in whole}
+            graph.unknown = {key: rest for key, rest in found.items() if rest}
+        return graph, constants
+
+    def _nodes(self) -> list[Node]:
+        top: list[Node] = []
+        stack: list[tuple[int, int, list[Node]]] = [(0, 0, top)]
+        for number, entry in enumerate(self.message.nodes, 1):
+            place = (entry.parent_plus1, entry.block)
+            while stack and stack[-1][:2] != place:
+                stack.pop()
+            try:
+                if not stack:
+                    raise FormatError("its parent is no module or block still open")
+                node = self._node(entry)
+            except FormatError as error:
+                raise FormatError(f"nodes[{number - 1}]: {error}") from error.__cause__
+            except IndexError as error:
+                raise FormatError(f"nodes[{number - 1}].{self._blame(entry)}") from error
+            stack[-1][2].append(node)
+            if inner := bodies(node):
+                if len(stack) > _DEEP:
+                    raise FormatError(f"nodes[{number - 1}]: modules nested over {_DEEP} deep")
+                stack += [(number, i, one) for i, one in enumerate(inner)][::-1]
+        return top
+
+    def _node(self, entry: Any) -> Node:
+        """A node without its body; IndexError if it refers to what is not there."""
+        strings, values, get = self.strings, self.values, self.data.get
+        names, data = entry.arg_names, entry.arg_data
+        if len(names) != len(data) or len(entry.write_names) != len(entry.write_data):
+            raise FormatError("arg_data or write_data: not one per name")
+        op, signature = strings[entry.op], None
+        target: Any = None
+        args = {strings[name]: get(index) for name, index in zip(names, data)}
+        body: list[Node] | None = None
+        if len(entry.blocks):
+            target = self._with_blocks(op, entry)
+            signature = IF if op == "if" else LOOP
+        elif entry.module_plus1:
+            target = self.modules[entry.module_plus1 - 1][1]
+            body = []
+        else:
+            # Older versions saved the names that each spelling has: `split_size`.
+            args = {documented(op, name): part for name, part in args.items()}
+            name = strings[entry.target_plus1 - 1] if entry.target_plus1 else ""
+            target = self._function(name)
+            if self.data.lost and (lost := next(tree.leaves(args, Opaque), None)):
+                target = functions.Missing(name, f"it was given {lost}, which no file can hold")
+            signature = functions.signature_of(target, entry.form, args, op)
+        node = Node(
+            op, target, args, signature=signature, body=body, path=strings[entry.path],
+            call=entry.call, source=self.sources[entry.source_plus1],
+        )  # fmt: skip
+        node.outputs = tuple([values[index] for index in entry.outputs])
+        if body is None:
+            for value in node.outputs:
+                if value.producer is not None:
+                    raise FormatError(f"outputs: {value!r} is made twice")
+                value.producer = node
+        if entry.result_plus1:
+            node.result = get(entry.result_plus1 - 1)
+        if entry.status:
+            self.status[node] = (entry.status, entry.reason)
+        node.effects = self._effects(entry)
+        return node
+
+    def _with_blocks(self, op: str, entry: Any) -> Choice | Loop:
+        """The target of a branch or a loop, its blocks without their nodes."""
+        made = []
+        for block in entry.blocks:
+            parameters = [self.value(index, "blocks.parameters") for index in block.parameters]
+            outputs = [self.data.get(index) for index in block.outputs]
+            made.append(Block(tuple(parameters), [], tuple(outputs)))
+        if entry.module_plus1 or entry.target_plus1 or len(made) != {"if": 2, "loop": 1}.get(op):
+            raise FormatError(f"blocks: {len(made)} of {op!r}; 'if' has two, 'loop' has one")
+        if op == "if":
+            return Choice(*made)
+        if unknown := set(entry.ends) - {"count", "condition"}:
+            raise FormatError(f"ends: {unknown} are unknown")
+        return Loop(made[0], tuple(entry.ends), entry.least)
+
+    def _function(self, name: str) -> Any:
+        found = self.functions.get(name)
+        if found is None:
+            found = self.functions[name] = functions.resolve(name, self.known.functions)
+        return found
+
+    def _effects(self, entry: Any) -> Effects:
+        plain: Effects = self.effects[entry.state_plus1]
+        rare = entry.escape or entry.write_names or entry.same_plus1 or entry.random
+        if not rare and not entry.generator:
+            return plain
+        if entry.escape not in ("", "branch", "value", "memory", "text", "about"):
+            raise FormatError(f"escape: {entry.escape!r} is unknown")
+        op = self.strings[entry.op]
+        writes = {
+            documented(op, self.strings[name]): self.data.get(index)
+            for name, index in zip(entry.write_names, entry.write_data)
+        }
+        generator = None
+        if entry.generator:
+            generator = torch.frombuffer(bytearray(entry.generator), dtype=torch.uint8)
+        same = documented(op, self.strings[entry.same_plus1 - 1]) if entry.same_plus1 else None
+        return Effects(
+            writes, plain.switches, same, entry.escape or None, entry.random, generator,
+            entry.goes_on,
+        )  # fmt: skip
+
+    def _blame(self, entry: Any) -> str:
+        """Which field of a node refers to what is not there."""
+        sizes = {"strings": len(self.strings), "values": len(self.values),
+                 "data": len(self.data.things), "modules": len(self.modules),
+                 "sources": len(self.sources) - 1, "states": len(self.states)}  # fmt: skip
+        for field, table in _REFERENCES.items():
+            given = getattr(entry, field)
+            for index in given if hasattr(given, "__len__") else [given]:
+                at = index - field.endswith("_plus1")
+                if at >= sizes[table]:
+                    return f"{field}: refers to {table}[{at}]; there are {sizes[table]}"
+        return "refers to what is not there"
+
+    # -- tables
+
+    def string(self, index: int, where: str) -> str:
+        if index >= len(self.strings):
+            raise FormatError(f"{where}: refers to strings[{index}]; there are {len(self.strings)}")
+        return self.strings[index]
+
+    def value(self, index: int, where: str) -> Value:
+        if index >= len(self.values):
+            raise FormatError(f"{where}: refers to values[{index}]; there are {len(self.values)}")
+        return self.values[index]
+
+    def source(self, plus1: int) -> Source | None:
+        if plus1 >= len(self.sources):
+            raise FormatError(f"refers to sources[{plus1 - 1}]; there are {len(self.sources) - 1}")
+        return self.sources[plus1]
+
+    def _value(self, message: Any, number: int) -> Value:
+        if message.type >= len(self.types):
+            raise FormatError(f"values[{number}].type: there are {len(self.types)} types")
+        value = Value(message.name, self.types[message.type])
+        value.names = tuple(message.names)
+        return value
+
+    def _state(self, message: Any) -> Switches:
+        autocast = tuple(
+            (a.device, torch_constant(a.dtype, torch.dtype), a.cache) for a in message.autocast
+        )
+        default = torch_constant(message.default_dtype, torch.dtype)
+        return Switches(message.grad, message.inference, default, autocast)
+
+    def _module(self, message: Any) -> tuple[str, Any]:
+        """Path, and an instance that has the class and the plain attributes of the module."""
+        cls = self.data.find_class(message.cls, "module", ())
+        made: Any = torch.nn.Module.__new__(cls)
+        torch.nn.Module.__init__(made)
+        made.__dict__.pop("training", None)  # among the attributes, unless the module had none
+        for entry in message.attributes:
+            part = self.data.get(entry.data)
+            if entry.name.isidentifier() and not entry.name.startswith("_"):
+                made.__dict__[entry.name] = part
+        return self.string(message.path, "modules.path"), made
+
+
+def _kind(kind: int) -> int:
+    if kind > 4:
+        raise FormatError(f"parameters.kind: {kind} is unknown")
+    return kind

@@ -1,0 +1,240 @@
+"""A Graph to its message: everything but where the weights are.
+
+Nodes are written in order of execution, those inside a module or a block behind the call they
+belong to. Nothing is written twice: what many calls mention stands in a table.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ...calls.schemas import signatures
+from ...errors import Error
+from ...graph.choice import blocks_of, bodies, is_loop
+from ...graph.graph import Graph
+from ...graph.nodes import Dim, ListType, Node, NumberType, Value
+from ...graph.source import Source
+from . import functions
+from .account import write_audit, write_live
+from .data import Table, class_name
+
+
+def encode(graph: Graph, message: Any, status: Mapping[Node, tuple[str, str]]) -> None:
+    """Fill the message of a graph, whose ``constants`` are there already, one for each.
+
+    Args:
+        graph: the graph; its variants are messages of their own.
+        message: the message.
+        status: node -> (status, reason) of a conversion.
+
+    Raises:
+        Error: a type that cannot be stored.
+    """
+    _Writer(graph, message, status).write()
+
+
+class _Writer:
+    """Fills the message of one graph."""
+
+    def __init__(self, graph: Graph, message: Any, status: Mapping[Node, tuple[str, str]]) -> None:
+        self.graph, self.message, self.status = graph, message, status
+        self.values: dict[Value, int] = {}
+        self.types: dict[Any, int] = {}
+        self.strings: dict[str, int] = {}
+        self.sources: dict[Source, int] = {}
+        self.states: dict[Any, int] = {}
+        self.modules: dict[str, int] = {}
+        self.data = Table(message.data, self.value)
+
+    def write(self) -> None:
+        """Write everything but where the weights are."""
+        graph, message = self.graph, self.message
+        message.name = graph.name
+        message.MergeFromString(graph.unknown.get(None, b""))
+        self.string("")
+        for value, entry in zip(graph.constants, message.constants):
+            origin = graph.origins.get(value)
+            entry.value = self.value(value)
+            if value in graph.unknown:
+                entry.MergeFromString(graph.unknown[value])
+            if origin is not None:
+                entry.origin, entry.source_plus1 = origin.kind, self.source(origin.source)
+                entry.escaped.extend(self.source(s) - 1 for s in origin.escaped)
+        for name, kind in graph.parameters:
+            message.parameters.add(name=name, kind=kind)
+        for name, part in graph.inputs.items():
+            message.inputs.add(name=name, data=self.data.put(part))
+        for path, cls in graph.modules.items():
+            self.modules[path] = len(message.modules)
+            message.modules.add(path=self.string(path), cls=class_name(cls))
+        self._nodes()
+        message.outputs = self.data.put(graph.outputs)
+        for name, part in graph.left.items():
+            message.left.add(name=name, data=self.data.put(part))
+        for mutation in graph.mutations:
+            initial, final = self.value(mutation.initial), self.value(mutation.final)
+            message.mutations.add(initial=initial, final=final)
+        for state in graph.state:
+            initial, final = self.value(state.initial), self.value(state.final)
+            message.kept.add(path=self.string(state.path), initial=initial, final=final)
+        write_audit(message.audit, graph.audit)
+        write_live(message, graph, self.source)
+        message.history.extend(graph.history)
+        for value, stride in graph.layouts.items():
+            grad = value in graph.differentiable
+            message.layouts.add(value=self.value(value), stride=stride, requires_grad=grad)
+
+    def _nodes(self) -> None:
+        stack: list[tuple[int, int, Iterator[Node]]] = [(0, 0, iter(self.graph.nodes))]
+        number = 0
+        while stack:
+            parent, block, nodes = stack[-1]
+            for node in nodes:
+                self._node(node, parent, block)
+                number += 1
+                if inner := bodies(node):
+                    stack += [(number, i, iter(one)) for i, one in enumerate(inner)][::-1]
+                    break
+            else:
+                stack.pop()
+
+    def _node(self, node: Node, parent: int, block: int) -> None:
+        string, put = self.string, self.data.put
+        # Values that a call makes are numbered before anything that mentions them.
+        outputs = [self.value(v) for v in node.outputs]
+        entry = self.message.nodes.add(
+            op=string(node.op), parent_plus1=parent, block=block, path=string(node.path),
+            call=node.call, source_plus1=self.source(node.source),
+        )  # fmt: skip
+        entry.outputs.extend(outputs)
+        if node.body is not None:
+            entry.module_plus1 = self._module(node) + 1
+        elif blocks := blocks_of(node):
+            for _, one in blocks:
+                parameters = [self.value(v) for v in one.parameters]
+                entry.blocks.add(parameters=parameters, outputs=map(put, one.outputs))
+            if is_loop(node):
+                entry.ends.extend(node.target.ends)
+                entry.least = node.target.least
+        else:
+            entry.target_plus1 = string(functions.name_of(node.target)) + 1
+            entry.form = _form(node)
+        entry.arg_names.extend([string(name) for name in node.args])
+        entry.arg_data.extend([put(part) for part in node.args.values()])
+        if node.result is not None:
+            entry.result_plus1 = put(node.result) + 1
+        if node in self.graph.unknown:
+            entry.MergeFromString(self.graph.unknown[node])
+        if node in self.status:
+            entry.status, entry.reason = self.status[node]
+        effects = node.effects
+        if effects.switches is not None:
+            entry.state_plus1 = self._state(effects.switches) + 1
+        if effects.writes:
+            entry.write_names.extend([string(name) for name in effects.writes])
+            entry.write_data.extend([put(part) for part in effects.writes.values()])
+        if effects.same is not None:
+            entry.same_plus1 = string(effects.same) + 1
+        if effects.escape is not None:
+            entry.escape = effects.escape
+        if effects.random:
+            entry.random = True
+        if effects.generator is not None:
+            entry.generator = effects.generator.numpy().tobytes()
+            entry.goes_on = effects.goes_on
+
+    def value(self, value: Value) -> int:
+        known = self.values.get(value)
+        if known is None:
+            known = self.values[value] = len(self.values)
+            names = value.names if len(value.names) > 1 else ()
+            self.message.values.add(name=value.name, type=self._type(value.type), names=names)
+        return known
+
+    def string(self, text: str) -> int:
+        known = self.strings.get(text)
+        if known is None:
+            known = self.strings[text] = len(self.strings)
+            self.message.strings.append(text)
+        return known
+
+    def source(self, source: Source | None) -> int:
+        """Index + 1 of a source line."""
+        if source is None:
+            return 0
+        known = self.sources.get(source)
+        if known is None:
+            known = self.sources[source] = len(self.sources) + 1
+            file, function = self.string(_portable(source.file)), self.string(source.function)
+            self.message.sources.add(file=file, line=source.line, function=function)
+        return known
+
+    def _type(self, type: Any) -> int:
+        names = [n.name if isinstance(n, Dim) else "" for n in type.shape]
+        number = (type.kind, type.recorded) if isinstance(type, NumberType) else ()
+        key = (type, type.__class__, *names, *number)
+        known = self.types.get(key)
+        if known is None:
+            known = self.types[key] = len(self.types)
+            device = "" if str(type.device) == "cpu" else str(type.device)
+            dtype = str(type.dtype).removeprefix("torch.")
+            if -1 in type.shape:
+                raise Error(f"{type}: shapes of nested tensors cannot be saved")
+            entry = self.message.types.add(dtype=dtype, shape=type.shape, device=device)
+            entry.names.extend(names if any(names) else ())
+            entry.list = isinstance(type, ListType)
+            if isinstance(type, NumberType):
+                entry.number = type.kind.__name__
+                if type.kind is float:
+                    entry.real = type.recorded
+                else:
+                    entry.integer = int(type.recorded)
+        return known
+
+    def _state(self, state: Any) -> int:
+        key = (state.grad, state.inference, state.default_dtype, state.autocast)
+        known = self.states.get(key)
+        if known is None:
+            known = self.states[key] = len(self.states)
+            entry = self.message.states.add(grad=state.grad, inference=state.inference)
+            entry.default_dtype = str(state.default_dtype).removeprefix("torch.")
+            for device, dtype, cache in state.autocast:
+                name = str(dtype).removeprefix("torch.")
+                entry.autocast.add(device=device, dtype=name, cache=cache)
+        return known
+
+    def _module(self, node: Node) -> int:
+        index = self.modules.get(node.path)
+        if index is None:
+            index = self.modules[node.path] = len(self.message.modules)
+            cls = class_name(type(node.target))
+            self.message.modules.add(path=self.string(node.path), cls=cls)
+        entry = self.message.modules[index]
+        if not entry.attributes:
+            for name, part in vars(node.target).items():
+                if not name.startswith("_") and _is_literal(part):
+                    entry.attributes.add(name=name, data=self.data.put(part))
+        return index
+
+
+def _form(node: Node) -> int:
+    """Which of its callable's signatures a call follows; past the last one if none is known."""
+    forms, made_of = signatures(node.target), node.signature.parameters
+    return next((i for i, form in enumerate(forms) if form.parameters is made_of), len(forms))
+
+
+def _is_literal(part: Any) -> bool:
+    if type(part) in (tuple, list):
+        return len(part) <= 64 and all(map(_is_literal, part))
+    return part is None or type(part) in (bool, int, float, str)
+
+
+def _portable(file: str) -> str:
+    """A path without the machine's part: relative to where Python found it."""
+    roots = [root for root in sys.path if root and file.startswith(root + os.sep)]
+    if roots:
+        return file[len(max(roots, key=len)) + 1 :].replace(os.sep, "/")
+    return os.path.basename(file)

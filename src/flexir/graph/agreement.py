@@ -1,0 +1,107 @@
+"""What a replay must agree with: types, values that left torch, how loops ended.
+
+Each check raises :class:`Diverged` with the line where these inputs lead elsewhere than those of
+the examples did. Runs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from ..errors import Diverged
+from .answers import answer
+from .geometry import fingerprint, shape_of
+from .inputs import same_literal
+from .nodes import Dim, ListType, Node, NumberType, Value
+from .tree import tensors_in
+
+
+def check_type(node: Node, value: Value, tensor: torch.Tensor) -> None:
+    """Raise Diverged if a replayed tensor has another shape or dtype than the recorded one."""
+    if tensor is None and node.op == "if":
+        return  # no example showed what stands there this way; whoever reads it says so
+    if isinstance(value.type, NumberType):
+        truth = value.type.kind is bool
+        if isinstance(tensor, bool) != truth or not isinstance(tensor, (int, float)):
+            raise Diverged(f"{value!r} is {tensor!r} on these inputs\n  in: {node}", node)
+        return
+    if value.type.__class__ is ListType and isinstance(tensor, (list, tuple)):
+        for one in tensor:
+            if not value.type.element.takes(shape_of(one), one.dtype):
+                raise _other_size(f"an element of {value!r}", one, node)
+        if value.type.shape[0].__class__ is not Dim and len(tensor) != value.type.shape[0]:
+            raise Diverged(f"{value!r} has {len(tensor)} elements\n  in: {node}", node)
+        return
+    if not isinstance(tensor, torch.Tensor):
+        raise Diverged(f"{value!r} is {tensor!r} on these inputs\n  in: {node}", node)
+    if not value.type.takes(shape_of(tensor), tensor.dtype):
+        raise _other_size(repr(value), tensor, node)
+
+
+def _other_size(what: str, tensor: torch.Tensor, node: Node) -> Diverged:
+    return Diverged(
+        f"{what} has shape {shape_of(tensor)}, dtype {tensor.dtype} on these inputs; "
+        f"the sizes of the recorded run are part of the graph\n  in: {node}   # {node.where}",
+        node,
+    )
+
+
+def check_round(node: Node, rounds: int, last: bool, goes_on: bool | None, carried: Any) -> None:
+    """Raise Diverged if no example showed what follows such a round of a loop."""
+    if last or goes_on is False:
+        return
+    begun = node.args["carried"]
+    if goes_on is None or any(a is None and b is not None for a, b in zip(carried, begun)):
+        raise Diverged(
+            f"no example showed what follows a round of the loop like number {rounds - 1}\n"
+            f"  at: {node.where}",
+            node,
+        )
+
+
+def check_rounds(node: Node, rounds: int, goes_on: bool | None) -> None:
+    """Raise Diverged if a loop ended as no example showed it to end."""
+    if rounds < node.target.least:
+        raise Diverged(
+            f"the loop has {rounds} rounds on these inputs; no example showed so few\n"
+            f"  at: {node.where}",
+            node,
+        )
+    if (
+        rounds
+        and goes_on is not None
+        and ("count" if goes_on else "condition") not in node.target.ends
+    ):
+        how = "ran through" if goes_on else "ended by its condition"
+        raise Diverged(
+            f"the loop {how} after {rounds} rounds; no example showed that\n  at: {node.where}",
+            node,
+        )
+
+
+def check_escape(node: Node, named: dict[str, Any], result: Any) -> None:
+    """Raise Diverged if a value that left torch for Python is not the recorded one."""
+    if node.effects.escape == "text":
+        return
+    if node.effects.escape == "about":
+        result = answer(result)
+    if node.effects.escape == "memory":
+        tensor = tensors_in(named)[0]
+        if fingerprint(tensor) != node.result:
+            raise Diverged(
+                f"{node.op}() gave this tensor's memory to Python code, and its elements are "
+                f"others on these inputs; what was computed from them is not in the graph\n"
+                f"  at: {node.where}",
+                node,
+            )
+        return
+    if same_literal(node.result, result):
+        return
+    what = {"branch": "branch", "about": "answer"}.get(node.effects.escape or "", "value")
+    raise Diverged(
+        f"the {what} taken by {node.op}() was {node.result!r} when recorded and is {result!r} on "
+        f"these inputs; the graph holds only the recorded path\n  at: {node.where}",
+        node,
+    )

@@ -1,0 +1,89 @@
+"""What several runs have in one place, as one: types, constants, templates.
+
+Where they have nothing in common it raises :class:`Misfit`. Knows nothing of where runs parted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from ..graph import tree
+from ..graph.inputs import same_literal
+from ..graph.nodes import Value
+
+
+class Misfit(Exception):
+    """Runs that cannot be laid over each other; the text says where."""
+
+
+def same_constant(one: torch.Tensor, other: torch.Tensor) -> bool:
+    if one is other:
+        return True
+    plain = one.layout is torch.strided and other.layout is torch.strided
+    if not plain or one.dtype != other.dtype or one.shape != other.shape:
+        return False
+    return one.device.type != "meta" and torch.equal(one, other)
+
+
+def zipped(
+    parts: dict[int, Any],
+    leaf: Callable[[dict[int, Any]], Value],
+    listed: Callable[[dict[int, Any]], Value | None] | None = None,
+    literal: Callable[[dict[int, Any]], Any] | None = None,
+    known: dict[tuple[int, ...], tree.Record] | None = None,
+) -> Any:
+    """Templates of several runs as one.
+
+    Args:
+        parts: run -> template.
+        leaf: gets the Values of one place.
+        listed: gets lists; a Value if they are one.
+        literal: gets whole numbers that differ.
+        known: the Records of each run -> theirs in the one graph; one object stays one.
+    """
+    known = {} if known is None else known
+    first = next(iter(parts.values()))
+    cls = first.__class__
+    if any(part.__class__ is not cls for part in parts.values()):
+        raise Misfit(f"{first!r} is of another kind in another run")
+
+    def inner(get: Callable[[Any], Any]) -> Any:
+        return zipped({r: get(part) for r, part in parts.items()}, leaf, listed, literal, known)
+
+    if cls is Value:
+        return leaf(parts)
+    if cls in (tuple, list) and listed is not None:
+        whole = listed(parts)
+        if whole is not None:
+            return whole
+    if cls in (tuple, list, dict) and any(len(part) != len(first) for part in parts.values()):
+        raise Misfit(f"{tree.show(first, Value)} is of another length in another run")
+    if cls is tuple or cls is list:
+        return cls([inner(lambda part, i=i: part[i]) for i in range(len(first))])  # type: ignore[misc]
+    if cls is dict:
+        if any(list(part) != list(first) for part in parts.values()):
+            raise Misfit("a dict has other keys in another run")
+        return {key: inner(lambda part, key=key: part[key]) for key in first}  # type: ignore[misc]
+    if cls is slice:
+        ends = ("start", "stop", "step")
+        return slice(*[inner(lambda part, end=end: getattr(part, end)) for end in ends])  # type: ignore[misc]
+    if cls is tree.Record:
+        if any(part.cls is not first.cls for part in parts.values()):
+            raise Misfit("an object is of another class in another run")
+        key = tuple(map(id, parts.values()))
+        if key not in known:
+            made = known[key] = tree.Record(first.cls, None, {})
+            made.items = inner(lambda part: part.items)
+            made.attributes = inner(lambda part: part.attributes)
+        return known[key]
+    if not tree.is_word(first):  # an object handed on, a cache: what is read from it, calls say
+        return first
+    if not all(part is first or same_literal(part, first) for part in parts.values()):
+        if literal is not None and cls is int:
+            return literal(parts)
+        shown = ", ".join(tree.show(part, Value) for part in parts.values())
+        raise Misfit(f"a number that nothing explains: {shown}")
+    return first

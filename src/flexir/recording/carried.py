@@ -1,0 +1,208 @@
+"""What a place holds from round to round of a loop, and after it.
+
+The rounds of all runs are laid over each other as runs of their own. A Value that a place holds in
+a round is the same as before the loop (invariant), was made in a round before (carried: the first
+round has what stood there before the loop), or is an element of a list whose number follows the
+number of the round. After a loop a place holds what the last round left there, or the list of what
+every round gave. A whole number that differs is a line through the numbers of rounds. What is none
+of these raises :class:`Misfit`.
+
+Owns the loops to be; which calls are rounds is :mod:`.branches`' matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ..graph.choice import alike
+from ..graph.inputs import same_literal
+from ..graph.nodes import Node, Value
+from .alike import Misfit
+from .gathered import Gathering
+from .looping import ANY, Looping, Slot, values_read
+from .scopes import Branch, Scope
+
+
+class Loops(Gathering):
+    """Ways, with the loops among them."""
+
+    def __init__(self, runs: int) -> None:
+        super().__init__(runs)
+        self.loops: list[Looping] = []
+
+    # -- in a round
+
+    def in_rounds(self, scope: Scope, values: dict[int, Any], out: list[Node]) -> Value | None:
+        body = scope.body
+        if body is None:
+            return None
+        loop: Looping = body.loop
+        rounds = {r: self.in_scope(body, r) for r in values}
+        made = {r: loop.made.get(value) for r, value in values.items()}
+        if any(made[r] is not None and made[r] == rounds[r] for r in values):
+            return None  # it came by a branch of this round, or out of a loop in it
+        if any(one is not None for one in made.values()):
+            return self._carried(scope, loop, values)
+        try:
+            outer = self.per_run(loop.scope, values)
+        except Misfit:
+            return None
+        return self.one(loop.scope, outer, loop.out)
+
+    def _carried(self, scope: Scope, loop: Looping, values: dict[int, Any]) -> Value:
+        """What comes from the round before."""
+        column = self.per_run(loop.body, values)
+        missing = loop.body.members - column.keys() - self.ignored
+        if missing:
+            meant = self.meant(scope, values)
+            if len(meant) == 1 and None not in meant:
+                return meant.pop()  # type: ignore[return-value]
+        fits = [slot for slot in loop.slots
+                if all(slot.column.get(r) is value for r, value in column.items())]  # fmt: skip
+        if fits and (len(fits) == 1 or not missing):
+            return fits[0].param
+        if missing:
+            raise Misfit("only some rounds read what comes from the round before")
+        return self._slot(loop, column).param
+
+    def _slot(self, loop: Looping, column: dict[int, Value], like: Value | None = None) -> Slot:
+        first = like or next(iter(column.values()))
+        if not all(alike(value.type, first.type) for value in column.values()):
+            raise Misfit(f"{first!r} is of another type in another round")
+        slot = Slot(column, self.new(first.type, None, loop.body))
+        loop.slots.append(slot)
+        return slot
+
+    # -- after a loop
+
+    def final(self, scope: Scope, loop: Any, values: dict[int, Any]) -> Value:
+        finals = self.per_run(loop.scope, values)
+        if not any(value in loop.made for value in finals.values()):
+            raise Misfit("it is not of this loop")
+        for slot in loop.slots:
+            same = [slot.finals[r] is v for r, v in finals.items() if r in slot.finals]
+            if slot.output is not None and same and all(same):
+                known: Value = slot.output
+                return known
+        problem: Misfit | None = None
+        for column in self._columns(loop, finals):
+            slots = list(loop.slots)
+            try:
+                return self._bound(scope, loop, column, finals)
+            except Misfit as error:
+                loop.slots[:] = slots
+                problem = problem or error
+        raise problem or Misfit("what a loop leaves in a place is not known")
+
+    def _columns(self, loop: Looping, finals: dict[int, Value]) -> Iterator[Any]:
+        """What the place of what is read after a loop may hold when its rounds begin."""
+        yield from [slot for slot in loop.slots if slot.output is None]
+        after = {r: one.tensors for r, one in loop.after.items() if one is not None}
+        places: dict[Any, None] = {}
+        for r, tensors in after.items():
+            if r in finals:
+                places.update((place, None) for place, v in tensors.items() if v is finals[r])
+        for place in places:
+            if all(after[r].get(place) is v for r, v in finals.items() if r in after):
+                starts = {p: one.tensors.get(place) for p, one in loop.starts.items() if one}
+                yield {p: value for p, value in starts.items() if value is not None}
+        yield {}
+
+    def _bound(self, scope: Scope, loop: Looping, column: Any, finals: dict[int, Value]) -> Value:
+        like = next(iter(finals.values()))
+        slot = column if column.__class__ is Slot else self._slot(loop, column, like)
+        following = self._next(loop, loop.shifted(slot.column, finals))
+        slot.next, slot.finals = following, finals
+        slot.output = Value("", like.type, loop.node)
+        loop.scope.made[slot.output] = loop.born
+        return slot.output
+
+    def _next(self, loop: Looping, ends: dict[int, Any]) -> Any:
+        """What a round leaves in a place for the next."""
+        before = self.ignored
+        self.ignored = before | {r for r, one in ends.items() if one is ANY}
+        try:
+            return self.mixed(loop.body, ends, loop.body.nodes)
+        finally:
+            self.ignored = before
+
+    def mixed(self, scope: Scope, entries: dict[int, Any], out: list[Node]) -> Any:
+        """What one place holds where some runs have a Value in it and others a literal, or ANY."""
+        known = {r: one for r, one in entries.items() if one is not ANY}
+        if not known:
+            return None
+        first = next(iter(known.values()))
+        problem: Misfit | None = None
+        if all(one.__class__ is Value for one in known.values()):
+            try:
+                return self.one(scope, known, out)
+            except Misfit as error:
+                problem = error
+        elif all(one.__class__ is not Value and same_literal(one, first) for one in known.values()):
+            return first
+        for branch in reversed(scope.branches):
+            if branch.__class__ is not Branch:
+                continue
+            try:
+                pair = [
+                    self.mixed(way, {r: one for r, one in entries.items() if r in way.members},
+                               way.nodes)
+                    for way in (branch.then, branch.otherwise)
+                ]  # fmt: skip
+            except Misfit as error:
+                problem = problem or error
+                continue
+            if (
+                branch.node.args["condition"].__class__ is Value
+                and pair == [True, False] and all(isinstance(one, bool) for one in pair)
+            ):  # fmt: skip
+                return branch.node.args["condition"]
+            if pair[0] is not pair[1]:
+                return self.output(scope, branch, *pair)
+        raise problem or Misfit("what rounds leave in a place has no condition")
+
+    def outcome(self, scope: Scope, value: Any, run: int) -> Any:
+        """What a truth value, made of conditions as ``mixed`` makes it, was in one run."""
+        if value.__class__ is not Value:
+            return value
+        for branch in scope.branches:
+            if branch.__class__ is not Branch:
+                continue
+            if value is branch.node.args["condition"]:
+                return run in branch.then.members
+            for then, otherwise, made in branch.outputs.values():
+                if made is value:
+                    if run in branch.then.members:
+                        return self.outcome(branch.then, then, run)
+                    return self.outcome(branch.otherwise, otherwise, run)
+        return None
+
+    # -- the end
+
+    def seal(self, root: Scope, results: Sequence[Value]) -> None:
+        """Find out what loops carry in the places that are read."""
+        while True:
+            read = values_read(root) | set(results)
+            for loop in sorted(self.loops, key=lambda one: -one.born):
+                todo = [slot for slot in loop.slots if not slot.sealed
+                        and (slot.output is not None or slot.param in read)]  # fmt: skip
+                if todo:
+                    self._seal(loop, todo[0])
+                    break
+            else:
+                return
+
+    def _seal(self, loop: Looping, slot: Slot) -> None:
+        slot.sealed = True
+        if slot.output is None:
+            slot.next = self._next(loop, loop.shifted(slot.column, {}))
+        parts = {r: slot.column[rounds[0]] for r, rounds in loop.rounds.items()
+                 if rounds[0] in slot.column}  # fmt: skip
+        parts.update((r, v) for r, v in slot.finals.items() if r not in loop.rounds)
+        if parts:
+            self.written.append({})
+            try:
+                slot.initial = self.one(loop.scope, parts, loop.out)
+            finally:
+                self.written.pop()

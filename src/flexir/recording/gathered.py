@@ -1,0 +1,328 @@
+"""Lists and numbers that a loop makes: what its rounds gave, and lines through their numbers.
+
+A list of what every round gave is one Value, also where single Values and other lists stand around
+it. An element of a list that has another length in another run is read by its number; a whole
+number that differs is a line through the numbers of rounds. What is neither raises
+:class:`Misfit`, or is left to be one thing after the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from ..graph import numbers
+from ..graph.choice import alike
+from ..graph.lists import element, joined
+from ..graph.nodes import Effects, ListType, Node, NumberType, Value
+from .alike import Misfit
+from .linear import line
+from .looping import Looping
+from .scopes import Scope
+from .trace import signature_of
+from .ways import Ways
+
+
+class Gathering(Ways):
+    """Ways, with the lists and numbers of loops."""
+
+    def __init__(self, runs: int) -> None:
+        super().__init__(runs)
+        # Element of a list of a run -> the Values of such lists, each with its number in the list
+        # and how many there are.
+        self.elements: dict[Value, tuple[tuple[Value, int, int], ...]] = {}
+
+    def mixed(self, scope: Scope, entries: dict[int, Any], out: list[Node]) -> Any:
+        """What one place holds where some runs have a Value in it and others a literal, or ANY."""
+        raise NotImplementedError
+
+    def element(self, scope: Scope, values: dict[int, Any], out: list[Node]) -> Value | None:
+        found = {r: {one[0]: one for one in self.elements.get(value, ())}
+                 for r, value in values.items()}  # fmt: skip
+        first = next(iter(found.values()))
+        common = [one for one in first if scope.sees(one) and all(one in f for f in found.values())]
+        for whole in common:
+            places = {r: one[whole][1] for r, one in found.items()}
+            lengths = {r: one[whole][2] for r, one in found.items()}
+            try:
+                return self._picked(scope, whole, values, places, lengths, out)
+            except Misfit:
+                continue
+        return None
+
+    def _picked(
+        self, scope: Scope, whole: Value, values: dict[int, Any], places: dict[int, int],
+        lengths: dict[int, int], out: list[Node],
+    ) -> Value:  # fmt: skip
+        """One element of a list, by its number."""
+        if len(set(places.values())) == 1:
+            index: Any = next(iter(places.values()))
+        elif len({places[r] - lengths[r] for r in places}) == 1:
+            index = next(places[r] - lengths[r] for r in places)
+        else:
+            index = self.literal(scope, places, out)
+        node = whole.producer
+        if node is None:
+            raise Misfit("the list is no more")
+        kind = next(iter(values.values())).type
+        if node.op == "unbind":
+            args = {"input": node.args["input"], "dim": node.args["dim"], "index": index}
+            made = self.emitted(scope, torch.select, args, kind, out)
+        else:
+            made = self.emitted(scope, element, {"input": whole, "index": index}, kind, out)
+        self.ages[made] = scope.age(whole)
+        return made
+
+    def list_of(self, made: Value, lists: Iterable[Sequence[Value]]) -> None:
+        """Note of which lists what runs had are elements."""
+        for elements in lists:
+            for k, one in enumerate(elements):
+                known = tuple(o for o in self.elements.get(one, ()) if o[0] is not made)
+                self.elements[one] = ((made, k, len(elements)), *known)
+
+    def emitted(
+        self, scope: Scope, function: Callable[..., Any], args: dict[str, Any], type: Any,
+        out: list[Node],
+    ) -> Value:  # fmt: skip
+        """A call nobody made."""
+        key = (function, *((name, part.__class__, part) for name, part in args.items()))
+        for body in self.written[::-1]:
+            known = body.get(key)
+            if known is not None and scope.sees(known):
+                return known
+        signature = signature_of(function, tuple(args))
+        node = Node(signature.op, function, args, signature=signature)
+        made = self.new(type, node, scope)
+        node.result, node.outputs = made, (made,)
+        out.append(node)
+        self.written[-1][key] = made
+        return made
+
+    # -- whole numbers
+
+    def features(
+        self, scope: Scope, literals: Mapping[int, Any]
+    ) -> list[tuple[dict[int, int], Value]]:
+        """What whole numbers may follow: the numbers of rounds, and how many there are."""
+        features: list[tuple[dict[int, int], Value]] = []
+        body = scope.body
+        while body is not None:
+            loop: Looping = body.loop
+            rounds = {r: self.in_scope(body, r) for r in literals}
+            places = {r: loop.place[p] for r, p in rounds.items() if p is not None}
+            features.append(({r: k for r, (_, k) in places.items()}, loop.index))
+            if isinstance(loop.count, Value):
+                counts = {r: len(loop.rounds[run]) for r, (run, _) in places.items()}
+                features.append((counts, loop.count))
+            body = loop.scope.body
+        features += self._counts_before(scope, literals)
+        return features + self._lost(scope, literals)
+
+    def explained(self, scope: Scope, literals: dict[int, int]) -> bool:
+        """Whether whole numbers are a line through those that are known."""
+        return line(literals, [one for one, _ in self.features(scope, literals)]) is not None
+
+    def literal(self, scope: Scope, literals: dict[int, Any], out: list[Node]) -> Any:
+        features = self.features(scope, literals)
+        found = line(literals, [one for one, _ in features])
+        if found is None:
+            shown = ", ".join(map(str, list(literals.values())[:8]))
+            raise Misfit(f"a number that nothing explains: {shown}")
+        constant, factors = found
+        total: Any = None
+        recorded = literals[next(iter(literals))]
+        kind = NumberType(int, recorded)
+        for factor, (_, value) in zip(factors, features):
+            if factor:
+                term: Any = value
+                if factor != 1:
+                    args = {"input": value, "other": factor}
+                    term = self.emitted(scope, numbers.mul, args, kind, out)
+                if total is not None:
+                    args = {"input": total, "other": term}
+                    term = self.emitted(scope, numbers.add, args, kind, out)
+                total = term
+        if constant:
+            args = {"input": total, "other": constant}
+            total = self.emitted(scope, numbers.add, args, kind, out)
+        return total
+
+    def lose(self, scope: Scope, lost: dict[int, Sequence[Any]], out: list[Node]) -> None:
+        """Numbers that became plain: they explain others, or are as they were shown."""
+        if len({len(one) for one in lost.values()}) > 1:
+            raise Misfit("in other runs other numbers became plain")
+        for k in range(len(next(iter(lost.values())))):
+            plain = {r: one[k][1] for r, one in lost.items()}
+            value = self.one(scope, {r: one[k][0] for r, one in lost.items()}, out)
+            if all(isinstance(one, int) for one in plain.values()):
+                scope.lost.append((plain, value))
+            if scope.parent is not None and len(set(plain.values())) == 1:
+                out.append(_equals(value, next(iter(plain.values()))))
+
+    def as_shown(self, scope: Scope) -> None:
+        """In a block, a number that became plain before is as shown, if it was always the same."""
+        for plain, value in self._lost(scope, dict.fromkeys(scope.runs)):
+            if len(set(plain.values())) == 1:
+                scope.nodes.append(_equals(value, plain[scope.runs[0]]))
+
+    def _lost(self, scope: Scope, runs: Mapping[int, Any]) -> list[tuple[dict[int, int], Value]]:
+        """Numbers that became plain before."""
+        found = []
+        around: Scope | None = scope
+        while around is not None:
+            for plain, value in around.lost:
+                here = {r: self.in_scope(around, r) for r in runs}
+                if scope.sees(value) and all(run in plain for run in here.values()):
+                    found.append(({r: plain[run] for r, run in here.items()}, value))  # type: ignore[index]
+            around = around.parent
+        return found
+
+    def _counts_before(
+        self, scope: Scope, runs: Mapping[int, Any]
+    ) -> list[tuple[dict[int, int], Value]]:
+        """How many rounds loops had that are over."""
+        found = []
+        around: Scope | None = scope
+        while around is not None:
+            for loop in around.branches:
+                if loop.__class__ is Looping and isinstance(loop.count, Value):
+                    counts = {}
+                    for r in runs:
+                        run = self.in_scope(around, r)
+                        counts[r] = 0 if run is None else len(loop.rounds.get(run, ()))
+                    found.append((counts, loop.count))
+            around = around.parent
+        return found
+
+    # -- lists
+
+    def listed(self, scope: Scope, lists: dict[int, Any], out: list[Node]) -> Value | None:
+        forced = next(iter(lists.values())).__class__ is list  # a tuple is not added to
+        segments = {r: self._segments(scope, one) for r, one in lists.items()}
+        pattern = max(segments.values(), key=len)
+        if not any(source for source, _ in pattern):
+            return None
+        if any(len(one) != len(pattern) for one in segments.values()):
+            try:
+                segments = {r: _like(pattern, one) for r, one in segments.items()}
+            except Misfit:
+                return None
+        columns: list[tuple[Any, dict[int, Any]]] = []
+        for k, (source, _) in enumerate(pattern):
+            column = {r: one[k][1] for r, one in segments.items()}
+            single = all(len(one) == 1 for one in column.values())
+            if single and not (source.__class__ is Looping and source.grows and forced):
+                column, source = {r: one[0] for r, one in column.items()}, None
+            columns.append((source, column))
+        if not any(source for source, _ in columns):
+            return None
+        grown = forced and any(getattr(source, "grows", False) for source, _ in columns)
+        try:
+            made = self._joined(scope, columns, out)
+        except Misfit:
+            if grown:
+                raise
+            return None
+        if made.producer is not None:
+            self.list_of(made, lists.values())
+        return made
+
+    def _segments(self, scope: Scope, elements: Sequence[Any]) -> list[tuple[Any, list[Any]]]:
+        """A list in parts: single Values, and what comes out of one loop or one list."""
+        found: list[tuple[Any, list[Any]]] = []
+        for one in elements:
+            source = self._source(scope, one)
+            if source and found and found[-1][0] is source:
+                found[-1][1].append(one)
+            else:
+                found.append((source, [one]))
+        return found
+
+    def _source(self, scope: Scope, one: Any) -> Any:
+        """What an element of a list is one of many of: a loop that is over, or another list."""
+        if one.__class__ is not Value:
+            return None
+        around: Scope | None = scope
+        while around is not None:
+            for loop in reversed(around.branches):
+                if loop.__class__ is Looping and one in loop.made:
+                    return loop
+            around = around.parent
+        wholes = [whole for whole, _, _ in self.elements.get(one, ()) if scope.sees(whole)]
+        return next(iter(wholes), None)
+
+    def _joined(
+        self, scope: Scope, columns: list[tuple[Any, dict[int, Any]]], out: list[Node]
+    ) -> Value:
+        """A list of single Values, of what the rounds of loops gave, and of lists."""
+        parts: list[Value] = []
+        length = 0
+        for source, column in columns:
+            if isinstance(source, Looping):
+                parts.append(self._gain(source, self.per_run(source.scope, column)))
+            elif source is None:
+                parts.append(self.resolved(scope, column, out))
+            elif all(self._is_whole(one, source) for one in column.values()):
+                parts.append(source)
+            else:
+                raise Misfit("only a part of a list is read")
+            length += len(column[next(iter(column))]) if source else 1
+        if len(parts) == 1:
+            return parts[0]
+        if not all(part.__class__ is Value for part in parts):
+            raise Misfit("a list holds more than tensors")
+        kinds = [p.type.element if isinstance(p.type, ListType) else p.type for p in parts]
+        if not all(alike(one, kinds[0]) for one in kinds):
+            raise Misfit("a list holds tensors of several types")
+        kind = ListType(length, kinds[0])
+        return self.emitted(scope, joined, {"parts": tuple(parts)}, kind, out)
+
+    def _is_whole(self, elements: Sequence[Any], of: Value) -> bool:
+        return all(
+            (of, k, len(elements)) in self.elements.get(one, ()) for k, one in enumerate(elements)
+        )
+
+    def _gain(self, loop: Looping, lists: dict[int, Sequence[Any]]) -> Value:
+        """The list of what the rounds of a loop gave."""
+        column: dict[int, Value] = {}
+        for r, elements in lists.items():
+            rounds = [loop.made.get(one) if one.__class__ is Value else None for one in elements]
+            numbers = [loop.place[p] if p is not None else (None, -1) for p in rounds]
+            if any(run != r for run, _ in numbers) or numbers != sorted(set(numbers)):
+                raise Misfit("it is no list of what rounds gave")
+            column.update((p, one) for p, one in zip(rounds, elements) if p is not None)
+        for known, _, made in loop.gains:
+            if known == column:
+                return made
+        entries = {p: column.get(p) for p in loop.body.runs}
+        gain = self.mixed(loop.body, entries, loop.body.nodes)
+        like = next(iter(column.values()))
+        length = len(next((one for one in lists.values() if one), ()))
+        made = Value("", ListType(length, like.type), loop.node)
+        loop.scope.made[made] = loop.born
+        loop.gains.append((column, gain, made))
+        self.list_of(made, lists.values())
+        return made
+
+
+def _equals(value: Value, shown: Any) -> Node:
+    """A guard: a number is what it was."""
+    args = {"input": value, "other": shown}
+    node = Node("eq", numbers.eq, args, signature=signature_of(numbers.eq, tuple(args)))
+    node.result, node.effects = True, Effects(escape="branch")
+    return node
+
+
+def _like(pattern: list[tuple[Any, list[Any]]], segments: list[Any]) -> list[Any]:
+    """Segments with empty ones where a loop of the pattern gave nothing."""
+    left, found = list(segments), []
+    for source, _ in pattern:
+        if left and left[0][0] is source:
+            found.append(left.pop(0))
+        elif source:
+            found.append((source, []))
+    if left or len(found) != len(pattern):
+        raise Misfit("it is no list of what rounds gave")
+    return found

@@ -1,0 +1,132 @@
+"""Plain Python variables that could decide what comes later, where runs are to go on alike.
+
+A flag, a counter or the length of a list is in no tensor. Where such a variable differs between
+runs that are to be one from here on, they are not, unless it is a whole number, or the length of a
+list of tensors, that no test of its function reads: what is computed from that is seen where it
+reaches a call. Reads what :mod:`.standing` noted and what the source says; compares nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+from ..graph.nodes import Node
+from .alike import Misfit
+from .linear import line
+from .rounds import Execution
+from .sources import copied_elsewhere, decided_in, decides, grown_at_times, is_read
+from .standing import Held
+
+
+def stand_alike(
+    node: Node,
+    held_by: Mapping[int, Held | None],
+    guarded: Collection[Any],
+    explained: Callable[[dict[int, int]], bool],
+) -> None:
+    """Raise Misfit where a variable that is still read could let runs part.
+
+    Args:
+        node: the call that the runs have come to, of one of them.
+        held_by: what each run holds at it.
+        guarded: file and line of comparisons that were recorded.
+        explained: whether whole numbers follow the numbers of rounds.
+    """
+    held = list(held_by.values())
+    known = [one for one in held if one is not None]
+    if len(known) < len(held):  # of a call nobody wrote nothing is noted
+        if known:
+            raise Misfit(f"Python variables differ at: {node}   # {node.where}")
+        return
+    first, *others = known
+    if any(one.frames != first.frames for one in others):
+        raise Misfit(f"other functions lead to: {node}   # {node.where}")
+    if all(one.plain == first.plain for one in others):
+        return
+    for place in dict.fromkeys(place for one in known for place in one.plain):
+        told = [one.plain[place] for one in known if place in one.plain]
+        # A variable that does not exist yet is not read before it does: that would have failed.
+        if all(one == told[0] for one in told):
+            continue
+        number, name = place
+        if not is_read(first.frames[number], name):
+            continue
+        numbers = {r: int(one.plain[place][1]) for r, one in held_by.items()
+                   if one and one.plain.get(place, ("",))[0] == "int"}  # fmt: skip
+        if not _is_harmless(told) or numbers and not explained(numbers):
+            raise Misfit(f"the variable {name!r} differs at: {node}   # {node.where}")
+        if decides(first.frames[number], name, guarded):
+            raise Misfit(f"a test reads {name!r}, which differs at: {node}   # {node.where}")
+
+
+def counters_are_lines(
+    place: Mapping[int, tuple[int, int]],
+    rounds: Mapping[int, Sequence[int]],
+    starts: Mapping[int, Held | None],
+    after: Mapping[int, Held | None],
+) -> None:
+    """Raise Misfit where a whole number that is read after a loop counts only some of its rounds.
+
+    Args:
+        place: round -> run and number.
+        rounds: run -> its rounds.
+        starts: round -> what is held when it begins.
+        after: run -> what is held after the loop.
+    """
+    ends = [one for one in after.values() if one is not None]
+    for key in dict.fromkeys(key for one in ends for key in one.plain):
+        number, name = key
+        seen: dict[Any, tuple[int, str]] = {}
+        for r, end in after.items():
+            if end is None or end.plain.get(key, ("",))[0] != "int":
+                continue
+            seen[r, -1] = len(rounds[r]), end.plain[key][1]
+            for part in rounds[r]:
+                held, code = starts[part], end.frames[number]
+                if held is not None and code in held.frames:
+                    told = held.plain.get((held.frames.index(code), name))
+                    if told is not None and told[0] == "int":
+                        seen[r, part] = place[part][1], told[1]
+        values = {case: int(told) for case, (_, told) in seen.items()}
+        if len(set(values.values())) > 1:
+            counted = {case: k for case, (k, _) in seen.items()}
+            if line(values, [counted]) is None and is_read(ends[0].frames[number], name):
+                raise Misfit(f"{name!r} counts only some rounds, and is read after them")
+
+
+def rounds_alike(
+    executions: Sequence[Execution], starts: Sequence[Held | None], guarded: Collection[Any]
+) -> set[str]:
+    """Raise Misfit where a plain variable that differs from round to round could decide something.
+
+    Returns:
+        variables whose lists some rounds add to and others do not.
+    """
+    execution = executions[0]
+    loop, code = execution.loop, execution.code
+    known = [one for one in starts if one is not None and code in one.frames]
+    names = set().union(*(one.plain for one in executions))
+    for name in loop.stored | {n for one in known for _, n in one.plain}:
+        told = [one.plain.get((one.frames.index(code), name)) for one in known]
+        numbers = {one for one in told if one is not None and one[0] in ("int", "bool", "float")}
+        if len(numbers) > 1:
+            names.add(name)
+    if decided_in(loop, names, guarded):
+        raise Misfit(f"a test reads what differs from round to round: {', '.join(sorted(names))}")
+    grown = grown_at_times(loop)
+    if grown and copied_elsewhere(code, grown):
+        raise Misfit(f"lists that only some rounds add to are copied: {', '.join(sorted(grown))}")
+    return grown
+
+
+def _is_harmless(told: Sequence[Any]) -> bool:
+    """Whether these are whole numbers, or lists of tensors of different lengths."""
+    kind = told[0][0]
+    if any(one[0] != kind for one in told):
+        return False
+    if kind == "int":
+        return True
+    return kind in ("list", "tuple") and all(
+        all(inner is None for inner in one[2]) for one in told
+    )  # fmt: skip

@@ -1,0 +1,219 @@
+"""How many rounds a ``for`` will have, from what it is written to go over.
+
+``range(n)`` makes plain numbers of ``n``, but the source says that it was ``n``, and the variable
+still knows where it comes from. So the expression after ``in`` is looked at when a loop begins,
+with the values its variables have: variables, attributes, sizes, arithmetic, ``range``,
+``enumerate``, ``zip``, ``reversed``, ``len``. What else stands there is not run. Owns that one
+question.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from collections.abc import Callable, Sized
+from types import FrameType
+from typing import Any
+
+import torch
+
+from ..graph import numbers as calls
+from .numbers import Float, Int, Numbers, plain
+from .sources import Written, span_at, stored_before
+
+
+class _Unknown(Exception):
+    """The source does not say it."""
+
+
+class Iterables:
+    """Answers for one run."""
+
+    def __init__(self, numbers: Numbers, known: Callable[[torch.Tensor], Any]) -> None:
+        """Begin.
+
+        Args:
+            numbers: of the run.
+            known: the Value of a tensor, if it has one.
+        """
+        self._numbers, self._known = numbers, known
+
+    def count(self, loop: Written, frame: FrameType) -> Any:
+        """How many rounds a loop that begins will have.
+
+        Returns:
+            a number; a list of Values, as many as rounds; None if nothing says so.
+        """
+        if loop.iterable is None:
+            return None
+        around = frame.f_back if loop.is_comprehension and ".0" in frame.f_locals else frame
+        if around is None:
+            return None
+        changed = set(loop.targets)
+        if around is frame:
+            changed |= stored_before(loop, span_at(frame.f_code, frame.f_lasti))
+        try:
+            found = self._length(_Reader(self, around, changed).read(loop.iterable))
+        except _Unknown:
+            return self._rows(loop, frame)
+        return self._numbers.lower(found)
+
+    def _rows(self, loop: Written, frame: FrameType) -> Any:
+        """The elements of the list that the variable of a loop holds the first of."""
+        for name in loop.targets:
+            held = frame.f_locals.get(name)
+            value = self._known(held) if isinstance(held, torch.Tensor) else None
+            node = None if value is None else value.producer
+            if node is not None and node.op in ("unbind", "split", "chunk", "tensor_split"):
+                if node.outputs[0] is value:
+                    return list(node.outputs)
+        return None
+
+    def _length(self, over: Any) -> Any:
+        if isinstance(over, _Span):
+            return over.length(self)
+        if isinstance(over, _Zip):
+            lengths = [self._length(one) for one in over]
+            shortest = min(lengths, key=plain)
+            if any(plain(one) != plain(shortest) for one in lengths):
+                raise _Unknown
+            return next((one for one in lengths if isinstance(one, Int)), shortest)
+        if isinstance(over, torch.Tensor):
+            return self.size(over, 0)
+        if isinstance(over, (list, tuple)):
+            values = [self._known(one) if isinstance(one, torch.Tensor) else None for one in over]
+            return values if values and all(v is not None for v in values) else len(over)
+        if isinstance(over, (dict, str, torch.nn.Module)) and isinstance(over, Sized):
+            return len(over)
+        raise _Unknown
+
+    def size(self, tensor: torch.Tensor, dim: Any) -> Any:
+        """The size of a tensor, as a number that knows where it comes from."""
+        value = self._known(tensor)
+        if value is None or not tensor.dim():
+            raise _Unknown
+        return self._numbers.answer("size", value, (dim,), torch.Tensor.size(tensor, dim))
+
+    def compute(self, function: Callable[..., Any], one: Any, other: Any) -> Any:
+        """Arithmetic with numbers that may know where they come from."""
+        if not all(type(part) in (int, float, Int, Float) for part in (one, other)):
+            raise _Unknown
+        return self._numbers.computed(function, one, other)
+
+
+class _Zip(tuple[Any, ...]):
+    """What ``zip`` was given."""
+
+
+class _Span:
+    """A ``range``."""
+
+    def __init__(self, parts: list[Any]) -> None:
+        if not parts or not all(isinstance(part, int) for part in parts):
+            raise _Unknown
+        self.start, self.stop, self.step = (
+            (0, parts[0], 1) if len(parts) == 1 else (*parts, 1)[:3]
+        )  # fmt: skip
+
+    def length(self, of: Iterables) -> Any:
+        step = plain(self.step)
+        if self.step.__class__ is not int or not step:
+            raise _Unknown
+        start, stop = (self.start, self.stop) if step > 0 else (self.stop, self.start)
+        found = stop
+        if start.__class__ is not int or start:
+            found = of.compute(calls.sub, stop, start)
+        if abs(step) > 1:
+            found = of.compute(calls.add, found, abs(step) - 1)
+            found = of.compute(calls.floor_divide, found, abs(step))
+        return found if plain(found) > 0 else 0
+
+
+_CONTAINERS = frozenset({list, tuple, dict})
+_ARITHMETIC = {
+    ast.Add: calls.add, ast.Sub: calls.sub, ast.Mult: calls.mul, ast.FloorDiv: calls.floor_divide,
+    ast.Mod: calls.remainder, ast.Div: calls.div,
+}  # fmt: skip
+
+
+class _Reader:
+    """Reads an expression with the values of a frame, where that runs nothing of the user's."""
+
+    def __init__(self, iterables: Iterables, frame: FrameType, changed: set[str]) -> None:
+        self.of, self.frame, self.changed = iterables, frame, changed
+
+    def read(self, node: ast.expr) -> Any:
+        """The value of an expression.
+
+        Raises:
+            _Unknown: it cannot be told.
+        """
+        if isinstance(node, ast.Constant):
+            return node.value
+        if isinstance(node, ast.Name):
+            return self._name(node.id)
+        if isinstance(node, ast.Attribute):
+            return self._attribute(self.read(node.value), node.attr)
+        if isinstance(node, ast.Subscript):
+            return self._element(self.read(node.value), self.read(node.slice))
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+            return self.of.compute(calls.sub, 0, self.read(node.operand))
+        if isinstance(node, ast.BinOp) and type(node.op) in _ARITHMETIC:
+            sides = self.read(node.left), self.read(node.right)
+            return self.of.compute(_ARITHMETIC[type(node.op)], *sides)
+        if isinstance(node, ast.Call) and not node.keywords:
+            return self._call(node)
+        raise _Unknown
+
+    def _name(self, name: str) -> Any:
+        if name in self.changed:
+            raise _Unknown
+        for names in (self.frame.f_locals, self.frame.f_globals, vars(builtins)):
+            if name in names:
+                return names[name]
+        raise _Unknown
+
+    def _attribute(self, of: Any, name: str) -> Any:
+        if isinstance(of, torch.Tensor):
+            if name == "shape":
+                return _Shape(of)
+            raise _Unknown
+        for names in (getattr(of, "__dict__", {}), getattr(of, "_modules", {}),
+                      getattr(of, "_buffers", {}), getattr(of, "_parameters", {})):  # fmt: skip
+            if name in names:
+                return names[name]
+        raise _Unknown
+
+    def _element(self, of: Any, key: Any) -> Any:
+        if isinstance(of, _Shape) and isinstance(key, int):
+            return self.of.size(of.tensor, key)
+        if of.__class__ in _CONTAINERS and key.__class__ in (int, str):
+            try:
+                return of[key]
+            except (LookupError, TypeError):
+                raise _Unknown from None
+        raise _Unknown
+
+    def _call(self, node: ast.Call) -> Any:
+        args = [self.read(one) for one in node.args]
+        if isinstance(node.func, ast.Attribute) and node.func.attr == "size" and len(args) < 2:
+            of = self.read(node.func.value)
+            if isinstance(of, torch.Tensor):
+                return self.of.size(of, *args) if args else _Shape(of)
+        callee = self._name(node.func.id) if isinstance(node.func, ast.Name) else None
+        if callee is range:
+            return _Span(args)
+        if callee is zip:
+            return _Zip(args)
+        if callee is enumerate and args or callee in (reversed, list, tuple) and len(args) == 1:
+            return args[0]
+        if callee is len and len(args) == 1:
+            return self.of._length(args[0])
+        raise _Unknown
+
+
+class _Shape:
+    """``x.shape``."""
+
+    def __init__(self, tensor: torch.Tensor) -> None:
+        self.tensor = tensor

@@ -1,0 +1,56 @@
+"""A line through whole numbers: ``n = constant + factor * feature + ...``, exactly, or none.
+
+Pure arithmetic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from itertools import combinations
+from typing import Any
+
+Found = tuple[int, list[int]]
+
+
+def line(numbers: Mapping[Any, int], features: Sequence[Mapping[Any, int]]) -> Found | None:
+    """The constant, and the factor of each feature, that give all of the numbers.
+
+    The fewest features that do; None where none do, or where what was shown leaves it open.
+
+    Args:
+        numbers: case -> number.
+        features: each case -> number.
+    """
+    for many in range(1, len(features) + 1):
+        for chosen in combinations(range(len(features)), many):
+            found = _solved(numbers, [features[i] for i in chosen])
+            if found is not None and all(found[1]):
+                factors = [0] * len(features)
+                for i, factor in zip(chosen, found[1]):
+                    factors[i] = factor
+                return found[0], factors
+    return None
+
+
+def _solved(numbers: Mapping[Any, int], features: Sequence[Mapping[Any, int]]) -> Found | None:
+    rows = {(1, *(f[case] for f in features), n) for case, n in numbers.items()}
+    matrix = [list(map(Fraction, row)) for row in sorted(rows)]
+    unknowns, done = len(features) + 1, 0
+    for column in range(unknowns):
+        pivot = next((r for r in range(done, len(matrix)) if matrix[r][column]), None)
+        if pivot is None:
+            return None  # what was shown leaves it open
+        matrix[done], matrix[pivot] = matrix[pivot], matrix[done]
+        head = [part / matrix[done][column] for part in matrix[done]]
+        matrix[done] = head
+        for r, row in enumerate(matrix):
+            if r != done and row[column]:
+                matrix[r] = [a - row[column] * b for a, b in zip(row, head)]
+        done += 1
+    if any(row[-1] for row in matrix[done:]):
+        return None
+    solved = [matrix[i][-1] for i in range(unknowns)]
+    if any(part.denominator != 1 for part in solved):
+        return None
+    return int(solved[0]), [int(part) for part in solved[1:]]

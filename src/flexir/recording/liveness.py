@@ -1,0 +1,70 @@
+"""Which variables a function may still read after an instruction, before it sets them again.
+
+The usual analysis, backwards over the bytecode: what an instruction reads is live before it, what
+it sets is not. Where an exception may lead is taken to be reachable from everywhere.
+"""
+
+from __future__ import annotations
+
+import dis
+import functools
+from types import CodeType
+
+_READS = ("LOAD_FAST", "LOAD_DEREF", "LOAD_CLOSURE", "LOAD_NAME", "LOAD_CLASSDEREF")
+_ENDS = frozenset({
+    "RETURN_VALUE", "RETURN_CONST", "RAISE_VARARGS", "RERAISE", "JUMP_FORWARD", "JUMP_BACKWARD",
+    "JUMP_BACKWARD_NO_INTERRUPT", "JUMP_ABSOLUTE",
+})  # fmt: skip
+
+
+@functools.lru_cache(maxsize=8192)
+def live_after(code: CodeType, at: int) -> tuple[str, ...]:
+    """Names of variables that may be read after the instruction at an offset, in order of name."""
+    return tuple(sorted(_live(code).get(at, _every(code))))
+
+
+def _every(code: CodeType) -> frozenset[str]:
+    return frozenset((*code.co_varnames, *code.co_cellvars, *code.co_freevars))
+
+
+@functools.lru_cache(maxsize=2048)
+def _live(code: CodeType) -> dict[int, frozenset[str]]:
+    """Offset -> what is live after the instruction there."""
+    steps = list(dis.get_instructions(code))
+    place = {one.offset: i for i, one in enumerate(steps)}
+    reads: list[frozenset[str]] = []
+    sets: list[frozenset[str]] = []
+    following: list[list[int]] = []
+    for i, one in enumerate(steps):
+        names = one.argval if isinstance(one.argval, tuple) else (one.argval,)
+        stores = one.opname.startswith(("STORE_FAST", "DELETE_FAST"))
+        both = one.opname == "STORE_FAST_LOAD_FAST"  # sets the first, reads the second
+        twice = one.opname == "STORE_FAST_STORE_FAST"
+        sets.append(frozenset(names[:1] if both else names) if stores or twice else frozenset())
+        read = names[1:] if both else names if one.opname.startswith(_READS) else ()
+        reads.append(frozenset(map(str, read)))
+        after = [i + 1] if one.opname not in _ENDS and i + 1 < len(steps) else []
+        if "JUMP" in one.opname or one.opname in ("FOR_ITER", "SEND", "SETUP_FINALLY"):
+            after += [place[one.argval]] if one.argval in place else []
+        following.append(after)
+    handlers = [place[start] for start in _handlers(code, steps) if start in place]
+    live: list[frozenset[str]] = [frozenset()] * len(steps)  # before each instruction
+    changed = True
+    while changed:
+        changed = False
+        caught: frozenset[str] = frozenset().union(*(live[i] for i in handlers))
+        for i in range(len(steps) - 1, -1, -1):
+            out = caught.union(*(live[j] for j in following[i]))
+            new = reads[i] | (out - sets[i])
+            if new != live[i]:
+                live[i], changed = new, True
+    caught = frozenset().union(*(live[i] for i in handlers))
+    return {one.offset: caught.union(*(live[j] for j in following[i]))
+            for i, one in enumerate(steps)}  # fmt: skip
+
+
+def _handlers(code: CodeType, steps: list[dis.Instruction]) -> set[int]:
+    """Where exceptions are caught."""
+    found = {one.offset for one in steps if one.opname in ("PUSH_EXC_INFO", "WITH_EXCEPT_START")}
+    found |= {one.argval for one in steps if one.opname in ("SETUP_FINALLY", "SETUP_WITH")}
+    return found

@@ -1,0 +1,162 @@
+"""A loop while its runs are laid over each other: its rounds, what it carries, what it gives.
+
+Plain data, and how it becomes a Node in the end. What is carried is found out by :mod:`.carried`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ..graph.choice import Loop, closed, free_values
+from ..graph.nodes import Node, NumberType, Value
+from .scopes import Scope
+from .standing import Held
+from .ways import close
+
+ANY: Any = object()  # it does not matter what stands there
+
+
+class Slot:
+    """What a loop carries in one place.
+
+    Attributes:
+        column: round -> what stands there when it begins.
+        param: the Value of the body.
+        finals: run -> what stands there after the loop, where that is read.
+        output: the Value after the loop.
+        initial: what stands there before the loop; unsealed: not known yet.
+        next: what a round leaves there.
+    """
+
+    def __init__(self, column: dict[int, Value], param: Value) -> None:
+        self.column, self.param = column, param
+        self.finals: dict[int, Value] = {}
+        self.output: Value | None = None
+        self.initial: Any = None
+        self.next: Any = None
+        self.sealed = False
+
+
+class Looping:
+    """A ``loop`` node to be.
+
+    Attributes:
+        node: the node.
+        scope: that it stands in.
+        body: the scope of its rounds.
+        count: how many rounds there are, if something says so.
+        rounds: run -> its rounds in order.
+        place: round -> run and number.
+        made: Value of a run -> the round that made it.
+        index: the Value that is the number of the round.
+        starts: round -> what the variables hold when it begins.
+        after: run -> what they hold after the loop.
+        out: nodes that come before the loop.
+        grows: there are lists that only some rounds add to.
+    """
+
+    def __init__(self, node: Node, scope: Scope, body: Scope, count: Any) -> None:
+        self.node, self.scope, self.body, self.count = node, scope, body, count
+        self.born = 0
+        self.rounds: dict[int, list[int]] = {}
+        self.place: dict[int, tuple[int, int]] = {}
+        self.made: dict[Value, int] = {}
+        self.index = Value("", NumberType(int, 0))
+        self.slots: list[Slot] = []
+        self.gains: list[tuple[dict[int, Value], Any, Value]] = []
+        self.starts: dict[int, Held | None] = {}
+        self.after: dict[int, Held | None] = {}
+        self.out: list[Node] = []
+        self.goes_on: Any = True
+        self.ends: tuple[str, ...] = ()
+        self.least = 0
+        self.grows = False
+        self.nodes: list[Node] = []  # the list it stands in
+
+    def mark(self) -> Any:
+        """What it carries and gives so far, for :meth:`back_to`."""
+        return list(self.gains), list(self.out), [(s, dict(vars(s))) for s in self.slots]
+
+    def back_to(self, mark: Any) -> None:
+        """Forget what was found since."""
+        gains, out, slots = mark
+        self.gains[:] = gains
+        if self.out is not self.nodes:
+            self.out[:] = out
+        self.slots[:] = [slot for slot, _ in slots]
+        for slot, known in slots:
+            vars(slot).update(known)
+
+    @property
+    def lasts(self) -> dict[int, int]:
+        """Run -> its last round."""
+        return {r: rounds[-1] for r, rounds in self.rounds.items()}
+
+    def shifted(self, column: Mapping[int, Any], finals: Mapping[int, Any]) -> dict[int, Any]:
+        """What a place holds at the end of each round, from what it holds when rounds begin."""
+        found: dict[int, Any] = {}
+        for r, rounds in self.rounds.items():
+            for k, one in enumerate(rounds):
+                last = k + 1 == len(rounds)
+                found[one] = finals.get(r, ANY) if last else column.get(rounds[k + 1], ANY)
+        return found
+
+    def values(self) -> Iterator[Value]:
+        """The Values it reads, as far as they are known."""
+        parts = [self.count, self.goes_on, *(gain for _, gain, _ in self.gains)]
+        parts += [part for slot in self.slots if slot.sealed for part in (slot.initial, slot.next)]
+        parts += [slot.next for slot in self.slots if slot.output is not None]
+        yield from (part for part in parts if part.__class__ is Value)
+
+    def close(self) -> None:
+        """Turn it into its node."""
+        close(self.body)
+        slots = [slot for slot in self.slots if slot.sealed]
+        outputs = [self.goes_on, *(s.next for s in slots), *(gain for _, gain, _ in self.gains)]
+        first = (self.index, *(slot.param for slot in slots))
+        free = free_values(self.body.nodes, outputs)
+        inputs = [value for value in free if value not in first]
+        node = self.node
+        block = closed(self.body.nodes, outputs, inputs, first)
+        node.target = Loop(block, self.ends, self.least)
+        node.args = {"count": self.count, "carried": tuple(s.initial for s in slots),
+                     "inputs": tuple(inputs)}  # fmt: skip
+        left = [slot.output or Value("", slot.param.type) for slot in slots]
+        node.outputs = node.result = (*left, *(made for _, _, made in self.gains))
+        for value in node.outputs:
+            value.producer = node
+        place = self.nodes.index(node)
+        self.nodes[place:place] = self.out
+
+
+def recorded_count(count: Any) -> int:
+    """How many rounds a run's own count says."""
+    if isinstance(count, Value) and isinstance(count.type, NumberType):
+        return int(count.type.recorded)
+    return len(count) if isinstance(count, list) else int(count)
+
+
+def values_read(root: Scope) -> set[Value]:
+    """All Values that something in a scope reads, as far as is known."""
+    found: set[Value] = set()
+    scopes = [root]
+    while scopes:
+        scope = scopes.pop()
+        stack = list(scope.nodes)
+        for branch in scope.branches:
+            if isinstance(branch, Looping):
+                scopes.append(branch.body)
+                stack += branch.out
+                found.update(branch.values())
+            else:
+                scopes += [branch.then, branch.otherwise]
+                for then, otherwise, _ in branch.outputs.values():
+                    found.update(v for v in (then, otherwise) if isinstance(v, Value))
+        while stack:
+            node = stack.pop()
+            found.update(node.inputs)
+            if node.body is not None:
+                found.update(node.returned)
+                stack += node.body
+    return found

@@ -1,0 +1,281 @@
+"""Loops in runs: where their rounds lie, and how those of all runs are laid over each other.
+
+Runs that come to a loop with other numbers of rounds are laid as one: every round of every run is a
+run of its own, and what they have in common is the body. Owns where rounds begin and end, how many
+there are and what ends them; what a place holds from round to round is :mod:`.carried`'s matter.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from ..calls.signatures import LOOP
+from ..graph import numbers
+from ..graph.graph import Graph
+from ..graph.nodes import Node, NumberType, Value
+from .alike import Misfit
+from .carried import Loops
+from .hidden import counters_are_lines, rounds_alike
+from .looping import ANY, Looping, recorded_count
+from .numbers import Laundered
+from .rounds import Execution, Turn
+from .scopes import Scope
+from .standing import Held
+from .ways import copied, only_a_number
+
+
+class Recorded(NamedTuple):
+    """One run.
+
+    Attributes:
+        graph: its straight graph.
+        standing: call -> what the user's functions held that they may still read.
+        laundered: where a number lost its origin.
+        turns: call -> the rounds of loops it stands in.
+        lost: call -> numbers that became plain before it, with their Values.
+    """
+
+    graph: Graph
+    standing: Mapping[Node, Held]
+    laundered: Sequence[Laundered] = ()
+    turns: Mapping[Node, tuple[Turn, ...]] = {}
+    lost: Mapping[Node, tuple[tuple[Value, Any], ...]] = {}
+
+
+class Span(NamedTuple):
+    nodes: Sequence[Node]
+    start: int
+    end: int
+    depth: int  # rounds around the list of nodes
+
+
+# Run -> the round it stands in, the rounds of that loop, and where they end.
+Stretches = dict[int, tuple[Turn, list[Span], int]]
+
+
+class Rolled(Loops):
+    """Loops, found in recorded runs."""
+
+    def __init__(self, runs: Sequence[Recorded]) -> None:
+        super().__init__(len(runs))
+        self.runs = list(runs)
+        self.unrolled: set[Execution] = set()
+        self.lost_before: dict[Node, int] = {}  # how many of them were lost before a loop began
+        self.guarded = {(node.source.file, node.source.line) for run in runs
+                        for node in run.graph.escapes
+                        if node.target in numbers.FUNCTIONS and node.source}  # fmt: skip
+
+    def lost_at(self, r: int, node: Node) -> Sequence[tuple[Value, Any]]:
+        """Numbers that became plain between the call before and this one, in the same scope."""
+        return self.runs[r].lost.get(node, ())[self.lost_before.get(node, 0) :]
+
+    def lay(
+        self,
+        scope: Scope,
+        spans: dict[int, Span],
+        out: list[Node],
+        finish: Callable[[], None],
+    ) -> None:
+        """Pair the calls of the runs of a scope; ``finish`` once all have come to their end."""
+        raise NotImplementedError
+
+    def mark(self, scope: Scope, out: list[Node]) -> Any:
+        """What has been laid so far, for :meth:`back_to`."""
+        return (
+            len(out), len(scope.branches), len(scope.lost), [dict(body) for body in self.written],
+            dict(self.elements), dict(self.lost_before),
+            [(loop, loop.mark()) for loop in self.loops],
+        )  # fmt: skip
+
+    def back_to(self, mark: Any, scope: Scope, out: list[Node]) -> None:
+        """Forget what was laid since."""
+        nodes, branches, lost, written, elements, lost_before, loops = mark
+        del out[nodes:], scope.branches[branches:], scope.lost[lost:]
+        self.written[:] = [dict(body) for body in written]
+        self.elements, self.lost_before = dict(elements), dict(lost_before)
+        self.loops = [loop for loop, _ in loops]
+        for loop, one in loops:
+            loop.back_to(one)
+
+    def turns(self, r: int, node: Node) -> tuple[Turn, ...]:
+        """The rounds that a call of a run stands in."""
+        return self.runs[r].turns.get(node, ())
+
+    def part(self, run: int) -> int:
+        self.runs.append(self.runs[run])
+        return super().part(run)
+
+    def _turn(self, r: int, node: Node, depth: int) -> tuple[Turn, int] | None:
+        """The outermost round that begins or goes on at a call and is laid as one, if any."""
+        for place, turn in enumerate(self.turns(r, node)[depth:], depth):
+            if turn.execution not in self.unrolled:
+                return turn, place
+        return None
+
+    def loop_at(self, spans: dict[int, Span], heads: dict[int, Node]) -> Stretches:
+        """The rounds of the loop that runs have come to, if they have other numbers of them."""
+        while True:
+            found = {r: turn for r, node in heads.items()
+                     if (turn := self._turn(r, node, spans[r].depth)) is not None}  # fmt: skip
+            if not found:
+                return {}
+            key = next(iter(found.values()))[0].execution.loop.key
+            stretches = {
+                r: self._stretch(r, spans[r], heads[r], *turn)
+                for r, turn in found.items() if turn[0].execution.loop.key == key
+            }  # fmt: skip
+            many = {len(stretches[r][1]) if r in stretches else 0 for r in spans}
+            if len(many) > 1 or any(map(self._is_grown, found.values())):
+                return stretches
+            self.unrolled.update(one.execution for one, _, _ in stretches.values())
+
+    def _is_grown(self, turn: tuple[Turn, int]) -> bool:
+        """Whether a loop goes over a list that only some rounds of an earlier one add to."""
+        count = turn[0].execution.count
+        return isinstance(count, list) and any(
+            loop.grows and any(one in loop.made for one in count) for loop in self.loops
+        )
+
+    def _stretch(
+        self, r: int, span: Span, head: Node, turn: Turn, place: int
+    ) -> tuple[Turn, list[Span], int]:
+        """The rounds of a loop from a call on, and where they end."""
+        rounds: list[Span] = []
+        start = at = span.nodes.index(head, span.start)
+        number = turn.number
+        while at < span.end:
+            node = span.nodes[at]
+            if not only_a_number(node):
+                turns = self.turns(r, node)
+                if len(turns) <= place or turns[place].execution is not turn.execution:
+                    break
+                if turns[place].number != number:
+                    rounds.append(Span(span.nodes, start, at, place + 1))
+                    start, number = at, turns[place].number
+            at += 1
+        rounds.append(Span(span.nodes, start, at, place + 1))
+        return turn, rounds, at
+
+    def roll(
+        self,
+        scope: Scope,
+        spans: dict[int, Span],
+        at: dict[int, int],
+        stretches: Stretches,
+        out: list[Node],
+    ) -> None:
+        """Lay the rounds of all runs over each other."""
+        lead = next(r for r in spans if r in stretches)
+        first = spans[lead].nodes[at[lead]]
+        self._lose_before(scope, stretches, out)
+        counts = {r: turn.execution.count for r, (turn, _, _) in stretches.items()}
+        count = self._count(scope, counts, out)
+        node = copied(first, {"count": count, "carried": (), "inputs": ()})
+        node.op, node.target, node.signature = "loop", None, LOOP
+        body = Scope((), scope, self.tick())
+        loop = body.loop = Looping(node, scope, body, count)
+        loop.nodes, loop.out = out, out
+        parts: dict[int, Span] = {}
+        for r, (_, rounds, end) in stretches.items():
+            loop.rounds[r] = []
+            for number, one in enumerate(rounds):
+                part = self.part(r)
+                loop.rounds[r].append(part)
+                loop.place[part] = r, number
+                loop.made.update(dict.fromkeys(_made(one), part))
+                loop.starts[part] = self._held(r, one)
+                parts[part] = one
+            loop.after[r] = self._held(r, spans[r]._replace(start=end))
+        executions = [turn.execution for turn, _, _ in stretches.values()]
+        loop.grows = bool(rounds_alike(executions, list(loop.starts.values()), self.guarded))
+        counters_are_lines(loop.place, loop.rounds, loop.starts, loop.after)
+        body.made[loop.index] = self.tick()
+        body.runs = tuple(parts)
+        body.members = frozenset(parts)
+        self.written.append({})
+        try:
+            self.lay(body, parts, body.nodes, lambda: None)
+        finally:
+            self.written.pop()
+        loop.out = []  # from now on, what comes before the loop is put there
+        self._ends(loop, counts)
+        loop.least = 1 if all(r in stretches for r in spans) else 0
+        loop.born = self.tick()
+        out.append(node)
+        scope.branches.append(loop)
+        self.loops.append(loop)
+
+    def ended_by_conditions(self, spans: dict[int, Span], stretches: Stretches) -> bool:
+        """Whether it is conditions alone that let a loop have other numbers of rounds."""
+        executions = [turn.execution for turn, _, _ in stretches.values()]
+        if isinstance(executions[0].loop.node, ast.While):
+            return True
+        if len(stretches) < len(spans) or any(one.count is None for one in executions):
+            return False
+        return len({recorded_count(one.count) for one in executions}) == 1
+
+    def _lose_before(self, scope: Scope, stretches: Stretches, out: list[Node]) -> None:
+        """Numbers that became plain before the first call of a loop, but not of each round."""
+        lost: dict[int, Sequence[Any]] = {}
+        for r, (_, rounds, _) in stretches.items():
+            first, *others = [
+                next(node for node in one.nodes[one.start : one.end] if not only_a_number(node))
+                for one in rounds
+            ]
+            each = min((len(self.runs[r].lost.get(node, ())) for node in others), default=0)
+            known = self.runs[r].lost.get(first, ())
+            self.lost_before[first] = len(known) - min(each, len(known))
+            lost[r] = known[: self.lost_before[first]]
+        self.lose(scope, lost, out)
+
+    def _count(self, scope: Scope, counts: dict[int, Any], out: list[Node]) -> Any:
+        """How many rounds what a loop goes over says it has."""
+        if any(one is None for one in counts.values()):
+            return None
+        count = self.resolved(scope, counts, out)
+        if count.__class__ is Value and count.is_list:
+            kind = NumberType(int, count.type.shape[0])
+            return self.emitted(scope, numbers.length, {"input": count}, kind, out)
+        return len(count) if isinstance(count, list) else count
+
+    def _ends(self, loop: Looping, counts: dict[int, Any]) -> None:
+        """What says whether another round follows."""
+        entries: dict[int, Any] = dict.fromkeys(loop.body.runs, True)
+        through: list[int] = []
+        broken: list[int] = []
+        for r, last in loop.lasts.items():
+            said = None if loop.count is None else recorded_count(counts[r])
+            if said is not None and len(loop.rounds[r]) > said:
+                raise Misfit("a loop had more rounds than what it goes over says")
+            (through if said == len(loop.rounds[r]) else broken).append(last)
+        if not broken:
+            loop.goes_on, loop.ends = True, ("count",)
+            return
+        entries.update(dict.fromkeys(broken, False))
+        entries.update(dict.fromkeys(through, ANY))  # they may have been ended in the last round
+        loop.goes_on = self.mixed(loop.body, entries, loop.body.nodes)
+        if not isinstance(loop.goes_on, Value):
+            raise Misfit("nothing says how a loop ends")
+        shown = [self.outcome(loop.body, loop.goes_on, one) for one in through]
+        loop.ends = ("count", "condition") if True in shown else ("condition",)
+
+    def _held(self, r: int, span: Span) -> Held | None:
+        """What Python holds at the first call of a stretch."""
+        for node in span.nodes[span.start : span.end]:
+            held = self.runs[r].standing.get(node)
+            if held is not None:
+                return held
+        return None
+
+
+def _made(span: Span) -> Iterator[Value]:
+    """All Values that the calls of a stretch make."""
+    stack = list(span.nodes[span.start : span.end])
+    while stack:
+        node = stack.pop()
+        if node.body is None:
+            yield from node.outputs
+        else:
+            stack += node.body

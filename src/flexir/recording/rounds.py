@@ -1,0 +1,185 @@
+"""In which round of which loops a call stands: watched while a model runs.
+
+Every recorded call has a stack of Python frames. As long as a frame goes forward it is in the same
+round of the loops it stands in; going back inside one begins a round, and where one instruction is
+met again, another value of the loop's own variable does. Owns what is remembered of the last call
+for that; what the loops are is said by :mod:`.sources`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import CodeType, FrameType
+from typing import Any, NamedTuple
+
+import torch
+
+from ..graph.source import is_foreign
+from .sources import Written, in_test, loops_at, span_at
+
+
+class Execution:
+    """A loop that ran once, with however many rounds.
+
+    Attributes:
+        loop: as it is written.
+        code: of the function it stands in.
+        plain: its own variables that hold no tensor.
+        count: how many rounds what it goes over says it has: a Value or an int; a list of Values
+            that are its elements; None if nothing says so.
+    """
+
+    __slots__ = ("code", "count", "loop", "plain")
+
+    def __init__(self, loop: Written, code: CodeType, held: tuple[Any, ...]) -> None:
+        self.loop, self.code = loop, code
+        self.count: Any = None
+        self.plain = {name for name, one in zip(loop.targets, held)
+                      if not isinstance(one, torch.Tensor)}  # fmt: skip
+
+
+class Turn(NamedTuple):
+    """One round of a loop."""
+
+    execution: Execution
+    number: int
+
+
+Counts = Callable[[Written, FrameType], Any]
+
+
+class _Open:
+    """A loop that a function stands in."""
+
+    __slots__ = ("execution", "held", "number")
+
+    def __init__(self, execution: Execution, held: tuple[Any, ...]) -> None:
+        self.execution, self.held, self.number = execution, held, 0
+
+
+class _Activation:
+    """A frame that was on the stack at the last call."""
+
+    __slots__ = ("at", "frame", "open")
+
+    def __init__(self, frame: FrameType) -> None:
+        self.frame, self.at = frame, -1
+        self.open: list[_Open] = []
+
+
+class Rounds:
+    """Where the run stands.
+
+    Attributes:
+        now: the rounds the call under way stands in, from the outside in.
+    """
+
+    def __init__(self, entry: Any, counts: Counts) -> None:
+        """Begin.
+
+        Args:
+            entry: the code that calls the model; frames below it are not looked at.
+            counts: says how many rounds a loop that begins will have.
+        """
+        self.now: tuple[Turn, ...] = ()
+        self._entry, self._counts = entry, counts
+        self._stack: list[_Activation] = []
+
+    def come_to(self, frame: FrameType | None) -> None:
+        """A call is made at a frame."""
+        frames = []
+        while frame is not None and frame.f_code is not self._entry:
+            frames.append(frame)
+            frame = frame.f_back
+        frames.reverse()
+        stack, common = self._stack, 0
+        while common < min(len(stack), len(frames)) and stack[common].frame is frames[common]:
+            common += 1
+        for depth in range(common):
+            one, goes_deeper = stack[depth], depth + 1 < common
+            if one.at != frames[depth].f_lasti or not goes_deeper:
+                self._moved(one)
+                if one.at != frames[depth].f_lasti:
+                    one.at, common = frames[depth].f_lasti, depth + 1
+                    break
+        del stack[common:]
+        for new in frames[common:]:
+            stack.append(_Activation(new))
+            self._moved(stack[-1])
+            stack[-1].at = new.f_lasti
+        self.now = tuple([Turn(loop.execution, loop.number) for one in stack for loop in one.open])
+
+    def leave(self) -> None:
+        """The run has ended."""
+        self._stack.clear()
+
+    def _moved(self, one: _Activation) -> None:
+        """A function came to another call, or to the same one again."""
+        frame, code = one.frame, one.frame.f_code
+        if is_foreign(code.co_filename):
+            return
+        loops = loops_at(code, frame.f_lasti)
+        if not loops and not one.open:
+            return
+        same = 0
+        while same < min(len(loops), len(one.open)) and (
+            one.open[same].execution.loop is loops[same]
+        ):
+            same += 1
+        del one.open[same:]
+        if same:
+            again = self._again(one, loops[:same])
+            if again is not None:
+                del one.open[again + 1 :]
+                loop = one.open[again]
+                loop.number += 1
+                loop.held = _held(loops[again], frame)
+                same = again + 1
+        for loop_written in loops[same:]:
+            held = _held(loop_written, frame)
+            begun = Execution(loop_written, code, held)
+            one.open.append(_Open(begun, held))
+            begun.count = self._counts(loop_written, frame)
+
+    def _again(self, one: _Activation, loops: tuple[Written, ...]) -> int | None:
+        """The loop of which a new round begins, if one does."""
+        frame, inner = one.frame, loops[-1]
+        before, now = one.at, frame.f_lasti
+        back = _place(inner, frame.f_code, now) < _place(inner, frame.f_code, before)
+        if not back and before != now:
+            return None
+        for depth, loop in enumerate(loops):
+            if loop.targets and not _same(_held(loop, frame), one.open[depth].held):
+                return depth
+        if before == now:
+            return None  # one instruction may make several calls
+        depth = len(loops) - 1
+        while depth and _is_over(one.open[depth]):
+            depth -= 1
+        return depth
+
+
+def _is_over(loop: _Open) -> bool:
+    count = loop.execution.count
+    return isinstance(count, int) and loop.number + 1 >= count
+
+
+def _place(loop: Written, code: Any, at: int) -> tuple[int, ...]:
+    """Where an instruction comes in a round: the test of a ``while`` first, then by offset."""
+    span = span_at(code, at)
+    return (0, *span[2:]) if in_test(loop, span) else (1, at)
+
+
+def _held(loop: Written, frame: FrameType) -> tuple[Any, ...]:
+    """What the variables that a loop sets itself hold."""
+    if not loop.targets:
+        return ()
+    kept = frame.f_locals
+    return tuple([kept.get(name) for name in loop.targets])
+
+
+def _same(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
+    return all(
+        a is b or (type(a) is type(b) and isinstance(a, (int, float, str)) and a == b)
+        for a, b in zip(one, other)
+    )

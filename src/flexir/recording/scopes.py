@@ -1,0 +1,72 @@
+"""Who belongs together while runs are laid over each other: scopes, and the branches among them.
+
+A scope belongs to the runs that went the same way, or to the rounds of a loop. Plain data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ..graph.nodes import Node, Value
+
+
+class Scope:
+    """What belongs to the same runs: straight calls, and the branches among them."""
+
+    def __init__(self, runs: Sequence[int], parent: Scope | None, born: int) -> None:
+        self.runs, self.parent, self.born = tuple(runs), parent, born
+        self.members = frozenset(runs)
+        self.made: dict[Value, int] = {}
+        self.branches: list[Any] = []  # a Branch, or a Looping
+        self.nodes: list[Node] = []
+        self.loop: Any = None  # the Looping whose body this is
+        self.lost: list[tuple[dict[int, int], Value]] = []  # numbers that became plain
+        # A run and a Value of it from before this scope -> what the variables that held it mean.
+        self.held: dict[tuple[int, Value], set[Value | None]] = {}
+
+    def age(self, value: Value) -> int:
+        """When a Value was made; never, for one from inside a branch."""
+        scope: Scope | None = self
+        while scope is not None:
+            if value in scope.made:
+                return scope.made[value]
+            scope = scope.parent
+        return -1
+
+    def sees(self, value: Value) -> bool:
+        """Whether a Value exists here: made in this scope, or around it before it began."""
+        scope: Scope | None = self
+        limit: float = float("inf")
+        while scope is not None:
+            if scope.made.get(value, limit) < limit:
+                return True
+            limit, scope = scope.born, scope.parent
+        return False
+
+    @property
+    def after_a_branch(self) -> bool:
+        """Whether the runs here took different ways before, or are rounds of a loop."""
+        scope: Scope | None = self
+        while scope is not None:
+            if scope.branches or scope.loop is not None:
+                return True
+            scope = scope.parent
+        return False
+
+    @property
+    def body(self) -> Scope | None:
+        """The body of the innermost loop that this is part of."""
+        scope: Scope | None = self
+        while scope is not None and scope.loop is None:
+            scope = scope.parent
+        return scope
+
+
+class Branch:
+    """An ``if`` node to be: its two scopes, and the outputs asked for so far."""
+
+    def __init__(self, node: Node, then: Scope, otherwise: Scope, born: int) -> None:
+        self.node, self.then, self.otherwise, self.born = node, then, otherwise, born
+        # What comes by the two ways, each with its class since 1 and True are equal -> the output.
+        self.outputs: dict[Any, tuple[Any, Any, Value]] = {}

@@ -1,0 +1,362 @@
+"""What the source of a function says: which loops an instruction stands in, and what tests read.
+
+A loop is found by place: an instruction stands in a loop if its span in the source lies in the body
+(of a ``while`` also in the test; of a comprehension in its element). CPython compiles a test twice
+and moves handlers to the end of a function, so spans tell what offsets do not. Where there is no
+source there are no loops. Runs nothing.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import linecache
+from collections.abc import Collection, Iterator
+from types import CodeType
+from typing import Any, NamedTuple
+
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_END = 1 << 30
+
+Span = tuple[int, int, int, int]  # line, column, last line, column after the last
+
+
+class Written(NamedTuple):
+    """A loop as it is written.
+
+    Attributes:
+        file: of the source.
+        node: ``For``, ``While`` or ``comprehension``.
+        span: where it stands.
+        targets: variables that it sets at the beginning of a round, and nothing else in it does.
+        stored: all variables that it sets.
+        body: what a round does.
+    """
+
+    file: str
+    node: Any
+    span: Span
+    targets: tuple[str, ...]
+    stored: frozenset[str]
+    body: tuple[Any, ...]
+
+    @property
+    def key(self) -> Any:
+        """The same for one loop in all runs."""
+        return self.file, self.span
+
+    @property
+    def iterable(self) -> ast.expr | None:
+        """What a ``for`` goes over."""
+        return getattr(self.node, "iter", None)
+
+    @property
+    def is_comprehension(self) -> bool:
+        """Whether what it goes over is computed in the function around."""
+        return isinstance(self.node, ast.comprehension)
+
+
+@functools.lru_cache(maxsize=4096)
+def spans(code: CodeType) -> list[Span]:
+    """The span of each instruction; whole lines before Python 3.11."""
+    if hasattr(code, "co_positions"):
+        return [(a or 0, c or 0, b or a or 0, _END if d is None else d)
+                for a, b, c, d in code.co_positions()]  # fmt: skip
+    found: list[Span] = []
+    for start, end, line in code.co_lines():
+        found += [(line or 0, 0, line or 0, _END)] * ((end - start) // 2)
+    return found
+
+
+def span_at(code: CodeType, at: int) -> Span:
+    """The span of the instruction at an offset."""
+    found = spans(code)
+    return found[at // 2] if at >= 0 else (0, 0, 0, 0)
+
+
+@functools.lru_cache(maxsize=65536)
+def loops_at(code: CodeType, at: int) -> tuple[Written, ...]:
+    """The loops of a function that the instruction at an offset stands in, from the outside in."""
+    span = span_at(code, at)
+    own = _function(code)
+    if own is None:
+        return ()
+    found: list[Written] = []
+    for node in _around(own, span):
+        if isinstance(node, _FUNCTIONS) and node is not own:
+            found.clear()  # of a function around
+        elif isinstance(node, (ast.For, ast.AsyncFor)):
+            if _in(span, node.body):
+                found.append(_written(code.co_filename, node, node, (node.target,), node.body))
+        elif isinstance(node, ast.While):
+            if _in(span, [node.test, *node.body]):
+                found.append(_written(code.co_filename, node, node, (), node.body))
+        elif isinstance(node, _COMPREHENSIONS):
+            found += _comprehension(code.co_filename, node, span)
+    return tuple(found)
+
+
+def in_test(loop: Written, span: Span) -> bool:
+    """Whether a span lies in the test of a ``while``."""
+    return isinstance(loop.node, ast.While) and _in(span, [loop.node.test])
+
+
+def stored_before(loop: Written, span: Span) -> set[str]:
+    """Variables that a round sets before it comes to a span, in statements of their own."""
+    found: set[str] = set()
+    for statement in getattr(loop.node, "body", ()):
+        if (statement.end_lineno, statement.end_col_offset) <= span[:2]:
+            found |= _stored([statement])
+    return found
+
+
+def decides(code: CodeType, name: str, guarded: Collection[tuple[str, int]]) -> bool:
+    """Whether a function may do something else for another value of a plain variable.
+
+    It may if it stands in a test that no recorded guard accounts for, or goes through arithmetic
+    that is not linear, or into a builtin that makes another number of it.
+
+    Args:
+        code: the function.
+        name: the variable.
+        guarded: file and line of comparisons that were recorded.
+    """
+    own = _function(code)
+    return own is None or _decided((own,), code.co_filename, {name}, guarded)
+
+
+def is_read(code: CodeType, name: str) -> bool:
+    """Whether a variable is read but to be counted up, ``n += 1``."""
+    own = _function(code)
+    return own is None or any(isinstance(n, ast.Name) and n.id == name
+                              and isinstance(n.ctx, ast.Load) for n in ast.walk(own))  # fmt: skip
+
+
+def decided_in(loop: Written, names: Collection[str], guarded: Collection[Any]) -> bool:
+    """Whether a round may do something else for other values of plain variables, as above.
+
+    What a round computes of them by arithmetic counts like themselves.
+    """
+    known = set(names)
+    before = -1
+    while len(known) > before:
+        before = len(known)
+        for node in (n for part in loop.body for n in ast.walk(part)):
+            if isinstance(node, (ast.Assign, ast.AugAssign, ast.NamedExpr)) and node.value:
+                if _is_arithmetic(node.value) and _names(node.value) & known:
+                    known |= _stored([node])
+    test = (loop.node.test,) if isinstance(loop.node, ast.While) else ()
+    ifs = tuple(getattr(loop.node, "ifs", ()))
+    whole = (*test, *ifs, *loop.body)
+    direct = (*test, *ifs)
+    if any(_names(part) & known and not _is_guarded(part, loop.file, guarded) for part in direct):
+        return True
+    return _decided(whole, loop.file, known, guarded)
+
+
+def grown_at_times(loop: Written) -> set[str]:
+    """Variables whose list some rounds of a loop add to and others do not, as far as is written."""
+    leaves = any(isinstance(n, (ast.Break, ast.Continue))
+                 for part in loop.body for n in ast.walk(part))  # fmt: skip
+    found: set[str] = set()
+    for part in loop.body:
+        simple = isinstance(part, (ast.Expr, ast.Assign, ast.AugAssign)) and not leaves
+        if not simple:
+            found |= {n.func.value.id for n in ast.walk(part)
+                      if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)
+                      and n.func.attr in ("append", "extend", "insert", "pop")
+                      and isinstance(n.func.value, ast.Name)}  # fmt: skip
+            found |= {n.target.id for n in ast.walk(part)
+                      if isinstance(n, ast.AugAssign) and isinstance(n.target, ast.Name)
+                      and isinstance(n.value, ast.List)}  # fmt: skip
+    return found
+
+
+def copied_elsewhere(code: CodeType, names: Collection[str]) -> bool:
+    """Whether a function makes other containers of what variables hold."""
+    own = _function(code)
+    if own is None:
+        return bool(names)
+    for node in ast.walk(own):
+        parts: list[Any] = []
+        if isinstance(node, ast.Starred):
+            parts = [node.value]
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            parts = node.args if node.func.id in _COPIERS else []
+        elif isinstance(node, ast.BinOp):
+            parts = [node.left, node.right]
+        elif isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Slice):
+            parts = [node.value]
+        if any(isinstance(one, ast.Name) and one.id in names for one in parts):
+            return True
+    return False
+
+
+def mentions(file: str, line: int, name: str) -> bool:
+    """Whether the statement at a line reads a variable."""
+    tree = _tree(file)
+    if tree is None:
+        return True
+    statements = (n for n in ast.walk(tree) if isinstance(n, ast.stmt))
+    around = [n for n in statements if n.lineno <= line <= (n.end_lineno or n.lineno)]
+    inner = max(around, key=lambda n: (n.lineno, -(n.end_lineno or 0)), default=None)
+    return inner is None or name in _names(inner)
+
+
+def _names(node: ast.AST) -> set[str]:
+    return {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+
+
+def _is_arithmetic(node: ast.AST) -> bool:
+    kinds = (
+        ast.Name, ast.Constant, ast.BinOp, ast.UnaryOp, ast.operator, ast.unaryop, ast.IfExp,
+        ast.expr_context, ast.Compare, ast.cmpop, ast.BoolOp, ast.boolop,
+    )  # fmt: skip
+    return all(isinstance(n, kinds) for n in ast.walk(node))
+
+
+def _is_guarded(part: Any, file: str, guarded: Collection[Any]) -> bool:
+    return isinstance(part, ast.Compare) and (file, part.lineno) in guarded
+
+
+def _decided(
+    parts: tuple[Any, ...], file: str, names: Collection[str], guarded: Collection[Any]
+) -> bool:
+    for part in _deciding(parts):
+        if not _is_guarded(part, file, guarded) and _names(part) & set(names):
+            return True
+    return False
+
+
+# -- the tree
+
+
+@functools.lru_cache(maxsize=256)
+def _tree(file: str) -> ast.Module | None:
+    try:
+        return ast.parse("".join(linecache.getlines(file)))
+    except (SyntaxError, ValueError):
+        return None
+
+
+def _span(node: Any) -> Span:
+    return node.lineno, node.col_offset, node.end_lineno, node.end_col_offset
+
+
+def _holds(outer: Span, inner: Span) -> bool:
+    if inner[1] == 0 and inner[3] == _END:  # a line of an old Python
+        return outer[0] <= inner[0] and inner[2] <= outer[2]
+    return outer[:2] <= inner[:2] and inner[2:] <= outer[2:]
+
+
+def _in(span: Span, parts: list[Any]) -> bool:
+    return any(_holds(_span(part), span) for part in parts)
+
+
+def _around(node: ast.AST, span: Span) -> Iterator[Any]:
+    """The nodes that hold a span, from the outside in."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if hasattr(child, "lineno"):
+            if _holds(_span(child), span):
+                yield from _around(child, span)
+                return
+        elif isinstance(child, ast.comprehension):
+            for part in ast.iter_child_nodes(child):
+                if _holds(_span(part), span):
+                    yield from _around(part, span)
+                    return
+
+
+@functools.lru_cache(maxsize=4096)
+def _function(code: CodeType) -> ast.AST | None:
+    """The function, lambda or comprehension that a code object was compiled from."""
+    tree = _tree(code.co_filename)
+    if tree is None:
+        return None
+    if code.co_name == "<module>":
+        return tree
+    lines = [span for span in spans(code) if span[0]]
+    inside = max(lines, key=lambda span: (span[0], span[1]), default=None)
+    found = None
+    for node in ast.walk(tree):
+        if isinstance(node, (*_FUNCTIONS, *_COMPREHENSIONS)) and _name(node) == code.co_name:
+            first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
+            if first == code.co_firstlineno and (inside is None or _holds(_span(node), inside)):
+                found = node
+    return found
+
+
+def _name(node: Any) -> str:
+    kinds = {ast.Lambda: "<lambda>", ast.ListComp: "<listcomp>", ast.SetComp: "<setcomp>",
+             ast.DictComp: "<dictcomp>", ast.GeneratorExp: "<genexpr>"}  # fmt: skip
+    return kinds.get(type(node)) or node.name
+
+
+def _stored(nodes: Any) -> set[str]:
+    return {n.id for node in nodes for n in ast.walk(node)
+            if isinstance(n, ast.Name) and isinstance(n.ctx, (ast.Store, ast.Del))}  # fmt: skip
+
+
+@functools.lru_cache(maxsize=4096)
+def _loop(file: str, node: Any, place: Any, targets: Any, body: Any) -> Written:
+    inside = _stored(body)
+    names = _stored(targets)
+    return Written(
+        file, node, _span(place), tuple(sorted(names - inside)), frozenset(names | inside), body
+    )  # fmt: skip
+
+
+def _written(file: str, node: Any, place: Any, targets: Any, body: Any) -> Written:
+    return _loop(file, node, place, tuple(targets), tuple(body))
+
+
+def _comprehension(file: str, node: Any, span: Span) -> list[Written]:
+    parts = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
+    found = []
+    for number, one in enumerate(node.generators):
+        later = node.generators[number + 1 :]
+        inner = [*parts, *one.ifs, *(p for g in later for p in (g.iter, *g.ifs))]
+        if _in(span, inner):
+            found.append(_written(file, one, one.target, (one.target,), inner))
+    return found
+
+
+# What makes something else of a number than a line through its values.
+_BENDING = (ast.FloorDiv, ast.Mod, ast.Pow, ast.LShift, ast.RShift, ast.BitAnd, ast.BitOr,
+            ast.BitXor, ast.Div)  # fmt: skip
+_COPIERS = frozenset({"dict", "list", "reversed", "sorted", "sum", "tuple", "zip", "enumerate"})
+_BUILTINS = frozenset({
+    "abs", "bool", "divmod", "float", "hash", "int", "len", "max", "min", "pow", "round", "str",
+})  # fmt: skip
+
+
+@functools.lru_cache(maxsize=4096)
+def _deciding(parts: tuple[Any, ...]) -> list[Any]:
+    """The expressions in which a variable decides what is done."""
+    found: list[Any] = []
+    for node in (n for part in parts for n in ast.walk(part)):
+        if isinstance(node, (ast.If, ast.IfExp, ast.While, ast.Assert)):
+            found.append(node.test)
+        elif isinstance(node, ast.comprehension):
+            found += node.ifs
+        elif isinstance(node, ast.Match):
+            found.append(node.subject)
+        elif isinstance(node, (ast.Compare, ast.BoolOp, ast.JoinedStr)):
+            found.append(node)
+        elif isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.Not, ast.Invert)):
+            found.append(node)
+        elif isinstance(node, (ast.BinOp, ast.AugAssign)) and isinstance(node.op, _BENDING):
+            found.append(node)
+        elif isinstance(node, ast.Call) and _bends(node.func):
+            found.append(node)
+    return found
+
+
+def _bends(callee: ast.expr) -> bool:
+    if isinstance(callee, ast.Name):
+        return callee.id in _BUILTINS
+    return isinstance(callee, ast.Attribute) and (
+        isinstance(callee.value, ast.Name) and callee.value.id in ("math", "np", "numpy", "random")
+    )

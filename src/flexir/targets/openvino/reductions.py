@@ -1,0 +1,124 @@
+"""Handlers along dimensions: sums, extremes, their places, orders."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from openvino import opset13 as ops
+
+import flexir
+
+from .arithmetic import floating, numeric
+from .values import cast, constant, ints, op, operands
+
+_REDUCE = {"sum": ops.reduce_sum, "mean": ops.reduce_mean}
+_EXTREME = {"amax": (ops.reduce_max, -np.inf), "amin": (ops.reduce_min, np.inf)}
+
+
+def dims(dim: Any, rank: int) -> list[int]:
+    """Dimensions counted from the front; all for None or none."""
+    given = [] if dim is None else [dim] if isinstance(dim, int) else list(dim)
+    return sorted(d % max(rank, 1) for d in given) if given else list(range(rank))
+
+
+for _name, _build in _REDUCE.items():
+
+    @op(_name)
+    def reduction(ctx: Any, input: Any, dim: Any = None, keepdim: Any = False, *,
+                  build: Any = _build) -> Any:  # fmt: skip
+        rank = len(input.get_shape())
+        input = cast(input, numeric(ctx))
+        return build(input, ints(dims(dim, rank)), keepdim) if rank else input
+
+
+for _name, (_build, _least) in _EXTREME.items():
+
+    @op(_name)
+    def extreme(ctx: Any, input: Any, dim: Any = None, keepdim: Any = False, *,
+                build: Any = _build, least: float = _least) -> Any:  # fmt: skip
+        return extreme_of(ctx, input, dim, keepdim, build, least)
+
+
+def extreme_of(ctx: Any, input: Any, dim: Any, keepdim: Any, build: Any, least: float) -> Any:
+    """The plug-in begins at the last finite number and skips NaN; torch does neither."""
+    dtype, rank = numeric(ctx), len(input.get_shape())
+    if not rank:
+        return input
+    axes = ints(dims(dim, rank))
+    made = build(input, axes, keepdim)
+    if dtype != torch.float32:
+        return made
+    beyond, nan = constant(least, np.float32), constant(np.nan, np.float32)
+    all_beyond = ops.reduce_logical_and(ops.equal(input, beyond), axes, keepdim)
+    one_nan = ops.reduce_logical_or(ops.is_nan(input), axes, keepdim)
+    return ops.select(one_nan, nan, ops.select(all_beyond, beyond, made))
+
+
+@op("all", "any")
+def asked(ctx: Any, input: Any, dim: Any = None, keepdim: Any = False) -> Any:
+    build = ops.reduce_logical_and if ctx.node.op == "all" else ops.reduce_logical_or
+    input, rank = cast(input, torch.bool), len(input.get_shape())
+    return build(input, ints(dims(dim, rank)), keepdim) if rank else input
+
+
+@op("cumsum")
+def cumsum(ctx: Any, input: Any, dim: int, dtype: Any = None) -> Any:
+    return ops.cum_sum(cast(input, numeric(ctx)), ints(_axis(input, dim)))
+
+
+def _axis(input: Any, dim: int) -> int:
+    if not input.get_shape():
+        raise flexir.Unsupported("of a number")
+    return int(dim % len(input.get_shape()))
+
+
+def _ordered(ctx: Any, input: Any, dim: int, count: int, descending: bool) -> list[Any]:
+    """The first of an order, equal ones as they came, and their places."""
+    kind = "max" if descending else "min"
+    if input.get_element_type().to_dtype().type not in (np.float32, np.int64, np.int32):
+        raise flexir.Unsupported("an order of other numbers")
+    made = ops.topk(input, ints(count), _axis(input, dim), kind, "value", "i64", True)
+    return [made.output(0), made.output(1)]
+
+
+@op("topk")
+def topk(ctx: Any, input: Any, k: int, dim: int, largest: bool, sorted: bool) -> Any:
+    return tuple(_ordered(ctx, input, dim, k, largest))
+
+
+@op("sort", "argsort")
+def sort(ctx: Any, input: Any, dim: int = -1, descending: bool = False,
+         stable: Any = False) -> Any:  # fmt: skip
+    count = input.get_shape()[_axis(input, dim)]
+    values, places = _ordered(ctx, input, dim, count, descending)
+    return (values, places) if ctx.node.op == "sort" else places
+
+
+@op("max", "min")
+def extremes(ctx: Any, input: Any, dim: Any = None, keepdim: Any = False, other: Any = None) -> Any:
+    most = ctx.node.op == "max"
+    if other is not None:
+        build = ops.maximum if most else ops.minimum
+        return build(*operands(input, other, dtype=numeric(ctx)))
+    if dim is None:
+        return extreme_of(ctx, input, None, False, *_EXTREME["amax" if most else "amin"])
+    shape = ints(ctx.type.shape)
+    return tuple(ops.reshape(part, shape, False) for part in _ordered(ctx, input, dim, 1, most))
+
+
+@op("argmax", "argmin")
+def place(ctx: Any, input: Any, dim: Any = None, keepdim: Any = False) -> Any:
+    rows = input if dim is not None else ops.reshape(input, ints([-1]), False).output(0)
+    _, places = _ordered(ctx, rows, 0 if dim is None else dim, 1, ctx.node.op == "argmax")
+    return ops.reshape(places, ints(ctx.type.shape), False)
+
+
+@op("softmax", "log_softmax")
+def softmax(ctx: Any, input: Any, dim: int, dtype: Any) -> Any:
+    build = ops.softmax if ctx.node.op == "softmax" else ops.log_softmax
+    (input,) = floating(ctx, input)
+    rank = len(input.get_shape())
+    return build(input, dim % rank) if rank else ops.reshape(
+        build(ops.reshape(input, ints([1]), False), 0), ints([]), False)  # fmt: skip
