@@ -145,7 +145,7 @@ class Recorder:
         self.audit.problems += [
             f"numbers were drawn from Python's {name!r}: they, and what they decided, are frozen"
             for name, after in foreign_draws().items()
-            if before[name] != after
+            if before.get(name, after) != after  # imported by the run, it has no state before
         ]
         self._close()
         return settle(graph)
