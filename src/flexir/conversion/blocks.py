@@ -1,4 +1,4 @@
-"""Blocks of a call, converted where its handler says: the two of an ``if``.
+"""Blocks of a call, converted where its handler says: the two of an ``if``, the body of a ``loop``.
 
 Owns what ``ctx.convert`` does. A block is converted by the same loop and the same handlers as what
 stands around it; where its parameters are what the call was given, weights among them stay weights.
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import HandlerError
 from ..graph import tree
-from ..graph.choice import Block, is_choice
+from ..graph.choice import Block, blocks_of
 from ..graph.nodes import Node, Value
 from ..graph.replay import interpret
 from .reach import needed
@@ -44,10 +44,10 @@ def convert_block(
     env = conversion.env
     for value, made in zip(block.parameters, inputs):
         env[value] = made
-    if is_choice(node):
-        for value, given, made in zip(block.parameters, node.args["inputs"], inputs):
-            if isinstance(given, Value) and env.get(given, given) is made:
-                conversion.bound[value] = conversion.bound.get(given, given)
+    same = node.args["inputs"]  # in every round of a loop, too; they come last
+    for value, given in zip(block.parameters[len(block.parameters) - len(same) :], same):
+        if isinstance(given, Value) and env.get(given, given) is env[value]:
+            conversion.bound[value] = conversion.bound.get(given, given)
     outputs = list(tree.leaves(block.outputs, Value))
     conversion.needed |= needed(block.nodes, outputs, conversion.is_whole)
     interpret(block.nodes, env, conversion.claim)
@@ -57,5 +57,4 @@ def convert_block(
 
 def named(node: Node) -> dict[str, Block]:
     """The blocks of a call, by the names under which its handler is given them."""
-    blocks = node.target.blocks if is_choice(node) else ()
-    return {_WORDS.get(word, word): block for word, block in blocks}
+    return {_WORDS.get(word, word): block for word, block in blocks_of(node)}

@@ -16,7 +16,7 @@ from ..calls.schemas import callables, op_of, parameter_names, signatures
 from ..errors import TargetError
 from .escapes import NUMBERS, gives_number, only_escapes
 
-_OWN_OPS = ("assemble", "as_strided", "as_strided_scatter", "setitem", "warp_affine", "if")
+_OWN_OPS = ("assemble", "as_strided", "as_strided_scatter", "setitem", "warp_affine", "if", "loop")
 
 
 @dataclass(frozen=True, slots=True)

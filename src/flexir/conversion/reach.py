@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from ..graph import tree
-from ..graph.choice import every, is_choice
+from ..graph.choice import blocks_of, every, given, is_loop
 from ..graph.graph import Graph, walked
 from ..graph.nodes import Node, Value
 
@@ -48,10 +48,8 @@ def varying(graph: Graph) -> set[Value]:
     found.update(m.initial for m in graph.mutations)
     found.update(value for value, origin in graph.origins.items() if origin.kind == "unseen")
     for node in every(graph.nodes):
-        if is_choice(node):  # comes before the calls in its blocks
-            for _, block in node.target.blocks:
-                found.update(inner for inner, given in zip(block.parameters, node.args["inputs"])
-                             if given in found)  # fmt: skip
+        # comes before the calls in its blocks; what a loop carries is another thing in each round
+        found.update(inner for inner, first in given(node) if first in found or is_loop(node))
         if node.effects.random or not found.isdisjoint(node.inputs):
             found.update(node.outputs)
     return found
@@ -61,8 +59,8 @@ def escaping_values(graph: Graph) -> dict[Node, list[Value]]:
     """Module node -> Values made inside it that are read outside and are not its results."""
     found: dict[Node, list[Value]] = {}
     _escaping(graph.nodes, [*graph.output_values, *final_values(graph)], found)
-    for node in filter(is_choice, every(graph.nodes)):
-        for _, block in node.target.blocks:
+    for node in every(graph.nodes):
+        for _, block in blocks_of(node):
             _escaping(block.nodes, tree.leaves(block.outputs, Value), found)
     return found
 

@@ -160,7 +160,9 @@ def dense_stride(shape: tuple[int, ...], like: tuple[int, ...]) -> tuple[int, ..
     return tuple(made)
 
 
-def bind_part(name: str, part: Any, made: Any, env: dict[Value, Any]) -> None:
+def bind_part(
+    name: str, part: Any, made: Any, env: dict[Value, Any], known: set[int] | None = None
+) -> None:
     """Lay the template ``made`` over the recorded one; ``env`` gains what its Values are.
 
     Raises:
@@ -169,14 +171,18 @@ def bind_part(name: str, part: Any, made: Any, env: dict[Value, Any]) -> None:
     if isinstance(part, Value):
         _bind_value(name, part, made, env)
         return
+    known = set() if known is None else known
     if isinstance(part, tree.Record) and isinstance(made, tree.Record):
+        if id(part) in known:  # an object that leads to itself
+            return
+        known.add(id(part))
         if _title(part.cls) != _title(made.cls):
             raise Diverged(
                 f"the input {name!r} was a {part.cls.__name__} when recorded, now it is a "
                 f"{made.cls.__name__}"
             )
-        bind_part(name, part.items, made.items, env)
-        bind_part(name, part.attributes, made.attributes, env)
+        bind_part(name, part.items, made.items, env, known)
+        bind_part(name, part.attributes, made.attributes, env, known)
         return
     if isinstance(part, dict) and isinstance(made, dict):
         if part.keys() != made.keys():
@@ -187,13 +193,13 @@ def bind_part(name: str, part: Any, made: Any, env: dict[Value, Any]) -> None:
                 f"{', '.join(sorted(other))}"
             )
         for key, inner in part.items():
-            bind_part(f"{name}.{key}", inner, made[key], env)
+            bind_part(f"{name}.{key}", inner, made[key], env, known)
         return
     if isinstance(part, (list, tuple)) and isinstance(made, (list, tuple)):
         if len(part) != len(made):
             raise Diverged(f"the input {name!r} has {len(made)} parts; recorded: {len(part)}")
         for i, (inner, other) in enumerate(zip(part, made)):
-            bind_part(f"{name}.{i}", inner, other, env)
+            bind_part(f"{name}.{i}", inner, other, env, known)
         return
     if isinstance(part, slice) and isinstance(made, slice):
         for end in ("start", "stop", "step"):

@@ -245,8 +245,8 @@ class Replay:
         """Run the block of a branch that its condition says."""
         if self.taken is not None:
             self.taken.append(named["condition"])
-        block: Block = node.target.block(named["condition"])
-        made: Sequence[Any] = self._block(block, named["inputs"])
+        chosen: Block = node.target.block(named["condition"])
+        made: Sequence[Any] = self._block(chosen, named["inputs"])
         return made
 
     def _loop(self, node: Node, named: dict[str, Any]) -> Sequence[Any]:

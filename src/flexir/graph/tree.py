@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import re
+import threading
 import types
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -47,6 +48,8 @@ def attributes_of(obj: Any) -> dict[str, Any] | None:
 
     A class with ``__getattr__`` answers ``__dict__`` with anything, or with an error.
     """
+    if isinstance(obj, threading.local):  # has one for each thread
+        return vars(obj)
     try:
         found = object.__getattribute__(obj, "__dict__")
     except (AttributeError, TypeError):
@@ -79,8 +82,12 @@ class Record:
     def __repr__(self) -> str:
         return self.show(repr)
 
-    def build(self, build: Callable[[Any], Any]) -> Any:
-        """Make an instance again, with ``build`` applied to every part."""
+    def build(self, build: Callable[[Any], Any], made_of: dict[int, Any] | None = None) -> Any:
+        """Make an instance again, with ``build`` applied to every part.
+
+        ``made_of`` (id of a Record -> its instance) gains it before its parts are made: they may
+        lead back to it.
+        """
         cls: Any = self.cls
         if hasattr(cls, "n_sequence_fields"):  # torch.return_types.*
             return cls([build(v) for v in self.items])
@@ -88,6 +95,8 @@ class Record:
             made = tuple.__new__(cls, [build(v) for v in self.items])
         else:
             made = cls.__new__(cls)
+            if made_of is not None:
+                made_of[id(self)] = made
             if issubclass(cls, dict):
                 put = OrderedDict.__setitem__ if issubclass(cls, OrderedDict) else dict.__setitem__
                 for key, value in self.items.items():
@@ -263,7 +272,7 @@ def _put(
     if id(part) in made:
         return made[id(part)]
     if instances:
-        made[id(part)] = part.build(lambda inner: _put(inner, leaf, value, made, True))
+        made[id(part)] = part.build(lambda inner: _put(inner, leaf, value, made, True), made)
     else:
         record = made[id(part)] = Record(part.cls, None, {})
         record.items = _put(part.items, leaf, value, made, False)

@@ -24,7 +24,7 @@ from ..calls.names import is_torch
 from ..calls.signatures import HINTS, is_default
 from ..errors import Unsupported
 from ..graph import numbers, tree
-from ..graph.choice import is_choice
+from ..graph.choice import blocks_of
 from ..graph.graph import Graph
 from ..graph.inputs import Inputs
 from ..graph.nodes import Dim, Node, Value
@@ -281,7 +281,7 @@ def _try(
         return
     decides = any(node.effects.escape in ("branch", "value") and not _must_be(node)
                   for node in graph)  # fmt: skip
-    if not (graph.audit.problems or decides or graph.variants or any(map(is_choice, graph))):
+    if not (graph.audit.problems or decides or graph.variants or any(map(blocks_of, graph))):
         yield graph, values
 
 

@@ -82,9 +82,9 @@ class Loops(Gathering):
             raise Misfit("it is not of this loop")
         for slot in loop.slots:
             same = [slot.finals[r] is v for r, v in finals.items() if r in slot.finals]
-            if slot.output is not None and same and all(same):
-                known: Value = slot.output
-                return known
+            output: Value | None = slot.output
+            if output is not None and same and all(same):
+                return output
         problem: Misfit | None = None
         for column in self._columns(loop, finals):
             slots = list(loop.slots)

@@ -88,8 +88,8 @@ class Gathering(Ways):
     ) -> Value:  # fmt: skip
         """A call nobody made."""
         key = (function, *((name, part.__class__, part) for name, part in args.items()))
-        for body in self.written[::-1]:
-            known = body.get(key)
+        for body in reversed(self.written):
+            known: Value | None = body.get(key)
             if known is not None and scope.sees(known):
                 return known
         signature = signature_of(function, tuple(args))

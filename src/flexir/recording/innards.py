@@ -43,6 +43,7 @@ _KEEPING = frozenset({
 _STANDARD = frozenset(sys.stdlib_module_names) - _KEEPING
 _LARGE = 1 << 20  # bytes; of larger buffers a hash is kept, so they cannot be put back
 _SUSPENDED = (types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType)
+_TOLD = (io.BytesIO, io.StringIO)  # whose contents are what tells one state from another
 _IMMUTABLE = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE: classes of C code, none of Python's
 
 
@@ -150,8 +151,8 @@ def holder_of(part: Any, path: str) -> Holder | None:
     cls: Any = type(part)
     if _is_standard(cls) or cls.__module__.partition(".")[0] == __package__.partition(".")[0]:
         return None  # of this package: a number that the model kept, which leads to the recorder
-    if _is_c(cls) and not cls.__module__.startswith("torch"):
-        return Opaque(part, path) if _state_of(part) != () else None
+    if isinstance(part, _TOLD) or isinstance(part, Iterator) and _is_c(cls) or _draws(part):
+        return Opaque(part, path)
     return Attributes(part, path) if has_attributes(part) else None
 
 
@@ -178,14 +179,18 @@ def _state_of(part: Any) -> Any:
         return part.getstate()
     if _size_of(part) is not None:
         return _bytes_of(part)
-    if isinstance(part, (io.BytesIO, io.StringIO)):
+    if isinstance(part, _TOLD):
         return None if part.closed else (part.getvalue(), part.tell())
-    if type(part).__module__.startswith("numpy.random"):
+    if _draws(part):
         source = getattr(part, "bit_generator", None) or getattr(part, "_bit_generator", part)
-        return repr(source.state)
-    if isinstance(part, Iterator):
-        return _position(part, 4)
-    return tuple(map(id, gc.get_referents(part)))
+        if hasattr(source, "state"):  # a seed sequence, a lock of one have none
+            return repr(source.state)
+    return _position(part, 4)
+
+
+def _draws(part: Any) -> bool:
+    """Whether a thing is one of NumPy's generators."""
+    return type(part).__module__.startswith("numpy.random")
 
 
 def _position(part: Any, deep: int) -> Any:

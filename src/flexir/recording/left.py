@@ -105,8 +105,7 @@ def overlapping(memories: Memories) -> Iterator[str]:
     """
     written = {initial for initial, _ in memories.written()}
     known: dict[Value, torch.UntypedStorage | None] = {}
-    if written:
-        known = {w.value: w.storage for w in memories.weights}
+    known.update((w.value, w.storage) for w in (memories.weights if written else ()))
     for alias, value, _ in memories.roots if written else ():
         if (tensor := alias.ref()) is not None:
             known[value] = storage_of(tensor)
@@ -116,11 +115,11 @@ def overlapping(memories: Memories) -> Iterator[str]:
             start = storage.data_ptr()
             spans.append((start, start + storage.nbytes(), storage._cdata, value))
     spans.sort(key=operator.itemgetter(0))
-    for place, (_, end, own, value) in enumerate(spans):
+    for place, (_, end, one, value) in enumerate(spans):
         for start, _, other, twin in itertools.islice(spans, place + 1, None):
             if start >= end:
                 break
-            if own != other and (value in written or twin in written):
+            if one != other and (value in written or twin in written):
                 yield (
                     f"the memory of {value!r} is also that of {twin!r}, and torch does not know: "
                     "what is written to one is not seen in the other"

@@ -132,7 +132,8 @@ class Looping:
 
 def recorded_count(count: Any) -> int:
     """How many rounds a run's own count says."""
-    if isinstance(count, Value) and isinstance(count.type, NumberType):
+    if count.__class__ is Value:
+        assert isinstance(count.type, NumberType)
         return int(count.type.recorded)
     return len(count) if isinstance(count, list) else int(count)
 

@@ -3,8 +3,7 @@
 Three watchers, all of torch's own making and all gone when the run ends, however it ends: a
 function mode sees the public torch calls of the user's Python, global module hooks see module
 calls, and a dispatch mode beneath, the witness, sees the ATen ops that neither accounts for
-(scripted modules, vmap, C++ extensions) and supplies nodes for them. While a recorded function
-runs, the witness steps aside: what happens inside belongs to that node.
+(scripted modules, vmap, C++ extensions) and supplies nodes for them; inside one it steps aside.
 
 Nothing is patched, nothing is traced symbolically, no weight is copied unless the run writes it.
 """
@@ -145,7 +144,7 @@ class Recorder:
         self.audit.problems += [
             f"numbers were drawn from Python's {name!r}: they, and what they decided, are frozen"
             for name, after in foreign_draws().items()
-            if before.get(name, after) != after  # imported by the run, it has no state before
+            if before.get(name, after) != after
         ]
         self._close()
         return settle(graph)
@@ -391,8 +390,8 @@ class Recorder:
 
 def _explain(error: Exception, node: Node) -> None:
     """Say in which call an error arose, once."""
-    if "_flexir_noted" not in error.__dict__:
-        error.__dict__["_flexir_noted"] = True
+    if not vars(error).get("_flexir_noted"):
+        vars(error)["_flexir_noted"] = True
         add_note(error, f"in the call  {node}" + (f"   # {node.where}" if node.where else ""))
 
 

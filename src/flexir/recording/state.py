@@ -8,6 +8,7 @@ before and after are compared in ``changed``.
 
 from __future__ import annotations
 
+import functools
 import operator
 import sys
 import types
@@ -173,6 +174,8 @@ class Holdings:
         """Remember what one thing holds; its parts wait."""
         if isinstance(part, types.MethodType):
             self._todo.append((kind, path, part.__self__))
+        if isinstance(part, functools.partial):
+            self._todo += [(kind, path, inner) for inner in (part.func, part.args, part.keywords)]
         if isinstance(part, weakref.ReferenceType) and (target := part()) is not None:
             self._todo.append((kind, path, target))
         self._class(type(part))

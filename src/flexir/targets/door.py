@@ -228,9 +228,8 @@ class Door:
         found = {}
         for value, name in graph.output_names.items():
             tensor = made[name].to(value.type.dtype)
-            kind = getattr(value.type, "kind", None)  # of a number
-            if kind is not None:
-                found[name] = kind(tensor.item())
+            if isinstance(value.type, flexir.NumberType):
+                found[name] = value.type.kind(tensor.item())
             else:
                 found[name] = tensor if self.sizes else tensor.reshape(value.type.shape)
         return found

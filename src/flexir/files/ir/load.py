@@ -180,9 +180,14 @@ class _Stored:
 
     def same(self, one: Graph, value: Value, other: Graph, twin: Value) -> bool:
         """Whether two constants are the same; those that lie in one place are, unread."""
-        assert isinstance(one.constants, Weights) and isinstance(other.constants, Weights)
-        left, right = one.constants.parts[value][0], other.constants.parts[twin][0]
+        left, right = (self._lies(g, v) for g, v in ((one, value), (other, twin)))
         return left == right or same_tensor(one, value, other, twin)
+
+    def _lies(self, graph: Graph, value: Value) -> list[Part]:
+        """Where a constant lies."""
+        weights = graph.constants
+        assert isinstance(weights, Weights)
+        return weights.parts[value][0]
 
 
 def _parts(entry: Any, files: list[File | None]) -> list[Part]:

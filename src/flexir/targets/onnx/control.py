@@ -9,8 +9,8 @@ import torch
 
 from flexir import Unsupported
 
-from .handlers import brought, dtype_of, fail_unless, op, target
-from .network import live
+from .handlers import brought, fail_unless, op, target
+from .network import dtype_of, live
 from .values import Tensor
 
 _KINDS = {int: torch.int64, float: torch.float64, bool: torch.bool}

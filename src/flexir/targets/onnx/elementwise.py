@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 
-from .handlers import brought, dtype_of, fail_unless, given, op, promoted
+from .handlers import brought, fail_unless, given, op, promoted
 from .indexing import nonzero
+from .network import dtype_of
 
 _UNARY = {
     "abs": "Abs", "acos": "Acos", "acosh": "Acosh", "asin": "Asin", "asinh": "Asinh",

@@ -184,13 +184,15 @@ def fail_unless(condition: Any, reason: str) -> None:
 
 
 @target.input
-def enter(ctx: Context, name: str, type: flexir.TensorType) -> ir.Value:
-    return ctx.out.input(name, type)
+def enter(ctx: Any, name: str, type: flexir.TensorType) -> ir.Value:
+    made: ir.Value = ctx.out.input(name, type)
+    return made
 
 
 @target.constant
-def stored(ctx: Context, weight: Any) -> ir.Value:
-    return ctx.out.weight(weight.name, weight.tensor)
+def stored(ctx: Any, weight: Any) -> ir.Value:
+    made: ir.Value = ctx.out.weight(weight.name, weight.tensor)
+    return made
 
 
 @target.placeholder

@@ -106,11 +106,12 @@ class Network:
         self.inputs.append(made)
         return made
 
-    def once(self, key: Any, make: Callable[[], Any]) -> Any:
+    def once(self, key: Any, make: Callable[[], Tensor]) -> Tensor:
         """What was made for a key before, here or in what stands around; made now if it was not."""
         if key not in self.kept:
             self.kept[key] = make()
-        return self.kept[key]
+        made: Tensor = self.kept[key]
+        return made
 
     def number(self, value: Tensor, kind: type | None = None) -> Tensor:
         """A value without dimensions that stands for a Python number."""
@@ -338,6 +339,11 @@ def element_type(dtype: torch.dtype) -> ir.DataType:
     if dtype not in DTYPES:
         raise Unsupported(f"ONNX tensors of {dtype} are not computed with")
     return DTYPES[dtype]
+
+
+def broadcast(*shapes: Sequence[int]) -> list[int]:
+    """The shape in which tensors of these shapes meet."""
+    return list(torch.broadcast_shapes(*shapes))  # type: ignore[no-untyped-call]
 
 
 def dtype_of(value: Any) -> torch.dtype:

@@ -118,7 +118,9 @@ def repeat(ctx: Any, input: Any, **how: Any) -> Any:
 
 
 @op("repeat_interleave")
-def repeat_interleave(ctx: Any, input: Any, repeats: Any, dim: Any = None) -> Any:
+def repeat_interleave(
+    ctx: Any, input: Any, repeats: Any, dim: Any = None, output_size: Any = None
+) -> Any:
     fail_unless(isinstance(repeats, int), "a number of repeats for each element")
     out = ctx.out
     if dim is None:
@@ -198,6 +200,7 @@ def roll(ctx: Any, input: Any, shifts: Any, dims: Any = None) -> Any:
 @op("meshgrid")
 def meshgrid(ctx: Any, tensors: Any, indexing: str = "ij") -> Any:
     """Each along its own dimension; the first two change places for ``xy``."""
+    tensors = tensors[0] if isinstance(tensors[0], (list, tuple)) else tensors
     places = list(range(len(tensors)))
     if indexing == "xy" and len(places) > 1:
         places[:2] = [1, 0]

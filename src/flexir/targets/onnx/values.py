@@ -7,7 +7,7 @@ places, a comparison) is refused, so no handler takes the recorded size for the 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 import onnx_ir as ir
 import torch
@@ -88,7 +88,7 @@ class Arithmetic:
         made = one if one.dtype == ir.DataType.INT64 else one.net.add(kind, one)
         return one.net.number(one.net.cast(made, torch.int64))
 
-    def _unknown(self, *_: Any) -> Any:
+    def _unknown(self, *_: Any) -> NoReturn:
         raise Unsupported("it would be another for another size, and that is not known yet")
 
     __index__ = __lt__ = __le__ = __gt__ = __ge__ = _unknown
@@ -143,7 +143,7 @@ class Size(Arithmetic):
     def __hash__(self) -> int:
         return hash((id(self.of), self.dim))
 
-    def _unknown(self, *_: Any) -> Any:
+    def _unknown(self, *_: Any) -> NoReturn:
         raise Unsupported("it would be another for another size, and that is not known yet")
 
     __bool__ = _unknown
@@ -157,8 +157,7 @@ class Varying(Size):
 
     @property
     def row(self) -> Tensor:
-        made: Tensor = self._unknown()
-        return made
+        self._unknown()
 
     scalar = row
 
