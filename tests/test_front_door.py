@@ -112,3 +112,10 @@ def test_a_type_checker_knows_what_verbs_return_and_refuses_unknown_options(tmp_
     assert names[6] == "list[str]", done.stdout
     assert done.stdout.count("error:") == 1, done.stdout
     assert 'Unexpected keyword argument "weight"' in done.stdout, done.stdout
+
+
+def test_what_a_call_does_besides_cannot_be_changed():
+    node = flexir.capture(torch.relu, (torch.ones(1),)).nodes[0]
+    with pytest.raises(AttributeError):
+        node.effects.random = True
+    assert node.effects._replace(random=True).random and not node.effects.random

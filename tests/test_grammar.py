@@ -1,7 +1,5 @@
 """What makes a graph sound: every rule of the grammar is broken once."""
 
-import dataclasses
-
 import pytest
 import torch
 from torch import nn
@@ -101,7 +99,7 @@ def test_what_is_written_is_an_argument():
     one = graph()
     node = next(node for node in one if node.effects.writes)
     (name, part), *rest = node.effects.writes.items()
-    node.effects = dataclasses.replace(node.effects, writes={"nowhere": part, **dict(rest)})
+    node.effects = node.effects._replace(writes={"nowhere": part, **dict(rest)})
     with broken(r"writes \['nowhere'\], which are no arguments"):
         one.check()
 

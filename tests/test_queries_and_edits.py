@@ -203,3 +203,15 @@ def test_an_edited_graph_keeps_which_inputs_are_differentiated_and_what_varies()
     assert new.differentiable == made.differentiable and len(new.differentiable) == 1
     assert new.live == made.live and made.live
     assert torch.equal(new(torch.ones(5, 2, 2)), torch.ones(5, 8))
+
+
+def test_questions_look_into_the_blocks_of_branches():
+    def model(x):
+        return x.sin() if x.sum() > 0 else x.exp()
+
+    graph = flexir.capture(model, (torch.ones(3),), also=[(-torch.ones(3),)])
+    assert [node.op for node in graph] == ["sum", "gt", "bool", "if"] and len(graph) == 4
+    (sin,), (exp,) = graph.find(op="sin"), graph.find(op="exp")
+    (parameter,) = sin.inputs
+    assert graph[parameter.name] is parameter and graph.users[parameter] == (sin,)
+    assert graph[exp.outputs[0].name] is exp.outputs[0]

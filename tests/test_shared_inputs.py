@@ -64,3 +64,17 @@ def test_inputs_that_shared_memory_when_recorded_may_share_it_again():
 def test_inputs_on_the_meta_device_are_told_apart():
     graph = flexir.capture(writes_first, [t.to("meta") for t in inputs()])
     assert graph(*[t.to("meta") for t in inputs()]).shape == (3,)
+
+
+@pytest.mark.parametrize("recorded, other", [
+    (torch.float16, torch.float64), (1j, 2j), (slice(0, 2), slice(1, 2)), (..., None),
+    (torch.Size([2, 2]), torch.Size([4, 1])), (b"a", b"b"),
+])  # fmt: skip
+def test_an_input_that_is_no_tensor_must_be_the_recorded_one(recorded, other):
+    def model(x, how):
+        return x.sin()
+
+    graph, x = flexir.capture(model, (torch.ones(4), recorded)), torch.ones(4)
+    assert torch.equal(graph(x, recorded), x.sin())
+    with pytest.raises(flexir.Diverged, match="when recorded, now"):
+        graph(x, other)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from ..graph import tree
+from ..graph import places, tree
 from ..graph.geometry import dense, shape_of
 
 
@@ -58,27 +58,10 @@ def _equal(a: Any, b: Any) -> bool:
 
 
 def flat(result: Any) -> dict[str, Any]:
-    """Every part of a result by its path."""
-    found: dict[str, Any] = {}
-    _name_parts("", tree.template(result, lambda t: t, deep=True), found)
-    return found
-
-
-def _name_parts(name: str, part: Any, found: dict[str, Any]) -> None:
-    if isinstance(part, tree.Record):
-        _name_parts(name, part.items, found)
-        rest = part.attributes
-        if isinstance(part.items, dict):
-            rest = {k: v for k, v in rest.items() if k not in part.items}
-        _name_parts(name, rest, found)
-    elif type(part) is dict:
-        for key, inner in part.items():
-            _name_parts(f"{name}.{key}" if name else str(key), inner, found)
-    elif type(part) in (list, tuple):
-        for i, inner in enumerate(part):
-            _name_parts(f"{name}[{i}]", inner, found)
-    elif part is not None:
-        found[name or "output"] = part
+    """Every part of a result by its place, named as ``graph.output_names`` names outputs."""
+    opened = tree.template(result, lambda t: t, deep=True)
+    parts = [(path, part) for path, (part,) in places.zip(opened, leaf=torch.Tensor)]
+    return {places.output_name(path): part for path, part in parts if part is not None}
 
 
 def compare_tensors(name: str, expected: torch.Tensor, made: torch.Tensor) -> Difference:

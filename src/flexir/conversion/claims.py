@@ -27,11 +27,12 @@ from ..graph.nodes import Node, Value
 from ..graph.replay import interpret
 from . import blocks, omissions
 from .context import Context, Placeholder, Weight
+from .keys import Handler
 from .omissions import Kept
 from .reach import escaping_values, is_needed, needed, varying
 from .report import Report
 from .returns import lay, lay_each
-from .target import Handler, Keep, Target
+from .target import Keep, Target
 
 if TYPE_CHECKING:
     from ..passes.decomposer import Decomposer

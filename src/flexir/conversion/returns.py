@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from ..errors import HandlerError
-from ..graph import tree
+from ..graph import places, tree
 from ..graph.nodes import Node, Value
 
 
@@ -53,16 +53,15 @@ def lay_each(node: Node, made: Any, who: str) -> dict[Value, Any]:
 
 def _alike(template: Any, made: Any, found: dict[Value, Any]) -> bool:
     """Bind a result laid out as the call's own; False if it is not laid out so."""
-    if isinstance(template, Value):
-        found[template] = made
-        return True
-    if isinstance(template, tree.Record) and isinstance(template.items, list):
-        template = template.items
-    if type(template) in (tuple, list) and isinstance(made, (tuple, list)):
-        return len(template) == len(made) and all(
-            _alike(inner, part, found) for inner, part in zip(template, made)
-        )
-    return next(tree.leaves(template, Value), None) is None
+    for _, (part, one) in places.zip(template, made, leaf=Value):
+        if isinstance(part, Value):
+            found[part] = one
+        elif isinstance(part, tree.Record) and isinstance(part.items, list):
+            if not _alike(part.items, one, found):  # a tuple for a named one
+                return False
+        elif next(tree.leaves(part, Value), None) is not None:
+            return False
+    return True
 
 
 def tensors_of(made: Any) -> list[torch.Tensor]:

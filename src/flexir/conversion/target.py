@@ -17,10 +17,8 @@ import torch
 
 from ..errors import TargetError, Unsupported
 from ..graph.nodes import Node
-from .context import Context, Placeholder, Weight
+from .context import Context
 from .keys import Handler, inspected, resolve
-
-__all__ = ["Context", "Handler", "Keep", "Placeholder", "Target", "Weight"]
 
 
 class Keep(Unsupported):

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from . import query, tree
+from . import places, query, tree
 from .account import Audit, Frozen, Live, Mutation, Origin, State
 from .choice import blocks_of
 from .nodes import Node, Value, show_part
@@ -114,7 +114,8 @@ class Graph:
         return walked(self.nodes)
 
     def __iter__(self) -> Iterator[Node]:
-        """The function calls in order of execution, module boundaries flattened away."""
+        """The function calls in order of execution, module boundaries flattened away; an ``if``, a
+        ``loop`` is one call, whose blocks :meth:`find` looks into."""
         return (node for node in self.walk() if node.body is None)
 
     def __len__(self) -> int:
@@ -203,11 +204,9 @@ class Graph:
 
         names: dict[Value, str] = {}
         taken: set[str] = set()
-        for path, value in tree.paths(self.outputs, Value):
+        for path, value in places.paths(self.outputs, Value):
             if value not in names:
-                numbered = path.partition(".")[0].isdecimal()
-                name = f"output.{path}" if numbered else path or "output"
-                names[value] = free_name(name, taken)
+                names[value] = free_name(places.output_name(path), taken)
         return names
 
     def bind(self, *args: Any, **kwargs: Any) -> dict[str, torch.Tensor]:

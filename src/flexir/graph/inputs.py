@@ -201,7 +201,11 @@ def bind_part(
         for i, (inner, other) in enumerate(zip(part, made)):
             bind_part(f"{name}.{i}", inner, other, env, known)
         return
-    if tree.is_word(part) and not _same_word(part, made):
+    if isinstance(part, slice) and isinstance(made, slice):
+        for end in ("start", "stop", "step"):
+            bind_part(f"{name}.{end}", getattr(part, end), getattr(made, end), env)
+        return
+    if (tree.is_word(part) or part is ...) and not _same_word(part, made):
         raise Diverged(f"the input {name!r} was {part!r} when recorded, now {made!r}")
     # What was empty and holds tensors now, or the other way round: a cache at the first call.
     if any(True for _ in tree.leaves(part, Value)) or tree.tensors_in(_as_list(made)):

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from ..errors import Diverged
-from . import tree
+from . import places, tree
 from .graph import Graph
 from .inputs import bind_inputs, bind_part, bound_arguments
 from .nodes import Value
@@ -60,7 +60,7 @@ def results_in(graph: Graph, made: Any) -> dict[Value, Any]:
     bind_part("the output", graph.outputs, tree.template(made, lambda t: t, deep=True), found)
     inputs = set(graph.input_values)
     wanted = [(m.name, m.final) for m in graph.mutations if m.initial in inputs]
-    for path, value in (*tree.paths(graph.left, Value), *wanted):
+    for path, value in (*places.paths(graph.left, Value), *wanted):
         if value not in found and value not in inputs:
             raise Diverged(
                 f"the model leaves a new tensor in {path!r}, which it does not return; an engine "

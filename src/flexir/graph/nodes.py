@@ -7,8 +7,9 @@ here runs a model or calls torch beyond reading dtypes.
 from __future__ import annotations
 
 import weakref
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
 import torch
 
@@ -191,9 +192,12 @@ class Switches:
     autocast: tuple[tuple[str, torch.dtype, bool], ...] = ()
 
 
-@dataclass(slots=True, eq=False)
-class Effects:
-    """What a call does beyond returning values; never changed, many nodes share one.
+Escape = Literal["branch", "value", "memory", "about", "text"]
+_NO_WRITES: Mapping[str, Any] = {}
+
+
+class Effects(NamedTuple):
+    """What a call does beyond returning values; immutable, many nodes share one.
 
     Attributes:
         writes: argument name -> template of the new Values of the tensors written there.
@@ -210,13 +214,23 @@ class Effects:
             left the generator instead.
     """
 
-    writes: dict[str, Any] = field(default_factory=dict)
+    writes: Mapping[str, Any] = _NO_WRITES
     switches: Switches | None = None
     same: str | None = None
-    escape: str | None = None
+    escape: Escape | None = None
     random: bool = False
     generator: torch.Tensor | None = None
     goes_on: bool = False
+
+    # By identity: a generator's state is a tensor, which has no truth.
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __ne__(self, other: object) -> bool:
+        return self is not other
+
+    def __hash__(self) -> int:
+        return id(self)
 
 
 NO_EFFECTS = Effects()

@@ -1,6 +1,7 @@
 """Questions to a graph: the Value of a name, the calls that read a Value, calls by op or place.
 
-Owns what ``graph[...]``, ``graph.users`` and ``graph.find`` answer. Reads graphs and changes none.
+Owns what ``graph[...]``, ``graph.users`` and ``graph.find`` answer. Looks into the
+blocks of branches and loops, too. Reads graphs and changes none.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from .choice import every, values_of, walk
 from .nodes import Node, Value
 
 if TYPE_CHECKING:
@@ -17,11 +19,10 @@ if TYPE_CHECKING:
 
 
 def values(graph: Graph) -> Iterator[Value]:
-    """Every Value of a graph: inputs, constants, what calls make."""
+    """Every Value of a graph: inputs, constants, what calls make, parameters of blocks."""
     yield from graph.input_values
     yield from graph.constants
-    for node in graph:
-        yield from node.outputs
+    yield from values_of(graph.nodes)
 
 
 def value(graph: Graph, name: str) -> Value:
@@ -42,7 +43,7 @@ def value(graph: Graph, name: str) -> Value:
 def users(graph: Graph) -> Mapping[Value, tuple[Node, ...]]:
     """Every Value -> the function calls that read it, in order, each once."""
     found: dict[Value, dict[Node, None]] = {one: {} for one in values(graph)}
-    for node in graph:
+    for node in every(graph.nodes):
         for one in node.inputs:
             found.setdefault(one, {})[node] = None
     return {one: tuple(nodes) for one, nodes in found.items()}
@@ -52,7 +53,7 @@ def find(graph: Graph, op: str | None, path: str | None, module: type | str | No
     """As :meth:`Graph.find`."""
     return [
         node
-        for node in graph.walk()
+        for node in walk(graph.nodes)
         if (node.body is not None) == (module is not None)
         and (op is None or fnmatchcase(node.op, op))
         and (path is None or fnmatchcase(node.path, path))

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from ..errors import Diverged
-from . import numbers, tree
+from . import numbers, places, tree
 from .agreement import check_escape, check_round, check_rounds, check_type
 from .choice import Block, Loop, blocks_of, every, is_choice
 from .geometry import copy_like
@@ -342,17 +342,12 @@ def _match(template: Any, made: Any, env: dict[Value, Any]) -> None:
         return
     if template is None:
         return
-    tensors: list[torch.Tensor] = []
-    tree.template(made, tensors.append)
-    places = list(tree.leaves(template, Value))
-    if len(places) != len(tensors):
-        # only some tensors of the structure are Values (a partly written list)
-        if isinstance(template, (list, tuple)) and len(template) == len(made):
-            for inner, part in zip(template, made):
-                _match(inner, part, env)
-            return
-        raise Diverged(f"a call returned {len(tensors)} tensors; {len(places)} were recorded")
-    env.update(zip(places, tensors))
+    for _, (part, one) in places.zip(template, tree.template(made, lambda t: t), leaf=Value):
+        if part.__class__ is Value:
+            env[part] = one
+        elif next(tree.leaves(part, Value), None) is not None:
+            shown = tree.show(part, Value)
+            raise Diverged(f"a call returned {type(one).__name__}; recorded was {shown}")
 
 
 def _last_readers(graph: Graph) -> dict[Node, list[Value]]:

@@ -263,7 +263,7 @@ class _Copy:
             return Effects(effects.writes, effects.switches, escape="value")
         if effects.writes:
             writes = {name: self.look(part) for name, part in effects.writes.items()}
-            return dataclasses.replace(effects, writes=writes)
+            return effects._replace(writes=writes)
         return effects
 
 

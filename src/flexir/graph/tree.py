@@ -323,34 +323,6 @@ def leaves(template: Any, leaf: type) -> Iterator[Any]:
             stack.extend((part.attributes, part.items))
 
 
-def paths(template: Any, leaf: type, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Every instance of ``leaf``, in the order of :func:`leaves`, after its place."""
-    return _paths(template, leaf, path, set())
-
-
-def _paths(part: Any, leaf: type, path: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
-    cls = part.__class__
-    inner: Any = ()
-    if cls is leaf:
-        yield path, part
-    elif cls is tuple or cls is list:
-        inner = enumerate(part)
-    elif cls is dict:
-        inner = part.items()
-    elif cls is slice:
-        inner = (("start", part.start), ("stop", part.stop), ("step", part.step))
-    elif cls is Record and id(part) not in seen:
-        seen.add(id(part))
-        torchs = "__match_args__" if hasattr(part.cls, "n_sequence_fields") else "_fields"
-        fields = getattr(part.cls, torchs, ())
-        named = isinstance(part.items, list) and len(fields) == len(part.items)
-        yield from _paths(dict(zip(fields, part.items)) if named else part.items, leaf, path, seen)
-        yield from _paths(part.attributes, leaf, path, seen)
-    for key, one in inner:
-        word = re.sub(r"\W", "_", str(key)) or "_"
-        yield from _paths(one, leaf, f"{path}.{word}" if path else word, seen)
-
-
 def show(part: Any, leaf: type) -> str:
     """A literal or template as it reads in code; instances of ``leaf`` print themselves."""
     if isinstance(part, leaf):

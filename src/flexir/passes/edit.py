@@ -79,7 +79,7 @@ def copy_node(
     copy.effects = node.effects
     if node.effects.writes:
         writes = tree.substitute(node.effects.writes, Value, see)
-        copy.effects = dataclasses.replace(node.effects, writes=writes)
+        copy.effects = node.effects._replace(writes=writes)
     return copy
 
 

@@ -184,7 +184,7 @@ class _Laying(Rolled):
             raise Misfit(f"it gave Python another value in another run: {first}")
         writes = {n: tree.substitute(part, Value, env.__getitem__)
                   for n, part in first.effects.writes.items()}  # fmt: skip
-        node.effects = dataclasses.replace(first.effects, writes=writes)
+        node.effects = first.effects._replace(writes=writes)
         out.append(node)
 
     def _list(self, scope: Scope, heads: dict[int, Node], node: Node, out: list[Node]) -> None:
@@ -197,7 +197,7 @@ class _Laying(Rolled):
                 raise Misfit(f"it does something else in another run: {first}")
         made = self.new(ListType(len(first.outputs), kind), node, scope)
         node.result, node.outputs = made, (made,)
-        node.effects = dataclasses.replace(first.effects, writes={})
+        node.effects = first.effects._replace(writes={})
         self.list_of(made, (one.outputs for one in heads.values()))
         out.append(node)
 

@@ -19,7 +19,7 @@ from ..calls.names import MEMORY, name_of
 from ..graph import tree
 from ..graph.answers import answer, is_about, is_plain
 from ..graph.geometry import fingerprint
-from ..graph.nodes import Effects, Node, Value
+from ..graph.nodes import Effects, Escape, Node, Value
 from ..graph.source import Source
 from .memory import Alias
 from .numbers import SIZES, Numbers
@@ -50,12 +50,12 @@ class Escapes:
         if numbers:
             self.numbers = Numbers(trace.emit, self._guard, self._listening)
 
-    def kind(self, node: Node, tensors: list[torch.Tensor], result: Any) -> str | None:
+    def kind(self, node: Node, tensors: list[torch.Tensor], result: Any) -> Escape | None:
         """What a call that returned no tensor let out; None if it only asked about a tensor."""
         if is_about(result):
             return None
         if node.target in MEMORY:
-            kind = "memory"
+            kind: Escape = "memory"
         elif result is None or isinstance(result, bool):  # `x.grad is None`
             kind = "branch"
         elif isinstance(result, str):

@@ -12,7 +12,7 @@ from functools import partial
 from operator import itemgetter
 from typing import Any
 
-from ..graph import numbers, tree
+from ..graph import numbers, places
 from ..graph.account import Live
 from ..graph.choice import blocks_of, every, values_of
 from ..graph.graph import Graph
@@ -69,7 +69,7 @@ class Table:
 def named(graph: Graph, table: Table, dims: Dims) -> Graph:
     """The graph with a name for every size that varies, and literals for numbers that cannot."""
     names = _Names(dims)
-    paths = {v: path for path, v in tree.paths(graph.inputs, Value)}
+    paths = {v: path for path, v in places.paths(graph.inputs, Value)}
     types: dict[Value, TensorType] = {}
     for value in table.values:
         column = table.column(value)

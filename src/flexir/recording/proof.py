@@ -14,6 +14,7 @@ import torch
 from ..errors import Diverged
 from ..graph import tree
 from ..graph.account import Frozen
+from ..graph.geometry import shape_of
 from ..graph.graph import Graph
 from ..graph.inputs import Inputs, bind_inputs
 from ..graph.left import put_back
@@ -153,10 +154,12 @@ _LEAF = "tensor"
 
 
 def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
-    if one.shape != other.shape or one.dtype != other.dtype:
+    if shape_of(one) != shape_of(other) or one.dtype != other.dtype:
         return False
-    if one.layout is not torch.strided or one.is_nested:
-        return torch.equal(one.to_dense(), other.to_dense()) if not one.is_nested else True
+    if one.is_nested:
+        return all(map(_same, one.unbind(), other.unbind()))
+    if one.layout is not torch.strided:
+        return torch.equal(one.to_dense(), other.to_dense())
     if one.device.type == "meta":
         return True
     return torch.equal(torch.nan_to_num(one.detach()), torch.nan_to_num(other.detach())) and (

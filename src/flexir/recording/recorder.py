@@ -20,7 +20,7 @@ import torch
 from torch.nn.parameter import is_lazy
 
 from ..errors import add_note
-from ..graph import tree
+from ..graph import places, tree
 from ..graph.account import Audit
 from ..graph.check import settle
 from ..graph.geometry import tensor_type
@@ -236,7 +236,7 @@ class Recorder:
         inputs = {n: tree.template(v, leaf, deep=True) for n, v in bound.items()}
         if self.numbers is not None:
             inputs = self.numbers.lower(inputs)
-        for path, value in tree.paths(inputs, Value):
+        for path, value in places.paths(inputs, Value):
             value.name = value.name or self.found.unique(path)
         return inputs
 

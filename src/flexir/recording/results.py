@@ -13,7 +13,7 @@ import torch
 
 from ..graph import tree
 from ..graph.geometry import tensor_type
-from ..graph.nodes import Effects, Value
+from ..graph.nodes import Effects, Escape, Value
 from ..graph.tree import is_literal
 from .call import Call
 from .effects import changes_view_only
@@ -61,16 +61,16 @@ def say_effects(
 ) -> None:
     """Say on the node of a call what it did besides returning tensors."""
     node, result = call.node, call.result
-    same = escape = None
+    same: str | None = None
+    escape: Escape | None = None
     getter = getattr(node.target, "__name__", "") == "__get__"
     if not live and call.tensors and (result is not None or getter):
         escape = escapes.kind(node, [t for t, _ in call.tensors], result)
     elif not written and draw is None and isinstance(result, torch.Tensor):
         same = next((name for name, part in call.named.items() if part is result), None)
     writes = node.effects.writes if written else {}
-    node.effects = Effects(writes, node.effects.switches, same, escape, draw is not None)
-    if draw is not None:
-        node.effects.generator, node.effects.goes_on = draw.start, draw.goes_on
+    drawn = () if draw is None else (True, draw.start, draw.goes_on)
+    node.effects = Effects(writes, node.effects.switches, same, escape, *drawn)
 
 
 def define(call: Call, written: Written, live: Live, memories: Memories, trace: Trace) -> None:

@@ -66,7 +66,7 @@ def op(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
     def declare(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
-        def checked(ctx: Any, *args: Any, **named: Any) -> Any:
+        def checked(ctx: Context, *args: Any, **named: Any) -> Any:
             for value in (*ctx.node.inputs, *ctx.node.outputs):
                 check(value.type)
             return function(ctx, *args, **named)
@@ -87,14 +87,14 @@ def check(type: Any) -> None:
 
 
 @target.input
-def enter(ctx: Any, name: str, type: flexir.TensorType) -> Blob:
+def enter(ctx: Context, name: str, type: flexir.TensorType) -> Blob:
     check(type)
     made: Blob = ctx.out.enter(name, natural(type.shape))
     return made
 
 
 @target.constant
-def stored(ctx: Any, weight: Any) -> Any:
+def stored(ctx: Context, weight: Any) -> Any:
     """As it is: most layers hold their weights themselves, of others :func:`blob` makes a layer."""
     check(weight.tensor)
     return weight
@@ -109,7 +109,7 @@ def leave(ctx: Context, outputs: dict[str, Any]) -> Network:
 
 
 @target.placeholder
-def missing(ctx: Any, inputs: list[Any]) -> Any:
+def missing(ctx: Context, inputs: list[Any]) -> Any:
     """A layer ncnn does not know: the file shows what is missing, and does not run."""
     read = [one for one in inputs if isinstance(one, Blob)]
     return tuple(

@@ -16,10 +16,12 @@ import torch
 import flexir
 from flexir import Unsupported
 
-from .network import Network, dtype_of, element_type
+from .network import Network, element_type
+from .network import dtype_of as dtype_of
 from .values import Arithmetic, Size, Tensor, Varying, pair
 
 target = flexir.Target("onnx", out=Network, config={"opset": 20})
+Context = flexir.Context[Network]
 
 
 def op(*names: str) -> Callable[[Callable[..., Any]], Any]:

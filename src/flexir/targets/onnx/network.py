@@ -138,7 +138,8 @@ class Network:
         made = [self.constant(r) if isinstance(r, list) else r for r in rows]
         if len(made) == 1:
             return made[0]
-        return self.once(key, lambda: self.add("Concat", *made, axis=0))
+        whole: Tensor = self.once(key, lambda: self.add("Concat", *made, axis=0))
+        return whole
 
     @contextlib.contextmanager
     def block(self) -> Iterator[list[ir.Node]]:
