@@ -228,8 +228,9 @@ class Door:
         found = {}
         for value, name in graph.output_names.items():
             tensor = made[name].to(value.type.dtype)
-            if isinstance(value.type, flexir.NumberType):
-                found[name] = value.type.kind(tensor.item())
+            if value.is_number:
+                type: Any = value.type
+                found[name] = type.kind(tensor.item())
             else:
                 found[name] = tensor if self.sizes else tensor.reshape(value.type.shape)
         return found
