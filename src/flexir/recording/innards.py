@@ -228,7 +228,7 @@ def _bytes_of(part: Any) -> Any:
     if str(getattr(part, "dtype", "")) == "object":
         content = repr(part).encode()
     else:
-        content = part.tobytes() if hasattr(part, "tobytes") else memoryview(part).tobytes()
+        content = memoryview(part).tobytes()  # a masked array's own method writes to it
     return content if len(content) <= _LARGE else hash(content)
 
 
