@@ -166,6 +166,7 @@ _SPELLED: dict[str, tuple[str, ...]] = {
     "new_tensor": (f"input, data, {_MAKE}",),
     "einsum": ("equation, *operands",),
     "nonzero": ("input, *, as_tuple=False",),
+    **dict.fromkeys(("size", "stride"), ("input", "input, dim")),
     "__getitem__": ("input, indices",),
     "__setitem__": ("input, indices, value",),
 }  # fmt: skip
