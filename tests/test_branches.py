@@ -301,6 +301,19 @@ def _program(choices):
     return model
 
 
+def test_runs_do_not_meet_in_other_rounds_of_a_loop():
+    model = _program([3, 0, 3, 0])  # the same variables in the first and the third round
+    generator = torch.Generator().manual_seed(0)
+    examples = [(2 * torch.randn(3, generator=generator),) for _ in range(3)]
+    graph = flexir.capture(model, examples[0], also=examples[1:])
+    for _ in range(40):
+        x = 2 * torch.randn(3, generator=generator)
+        try:
+            assert right(graph, model, x)
+        except flexir.Diverged:
+            continue
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=5), st.integers(0, 10**6), st.booleans())
 def test_random_programs_with_branches_are_right_or_refused(choices, seed, sizes):

@@ -14,6 +14,7 @@ Owns the pairing; runs no model and no torch.
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -309,7 +310,18 @@ class _Laying(Rolled):
             return
         held = {r: self.runs[r].standing.get(heads[r]) for r in scope.runs if r in heads}
         first = heads[scope.runs[0]]
+        if len({self._left_to_go(r, heads[r]) for r in scope.runs if r in heads}) > 1:
+            raise Misfit(f"other rounds of a loop are left at: {first}   # {first.where}")
         stand_alike(first, held, self.guarded, lambda numbers: self.explained(scope, numbers))
+
+    def _left_to_go(self, r: int, node: Node) -> tuple[Any, ...]:
+        """In which rounds of loops laid as they come a call stands; no variable holds iterators."""
+        return tuple(
+            (turn.execution.loop.key, turn.number)
+            for turn in self.turns(r, node)
+            if turn.execution in self.unrolled
+            and not isinstance(turn.execution.loop.node, ast.While)
+        )
 
     def _through(
         self,
