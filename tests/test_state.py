@@ -876,3 +876,30 @@ def test_a_partial_function_is_not_changed_by_being_looked_at():
 
     graph = flexir.capture(model, (torch.ones(2),))
     assert not graph.audit.changes
+
+
+class Slotted:
+    __slots__ = ("value",)
+
+
+class Computed(Slotted):
+    """Has a property where a slot was: what it computes is another object each time."""
+
+    @property
+    def value(self):
+        return [1.0]
+
+
+def test_a_property_in_the_place_of_a_slot_is_not_run():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.number = Computed()
+
+        def forward(self, x):
+            return x * self.number.value[0]
+
+    graph = flexir.capture(Net(), (xs[0],))
+    assert not graph.audit.changes
+    report = flexir.verify(graph, Net(), (xs[0],))  # puts back what the model held
+    assert report.verdict == "exact"

@@ -126,21 +126,32 @@ class Attributes(Holder):
     __slots__ = ()
 
     def read(self) -> dict[str, Any]:
-        found = dict(attributes_of(self.thing) or {})
-        cls: Any = type(self.thing)
-        for name in _slots(cls):
+        thing = self.thing
+        found = dict(attributes_of(thing) or {})
+        cls: Any = type(thing)
+        for name, slot in _slots(cls).items():
             with contextlib.suppress(AttributeError):  # nothing in it yet
-                found[name] = object.__getattribute__(self.thing, name)
+                found[name] = slot.__get__(thing)
         found["__class__"] = cls
         return found
 
     def put(self, contents: dict[str, Any]) -> None:
-        now = self.read()
+        thing, now, cls = self.thing, self.read(), self.before["__class__"]
+        if type(thing) is not cls:
+            object.__setattr__(thing, "__class__", cls)
+        own, slots = attributes_of(thing), _slots(cls)
         for name in now.keys() - contents.keys():
-            object.__delattr__(self.thing, name)
+            if name in slots:
+                slots[name].__delete__(thing)
+            elif own is not None:
+                del own[name]
         for name, part in contents.items():
-            if name not in now or now[name] is not part:
-                object.__setattr__(self.thing, name, part)
+            if name == "__class__" or name in now and now[name] is part:
+                continue
+            if name in slots:
+                slots[name].__set__(thing, part)
+            elif own is not None:
+                own[name] = part
 
 
 class Classes(Holder):
@@ -321,12 +332,12 @@ def _unwrapped(part: Any) -> Any:
 
 
 @functools.lru_cache(maxsize=None)
-def _slots(cls: Any) -> tuple[str, ...]:
-    found: list[str] = []
+def _slots(cls: Any) -> dict[str, types.MemberDescriptorType]:
+    """What reads and writes the slots of a class, whatever stands before them in it."""
+    found: dict[str, types.MemberDescriptorType] = {}
     for base in cls.__mro__:
-        slots = vars(base).get("__slots__", ())
-        hidden = f"_{base.__name__.lstrip('_')}"  # Python's own change of private names
-        for name in (slots,) if isinstance(slots, str) else slots:
-            private = name.startswith("__") and not name.endswith("__")
-            found.append(hidden + name if private else name)
-    return tuple(name for name in found if name not in ("__dict__", "__weakref__"))
+        if "__slots__" in vars(base):
+            for name, part in vars(base).items():
+                if isinstance(part, types.MemberDescriptorType):
+                    found.setdefault(name, part)
+    return found
