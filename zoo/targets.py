@@ -434,9 +434,19 @@ def matrix() -> str:
                 lines += [row for row in shown if row.startswith(f"| {engine} | {suite} |")]
     for engine in ENGINES:
         for suite in SUITES:
-            lines += _peers(engine, suite)
-            lines += unseen.row(engine, suite, results(CACHE / f"{engine}-{suite}-unseen.jsonl"))
-    return "\n".join([*lines, *_missing()])
+            beside = _peers(engine, suite)
+            lines += beside or _stands(shown, f"{engine} beside torch.onnx.export", f" {suite}: ")
+            live = unseen.row(engine, suite, results(CACHE / f"{engine}-{suite}-unseen.jsonl"))
+            lines += live or _stands(shown, f"{engine}, {suite}, unseen ")
+    for engine in ENGINES:
+        lines += _missing(engine) or _stands(shown, f"{engine}, what is missing")
+    return "\n".join(lines)
+
+
+def _stands(shown: list[str], start: str, within: str = "") -> list[str]:
+    """The lines of the page that begin so, each after an empty one."""
+    found = [row for row in shown if row.startswith(start) and within in row]
+    return [one for row in found for one in ("", row)]
 
 
 def _row(engine: str, suite: str, ran: dict[str, Any]) -> str:
@@ -477,17 +487,15 @@ def _peers(engine: str, suite: str) -> list[str]:
     return ["", text + "."]
 
 
-def _missing() -> list[str]:
-    lines = []
-    for engine in ENGINES:
-        reasons: Counter[str] = Counter()
-        for suite in SUITES[:-1]:
-            for result in results(CACHE / f"{engine}-{suite}.jsonl").values():
-                reasons.update((result.get("missing") or {}).keys())
-        if reasons:
-            shown = ", ".join(f"{op} ({n})" for op, n in reasons.most_common(20))
-            lines += ["", f"{engine}, what is missing (models): {shown}."]
-    return lines
+def _missing(engine: str) -> list[str]:
+    reasons: Counter[str] = Counter()
+    for suite in SUITES[:-1]:
+        for result in results(CACHE / f"{engine}-{suite}.jsonl").values():
+            reasons.update((result.get("missing") or {}).keys())
+    if not reasons:
+        return []
+    shown = ", ".join(f"{op} ({n})" for op, n in reasons.most_common(20))
+    return ["", f"{engine}, what is missing (models): {shown}."]
 
 
 def write() -> None:
