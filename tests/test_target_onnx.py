@@ -408,3 +408,10 @@ def test_sizes_of_one_name_must_be_equal():
                            also=[(torch.ones(3, 1), torch.ones(3))])  # fmt: skip
     with pytest.raises(flexir.Diverged, match="B is 4 .* and 5"):
         target.run(graph.output, torch.ones(4, 1), torch.ones(5))
+
+
+@pytest.mark.parametrize("function", [torch.mul, torch.minimum, torch.maximum])
+def test_bools_are_multiplied_and_compared(function):
+    a, b = torch.tensor([True, True, False, False]), torch.tensor([True, False, True, False])
+    result = converted(function, a, b)
+    assert torch.equal(target.run(result.output, a, b), function(a, b))

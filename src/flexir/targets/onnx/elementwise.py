@@ -21,6 +21,7 @@ _UNARY = {
 }  # fmt: skip
 _WHOLE = ("ceil", "floor", "round", "trunc")  # nothing to do to whole numbers
 _BINARY = {"add": "Add", "mul": "Mul", "sub": "Sub", "maximum": "Max", "minimum": "Min"}
+_OF_BOOLS = {"mul": "And", "minimum": "And", "maximum": "Or"}
 _COMPARED = {"eq": "Equal", "gt": "Greater", "ge": "GreaterOrEqual", "lt": "Less",
              "le": "LessOrEqual"}  # fmt: skip
 _LOGICAL = {"logical_and": "And", "logical_or": "Or", "logical_xor": "Xor"}
@@ -50,8 +51,9 @@ for _name, _kind in _UNARY.items():
 def _binary(name: str, kind: str) -> None:
     @op(name)
     def handler(ctx: Any, input: Any, other: Any) -> Any:
-        fail_unless(ctx.type.dtype is not torch.bool, f"{name} of bools")
-        return ctx.out.add(kind, *brought(ctx, ctx.type.dtype, input, other))
+        dtype = ctx.type.dtype
+        made = _OF_BOOLS[name] if dtype is torch.bool else kind
+        return ctx.out.add(made, *brought(ctx, dtype, input, other))
 
 
 def _compared(name: str, kind: str) -> None:
