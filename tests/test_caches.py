@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import types
 from typing import Any
 
@@ -389,3 +390,30 @@ def test_a_window_that_fills_is_a_branch_if_shown_and_refused_by_line_if_not(cro
             else:
                 with pytest.raises(flexir.Diverged, match=r"branch taken by gt\(\)(.|\n)*test_c"):
                     generate(empty, ids, 9)
+
+
+@dataclasses.dataclass(slots=True)
+class Slotted:
+    kept: torch.Tensor
+    seen: int = 0
+
+
+def test_a_cache_may_keep_what_it_has_in_slots():
+    class Net(nn.Module):
+        def forward(self, x, cache):
+            cache.kept = torch.cat([cache.kept, x])
+            cache.seen += x.shape[0]
+            return cache.kept.sum() * cache.seen, cache
+
+    def drive(model, sizes):
+        cache = Slotted(torch.zeros(1))
+        return [model(torch.full((n,), 2.0), cache)[0] for n in sizes], cache
+
+    model = Net()
+    with flexir.record(model) as program:
+        drive(model, (2, 3, 1))
+    wanted, expected = drive(model, (4, 1, 2))
+    with program.answering(model):
+        made, cache = drive(model, (4, 1, 2))
+    assert torch.equal(torch.stack(made), torch.stack(wanted))
+    assert torch.equal(cache.kept, expected.kept) and cache.seen == expected.seen == 7

@@ -525,3 +525,18 @@ def test_what_reads_only_the_type_of_an_input_is_constant():
     live = flexir.capture(torch.zeros_like, (torch.ones(2),), also=[(torch.ones(3),)])
     for one, x in ((sizes, torch.ones(1, 4, 4)), (live, torch.ones(5))):
         assert torch.equal(passes.fold_constants(one)(x), one(x))
+
+
+def test_names_of_custom_ops_mean_what_their_authors_say():
+    library = torch.library.Library("names_of_ours", "DEF")
+    for name in ("nonempty", "smooth_like", "new_row"):
+        library.define(f"{name}(Tensor x) -> Tensor")
+        library.impl(name, lambda x: x * 2, "CPU")
+    ours, kept = torch.ops.names_of_ours, torch.full((3,), 4.0)
+
+    def model(x):
+        return ours.smooth_like(x) + ours.nonempty(kept) + ours.new_row(x)
+
+    graph = flexir.capture(model, (torch.rand(3),))
+    folded, x = passes.fold_constants(graph), torch.rand(3)
+    assert torch.equal(folded(x), model(x))

@@ -130,3 +130,26 @@ def test_a_state_that_is_missing_is_named():
     graph = flexir.capture(Counting(), calls=[(torch.ones(2, 3),)] * 3)
     with pytest.raises(flexir.Diverged, match="'held' is built otherwise .* without 'n'"):
         graph(torch.ones(2, 3), held={})
+
+
+class Beginning(nn.Module):
+    """Begins with a tensor and a number."""
+
+    def __init__(self):
+        super().__init__()
+        self.total, self.count = torch.full((2, 3), 3.0), 0
+
+    def forward(self, x):
+        self.count += 1
+        self.total = self.total * 0.5 + x
+        return self.total * self.count
+
+
+@pytest.mark.parametrize("kind", [Beginning, Counting])
+def test_calls_in_a_row_go_on_alike_after_a_file(kind, tmp_path):
+    flexir.capture(kind(), calls=[(torch.rand(2, 3),) for _ in range(4)]).save(tmp_path / "net")
+    graph = flexir.load(tmp_path / "net")
+    assert not graph.constants
+    same_as_the_model(graph, kind, [(torch.rand(2, 3),) for _ in range(7)])
+    graph.save(tmp_path / "again")
+    assert flexir.load(tmp_path / "again").text() == graph.text()

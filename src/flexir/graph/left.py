@@ -102,11 +102,10 @@ def _into(old: Any, part: Any, look: Any, known: dict[int, Any]) -> Any:
         dict.update(old, held)
     elif part.items is not None:
         list.__setitem__(old, slice(None), _items(old, part.items, look, known))
-    attributes = vars(old)
-    for key in attributes.keys() - part.attributes.keys():
-        del attributes[key]
-    for key, inner in part.attributes.items():
-        object.__setattr__(old, key, _into(attributes.get(key), inner, look, known))
+    for key in (tree.attributes_of(old) or {}).keys() - part.attributes.keys():
+        object.__delattr__(old, key)
+    for key, inner in part.attributes.items():  # slots among them
+        object.__setattr__(old, key, _into(getattr(old, key, None), inner, look, known))
     return old
 
 

@@ -223,8 +223,7 @@ def _is_data(obj: Any, seen: set[int]) -> bool:
     if isinstance(obj, _CLOSED) or callable(obj):
         return False
     seen.add(id(obj))
-    attributes = getattr(obj, "__dict__", None)
-    parts = list(attributes.values()) if isinstance(attributes, dict) else []
+    parts = list((attributes_of(obj) or {}).values())
     if isinstance(obj, dict):
         parts += [*obj.keys(), *obj.values()]
     elif isinstance(obj, (list, tuple)):

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from ..calls.names import is_torch, qualified_name
 from ..graph.graph import Graph
 from ..graph.nodes import Node, Value
 from ..graph.replay import Environment, Replay
@@ -37,7 +38,7 @@ def fold_constants(graph: Graph) -> Graph:
                 for value in set(node.inputs) - known:
                     env[value] = torch.zeros((), dtype=value.type.dtype).expand(value.type.shape)
                 replay(node, env)
-                if "empty" in node.op:  # what lay in that memory is not to be kept
+                if "empty" in node.op and _is_torchs(node):  # what lay there is not to be kept
                     env.update((v, torch.zeros_like(env[v])) for v in node.outputs)
                 known.update(node.outputs)
                 folded.append(node)
@@ -55,12 +56,19 @@ def fold_constants(graph: Graph) -> Graph:
     return edit.build("fold_constants")
 
 
+def _is_torchs(node: Node) -> bool:
+    """Whether a call is of torch's own, whose names mean what torch's names mean."""
+    qualified = qualified_name(node.target)
+    return is_torch(node.target) and (qualified is None or qualified.startswith("aten::"))
+
+
 def _only_typed(value: Value, node: Node) -> bool:
     """Whether a call reads no more of a Value than its type."""
     typed = node.op.endswith("_like") or node.op.startswith("new_")
     others = [part for name, part in node.args.items() if name != "input"]
     return (
         typed
+        and _is_torchs(node)
         and value is node.args.get("input")
         and not any(part is value for part in others)
         and all(type(n) is int for n in value.type.shape)

@@ -7,6 +7,7 @@ Owns that exchange; what such a number is belongs to :mod:`.numbers`.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -58,6 +59,10 @@ def _places(part: Any) -> Iterator[tuple[list[tuple[Any, Any]], Callable[[Any, A
         yield list(dict.items(part)), lambda key, new: dict.__setitem__(part, key, new)
     elif isinstance(part, list):
         yield list(enumerate(list.__iter__(part))), lambda i, new: list.__setitem__(part, i, new)
-    attributes = getattr(part, "__dict__", None)
+    attributes = tree.attributes_of(part)
     if attributes:
         yield list(attributes.items()), attributes.__setitem__
+    if dataclasses.is_dataclass(part):
+        slots = [f.name for f in dataclasses.fields(part) if f.name not in (attributes or ())]
+        held = [(name, getattr(part, name)) for name in slots if hasattr(part, name)]
+        yield held, lambda name, new: object.__setattr__(part, name, new)

@@ -82,6 +82,8 @@ class _Reader:
         graph.nodes = self._nodes()
         graph.outputs = self.data.get(message.outputs)
         graph.left = {e.name: self.data.get(e.data) for e in message.left}
+        if message.HasField("carried"):
+            graph.carried = {e.name: self.data.get(e.data) for e in message.carried.parts}
         graph.mutations = [
             Mutation(self.value(m.initial, "mutations").name,
                      self.value(m.initial, "mutations"), self.value(m.final, "mutations"))

@@ -74,6 +74,10 @@ class _Writer:
         message.outputs = self.data.put(graph.outputs)
         for name, part in graph.left.items():
             message.left.add(name=name, data=self.data.put(part))
+        if graph.carried is not None:
+            message.carried.SetInParent()
+            for name, part in graph.carried.items():
+                message.carried.parts.add(name=name, data=self.data.put(part))
         for mutation in graph.mutations:
             initial, final = self.value(mutation.initial), self.value(mutation.final)
             message.mutations.add(initial=initial, final=final)

@@ -24,6 +24,7 @@ from ...graph.nodes import Value
 from ...graph.program import Program, same_tensor
 from . import manifest as manifests
 from . import schema
+from .carried import raised
 from .data import Known, torch_constant
 from .decode import decode
 from .digests import kept_in
@@ -137,6 +138,7 @@ def _graph(message: Any, known: Known, stored: _Stored) -> Graph:
             if len(other.variants) or len(other.weight_files):
                 raise FormatError("it has variants or weight_files of its own")
             graph.variants.append(_graph(other, known, stored))
+    raised(graph)
     return graph.check()
 
 

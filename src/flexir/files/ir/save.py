@@ -20,6 +20,7 @@ from ...graph.graph import Graph
 from ...graph.nodes import Node
 from ...graph.program import Program
 from . import manifest, schema
+from .carried import lowered
 from .digests import chosen
 from .directory import appearing_whole
 from .encode import encode
@@ -85,7 +86,7 @@ def _messages(graph: Graph | Program) -> tuple[Any, list[tuple[Graph, Any]]]:
     found: list[tuple[Graph, Any]] = []
 
     def gather(one: Graph, message: Any) -> None:
-        found.append((one, message))
+        found.append((lowered(one), message))
         for variant in one.variants:
             gather(variant, message.variants.add())
 
@@ -104,7 +105,8 @@ def _minimum_reader(message: Any) -> int:
     """The oldest version that understands all that a graph says; older ones refuse it."""
     numbers = {type.number for type in message.types}
     blocks = any(len(node.blocks) for node in message.nodes)
-    more = len(message.variants) or len(message.left) or blocks or "bool" in numbers
+    more = len(message.variants) or len(message.left) or message.HasField("carried")
+    more = more or blocks or "bool" in numbers
     if more or any(t.list for t in message.types):
         return 5
     if any(part.blake3 for constant in message.constants for part in constant.parts):
