@@ -184,21 +184,16 @@ def _excuse(found: dict[str, Any], model: Any, args: Any, kwargs: Any, expected:
     import torch
     from torch.utils._pytree import tree_map
 
-    def wide(part: Any) -> Any:
-        return (
-            part.double() if isinstance(part, torch.Tensor) and part.is_floating_point() else part
-        )
-
-    def narrow(part: Any) -> Any:
-        return part.float() if isinstance(part, torch.Tensor) and part.is_floating_point() else part
+    def as_floats(parts: Any, dtype: torch.dtype) -> Any:
+        floats = lambda t: isinstance(t, torch.Tensor) and t.is_floating_point()
+        return tree_map(lambda t: t.to(dtype) if floats(t) else t, parts)
 
     if not isinstance(model, torch.nn.Module):
         return
     try:
         with torch.no_grad():
-            exact = tree_map(
-                narrow, model.double()(*tree_map(wide, args), **tree_map(wide, kwargs))
-            )
+            args, kwargs = as_floats((args, kwargs), torch.float64)
+            exact = as_floats(model.double()(*args, **kwargs), torch.float32)
     except Exception:  # noqa: BLE001  it does not run in float64: no excuse
         return
     ours, eagers = distance(exact, found["made"]), distance(exact, expected)

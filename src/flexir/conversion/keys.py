@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,9 +62,14 @@ def _resolved(key: Any) -> tuple[str, list[str] | None]:
         return canonical(key.split("::")[1]), None
     if canonical(key) in callables():
         raise TargetError(f"{key!r} is called {canonical(key)!r} here: one meaning, one name")
-    near = difflib.get_close_matches(key, [*callables(), *_OWN_OPS], n=3, cutoff=0.6)
-    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+    hint = did_you_mean(key, [*callables(), *_OWN_OPS], 3, 0.6)
     raise TargetError(f"torch has no function {key!r}{hint}")
+
+
+def did_you_mean(word: str, known: Iterable[str], most: int = 2, cutoff: float = 0.5) -> str:
+    """The end of a message about a word nobody knows: those it may have meant, if any."""
+    near = difflib.get_close_matches(word, list(known), n=most, cutoff=cutoff)
+    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
 
 
 def _functions(key: Any) -> Sequence[Callable[..., Any]]:
@@ -90,10 +95,9 @@ def inspected(
     if allowed is not None:
         for name in names:
             if name not in allowed:
-                near = difflib.get_close_matches(name, allowed, n=2, cutoff=0.5)
-                hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+                hint = did_you_mean(name, allowed) or "."
                 raise TargetError(
-                    f"{what} has no argument {name!r}{hint or '.'} It has: {', '.join(allowed)}"
+                    f"{what} has no argument {name!r}{hint} It has: {', '.join(allowed)}"
                 )
     return Handler(
         function,

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from ..graph import tree
-from ..graph.choice import blocks_of, every, given, is_loop
-from ..graph.graph import Graph, walked
+from ..graph.choice import blocks_of, every, given, is_loop, walk
+from ..graph.graph import Graph
 from ..graph.nodes import Node, Value
 
 
@@ -24,7 +24,7 @@ def needed(
         whole: whether a module may be called as a whole, and so reads all it is given.
     """
     alive = set(results)
-    for node in reversed(list(walked(nodes))):
+    for node in reversed(list(walk(nodes, blocks=False))):
         if node.body is not None:
             if whole(node):
                 alive.update(node.inputs)
@@ -70,7 +70,7 @@ def _escaping(
 ) -> None:
     last: dict[Value, int] = {}
     position = 0
-    for node in walked(nodes):
+    for node in walk(nodes, blocks=False):
         if node.body is None:
             position += 1
             for value in node.inputs:

@@ -7,7 +7,6 @@ any particular representation.
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -18,7 +17,7 @@ import torch
 from ..errors import TargetError, Unsupported
 from ..graph.nodes import Node
 from .context import Context
-from .keys import Handler, inspected, resolve
+from .keys import Handler, did_you_mean, inspected, resolve
 
 
 class Keep(Unsupported):
@@ -315,8 +314,7 @@ class Target:
         found = {**(self.parent.configuration() if self.parent is not None else {}), **self.config}
         for name in chosen or ():
             if name not in found:
-                near = difflib.get_close_matches(name, found, n=2, cutoff=0.5)
-                hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else "."
+                hint = did_you_mean(name, found) or "."
                 has = f" It has: {', '.join(found)}" if found else ""
                 raise TargetError(f"target {self.name!r} has no setting {name!r}{hint}{has}")
         return {**found, **(chosen or {})}

@@ -14,8 +14,7 @@ from typing import Any
 import torch
 
 from ..errors import Diverged
-from .graph import Graph
-from .inputs import bind_inputs
+from .inputs import bind_inputs, first_that
 from .left import put_back, results_in
 from .program import Program, ProgramRun
 
@@ -96,7 +95,10 @@ def answering(
         reasons = []
         for entry, graph in entries.items():
             try:
-                taken = _taking(graph, args, kwargs)
+                taken = first_that(
+                    (graph, *graph.variants),
+                    lambda one: bind_inputs(one, args, kwargs, {}, as_given=True),
+                )
                 if run is None:
                     return started[entry].answer(*args, **kwargs)
                 made = run(entry, *args, **kwargs)
@@ -107,21 +109,3 @@ def answering(
 
     with answered_by(model, answer):
         yield started
-
-
-def _taking(graph: Graph, args: Any, kwargs: Any) -> Graph:
-    """The first of a graph and its variants that takes inputs built like these.
-
-    Raises:
-        Diverged: none does; the message is that of the first.
-    """
-    first: Diverged | None = None
-    for one in (graph, *graph.variants):
-        try:
-            bind_inputs(one, args, kwargs, {}, as_given=True)
-        except Diverged as error:
-            first = first or error
-        else:
-            return one
-    assert first is not None
-    raise first

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import GraphError
-from .choice import Block, alike, blocks_of, is_choice, is_loop, values_of
+from .choice import WITH_BLOCKS, Block, alike, blocks_of, is_choice, is_loop, values_of
 from .graph import Graph
 from .nodes import Node, NumberType, Value
 from .tree import LITERALS, is_literal, leaves
@@ -89,10 +89,10 @@ def _body(nodes: Sequence[Node], known: set[Value], names: list[str], read: set[
             continue
         if node.effects.writes and (unknown := set(node.effects.writes) - set(node.args)):
             raise GraphError(f"writes {sorted(unknown)}, which are no arguments: {node}")
-        if blocks := blocks_of(node):
+        if node.target.__class__ in WITH_BLOCKS:
             _given_to_blocks(node)
-        for _, block in blocks:
-            _block(node, block, names)
+            for _, block in blocks_of(node):
+                _block(node, block, names)
         for value in node.outputs:
             if value.producer is not node:
                 raise GraphError(f"{value!r} names another producer than: {node}")

@@ -94,9 +94,12 @@ def is_loop(node: Node) -> bool:
     return node.target.__class__ is Loop
 
 
+WITH_BLOCKS: frozenset[type[Any]] = frozenset({Choice, Loop})  # classes of targets
+
+
 def blocks_of(node: Node) -> tuple[tuple[str, Block], ...]:
     """The blocks of a call, by the word they are printed under; most have none."""
-    return node.target.blocks if node.target.__class__ in (Choice, Loop) else ()
+    return node.target.blocks if node.target.__class__ in WITH_BLOCKS else ()
 
 
 def alike(one: TensorType, other: TensorType) -> bool:
@@ -124,14 +127,17 @@ def given(node: Node) -> Iterator[tuple[Value, Any]]:
         yield from zip(block.parameters, (*first, *node.args["inputs"]))
 
 
-def walk(nodes: Sequence[Node]) -> Iterator[Node]:
-    """All nodes: a module before its body, a call before its blocks."""
+def walk(nodes: Sequence[Node], *, blocks: bool = True) -> Iterator[Node]:
+    """All nodes: a module before its body, a call before its blocks, if they are entered."""
     stack: list[Iterator[Node]] = [iter(nodes)]
     while stack:
         for node in stack[-1]:
             yield node
-            if inner := bodies(node):
-                stack += map(iter, reversed(inner))
+            if node.body is not None:
+                stack.append(iter(node.body))
+                break
+            if blocks and node.target.__class__ in WITH_BLOCKS:
+                stack += map(iter, reversed(bodies(node)))
                 break
         else:
             stack.pop()

@@ -24,7 +24,7 @@ import torch
 
 from . import places, query, tree
 from .account import Audit, Frozen, Live, Mutation, Origin, State
-from .choice import blocks_of
+from .choice import blocks_of, walk
 from .nodes import Node, Value, show_part
 
 if TYPE_CHECKING:
@@ -37,19 +37,6 @@ if TYPE_CHECKING:
 
 
 HELD = "held"  # the input that calls in a row carry from one to the next
-
-
-def walked(nodes: Sequence[Node]) -> Iterator[Node]:
-    """All nodes, module nodes before the nodes of their bodies; blocks are not entered."""
-    stack = [iter(nodes)]
-    while stack:
-        for node in stack[-1]:
-            yield node
-            if node.body is not None:
-                stack.append(iter(node.body))
-                break
-        else:
-            stack.pop()
 
 
 @dataclass(eq=False, slots=True)
@@ -111,7 +98,7 @@ class Graph:
 
     def walk(self) -> Iterator[Node]:
         """All nodes, module nodes before the nodes of their bodies."""
-        return walked(self.nodes)
+        return walk(self.nodes, blocks=False)
 
     def __iter__(self) -> Iterator[Node]:
         """The function calls in order of execution, module boundaries flattened away; an ``if``, a
@@ -190,7 +177,7 @@ class Graph:
     @property
     def results(self) -> list[Value]:
         """What a run is for: what the model returned, what it wrote, what its next call reads."""
-        found = [m.final for m in self.mutations] + [s.final for s in self.state]
+        found = [kept.final for kept in self.kept]
         return [*self.output_values, *found, *tree.leaves(self.left, Value)]
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import FunctionType
 from typing import Any
 
@@ -118,6 +118,24 @@ def _are_apart(graph: Graph, env: dict[Value, Any]) -> None:
                     f"recorded; the model writes {one.name!r}, which the graph takes for a write "
                     "to that alone. Give it a copy, or capture with such inputs"
                 )
+
+
+def first_that(graphs: Sequence[Graph], fits: Callable[[Graph], Any]) -> Graph:
+    """The first of some graphs for which ``fits`` does not raise Diverged.
+
+    Raises:
+        Diverged: it does for all; the error is that of the first.
+    """
+    first: Diverged | None = None
+    for one in graphs:
+        try:
+            fits(one)
+        except Diverged as error:
+            first = first or error
+        else:
+            return one
+    assert first is not None
+    raise first
 
 
 def _share(a: torch.Tensor, b: torch.Tensor) -> bool:

@@ -20,7 +20,7 @@ from .agreement import check_escape, check_round, check_rounds, check_type
 from .choice import Block, Loop, blocks_of, every, is_choice
 from .geometry import copy_like
 from .graph import Graph
-from .inputs import bind_inputs
+from .inputs import bind_inputs, first_that
 from .nodes import Node, Switches, Value
 
 Meaning = Callable[[Node, dict[Value, Any]], bool]
@@ -113,18 +113,13 @@ def fitting(graph: Graph, args: Sequence[Any], kwargs: dict[str, Any]) -> Graph:
     Raises:
         Diverged: none does; the message is that of the first.
     """
-    first: Diverged | None = None
-    for one in (graph, *graph.variants):
-        alone = one if not one.variants else dataclasses.replace(one, variants=[])
-        try:
-            replay(alone, args, kwargs)
-        except Diverged as error:
-            first = first or error
-        else:
-            return alone
-    assert first is not None
-    more = f"\n{len(graph.variants)} other paths that examples showed do not fit either"
-    raise Diverged(f"{first}{more if graph.variants else ''}", first.node) from first
+    graphs = (graph, *graph.variants)
+    alone = [one if not one.variants else dataclasses.replace(one, variants=[]) for one in graphs]
+    try:
+        return first_that(alone, lambda one: replay(one, args, kwargs))
+    except Diverged as first:
+        more = f"\n{len(graph.variants)} other paths that examples showed do not fit either"
+        raise Diverged(f"{first}{more if graph.variants else ''}", first.node) from first
 
 
 class Environment(dict[Value, torch.Tensor]):

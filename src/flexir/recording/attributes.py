@@ -19,9 +19,7 @@ from .holders import BOOKKEEPING, GROUPS, Holder, Mapping, Modules
 
 HOOKS = ("_forward_hooks", "_forward_pre_hooks")
 _flat = itertools.chain.from_iterable
-_dictionary = operator.attrgetter("__dict__")
-
-
+dictionary = operator.attrgetter("__dict__")
 _groups = operator.itemgetter(slice(-len(GROUPS) - len(HOOKS), None))
 
 
@@ -93,7 +91,7 @@ class Tree:
     def close(self) -> None:
         """All modules have been added."""
         self.classes = list(map(type, self.modules))
-        self.owns = list(map(_dictionary, self.modules))
+        self.owns = list(map(dictionary, self.modules))
         self.sorts = list(dict.fromkeys(self.kinds.values()))
         groups = list(_flat(map(_groups, _flat([alike.values for alike in self.sorts]))))
         self.filled = list(filter(None, groups))  # groups and hooks that hold something
@@ -109,7 +107,7 @@ class Tree:
             and _same(_flat(after), _flat(before))
             and _same(_flat(map(dict.values, after)), _flat(map(dict.values, before)))
             and _same(map(type, self.modules), self.classes)
-            and _same(map(_dictionary, self.modules), self.owns)
+            and _same(map(dictionary, self.modules), self.owns)
             and all(alike.stands() for alike in self.sorts)
         )
 
@@ -141,7 +139,7 @@ class Beside:
 
     def __init__(self, tensors: Sequence[torch.Tensor]) -> None:
         self.tensors = tensors
-        self.held = len(list(filter(None, map(_dictionary, tensors))))
+        self.held = len(list(filter(None, map(dictionary, tensors))))
         with torch._C.DisableTorchFunction():
             self.wanted = list(map(_wants, tensors))
             self.leaves = [t for t in itertools.compress(tensors, self.wanted) if t.is_leaf]
@@ -149,7 +147,7 @@ class Beside:
 
     def gained(self) -> Iterable[torch.Tensor]:
         """The tensors that have attributes, if there are more of them than there were."""
-        found = list(filter(_dictionary, self.tensors))
+        found = list(filter(dictionary, self.tensors))
         return found if len(found) != self.held else ()
 
     def changes(self) -> Iterable[tuple[torch.Tensor, str, Any, Any]]:

@@ -42,14 +42,11 @@ class Comparison:
 
     def contents(self, holder: Holder, before: Any, now: Any) -> None:
         """The contents of one holder."""
-        if isinstance(holder, (Opaque, Remembered)):
+        moved = isinstance(holder, Suspended) and before[""] != now[""]
+        if moved or isinstance(holder, (Opaque, Remembered)):
             text = Text(f"one state of {show(holder.thing)}")
             kept = Inside(before[""]) if isinstance(holder, Opaque) else None
             self.changes.append(Change(holder.path, text, Text("another"), kept))
-            return
-        if isinstance(holder, Suspended) and before[""] != now[""]:
-            text = Text(f"one state of {show(holder.thing)}")
-            self.changes.append(Change(holder.path, text, Text("another")))
             return
         if isinstance(before, list):
             self.items(holder.path, before, now)

@@ -17,7 +17,7 @@ from ..graph import tree
 from ..graph.account import NOTHING, Text
 from ..graph.geometry import copy_like
 from ..graph.graph import Graph
-from ..graph.inputs import bind_inputs
+from ..graph.inputs import Inputs, bind_inputs
 from ..graph.nodes import Value
 from .holders import FIXED, Attributes
 from .innards import holder_of
@@ -113,6 +113,12 @@ def _rewind(graph: Graph) -> None:
             first = state
             if state.numel() == torch.get_rng_state().numel():
                 torch.set_rng_state(state)
+
+
+def copied(inputs: Inputs) -> Inputs:
+    """Inputs of a call, copied as by :func:`copies_of`."""
+    args, kwargs = copies_of(*inputs)
+    return Inputs(*args, **kwargs)
 
 
 def copies_of(args: Any, kwargs: Any) -> tuple[Any, Any]:

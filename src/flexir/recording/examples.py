@@ -20,7 +20,7 @@ from ..graph.nodes import Dim, ListType, TensorType
 from ..graph.sizes import rewritten
 from .alike import Misfit
 from .branches import branched
-from .eager import copies_of, initial_state, no_fast_path, run_model
+from .eager import copied, initial_state, no_fast_path, run_model
 from .naming import Dims, named, values_in
 from .numbers import origins_of
 from .proof import TORCHS, Trial, Unfit, proved, takes, tried
@@ -65,7 +65,7 @@ def _begun(
     model: Callable[..., Any], examples: list[tuple[int, Inputs]], options: dict[str, Any]
 ) -> Merging:
     """The first example recorded, and the others shown to its graph."""
-    copies = [Inputs(*args, **kwargs) for args, kwargs in (copies_of(*one) for _, one in examples)]
+    copies = [copied(inputs) for _, inputs in examples]
     number, first = examples[0]
     returned: list[Any] = []
     run = _recorded(model, number, first, Standing(False), returned=returned.append, **options)
@@ -170,9 +170,9 @@ class Merging:
         self, model: Callable[..., Any], graph: Graph, trial: Trial, options: dict[str, Any]
     ) -> Recorded:
         """A call recorded with what Python holds on the way, from where the first began."""
-        args, kwargs = copies_of(*trial.copy)
+        inputs = copied(trial.copy)
         with initial_state(graph, options.get("within") or model):
-            return _recorded(model, trial.number, Inputs(*args, **kwargs), Standing(), **options)
+            return _recorded(model, trial.number, inputs, Standing(), **options)
 
     def result(self, dims: Dims) -> Graph:
         """The graph of the calls that fit; all of the others are then in ``unfit``."""

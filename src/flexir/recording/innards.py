@@ -2,8 +2,8 @@
 iterator, a buffer, what a function remembers, a variable of a context.
 
 Owns what tells one state of such a thing from another, and which things it leads to: those that
-Python's own garbage collector finds in it. Owns also ``holder_of``, which finds the kind of any
-part of a model.
+Python's own garbage collector finds in it; what else it refers to says nothing of its state. Owns
+also ``holder_of``, which finds the kind of any part of a model.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _IMMUTABLE = 1 << 8  # Py_TPFLAGS_IMMUTABLETYPE: classes of C code, none of Pyth
 
 
 class Opaque(Holder):
-    """Something whose contents are told by bytes or by which things it leads to."""
+    """Something whose state is told by bytes, or by where it stands in what it goes over."""
 
     __slots__ = ()
 
@@ -59,8 +59,9 @@ class Opaque(Holder):
         return bool(self.before == self.read())
 
     def parts(self) -> list[Any]:
-        """The things it leads to."""
-        return _led_to(self.thing)
+        """The things it leads to, types aside."""
+        found = gc.get_referents(self.thing)
+        return [one for one in found if one.__class__ not in FIXED and one.__class__ is not type]
 
     def put(self, contents: dict[str, Any]) -> None:
         kept, thing = contents[""], self.thing
@@ -160,14 +161,6 @@ def has_more(part: Any, holder: Holder) -> bool:
     """Whether a container may have attributes beside its items."""
     return not isinstance(holder, (Attributes, Suspended)) and not isinstance(
         part, (type, types.CellType, torch.nn.Module)) and has_attributes(part)  # fmt: skip
-
-
-def _led_to(part: Any) -> list[Any]:
-    """What Python's garbage collector finds in a thing, types aside."""
-    found = gc.get_referents(part)
-    return [
-        inner for inner in found if inner.__class__ not in FIXED and inner.__class__ is not type
-    ]
 
 
 def _state_of(part: Any) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 
@@ -74,53 +74,55 @@ def state(
     return list(kept.values())
 
 
-def parted(
-    replaced: Sequence[Replaced], places: Callable[[torch.Tensor], list[str]], found: Origins
-) -> Iterator[Change]:
+def parted(replaced: Sequence[Replaced], found: Origins) -> Iterator[Change]:
     """Places that held one tensor and hold several now: of which a call read, nobody can tell.
 
     Args:
         replaced: the places that hold another tensor now.
-        places: all places that held a tensor before the run.
-        found: the constants that the run met.
+        found: the constants that the run met, and what was held before it.
     """
     groups: dict[int, list[Replaced]] = {}
     for one in replaced:
         if id(one.before) in found.initial:
             groups.setdefault(id(one.before), []).append(one)
-    for group in groups.values():
-        path, before, after = group[0]
+    places = found.holdings.places(groups.keys())
+    for before, group in groups.items():
+        path, _, after = group[0]
         gone = {one.path for one in group}
-        others = [place for place in places(before) if place not in gone]
+        others = [place for place in places[before] if place not in gone]
         others += [one.path for one in group if one.after is not after]
         if others:
             yield Change(path, Text(f"the same tensor as {others[0]}"), Text("another than that"))
 
 
-def overlapping(memories: Memories) -> Iterator[str]:
+def overlapping(memories: Memories, mutations: Sequence[Mutation]) -> Iterator[str]:
     """Memory from before the run that it wrote, and that another tensor has in another storage.
 
     Tensors made from one NumPy array or by DLPack are such; what is written to one of them, the
     other has too, and torch tells nobody.
     """
-    written = {initial for initial, _ in memories.written()}
-    known: dict[Value, torch.UntypedStorage | None] = {}
-    known.update((w.value, w.storage) for w in (memories.weights if written else ()))
-    for alias, value, _ in memories.roots if written else ():
-        if (tensor := alias.ref()) is not None:
-            known[value] = storage_of(tensor)
-    spans: list[tuple[int, int, int, Value]] = []
-    for value, storage in known.items():
+    written = {one.initial for one in mutations}
+    spans: dict[int, tuple[int, int, list[Value]]] = {}  # of storages
+
+    def note(storage: torch.UntypedStorage | None, value: Value) -> None:
         if storage is not None and storage.device.type == "cpu" and storage.nbytes():
             start = storage.data_ptr()
-            spans.append((start, start + storage.nbytes(), storage._cdata, value))
-    spans.sort(key=operator.itemgetter(0))
-    for place, (_, end, one, value) in enumerate(spans):
-        for start, _, other, twin in itertools.islice(spans, place + 1, None):
+            kept = spans.setdefault(storage._cdata, (start, start + storage.nbytes(), []))
+            kept[2].append(value)
+
+    if written:
+        for weight in memories.weights:
+            note(weight.storage, weight.value)
+        for alias, value, _ in memories.roots:
+            if (tensor := alias.ref()) is not None:
+                note(storage_of(tensor), value)
+    ordered = sorted(spans.values(), key=operator.itemgetter(0))
+    for place, (_, end, values) in enumerate(ordered):
+        for start, _, others in itertools.islice(ordered, place + 1, None):
             if start >= end:
                 break
-            if one != other and (value in written or twin in written):
+            if not written.isdisjoint((*values, *others)):
                 yield (
-                    f"the memory of {value!r} is also that of {twin!r}, and torch does not know: "
-                    "what is written to one is not seen in the other"
+                    f"the memory of {values[0]!r} is also that of {others[0]!r}, and torch does "
+                    "not know: what is written to one is not seen in the other"
                 )

@@ -19,7 +19,7 @@ from ..graph.graph import Graph
 from ..graph.inputs import Inputs, inputs_of
 from ..graph.program import Program, kind_of
 from . import recorder
-from .eager import copies_of, no_fast_path
+from .eager import copied, copies_of, no_fast_path
 from .examples import Merging, merged, whole
 from .rolled import Recorded
 from .session import collector_at_rest
@@ -121,7 +121,7 @@ class Recording:
         self.calls += 1
         if known is not None and not known.is_new(facts, self.shown):
             return forward(*args, **kwargs)
-        before = _copy(Inputs(*args, **kwargs))
+        before = copied(Inputs(*args, **kwargs))
         if known is not None:
             with no_fast_path():  # as the call that was recorded
                 result = forward(*args, **kwargs)
@@ -170,11 +170,6 @@ def _kept(result: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[A
     """What a call returned and left in its inputs, as it is now: the driver goes on with both."""
     (result, args), kwargs = copies_of((result, args), kwargs)
     return result, Inputs(*args, **kwargs)
-
-
-def _copy(inputs: Inputs) -> Inputs:
-    args, kwargs = copies_of(*inputs)
-    return Inputs(*args, **kwargs)
 
 
 def _names(paths: Sequence[str], wished: Sequence[str]) -> list[str]:

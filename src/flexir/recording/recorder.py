@@ -195,11 +195,11 @@ class Recorder:
         holdings = self.found.holdings
         replaced, changes = holdings.compare(self.draws.left)
         replaced = [one for one in replaced if not lies_in(one.path, self.carried)]
-        changes += parted(replaced, holdings.places, self.found)
+        changes += parted(replaced, self.found)
         self.audit.changes = [one for one in changes if not lies_in(one.path, self.carried)]
         graph.nodes, graph.modules = self.trace.frames[0].nodes, self.trace.classes
         graph.state = state(graph, replaced, self.memories, self.found, self.among)
-        self.audit.problems += overlapping(self.memories)
+        self.audit.problems += overlapping(self.memories, graph.mutations)
         self.audit.unwatched, self.audit.fallback = holdings.unwatched, self.fallback
 
     def _close(self) -> None:

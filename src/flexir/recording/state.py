@@ -13,13 +13,13 @@ import operator
 import sys
 import types
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 import torch
 
 from ..graph.account import NOTHING, Change, Text
-from .attributes import HOOKS, Beside, Tree
+from .attributes import HOOKS, Beside, Tree, dictionary
 from .changed import Comparison, Inside, Replaced, join
 from .holders import (
     BOOKKEEPING,
@@ -40,7 +40,6 @@ from .holders import (
 from .innards import Opaque, has_more, holder_of
 from .steps import keyed_by, steps_to, ways_to, with_part, within
 
-_dictionary = operator.attrgetter("__dict__")
 _LIMIT = 20_000  # things looked at in one model; more would cost more than the run
 
 
@@ -71,7 +70,7 @@ class Holdings:
         for cls in dict.fromkeys(self._tree.classes):
             self._class(cls)
         named = [tensor for tensor, _, _ in self.tensors.values()]
-        for tensor in filter(_dictionary, named):
+        for tensor in filter(dictionary, named):
             self._attributes(tensor)
         self._walk()
         self._beside = Beside([tensor for tensor, _, _ in self.tensors.values()])
@@ -322,13 +321,14 @@ class Holdings:
     def _name(self, tensor: torch.Tensor) -> str:
         return self.tensors[id(tensor)][2][0]
 
-    def places(self, tensor: torch.Tensor) -> list[str]:
-        """Where a tensor stood."""
-        found = []
-        for holder in self._all():
+    def places(self, tensors: Collection[int]) -> dict[int, list[str]]:
+        """Where each of these tensors, by their ids, stood."""
+        found: dict[int, list[str]] = {one: [] for one in tensors}
+        for holder in self._all() if found else ():
             if not isinstance(holder, Opaque):
                 for key, part in keyed_by(holder.before).items():
-                    found += [join(holder, key) + rest for rest in ways_to(part, tensor)]
+                    for one, rest in ways_to(part, found):
+                        found[one].append(join(holder, key) + rest)
         return found
 
     def get(self, path: str) -> Any:

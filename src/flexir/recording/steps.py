@@ -6,10 +6,8 @@ has the positions after it (``encoder.state.0``). This looks at no object but tu
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import Any
-
-import torch
 
 from ..graph.account import NOTHING
 
@@ -32,13 +30,13 @@ def within(part: Any, steps: list[str] | None) -> Any:
     return part
 
 
-def ways_to(part: Any, tensor: torch.Tensor) -> Iterator[str]:
-    """The ways inside of tuples to a tensor."""
-    if part is tensor:
-        yield ""
+def ways_to(part: Any, things: Container[int]) -> Iterator[tuple[int, str]]:
+    """The ways inside of tuples to things, which are known by their ids."""
+    if id(part) in things:
+        yield id(part), ""
     elif isinstance(part, tuple):
         for position, inner in enumerate(tuple.__iter__(part)):
-            yield from (f".{position}{rest}" for rest in ways_to(inner, tensor))
+            yield from ((one, f".{position}{rest}") for one, rest in ways_to(inner, things))
 
 
 def keyed_by(contents: Any) -> dict[Any, Any]:

@@ -9,11 +9,9 @@ import torch
 
 from flexir import Unsupported
 
-from .handlers import brought, fail_unless, op, target
+from .handlers import KINDS, brought, fail_unless, op, target
 from .network import dtype_of, live
 from .values import Tensor
-
-_KINDS = {int: torch.int64, float: torch.float64, bool: torch.bool}
 
 
 @op("size", "numel", "item", "to_float")
@@ -26,7 +24,7 @@ def number(ctx: Any, input: Any, **how: Any) -> Any:
 def branch(ctx: Any, condition: Any, inputs: Any, then: Any, otherwise: Any) -> Any:
     """``If``, whose blocks read what stands around them."""
     out = ctx.out
-    dtypes = [value.type.dtype if not value.is_number else _KINDS[value.type.kind]
+    dtypes = [value.type.dtype if not value.is_number else KINDS[value.type.kind]
               for value in ctx.node.outputs]  # fmt: skip
     blocks = [_block(ctx, block, inputs, dtypes, name)
               for name, block in (("then", then), ("else", otherwise))]  # fmt: skip

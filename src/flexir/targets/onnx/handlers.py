@@ -16,12 +16,12 @@ import torch
 import flexir
 from flexir import Unsupported
 
-from .network import Network, element_type
-from .network import dtype_of as dtype_of
-from .values import Arithmetic, Size, Tensor, Varying, pair
+from .network import DTYPES, Network, dtype_of, element_type
+from .values import UNKNOWN, Arithmetic, Size, Tensor, Varying, pair
 
 target = flexir.Target("onnx", out=Network, config={"opset": 20})
-Context = flexir.Context[Network]
+# In what a number of Python's is computed.
+KINDS = {int: torch.int64, float: torch.float64, bool: torch.bool}
 
 
 def op(*names: str) -> Callable[[Callable[..., Any]], Any]:
@@ -73,10 +73,9 @@ def number(ctx: Any, named: dict[str, Any]) -> Any:
         return out.number(out.add("Not", made) if name == "ne" else made, bool)
     if name in ("item", "bool", "to_float") or isinstance(first, Tensor) and not first.number:
         fail_unless(name in ("item", "bool", "to_float"), f"{name} as a number")
-        dtype = {int: torch.int64, float: torch.float64, bool: torch.bool}[kind]
         value = first.scalar if isinstance(first, Arithmetic) else first
         value = value if not rank(value) else out.add("Reshape", value, out.constant([]))
-        return out.number(out.cast(value, dtype), kind)
+        return out.number(out.cast(value, KINDS[kind]), kind)
     made = ctx.node.target(first, *rest)
     fail_unless(made is not NotImplemented, f"{name} of numbers")
     return made
@@ -119,7 +118,7 @@ def known_or(ctx: Any, sizes: Any) -> list[Any]:
 def fixed(*sizes: Any) -> None:
     """Decline a call in which one of these varies."""
     varies = any(isinstance(n, Arithmetic) for n in sizes)
-    fail_unless(not varies, "it would be another for another size, and that is not known yet")
+    fail_unless(not varies, UNKNOWN)
 
 
 def empty(value: Any) -> bool:
@@ -204,10 +203,7 @@ def missing(ctx: Any, inputs: list[Any]) -> Any:
     made = net.many(ctx.node.op, len(ctx.node.outputs), *read, domain="flexir", reason=ctx.reason)
     for value, one in zip(made, ctx.node.outputs):
         value.type = ir.TensorType(ir.DataType.FLOAT) if one.type.dtype.is_complex else None
-        if one.type.dtype in _TYPES:
-            value.type = ir.TensorType(_TYPES[one.type.dtype])
+        if one.type.dtype in DTYPES:
+            value.type = ir.TensorType(DTYPES[one.type.dtype])
         value.shape = ir.Shape([n if n.__class__ is int else None for n in one.type.shape])
     return made
-
-
-from .network import DTYPES as _TYPES  # noqa: E402

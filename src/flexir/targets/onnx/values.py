@@ -14,6 +14,8 @@ import torch
 
 from flexir import Unsupported
 
+UNKNOWN = "it would be another for another size, and that is not known yet"
+
 
 class Arithmetic:
     """What nodes can compute as Python computes with ints and floats."""
@@ -89,7 +91,7 @@ class Arithmetic:
         return one.net.number(one.net.cast(made, torch.int64))
 
     def _unknown(self, *_: Any) -> NoReturn:
-        raise Unsupported("it would be another for another size, and that is not known yet")
+        raise Unsupported(UNKNOWN)
 
     __index__ = __lt__ = __le__ = __gt__ = __ge__ = _unknown
 
@@ -143,10 +145,7 @@ class Size(Arithmetic):
     def __hash__(self) -> int:
         return hash((id(self.of), self.dim))
 
-    def _unknown(self, *_: Any) -> NoReturn:
-        raise Unsupported("it would be another for another size, and that is not known yet")
-
-    __bool__ = _unknown
+    __bool__ = Arithmetic._unknown
 
 
 class Varying(Size):
@@ -181,11 +180,9 @@ def _node(kind: str, a: Any, b: Any, dtype: torch.dtype | None = None) -> Any:
 
 def least(a: Any, b: Any) -> Any:
     """The smaller of two numbers."""
-    one, other = pair(a, b)
-    return one.net.number(one.net.add("Min", one, other))
+    return _node("Min", a, b)
 
 
 def greatest(a: Any, b: Any) -> Any:
     """The larger of two numbers."""
-    one, other = pair(a, b)
-    return one.net.number(one.net.add("Max", one, other))
+    return _node("Max", a, b)
