@@ -9,7 +9,8 @@ import jax.numpy as jnp
 from jax import lax, nn
 from jax.scipy import special
 
-from .handlers import fail_unless, is_whole, op, pair, table
+from ..arguments import fail_unless
+from .handlers import is_whole, op, pair, table
 from .program import given
 
 table({

@@ -14,7 +14,6 @@ import jax.numpy as jnp
 import torch
 
 import flexir
-from flexir import Unsupported
 
 from .program import DTYPES, TORCH, Call, Missing, Place, Program, array_of, given, number
 
@@ -77,12 +76,6 @@ def dims(dim: Any, rank: int) -> tuple[int, ...]:
     """Dimensions counted from the front; all of them for None or none."""
     listed = [] if dim is None else [dim] if isinstance(dim, int) else list(dim)
     return tuple(d % max(rank, 1) for d in listed)[: rank or 0] if listed else tuple(range(rank))
-
-
-def fail_unless(condition: Any, reason: str) -> None:
-    """Decline the call."""
-    if not condition:
-        raise Unsupported(reason)
 
 
 @target.input

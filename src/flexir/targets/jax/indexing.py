@@ -7,7 +7,8 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from .handlers import fail_unless, op
+from ..arguments import fail_unless
+from .handlers import op
 from .program import DTYPES, given
 
 

@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from jax import lax
 
-from .handlers import fail_unless, is_whole, op
+from ..arguments import fail_unless
+from .handlers import is_whole, op
 from .program import given, number
 
 # -- products

@@ -9,7 +9,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from .handlers import dims, fail_unless, is_whole, op
+from ..arguments import fail_unless
+from .handlers import dims, is_whole, op
 
 
 def _reduction(function: Any) -> Any:

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import torch
 
-from .handlers import fail_unless, op
+from ..arguments import fail_unless
+from .handlers import op
 from .program import number
 
 

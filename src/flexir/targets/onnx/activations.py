@@ -6,8 +6,9 @@ from typing import Any
 
 import torch
 
+from ..arguments import fail_unless
 from .elementwise import in_double
-from .handlers import fail_unless, op
+from .handlers import op
 
 
 @op("gelu")

@@ -9,7 +9,8 @@ import torch
 
 from flexir import Unsupported
 
-from .handlers import KINDS, brought, fail_unless, op, target
+from ..arguments import fail_unless
+from .handlers import KINDS, brought, op, target
 from .network import dtype_of, live
 from .values import Tensor
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from .handlers import brought, fail_unless, given, op, promoted
+from ..arguments import fail_unless
+from .handlers import brought, given, op, promoted
 from .indexing import nonzero
 from .network import dtype_of
 

@@ -14,8 +14,8 @@ import onnx_ir as ir
 import torch
 
 import flexir
-from flexir import Unsupported
 
+from ..arguments import fail_unless
 from .network import DTYPES, Network, dtype_of, element_type
 from .values import UNKNOWN, Arithmetic, Size, Tensor, Varying, pair
 
@@ -136,12 +136,6 @@ def count(value: Any) -> Any:
     return math.prod(shape_of(value))
 
 
-def dims(dim: Any, rank: int) -> list[int]:
-    """Dimensions counted from the front; all of them for None or none."""
-    given = [] if dim is None else [dim] if isinstance(dim, int) else list(dim)
-    return sorted(d % max(rank, 1) for d in given) if given else list(range(rank))
-
-
 def given(value: Any) -> bool:
     """Whether an argument is a tensor."""
     return isinstance(value, Tensor) and not value.number
@@ -174,12 +168,6 @@ def known(part: Any) -> Any:
     if given(part) and part.const_value is not None and not part.shape:
         return part.const_value.numpy().item()
     return part
-
-
-def fail_unless(condition: Any, reason: str) -> None:
-    """Decline the call."""
-    if not condition:
-        raise Unsupported(reason)
 
 
 @target.input

@@ -8,7 +8,8 @@ import torch
 
 from flexir import Unsupported
 
-from .handlers import fail_unless, given, known, op, rank, shape_of
+from ..arguments import fail_unless
+from .handlers import given, known, op, rank, shape_of
 from .network import dtype_of
 from .shapes import FAR, reshaped, sliced
 from .values import Arithmetic, greatest

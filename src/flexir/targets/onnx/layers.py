@@ -10,7 +10,8 @@ import torch.nn.functional as F
 
 import flexir
 
-from .handlers import brought, empty, fail_unless, fixed, given, op, rank, result_shape, shape_of
+from ..arguments import fail_unless
+from .handlers import brought, empty, fixed, given, op, rank, result_shape, shape_of
 from .network import dtype_of
 from .reductions import reduced
 from .shapes import reshaped, sliced, swapped, triangular

@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-from .handlers import empty, fail_unless, fixed, op, shape_of
+from ..arguments import fail_unless
+from .handlers import empty, fixed, op, shape_of
 from .network import dtype_of
 from .reductions import reduced
 from .shapes import reshaped

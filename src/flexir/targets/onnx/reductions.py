@@ -8,7 +8,8 @@ from typing import Any
 import onnx_ir as ir
 import torch
 
-from .handlers import brought, dims, empty, fail_unless, op, rank, shape_of
+from ..arguments import dims, fail_unless
+from .handlers import brought, empty, op, rank, shape_of
 from .network import dtype_of
 from .shapes import reshaped
 from .values import Arithmetic

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from .handlers import fail_unless, op, rank, result_shape, shape_of
+from ..arguments import fail_unless
+from .handlers import op, rank, result_shape, shape_of
 from .layers import separated
 from .shapes import reshaped, sliced
 from .values import Arithmetic

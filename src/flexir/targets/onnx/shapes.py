@@ -7,11 +7,11 @@ from typing import Any
 import onnx_ir as ir
 import torch
 
+from ..arguments import fail_unless
 from .handlers import (
     brought,
     count,
     empty,
-    fail_unless,
     fixed,
     known,
     known_or,

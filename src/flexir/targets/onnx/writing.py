@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from .handlers import brought, count, fail_unless, fixed, given, known, op, rank, shape_of
+from ..arguments import fail_unless
+from .handlers import brought, count, fixed, given, known, op, rank, shape_of
 from .indexing import bounds, lone, parts_of, place_of, places_of, rank_known, together
 from .network import dtype_of
 from .shapes import FAR, reshaped, sliced

@@ -10,17 +10,12 @@ from openvino import opset13 as ops
 
 import flexir
 
+from ..arguments import dims
 from .arithmetic import floating, numeric
 from .values import cast, constant, ints, op, operands
 
 _REDUCE = {"sum": ops.reduce_sum, "mean": ops.reduce_mean}
 _EXTREME = {"amax": (ops.reduce_max, -np.inf), "amin": (ops.reduce_min, np.inf)}
-
-
-def dims(dim: Any, rank: int) -> list[int]:
-    """Dimensions counted from the front; all for None or none."""
-    given = [] if dim is None else [dim] if isinstance(dim, int) else list(dim)
-    return sorted(d % max(rank, 1) for d in given) if given else list(range(rank))
 
 
 for _name, _build in _REDUCE.items():
