@@ -541,3 +541,43 @@ def test_random_damage_is_refused(root):
     outcomes = fuzz(300, seed=torch.randint(1 << 30, ()).item())
     assert set(outcomes) <= {"refused", "sound", "sound, does not replay"}, outcomes
     assert kill(2) == 0
+
+
+class Wrapped(nn.Module):
+    """As ``torch.compile`` wraps a module: its flags and names are those of what it holds."""
+
+    def __init__(self, inner):
+        self._ready = False
+        super().__init__()
+        self._ready, self.inner = True, inner
+
+    @property
+    def training(self):
+        return self.inner.training
+
+    @training.setter
+    def training(self, mode):
+        if self._ready:
+            self.inner.training = mode
+
+    def __getattr__(self, name):
+        if name == "inner":
+            return self._modules[name]
+        return getattr(self.inner, name)
+
+    def forward(self, x):
+        return self.inner(x)
+
+
+def test_a_module_whose_attributes_are_anothers_is_loaded(tmp_path):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.wrapped = Wrapped(nn.Linear(3, 2))
+
+        def forward(self, x):
+            return self.wrapped(x)
+
+    net, x = Net(), torch.ones(1, 3)
+    flexir.save(flexir.capture(net, x), tmp_path / "net.flexir")
+    assert torch.equal(flexir.load(tmp_path / "net.flexir")(x), net(x))

@@ -267,7 +267,7 @@ class _Reader:
         """Path, and an instance that has the class and the plain attributes of the module."""
         cls = self.data.find_class(message.cls, "module", ())
         made: Any = torch.nn.Module.__new__(cls)
-        torch.nn.Module.__init__(made)
+        made.__dict__.update(vars(torch.nn.Module()))  # whatever the class has put in its way
         made.__dict__.pop("training", None)  # among the attributes, unless the module had none
         for entry in message.attributes:
             part = self.data.get(entry.data)
