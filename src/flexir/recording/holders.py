@@ -21,6 +21,7 @@ from typing import Any
 import torch
 
 from ..graph.tree import attributes_of
+from .mathematics import behind
 from .numbers import OURS
 
 # What never changes and holds nothing that does.
@@ -253,11 +254,11 @@ class Globals(Holder):
         fresh = names - self.names
         self.names |= fresh
         there = [name for name in fresh if name in self.thing]
-        self.before.update((name, self.thing[name]) for name in there)
+        self.before.update((name, behind(self.thing[name])) for name in there)
         return there
 
     def read(self) -> dict[str, Any]:
-        return {name: self.thing[name] for name in self.names if name in self.thing}
+        return {name: behind(self.thing[name]) for name in self.names if name in self.thing}
 
     def put(self, contents: dict[str, Any]) -> None:
         for name in self.read().keys() - contents.keys():
