@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from math import sqrt
 
@@ -133,6 +134,23 @@ def test_a_laundered_number_is_never_silently_wrong():
         assert torch.equal(graph(x), model(x))
     with pytest.raises(flexir.Diverged):
         graph(torch.rand(39, 3))
+
+
+@functools.lru_cache
+def _halves(shape):
+    return [shape[0] // 2, -1]
+
+
+def test_what_a_cache_remembers_of_a_size_is_computed_from_it():
+    def model(x):
+        return x.reshape(_halves(x.shape))
+
+    xs = [torch.rand(n, 3) for n in (2, 4, 10)]
+    truths = [model(x) for x in xs]  # now the cache knows all of these sizes
+    graph = flexir.capture(model, (xs[0],), also=[(xs[1],)])
+    assert not graph.frozen
+    assert all(torch.equal(graph(x), truth) for x, truth in zip(xs, truths))
+    assert type(_halves) is type(functools.lru_cache(len))  # and stands where it stood
 
 
 def test_a_loop_over_two_lists_of_which_one_is_of_tensors():

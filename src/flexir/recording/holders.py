@@ -21,8 +21,8 @@ from typing import Any
 import torch
 
 from ..graph.tree import attributes_of
-from .mathematics import behind
 from .numbers import OURS
+from .stand_ins import CACHED, behind
 
 # What never changes and holds nothing that does.
 FIXED = frozenset({
@@ -266,8 +266,6 @@ class Globals(Holder):
         self.thing.update(contents)
 
 
-# What functools.lru_cache makes.
-CACHED = type(functools.lru_cache(len))
 _CODE = (types.FunctionType, classmethod, staticmethod, property, functools.cached_property,
          types.MemberDescriptorType, types.GetSetDescriptorType)  # fmt: skip
 

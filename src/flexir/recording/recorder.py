@@ -37,7 +37,6 @@ from .inputs import Given, apart
 from .lazy import NotInitialised, initialise, unmade
 from .left import mutations, overlapping, parted, state
 from .lent import lend, take_back
-from .mathematics import mathematics
 from .memory import Alias
 from .modules import ModuleCalls
 from .parameters import bind_inputs
@@ -45,6 +44,7 @@ from .randomness import Draws, foreign_draws
 from .results import define, returned, say_effects
 from .session import collector_at_rest, watching
 from .ssa import Memories
+from .stand_ins import stand_ins
 from .standing import Standing
 from .state import Holdings
 from .switches import SwitchWatch
@@ -64,7 +64,7 @@ def record(
     model: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], **options: Any
 ) -> Graph:
     """As :func:`flexir.capture`, with the options of :class:`Recorder`."""
-    with collector_at_rest() as rests, mathematics(options.get("numbers", False)):
+    with collector_at_rest() as rests, stand_ins(options.get("numbers", False)):
         recorder = Recorder(model, **options)
         recorder.found.ages = rests
         try:
