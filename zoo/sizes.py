@@ -124,7 +124,7 @@ def check(name: str) -> dict[str, Any]:
         if result["verdict"] == "refused":
             result["with one more"] = _with_one_more(model, examples, truths[2])
         if zlib.crc32(name.encode()) % PEER == 0:
-            result |= _theirs(model, examples, truths[2])
+            result |= _theirs(model, examples[:3], truths[2])
     return result
 
 

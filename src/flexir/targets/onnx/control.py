@@ -15,7 +15,7 @@ from .network import dtype_of, live
 from .values import Tensor
 
 
-@op("size", "numel", "item", "to_float")
+@op("size", "numel", "item", "to_float", "isqrt")
 def number(ctx: Any, input: Any, **how: Any) -> Any:
     """Numbers alone: the door of all handlers computes them."""
     raise Unsupported(f"{ctx.node.op} that gives no number")
