@@ -30,7 +30,7 @@ from . import (  # noqa: F401  they declare the handlers
     writing,
 )
 from .handlers import target
-from .network import WISHES
+from .network import DEMANDS, WISHES
 
 __all__ = ["convert", "run", "save", "target"]
 _LARGE = 2**30  # bytes of weights from which they go beside the file; a message is below 2 GiB
@@ -67,7 +67,7 @@ def session(output: ir.Model) -> Any:
     if _ENGINE not in output.meta:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # what it would say is raised
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         output.meta[_ENGINE] = onnxruntime.InferenceSession(
             ir.to_proto(output).SerializeToString(), options, providers=["CPUExecutionProvider"]
@@ -84,7 +84,13 @@ def engine(output: ir.Model, tensors: Tensors) -> Tensors:
     wanted = {i.name: i.shape for i in made.get_inputs()}
     feeds = {n: t.contiguous().numpy() for n, t in tensors.items() if n in wanted}
     _same_sizes({name: (wanted[name], array.shape) for name, array in feeds.items()})
-    arrays = map(torch.from_numpy, made.run(names, feeds))
+    try:
+        arrays = [torch.from_numpy(array) for array in made.run(names, feeds)]
+    except Exception as error:
+        _, shown, why = str(error).partition(f"'{DEMANDS}")
+        if shown:  # onnxruntime names the node that failed
+            raise flexir.Diverged(why.partition("'")[0]) from error
+        raise
     return dict(zip(output.meta[WISHES], arrays))
 
 

@@ -68,6 +68,7 @@ _FEW = 1024  # elements of a constant that is compared with others
 # Where a kernel lacks a type: those that hold all its values, nearest first.
 _WIDER = {"b": "uil", "u": "ilf", "c": "ilf", "s": "ilf", "i": "l", "h": "f"}
 
+DEMANDS = "flexir: "  # how the name of a node begins that fails where the graph is not the model
 WISHES = "flexir.outputs"  # what the outputs of a model stand for; an input may have that name
 
 
@@ -111,6 +112,20 @@ class Network:
         if key not in self.kept:
             self.kept[key] = make()
         made: Tensor = self.kept[key]
+        return made
+
+    def parameter(self, dtype: torch.dtype) -> Tensor:
+        """What a block is given."""
+        name = self.name(f"{self.path}/given" if self.path else "given")
+        return Tensor(self, name=name, type=tensor_type(dtype), shape=ir.Shape([]))
+
+    def demanded(self, value: Tensor, holds: Tensor, why: str) -> Tensor:
+        """A value, where something holds; else the file fails in a node of that name."""
+        place = self.cast(self.add("Not", holds), torch.int64)
+        made = self.add("Gather", self.add("Unsqueeze", value, [0]), place, axis=0)
+        node = made.producer()
+        assert node is not None
+        node.name = self.name(f"{DEMANDS}{why}, at {self.source}")
         return made
 
     def number(self, value: Tensor, kind: type | None = None) -> Tensor:

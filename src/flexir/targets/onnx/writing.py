@@ -19,10 +19,22 @@ from .values import Arithmetic, least
 def setitem(ctx: Any, input: Any, indices: Any, value: Any) -> Any:
     out = ctx.out
     value = brought(ctx, dtype_of(input), value)[0]
-    parts = parts_of(out, indices, rank(input))
-    if any(given(part) for part in parts):
-        return _written_at(ctx, input, indices, parts, value)
-    return _put(out, input, parts, value)
+    return _written(ctx, input, indices, parts_of(out, indices, rank(input)), value)
+
+
+def _written(ctx: Any, input: Any, indices: Any, parts: list[Any], value: Any) -> Any:
+    """Write a value; a place that varies is a tensor of no dimensions."""
+    places = [_place(ctx.out, p) if isinstance(p, Arithmetic) and not given(p) else p
+              for p in parts]  # fmt: skip
+    if any(given(part) for part in places):
+        return _written_at(ctx, input, indices, places, value)
+    return _put(ctx.out, input, places, value)
+
+
+def _place(out: Any, number: Any) -> Any:
+    made = out.add("Identity", number.scalar)
+    made.shape = number.scalar.shape
+    return made
 
 
 def _put(out: Any, input: Any, parts: list[Any], value: Any) -> Any:
@@ -127,7 +139,7 @@ def _written_at(
     """``input[indices] = value`` with index tensors."""
     out, shape = ctx.out, shape_of(input)
     if not isinstance(indices, (tuple, list)) or len(indices) == 1:
-        mask = indices if given(indices) else indices[0]
+        mask = indices[0] if isinstance(indices, (tuple, list)) else indices
         if given(mask) and dtype_of(mask) is torch.bool and lone(value) and not reduction:
             wide = reshaped(out, mask, [*shape_of(mask), *[1] * (len(shape) - rank(mask))])
             return out.add("Where", wide, reshaped(out, value, [1] * len(shape)), input)
@@ -191,14 +203,14 @@ def slice_scatter(
 ) -> Any:
     parts: list[Any] = [slice(None)] * rank(input)
     parts[dim] = slice(start, end, step)
-    return _put(ctx.out, input, parts, ctx.out.cast(src, ctx.type.dtype))
+    return _written(ctx, input, parts, parts, ctx.out.cast(src, ctx.type.dtype))
 
 
 @op("select_scatter")
 def select_scatter(ctx: Any, input: Any, src: Any, dim: int, index: int) -> Any:
     parts: list[Any] = [slice(None)] * rank(input)
     parts[dim] = index
-    return _put(ctx.out, input, parts, ctx.out.cast(src, ctx.type.dtype))
+    return _written(ctx, input, parts, parts, ctx.out.cast(src, ctx.type.dtype))
 
 
 @op("scatter", "scatter_add", "scatter_reduce")
