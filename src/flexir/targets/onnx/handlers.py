@@ -182,9 +182,19 @@ def enter(ctx: Any, name: str, type: flexir.TensorType) -> ir.Value:
 
 
 @target.constant
-def stored(ctx: Any, weight: Any) -> ir.Value:
-    made: ir.Value = ctx.out.weight(weight.name, weight.tensor)
-    return made
+def stored(ctx: Any, weight: Any) -> Any:
+    """A weight; what calls leave for the next ones is an input."""
+    if not weight.state:
+        return ctx.out.weight(weight.name, weight.tensor)
+    kept = {path: first for path, first, _ in (*ctx.graph.mutations, *ctx.graph.state)}
+    return ctx.out.state(weight.state, weight.tensor, kept[weight.state].type)
+
+
+@target.state
+def left_behind(ctx: Any, path: str, initial: Any, final: Any) -> None:
+    """One more output, which the next call takes."""
+    fail_unless(ctx.node.op == "state", "a file leaves what it is given as it was")
+    ctx.out.left(path, initial, final)
 
 
 @target.placeholder

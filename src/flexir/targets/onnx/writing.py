@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ..arguments import fail_unless
-from .handlers import brought, count, fixed, given, known, op, rank, shape_of
+from .handlers import brought, count, given, op, rank, shape_of
 from .indexing import bounds, lone, parts_of, place_of, places_of, rank_known, together
 from .network import dtype_of
 from .shapes import FAR, reshaped, sliced
@@ -233,26 +233,6 @@ def scatter(ctx: Any, input: Any, dim: int, index: Any, **how: Any) -> Any:
     value = out.cast(value, ctx.type.dtype)
     made = out.cast(index, torch.int64)
     return out.add("ScatterElements", input, made, value, axis=dim, reduction=kinds[reduction])
-
-
-@op("as_strided_scatter")
-def as_strided_scatter(ctx: Any, input: Any, src: Any, size: Any, stride: Any, **how: Any) -> Any:
-    """Elements at places that are known, of an input in reading order."""
-    shape = shape_of(input)
-    size, stride, offset = known(size), known(stride), known(how.get("storage_offset")) or 0
-    fixed(*shape, *size, *stride, offset)
-    same = how.get("dtype") in (None, ctx.type.dtype) and not how.get("flags")
-    fail_unless(same, "memory seen as of another dtype")
-    laid = torch.empty(shape, device="meta").stride() == tuple(how.get("input_stride") or ())
-    fail_unless(laid, "a view of memory whose order is not known")
-    places = torch.arange(count(input)).as_strided(size, stride, offset).reshape(-1)
-    fail_unless(
-        len(set(places.tolist())) == places.numel(), "a write to memory that overlaps itself"
-    )
-    flat = reshaped(ctx.out, input, [-1])
-    new = reshaped(ctx.out, ctx.out.cast(src, ctx.type.dtype), [-1])
-    made = ctx.out.add("ScatterElements", flat, ctx.out.constant(places), new, axis=0)
-    return reshaped(ctx.out, made, list(shape))
 
 
 @op("index_add", "index_copy")
