@@ -158,7 +158,7 @@ class Gathering(Ways):
             value = self.one(scope, {r: one[k][0] for r, one in lost.items()}, out)
             if all(isinstance(one, int) for one in plain.values()):
                 scope.lost.append((plain, value))
-            if scope.parent is not None and len(set(plain.values())) == 1:
+            if len(set(plain.values())) == 1:
                 out.append(equals(value, next(iter(plain.values()))))
 
     def as_shown(self, scope: Scope) -> None:
