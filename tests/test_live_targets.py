@@ -196,3 +196,16 @@ def test_a_number_that_a_tensor_held_is_an_op_with_an_output():
     result = flexir.convert(graph, lines())
     assert result.report.complete, result.report
     assert [line[0] for line in result.output] == ["mean0", "item1", "add2", "mul3"]
+
+
+def test_an_engine_without_branches_names_them():
+    pytest.importorskip("ncnn", reason="the extra 'ncnn' is not installed")
+    from flexir.targets import ncnn
+
+    def model(x):
+        return x * 2 if x.sum() > 0 else x + 1
+
+    x = torch.ones(3)
+    report = ncnn.convert(model, (x,), also=[(-x,)]).report
+    assert {row.op: row.reason for row in report.entries}["if"] == "no handler"
+    assert ncnn.convert(model, (x,)).report.entries == []

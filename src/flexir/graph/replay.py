@@ -250,7 +250,15 @@ class Replay:
         if self.taken is not None:
             self.taken.append(None if node in self.led else named["condition"])
         if node in self.led:
-            both = [self._block(block, named["inputs"]) for _, block in blocks_of(node)]
+            try:
+                both = [self._block(block, named["inputs"]) for _, block in blocks_of(node)]
+            except Exception as error:
+                text = f"{type(error).__name__}: {error}"
+                raise Diverged(
+                    f"values decide which way this branch goes, and these inputs do not "
+                    f"do for both: {text}\n  at: {node.where}",
+                    node,
+                ) from error
             return [one if one is not None else other for one, other in zip(*both)]
         chosen: Block = node.target.block(named["condition"])
         made: Sequence[Any] = self._block(chosen, named["inputs"])
