@@ -210,3 +210,16 @@ def test_roots_of_sizes_are_in_the_file():
     result = flexir.targets.onnx.convert(model, (torch.rand(2, 16),), also=[(torch.rand(3, 25),)])
     x = torch.rand(5, 64)
     assert torch.allclose(flexir.targets.onnx.run(result.output, x), model(x))
+
+
+def test_an_engine_without_branches_names_them():
+    pytest.importorskip("ncnn", reason="the extra 'ncnn' is not installed")
+    from flexir.targets import ncnn
+
+    def model(x):
+        return x * 2 if x.sum() > 0 else x + 1
+
+    x = torch.ones(3)
+    report = ncnn.convert(model, (x,), also=[(-x,)]).report
+    assert {row.op: row.reason for row in report.entries}["if"] == "no handler"
+    assert ncnn.convert(model, (x,)).report.entries == []
