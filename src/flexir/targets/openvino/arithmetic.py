@@ -200,7 +200,18 @@ def to(ctx: Any, input: Any, **_: Any) -> Any:
     return cast(input, ctx.type.dtype)
 
 
-for _name in ("float", "long", "int", "bool"):
+@op("bool")
+def truth(ctx: Any, input: Any) -> Any:
+    return ops.reshape(cast(input, torch.bool), ints(ctx.type.shape), False)
+
+
+@op("item")
+def taken(ctx: Any, input: Any) -> Any:
+    """A whole number; others have 64 bits."""
+    return ops.reshape(cast(input, torch.int64), ints([]), False)
+
+
+for _name in ("float", "long", "int"):
 
     @op(_name)
     def converted(ctx: Any, input: Any) -> Any:
