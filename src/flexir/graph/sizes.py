@@ -116,13 +116,21 @@ def straight(
     return _Copy(graph, {}, {}, iter(taken)).graph
 
 
-def rewritten(graph: Graph, literals: Mapping[Value, Any], types: Mapping[Value, Any]) -> Graph:
+def rewritten(
+    graph: Graph, literals: Mapping[Value, Any], types: Mapping[Value, Any], *, plain: bool = False
+) -> Graph:
     """A copy of a graph with numbers replaced by literals and with other types.
 
     Calls that only computed such a number, and conditions on such numbers alone, are left out; what
-    took one out of a tensor checks it from then on.
+    took one out of a tensor, or gave one to Python, checks it from then on.
+
+    Args:
+        graph: the graph.
+        literals: Value -> its number.
+        types: Value -> its type.
+        plain: keep what gave Python a number that varies.
     """
-    return _Copy(graph, literals, types).graph
+    return _Copy(graph, literals, types, plain=plain).graph
 
 
 class _Copy:
@@ -134,8 +142,9 @@ class _Copy:
         literals: Mapping[Value, Any],
         types: Mapping[Value, Any],
         taken: Iterator[Any] | None = None,
+        plain: bool = False,
     ) -> None:
-        self.literals, self.types, self.taken = literals, types, taken
+        self.literals, self.types, self.taken, self.plain = literals, types, taken, plain
         self.env: dict[Value, Any] = {}
         self.asked: set[Any] = set()  # conditions on numbers that hold from here on
         for value in graph.input_values:
@@ -155,7 +164,7 @@ class _Copy:
             status={}, unknown={},
         )  # fmt: skip
         needed = set(self.graph.results)
-        self.graph.nodes = _needed(nodes, needed)
+        self.graph.nodes = self._needed(nodes, needed)
         if taken is not None:
             name_values(self.graph)
         settle(self.graph)
@@ -211,7 +220,7 @@ class _Copy:
                 for value in node.outputs:
                     self.env[value] = self._copy(value, copy)
                 if node.outputs and all(v in self.literals for v in node.outputs):
-                    if node.target in numbers.FUNCTIONS:
+                    if node.target in numbers.FUNCTIONS and node.target is not numbers.plain:
                         continue  # it only computed numbers
             copy.result = self.look(node.result)
             copy.effects = self._effects(node)
@@ -275,7 +284,7 @@ class _Copy:
         nodes = self._nodes(block.nodes)
         outputs = self.look(block.outputs)
         self.asked = asked
-        return Block(parameters, _needed(nodes, set(tree.leaves(outputs, Value))), outputs)
+        return Block(parameters, self._needed(nodes, set(tree.leaves(outputs, Value))), outputs)
 
     def _with_blocks(self, node: Node, target: Any, args: dict[str, Any]) -> Node:
         copy = Node(
@@ -296,22 +305,23 @@ class _Copy:
             return effects._replace(writes=writes)
         return effects
 
-
-def _needed(nodes: list[Node], needed: set[Value]) -> list[Node]:
-    """Nodes without those that compute an unread number; ``needed`` gains what the others read."""
-    kept = []
-    for node in reversed(nodes):
-        spare = node.target in numbers.FUNCTIONS or _only_lists(node)
-        unread = spare and not needed.intersection(node.outputs)
-        if unread and not node.effects.escape:
-            continue
-        if node.body is not None:
-            needed.update(node.outputs)
-            node.body = _needed(node.body, needed)
-        needed.update(node.inputs)
-        kept.append(node)
-    kept.reverse()
-    return kept
+    def _needed(self, nodes: list[Node], needed: set[Value]) -> list[Node]:
+        """Nodes without those that compute an unread number; ``needed`` gains what they read."""
+        kept = []
+        for node in reversed(nodes):
+            spare = node.target in numbers.FUNCTIONS or _only_lists(node)
+            if node.target is numbers.plain and self.plain:
+                spare = False
+            unread = spare and not needed.intersection(node.outputs)
+            if unread and not node.effects.escape:
+                continue
+            if node.body is not None:
+                needed.update(node.outputs)
+                node.body = self._needed(node.body, needed)
+            needed.update(node.inputs)
+            kept.append(node)
+        kept.reverse()
+        return kept
 
 
 def _is_list(part: Any) -> bool:

@@ -208,7 +208,7 @@ def _laundered(graph: Graph, runs: Sequence[Recorded]) -> list[str]:
 def _loosened(graph: Graph) -> Graph:
     """A graph that takes any sizes of the recorded ranks."""
     tensors = (v for v in values_in(graph) if not v.is_number)
-    return rewritten(graph, {}, {v: _loose(v.type) for v in tensors})
+    return rewritten(graph, {}, {v: _loose(v.type) for v in tensors}, plain=True)
 
 
 def _recorded(

@@ -44,6 +44,7 @@ from .randomness import Draws, foreign_draws
 from .results import define, returned, say_effects
 from .session import collector_at_rest, watching
 from .ssa import Memories
+from .stand_ins import stand_ins
 from .standing import Standing
 from .state import Holdings
 from .switches import SwitchWatch
@@ -63,14 +64,16 @@ def record(
     model: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], **options: Any
 ) -> Graph:
     """As :func:`flexir.capture`, with the options of :class:`Recorder`."""
-    with collector_at_rest() as rests:
+    with collector_at_rest() as rests, stand_ins(options.get("numbers", False)):
         recorder = Recorder(model, **options)
         recorder.found.ages = rests
         try:
             return recorder.run(args, kwargs)
         except NotInitialised:
             initialise(model, args, kwargs)
-        return Recorder(model, initialised=True, **options).run(args, kwargs)
+        recorder = Recorder(model, initialised=True, **options)
+        recorder.found.ages = rests
+        return recorder.run(args, kwargs)
 
 
 class Recorder:
@@ -121,10 +124,7 @@ class Recorder:
         self.initialised = initialised  # weights that are not made belong to unused modules
         # A call under way that may draw random numbers, and the generator's state before it does.
         self.waiting: Call | None = None
-        self.drawn: Any = None
-        self.beneath = 0  # ATen ops that the witness saw in it
-
-    # -- the run
+        self.drawn, self.beneath = None, 0  # and ATen ops that the witness saw in it
 
     def run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Graph:
         """Run the model once; the Graph it became."""

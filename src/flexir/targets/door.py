@@ -66,6 +66,9 @@ class Door:
         prepare: passes over the graph, in order.
         sizes: whether the engine takes live sizes; else the graph is converted for each it meets.
         partial: whether a file can show placeholders; else what has some is not written.
+        carry: runs tensors and state, by path: ``carry(output, tensors, state)`` gives outputs and
+            state. There is none at the first call.
+        told: notes in an output what its Result says: ``told(output, result)``.
     """
 
     target: flexir.Target
@@ -74,6 +77,8 @@ class Door:
     prepare: Sequence[Callable[[flexir.Graph], flexir.Graph]] = ()
     sizes: bool = False
     partial: bool = False
+    carry: Callable[[Any, Tensors, Tensors], tuple[Tensors, Tensors]] | None = None
+    told: Callable[[Any, Any], None] | None = None
     _made: Any = field(default_factory=WeakKeyDictionary, repr=False)
 
     def __post_init__(self) -> None:
@@ -132,6 +137,8 @@ class Door:
             result = flexir.convert(graph, self.target, out=out, strict=strict, config=chosen)
         lacking = sorted({entry.op for entry in result.report.entries})
         self._made[result.output] = _Made(result.graph, lacking)
+        if self.told is not None:
+            self.told(result.output, result)
         return result
 
     def at(self, output: Any, *args: Any, **kwargs: Any) -> Any:
@@ -172,6 +179,17 @@ class Door:
         graph = self._whole(output)
         return graph.arrange(self._through(output, graph, graph.bind(*args, **kwargs)))
 
+    def start(self, output: Any) -> Calls:
+        """Calls in a row: what one leaves behind, the next begins with.
+
+        Args:
+            output: what ``convert`` made.
+
+        Example:
+            ``step = start(output); step(x1); step(x2); step.state``
+        """
+        return Calls(self, output)
+
     def save(self, output: Any, path: str | os.PathLike[str]) -> None:
         """Write a converted model to a file of the engine's own format, of the first size."""
         if not self.partial:
@@ -193,10 +211,17 @@ class Door:
             )
         return made.graph
 
-    def _through(self, output: Any, graph: flexir.Graph, tensors: Tensors) -> Tensors:
+    def _through(
+        self, output: Any, graph: flexir.Graph, tensors: Tensors, state: Tensors | None = None
+    ) -> Tensors:
+        """Run, and what torch would have given, by name; ``state`` becomes that after the call."""
         given = {name: torch.as_tensor(t).detach().resolve_conj().resolve_neg()
                  for name, t in tensors.items()}  # fmt: skip
-        made = self.engine(output, given)
+        if state is not None and self.carry is not None:
+            made, left = self.carry(output, given, state)
+            state.update(left)
+        else:
+            made = self.engine(output, given)
         found = {}
         for value, name in graph.output_names.items():
             tensor = made[name].to(value.type.dtype)
@@ -206,3 +231,29 @@ class Door:
             else:
                 found[name] = tensor if self.sizes else tensor.reshape(value.type.shape)
         return found
+
+
+class Calls:
+    """A converted model with a memory, as ``start`` makes it.
+
+    Attributes:
+        state: path -> the tensor that stands there now; nothing before the first call.
+    """
+
+    def __init__(self, door: Door, output: Any) -> None:
+        self._door, self._output = door, output
+        self.state: Tensors = {}
+        graph = door._whole(output)
+        lost = graph.audit.changes or door.carry is None and graph.state
+        if lost:
+            raise flexir.Error(
+                f"a second call is another, and {door.target.name} cannot carry on what the first "
+                f"left behind: {lost[0]}"
+            )
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The next call: what the model returns, in its structure."""
+        output = self._door.at(self._output, *args, **kwargs)
+        graph = self._door._whole(output)
+        named = graph.bind(*args, **kwargs)
+        return graph.arrange(self._door._through(output, graph, named, self.state))

@@ -137,6 +137,21 @@ def conv1d(
     return made.squeeze(2)
 
 
+@recipe("convolution", "_convolution")
+def convolution(
+    input: Tensor, weight: Tensor, bias: Tensor | None, stride: Any, padding: Any, dilation: Any,
+    transposed: bool, output_padding: Any, groups: int, **_: Any,
+) -> Any:  # fmt: skip
+    """What scripted modules call, for as many dimensions as there are."""
+    rank = weight.ndim - 2
+    only_if(rank in (1, 2, 3) and input.ndim == weight.ndim)
+    if transposed:
+        spread = (torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transpose3d)[rank - 1]
+        return spread(input, weight, bias, stride, padding, output_padding, groups, dilation)
+    plain = (torch.conv1d, torch.conv2d, torch.conv3d)[rank - 1]
+    return plain(input, weight, bias, stride, padding, dilation, groups)
+
+
 @recipe("_grouped_mm")
 def grouped_mm(
     input: Tensor, mat2: Tensor, offs: Any = None, bias: Any = None, out_dtype: Any = None
