@@ -34,6 +34,7 @@ from .constants import Origins
 from .effects import beneath
 from .escapes import Escapes
 from .inputs import Given, apart
+from .lazy import NotInitialised, initialise, unmade
 from .left import mutations, overlapping, parted, state
 from .lent import lend, take_back
 from .memory import Alias
@@ -43,6 +44,7 @@ from .randomness import Draws, foreign_draws
 from .results import define, returned, say_effects
 from .session import collector_at_rest, watching
 from .ssa import Memories
+from .stand_ins import stand_ins
 from .standing import Standing
 from .state import Holdings
 from .switches import SwitchWatch
@@ -52,7 +54,6 @@ from .writes import marked, save
 
 _Tensor = torch.Tensor
 _Parameter = torch.nn.Parameter
-_stack = torch._C
 
 # A Python function with at most so many ATen ops beneath it is cheaper to watch by the witness,
 # which sees whether one of them draws, than by reading the generator's state (5 KB) twice.
@@ -63,8 +64,14 @@ def record(
     model: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], **options: Any
 ) -> Graph:
     """As :func:`flexir.capture`, with the options of :class:`Recorder`."""
-    with collector_at_rest() as rests:
+    with collector_at_rest() as rests, stand_ins(options.get("numbers", False)):
         recorder = Recorder(model, **options)
+        recorder.found.ages = rests
+        try:
+            return recorder.run(args, kwargs)
+        except NotInitialised:
+            initialise(model, args, kwargs)
+        recorder = Recorder(model, initialised=True, **options)
         recorder.found.ages = rests
         return recorder.run(args, kwargs)
 
@@ -92,13 +99,14 @@ class Recorder:
         within: torch.nn.Module | None = None,
         held: Holdings | None = None,
         carried: Sequence[str] = (),
+        initialised: bool = False,
     ) -> None:
         self.model, self.watch, self.functions = model, watch, functions
         self.returned, self.among, self.carried = returned, among, carried
         self.found = Origins(within or model, Recorder.run.__code__, held)
         self.switches = SwitchWatch()
         self.draws = Draws(self.found.holdings.generators)
-        self.trace = Trace(self.found, self.switches)
+        self.trace = Trace(self.found, self.switches, numbers)
         self.memories = Memories(self.trace, self.found)
         self.escapes = Escapes(self, self.memories, self.trace, self.switches, numbers)
         self.standing = self.escapes.standing = self.trace.standing = standing
@@ -113,12 +121,10 @@ class Recorder:
         self.owner: Node | None = None  # the recorded call that is running
         self.busy = False  # torch is being called by this recorder itself
         self.thread = threading.get_ident()
+        self.initialised = initialised  # weights that are not made belong to unused modules
         # A call under way that may draw random numbers, and the generator's state before it does.
         self.waiting: Call | None = None
-        self.drawn: Any = None
-        self.beneath = 0  # ATen ops that the witness saw in it
-
-    # -- the run
+        self.drawn, self.beneath = None, 0  # and ATen ops that the witness saw in it
 
     def run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Graph:
         """Run the model once; the Graph it became."""
@@ -171,7 +177,9 @@ class Recorder:
             graph.inputs = self._inputs(bound, graph)
             for tensor, kind, _ in list(self.found.tensors.values()):
                 # Met now, all at once, they cost less than between convolutions.
-                if kind != "default" and not is_lazy(tensor):
+                if is_lazy(tensor):
+                    unmade(self.initialised)
+                elif kind != "default":
                     self.memories.expect(tensor)
         return args, kwargs, bound
 
@@ -306,8 +314,8 @@ class Recorder:
         form, witness, previous = call.form, self.witness, self.owner
         aside = bool(
             witness is not None
-            and (depth := _stack._len_torch_dispatch_stack())
-            and _stack._get_dispatch_stack_at(depth - 1) is witness
+            and (depth := torch._C._len_torch_dispatch_stack())
+            and torch._C._get_dispatch_stack_at(depth - 1) is witness
         )
         random = call.signature.random
         if random is not False:
@@ -320,7 +328,7 @@ class Recorder:
         if not form.trusted or self.switches.inference:
             aside = False
         if aside:
-            _stack._pop_torch_dispatch_stack(None)
+            torch._C._pop_torch_dispatch_stack(None)
         self.owner, self.busy = call.node, False
         try:
             kwargs = call.kwargs
@@ -331,7 +339,7 @@ class Recorder:
         finally:
             self.owner, self.busy = previous, True
             if aside and witness is not None:
-                _stack._push_on_torch_dispatch_stack(witness)
+                torch._C._push_on_torch_dispatch_stack(witness)
             elif self.waiting is not None:
                 call.generator, self.drawn, self.waiting = self.drawn, None, None
                 form.shallow = self.beneath < FEW_OPS

@@ -45,6 +45,11 @@ def baddbmm(
     return _mixed(input, torch.matmul(batch1, batch2), beta, alpha)
 
 
+@recipe("addbmm")
+def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, beta: float = 1, alpha: float = 1) -> Any:
+    return _mixed(input, torch.matmul(batch1, batch2).sum(0), beta, alpha)
+
+
 def _mixed(input: Tensor, product: Tensor, beta: float, alpha: float) -> Tensor:
     product = product if alpha == 1 else product * alpha
     if beta == 0:
@@ -130,6 +135,21 @@ def conv1d(
         input.unsqueeze(2), weight.unsqueeze(2), bias, (1, s), (0, p), (1, d), groups
     )
     return made.squeeze(2)
+
+
+@recipe("convolution", "_convolution")
+def convolution(
+    input: Tensor, weight: Tensor, bias: Tensor | None, stride: Any, padding: Any, dilation: Any,
+    transposed: bool, output_padding: Any, groups: int, **_: Any,
+) -> Any:  # fmt: skip
+    """What scripted modules call, for as many dimensions as there are."""
+    rank = weight.ndim - 2
+    only_if(rank in (1, 2, 3) and input.ndim == weight.ndim)
+    if transposed:
+        spread = (torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transpose3d)[rank - 1]
+        return spread(input, weight, bias, stride, padding, output_padding, groups, dilation)
+    plain = (torch.conv1d, torch.conv2d, torch.conv3d)[rank - 1]
+    return plain(input, weight, bias, stride, padding, dilation, groups)
 
 
 @recipe("_grouped_mm")
