@@ -15,6 +15,7 @@ import flexir
 from flexir.cli import main
 from flexir.fleet import Item, Plan, of_surveys, survey
 from flexir.fleet.planning import rank
+from flexir.fleet.process import Process
 
 pytest.importorskip("google.protobuf")
 pytest.importorskip("safetensors")
@@ -42,6 +43,13 @@ def eat():
     while True:
         kept.append(torch.ones(1 << 26))
 def broken(): raise ValueError("no such weights")
+kept = []
+def keeps():
+    kept.append(torch.empty(1 << 28))  # a gigabyte that nobody touches
+    return Net(), (x,)
+def needs():
+    torch.empty(3 << 27)
+    return Net(), (x,)
 ir = flexir.Target("mine")
 @ir.op("linear")
 def linear(ctx, input, weight, bias): return "linear"
@@ -68,14 +76,46 @@ def target():
 def test_a_crash_a_hang_and_a_glutton_are_listed_and_the_others_finish(here):
     names = [*GOOD, "segfault", "hang", "eat", "broken"]
     made = flexir.plan(
-        [f"nets.py:{name}" for name in names], target(), timeout=9, memory=2 << 30, progress=False
+        [f"nets.py:{name}" for name in names], target(), timeout=30, memory=2 << 30, progress=False
     )
     assert list(made.models) == [f"nets.py:{name}" for name in GOOD]
     assert made.complete == ["nets.py:plain"]
     problems = {name.partition(":")[2]: why for name, why in made.problems.items()}
     assert problems.keys() == {"segfault", "hang", "eat", "broken"}
-    assert "SIGSEGV" in problems["segfault"] and "no answer after 9 s" in problems["hang"]
+    assert "SIGSEGV" in problems["segfault"] and "no answer after 30 s" in problems["hang"]
     assert "out of memory" in problems["eat"] and "no such weights" in problems["broken"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory of a process is limited on Linux")
+def test_what_a_model_leaves_behind_does_not_make_the_next_one_fail(here):
+    (here / "others.py").write_text("from nets import keeps, needs")
+    names = ["others:keeps", "others:needs"]
+    one, other = survey(names, cache="kept", jobs=1, memory=5 << 29, progress=False)
+    assert not one.problem and not other.problem
+
+
+SERVED = """
+import os, sys
+from flexir.fleet.process import serve
+kept = []
+def answer(megabytes):
+    kept.append(bytearray(os.urandom(1 << 20) * megabytes))
+    return [os.getpid(), len(kept)]
+serve(answer)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="asks /proc what a process holds")
+def test_a_process_is_replaced_when_it_holds_too_much_and_not_before(tmp_path):
+    (tmp_path / "served.py").write_text(SERVED)
+    process = Process("served", batch=2, most=1 << 30, cwd=str(tmp_path))
+    answers = [process.ask(megabytes, 60) for megabytes in (1, 1, 1, 1024, 1)]
+    process.close()
+    assert len({pid for pid, _ in answers[:4]}) == 1 and answers[4][0] != answers[0][0]
+    assert [count for _, count in answers] == [1, 2, 3, 4, 1]
+    process = Process("served", batch=2, cwd=str(tmp_path))
+    assert [process.ask(1, 60)[1] for _ in range(3)] == [1, 2, 1]
+    process.close()
 
 
 def test_items_say_what_is_needed_and_what_it_unlocks(here):

@@ -16,6 +16,7 @@ import dataclasses
 import json
 import sys
 from collections.abc import Mapping
+from itertools import tee
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from ..checks.verify import Check, verify
 from ..conversion.convert import Result, convert
 from ..conversion.stubs import stub
 from ..errors import Error, HandlerError, UnsupportedError
-from ..fleet import Plan, of_surveys, stubs, survey
+from ..fleet import Plan, arriving, of_surveys, stubs
 from ..fleet.pages import verdict
 from ..fleet.specs import Usage, open_model, read_inputs, saved, saved_graph, target_of
 from ..graph.graph import Graph
@@ -187,16 +188,17 @@ def stub_(options: argparse.Namespace) -> int:
 def plan_(options: argparse.Namespace) -> int:
     """Rank what to write first for many models; FILE lists one MODEL a line."""
     target = target_of(options.target)
-    surveys = survey(
+    arrived, surveys = tee(arriving(
         _listed(options.models), cache=options.cache, jobs=options.jobs, timeout=options.timeout,
         memory=None if options.memory is None else int(options.memory * 1e9),
         device=options.device, retry=options.retry,
-    )  # fmt: skip
-    made = of_surveys(surveys, target, progress=True)
+    ))  # fmt: skip
+    made = of_surveys(arrived, target)
     if options.output:
         made.save(options.output)
     if options.stubs:
-        stubs(made, surveys, target, options.stubs, options.top)
+        known = sorted(surveys, key=lambda one: one.number)
+        stubs(made, known, target, options.stubs, options.top)
     if options.diff:
         return _news(made, options.diff)
     print(made.json() if options.json else "\n".join(made.text(options.top).splitlines()[:-1]))

@@ -4,6 +4,6 @@ A survey is a captured graph without weights, so planning for another target run
 """
 
 from .planning import Item, Plan, of_surveys, plan, stubs
-from .survey import Survey, survey
+from .survey import Survey, arriving, survey
 
-__all__ = ["Item", "Plan", "Survey", "of_surveys", "plan", "stubs", "survey"]
+__all__ = ["Item", "Plan", "Survey", "arriving", "of_surveys", "plan", "stubs", "survey"]

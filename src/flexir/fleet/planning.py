@@ -9,11 +9,12 @@ import json
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from ..conversion.convert import coverage
 from ..conversion.report import Report, configuration, form
@@ -21,8 +22,7 @@ from ..conversion.target import Target
 from ..errors import Error
 from ..graph.graph import Graph
 from ..graph.nodes import Node
-from .progress import bar
-from .survey import Survey, survey
+from .survey import Survey, arriving
 
 _KEPT = 12  # configurations, forms and lines kept of an item
 
@@ -197,36 +197,27 @@ def plan(
 run, what they would refuse is not in it
     """
     with tempfile.TemporaryDirectory() as folder:
-        found = survey(
+        found = arriving(
             models, cache=cache or folder, executor=executor, jobs=jobs, timeout=timeout,
             memory=memory, device=device, retry=retry, progress=progress,
         )  # fmt: skip
-        return of_surveys(found, target, out, progress=progress)
+        return of_surveys(found, target, out)
 
 
 def of_surveys(
-    surveys: Sequence[Survey],
-    target: Target,
-    out: Callable[[], Any] | None = None,
-    *,
-    progress: bool = False,
+    surveys: Iterable[Survey], target: Target, out: Callable[[], Any] | None = None
 ) -> Plan:
-    """The plan for models that have been surveyed."""
+    """The plan for models that have been surveyed, or are while it is made."""
+    parts = sorted((_part(one, target, out) for one in surveys), key=lambda part: part.number)
     made = Plan(target.name, ran=(out or target.builder) is not None)
     items: dict[tuple[str, str], _Counts] = {}
-    for one in bar(surveys, len(surveys), lambda one: one.name) if progress else surveys:
-        try:
-            graph = one.graph()
-        except Error as error:
-            made.problems[one.name] = one.problem or str(error)
-            continue
-        made.models[one.name] = sum(1 for _ in graph)
-        try:
-            report = coverage(graph, target, out)
-        except Exception as error:  # noqa: BLE001  of one model; the others are planned
-            made.problems[one.name] = f"the handlers raised {type(error).__name__}: {error}"
-            continue
-        _count(report, one.name, items)
+    for part in parts:
+        if part.calls is not None:
+            made.models[part.name] = part.calls
+        if part.problem:
+            made.problems[part.name] = part.problem
+        for key, counts in part.items.items():
+            items.setdefault(key, _Counts(*key)).add(counts)
     made.items = rank([counts.item() for counts in items.values()])
     return made
 
@@ -272,6 +263,11 @@ class _Counts:
         self.sources: dict[str, None] = {}
         self.pieces: dict[str, None] = {}
 
+    def add(self, other: _Counts) -> None:
+        """Those of another model."""
+        for name in ("models", "configurations", "forms", "dtypes", "sources", "pieces"):
+            getattr(self, name).update(getattr(other, name))
+
     def item(self) -> Item:
         """The item, with the most frequent of everything."""
         return Item(
@@ -281,7 +277,32 @@ class _Counts:
         )  # fmt: skip
 
 
-def _count(report: Report, model: str, items: dict[tuple[str, str], _Counts]) -> None:
+class _Part(NamedTuple):
+    """What one model adds to a plan; ``calls`` is None if there is no graph of it."""
+
+    name: str
+    number: int
+    calls: int | None = None
+    problem: str = ""
+    items: Mapping[tuple[str, str], _Counts] = MappingProxyType({})
+
+
+def _part(one: Survey, target: Target, out: Callable[[], Any] | None) -> _Part:
+    try:
+        graph = one.graph()
+    except Error as error:
+        return _Part(one.name, one.number, problem=one.problem or str(error))
+    calls = sum(1 for _ in graph)
+    try:
+        report = coverage(graph, target, out)
+    except Exception as error:  # noqa: BLE001  of one model; the others are planned
+        why = f"the handlers raised {type(error).__name__}: {error}"
+        return _Part(one.name, one.number, calls, why)
+    return _Part(one.name, one.number, calls, items=_counted(report, one.name))
+
+
+def _counted(report: Report, model: str) -> dict[tuple[str, str], _Counts]:
+    items: dict[tuple[str, str], _Counts] = {}
     for entry in report.entries:
         key = entry.op, entry.reason
         counts = items.setdefault(key, _Counts(*key))
@@ -301,6 +322,7 @@ def _count(report: Report, model: str, items: dict[tuple[str, str], _Counts]) ->
         counts.forms[one.text] += 1
         if one.where:
             counts.sources[one.where.split("  ")[-1]] = None
+    return items
 
 
 def rank(items: Sequence[Item]) -> list[Item]:

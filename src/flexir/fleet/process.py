@@ -7,6 +7,7 @@ its owner, even if that was killed.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import select
@@ -32,16 +33,19 @@ class Process:
         module: what is run, as ``python -m`` takes it.
         arguments: the module's own.
         batch: questions before the process is replaced, so that its memory is given back.
+        most: bytes it may hold between two questions before it is replaced; with them the number
+            of questions counts only where the system does not say what a process holds. Starting
+            anew costs seconds: torch and the models' libraries are imported again.
         cwd: the folder it starts in.
     """
 
     def __init__(
-        self, module: str, *arguments: str, batch: int = 25, cwd: str | None = None
+        self, module: str, *arguments: str, batch: int = 25, most: int = 0, cwd: str | None = None
     ) -> None:
         self.command = [sys.executable, "-W", "ignore", "-m", module, *arguments]
-        self.batch, self.cwd = batch, cwd
+        self.batch, self.most, self.cwd = batch, most, cwd
         self.process: subprocess.Popen[bytes] | None = None
-        self.done = 0
+        self.done = self.held = 0
 
     def ask(self, question: Any, timeout: float) -> Any:
         """The answer to a question; both are what JSON can say.
@@ -59,6 +63,7 @@ class Process:
         if not answer:
             raise Gone(self._reason(process, timeout, time.monotonic() - start))
         self.done += 1
+        self.held = answer["held"]
         return answer["answer"]
 
     def close(self) -> None:
@@ -69,12 +74,13 @@ class Process:
             for stream in (self.process.stdin, self.process.stdout):
                 if stream is not None:
                     stream.close()
-        self.process, self.done = None, 0
+        self.process, self.done, self.held = None, 0, 0
 
     __del__ = close
 
     def _ready(self) -> subprocess.Popen[bytes]:
-        if self.done >= self.batch:
+        full = self.held > self.most if self.most and self.held else self.done >= self.batch
+        if full:
             self.close()
         if self.process is None:
             self.process = subprocess.Popen(
@@ -134,9 +140,22 @@ def serve(answer: Callable[[Any], Any], prepare: Callable[[], object] = lambda: 
     out = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     prepare()
+    gc.freeze()  # the collector need not walk torch's modules again and again
     print("{}", file=out)
     for line in sys.stdin:
-        print(json.dumps({"answer": answer(json.loads(line))}), file=out)
+        made = answer(json.loads(line))
+        gc.collect()
+        gc.freeze()  # what is left: libraries that were imported
+        print(json.dumps({"answer": made, "held": _held()}), file=out)
+
+
+def _held() -> int:
+    """Bytes of memory this process holds; 0 where the system does not say."""
+    try:
+        with open("/proc/self/statm") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
 
 
 def _watch_parent(parent: int) -> None:

@@ -40,6 +40,7 @@ class Survey:
         seconds: how long building and capturing took.
         folder: where the graph lies, without weights; None for a model given as an object.
         given: the graph of a model given as an object.
+        number: its place among the models.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Survey:
     seconds: float = 0.0
     folder: Path | None = None
     given: Graph | None = None
+    number: int = 0
 
     def graph(self) -> Graph:
         """The captured graph. Its weights, if it lies in a folder, are zeros that take no memory.
@@ -102,45 +104,66 @@ def survey(
     Returns:
         one :class:`Survey` per model, in order.
     """
+    found = arriving(
+        models, cache=cache, executor=executor, jobs=jobs, timeout=timeout, memory=memory,
+        device=device, retry=retry, progress=progress,
+    )  # fmt: skip
+    return sorted(found, key=lambda one: one.number)
+
+
+def arriving(
+    models: Sequence[str] | Mapping[str, Any],
+    *,
+    cache: str | os.PathLike[str],
+    executor: Executor | None = None,
+    jobs: int | None = None,
+    timeout: float = 300,
+    memory: int | None = None,
+    device: str | None = None,
+    retry: bool = False,
+    progress: bool = True,
+) -> Iterator[Survey]:
+    """The same, each as soon as it is known: first what is at hand, then what is captured apart.
+
+    What waits for them can work while the others are captured. What has not begun is cancelled if
+    it stops.
+    """
     named = dict(models) if isinstance(models, Mapping) else {spec: spec for spec in models}
     jobs = jobs or max(1, os.cpu_count() or 1)
     memory = _share(jobs) if memory is None else memory
     root = Path(cache)
     root.mkdir(parents=True, exist_ok=True)
-    found = {name: _at_hand(name, what, root, device, retry) for name, what in named.items()}
-    todo = {name: named[name] for name, one in found.items() if one is None}
+    folders = {name: root / _key(what, device) for name, what in named.items()
+               if isinstance(what, str)}  # fmt: skip
+    known = {
+        name: one
+        for name, folder in folders.items()
+        if (one := _known(name, folder)) is not None and not (one.problem and retry)
+    }
     threads = max(1, (os.cpu_count() or 1) // jobs)
     path = tuple(os.path.abspath(part) for part in sys.path)
     settings = (timeout, memory, threads, path, device)
+    waiting: dict[Future[dict[str, Any]], str] = {}
+
+    def each() -> Iterator[Survey]:
+        yield from known.values()
+        for name in [name for name in named if name not in folders]:
+            yield Survey(name, given=_graph(named[name]))
+        for future in as_completed(waiting):
+            yield _keep(waiting[future], folders[waiting[future]], future.result())
+
+    numbers = {name: number for number, name in enumerate(named)}
     with ExitStack() as stack:
         pool = executor or stack.enter_context(ThreadPoolExecutor(jobs))
-        for name, answer in _answers(pool, todo, settings, progress):
-            found[name] = _keep(name, root / _key(named[name], device), answer)
-    return [one for one in found.values() if one is not None]
-
-
-def _at_hand(name: str, what: Any, root: Path, device: str | None, retry: bool) -> Survey | None:
-    """What is known of a model without running it apart; None if it must be."""
-    if not isinstance(what, str):
-        return Survey(name, given=_graph(what))
-    known = _known(name, root / _key(what, device))
-    return None if known is not None and known.problem and retry else known
-
-
-def _answers(
-    pool: Executor, todo: Mapping[str, str], settings: tuple[Any, ...], progress: bool
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Names and answers as they come; what has not begun is cancelled if the caller stops."""
-    waiting: dict[Future[dict[str, Any]], str] = {}
-    try:
-        for name, spec in todo.items():
-            waiting[pool.submit(capture_apart, spec, *settings)] = name
-        done = as_completed(waiting)
-        for future in bar(done, len(waiting), waiting.__getitem__) if progress else done:
-            yield waiting[future], future.result()
-    finally:
-        for future in waiting:
-            future.cancel()
+        try:
+            for name in [name for name in folders if name not in known]:
+                waiting[pool.submit(capture_apart, named[name], *settings)] = name
+            for one in bar(each(), len(named), lambda one: one.name) if progress else each():
+                one.number = numbers[one.name]
+                yield one
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 # --- where the executor runs it -------------------------------------------------------------------

@@ -16,6 +16,9 @@ from typing import Any
 from .process import Gone, Process, serve
 
 FILES = ("graph.pb", "graph.txt", "manifest.json")
+_PART = 4  # of its memory a process may still hold when it is asked for the next model
+_LEAST = 1 << 30  # bytes it may hold in any case: torch and a library of models take half of that
+_SHORT = "out of memory: "
 
 
 class Worker:
@@ -30,7 +33,8 @@ class Worker:
     def __init__(self, memory: int = 0, threads: int = 1, path: tuple[str, ...] = ()) -> None:
         self.memory, self.threads, self.path = memory, threads, path
         settings = {"memory": memory, "threads": threads, "path": path}
-        self.process = Process(__name__, json.dumps(settings))
+        most = max(memory // _PART, _LEAST) if memory else 0
+        self.process = Process(__name__, json.dumps(settings), most=most)
 
     def ask(
         self, spec: str, inputs: list[str], timeout: float, device: str | None = None
@@ -51,6 +55,9 @@ class Worker:
             question = {"spec": spec, "inputs": inputs, "device": device, "out": out}
             try:
                 answer: dict[str, Any] = self.process.ask(question, timeout)
+                if answer.get("problem", "").startswith(_SHORT) and self.process.done > 1:
+                    self.process.close()  # models before it may have left too little
+                    answer = self.process.ask(question, timeout)
             except Gone as error:
                 return {"problem": str(error)}
             if "problem" not in answer:
@@ -88,7 +95,7 @@ def _answer(request: dict[str, Any]) -> dict[str, Any]:
     except Exception as error:  # noqa: BLE001  the answer is the failure
         kind = type(error).__name__
         short = isinstance(error, MemoryError) or "can't allocate memory" in str(error)
-        head = "out of memory: " if short else ""
+        head = _SHORT if short else ""
         return {"problem": f"{head}{kind}: {error}".splitlines()[0][:300]}
     graph.save(request["out"], weights=None)
     return {"seconds": round(time.perf_counter() - start, 3)}
