@@ -6,12 +6,14 @@ the examples did. Runs nothing.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
 
 from ..errors import Diverged
 from .answers import answer
+from .choice import blocks_of
 from .geometry import fingerprint, shape_of
 from .inputs import same_literal
 from .nodes import Dim, ListType, Node, NumberType, Value
@@ -20,7 +22,7 @@ from .tree import tensors_in
 
 def check_type(node: Node, value: Value, tensor: torch.Tensor) -> None:
     """Raise Diverged if a replayed tensor has another shape or dtype than the recorded one."""
-    if tensor is None and node.op == "if":
+    if tensor is None and blocks_of(node):
         return  # no example showed what stands there this way; whoever reads it says so
     if isinstance(value.type, NumberType):
         truth = value.type.kind is bool
@@ -46,6 +48,14 @@ def _other_size(what: str, tensor: torch.Tensor, node: Node) -> Diverged:
         f"the sizes of the recorded run are part of the graph\n  in: {node}   # {node.where}",
         node,
     )
+
+
+def check_there(values: Iterable[Value], env: Mapping[Value, Any], node: Any = None) -> None:
+    """Raise Diverged where a Value is read that no example showed to be there this way."""
+    for value in values:
+        if env[value] is None:
+            where = "" if node is None else f"\n  in: {node}   # {node.where}"
+            raise Diverged(f"no example showed what {value!r} is on these inputs{where}", node)
 
 
 def check_round(node: Node, rounds: int, last: bool, goes_on: bool | None, carried: Any) -> None:

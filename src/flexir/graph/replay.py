@@ -16,7 +16,7 @@ import torch
 
 from ..errors import Diverged
 from . import numbers, places, tree
-from .agreement import check_escape, check_round, check_rounds, check_type
+from .agreement import check_escape, check_round, check_rounds, check_there, check_type
 from .choice import Block, Loop, blocks_of, every, is_choice
 from .geometry import copy_like
 from .graph import Graph
@@ -101,6 +101,8 @@ def replay(
         meaning.generators.begin()
         interpret(graph.nodes, env, meaning)
         meaning.generators.end(devices)
+    if meaning.parts:
+        check_there(graph.output_values, env)
     if final is not None:
         final.update({m.name: env[m.final] for m in graph.mutations})
         final.update({s.path: env[s.final] for s in graph.state})
@@ -196,6 +198,7 @@ class Replay:
         self.regions = contextlib.ExitStack()
         effects = {node.effects for node in every(graph.nodes)}
         self.draws = any(one.random for one in effects)
+        self.parts = any(blocks_of(node) for node in every(graph.nodes))
         self.asks = any(one.escape == "about" for one in effects)
         self.numbers = False
         self.taken: list[Any] | None = None
@@ -219,6 +222,8 @@ class Replay:
             made = self._choose(node, named) if is_choice(node) else self._loop(node, named)
             env.update(zip(node.outputs, made))
             return self._done(node, env)
+        if self.parts:
+            check_there(node.inputs, env, node)
         effects = node.effects
         if effects.switches is not self.switches:
             self._switch(effects.switches)

@@ -9,6 +9,7 @@ reaches a call. Reads what :mod:`.standing` noted and what the source says; comp
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from types import CodeType
 from typing import Any
 
 from ..graph.nodes import Node
@@ -61,6 +62,7 @@ def stand_alike(
 
 
 def counters_are_lines(
+    execution: Execution,
     place: Mapping[int, tuple[int, int]],
     rounds: Mapping[int, Sequence[int]],
     starts: Mapping[int, Held | None],
@@ -69,30 +71,37 @@ def counters_are_lines(
     """Raise Misfit where a whole number that is read after a loop counts only some of its rounds.
 
     Args:
+        execution: one of the loop.
         place: round -> run and number.
         rounds: run -> its rounds.
         starts: round -> what is held when it begins.
         after: run -> what is held after the loop.
     """
     ends = [one for one in after.values() if one is not None]
-    for key in dict.fromkeys(key for one in ends for key in one.plain):
-        number, name = key
-        seen: dict[Any, tuple[int, str]] = {}
+    places = {(one.frames[n], name) for one in ends for n, name in one.plain}
+    counting = {(execution.code, name) for name in execution.loop.stored}
+    for code, name in sorted(places | counting, key=lambda one: (one[0].co_name, one[1])):
+        seen: dict[Any, tuple[int, int]] = {}
         for r, end in after.items():
-            if end is None or end.plain.get(key, ("",))[0] != "int":
-                continue
-            seen[r, -1] = len(rounds[r]), end.plain[key][1]
-            for part in rounds[r]:
-                held, code = starts[part], end.frames[number]
-                if held is not None and code in held.frames:
-                    told = held.plain.get((held.frames.index(code), name))
-                    if told is not None and told[0] == "int":
-                        seen[r, part] = place[part][1], told[1]
-        values = {case: int(told) for case, (_, told) in seen.items()}
+            held = [((r, part), place[part][1], starts[part]) for part in rounds[r]]
+            held.append(((r, -1), len(rounds[r]), end))
+            told = [(case, k, _number_in(one, code, name)) for case, k, one in held]
+            # What the call after the loop is given itself may be read no more: the rounds tell.
+            begun = 0 if (code, name) in places else told[0][2] or 0
+            seen.update((case, (k, n - begun)) for case, k, n in told if n is not None)
+        values = {case: n for case, (_, n) in seen.items()}
         if len(set(values.values())) > 1:
             counted = {case: k for case, (k, _) in seen.items()}
-            if line(values, [counted]) is None and is_read(ends[0].frames[number], name):
+            if line(values, [counted]) is None and is_read(code, name):
                 raise Misfit(f"{name!r} counts only some rounds, and is read after them")
+
+
+def _number_in(held: Held | None, code: CodeType, name: str) -> int | None:
+    """The whole number that a variable of a function holds, if it holds one."""
+    if held is None or code not in held.frames:
+        return None
+    told = held.plain.get((held.frames.index(code), name))
+    return int(told[1]) if told is not None and told[0] == "int" else None
 
 
 def rounds_alike(

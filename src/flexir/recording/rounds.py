@@ -60,10 +60,11 @@ class _Open:
 class _Activation:
     """A frame that was on the stack at the last call."""
 
-    __slots__ = ("at", "frame", "open")
+    __slots__ = ("at", "direct", "frame", "open")
 
     def __init__(self, frame: FrameType) -> None:
         self.frame, self.at = frame, -1
+        self.direct = False  # it made the last call itself
         self.open: list[_Open] = []
 
 
@@ -107,6 +108,8 @@ class Rounds:
             stack.append(_Activation(new))
             self._moved(stack[-1])
             stack[-1].at = new.f_lasti
+        for one in stack:
+            one.direct = one is stack[-1]
         self.now = tuple([Turn(loop.execution, loop.number) for one in stack for loop in one.open])
 
     def leave(self) -> None:
@@ -145,6 +148,8 @@ class Rounds:
         """The loop of which a new round begins, if one does."""
         frame, inner = one.frame, loops[-1]
         before, now = one.at, frame.f_lasti
+        if before == now and inner.is_one_call:
+            return len(loops) - 1 if one.direct else None
         back = _place(inner, frame.f_code, now) < _place(inner, frame.f_code, before)
         if not back and before != now:
             return None
