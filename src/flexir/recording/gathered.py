@@ -61,13 +61,13 @@ class Gathering(Ways):
 
     def _same_in_rounds(
         self, loop: Looping, values: dict[int, Any]
-    ) -> dict[int, list[Value]] | None:
+    ) -> dict[int, Sequence[Any]] | None:
         """Run -> what each of its rounds has where some rounds have these Values."""
         stand = {self.env[loop.made[value]].get(value) for value in values.values()}
         one = stand.pop()
         if stand or one is None or one not in loop.body.made:
             return None
-        found: dict[int, list[Value]] = {}
+        found: dict[int, Sequence[Any]] = {}
         for r, rounds in loop.rounds.items():
             column = [next((v for v, s in self.env[part].items() if s is one), None)
                       for part in rounds]  # fmt: skip

@@ -15,6 +15,7 @@ from typing import Any
 from ..graph.nodes import Node
 from .alike import Misfit
 from .linear import line
+from .lookups import by_numbers, reads
 from .rounds import Execution
 from .sources import copied_elsewhere, decided_in, decides, grown_at_times, is_read
 from .standing import Held
@@ -123,10 +124,35 @@ def rounds_alike(
             names.add(name)
     if decided_in(loop, names, guarded):
         raise Misfit(f"a test reads what differs from round to round: {', '.join(sorted(names))}")
+    for one in executions:
+        table = by_numbers(one.tables, names)
+        if table is not None:
+            raise Misfit(f"what {table} gives in rounds that no example showed is not known")
     grown = grown_at_times(loop)
     if grown and copied_elsewhere(code, grown):
         raise Misfit(f"lists that only some rounds add to are copied: {', '.join(sorted(grown))}")
     return grown
+
+
+def numbers_are_lines(executions: Sequence[Execution], skipped: int) -> None:
+    """Raise Misfit where what a loop's own variables hold says nothing of rounds not shown.
+
+    Args:
+        executions: of one loop.
+        skipped: how many rounds stand before it.
+    """
+    loop = executions[0].loop
+    odd = {name for one in executions for name in one.odd if reads(loop, name)}
+    if odd:
+        raise Misfit(f"plain variables of a loop in other rounds: {', '.join(sorted(odd))}")
+    for name in (n for n in loop.targets if reads(loop, n)):
+        held = {(e, k): told[name] for e, one in enumerate(executions)
+                for k, told in enumerate(one.held[skipped:]) if name in told}  # fmt: skip
+        if held:
+            numbered = {case: case[1] for case in held}
+            many = {case: len(executions[case[0]].held) for case in held}
+            if line(held, [numbered, many]) is None:
+                raise Misfit(f"{name!r} does not follow the number of the round")
 
 
 def _is_harmless(told: Sequence[Any]) -> bool:

@@ -15,15 +15,16 @@ from ..calls.signatures import LOOP
 from ..graph import numbers, tree
 from ..graph.graph import Graph
 from ..graph.nodes import Node, NumberType, Value
+from ..graph.source import Source
 from .alike import Misfit
 from .carried import Loops
 from .gathered import guarded
-from .hidden import counters_are_lines, rounds_alike
+from .hidden import counters_are_lines, numbers_are_lines, rounds_alike
 from .looping import ANY, Looping, recorded_count
 from .numbers import Laundered
 from .rounds import Execution, Turn
 from .scopes import Scope
-from .sources import mentions
+from .sources import compares_once, mentions
 from .standing import Held
 from .ways import copied, only_a_number
 
@@ -67,7 +68,7 @@ class Rolled(Loops):
         self.lost_before: dict[Node, int] = {}  # how many of them were lost before a loop began
         self.guarded = {(node.source.file, node.source.line) for run in runs
                         for node in run.graph.escapes
-                        if node.target in numbers.FUNCTIONS and node.source}  # fmt: skip
+                        if node.source and _is_comparison(node, node.source)}  # fmt: skip
 
     def tells_index(self, scope: Scope, node: Node) -> None:
         """Raise Misfit where a number may be that of the round, and this block shows one alone."""
@@ -282,6 +283,7 @@ class Rolled(Loops):
             loop.after[r] = self._held(r, spans[r]._replace(start=end))
         executions = [turn.execution for turn, _, _ in stretches.values()]
         loop.names = set().union(*(one.plain for one in executions))
+        numbers_are_lines(executions, skipped)
         loop.grows = bool(rounds_alike(executions, list(loop.starts.values()), self.guarded))
         counters_are_lines(executions[0], loop.place, loop.rounds, loop.starts, loop.after)
         body.made[loop.index] = self.tick()
@@ -361,6 +363,19 @@ class Rolled(Loops):
             if held is not None:
                 return held
         return None
+
+
+def _is_comparison(node: Node, source: Source) -> bool:
+    """Whether an escape is a comparison that stands alone on its line, so that this is recorded."""
+    if node.target in numbers.FUNCTIONS:
+        return True
+    made = [value.producer for value in node.inputs if value.producer is not None]
+    return (
+        isinstance(node.result, bool) and len(made) == 1
+        and made[0].op in ("eq", "ge", "gt", "le", "lt", "ne") and made[0].source is not None
+        and (source.file, source.line) == (made[0].source.file, made[0].source.line)
+        and compares_once(source.file, source.line)
+    )  # fmt: skip
 
 
 def _counts(stretches: Stretches) -> dict[int, Any]:

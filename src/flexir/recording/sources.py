@@ -215,6 +215,22 @@ def mentions(file: str, line: int, name: str) -> bool:
     return inner is None or name in _names(inner)
 
 
+@functools.lru_cache(maxsize=1024)
+def compares_once(file: str, line: int) -> bool:
+    """Whether a line has one comparison, of two things by size, and calls none."""
+    tree = _tree(file)
+    nodes = [] if tree is None else [n for n in ast.walk(tree) if getattr(n, "lineno", 0) == line]
+    found = [n for n in nodes if isinstance(n, ast.Compare)]
+    called = {n.func.attr for n in nodes
+              if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)}  # fmt: skip
+    by_size = (ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE)
+    return (
+        len(found) == 1 and len(found[0].ops) == 1 and isinstance(found[0].ops[0], by_size)
+        and called.isdisjoint({"eq", "ge", "gt", "le", "lt", "ne", "greater", "less", "not_equal",
+                               "greater_equal", "less_equal"})
+    )  # fmt: skip
+
+
 def _names(node: ast.AST) -> set[str]:
     return {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
 
