@@ -8,16 +8,18 @@ reaches a call. Reads what :mod:`.standing` noted and what the source says; comp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import CodeType
 from typing import Any
 
+from ..graph import numbers
 from ..graph.nodes import Node
+from ..graph.source import Source
 from .alike import Misfit
 from .linear import line
 from .lookups import by_numbers, reads
 from .rounds import Execution
-from .sources import copied_elsewhere, decided_in, decides, grown_at_times, is_read
+from .sources import compares_once, copied_elsewhere, decided_in, decides, grown_at_times, is_read
 from .standing import Held
 
 
@@ -60,6 +62,25 @@ def stand_alike(
             raise Misfit(f"the variable {name!r} differs at: {node}   # {node.where}")
         if decides(first.frames[number], name, guarded):
             raise Misfit(f"a test reads {name!r}, which differs at: {node}   # {node.where}")
+
+
+def comparisons(escapes: Iterable[Node]) -> set[tuple[str, int]]:
+    """File and line of the comparisons that were recorded, among what Python was told."""
+    return {(node.source.file, node.source.line) for node in escapes
+            if node.source and _is_comparison(node, node.source)}  # fmt: skip
+
+
+def _is_comparison(node: Node, source: Source) -> bool:
+    """Whether an escape is a comparison that stands alone on its line, so that this is recorded."""
+    if node.target in numbers.FUNCTIONS:
+        return True
+    made = [value.producer for value in node.inputs if value.producer is not None]
+    return (
+        isinstance(node.result, bool) and len(made) == 1
+        and made[0].op in ("eq", "ge", "gt", "le", "lt", "ne") and made[0].source is not None
+        and (source.file, source.line) == (made[0].source.file, made[0].source.line)
+        and compares_once(source.file, source.line)
+    )  # fmt: skip
 
 
 def counters_are_lines(

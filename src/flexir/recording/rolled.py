@@ -15,16 +15,15 @@ from ..calls.signatures import LOOP
 from ..graph import numbers, tree
 from ..graph.graph import Graph
 from ..graph.nodes import Node, NumberType, Value
-from ..graph.source import Source
 from .alike import Misfit
 from .carried import Loops
 from .gathered import guarded
-from .hidden import counters_are_lines, numbers_are_lines, rounds_alike
+from .hidden import comparisons, counters_are_lines, numbers_are_lines, rounds_alike
 from .looping import ANY, Looping, recorded_count
 from .numbers import Laundered
 from .rounds import Execution, Turn
 from .scopes import Scope
-from .sources import compares_once, mentions
+from .sources import mentions
 from .standing import Held
 from .ways import copied, only_a_number
 
@@ -66,9 +65,7 @@ class Rolled(Loops):
         self.runs = list(runs)
         self.unrolled: set[Execution] = set()
         self.lost_before: dict[Node, int] = {}  # how many of them were lost before a loop began
-        self.guarded = {(node.source.file, node.source.line) for run in runs
-                        for node in run.graph.escapes
-                        if node.source and _is_comparison(node, node.source)}  # fmt: skip
+        self.guarded = set().union(*(comparisons(run.graph.escapes) for run in runs))
 
     def tells_index(self, scope: Scope, node: Node) -> None:
         """Raise Misfit where a number may be that of the round, and this block shows one alone."""
@@ -267,6 +264,36 @@ class Rolled(Loops):
             count = self.emitted(scope, numbers.sub, args, kind, out)
         node = copied(first, {"count": count, "carried": (), "inputs": ()})
         node.op, node.target, node.signature = "loop", None, LOOP
+        loop, parts = self._begun(scope, spans, stretches, node, count, out)
+        body = loop.body
+        executions = [turn.execution for turn, _, _ in stretches.values()]
+        loop.names = set().union(*(one.plain for one in executions))
+        numbers_are_lines(executions, skipped)
+        loop.grows = bool(rounds_alike(executions, list(loop.starts.values()), self.guarded))
+        counters_are_lines(executions[0], loop.place, loop.rounds, loop.starts, loop.after)
+        self.written.append({})
+        try:
+            self.lay(body, parts, body.nodes, lambda: None)
+        finally:
+            self.written.pop()
+        loop.out = []  # from now on, what comes before the loop is put there
+        self._ends(loop, counts, skipped)
+        loop.least = 1 if all(r in stretches for r in spans) else 0
+        loop.born = self.tick()
+        out.append(node)
+        scope.branches.append(loop)
+        self.loops.append(loop)
+
+    def _begun(
+        self,
+        scope: Scope,
+        spans: dict[int, Span],
+        stretches: Stretches,
+        node: Node,
+        count: Any,
+        out: list[Node],
+    ) -> tuple[Looping, dict[int, Span]]:
+        """A loop whose rounds are runs of their own, and where each lies."""
         body = Scope((), scope, self.tick())
         loop = body.loop = Looping(node, scope, body, count)
         loop.nodes, loop.out = out, out
@@ -281,26 +308,10 @@ class Rolled(Loops):
                 loop.starts[part] = self._held(r, one)
                 parts[part] = one
             loop.after[r] = self._held(r, spans[r]._replace(start=end))
-        executions = [turn.execution for turn, _, _ in stretches.values()]
-        loop.names = set().union(*(one.plain for one in executions))
-        numbers_are_lines(executions, skipped)
-        loop.grows = bool(rounds_alike(executions, list(loop.starts.values()), self.guarded))
-        counters_are_lines(executions[0], loop.place, loop.rounds, loop.starts, loop.after)
         body.made[loop.index] = self.tick()
         body.runs = tuple(parts)
         body.members = frozenset(parts)
-        self.written.append({})
-        try:
-            self.lay(body, parts, body.nodes, lambda: None)
-        finally:
-            self.written.pop()
-        loop.out = []  # from now on, what comes before the loop is put there
-        self._ends(loop, counts, skipped)
-        loop.least = 1 if all(r in stretches for r in spans) else 0
-        loop.born = self.tick()
-        out.append(node)
-        scope.branches.append(loop)
-        self.loops.append(loop)
+        return loop, parts
 
     def ended_by_conditions(self, spans: dict[int, Span], stretches: Stretches) -> bool:
         """Whether it is conditions alone that let a loop have other numbers of rounds."""
@@ -363,19 +374,6 @@ class Rolled(Loops):
             if held is not None:
                 return held
         return None
-
-
-def _is_comparison(node: Node, source: Source) -> bool:
-    """Whether an escape is a comparison that stands alone on its line, so that this is recorded."""
-    if node.target in numbers.FUNCTIONS:
-        return True
-    made = [value.producer for value in node.inputs if value.producer is not None]
-    return (
-        isinstance(node.result, bool) and len(made) == 1
-        and made[0].op in ("eq", "ge", "gt", "le", "lt", "ne") and made[0].source is not None
-        and (source.file, source.line) == (made[0].source.file, made[0].source.line)
-        and compares_once(source.file, source.line)
-    )  # fmt: skip
 
 
 def _counts(stretches: Stretches) -> dict[int, Any]:
