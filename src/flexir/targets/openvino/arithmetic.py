@@ -54,34 +54,9 @@ for _name, _build in _SAME.items():
         return build(input)
 
 
-@op("rsqrt")
-def rsqrt(ctx: Any, input: Any) -> Any:
-    return ops.divide(constant(1, np.float32), ops.sqrt(*floating(ctx, input)))
-
-
-@op("reciprocal")
-def reciprocal(ctx: Any, input: Any) -> Any:
-    return ops.divide(constant(1, np.float32), *floating(ctx, input))
-
-
 @op("gelu")
 def gelu(ctx: Any, input: Any, approximate: str) -> Any:
     return ops.gelu(*floating(ctx, input), "tanh" if approximate == "tanh" else "erf")
-
-
-@op("relu6")
-def relu6(ctx: Any, input: Any) -> Any:
-    return ops.clamp(*floating(ctx, input), 0.0, 6.0)
-
-
-@op("hardtanh")
-def hardtanh(ctx: Any, input: Any, min_val: float, max_val: float) -> Any:
-    return ops.clamp(*floating(ctx, input), float(min_val), float(max_val))
-
-
-@op("leaky_relu")
-def leaky_relu(ctx: Any, input: Any, negative_slope: float) -> Any:
-    return ops.prelu(*floating(ctx, input), constant([negative_slope], np.float32))
 
 
 @op("elu")
