@@ -91,7 +91,7 @@ def replay(
     if graph.variants:
         graph = fitting(graph, args, kwargs or {})
     env = Environment(graph.constants) if env is None else env
-    free = _last_readers(graph)
+    free = last_readers(graph)
     meaning = Replay(graph, check, watch, free, isolate, generators)
     meaning.numbers, meaning.taken, meaning.begin = tell_numbers, taken, begin
     meaning.led = led
@@ -385,7 +385,7 @@ def _match(template: Any, made: Any, env: dict[Value, Any]) -> None:
             raise Diverged(f"a call returned {type(one).__name__}; recorded was {shown}")
 
 
-def _last_readers(graph: Graph) -> dict[Node, list[Value]]:
+def last_readers(graph: Graph) -> dict[Node, list[Value]]:
     """Function node -> the Values nobody reads after it."""
     last: dict[Value, Node] = {}
     for node in graph:
