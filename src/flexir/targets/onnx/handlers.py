@@ -19,7 +19,7 @@ from ..arguments import fail_unless
 from .network import DTYPES, Network, dtype_of, element_type
 from .values import UNKNOWN, Arithmetic, Size, Tensor, Varying, pair
 
-target = flexir.Target("onnx", out=Network, config={"opset": 20})
+target = flexir.Target("onnx", out=Network, config={"opset": 20, "functions": ()})
 # In what a number of Python's is computed.
 KINDS = {int: torch.int64, float: torch.float64, bool: torch.bool}
 

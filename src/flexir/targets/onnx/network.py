@@ -42,6 +42,7 @@ class Network:
 
     Args:
         opset: version of the operator set.
+        functions: paths or classes of modules that become functions of the file.
 
     Attributes:
         nodes: in order.
@@ -52,8 +53,9 @@ class Network:
         kept: what handlers made once for several calls.
     """
 
-    def __init__(self, opset: int = 20) -> None:
+    def __init__(self, opset: int = 20, functions: Sequence[str] = ()) -> None:
         self.opset, self.path, self.source = opset, "", ""
+        self.functions = functions
         self.nodes: list[ir.Node] = []
         self.inputs: list[ir.Value] = []
         self.states: dict[str, tuple[Tensor, torch.Tensor, Tensor | None]] = {}
