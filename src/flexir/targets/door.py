@@ -8,7 +8,7 @@ size, a graph of live sizes is converted for each combination that is run. Knows
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -19,7 +19,6 @@ from torch.utils._pytree import tree_leaves
 import flexir
 
 Tensors = dict[str, torch.Tensor]
-_ASKED = ("size", "stride", "numel", "if")  # give numbers that sizes decide
 
 
 @dataclass
@@ -52,28 +51,6 @@ def _key(args: Any, kwargs: Any) -> Any:
 
 def _listed(args: Any) -> Any:
     return (args,) if isinstance(args, torch.Tensor) else args
-
-
-def _values_decide(graph: flexir.Graph) -> bool:
-    """Whether values, not only sizes, say which way it goes, or are numbers in it."""
-    for node in (node for path in (graph, *graph.variants) for node in _calls(path.nodes)):
-        if graph.variants and node.effects.escape in ("branch", "value"):
-            return True
-        if node.op not in _ASKED and any(v.is_number for v in node.outputs):
-            if not all(v.is_number for v in node.inputs):
-                return True
-    return False
-
-
-def _calls(nodes: Sequence[flexir.Node]) -> Iterator[flexir.Node]:
-    """Calls of functions, those in the blocks of branches, too."""
-    for node in nodes:
-        if node.body is not None:
-            yield from _calls(node.body)
-            continue
-        yield node
-        for _, block in node.target.blocks if node.op == "if" else ():
-            yield from _calls(block.nodes)
 
 
 @dataclass(frozen=True)
@@ -135,7 +112,7 @@ class Door:
             a Result; ``output`` is for :meth:`run` and :meth:`save`.
 
         Raises:
-            Error: the examples took paths that values decide, and the engine takes one.
+            Error: values decide which of several graphs the examples are.
         """
         with torch.no_grad():
             graph = model
@@ -143,12 +120,7 @@ class Door:
                 graph = flexir.capture(model, args, kwargs, also=also)
         if self.sizes:
             return self._converted(graph, strict, config)
-        if _values_decide(graph):
-            raise flexir.Error(
-                f"values decide which way this model goes, and {self.target.name} goes one: "
-                "convert it without also=, or graph.at(args)"
-            )
-        fixed = graph.at(args, kwargs)
+        fixed = graph.at(args, kwargs, blocks=True)
         result = self._converted(fixed, strict, config)
         if fixed is not graph:
             made = self._made[result.output]
@@ -184,7 +156,7 @@ class Door:
         if made.live is None or key == made.key:
             return output
         if key not in made.sized:
-            graph = made.live.at(args, kwargs)
+            graph = made.live.at(args, kwargs, blocks=True)
             made.sized[key] = self._converted(graph, False, made.config).output
         return made.sized[key]
 

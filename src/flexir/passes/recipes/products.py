@@ -45,6 +45,11 @@ def baddbmm(
     return _mixed(input, torch.matmul(batch1, batch2), beta, alpha)
 
 
+@recipe("addbmm")
+def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, beta: float = 1, alpha: float = 1) -> Any:
+    return _mixed(input, torch.matmul(batch1, batch2).sum(0), beta, alpha)
+
+
 def _mixed(input: Tensor, product: Tensor, beta: float, alpha: float) -> Tensor:
     product = product if alpha == 1 else product * alpha
     if beta == 0:

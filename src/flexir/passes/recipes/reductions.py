@@ -77,7 +77,9 @@ def norm(input: Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False) 
 
 @recipe("logsumexp")
 def logsumexp(input: Tensor, dim: Any, keepdim: bool = False) -> Any:
+    """Of a row of nothing but -inf, too, and of one with inf."""
     top = input.amax(dim, keepdim=True)
+    top = torch.where(top.abs() == torch.inf, 0.0, top)
     found = (input - top).exp().sum(dim, keepdim=True).log() + top
     return found if keepdim else found.squeeze(dim)
 

@@ -63,6 +63,9 @@ _COMPARED = {"eq": "Equal", "gt": "Greater", "ge": "GreaterOrEqual", "lt": "Less
              "le": "LessOrEqual", "ne": "Equal"}  # fmt: skip
 
 
+_ROOTS = {"sqrt": "Sqrt", "isqrt": "Sqrt", "exp": "Exp", "log": "Log"}
+
+
 def number(ctx: Any, named: dict[str, Any]) -> Any:
     """A call that makes a number: Python's own arithmetic, on values that know it."""
     out, name = ctx.out, ctx.node.op
@@ -81,6 +84,9 @@ def number(ctx: Any, named: dict[str, Any]) -> Any:
         value = first.scalar if isinstance(first, Arithmetic) else first
         value = value if not rank(value) else out.add("Reshape", value, out.constant([]))
         return out.number(out.cast(value, KINDS[kind]), kind)
+    if name in _ROOTS:
+        made = out.add(_ROOTS[name], out.cast(first.scalar, torch.float64))
+        return out.number(made) if name != "isqrt" else out.number(out.cast(made, torch.int64))
     made = ctx.node.target(first, *rest)
     fail_unless(made is not NotImplemented, f"{name} of numbers")
     return made
