@@ -102,6 +102,25 @@ def test_a_loop_in_a_loop_and_a_branch_in_it():
         right(result, model, torch.rand(*size))
 
 
+def test_what_only_some_rounds_collect():
+    def model(x):
+        h, kept, other = torch.zeros(3), [torch.zeros(3)], []
+        for row in x:
+            if row.sum() > 1.5:
+                h = h + row
+                kept.append(h)
+                if h.sum() > 3:
+                    other.append(row * 2)
+            else:
+                h = h * 0.9
+        return h, torch.stack(kept)
+
+    torch.manual_seed(0)
+    result = shown(model, *of_lengths(3, 5, 6, 9))
+    for n in (1, 4, 20):
+        right(result, model, torch.rand(n, 3))
+
+
 def test_until_a_condition_holds():
     def model(x):
         while x.sum() < 50:

@@ -40,6 +40,7 @@ from . import (  # noqa: F401  they declare the handlers
 from .functions import outlined
 from .handlers import target
 from .network import DEMANDS, STATES, WISHES
+from .values import plain
 
 __all__ = ["convert", "run", "save", "start", "target"]
 _LARGE = 2**30  # bytes of weights from which they go beside the file; a message is below 2 GiB
@@ -49,7 +50,8 @@ _ENGINE = "flexir.engine"
 @target.output
 def leave(ctx: Any, outputs: dict[str, ir.Value]) -> ir.Model:
     """The file, with what its outputs need."""
-    values = {name: getattr(made, "scalar", made) for name, made in outputs.items()}
+    read = {name: plain(made) for name, made in outputs.items()}
+    values = {name: getattr(made, "scalar", made) for name, made in read.items()}
     made: ir.Model = ctx.out.model(ctx.graph.name, values)
     wanted: dict[str, str] = {}
     for path, kind in ctx.graph.modules.items():  # what contains others comes before them

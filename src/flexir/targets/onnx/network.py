@@ -105,6 +105,7 @@ class Network:
         """A value, where something holds; else the file fails in a node of that name."""
         place = self.cast(self.add("Not", holds), torch.int64)
         made = self.add("Gather", self.add("Unsqueeze", value, [0]), place, axis=0)
+        made.shape = value.shape
         node = made.producer()
         assert node is not None
         node.name = self.name(f"{DEMANDS}{why}, at {self.source}")
