@@ -184,3 +184,20 @@ def test_a_list_is_refused_by_what_takes_no_list():
         graph = flexir.capture(model, (torch.rand(2, 3),), also=[(torch.rand(4, 3),)])
     report = target.convert(graph).report
     assert not report.complete
+
+
+def test_a_loop_runs_on_the_engine_and_what_is_missing_in_torch():
+    def model(x):
+        h, made = torch.zeros_like(x[0]), []
+        for row in x:
+            h = (h + row).tanh()
+            made.append(h)
+        return torch.lgamma(torch.stack(made).abs() + 1) * 2
+
+    shown = of_lengths(2, 4)
+    with torch.no_grad():
+        half = flexir.hybrid(target.convert(model, shown[0], also=shown[1:]))
+        for n in (2, 7):
+            x = torch.rand(n, 3)
+            torch.testing.assert_close(half(x), model(x))
+    assert "2 regions on the engine" in str(half.report)
