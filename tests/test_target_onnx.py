@@ -499,6 +499,18 @@ def test_a_write_where_sizes_vary():
     live(write, [(torch.randn(n, 5),) for n in (4, 6)], [(torch.randn(9, 5),)])
 
 
+def test_a_write_between_places_that_values_say():
+    def write(x, n):
+        y, first = x.clone(), n.item()
+        y[first : first + 3] = 7
+        y[:, -first:] = x[:, :1]
+        y[first, :2] = x[0, 1:3]
+        return y
+
+    shown = [(torch.rand(6, 5), torch.tensor(n)) for n in (1, 2)]
+    live(write, shown, [(torch.rand(6, 5), torch.tensor(n)) for n in (3, 4, 5)])
+
+
 def test_branches_are_if_nodes():
     def model(x):
         y = x * 2 if x.sum() > 0 else (x.exp() - 1 if x.min() < -1 else -x)

@@ -507,7 +507,7 @@ def _peers(engine: str, suite: str) -> list[str]:
         return []
     both = [r for r in ran.values() if r["verdict"] == r["peer"]["verdict"] == "equal"]
     faster = [r["peer"]["seconds"] / r["seconds"] for r in both]
-    times = [r["alone"] / r["peer"]["run"] for r in both]
+    times = [r["alone"] / r["peer"]["run"] for r in both if "alone" in r]
     ours, theirs = (
         sum(v == "equal" for v in verdicts)
         for verdicts in zip(*((r["verdict"], r["peer"]["verdict"]) for r in ran.values()))
@@ -515,9 +515,11 @@ def _peers(engine: str, suite: str) -> list[str]:
     text = f"{engine} beside torch.onnx.export(dynamo=True), {suite}: {ours} and {theirs} of "
     text += f"{len(ran)} models equal"
     if both:
-        quick, slow = statistics.median(faster), statistics.median(times)
-        text += f"; of the {len(both)} of both: converted {quick:.0f} times as fast (median), "
-        text += f"run time {slow:.2f} of theirs (median), {max(times):.2f} (worst)"
+        quick = statistics.median(faster)
+        text += f"; of the {len(both)} of both: converted {quick:.0f} times as fast (median)"
+    if times:
+        text += f", run time {statistics.median(times):.2f} of theirs (median), "
+        text += f"{max(times):.2f} (worst)"
     return ["", text + "."]
 
 
