@@ -131,6 +131,8 @@ def test_the_logarithm_of_a_sum_of_nothing_is_not_nan():
     for dim, keepdim in ((1, False), (1, True), (0, False)):
         expected = torch.logsumexp(x, dim, keepdim)
         torch.testing.assert_close(logsumexp(x, dim, keepdim), expected)
+
+
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)])
 @pytest.mark.parametrize("where", [((2, 3), (12, 1), 1), ((3,), (5,), 0), ((), (), 7)])
 def test_a_write_to_places_of_memory_in_the_order_it_lies_in(order, where):

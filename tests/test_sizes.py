@@ -448,3 +448,18 @@ def test_a_size_that_the_model_keeps_leads_nowhere():
     graph = flexir.capture(net, (torch.rand(2),), also=[(torch.rand(3),)])
     x = torch.rand(5)
     assert torch.equal(graph(x), x * 5)
+
+
+def test_what_modules_hold_is_looked_at_without_asking_it(monkeypatch):
+    import sys
+    import types
+
+    class Closed:
+        def __getattribute__(self, name):
+            raise AttributeError(name)
+
+    odd = types.ModuleType("odd")
+    odd.part = Closed()
+    monkeypatch.setitem(sys.modules, "odd", odd)
+    graph = flexir.capture(lambda x: x + x.shape[0], torch.ones(2), also=[(torch.ones(3),)])
+    assert torch.equal(graph(torch.ones(5)), torch.full((5,), 6.0))

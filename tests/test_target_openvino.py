@@ -278,4 +278,5 @@ def test_what_a_call_leaves_behind_is_state_of_the_network():
         step = target.start(result.output)
         for x in xs:
             torch.testing.assert_close(step(x), model(x))
+            torch.testing.assert_close(step.state, {"h": model.h})
         torch.testing.assert_close(target.run(result.output, xs[0]), first)

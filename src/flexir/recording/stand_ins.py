@@ -152,5 +152,5 @@ def _look_through() -> None:
         for name, part in list(held.items()):
             if id(part) in _MATH:
                 _places[id(held), name] = held, name, part, Followed(part)
-            elif part.__class__ is CACHED:
+            elif type(part) is CACHED:  # some things from C have no __class__
                 _places[id(held), name] = held, name, part, Remembered(part)
