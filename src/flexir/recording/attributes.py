@@ -95,29 +95,31 @@ class Tree:
 
     def _walk(self, model: torch.nn.Module) -> None:
         met, ordinary = self.met, set[type]()
-        stack: list[tuple[str, Any]] = [("", model)]
+        stack: list[tuple[str, Iterator[tuple[str, Any]]]] = [("", iter([("", model)]))]
         while stack:
-            path, module = stack.pop()
-            if id(module) in met:
-                self.odd.append((len(met), path, module))
-                continue
-            if type(module) not in ordinary:
-                if isinstance(module, torch.jit.ScriptModule):
+            prefix, children = stack[-1]
+            for name, module in children:
+                path = prefix + name
+                if id(module) in met:
                     self.odd.append((len(met), path, module))
-                    if id(module) in self.scripted:
-                        continue
-                    self.scripted[id(module)] = path, module
-                    children = dict(module.named_children())
-                    stack += [(f"{path}.{name}" if path else name, child)
-                              for name, child in reversed(children.items())]  # fmt: skip
                     continue
-                ordinary.add(type(module))
-            met[id(module)] = path, module
-            children = module.__dict__["_modules"]
-            if children:
-                prefix = f"{path}." if path else ""
-                stack += [(prefix + name, child) for name, child in reversed(children.items())
-                          if child is not None]  # fmt: skip
+                if type(module) not in ordinary:
+                    if module is None:
+                        continue
+                    if isinstance(module, torch.jit.ScriptModule):
+                        self.odd.append((len(met), path, module))
+                        if id(module) in self.scripted:
+                            continue
+                        self.scripted[id(module)] = path, module
+                        stack.append((f"{path}." if path else "", module.named_children()))
+                        break
+                    ordinary.add(type(module))
+                met[id(module)] = path, module
+                if inside := module.__dict__["_modules"]:
+                    stack.append((f"{path}." if path else "", iter(inside.items())))
+                    break
+            else:
+                stack.pop()
 
     def _sorted(self) -> list[Alike]:
         kinds: dict[Any, list[dict[str, Any]]] = collections.defaultdict(list)
@@ -169,14 +171,14 @@ class Tree:
             return False
 
     def holders(self) -> list[Holder]:
-        """Every module by itself, and the hooks that it gained."""
+        """Every module by itself, and the hooks that it gained or that are others now."""
         pairs = zip(self.names, self.parts)
         kept = {id(group): dict(itertools.islice(pairs, size))
                 for group, size in zip(self.filled, self.sizes)}  # fmt: skip
         found: list[Holder] = []
         attributes = self.attributes(self.sorts)
-        for (path, groups), (_, names, held), module, cls in zip(
-            self.held(), attributes, self.modules, self.classes
+        for (path, groups), (_, names, held), module, own, cls in zip(
+            self.held(), attributes, self.modules, self.owns, self.classes
         ):
             before = dict(zip(names, held))
             for group in groups[: len(GROUPS)]:
@@ -184,8 +186,10 @@ class Tree:
             before["__class__"] = cls
             found.append(Modules(module, path, before))
             for name, hooks in zip(HOOKS, groups[len(GROUPS) :]):
-                if hooks and id(hooks) not in kept:
-                    found.append(Mapping(hooks, f"{path}.{name}" if path else name, {}))
+                now = own.get(name, {})
+                if now is not hooks or hooks and id(hooks) not in kept:
+                    place = f"{path}.{name}" if path else name
+                    found.append(Mapping(now, place, kept.get(id(hooks), {})))
         return found
 
 
@@ -197,7 +201,8 @@ class Beside:
         self.held = len(list(filter(None, map(dictionary, tensors))))
         with torch._C.DisableTorchFunction():
             self.wanted = list(map(_wants, tensors))
-            self.leaves = [t for t in itertools.compress(tensors, self.wanted) if t.is_leaf]
+            wanting = list(itertools.compress(tensors, self.wanted))
+            self.leaves = list(itertools.compress(wanting, map(_leaf, wanting)))
             self.grads = list(map(_grad, self.leaves))
 
     def gained(self) -> Iterable[torch.Tensor]:
@@ -218,7 +223,7 @@ class Beside:
                 yield tensor, "grad", old, new
 
 
-_wants, _grad = operator.attrgetter("requires_grad"), operator.attrgetter("grad")
+_wants, _leaf, _grad = map(operator.attrgetter, ("requires_grad", "is_leaf", "grad"))
 
 
 def _same(now: Iterable[Any], before: Iterable[Any]) -> bool:

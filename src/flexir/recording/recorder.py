@@ -106,7 +106,7 @@ class Recorder:
         self.found = Origins(within or model, Recorder.run.__code__, held)
         self.switches = SwitchWatch()
         self.draws = Draws(self.found.holdings.generators)
-        self.trace = Trace(self.found, self.switches)
+        self.trace = Trace(self.found, self.switches, numbers)
         self.memories = Memories(self.trace, self.found)
         self.escapes = Escapes(self, self.memories, self.trace, self.switches, numbers)
         self.standing = self.escapes.standing = self.trace.standing = standing

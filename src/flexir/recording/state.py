@@ -40,6 +40,7 @@ from .holders import (
 from .innards import Opaque, has_more, holder_of
 from .steps import keyed_by, steps_to, ways_to, with_part, within
 
+_first = operator.itemgetter(0)
 _LIMIT = 20_000  # things looked at in one model; more would cost more than the run
 
 
@@ -66,11 +67,10 @@ class Holdings:
             self._modules(self._tree)
         else:
             self._todo.append(("attribute", "", model))
-        named = [tensor for tensor, _, _ in self.tensors.values()]
-        for tensor in filter(dictionary, named):
+        for tensor in filter(dictionary, list(map(_first, self.tensors.values()))):
             self._attributes(tensor)
         self._walk()
-        self._beside = Beside([tensor for tensor, _, _ in self.tensors.values()])
+        self._beside = Beside(list(map(_first, self.tensors.values())))
 
     # -- before
 
@@ -85,7 +85,7 @@ class Holdings:
         self._named(tree.held(start))
         special = [sort for sort in tree.sorts if not FIXED.issuperset(sort.types())]
         for path, names, values in tree.attributes(special) if special else ():
-            self._own(f"{path}." if path else "", zip(names, values))
+            self._own(path, zip(names, values))
         for cls in dict.fromkeys(tree.classes):
             self._class(cls)
 
@@ -93,45 +93,45 @@ class Holdings:
         """The tensors of modules get their names; their hooks wait."""
         for path, (parameters, buffers, _, after, before) in modules:
             if parameters:
-                self._name_all("parameter", f"{path}." if path else "", parameters)
+                self._name_all("parameter", path, parameters)
             if buffers:
-                self._name_all("buffer", f"{path}." if path else "", buffers)
+                self._name_all("buffer", path, buffers)
             if after or before:
                 for name, hooks in zip(HOOKS, (after, before)):
                     self._todo.append(("attribute", f"{path}.{name}" if path else name, hooks))
 
     def _odd(self, path: str, module: Any) -> None:
         """A module that is met once more: its tensors have two names; or a scripted one."""
-        prefix = f"{path}." if path else ""
-        self._name_all("parameter", prefix, module._parameters)
-        self._name_all("buffer", prefix, module._buffers)
+        self._name_all("parameter", path, module._parameters)
+        self._name_all("buffer", path, module._buffers)
         if isinstance(module, torch.jit.ScriptModule):
             if id(module) not in self._holders:
                 self._holders[id(module)] = Scripted(module, path)
             own = self._holders[id(module)].before.items()
-            self._own(prefix, [(k, v) for k, v in own if id(v) not in self.tensors])
+            self._own(path, [(k, v) for k, v in own if id(v) not in self.tensors])
 
-    def _own(self, prefix: str, attributes: Iterable[tuple[str, Any]]) -> None:
+    def _own(self, path: str, attributes: Iterable[tuple[str, Any]]) -> None:
         """The attributes of one module."""
+        prefix = f"{path}." if path else ""
         for name, part in attributes:
             if part.__class__ in FIXED:
                 continue
             if isinstance(part, torch.Tensor):
-                self._name_all("attribute", prefix, {name: part})
+                self._name_all("attribute", path, {name: part})
             elif part.__class__ in (list, tuple) and FIXED.issuperset(map(type, part)):
                 if part.__class__ is list:
                     self._plain[id(part)] = (prefix + name, part, part.copy())
             else:
                 self._todo.append(("attribute", prefix + name, part))
 
-    def _name_all(self, kind: str, prefix: str, group: Any) -> None:
-        tensors = self.tensors
+    def _name_all(self, kind: str, path: str, group: Any) -> None:
+        tensors, prefix = self.tensors, f"{path}." if path else ""
         for name, tensor in group.items():
-            if id(tensor) not in tensors:
+            known = tensors.get(id(tensor))
+            if known is None:
                 if tensor is not None:
                     tensors[id(tensor)] = (tensor, kind, (prefix + name,))
             else:  # tied: one tensor, several names
-                known = tensors[id(tensor)]
                 tensors[id(tensor)] = (tensor, known[1], (*known[2], prefix + name))
 
     def _walk(self) -> None:

@@ -9,7 +9,6 @@ once where there are few.
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 import torch
 
 from ...errors import Error, FormatError
+from ...graph import collector
 from ...graph.geometry import Geometry
 from ...graph.graph import Graph
 from ...graph.nodes import Value
@@ -67,16 +67,10 @@ def load(
     path, manifest, kind = _opened(Path(path))
     known = Known(dict(functions or {}), imports)
     file = f"{kind}.pb"
-    collecting = gc.isenabled()
-    gc.disable()  # a graph is many small objects, none of them garbage
-    try:
-        with _inside(f"{path.name}/{file}"):
-            message = _parsed(path / file, kind, known)
-            stored = _Stored(path, manifest, message, weights)
-            loaded = (_graph if kind == "graph" else _program)(message, known, stored)
-    finally:
-        if collecting:
-            gc.enable()
+    with collector.paused(), _inside(f"{path.name}/{file}"):
+        message = _parsed(path / file, kind, known)
+        stored = _Stored(path, manifest, message, weights)
+        loaded = (_graph if kind == "graph" else _program)(message, known, stored)
     total = sum(e["size"] for n, e in manifest["files"].items() if n.endswith(".safetensors"))
     if check or (check is None and total <= _SMALL):
         for constants in stored.made:
