@@ -209,7 +209,12 @@ def counted(x):
     return x * (n + 1) if n > 2 else x - n
 
 
-@pytest.mark.parametrize("model", [positive, halved, counted])
+def votes(x):
+    count = (x[0] > 0).item() + (x[1] > 0).item() * 2 - -(x[2] > 0).item()
+    return x * count if count >= 2 else x - count / 4
+
+
+@pytest.mark.parametrize("model", [positive, halved, counted, votes])
 def test_branches_and_loops_that_values_decide_are_computed_by_xla(model):
     one = torch.ones(3)
     shown = [one * 5, -one * 4, torch.ones(4) * 30, -torch.ones(5)]

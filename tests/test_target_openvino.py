@@ -233,7 +233,11 @@ def counted(x):
     return x * (n + 1) if n > 2 else x - n
 
 
-@pytest.mark.parametrize("model", [positive, halved, Either(), counted])
+def asked(x):
+    return x + 1 if (x[0, 0] > 0).item() else x.exp()
+
+
+@pytest.mark.parametrize("model", [positive, halved, Either(), counted, asked])
 def test_branches_and_loops_that_values_decide_are_the_engines_own(model):
     def case(rows, number):
         whole = model is counted
