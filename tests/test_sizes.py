@@ -463,6 +463,8 @@ def test_what_modules_hold_is_looked_at_without_asking_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "odd", odd)
     graph = flexir.capture(lambda x: x + x.shape[0], torch.ones(2), also=[(torch.ones(3),)])
     assert torch.equal(graph(torch.ones(5)), torch.full((5,), 6.0))
+
+
 def test_a_write_through_a_view_of_another_shape_is_right_at_every_size():
     def model(x):
         y = x.clone()

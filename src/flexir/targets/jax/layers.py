@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import torch
@@ -36,28 +35,6 @@ def einsum(call: Any, equation: Any, operands: Any) -> Any:
     fail_unless(isinstance(equation, str), "an einsum without an equation")
     listed = operands if isinstance(operands, (tuple, list)) else [operands]
     return jnp.einsum(equation, *listed)
-
-
-@op("scaled_dot_product_attention")
-def attention(call: Any, query: Any, key: Any, value: Any, attn_mask: Any = None,
-              dropout_p: float = 0.0, is_causal: bool = False, scale: Any = None,
-              enable_gqa: bool = False) -> Any:  # fmt: skip
-    """softmax(query key / sqrt(width) + mask) value; a row that sees nothing is zero."""
-    fail_unless(dropout_p == 0, "dropout while training")
-    scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
-    if enable_gqa:
-        key, value = (jnp.repeat(v, query.shape[-3] // v.shape[-3], axis=-3) for v in (key, value))
-    scores = jnp.matmul(query * number(float(scale), query.dtype), jnp.swapaxes(key, -1, -2))
-    if is_causal:
-        attn_mask = np.tril(np.ones(scores.shape[-2:], bool))
-    if attn_mask is not None and attn_mask.dtype == bool:
-        scores = jnp.where(attn_mask, scores, -jnp.inf)
-    elif attn_mask is not None:
-        scores = scores + attn_mask
-    weights = jax.nn.softmax(scores, axis=-1)
-    if attn_mask is not None:
-        weights = jnp.where(jnp.max(scores, -1, keepdims=True) == -jnp.inf, 0, weights)
-    return jnp.matmul(weights, value)
 
 
 # -- convolutions
