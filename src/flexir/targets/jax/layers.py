@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from jax import lax
 
-from ..arguments import fail_unless
+from ..arguments import each, fail_unless
 from .handlers import is_whole, op
 from .program import given, number
 
@@ -40,12 +40,6 @@ def einsum(call: Any, equation: Any, operands: Any) -> Any:
 # -- convolutions
 
 
-def _each(part: Any, size: int) -> list[int]:
-    """A setting of every spatial dimension."""
-    made = [part] if isinstance(part, int) else list(part)
-    return made * size if len(made) == 1 else made
-
-
 def _batched(input: Any, size: int, work: Any) -> Any:
     """Work on a batch; of one, where there is none."""
     return work(input) if input.ndim == size + 2 else work(input[None])[0]
@@ -64,16 +58,16 @@ def conv(call: Any, input: Any, weight: Any, bias: Any = None, stride: Any = 1, 
          dilation: Any = 1, groups: int = 1) -> Any:  # fmt: skip
     size = weight.ndim - 2
     fail_unless(not is_whole(input), "a convolution of whole numbers")
-    dilation = _each(dilation, size)
+    dilation = each(dilation, size)
     if padding == "valid":
         pads = [(0, 0)] * size
     elif padding == "same":
         whole = [d * (k - 1) for d, k in zip(dilation, weight.shape[2:])]
         pads = [(n // 2, n - n // 2) for n in whole]
     else:
-        pads = [(n, n) for n in _each(padding, size)]
+        pads = [(n, n) for n in each(padding, size)]
     return _batched(input, size, lambda value: _convolved(
-        value, weight, bias, window_strides=_each(stride, size), padding=pads,
+        value, weight, bias, window_strides=each(stride, size), padding=pads,
         rhs_dilation=dilation, feature_group_count=groups))  # fmt: skip
 
 
@@ -84,19 +78,17 @@ def conv_transpose(call: Any, input: Any, weight: Any, bias: Any = None, stride:
     """A convolution of the input spread by the stride, with the kernel turned around."""
     size = weight.ndim - 2
     fail_unless(not is_whole(input), "a convolution of whole numbers")
-    dilation, kernel = _each(dilation, size), weight.shape[2:]
+    dilation, kernel = each(dilation, size), weight.shape[2:]
     pads = [
         (d * (k - 1) - p, d * (k - 1) - p + extra)
-        for d, k, p, extra in zip(
-            dilation, kernel, _each(padding, size), _each(output_padding, size)
-        )
+        for d, k, p, extra in zip(dilation, kernel, each(padding, size), each(output_padding, size))
     ]
     made = weight.reshape(groups, weight.shape[0] // groups, *weight.shape[1:])
     made = jnp.swapaxes(made, 1, 2).reshape(-1, weight.shape[0] // groups, *kernel)
     made = jnp.flip(made, tuple(range(2, size + 2)))
     return _batched(input, size, lambda value: _convolved(
         value, made, bias, window_strides=[1] * size, padding=pads, rhs_dilation=dilation,
-        lhs_dilation=_each(stride, size), feature_group_count=groups))  # fmt: skip
+        lhs_dilation=each(stride, size), feature_group_count=groups))  # fmt: skip
 
 
 # -- pools
@@ -105,8 +97,8 @@ def conv_transpose(call: Any, input: Any, weight: Any, bias: Any = None, stride:
 def _windows(call: Any, input: Any, kernel: Any, stride: Any, pad: Any, dilation: Any) -> Any:
     """Kernel, strides, dilation, and padding so that the windows are torch's."""
     size = int(call.op[-2])
-    kernel, pad, dilation = (_each(part, size) for part in (kernel, pad, dilation))
-    stride = _each(stride, size) if stride else kernel
+    kernel, pad, dilation = (each(part, size) for part in (kernel, pad, dilation))
+    stride = each(stride, size) if stride else kernel
     shapes = zip(input.shape[-size:], call.shape[-size:], kernel, stride, pad, dilation)
     ends = [max((m - 1) * s + d * (k - 1) + 1 - n - p, 0) for n, m, k, s, p, d in shapes]
     front = [0] * (input.ndim - size)
