@@ -562,3 +562,23 @@ def test_names_of_custom_ops_mean_what_their_authors_say():
     graph = flexir.capture(model, (torch.rand(3),))
     folded, x = passes.fold_constants(graph), torch.rand(3)
     assert torch.equal(folded(x), model(x))
+
+
+@pytest.mark.parametrize(
+    "op, args",
+    [
+        ("outer", (torch.arange(3.0), torch.arange(4))),
+        ("tensordot", (x4.reshape(-1, 2, 2), x4.reshape(2, -1, 2), ([1, 2], [0, 2]))),
+        ("tensordot", (torch.rand(2, 3, 4), torch.rand(3, 4, 5))),
+        ("tensordot", (torch.rand(2), torch.rand(3), 0)),
+        ("isin", (torch.arange(6).view(2, 3), torch.tensor([[1], [5]]))),
+        ("isin", (torch.arange(6), torch.tensor([1]), False, True)),
+        ("diff", (torch.rand(3, 5), 2)),
+        ("diff", (torch.rand(3, 5) > 0.5, 1, 0, torch.tensor([[True] * 5]))),
+        ("diff", (torch.arange(4), 0)),
+        ("one_hot", (torch.tensor([[0, 2], [1, 1]]), 4)),
+    ],
+)
+def test_calls_taken_apart_compute_what_torch_does(op, args):
+    function = getattr(torch, op, None) or getattr(F, op)
+    torch.testing.assert_close(RECIPES[op][0](*args), function(*args))

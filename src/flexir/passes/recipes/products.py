@@ -32,6 +32,24 @@ def dot(input: Tensor, tensor: Tensor) -> Any:
     return (input * tensor).sum()
 
 
+@recipe("outer", "ger")
+def outer(input: Tensor, vec2: Tensor) -> Any:
+    return input.unsqueeze(1) * vec2
+
+
+@recipe("tensordot")
+def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Any:
+    if isinstance(dims, int):
+        dims = (range(a.ndim - dims, a.ndim), range(dims))
+    one, other = ([d % t.ndim for d in part] for part, t in zip(dims, (a, b)))
+    letters = iter("abcdefghijklmnopqrstuvwxyz")
+    left = [next(letters) for _ in range(a.ndim)]
+    right = [left[one[other.index(d)]] if d in other else next(letters) for d in range(b.ndim)]
+    kept = [n for d, n in enumerate(left) if d not in one]
+    kept += [n for d, n in enumerate(right) if d not in other]
+    return torch.einsum(f"{''.join(left)},{''.join(right)}->{''.join(kept)}", a, b)
+
+
 @recipe("addmm")
 def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, beta: float = 1, alpha: float = 1) -> Any:
     product = torch.matmul(mat1, mat2)
