@@ -85,11 +85,7 @@ def test_arguments_have_names(case):
         signature, named = bind(func, args, kwargs)
         assert signature.op == op
         found = {name: plain(part) for name, part in named.items()}
-        assert (
-            found.items() >= expected.items()
-            if False
-            else all(found.get(k, "none") == v for k, v in expected.items())
-        )
+        assert {name: found.get(name, "none") for name in expected} == expected
 
 
 @pytest.mark.parametrize("case", range(len(BOUND)))
@@ -117,7 +113,6 @@ def test_a_function_of_the_user_is_named_by_its_own_parameters():
     signature, named = bind(stranger, (X, 5, 6, 7), {"c": 4, "d": 8})
     assert (signature.op, named) == ("stranger", {"a": X, "b": 5, "rest": (6, 7), "c": 4, "d": 8})
     assert signature.random is None and not signature.torchs
-    assert signature.unbind(named) == ([X, 5, 6, 7], {"c": 4, "d": 8}) or True
     assert not signature.leaves_out("b", 2), "defaults of the user's functions are printed"
     assert repr(signature) == "stranger(a, b, rest, c, more)"
 
@@ -197,7 +192,6 @@ def test_defaults_of_forward():
             return x
 
     assert forward_defaults(Module()) == {"scale": 2, "flag": None}
-    assert forward_defaults(object) == {} if not hasattr(object, "forward") else True
 
     class Odd:
         forward = 3
@@ -268,7 +262,8 @@ ACCEPTED = [
     ("int", 1, True, True), ("int", True, False, True), ("int", 1.5, False, False),
     ("int", torch.tensor(1), False, True), ("str", "a", True, True), ("str", 1, False, False),
     ("Generator", torch.Generator(), True, True), ("Generator", 1, False, False),
-    ("Optional[int]", None, True, True), ("Optional[int]", 1, True, True), ("int", None, False, False),
+    ("Optional[int]", None, True, True), ("Optional[int]", 1, True, True),
+    ("int", None, False, False),
     ("Optional[int]", "a", False, False), ("List[int]", [1, 2], True, True),
     ("List[int]", (1, True), True, True), ("List[int]", ["a"], False, False),
     ("List[Tensor]", [X, None], True, True), ("List[Tensor]", [1], False, False),
@@ -325,16 +320,14 @@ def test_questions_are_sorted_by_what_they_ask():
     assert {T.stride, T.is_leaf.__get__, torch.is_conj, T.requires_grad.__get__} <= ABOUT
     assert {T.data_ptr, T.untyped_storage} <= MEMORY
     assert not METADATA & ABOUT and not ABOUT & MEMORY and T.add not in METADATA
-    assert all(map(callable, METADATA | ABOUT | MEMORY))
 
 
 def test_every_callable_of_a_meaning():
     assert {torch.add, T.add, T.add_} <= set(callables()["add"])
     assert F.relu in callables()["relu"] and torch.zeros in callables()["zeros"]
     assert F.conv2d in callables()["conv2d"] or torch.conv2d in callables()["conv2d"]
-    assert not any(name.startswith("_") for name in ("softmax",)) and "nothing" not in callables()
-    assert parameter_names("add") == ["input", "other", "alpha", "out"] or (
-        parameter_names("add")[:3] == ["input", "other", "alpha"])  # fmt: skip
+    assert "nothing" not in callables()
+    assert parameter_names("add")[:3] == ["input", "other", "alpha"]
     assert parameter_names("nothing") == []
     assert [s.names for s in signatures(T.size)] == [("input",), ("input", "dim")]
     assert signatures(T.polygamma)[0].names[0] == "input", "a method takes itself first"
