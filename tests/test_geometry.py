@@ -61,7 +61,7 @@ def test_sizes_and_elements_of_any_kind_of_tensor():
     quantized = torch.quantize_per_tensor(torch.ones(2), 0.5, 0, torch.qint8)
     assert g.dense(quantized).tolist() == [1.0, 1.0]
     assert g.storage_of(sparse) is None and g.storage_of(torch.ones(1)) is not None
-    assert g.where_of(sparse) == g.Geometry(torch.float32, (), (), 0)
+    assert g.where_of(nested) == g.Geometry(torch.float32, (), (), 0)
     assert g.where_of(torch.ones(2)) == at((2,), (1,))
 
 
