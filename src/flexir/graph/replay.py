@@ -17,11 +17,12 @@ import torch
 from ..errors import Diverged
 from . import numbers, places, tree
 from .agreement import check_escape, check_round, check_rounds, check_type
-from .choice import Block, Loop, blocks_of, every, is_choice
+from .choice import WITH_BLOCKS, Block, Loop, blocks_of, every, is_choice
 from .geometry import copy_like, shape_of
 from .graph import Graph
 from .inputs import bind_inputs, first_that
 from .nodes import Node, Switches, Value
+from .sole import only_held_by
 
 Meaning = Callable[[Node, dict[Value, Any]], bool]
 
@@ -198,9 +199,9 @@ class Replay:
         self.generators = generators or Generators()
         self.switches: Switches | None = None
         self.regions = contextlib.ExitStack()
-        effects = {node.effects for node in every(graph.nodes)}
-        self.draws = any(one.random for one in effects)
-        self.asks = any(one.escape == "about" for one in effects)
+        effects = [node.effects for node in every(graph.nodes)]
+        self.draws = any([one.random for one in effects])
+        self.asks = any([one.escape == "about" for one in effects])
         self.numbers = False
         self.taken: list[Any] | None = None
         self.begin: Callable[[Sequence[Value], Sequence[Any]], None] | None = None
@@ -218,7 +219,7 @@ class Replay:
     def __call__(self, node: Node, env: dict[Value, Any]) -> bool:
         if node.body is not None:
             return False
-        if blocks_of(node):
+        if node.target.__class__ in WITH_BLOCKS:
             named = {name: tree.build(part, Value, env.__getitem__)
                      for name, part in node.args.items()}  # fmt: skip
             made = self._choose(node, named) if is_choice(node) else self._loop(node, named)
@@ -229,8 +230,15 @@ class Replay:
             self._switch(effects.switches)
         look = env.__getitem__
         if effects.writes or self.isolate:
-            look = _copies(node, env, self.isolate).__getitem__
-        named = {name: tree.build(part, Value, look) for name, part in node.args.items()}
+            dying = self.free.get(node, ()) if self.watch is None else ()
+            look = _copies(node, env, self.isolate, dying).__getitem__
+        named = {}
+        for name, part in node.args.items():
+            if part.__class__ is Value:
+                part = look(part)
+            elif part.__class__ not in tree.LITERALS:
+                part = tree.build(part, Value, look)
+            named[name] = part
         if effects.random:
             self.generators.prepare(node, named)
         args, kwargs = node.signature.unbind(named)
@@ -341,9 +349,12 @@ class Replay:
         self.regions.close()
 
 
-def _copies(node: Node, env: dict[Value, Any], isolate: bool) -> dict[Value, Any]:
+def _copies(
+    node: Node, env: dict[Value, Any], isolate: bool, dying: Sequence[Value]
+) -> dict[Value, Any]:
     """What a writing call is given: copies where it writes, wherever else that Value stands.
 
+    ``dying`` are never read again: where nothing else leads to their memory, it is written over.
     ``isolate`` copies whatever requires no grad.
     """
     given = {v: env[v] for v in node.inputs}
@@ -354,7 +365,8 @@ def _copies(node: Node, env: dict[Value, Any], isolate: bool) -> dict[Value, Any
         }
     for name in node.effects.writes:
         for value in tree.leaves(node.args[name], Value):
-            if given[value] is env[value]:
+            own = value in dying and value in env and only_held_by(value, env, given)
+            if not own and given[value] is env[value]:
                 given[value] = copy_like(env[value])
     return given
 
