@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import statistics
-import subprocess
 import sys
 from collections.abc import Callable
 
@@ -71,16 +70,6 @@ def _limit(model: torch.nn.Module, args: tuple[torch.Tensor, ...]) -> None:
         model(*args)
 
 
-def import_time() -> float:
-    """Milliseconds that ``import flexir`` takes in a process that has imported torch."""
-    code = (
-        "import torch, time; start = time.perf_counter(); import flexir;"
-        "print((time.perf_counter() - start) * 1000)"
-    )
-    runs = [float(subprocess.check_output([sys.executable, "-c", code])) for _ in range(5)]
-    return statistics.median(runs)
-
-
 def main(names: list[str]) -> None:
     torch.set_num_threads(2)
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, medians of 9 rounds\n")
@@ -100,7 +89,6 @@ def main(names: list[str]) -> None:
             f"| {extra:.0f} |",
             flush=True,
         )
-    print(f"\nimport flexir, torch already imported: {import_time():.0f} ms")
 
 
 if __name__ == "__main__":

@@ -817,3 +817,19 @@ def test_a_module_that_first_imports_numpys_generators_is_captured():
         [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True
     )
     assert not done.returncode, done.stderr
+
+
+def test_weights_that_the_first_call_makes_are_made_before():
+    model = nn.Sequential(nn.LazyLinear(3), nn.LazyBatchNorm1d(), nn.Dropout()).train()
+    model.spare = nn.Sequential(nn.Flatten())
+    model[0].unused = nn.LazyLinear(7)  # no call of the model makes these
+    x = torch.randn(2, 4)
+    with torch.no_grad():
+        graph = flexir.capture(model, x)
+    assert type(model[0]) is nn.Linear and model.training
+    assert not graph.audit.problems and not graph.audit.unaccounted
+    assert "0.weight" in graph.origins.values() or any(
+        "0.weight" in str(v) for v in graph.constants
+    )
+    assert int(model[1].num_batches_tracked) == 1  # by the call that was watched
+    assert flexir.verify(graph, model, x).verdict == "exact"

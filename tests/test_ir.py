@@ -374,8 +374,14 @@ def _deep(m):
     m.outputs = len(m.data) - 1
 
 
+def _often(m):
+    m.data.add().sequence.type = "tuple"
+    m.data[-1].sequence.items.extend([len(m.data) - 2] * 1000)
+    m.left.extend([schema.Graph().left.add(name=str(i), data=len(m.data) - 1) for i in range(99)])
+
+
 EDITS = {
-    "data": lambda m: setattr(m, "outputs", 10**6),
+    "data": lambda m: setattr(m, "outputs", 10**6), "unfolds into more": _often,
     "deeply": _deep, "before it": _cycle, "too large": _bomb,
     "strings": lambda m: setattr(m.nodes[0], "op", 10**6),
     "parent": lambda m: setattr(m.nodes[3], "parent_plus1", 10**6),
@@ -474,6 +480,22 @@ def test_fields_of_a_newer_version_are_kept(tmp_path):
     assert message.constants[0].SerializeToString().endswith(b"\xc0\x3e\x07")
 
 
+def test_bytes_that_another_writer_laid_out_otherwise_are_read(tmp_path):
+    net(tmp_path / "net")
+    text = flexir.load(tmp_path / "net").text()
+    message = schema.Graph()
+    message.ParseFromString((tmp_path / "net" / "graph.pb").read_bytes())
+    tables = schema.Graph()
+    for name in ("strings", "types", "values"):
+        getattr(tables, name).extend(getattr(message, name))
+        message.ClearField(name)
+    data = message.SerializeToString() + tables.SerializeToString()
+    (tmp_path / "net" / "graph.pb").write_bytes(data)
+    seal(tmp_path / "net")
+    loaded = flexir.load(tmp_path / "net")
+    assert (loaded.text(), loaded.unknown) == (text, {})
+
+
 def test_the_compiled_schema_is_the_written_one(tmp_path, root):
     tools = pytest.importorskip("grpc_tools.protoc")
     folder = root / "src/flexir/files/ir"
@@ -541,3 +563,43 @@ def test_random_damage_is_refused(root):
     outcomes = fuzz(300, seed=torch.randint(1 << 30, ()).item())
     assert set(outcomes) <= {"refused", "sound", "sound, does not replay"}, outcomes
     assert kill(2) == 0
+
+
+class Wrapped(nn.Module):
+    """As ``torch.compile`` wraps a module: its flags and names are those of what it holds."""
+
+    def __init__(self, inner):
+        self._ready = False
+        super().__init__()
+        self._ready, self.inner = True, inner
+
+    @property
+    def training(self):
+        return self.inner.training
+
+    @training.setter
+    def training(self, mode):
+        if self._ready:
+            self.inner.training = mode
+
+    def __getattr__(self, name):
+        if name == "inner":
+            return self._modules[name]
+        return getattr(self.inner, name)
+
+    def forward(self, x):
+        return self.inner(x)
+
+
+def test_a_module_whose_attributes_are_anothers_is_loaded(tmp_path):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.wrapped = Wrapped(nn.Linear(3, 2))
+
+        def forward(self, x):
+            return self.wrapped(x)
+
+    net, x = Net(), torch.ones(1, 3)
+    flexir.save(flexir.capture(net, x), tmp_path / "net.flexir")
+    assert torch.equal(flexir.load(tmp_path / "net.flexir")(x), net(x))

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import functools
+import math
+from math import sqrt
+
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -74,17 +79,87 @@ def test_a_branch_on_a_size_is_a_guard_and_both_paths_one_graph():
         assert torch.equal(both(x), model(x))
 
 
+@pytest.mark.parametrize(
+    "number",
+    [
+        lambda n: int(n * 0.5),
+        lambda n: int(n**0.5),
+        lambda n: int(math.sqrt(n)),
+        lambda n: sqrt(n).__ceil__(),
+        lambda n: 2 ** math.ceil(math.log2(n)),
+        lambda n: math.gcd(n, 12) + math.isqrt(n),
+        lambda n: n.bit_length(),
+        lambda n: int(np.ceil(n / 4)),
+    ],
+)
+def test_what_python_computes_from_a_size_is_right_at_every_size(number):
+    def model(x):
+        return F.pad(x, (0, number(x.shape[0])))
+
+    graph = flexir.capture(model, (torch.rand(3, 3),), also=[(torch.rand(26, 3),)])
+    assert not graph.frozen
+    for n in (1, 3, 9, 26, 50):
+        x = torch.rand(n, 3)
+        assert torch.equal(graph(x), model(x))
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        lambda n: [1, 2, 3, 4][int(n // 16)],
+        lambda n: int(math.log2(n)) if math.cos(n) < 2 else 0,
+        lambda n: [0, 1, 2, 3, 4][int(np.floor(n / 16))],
+    ],
+)
+def test_a_number_that_python_was_given_stays_as_it_was_in_all_examples(number):
+    def model(x):
+        return F.pad(x, (0, number(x.shape[0])))
+
+    graph = flexir.capture(model, (torch.rand(17, 3),), also=[(torch.rand(24, 3),)])
+    for n in (17, 20, 24):
+        x = torch.rand(n, 3)
+        assert torch.equal(graph(x), model(x))
+    with pytest.raises(flexir.Diverged, match=r"test_sizes\.py"):
+        graph(torch.rand(49, 3))
+
+
 def test_a_laundered_number_is_never_silently_wrong():
     def model(x):
-        return F.pad(x, (0, int(x.shape[0] * 0.5)))
+        return F.pad(x, (0, int(str(x.shape[0])[0])))
 
-    graph = flexir.capture(model, (torch.rand(2, 3),), also=[(torch.rand(6, 3),)])
+    graph = flexir.capture(model, (torch.rand(2, 3),), also=[(torch.rand(60, 3),)])
     assert graph.frozen
-    for n in (2, 6):
+    for n in (2, 60):
         x = torch.rand(n, 3)
         assert torch.equal(graph(x), model(x))
     with pytest.raises(flexir.Diverged):
-        graph(torch.rand(9, 3))
+        graph(torch.rand(39, 3))
+
+
+@functools.lru_cache
+def _halves(shape):
+    return [shape[0] // 2, -1]
+
+
+def test_what_a_cache_remembers_of_a_size_is_computed_from_it():
+    def model(x):
+        return x.reshape(_halves(x.shape))
+
+    xs = [torch.rand(n, 3) for n in (2, 4, 10)]
+    truths = [model(x) for x in xs]  # now the cache knows all of these sizes
+    graph = flexir.capture(model, (xs[0],), also=[(xs[1],)])
+    assert not graph.frozen
+    assert all(torch.equal(graph(x), truth) for x, truth in zip(xs, truths))
+    assert type(_halves) is type(functools.lru_cache(len))  # and stands where it stood
+
+
+def test_a_loop_over_two_lists_of_which_one_is_of_tensors():
+    def model(x):
+        return torch.stack([a.sum() * b for a, b in zip(list(x.unbind(0))[:2], (1, 2))])
+
+    graph = flexir.capture(model, (torch.rand(2, 3),), also=[(torch.rand(2, 6),)])
+    x = torch.rand(2, 9)
+    assert torch.equal(graph(x), model(x))
 
 
 def test_a_loop_over_a_size_is_right_at_every_size():
@@ -373,3 +448,17 @@ def test_a_size_that_the_model_keeps_leads_nowhere():
     graph = flexir.capture(net, (torch.rand(2),), also=[(torch.rand(3),)])
     x = torch.rand(5)
     assert torch.equal(graph(x), x * 5)
+
+
+def test_a_write_through_a_view_of_another_shape_is_right_at_every_size():
+    def model(x):
+        y = x.clone()
+        rows = y.view(y.shape[0], -1, 2)
+        rows[:, :, 1].add_(rows[:, :, 0])
+        y.flatten().mul_(2)
+        return y
+
+    graph = flexir.capture(model, (torch.rand(2, 6),), also=[(torch.rand(3, 8),)])
+    assert not graph.frozen
+    x = torch.rand(5, 4)
+    assert torch.equal(graph(x), model(x))

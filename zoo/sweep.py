@@ -259,7 +259,13 @@ def worker(suite: str) -> process.Process:
 
 
 def sweep(
-    suite: str, *, fresh: bool, limit: int | None, every: int = 1, only: str = ""
+    suite: str,
+    *,
+    fresh: bool,
+    limit: int | None,
+    every: int = 1,
+    only: str = "",
+    jobs: int = JOBS,
 ) -> dict[str, dict[str, Any]]:
     """Run a suite, or the rest of it; returns name -> result.
 
@@ -269,6 +275,7 @@ def sweep(
         limit: only so many cases.
         every: only every so many-th case.
         only: only cases whose names begin so.
+        jobs: workers side by side.
     """
     CACHE.mkdir(parents=True, exist_ok=True)
     path = CACHE / f"{suite}.jsonl"
@@ -301,8 +308,8 @@ def sweep(
                     _progress(suite, number, len(todo), start, name, result["verdict"])
             asked.close()
 
-        with ThreadPoolExecutor(JOBS) as pool:
-            list(pool.map(serve, range(JOBS)))
+        with ThreadPoolExecutor(jobs) as pool:
+            list(pool.map(serve, range(jobs)))
     print(file=sys.stderr)
     return {name: results[name] for name in names if name in results}
 
@@ -347,6 +354,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, help="only the first N cases of each suite")
     parser.add_argument("--every", type=int, default=1, help="only every N-th case")
     parser.add_argument("--only", default="", help="only cases whose names begin so")
+    parser.add_argument("--jobs", type=int, default=JOBS, help="workers side by side")
     parser.add_argument("--list", action="store_true", help="only print what earlier sweeps found")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -361,6 +369,7 @@ def main() -> None:
             print(suite, coverage.listing(_kept(suite)), sep="\n")
         return
     how = {"limit": options.limit, "every": options.every, "only": options.only}
+    how["jobs"] = options.jobs
     results = {s: sweep(s, fresh=options.fresh, **how) for s in chosen}
     whole = options.limit is None and options.every == 1 and not options.only
     for suite in APART:

@@ -124,6 +124,51 @@ def round(input: Any, decimals: int | None = None) -> Any:
     return input.__round__() if decimals is None else input.__round__(decimals)
 
 
+def sqrt(input: Any) -> float:
+    """``math.sqrt(input)``."""
+    return math.sqrt(input)
+
+
+def isqrt(input: int) -> int:
+    """``math.isqrt(input)``: the root of a whole number, rounded down."""
+    return math.isqrt(input)
+
+
+def exp(input: Any) -> float:
+    """``math.exp(input)``."""
+    return math.exp(input)
+
+
+def log(input: Any) -> float:
+    """``math.log(input)``: the natural logarithm."""
+    return math.log(input)
+
+
+def log2(input: Any) -> float:
+    """``math.log2(input)``."""
+    return math.log2(input)
+
+
+def log10(input: Any) -> float:
+    """``math.log10(input)``."""
+    return math.log10(input)
+
+
+def gcd(input: int, other: int) -> int:
+    """``math.gcd(input, other)``: the greatest common divisor."""
+    return math.gcd(input, other)
+
+
+def bit_length(input: int) -> int:
+    """``input.bit_length()``: how many binary digits a whole number has."""
+    return input.bit_length()
+
+
+def plain(input: Any) -> Any:
+    """A number that Python was given as it is: what was then decided by it nobody saw."""
+    return input
+
+
 def to_float(input: Any) -> float:
     """``float(input)``."""
     return float(input)
@@ -162,5 +207,6 @@ def ne(input: Any, other: Any) -> bool:
 FUNCTIONS: tuple[Callable[..., Any], ...] = (
     size, stride, numel, length, add, sub, mul, div, floor_divide, remainder, pow, bitwise_and,
     bitwise_or, bitwise_xor, bitwise_left_shift, bitwise_right_shift, neg, abs, ceil, floor, trunc,
-    round, to_float, lt, le, gt, ge, eq, ne,
+    round, sqrt, isqrt, exp, log, log2, log10, gcd, bit_length, plain, to_float, lt, le, gt, ge, eq,
+    ne,
 )  # fmt: skip

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -18,7 +18,7 @@ from ..errors import Diverged
 from . import numbers, places, tree
 from .agreement import check_escape, check_round, check_rounds, check_type
 from .choice import Block, Loop, blocks_of, every, is_choice
-from .geometry import copy_like
+from .geometry import copy_like, shape_of
 from .graph import Graph
 from .inputs import bind_inputs, first_that
 from .nodes import Node, Switches, Value
@@ -59,6 +59,7 @@ def replay(
     tell_numbers: bool = False,
     taken: list[Any] | None = None,
     begin: Callable[[Sequence[Value], Sequence[Any]], None] | None = None,
+    led: Collection[Node] = (),
 ) -> Any:
     """Run a graph with torch, call by call as recorded.
 
@@ -77,6 +78,8 @@ def replay(
         taken: gains which way each branch went and how many rounds each loop had, in the order in
             which they began.
         generators: where an earlier call of the same :class:`~flexir.run.Run` left them.
+        led: branches of which both blocks run, loops of which one round runs, and conditions that
+            are not checked: for who wants to know sizes, whatever the values are.
 
     Returns:
         what the model returned, in the same containers.
@@ -91,6 +94,7 @@ def replay(
     free = _last_readers(graph)
     meaning = Replay(graph, check, watch, free, isolate, generators)
     meaning.numbers, meaning.taken, meaning.begin = tell_numbers, taken, begin
+    meaning.led = led
     meaning.alike = bind_inputs(graph, args, kwargs or {}, env, as_given=meaning.asks)
     devices = meaning.devices()
     with (
@@ -200,6 +204,7 @@ class Replay:
         self.numbers = False
         self.taken: list[Any] | None = None
         self.begin: Callable[[Sequence[Value], Sequence[Any]], None] | None = None
+        self.led: Collection[Node] = ()
         self.alike = True  # the inputs lie in memory and are differentiated as those recorded
         self.graph = graph
 
@@ -231,7 +236,8 @@ class Replay:
         args, kwargs = node.signature.unbind(named)
         result = node.target(*args, **kwargs)
         if effects.escape:
-            if self.check and not (effects.escape == "about" and self.alike):
+            alike = effects.escape == "about" and self.alike
+            if self.check and not alike and node not in self.led:
                 check_escape(node, named, result)
         else:
             _match(node.result, result, env)
@@ -242,7 +248,18 @@ class Replay:
     def _choose(self, node: Node, named: dict[str, Any]) -> Sequence[Any]:
         """Run the block of a branch that its condition says."""
         if self.taken is not None:
-            self.taken.append(named["condition"])
+            self.taken.append(None if node in self.led else named["condition"])
+        if node in self.led:
+            try:
+                both = [self._block(block, named["inputs"]) for _, block in blocks_of(node)]
+            except Exception as error:
+                text = f"{type(error).__name__}: {error}"
+                raise Diverged(
+                    f"values decide which way this branch goes, and these inputs do not "
+                    f"do for both: {text}\n  at: {node.where}",
+                    node,
+                ) from error
+            return [one if one is not None else other for one, other in zip(*both)]
         chosen: Block = node.target.block(named["condition"])
         made: Sequence[Any] = self._block(chosen, named["inputs"])
         return made
@@ -252,7 +269,9 @@ class Replay:
         loop: Loop = node.target
         place = len(self.taken) if self.taken is not None else 0
         if self.taken is not None:
-            self.taken.append(0)
+            self.taken.append(None if node in self.led else 0)
+        if node in self.led:
+            return self._round(node, named)
         count, carried, rounds, goes_on = named["count"], named["carried"], 0, True
         lists: list[list[Any]] = [[] for _ in loop.body.outputs[1 + len(carried) :]]
         while goes_on and (count is None or rounds < count):
@@ -268,6 +287,16 @@ class Replay:
         if self.check:
             check_rounds(node, rounds, goes_on)
         return (*carried, *lists)
+
+    def _round(self, node: Node, named: dict[str, Any]) -> Sequence[Any]:
+        """Run the first round of a loop of which values say how many it has."""
+        loop: Loop = node.target
+        made: Sequence[Any] = self._block(loop.body, (0, *named["carried"], *named["inputs"]))[1:]
+        for before, after in zip(named["carried"], made):
+            if isinstance(before, torch.Tensor) and shape_of(before) != shape_of(after):
+                raise Diverged(f"a round of the loop carries {shape_of(before)} and gives "
+                               f"{shape_of(after)}\n  at: {node.where}", node)  # fmt: skip
+        return made
 
     def _block(self, block: Block, given: Sequence[Any]) -> Any:
         if self.begin is not None:

@@ -171,7 +171,7 @@ class Merging:
     ) -> Recorded:
         """A call recorded with what Python holds on the way, from where the first began."""
         inputs = copied(trial.copy)
-        with initial_state(graph, options.get("within") or model):
+        with initial_state(graph, options.get("within") or model, options.get("held")):
             return _recorded(model, trial.number, inputs, Standing(), **options)
 
     def result(self, dims: Dims) -> Graph:
@@ -208,7 +208,7 @@ def _laundered(graph: Graph, runs: Sequence[Recorded]) -> list[str]:
 def _loosened(graph: Graph) -> Graph:
     """A graph that takes any sizes of the recorded ranks."""
     tensors = (v for v in values_in(graph) if not v.is_number)
-    return rewritten(graph, {}, {v: _loose(v.type) for v in tensors})
+    return rewritten(graph, {}, {v: _loose(v.type) for v in tensors}, plain=True)
 
 
 def _recorded(

@@ -22,6 +22,7 @@ import torch
 
 from ..graph.tree import attributes_of
 from .numbers import OURS
+from .stand_ins import CACHED, behind
 
 # What never changes and holds nothing that does.
 FIXED = frozenset({
@@ -253,11 +254,11 @@ class Globals(Holder):
         fresh = names - self.names
         self.names |= fresh
         there = [name for name in fresh if name in self.thing]
-        self.before.update((name, self.thing[name]) for name in there)
+        self.before.update((name, behind(self.thing[name])) for name in there)
         return there
 
     def read(self) -> dict[str, Any]:
-        return {name: self.thing[name] for name in self.names if name in self.thing}
+        return {name: behind(self.thing[name]) for name in self.names if name in self.thing}
 
     def put(self, contents: dict[str, Any]) -> None:
         for name in self.read().keys() - contents.keys():
@@ -265,8 +266,6 @@ class Globals(Holder):
         self.thing.update(contents)
 
 
-# What functools.lru_cache makes.
-CACHED = type(functools.lru_cache(len))
 _CODE = (types.FunctionType, classmethod, staticmethod, property, functools.cached_property,
          types.MemberDescriptorType, types.GetSetDescriptorType)  # fmt: skip
 

@@ -25,7 +25,6 @@ import torch
 
 from ..graph.tree import attributes_of
 from .holders import (
-    CACHED,
     FIXED,
     Attributes,
     Cells,
@@ -33,6 +32,7 @@ from .holders import (
     container_of,
     has_attributes,
 )
+from .stand_ins import CACHED
 
 # Standard modules whose objects keep what the user puts into them; in those of others (loggers,
 # locks, paths) it is their own bookkeeping that changes.

@@ -83,10 +83,9 @@ class Iterables:
             return over.length(self)
         if isinstance(over, _Zip):
             lengths = [self._length(one) for one in over]
-            shortest = min(lengths, key=plain)
-            if any(plain(one) != plain(shortest) for one in lengths):
+            if len(set(map(_many, lengths))) != 1:
                 raise _Unknown
-            return next((one for one in lengths if isinstance(one, Int)), shortest)
+            return next((one for one in lengths if isinstance(one, Int)), lengths[0])
         if isinstance(over, torch.Tensor):
             return self.size(over, 0)
         if isinstance(over, (list, tuple)):
@@ -217,8 +216,14 @@ class _Reader:
         if callee is enumerate and args or callee in (reversed, list, tuple) and len(args) == 1:
             return args[0]
         if callee is len and len(args) == 1:
-            return self.of._length(args[0])
+            found = self.of._length(args[0])
+            return len(found) if isinstance(found, list) else found
         raise _Unknown
+
+
+def _many(length: Any) -> int:
+    """A length, or that of the Values it is told by."""
+    return len(length) if isinstance(length, list) else plain(length)
 
 
 class _Shape:

@@ -124,7 +124,7 @@ def _literals(graph: Graph, table: Table, types: Mapping[Value, TensorType]) -> 
     """Numbers that cannot vary: what is computed from sizes that did not, and those themselves.
 
     A number that was the same in all examples, although sizes it is computed from were not, is none
-    of them; it may differ in the next call.
+    of them; it may differ in the next call. One that Python was given is: it must not.
     """
     found = {v: table.column(v)[0] for v in graph.input_values
              if v.is_number and _constant(table.column(v))}  # fmt: skip
@@ -138,6 +138,8 @@ def _literals(graph: Graph, table: Table, types: Mapping[Value, TensorType]) -> 
             fixed = not any(types[v].is_live for v in node.inputs if v in types)
         elif node.target in numbers.FUNCTIONS:
             fixed = all(v in found for v in node.inputs)
+            if node.target is numbers.plain and _constant(table.column(node.outputs[0])):
+                fixed = True  # as what Python then did with it: it is a guard
         else:  # what leaves a tensor is checked where it does
             fixed = all(_constant(table.column(v)) for v in node.outputs)
         if fixed:

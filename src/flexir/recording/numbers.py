@@ -85,7 +85,7 @@ class Numbers:
         self._scopes: list[dict[Any, Value]] = [{}]
         self.laundered: dict[tuple[str, Any], Laundered] = {}
         self.open = True
-        # Numbers that became plain since this was emptied, with their Values; None: not noted.
+        # Numbers that became plain since this was emptied, after what gave them; None: not noted.
         self.noted: list[tuple[Value, Any]] | None = None
 
     # -- scopes: what was computed inside a module is not seen outside
@@ -199,13 +199,18 @@ class Numbers:
         """A comparison decided something; each counts, for another run may meet only some."""
         self._guard(function, self._arguments(function, args), outcome, sys._getframe(2))
 
-    def lost(self, how: str, number: Any, frame: FrameType) -> None:
-        """A number became a plain one."""
+    def lost(self, how: str, number: Any, frame: FrameType, made: Any = None) -> None:
+        """A number became a plain one: ``made``, if that is another than it was."""
         if self.hears():
             source = locate(frame)
             self.laundered.setdefault((how, source), Laundered(how, number, source))
+            made = number if made is None else made
+            known = plain(made)
+            given = self._value(expression(calls.plain, (made.expr,), known), known)
+            if given.producer is not None:
+                given.producer.source = given.producer.source or source
             if self.noted is not None:
-                self.noted.append((self._value(number.expr, plain(number)), plain(number)))
+                self.noted.append((given, known))
 
 
 SIZES = frozenset({"shape", "size", "numel", "nelement", "stride"})
@@ -328,8 +333,11 @@ def _losing(how: str, base: type, name: str) -> Callable[..., Any]:
     method = getattr(base, name)
 
     def lose(self: Any) -> Any:
-        self.home.lost(how, self, sys._getframe(1))
-        return method(self)
+        made, home = method(self), self.home
+        whole = base is float and how == "int"
+        kept = home.number(made, expression(calls.trunc, (self.expr,), made)) if whole else None
+        home.lost(how, self, sys._getframe(1), kept)
+        return made
 
     return lose
 
@@ -372,3 +380,4 @@ def _equip(cls: Any, base: type) -> None:
 
 _equip(Int, int)
 _equip(Float, float)
+Int.bit_length = _unary(calls.bit_length)  # type: ignore[method-assign]

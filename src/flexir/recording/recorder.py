@@ -17,7 +17,6 @@ from types import FrameType
 from typing import Any
 
 import torch
-from torch.nn.parameter import is_lazy
 
 from ..graph import places, tree
 from ..graph.account import Audit
@@ -33,6 +32,7 @@ from .constants import Origins
 from .effects import beneath
 from .escapes import Escapes
 from .inputs import Given, apart
+from .lazy import NotInitialised, initialise, those_made
 from .left import mutations, overlapping, parted, state
 from .lent import lend, take_back
 from .memory import Alias
@@ -42,6 +42,7 @@ from .randomness import Draws, foreign_draws
 from .results import define, returned, say_effects
 from .session import collector_at_rest, watching
 from .ssa import Memories
+from .stand_ins import stand_ins
 from .standing import Standing
 from .state import Holdings
 from .switches import SwitchWatch
@@ -65,8 +66,14 @@ def record(
     model: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], **options: Any
 ) -> Graph:
     """As :func:`flexir.capture`, with the options of :class:`Recorder`."""
-    with collector_at_rest() as rests:
+    with collector_at_rest() as rests, stand_ins(options.get("numbers", False)):
         recorder = Recorder(model, **options)
+        recorder.found.ages = rests
+        try:
+            return recorder.run(args, kwargs)
+        except NotInitialised:
+            initialise(model, args, kwargs)
+        recorder = Recorder(model, initialised=True, **options)
         recorder.found.ages = rests
         return recorder.run(args, kwargs)
 
@@ -94,13 +101,14 @@ class Recorder:
         within: torch.nn.Module | None = None,
         held: Holdings | None = None,
         carried: Sequence[str] = (),
+        initialised: bool = False,
     ) -> None:
         self.model, self.watch, self.functions = model, watch, functions
         self.returned, self.among, self.carried = returned, among, carried
         self.found = Origins(within or model, Recorder.run.__code__, held)
         self.switches = SwitchWatch()
         self.draws = Draws(self.found.holdings.generators)
-        self.trace = Trace(self.found, self.switches)
+        self.trace = Trace(self.found, self.switches, numbers)
         self.memories = Memories(self.trace, self.found)
         self.escapes = Escapes(self, self.memories, self.trace, self.switches, numbers)
         self.standing = self.escapes.standing = self.trace.standing = standing
@@ -115,12 +123,10 @@ class Recorder:
         self.owner: Node | None = None  # the recorded call that is running
         self.busy = False  # torch is being called by this recorder itself
         self.thread = threading.get_ident()
+        self.initialised = initialised  # weights that are not made belong to unused modules
         # A call under way that may draw random numbers, and the generator's state before it does.
         self.waiting: Call | None = None
-        self.drawn: Any = None
-        self.beneath = 0  # ATen ops that the witness saw in it
-
-    # -- the run
+        self.drawn, self.beneath = None, 0  # and ATen ops that the witness saw in it
 
     def run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Graph:
         """Run the model once; the Graph it became."""
@@ -171,10 +177,8 @@ class Recorder:
         with self.quietly():
             args, kwargs, bound = apart((args, kwargs, bound), self.found.tensors)
             graph.inputs = self._inputs(bound, graph)
-            self.memories.expect(
-                [t for t, kind, _ in self.found.tensors.values()
-                 if kind != "default" and (t.__class__ is _Parameter or not is_lazy(t))]
-            )  # fmt: skip
+            held = [t for t, kind, _ in self.found.tensors.values() if kind != "default"]
+            self.memories.expect(those_made(held, self.initialised))
         return args, kwargs, bound
 
     def _end(self, graph: Graph, result: Any, given: Given) -> None:
@@ -276,11 +280,9 @@ class Recorder:
         if self.numbers is not None:
             template = self.numbers.lower(template)
         top, signature = self.trace.frames[-1], form.signature
-        within = top.node
-        call.node = node = Node(
-            signature.op, call.func, template, signature, None,
-            within.path, within.call, top.source or locate(call.frame),
-        )  # fmt: skip
+        source = top.source or locate(call.frame)
+        call.node = node = Node(signature.op, call.func, template, signature, None,
+                                top.node.path, top.node.call, source)  # fmt: skip
         node.effects = self.switches.now()
         if self.standing is not None:
             self.standing.note(node, call.frame, self.memories.known)

@@ -5,6 +5,7 @@ A tensor is touched, and its checksum compared, when it is first asked for.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,7 +22,11 @@ _SMALL = 1 << 24  # bytes up to which a tensor that lies badly is copied
 
 
 class File:
-    """One mapped safetensors file."""
+    """One mapped safetensors file.
+
+    Attributes:
+        sizes: bytes of every tensor by its key; None where its dtype is unknown.
+    """
 
     def __init__(self, path: Path) -> None:
         from safetensors import SafetensorError, safe_open
@@ -29,21 +34,32 @@ class File:
         self.path = path
         try:
             handle: Any = safe_open(str(path), "pt")
-            self.handle, self.keys = handle, set(handle.keys())
+            self.handle = handle
+            self.sizes = {key: _size(handle.get_slice(key)) for key in handle.keys()}
         except (SafetensorError, OSError) as error:
             raise FormatError(f"{path.name}: {error}") from error
 
-    def slice(self, key: str) -> Any:
-        """What the header says of a key: ``get_shape()``, ``get_dtype()``."""
-        if key not in self.keys:
-            raise FormatError(f"{self.path.name} holds no tensor {key!r}")
-        return self.handle.get_slice(key)
+    def size(self, key: str) -> int:
+        """How many bytes a stored tensor has."""
+        size = self.sizes.get(key)
+        if size is None:
+            raise FormatError(
+                f"{self.path.name}: {key!r} has an unknown dtype" if key in self.sizes
+                else f"{self.path.name} holds no tensor {key!r}"
+            )  # fmt: skip
+        return size
 
     def tensor(self, key: str) -> torch.Tensor:
         """The mapped tensor."""
-        self.slice(key)
+        self.size(key)
         made: torch.Tensor = self.handle.get_tensor(key)
         return made
+
+
+def _size(stored: Any) -> int | None:
+    """Bytes of what the header says of a tensor."""
+    dtype = DTYPES.get(stored.get_dtype())
+    return None if dtype is None else math.prod(stored.get_shape()) * dtype.itemsize
 
 
 class Part(NamedTuple):
@@ -144,14 +160,7 @@ class Weights(MutableMapping[Value, torch.Tensor]):
 
 def check_part(part: Part) -> None:
     """FormatError if a window does not lie inside its stored tensor."""
-    stored = part.file.slice(part.key)
-    count = 1
-    for n in stored.get_shape():
-        count *= n
-    dtype = DTYPES.get(stored.get_dtype())
-    if dtype is None:
-        raise FormatError(f"{part.file.path.name}: {part.key!r} has an unknown dtype")
-    if part.offset + part.where.span()[1] > count * dtype.itemsize:
+    if part.offset + part.where.span()[1] > part.file.size(part.key):
         raise FormatError(f"its window leaves the stored tensor {part.key!r}")
 
 

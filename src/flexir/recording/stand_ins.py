@@ -1,0 +1,156 @@
+"""Functions that numbers do not pass through unseen while examples are recorded.
+
+C code that is given a number which knows where it comes from asks it nothing: ``math`` reads it,
+``functools.lru_cache`` answers from what it was called with before. While examples are recorded,
+others stand in for such functions in the modules that hold them. NumPy does ask the numbers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import math
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from ..graph import numbers as calls
+from .numbers import OURS, Float, Int, expr_of, expression, plain
+
+# What has a meaning in the graph; of the others the line is noted.
+_KNOWN: dict[str, Callable[..., Any]] = {
+    "sqrt": calls.sqrt, "isqrt": calls.isqrt, "log": calls.log, "log2": calls.log2,
+    "log10": calls.log10, "exp": calls.exp, "gcd": calls.gcd,
+}  # fmt: skip
+_NUMPYS = {"ceil": calls.ceil, "floor": calls.floor, "sqrt": calls.sqrt}
+_ASKING = frozenset({"ceil", "floor", "trunc", "prod"})  # these do ask the number
+_MATH = {
+    id(function): function for name, function in vars(math).items()
+    if name not in _ASKING and callable(function) and not name.startswith("_")
+}  # fmt: skip
+CACHED = type(functools.lru_cache(len))
+
+
+class StandIn:
+    """What stands where a module held a function."""
+
+    __slots__ = ("function",)
+
+    def __init__(self, function: Any) -> None:
+        self.function = function
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.function, name)
+
+
+def behind(part: Any) -> Any:
+    """The function that another stands in for; anything else as it is."""
+    return part.function if isinstance(part, StandIn) else part
+
+
+class Followed(StandIn):
+    """A function of ``math``: asked about numbers that know where they come from, it tells."""
+
+    __slots__ = ("call",)
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)
+        self.call = _KNOWN.get(function.__name__)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        number = next((one for one in args if one.__class__ in OURS), None)
+        if number is None:
+            return self.function(*args, **kwargs)
+        result, home, call = self.function(*map(plain, args), **kwargs), number.home, self.call
+        if not home.hears():
+            return result
+        if call is None or kwargs or len(args) != call.__code__.co_argcount:
+            home.lost(f"math.{self.function.__name__}", number, sys._getframe(1))
+            return result
+        return home.number(result, expression(call, tuple(expr_of(o, home) for o in args), result))
+
+
+class Remembered(StandIn):
+    """A function with ``lru_cache``: asked about numbers of the run it computes them anew."""
+
+    __slots__ = ()
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if _holds_ours(args) or kwargs and _holds_ours(tuple(kwargs.values())):
+            return self.function.__wrapped__(*args, **kwargs)
+        return self.function(*args, **kwargs)
+
+
+def _holds_ours(parts: tuple[Any, ...]) -> bool:
+    return any(
+        part.__class__ in OURS or isinstance(part, tuple) and _holds_ours(part) for part in parts
+    )
+
+
+def _numpy(self: Any, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+    """A function of NumPy's: its result is a number of NumPy's, which knows nothing."""
+    name, plains = ufunc.__name__, tuple(map(plain, inputs))
+    result = getattr(ufunc, method)(*plains, **kwargs)
+    home, known = self.home, _NUMPYS.get(name)
+    if not home.hears():
+        return result
+    made = None
+    if known is not None and not kwargs and method == "__call__":
+        number = known(plains[0])
+        made = home.number(number, expression(known, (self.expr,), number))
+    home.lost(f"numpy.{name}", self, sys._getframe(1), made)
+    return result
+
+
+Int.__array_ufunc__ = Float.__array_ufunc__ = _numpy  # type: ignore[attr-defined]
+
+
+_lock = threading.Lock()
+_users = 0
+_seen: set[int] = set()  # modules that were looked through
+_places: dict[tuple[int, str], tuple[dict[str, Any], str, Any, StandIn]] = {}
+
+
+@contextlib.contextmanager
+def stand_ins(wanted: bool) -> Iterator[None]:
+    """Within, if wanted, they stand in, in all threads, until the last one leaves."""
+    global _users
+    if not wanted:
+        yield
+        return
+    with _lock:
+        _users += 1
+        if _users == 1:
+            _look_through()
+            for held, name, function, made in _places.values():
+                if held.get(name) is function:
+                    held[name] = made
+    try:
+        yield
+    finally:
+        with _lock:
+            _users -= 1
+            if not _users:
+                for held, name, function, made in _places.values():
+                    if held.get(name) is made:
+                        held[name] = function
+
+
+def _look_through() -> None:
+    """Find them in modules that are new since the last time, and in ``__main__``, which grows.
+
+    What models call is in none of torch's and the library's but ``math`` itself.
+    """
+    for key, module in list(sys.modules.items()):
+        root = key.partition(".")[0]
+        foreign = root == "torch" or root in sys.stdlib_module_names
+        if module is not math and (foreign or id(module) in _seen) and key != "__main__":
+            continue
+        _seen.add(id(module))
+        held = getattr(module, "__dict__", {})
+        for name, part in list(held.items()):
+            if id(part) in _MATH:
+                _places[id(held), name] = held, name, part, Followed(part)
+            elif part.__class__ is CACHED:
+                _places[id(held), name] = held, name, part, Remembered(part)
