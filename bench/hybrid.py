@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 import flexir
+from flexir.graph.replay import Replay
 from zoo import torchvision_models, transformers_models
 
 leaves = torch.utils._pytree.tree_leaves
@@ -57,7 +58,7 @@ def target_of(ops: list[str]) -> flexir.Target:
             return env[made] if isinstance(made, Slot) else made
 
         for node, _, made in result.output:
-            small = flexir.graph.replay.Replay(result.graph, check=False)
+            small = Replay(result.graph, check=False)
             read = {v: look(v) for v in node.inputs}
             try:
                 small(node, read)

@@ -2,11 +2,16 @@
 
 A seeded sample of small changes to the core (an ``<`` for an ``<=``, a statement left out, a
 condition turned round, ...), one at a time; the fast tests that run the changed line are run until
-one fails. Changes are made to the syntax tree while a module is imported, in a forked process: no
-file is touched, and torch is imported once. What only changes a message, a docstring or an
-annotation is no mutant. Tools made for this (mutmut, cosmic-ray) start an interpreter for every
-mutant, which with torch takes as long as the tests.
+one fails. What only changes a message, a docstring or an annotation is no mutant.
 
+Changes are made to the syntax tree; no file is touched. torch is imported and the tests are
+collected once, in one process; every mutant is a fork of it in which the changed code is put into
+the function that is there. What runs while a module is imported (a table, a class) is changed in
+a process of its own, as it is imported. Tools made for this (mutmut, cosmic-ray) start an
+interpreter for every mutant, which with torch takes as long as the tests.
+
+The tests of a mutant begin with the quickest of every file, then the second of every file, and so
+on, up to ``--cap`` seconds: what only a test beyond the cap would notice counts as survived.
 Results are kept in ``.cache/mutants.jsonl`` and a stopped run goes on. Survivors that change
 nothing a user could notice stand with a reason in ``mutants_explained.json`` beside this file.
 """
@@ -16,19 +21,27 @@ from __future__ import annotations
 import argparse
 import ast
 import collections
-import contextlib
 import copy
+import functools
+import gc
 import hashlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import inspect
 import json
 import os
 import random
 import signal
 import sys
-import time
+import types
 from pathlib import Path
+
+import numpy  # noqa: F401  # once, for all forks
+import pytest
+import torch
+
+from bench import covered
 
 ROOT = Path(__file__).resolve().parent.parent
 CORE = ROOT / "src/flexir"
@@ -161,123 +174,143 @@ def sample(count: int, seed: int, only: str | None) -> list[dict]:
     return random.Random(seed).sample(every, min(count, len(every)))
 
 
-# --- which tests run a line -----------------------------------------------------------------------
-
-
-def coverage() -> tuple[dict, dict]:
-    """File name -> line -> tests that run it, the quickest first, and seconds by test.
-
-    Kept until a file changes.
-    """
-    files = [*core(), *sorted((ROOT / "tests").glob("*.py"))]
-    key = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
-    kept = CACHE / "mutants_coverage.json"
-    if kept.exists() and (found := json.loads(kept.read_text()))["key"] == key:
-        return found["lines"], found["seconds"]
-    print("which tests run which lines ...", file=sys.stderr, flush=True)
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child == 0:
-        os.close(reader)
-        made = Traced()
-        with contextlib.redirect_stdout(open(os.devnull, "w")):
-            run_tests(["--maxfail=1000", *(str(p) for p in fast_tests())], [made])
-        with open(writer, "w") as out:
-            json.dump([made.lines(), made.seconds], out)
-        os._exit(0)
-    os.close(writer)
-    with open(reader) as found:
-        lines, seconds = json.load(found)
-    os.waitpid(child, 0)
-    CACHE.mkdir(exist_ok=True)
-    kept.write_text(json.dumps({"key": key, "lines": lines, "seconds": seconds}))
-    return lines, seconds
-
-
-class Traced:
-    """A pytest plug-in that notes which lines of the core every test runs."""
-
-    def __init__(self) -> None:
-        self.ran: dict[str, dict[int, list[str]]] = collections.defaultdict(dict)
-        self.seconds: dict[str, float] = {}
-        self.now: set[tuple[str, int]] = set()
-        self.core = {str(path): str(path.relative_to(CORE)) for path in core()}
-
-    def enter(self, frame, event, arg):
-        name = frame.f_code.co_filename
-        if name not in self.core:
-            return None
-        now, short = self.now, self.core[name]
-        now.add((short, frame.f_lineno))
-
-        def line(frame, event, arg):
-            now.add((short, frame.f_lineno))
-            return line
-
-        return line
-
-    def pytest_runtest_setup(self, item):
-        self.now, self.start = set(), time.monotonic()
-        sys.settrace(self.enter)
-
-    def pytest_runtest_teardown(self, item):
-        sys.settrace(None)
-        self.seconds[item.nodeid] = time.monotonic() - self.start
-        for file, line in self.now:
-            self.ran[file].setdefault(line, []).append(item.nodeid)
-
-    def lines(self):
-        for lines in self.ran.values():
-            for tests in lines.values():
-                tests.sort(key=self.seconds.__getitem__)
-        return self.ran
-
-
-def fast_tests() -> list[Path]:
-    return [p for p in sorted((ROOT / "tests").glob("test_*.py")) if p.stem not in SLOW]
-
-
-def run_tests(arguments: list[str], plugins: list | None = None) -> int:
-    import pytest
-
-    options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--no-header"]
-    return int(pytest.main([*options, *arguments], plugins=plugins))
-
-
 # --- one mutant -----------------------------------------------------------------------------------
 
 
-def tests_of(mutant: dict, lines: dict) -> list[str]:
-    """The tests that run its line; all fast ones where the line runs at import."""
-    found = lines.get(mutant["file"], {}).get(str(mutant["line"]))
-    if found is not None:
-        return found
-    tree = ast.parse((CORE / mutant["file"]).read_text())
-    inside = any(
-        node.lineno <= mutant["line"] <= (node.end_lineno or 0)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.FunctionDef)
-    )
-    return [] if inside else [str(path) for path in fast_tests()]
+def tests_of(mutant: dict, lines: dict, seconds: dict, cap: float) -> list[str]:
+    """The tests that run its line, one of every file in turns; all if it runs at import."""
+    found = lines.get(mutant["file"], {}).get(mutant["line"])
+    if found is None:
+        tree = ast.parse((CORE / mutant["file"]).read_text())
+        inside = any(
+            node.lineno < mutant["line"] <= (node.end_lineno or 0)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.FunctionDef)
+        )
+        found = [] if inside else list(seconds)
+    taken: collections.Counter[str] = collections.Counter()
+    turns = []
+    for test in sorted(found, key=seconds.__getitem__):
+        file = test.split("::")[0]
+        turns.append((taken[file], seconds[test], test))
+        taken[file] += 1
+    chosen, total = [], 0.0
+    for _, took, test in sorted(turns):
+        if total + took <= cap or not chosen:
+            chosen.append(test)
+            total += took
+    return chosen
 
 
-def start(mutant: dict, tests: list[str], seconds: float) -> int:
-    """Run the tests against a mutant in a process of its own; its process id."""
-    child = os.fork()
-    if child:
-        return child
-    os.setpgrp()
-    signal.alarm(60 + int(PATIENCE * seconds))
-    null = os.open(os.devnull, os.O_RDWR)
-    os.dup2(null, 1)
-    os.dup2(null, 2)
-    import torch
-
-    torch.set_num_threads(1)
+def changed_code(mutant: dict) -> dict[types.CodeType, types.CodeType] | None:
+    """Code of functions -> what stands for it; None if code that runs at import is changed."""
     path = CORE / mutant["file"]
-    name = "flexir." + mutant["file"].removesuffix(".py").replace(os.sep, ".")
-    sys.meta_path.insert(0, Mutated(name, path, mutant["number"]))
-    os._exit(run_tests(tests))
+    tree = ast.parse(path.read_text())
+    old = compile(tree, str(path), "exec", dont_inherit=True)
+    new = compile(Places(mutant["number"]).visit(tree), str(path), "exec", dont_inherit=True)
+    found: dict[types.CodeType, types.CodeType] = {}
+
+    def pair(old, new):
+        if old == new:
+            return True
+        function = old.co_flags & inspect.CO_OPTIMIZED
+        inner = [
+            [c for c in code.co_consts if isinstance(c, types.CodeType)] for code in (old, new)
+        ]
+        if function:
+            found[old] = new
+            if old.co_freevars != new.co_freevars:
+                return False
+        elif len(inner[0]) != len(inner[1]) or _bare(old) != _bare(new):
+            return False
+        return all(map(pair, *inner)) or bool(function)
+
+    return found if pair(old, new) else None
+
+
+def _bare(code):
+    """Code without the functions in it."""
+    return code.replace(co_consts=tuple(c for c in code.co_consts if not inspect.iscode(c)))
+
+
+class Loop:
+    """A pytest plug-in: the loop over tests becomes one over mutants."""
+
+    def __init__(self, mutants: list[dict], jobs: int, cap: float) -> None:
+        self.mutants, self.jobs, self.cap = mutants, jobs, cap
+        self.done: list[dict] = []
+        self.session: pytest.Session
+
+    def pytest_runtestloop(self, session):
+        self.session = session
+        self.items = {item.nodeid: item for item in session.items}
+        self.lines, self.seconds = covered.coverage(session, core(), CORE)
+        self.functions = collections.defaultdict(list)
+        self.caches = []
+        for one in gc.get_objects():
+            if type(one) is types.FunctionType:  # `isinstance` would ask proxies
+                self.functions[one.__code__].append(one)
+            elif type(one) is functools._lru_cache_wrapper:
+                if str(one.__module__).startswith("flexir"):
+                    self.caches.append(one)
+        self.every()
+        return True
+
+    def every(self):
+        suite = hashlib.sha256(b"".join(p.read_bytes() for p in fast_tests())).hexdigest()[:12]
+        kept, known = CACHE / "mutants.jsonl", {}
+        if kept.exists():
+            for text in kept.read_text().splitlines():
+                row = json.loads(text)
+                if row["outcome"] != "survived" or row["suite"] == suite:
+                    known[row["file"], row["digest"], row["number"]] = row
+        waiting, running = [], {}
+        for mutant in self.mutants:
+            row = known.get((mutant["file"], mutant["digest"], mutant["number"]))
+            (self.done.append(row) if row else waiting.append(mutant))
+        with kept.open("a") as log:
+            while waiting or running:
+                while waiting and len(running) < self.jobs:
+                    mutant = waiting.pop()
+                    tests = tests_of(mutant, self.lines, self.seconds, self.cap)
+                    mutant["tests"], mutant["suite"] = len(tests), suite
+                    running[self.start(mutant, tests) if tests else 0] = mutant
+                pid, status = (0, 0) if 0 in running else os.wait()
+                mutant = running.pop(pid)
+                mutant["outcome"] = outcome(status) if pid else "survived"
+                log.write(json.dumps(mutant) + "\n")
+                log.flush()
+                self.done.append(mutant)
+                left = sum(row["outcome"] == "survived" for row in self.done)
+                shown = f"{len(self.done)}/{len(self.mutants)}, {left} survived"
+                print(shown, end="\r", file=sys.stderr, flush=True)
+        print(file=sys.stderr)
+
+    def start(self, mutant: dict, tests: list[str]) -> int:
+        """Run the tests against a mutant in a process of its own; its process id."""
+        child = os.fork()
+        if child:
+            return child
+        os.setpgrp()
+        signal.alarm(60 + int(PATIENCE * sum(map(self.seconds.__getitem__, tests))))
+        null = os.open(os.devnull, os.O_RDWR)
+        for stream in (0, 1, 2):
+            os.dup2(null, stream)
+        codes = changed_code(mutant)
+        if codes is None:
+            words = [mutant["file"], str(mutant["number"]), *tests]
+            os.execv(sys.executable, [sys.executable, "-m", "bench.mutants", "--one", *words])
+        for code, changed in codes.items():
+            for function in self.functions[code]:
+                function.__code__ = changed
+        for cache in self.caches:
+            cache.cache_clear()
+        items = [self.items[test] for test in tests]
+        for item, after in zip(items, [*items[1:], None], strict=True):
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=after)
+            if self.session.testsfailed:
+                os._exit(1)
+        os._exit(0)
 
 
 def outcome(status: int) -> str:
@@ -286,45 +319,20 @@ def outcome(status: int) -> str:
     return "survived" if os.WEXITSTATUS(status) == 0 else "killed"
 
 
-def run(mutants: list[dict], jobs: int) -> list[dict]:
-    """Every mutant with its outcome, those of an earlier run as they were."""
-    import numpy  # noqa: F401
-    import pytest  # noqa: F401
-    import torch  # noqa: F401
+def fast_tests() -> list[Path]:
+    return [p for p in sorted((ROOT / "tests").glob("test_*.py")) if p.stem not in SLOW]
 
-    lines, seconds = coverage()
-    suite = hashlib.sha256(b"".join(p.read_bytes() for p in fast_tests())).hexdigest()[:12]
-    kept = CACHE / "mutants.jsonl"
-    known = {}
-    if kept.exists():
-        for text in kept.read_text().splitlines():
-            row = json.loads(text)
-            if row["outcome"] != "survived" or row["suite"] == suite:
-                known[row["file"], row["digest"], row["number"]] = row
-    done, waiting, running = [], [], {}
-    for mutant in mutants:
-        row = known.get((mutant["file"], mutant["digest"], mutant["number"]))
-        (done.append(row) if row else waiting.append(mutant))
-    with kept.open("a") as log:
-        while waiting or running:
-            while waiting and len(running) < jobs:
-                mutant = waiting.pop()
-                tests = tests_of(mutant, lines)
-                mutant["tests"], mutant["suite"] = len(tests), suite
-                took = sum(seconds.get(test, 60.0) for test in tests)
-                running[start(mutant, tests, took) if tests else 0] = mutant
-            if 0 in running:
-                pid, status = 0, 0
-            else:
-                pid, status = os.wait()
-            mutant = running.pop(pid)
-            mutant["outcome"] = outcome(status) if pid else "survived"
-            log.write(json.dumps(mutant) + "\n")
-            log.flush()
-            done.append(mutant)
-            print(f"\r{len(done)}/{len(mutants)}", end="", file=sys.stderr, flush=True)
-    print(file=sys.stderr)
-    return done
+
+def run_tests(arguments: list[str], *plugins: object) -> int:
+    options = ["-x", "-q", "-s", "-p", "no:cacheprovider", "-p", "no:xdist", "--no-header"]
+    return int(pytest.main([*options, *arguments], plugins=plugins))
+
+
+def one(file: str, number: str, *tests: str) -> None:
+    """The tests against a mutant whose change is made as the module is imported."""
+    name = "flexir." + file.removesuffix(".py").replace(os.sep, ".")
+    sys.meta_path.insert(0, Mutated(name, CORE / file, int(number)))
+    os._exit(run_tests([*tests]))
 
 
 def main() -> None:
@@ -333,20 +341,34 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", metavar="FILE", help="mutate one file of the core")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--cap", type=float, default=15, help="seconds of tests for a mutant")
+    parser.add_argument("--one", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT / "src"))
-    done = run(sample(options.count, options.seed, options.only), options.jobs)
+    torch.set_num_threads(1)
+    if options.one:
+        one(*options.one)
+    CACHE.mkdir(exist_ok=True)
+    loop = Loop(sample(options.count, options.seed, options.only), options.jobs, options.cap)
+    run_tests([str(p) for p in fast_tests()], loop)
+    show(loop.done, options.seed)
+
+
+def show(done: list[dict], seed: int) -> None:
     explained = json.loads(EXPLAINED.read_text()) if EXPLAINED.exists() else {}
     counts = collections.Counter(row["outcome"] for row in done)
     left = [row for row in done if row["outcome"] == "survived"]
+    harmless = 0
     for row in sorted(left, key=lambda row: (row["file"], row["line"])):
         why = explained.get(f"{row['file']}: {row['text']}: {row['what']}")
+        harmless += why is not None
         tests = f"{row['tests']} tests" if row["tests"] else "no test runs it"
         print(f"{row['file']}:{row['line']}  {row['what']}  ({why or tests})\n    {row['text']}")
     caught = counts["killed"] + counts["timed out"]
-    print(f"seed {options.seed}: {caught} of {len(done)} killed ({caught / len(done):.0%}), "
-          f"{counts['timed out']} of them by time; {len(left)} survived")  # fmt: skip
+    print(f"seed {seed}: {caught} of {len(done)} killed ({caught / len(done):.0%}), "
+          f"{counts['timed out']} of them by time; {len(left)} survived, {harmless} of them "
+          f"explained: {(caught + harmless) / len(done):.0%} killed or explained")  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -5,7 +5,8 @@ python howto_streaming.py
 silero-vad tells speech from noise. It is a scripted module with trained weights that keeps a
 context and a recurrent state in its own attributes. One chunk is captured, the graph saved;
 another process, without the package and without the model's file, loads it and goes through the
-sound. Needs: pip install --no-deps silero-vad packaging, and 'flextorchir[ir]'
+sound. Then onnxruntime does, from a file that takes the state and gives the next.
+Needs: pip install --no-deps silero-vad packaging, and 'flextorchir[ir,onnx]'
 """
 
 import importlib.util
@@ -53,6 +54,15 @@ def go_through(path: Path) -> list[float]:
     return [run(chunk, RATE).item() for chunk in sound()]
 
 
+def through_onnxruntime(graph: flexir.Graph) -> list[float]:
+    """The same by onnxruntime."""
+    from flexir.targets import onnx
+
+    run = onnx.start(onnx.convert(graph).output)
+    run(torch.zeros(1, CHUNK), RATE)
+    return [run(chunk, RATE).item() for chunk in sound()]
+
+
 def main() -> None:
     if len(sys.argv) == 2:  # the other process
         said = go_through(Path(sys.argv[1]))
@@ -86,6 +96,11 @@ def main() -> None:
     print(f"graph |{bar(made)}|")
     equal = sum(a == b for a, b in zip(wanted, made, strict=True))
     print(f"{equal} of {COUNT} chunks equal, bit for bit")
+    if importlib.util.find_spec("onnxruntime") is None:
+        print("through onnxruntime: pip install 'flextorchir[onnx]'")
+        return
+    off = max(abs(a - b) for a, b in zip(wanted, through_onnxruntime(graph), strict=True))
+    print(f"through onnxruntime, {COUNT} chunks: at most {off:.0e} off")
 
 
 if __name__ == "__main__":

@@ -333,3 +333,46 @@ def test_random_programs_with_branches_are_right_or_refused(choices, seed, sizes
             assert right(graph, model, x)
         except flexir.Diverged:
             continue
+
+
+def test_at_one_size_the_ways_that_values_decide_can_stay():
+    def model(x):
+        y = x * 2 if x.sum() > 0 else x.exp()
+        y = y if x.shape[1] > 2 else y.sin()
+        return y + x.shape[0]
+
+    def case(rows, columns, sign):
+        return (torch.full((rows, columns), sign * 0.7),)
+
+    sizes = [(2, 3), (3, 4), (4, 2), (2, 2)]
+    shown = [case(*size, sign) for sign in (1, -1) for size in sizes]
+    graph = flexir.capture(model, shown[0], also=shown[1:])
+    assert not graph.variants
+    fixed = graph.at(case(5, 4, 0), blocks=True)
+    assert [node.op for node in fixed if node.op in ("if", "sin")] == ["if"]
+    assert not fixed.live and not fixed.variants
+    for sign in (3, -2):
+        assert torch.equal(fixed(*case(5, 4, sign)), model(*case(5, 4, sign)))
+    with pytest.raises(flexir.Diverged):
+        fixed(*case(2, 3, 1))
+    assert [node.op for node in graph.at(case(2, 3, 1))].count("if") == 0
+
+
+def test_a_way_that_values_decide_is_measured_whatever_they_are():
+    """A loop that would not end on zeros, a block that zeros do not take."""
+
+    def model(x):
+        while x.amax() < 1:
+            x = x * 2
+        return x[: x.shape[0] // 2] if x.sum() > 0 else x[x.shape[0] // 2 :] - 1
+
+    def case(size, least):
+        return (torch.linspace(least, 0.3, size),)
+
+    shown = [case(4, 0.1), case(6, 0.2), case(4, -9.0), case(8, -4.0)]
+    graph = flexir.capture(model, shown[0], also=shown[1:])
+    assert not graph.variants
+    fixed = graph.at((torch.zeros(10),), blocks=True)
+    assert str(fixed.outputs.type) == "f32[5]"
+    for args in (case(10, 0.0), case(10, -3.0)):
+        assert torch.equal(fixed(*args), model(*args))

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import flexir
+from flexir.conversion.convert import Result
 
 
 def parameters(function):
@@ -25,7 +26,7 @@ def test_a_method_has_the_parameters_of_the_function(verb):
 @pytest.mark.parametrize("verb", ["save", "draw"])
 def test_a_result_has_them_but_for_the_status_it_knows(verb):
     of_graph = [p for p in parameters(getattr(flexir.Graph, verb)) if p[0] != "status"]
-    assert parameters(getattr(flexir.conversion.convert.Result, verb)) == of_graph
+    assert parameters(getattr(Result, verb)) == of_graph
 
 
 def test_no_public_function_takes_options_of_any_kind():

@@ -374,8 +374,14 @@ def _deep(m):
     m.outputs = len(m.data) - 1
 
 
+def _often(m):
+    m.data.add().sequence.type = "tuple"
+    m.data[-1].sequence.items.extend([len(m.data) - 2] * 1000)
+    m.left.extend([schema.Graph().left.add(name=str(i), data=len(m.data) - 1) for i in range(99)])
+
+
 EDITS = {
-    "data": lambda m: setattr(m, "outputs", 10**6),
+    "data": lambda m: setattr(m, "outputs", 10**6), "unfolds into more": _often,
     "deeply": _deep, "before it": _cycle, "too large": _bomb,
     "strings": lambda m: setattr(m.nodes[0], "op", 10**6),
     "parent": lambda m: setattr(m.nodes[3], "parent_plus1", 10**6),
@@ -472,6 +478,22 @@ def test_fields_of_a_newer_version_are_kept(tmp_path):
     assert b"hello" in message.SerializeToString()
     assert b"you" in message.nodes[3].SerializeToString()
     assert message.constants[0].SerializeToString().endswith(b"\xc0\x3e\x07")
+
+
+def test_bytes_that_another_writer_laid_out_otherwise_are_read(tmp_path):
+    net(tmp_path / "net")
+    text = flexir.load(tmp_path / "net").text()
+    message = schema.Graph()
+    message.ParseFromString((tmp_path / "net" / "graph.pb").read_bytes())
+    tables = schema.Graph()
+    for name in ("strings", "types", "values"):
+        getattr(tables, name).extend(getattr(message, name))
+        message.ClearField(name)
+    data = message.SerializeToString() + tables.SerializeToString()
+    (tmp_path / "net" / "graph.pb").write_bytes(data)
+    seal(tmp_path / "net")
+    loaded = flexir.load(tmp_path / "net")
+    assert (loaded.text(), loaded.unknown) == (text, {})
 
 
 def test_the_compiled_schema_is_the_written_one(tmp_path, root):

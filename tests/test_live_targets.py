@@ -1,5 +1,7 @@
 """Graphs of several examples through a target: sizes are numbers of its own, branches are ops."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -196,3 +198,28 @@ def test_a_number_that_a_tensor_held_is_an_op_with_an_output():
     result = flexir.convert(graph, lines())
     assert result.report.complete, result.report
     assert [line[0] for line in result.output] == ["mean0", "item1", "add2", "mul3"]
+
+
+def test_roots_of_sizes_are_in_the_file():
+    pytest.importorskip("onnxruntime")
+
+    def model(x):
+        side = int(math.sqrt(x.shape[1]))
+        return x.reshape(x.shape[0], side, side).sum(1) * math.isqrt(x.shape[1] + 1)
+
+    result = flexir.targets.onnx.convert(model, (torch.rand(2, 16),), also=[(torch.rand(3, 25),)])
+    x = torch.rand(5, 64)
+    assert torch.allclose(flexir.targets.onnx.run(result.output, x), model(x))
+
+
+def test_an_engine_without_branches_names_them():
+    pytest.importorskip("ncnn", reason="the extra 'ncnn' is not installed")
+    from flexir.targets import ncnn
+
+    def model(x):
+        return x * 2 if x.sum() > 0 else x + 1
+
+    x = torch.ones(3)
+    report = ncnn.convert(model, (x,), also=[(-x,)]).report
+    assert {row.op: row.reason for row in report.entries}["if"] == "no handler"
+    assert ncnn.convert(model, (x,)).report.entries == []

@@ -123,6 +123,36 @@ def test_a_decomposition_is_used_only_if_the_target_takes_all_of_it():
     assert flexir.convert(graph, target=more, decompose=False).report.placeholders == 1
 
 
+def test_the_logarithm_of_a_sum_of_nothing_is_not_nan():
+    from flexir.passes.recipes.reductions import logsumexp
+
+    inf = float("inf")
+    x = torch.tensor([[-inf, -inf], [inf, 1.0], [2.0, -inf], [90.0, 91.0]])
+    for dim, keepdim in ((1, False), (1, True), (0, False)):
+        expected = torch.logsumexp(x, dim, keepdim)
+        torch.testing.assert_close(logsumexp(x, dim, keepdim), expected)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)])
+@pytest.mark.parametrize("where", [((2, 3), (12, 1), 1), ((3,), (5,), 0), ((), (), 7)])
+def test_a_write_to_places_of_memory_in_the_order_it_lies_in(order, where):
+    from flexir.graph.geometry import as_strided_scatter
+    from flexir.passes.recipes.shapes import as_strided_scatter as recipe
+
+    input = torch.rand(2, 3, 4).permute(order)
+    input = input if order == (0, 1, 2) else torch.empty_strided(input.shape, input.stride())
+    input.copy_(torch.rand(input.shape))
+    given = (torch.rand(where[0]), *where, input.stride(), torch.float32)
+    assert torch.equal(recipe(input, *given), as_strided_scatter(input, *given))
+
+
+def test_places_that_overlap_are_not_taken_apart():
+    from flexir.passes.recipes.shapes import as_strided_scatter as recipe
+
+    with pytest.raises(flexir.Unsupported, match="overlaps itself"):
+        recipe(torch.rand(6), torch.rand(3, 2), (3, 2), (1, 1), 0, (1,), torch.float32)
+
+
 def test_every_recipe_names_arguments_its_op_has():
     from flexir.calls import schemas
     from flexir.calls.schemas import callables, parameter_names
@@ -532,3 +562,22 @@ def test_names_of_custom_ops_mean_what_their_authors_say():
     graph = flexir.capture(model, (torch.rand(3),))
     folded, x = passes.fold_constants(graph), torch.rand(3)
     assert torch.equal(folded(x), model(x))
+
+
+@pytest.mark.parametrize(
+    "op, args",
+    [
+        ("outer", (torch.arange(3.0), torch.arange(4))),
+        ("tensordot", (x4.reshape(-1, 2, 2), x4.reshape(2, -1, 2), ([1, 2], [0, 2]))),
+        ("tensordot", (torch.rand(2, 3, 4), torch.rand(3, 4, 5))),
+        ("tensordot", (torch.rand(2), torch.rand(3), 0)),
+        ("isin", (torch.arange(6).view(2, 3), torch.tensor([[1], [5]]))),
+        ("diff", (torch.rand(3, 5), 2)),
+        ("diff", (torch.rand(3, 5) > 0.5, 1, 0, torch.tensor([[True] * 5]))),
+        ("diff", (torch.arange(4), 0)),
+        ("one_hot", (torch.tensor([[0, 2], [1, 1]]), 4)),
+    ],
+)
+def test_calls_taken_apart_compute_what_torch_does(op, args):
+    function = getattr(torch, op, None) or getattr(F, op)
+    torch.testing.assert_close(RECIPES[op][0](*args), function(*args))

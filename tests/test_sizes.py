@@ -448,3 +448,17 @@ def test_a_size_that_the_model_keeps_leads_nowhere():
     graph = flexir.capture(net, (torch.rand(2),), also=[(torch.rand(3),)])
     x = torch.rand(5)
     assert torch.equal(graph(x), x * 5)
+
+
+def test_a_write_through_a_view_of_another_shape_is_right_at_every_size():
+    def model(x):
+        y = x.clone()
+        rows = y.view(y.shape[0], -1, 2)
+        rows[:, :, 1].add_(rows[:, :, 0])
+        y.flatten().mul_(2)
+        return y
+
+    graph = flexir.capture(model, (torch.rand(2, 6),), also=[(torch.rand(3, 8),)])
+    assert not graph.frozen
+    x = torch.rand(5, 4)
+    assert torch.equal(graph(x), model(x))

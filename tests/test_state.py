@@ -903,3 +903,65 @@ def test_a_property_in_the_place_of_a_slot_is_not_run():
     assert not graph.audit.changes
     report = flexir.verify(graph, Net(), (xs[0],))  # puts back what the model held
     assert report.verdict == "exact"
+
+
+class Named(nn.Module):
+    """One attribute, of a name of its own."""
+
+    def __init__(self, name):
+        super().__init__()
+        self.name = name
+        setattr(self, name, [])
+
+    def forward(self, x):
+        setattr(self, self.name, [1])
+        return x + 1
+
+
+def test_modules_of_one_class_with_as_many_attributes_of_other_names_are_each_looked_at():
+    model = nn.Sequential(Named("a"), Named("b"), Named("b"))
+    graph = flexir.capture(model, (xs[0],))
+    assert [change.path for change in graph.audit.changes] == ["0.a", "1.b", "2.b"]
+
+
+def test_weights_have_the_names_torch_gives_them_in_its_order():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = nn.Linear(2, 2)
+            self.scripted = torch.jit.script(nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2)))
+            self.nothing = None
+            self.again = self.first
+            self.last = nn.BatchNorm1d(2)
+            self.tied = nn.Linear(2, 2)
+            self.tied.weight = self.first.weight
+            self.same = self.scripted
+
+    model = nn.Sequential(Net(), Net())
+    found = Holdings(model).tensors.values()
+    assert [names[0] for _, kind, names in found if kind == "parameter"] == [
+        name for name, _ in model.named_parameters()
+    ]
+    weight = model[1].first.weight
+    every = [name for name, one in model.named_parameters(remove_duplicate=False) if one is weight]
+    assert [names for one, _, names in found if one is weight] == [tuple(every)]
+    assert "1.last.running_mean" in [names[0] for _, kind, names in found if kind == "buffer"]
+
+
+def test_a_deep_tree_of_modules_is_looked_at_without_recursion():
+    model = nn.Linear(1, 1)
+    for _ in range(3000):
+        model = nn.Sequential(model)
+    held = Holdings(model)
+    assert len(held.paths) == 3001
+    assert held.stands()
+
+
+@pytest.mark.parametrize("group", ["_buffers", "_forward_hooks"])
+def test_a_group_of_a_module_that_is_another_now_is_compared(group):
+    model = nn.Sequential(nn.BatchNorm1d(2), nn.BatchNorm1d(2))
+    held = Holdings(model)
+    setattr(model[1], group, collections.OrderedDict(new=torch.ones(2)))
+    assert not held.stands()
+    held.restore()
+    assert Holdings(model).stands()

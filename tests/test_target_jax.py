@@ -194,10 +194,75 @@ def test_further_examples_make_sizes_live():
         np.testing.assert_allclose(arrays[0], expected[0].numpy(), rtol=1e-4, atol=1e-5)
 
 
-def test_a_path_that_values_decide_is_refused():
-    def model(x):
-        return x + 1 if x.sum() > 0 else x - 1
+def positive(x):
+    return (x * 2 if x.sum() > 0 else x.exp()) + x.shape[0]
 
-    with pytest.raises(flexir.Error, match="values decide"):
-        target.convert(model, (torch.ones(2),), also=[(-torch.ones(2),)])
-    target.convert(model, (torch.ones(2),), strict=False)
+
+def halved(x):
+    while x.norm() > 1:
+        x = x / 2
+    return x + x.shape[0]
+
+
+def counted(x):
+    n = x.sum().item()
+    return x * (n + 1) if n > 2 else x - n
+
+
+@pytest.mark.parametrize("model", [positive, halved, counted])
+def test_branches_and_loops_that_values_decide_are_computed_by_xla(model):
+    one = torch.ones(3)
+    shown = [one * 5, -one * 4, torch.ones(4) * 30, -torch.ones(5)]
+    result = target.convert(model, (shown[0],), also=[(x,) for x in shown[1:]], strict=True)
+    program = result.output
+    assert {"if", "loop"} & {step.call.op for step in program.steps}
+    for x in (*shown, one * 1e-2, -torch.ones(6) * 900):
+        torch.testing.assert_close(target.run(program, x), model(x))
+        np.testing.assert_allclose(jax.jit(program)(program.weights, x.numpy()), model(x), 1e-6)
+    many = torch.stack([one * 9, -one, one * 1e-3])
+    mapped = jax.vmap(program, in_axes=(None, 0))(program.weights, many.numpy())
+    np.testing.assert_allclose(mapped, torch.stack([model(x) for x in many]), 1e-6)
+
+
+def test_both_ways_of_a_branch_are_in_what_is_saved_and_have_slopes(tmp_path):
+    from jax import export
+
+    x = torch.ones(3)
+    program = target.convert(positive, (x,), also=[(-x,)], strict=True).output
+    target.save(program, tmp_path / "net.stablehlo")
+    loaded = export.deserialize(bytearray((tmp_path / "net.stablehlo").read_bytes()))
+    for one in (x, -x):
+        made = loaded.call({"x": one.numpy()})["output"]
+        np.testing.assert_allclose(made, positive(one), 1e-6)
+    slopes = jax.grad(lambda x: program(program.weights, x).sum())(-x.numpy())
+    np.testing.assert_allclose(slopes, (-x).exp(), 1e-6)
+
+
+def test_a_program_runs_on_a_mesh_of_devices():
+    from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+    model, x = small(), torch.randn(2, 3, 8, 8)
+    program = converted(model, x).output
+    mesh = Mesh(np.array(jax.devices()[:1]), ("batch",))
+    rows, whole = (NamedSharding(mesh, PartitionSpec(*names)) for names in (["batch"], []))
+    spread = jax.jit(program, in_shardings=(whole, rows), out_shardings=rows)
+    made = spread(program.weights, x.numpy())
+    assert made.sharding == rows
+    np.testing.assert_allclose(made, model(x).detach().numpy(), rtol=1e-4, atol=1e-5)
+
+
+def collected(x):
+    outs = []
+    while x.norm() > 1:
+        x = x / 2
+        outs.append(x)
+    return torch.stack(outs)
+
+
+def test_what_xla_cannot_hold_is_refused_by_name():
+    one = torch.ones(3)
+    with pytest.raises(flexir.Error, match="values decide"):  # as many rows as values say
+        target.convert(collected, (one * 5,), also=[(one * 40,), (one * 90,)])
+    one_way = target.convert(positive, (one,))
+    assert [step.call.op for step in one_way.output.steps][-2:] == ["mul", "add"]
+    assert "1 condition is not in the output" in str(one_way.report)

@@ -163,6 +163,26 @@ def test_writes_are_in_the_file():
     converted(write, torch.randn(2, 4, 3), torch.rand(2, 4, 3) > 0.5)
 
 
+def test_a_write_through_a_view_of_memory():
+    def strided(x):
+        y = x.clone()
+        y.as_strided((2, 3), (4, 1), 1).mul_(2)
+        y.copy_(y[:1] + 1)
+        return y
+
+    x = torch.rand(4, 4)
+    result = converted(strided, x)
+    torch.testing.assert_close(target.run(result.output, x), strided(x))
+
+
+def test_convolutions_of_scripted_modules():
+    net = torch.jit.script(nn.Sequential(nn.Conv1d(2, 4, 3, padding=1), nn.ReLU(),
+                                         nn.ConvTranspose1d(4, 2, 2, stride=2)).eval())  # fmt: skip
+    x = torch.rand(1, 2, 9)
+    with torch.no_grad():
+        torch.testing.assert_close(target.run(converted(net, x).output, x), net(x))
+
+
 def test_attention_of_a_row_that_sees_nothing_is_zero():
     q = torch.randn(1, 2, 3, 4)
     mask = torch.tensor([[True, False, True], [False, False, False], [True, True, True]])
@@ -187,18 +207,77 @@ def test_a_dtype_without_kernels_is_refused():
     assert "onnxruntime has no Conv of torch.float64" in str(result.report)
 
 
-def test_conditions_and_state_are_named_as_left_out():
+class Streaming(nn.Module):
+    """Keeps a state in an attribute and counts in a buffer."""
+
+    def __init__(self):
+        super().__init__()
+        self.cell = nn.GRUCell(3, 4)
+        self.register_buffer("count", torch.zeros((), dtype=torch.int64))
+        self.h = torch.zeros(2, 4)
+
+    def forward(self, x):
+        self.count += 1
+        self.h = self.cell(x, self.h)
+        return {"y": self.h * self.count}
+
+
+def test_what_a_call_leaves_is_an_output_that_the_next_one_takes(tmp_path):
+    import onnxruntime
+
+    inputs = [torch.rand(2, 3) for _ in range(4)]
+    with torch.no_grad():
+        graph = flexir.capture(Streaming(), (inputs[0],))
+        result = target.convert(graph, strict=True)
+        target.check(result.output)
+        run, step = graph.start(), target.start(result.output)
+        wanted = [run(x) for x in inputs]
+        torch.testing.assert_close([step(x) for x in inputs], wanted)
+        torch.testing.assert_close(step.state, run.state)
+        for _ in range(2):  # a call of itself begins with what was recorded
+            torch.testing.assert_close(target.run(result.output, inputs[0]), wanted[0])
+    target.save(result.output, tmp_path / "net.onnx")
+    engine = onnxruntime.InferenceSession(tmp_path / "net.onnx")
+    about = engine.get_modelmeta().custom_metadata_map
+    assert about["flexir.state"].splitlines() == ["count: count -> count.next", "h: h -> h.next"]
+    state = {}
+    for x, expected in zip(inputs, wanted):
+        y, *left = engine.run(["y", "count.next", "h.next"], {"x": x.numpy(), **state})
+        state = dict(zip(("count", "h"), left))
+        torch.testing.assert_close(torch.from_numpy(y), expected["y"])
+
+
+def test_what_no_file_carries_on_is_refused_where_calls_are_in_a_row():
     class Net(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.register_buffer("count", torch.zeros(1))
+        calls = 0
 
         def forward(self, x):
-            self.count += 1
-            return x if x.sum() > 0 else -x
+            self.calls += 1
+            return x * self.calls
 
-    report = target.convert(Net(), (torch.ones(2),)).report
-    assert "1 condition and 1 state are not in the output" in str(report)
+    result = target.convert(Net(), (torch.ones(2),))
+    with pytest.raises(flexir.Error, match="onnx cannot carry on what the first left behind.*call"):
+        target.start(result.output)
+
+
+def test_conditions_are_named_in_the_report_and_in_the_file():
+    model = lambda x: x if x.sum() > 0 else -x
+    result = target.convert(model, (torch.ones(2),))
+    assert "1 condition is not in the output" in str(result.report)
+    assert "bool(gt(sum(x))) is True" in result.output.metadata_props["flexir.omissions"]
+    with pytest.raises(flexir.UnsupportedError, match="condition"):
+        target.convert(model, (torch.ones(2),), strict=True)
+
+
+def test_weights_too_large_for_a_message_lie_beside_the_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(target, "_LARGE", 1000)
+    model, x = nn.Linear(30, 20).eval(), torch.rand(1, 30)
+    result = target.convert(model, (x,))
+    target.check(result.output)
+    torch.testing.assert_close(target.run(result.output, x), model(x).detach())
+    target.save(result.output, tmp_path / "net.onnx")
+    assert (tmp_path / "net.onnx.data").stat().st_size >= 600 * 4
+    assert (tmp_path / "net.onnx").stat().st_size < 1500
 
 
 def test_a_saved_file_runs_alone(tmp_path):
@@ -220,7 +299,8 @@ def test_an_older_opset_takes_what_it_lacks_apart():
 def test_kernels_are_those_of_the_installed_onnxruntime():
     import onnxruntime
 
-    from flexir.targets.onnx.network import element_type, kernel_dtype
+    from flexir.targets.onnx.kernels import kernel_dtype
+    from flexir.targets.onnx.network import element_type
 
     for kind, dtype in [("Erf", torch.float32), ("Relu", torch.float64), ("Where", torch.uint8)]:
         assert kernel_dtype(kind, dtype) is dtype

@@ -206,3 +206,76 @@ def test_every_layer_alone_is_right_and_halves_run_on_the_engine():
     half = flexir.hybrid(flexir.convert(lambda x: model(x)["logits"].topk(1), (x,), target.target))
     with torch.no_grad():
         torch.testing.assert_close(half(x)[0], model(x)["logits"].topk(1)[0], rtol=1e-4, atol=1e-5)
+
+
+def positive(x):
+    return (x * 2 if x.sum() > 0 else x.exp()) + x.shape[0]
+
+
+def halved(x):
+    while x.norm() > 1:
+        x = x / 2
+    return x + x.shape[0]
+
+
+class Either(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(3, 3), nn.Linear(3, 3)
+
+    def forward(self, x):
+        y = self.a(x) if x.sum() > 0 else self.b(x).relu() + x.shape[0]
+        return y.view(x.shape[0] * 3)
+
+
+def counted(x):
+    n = x.sum().item()
+    return x * (n + 1) if n > 2 else x - n
+
+
+@pytest.mark.parametrize("model", [positive, halved, Either(), counted])
+def test_branches_and_loops_that_values_decide_are_the_engines_own(model):
+    def case(rows, number):
+        whole = model is counted
+        return torch.full((rows, 3), number, dtype=torch.int64 if whole else torch.float32)
+
+    shown = [case(rows, number) for rows in (2, 4) for number in (5, -4)]
+    result = target.convert(model, (shown[0],), also=[(x,) for x in shown[1:]], strict=True)
+    kinds = {node.get_type_name() for node in result.output.finished().get_ops()}
+    assert kinds & {"If", "Loop"}
+    with torch.no_grad():
+        for x in (*shown, case(2, 0), case(5, -7), case(1, 100)):
+            torch.testing.assert_close(target.run(result.output, x), model(x))
+
+
+def test_a_number_of_64_bits_that_values_are_is_refused():
+    x = torch.ones(3)
+    report = target.convert(counted, (x,), also=[(-x,)]).report
+    assert "of 64 bits: the plug-in has 32" in report.entries[0].reason
+
+
+class Remembers(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("h", torch.zeros(2, 3))
+        self.linear = nn.Linear(3, 3)
+
+    def forward(self, x):
+        self.h = torch.tanh(self.linear(x) + self.h)
+        return self.h * 2
+
+
+def test_what_a_call_leaves_behind_is_state_of_the_network():
+    import copy
+
+    model, xs = Remembers(), [torch.randn(2, 3) for _ in range(3)]
+    result = target.convert(copy.deepcopy(model), (xs[0],), strict=True)
+    assert "1 state taken" in str(result.report)
+    with torch.no_grad():
+        first = copy.deepcopy(model)(xs[0])
+        for _ in range(2):  # every run begins as the recorded one did
+            torch.testing.assert_close(target.run(result.output, xs[0]), first)
+        step = target.start(result.output)
+        for x in xs:
+            torch.testing.assert_close(step(x), model(x))
+        torch.testing.assert_close(target.run(result.output, xs[0]), first)

@@ -16,7 +16,8 @@ from ..calls.schemas import callables, op_of, parameter_names, signatures
 from ..errors import TargetError
 from .escapes import NUMBERS, gives_number, only_escapes
 
-_OWN_OPS = ("assemble", "as_strided", "as_strided_scatter", "setitem", "warp_affine", "if", "loop")
+_OWN_OPS = ("assemble", "as_strided", "as_strided_scatter", "element", "if", "joined", "loop",
+            "setitem", "warp_affine")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

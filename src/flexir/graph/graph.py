@@ -233,12 +233,14 @@ class Graph:
         self,
         args: Sequence[Any] | torch.Tensor | Inputs = (),
         kwargs: dict[str, Any] | None = None,
+        *,
+        blocks: bool = False,
     ) -> Graph:
         """The graph of the sizes of these inputs; see :func:`flexir.graph.sizes.static`."""
         from .inputs import inputs_of
         from .sizes import static
 
-        return static(self, *inputs_of(args, kwargs))
+        return static(self, *inputs_of(args, kwargs), blocks=blocks)
 
     def start(self) -> Run:
         """Calls in a row: what one leaves behind in ``state``, the next begins with.

@@ -224,7 +224,7 @@ def bind_part(
             bind_part(f"{name}.{end}", getattr(part, end), getattr(made, end), env)
         return
     if (tree.is_word(part) or part is ...) and not _same_word(part, made):
-        raise Diverged(f"the input {name!r} was {part!r} when recorded, now {made!r}")
+        raise Diverged(f"the input {name!r} was {part!r} when recorded, now {_shown(made)}")
     # What was empty and holds tensors now, or the other way round: a cache at the first call.
     if any(True for _ in tree.leaves(part, Value)) or tree.tensors_in(_as_list(made)):
         raise Diverged(
@@ -242,7 +242,7 @@ def _bind_value(name: str, part: Value, made: Any, env: dict[Value, Any]) -> Non
         env[part] = made
         return
     if not isinstance(made, torch.Tensor):
-        raise Diverged(f"the input {name!r} was a tensor when recorded, now {made!r}")
+        raise Diverged(f"the input {name!r} was a tensor when recorded, now {_shown(made)}")
     if not part.type.takes(shape_of(made), made.dtype):
         raise Diverged(
             f"the input {name!r} is {shape_of(made)} {made.dtype}; recorded was "
@@ -279,6 +279,13 @@ def _as_list(part: Any) -> Any:
     if isinstance(part, dict):
         return list(map(_as_list, part.values()))
     return list(map(_as_list, part)) if isinstance(part, (list, tuple)) else part
+
+
+def _shown(part: Any) -> str:
+    """A part of inputs in an error, where tensors would fill pages."""
+    if isinstance(part, torch.Tensor):
+        return f"a tensor, {shape_of(part)} {part.dtype}"
+    return f"{_kind(part)} with tensors" if tree.tensors_in(_as_list(part)) else repr(part)
 
 
 def _kind(part: Any) -> str:

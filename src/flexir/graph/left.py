@@ -8,7 +8,7 @@ how they get what ``graph.left`` says; what that is, is found while recording.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -19,6 +19,18 @@ from .inputs import bind_inputs, bind_part, bound_arguments
 from .nodes import Value
 
 _ABSENT = object()
+
+
+class Answered(NamedTuple):
+    """What an engine gives that also tells what a call leaves in its inputs.
+
+    Attributes:
+        outputs: what the model would return.
+        left: argument name -> what stands in it after the call, as ``graph.left`` has it.
+    """
+
+    outputs: Any
+    left: dict[str, Any]
 
 
 def put_back(graph: Graph, args: Any, kwargs: Any, env: Mapping[Value, Any]) -> Any:
@@ -57,14 +69,19 @@ def results_in(graph: Graph, made: Any) -> dict[Value, Any]:
         Diverged: the model leaves something in its inputs that it does not return.
     """
     found: dict[Value, Any] = {}
-    bind_part("the output", graph.outputs, tree.template(made, lambda t: t, deep=True), found)
+    outputs, left = made if isinstance(made, Answered) else (made, {})
+    outputs, left = tree.template([outputs, left], lambda t: t, deep=True)
+    bind_part("the output", graph.outputs, outputs, found)
+    for name, part in left.items():
+        bind_part(name, graph.left[name], part, found)
     inputs = set(graph.input_values)
     wanted = [(m.name, m.final) for m in graph.mutations if m.initial in inputs]
     for path, value in (*places.paths(graph.left, Value), *wanted):
         if value not in found and value not in inputs:
             raise Diverged(
                 f"the model leaves a new tensor in {path!r}, which it does not return; an engine "
-                "that gives what the model returns cannot tell it"
+                "that gives what the model returns cannot tell it. Let it give both: "
+                "Answered(outputs, left)"
             )
     return found
 

@@ -109,8 +109,9 @@ class Program(Mapping[str, Graph]):
 
         Args:
             model: the module whose calls are answered; its weights are not read.
-            run: an engine: ``run(entry point, *args, **kwargs)`` gives its outputs; without, the
-                graphs are replayed.
+            run: an engine: ``run(entry point, *args, **kwargs)`` gives its outputs, or
+                :class:`~flexir.graph.left.Answered`, what it leaves in its inputs, too; without,
+                the graphs are replayed.
 
         Returns:
             a context manager; in its block ``model(...)`` is answered. It yields the run whose

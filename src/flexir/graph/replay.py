@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -17,11 +17,13 @@ import torch
 from ..errors import Diverged
 from . import numbers, places, tree
 from .agreement import check_escape, check_round, check_rounds, check_there, check_type
-from .choice import Block, Loop, blocks_of, every, is_choice
-from .geometry import copy_like
+from .choice import WITH_BLOCKS, Block, Loop, blocks_of, every, is_choice
+from .geometry import copy_like, shape_of
 from .graph import Graph
 from .inputs import bind_inputs, first_that
 from .nodes import Node, Switches, Value
+from .query import last_readers
+from .sole import only_held_by
 
 Meaning = Callable[[Node, dict[Value, Any]], bool]
 
@@ -59,6 +61,7 @@ def replay(
     tell_numbers: bool = False,
     taken: list[Any] | None = None,
     begin: Callable[[Sequence[Value], Sequence[Any]], None] | None = None,
+    led: Collection[Node] = (),
 ) -> Any:
     """Run a graph with torch, call by call as recorded.
 
@@ -77,6 +80,8 @@ def replay(
         taken: gains which way each branch went and how many rounds each loop had, in the order in
             which they began.
         generators: where an earlier call of the same :class:`~flexir.run.Run` left them.
+        led: branches of which both blocks run, loops of which one round runs, and conditions that
+            are not checked: for who wants to know sizes, whatever the values are.
 
     Returns:
         what the model returned, in the same containers.
@@ -88,9 +93,10 @@ def replay(
     if graph.variants:
         graph = fitting(graph, args, kwargs or {})
     env = Environment(graph.constants) if env is None else env
-    free = _last_readers(graph)
+    free = last_readers(graph)
     meaning = Replay(graph, check, watch, free, isolate, generators)
     meaning.numbers, meaning.taken, meaning.begin = tell_numbers, taken, begin
+    meaning.led = led
     meaning.alike = bind_inputs(graph, args, kwargs or {}, env, as_given=meaning.asks)
     devices = meaning.devices()
     with (
@@ -196,13 +202,14 @@ class Replay:
         self.generators = generators or Generators()
         self.switches: Switches | None = None
         self.regions = contextlib.ExitStack()
-        effects = {node.effects for node in every(graph.nodes)}
-        self.draws = any(one.random for one in effects)
-        self.parts = any(blocks_of(node) for node in every(graph.nodes))
-        self.asks = any(one.escape == "about" for one in effects)
+        effects = [node.effects for node in every(graph.nodes)]
+        self.draws = any([one.random for one in effects])
+        self.asks = any([one.escape == "about" for one in effects])
+        self.parts = any([blocks_of(node) for node in every(graph.nodes)])
         self.numbers = False
         self.taken: list[Any] | None = None
         self.begin: Callable[[Sequence[Value], Sequence[Any]], None] | None = None
+        self.led: Collection[Node] = ()
         self.alike = True  # the inputs lie in memory and are differentiated as those recorded
         self.graph = graph
 
@@ -216,7 +223,7 @@ class Replay:
     def __call__(self, node: Node, env: dict[Value, Any]) -> bool:
         if node.body is not None:
             return False
-        if blocks_of(node):
+        if node.target.__class__ in WITH_BLOCKS:
             named = {name: tree.build(part, Value, env.__getitem__)
                      for name, part in node.args.items()}  # fmt: skip
             made = self._choose(node, named) if is_choice(node) else self._loop(node, named)
@@ -229,14 +236,22 @@ class Replay:
             self._switch(effects.switches)
         look = env.__getitem__
         if effects.writes or self.isolate:
-            look = _copies(node, env, self.isolate).__getitem__
-        named = {name: tree.build(part, Value, look) for name, part in node.args.items()}
+            dying = self.free.get(node, ()) if self.watch is None else ()
+            look = _copies(node, env, self.isolate, dying).__getitem__
+        named = {}
+        for name, part in node.args.items():
+            if part.__class__ is Value:
+                part = look(part)
+            elif part.__class__ not in tree.LITERALS:
+                part = tree.build(part, Value, look)
+            named[name] = part
         if effects.random:
             self.generators.prepare(node, named)
         args, kwargs = node.signature.unbind(named)
         result = node.target(*args, **kwargs)
         if effects.escape:
-            if self.check and not (effects.escape == "about" and self.alike):
+            alike = effects.escape == "about" and self.alike
+            if self.check and not alike and node not in self.led:
                 check_escape(node, named, result)
         else:
             _match(node.result, result, env)
@@ -247,7 +262,18 @@ class Replay:
     def _choose(self, node: Node, named: dict[str, Any]) -> Sequence[Any]:
         """Run the block of a branch that its condition says."""
         if self.taken is not None:
-            self.taken.append(named["condition"])
+            self.taken.append(None if node in self.led else named["condition"])
+        if node in self.led:
+            try:
+                both = [self._block(block, named["inputs"]) for _, block in blocks_of(node)]
+            except Exception as error:
+                text = f"{type(error).__name__}: {error}"
+                raise Diverged(
+                    f"values decide which way this branch goes, and these inputs do not "
+                    f"do for both: {text}\n  at: {node.where}",
+                    node,
+                ) from error
+            return [one if one is not None else other for one, other in zip(*both)]
         chosen: Block = node.target.block(named["condition"])
         made: Sequence[Any] = self._block(chosen, named["inputs"])
         return made
@@ -257,7 +283,9 @@ class Replay:
         loop: Loop = node.target
         place = len(self.taken) if self.taken is not None else 0
         if self.taken is not None:
-            self.taken.append(0)
+            self.taken.append(None if node in self.led else 0)
+        if node in self.led:
+            return self._round(node, named)
         count, carried, rounds, goes_on = named["count"], named["carried"], 0, True
         lists: list[list[Any]] = [[] for _ in loop.body.outputs[1 + len(carried) :]]
         while goes_on and (count is None or rounds < count):
@@ -273,6 +301,16 @@ class Replay:
         if self.check:
             check_rounds(node, rounds, goes_on)
         return (*carried, *lists)
+
+    def _round(self, node: Node, named: dict[str, Any]) -> Sequence[Any]:
+        """Run the first round of a loop of which values say how many it has."""
+        loop: Loop = node.target
+        made: Sequence[Any] = self._block(loop.body, (0, *named["carried"], *named["inputs"]))[1:]
+        for before, after in zip(named["carried"], made):
+            if isinstance(before, torch.Tensor) and shape_of(before) != shape_of(after):
+                raise Diverged(f"a round of the loop carries {shape_of(before)} and gives "
+                               f"{shape_of(after)}\n  at: {node.where}", node)  # fmt: skip
+        return made
 
     def _block(self, block: Block, given: Sequence[Any]) -> Any:
         if self.begin is not None:
@@ -317,9 +355,12 @@ class Replay:
         self.regions.close()
 
 
-def _copies(node: Node, env: dict[Value, Any], isolate: bool) -> dict[Value, Any]:
+def _copies(
+    node: Node, env: dict[Value, Any], isolate: bool, dying: Sequence[Value]
+) -> dict[Value, Any]:
     """What a writing call is given: copies where it writes, wherever else that Value stands.
 
+    ``dying`` are never read again: where nothing else leads to their memory, it is written over.
     ``isolate`` copies whatever requires no grad.
     """
     given = {v: env[v] for v in node.inputs}
@@ -330,7 +371,8 @@ def _copies(node: Node, env: dict[Value, Any], isolate: bool) -> dict[Value, Any
         }
     for name in node.effects.writes:
         for value in tree.leaves(node.args[name], Value):
-            if given[value] is env[value]:
+            own = value in dying and value in env and only_held_by(value, env, given)
+            if not own and given[value] is env[value]:
                 given[value] = copy_like(env[value])
     return given
 
@@ -348,17 +390,3 @@ def _match(template: Any, made: Any, env: dict[Value, Any]) -> None:
         elif next(tree.leaves(part, Value), None) is not None:
             shown = tree.show(part, Value)
             raise Diverged(f"a call returned {type(one).__name__}; recorded was {shown}")
-
-
-def _last_readers(graph: Graph) -> dict[Node, list[Value]]:
-    """Function node -> the Values nobody reads after it."""
-    last: dict[Value, Node] = {}
-    for node in graph:
-        for value in (*node.outputs, *node.inputs):
-            last[value] = node
-    for value in graph.results:
-        last.pop(value, None)
-    free: dict[Node, list[Value]] = {}
-    for value, node in last.items():
-        free.setdefault(node, []).append(value)
-    return free

@@ -7,13 +7,15 @@ made of. Pure functions of graphs; the one run that ``static`` needs is a replay
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from ..errors import Error
 from . import numbers, tree
 from .account import Mutation, State
 from .check import name_values, settle
 from .choice import Block, Choice, Loop, blocks_of, every, is_choice, is_loop
+from .decided import by_values
 from .geometry import shape_of
 from .graph import Graph
 from .inputs import bind_inputs, dense_stride
@@ -22,46 +24,62 @@ from .nodes import Effects, ListType, Node, TensorType, Value
 from .replay import fitting, replay
 
 
-def static(graph: Graph, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None) -> Graph:
+def static(
+    graph: Graph,
+    args: Sequence[Any] = (),
+    kwargs: dict[str, Any] | None = None,
+    *,
+    blocks: bool = False,
+) -> Graph:
     """The graph of the sizes of these inputs: no number is a Value, no size has a name.
 
     Args:
         graph: a graph whose sizes vary.
         args: inputs by position.
         kwargs: inputs by name.
+        blocks: keep branches and loops that values decide, and the numbers that they are; without,
+            it goes the way of these inputs alone.
 
     Returns:
         a graph that takes inputs of these sizes alone; the same graph if nothing in it varies.
 
     Raises:
         Diverged: the graph does not take these inputs.
+        Error: the examples took paths that are kept as graphs of their own, and values say which.
     """
-    blocks = any(map(blocks_of, every(graph.nodes)))
-    if not (graph.live or graph.variants or blocks):
+    if blocks and any(by_values(one)[1] for one in (graph, *graph.variants) if graph.variants):
+        raise Error("values decide which of several graphs it is; there is none of both. Without "
+                    "also= it is the graph of one")  # fmt: skip
+    any_blocks = any(map(blocks_of, every(graph.nodes)))
+    if not (graph.live or graph.variants or any_blocks):
         return graph
-    if blocks:
-        graph = straight(graph, args, kwargs or {})
-    graph, found = measured(graph, args, kwargs or {})
+    free, led = by_values(graph) if blocks else (set(), set())
+    if any_blocks:
+        graph = straight(graph, args, kwargs or {}, led)
+        free, led = by_values(graph) if blocks else (set(), set())
+    graph, found = measured(graph, args, kwargs or {}, led)
+    if counted := next((v for v in found if v.is_list and v in free), None):
+        raise Error(f"values decide how many tensors {counted!r} holds")
     types: dict[Value, Any] = {
         v: [v.type.element._replace(shape=one) for one in n] if isinstance(v.type, ListType)
         else TensorType(v.type.dtype, n, v.type.device)
         for v, n in found.items() if not v.is_number
     }  # fmt: skip
-    literals = {v: n for v, n in found.items() if v.is_number}
+    literals = {v: n for v, n in found.items() if v.is_number and v not in free}
     made = rewritten(graph, literals, types)
     made.live, made.variants = [], []
     return made
 
 
 def measured(
-    graph: Graph, args: Sequence[Any], kwargs: dict[str, Any]
+    graph: Graph, args: Sequence[Any], kwargs: dict[str, Any], led: Collection[Node] = ()
 ) -> tuple[Graph, dict[Value, Any]]:
     """What every Value is on these inputs: sizes of tensors, numbers themselves.
 
     Returns:
         the variant of the graph that takes the inputs, and Value -> its shape or number.
     """
-    graph = fitting(graph, args, kwargs)
+    graph = fitting(graph, args, kwargs) if graph.variants else graph
     found: dict[Value, Any] = {}
 
     def watch(node: Node, made: Sequence[Any]) -> None:
@@ -70,7 +88,11 @@ def measured(
     given: dict[Value, Any] = {}
     bind_inputs(graph, args, kwargs, given, as_given=True)
     found.update((v, measure(v, one)) for v, one in given.items())
-    replay(graph, args, kwargs, watch=watch, tell_numbers=True)
+
+    def begin(parameters: Sequence[Value], given: Sequence[Any]) -> None:
+        found.update((v, measure(v, n)) for v, n in zip(parameters, given) if n is not None)
+
+    replay(graph, args, kwargs, watch=watch, tell_numbers=True, begin=begin, led=led)
     return graph, found
 
 
@@ -81,11 +103,16 @@ def measure(value: Value, made: Any) -> Any:
     return list(map(shape_of, made)) if value.is_list else shape_of(made)
 
 
-def straight(graph: Graph, args: Sequence[Any], kwargs: dict[str, Any]) -> Graph:
-    """A graph without blocks: those that these inputs run stand in a row, in place of the calls."""
-    graph = fitting(graph, args, kwargs)
+def straight(
+    graph: Graph, args: Sequence[Any], kwargs: dict[str, Any], led: Collection[Node] = ()
+) -> Graph:
+    """A graph without blocks: those that these inputs run stand in a row, in place of the calls.
+
+    Those in ``led`` stay.
+    """
+    graph = fitting(graph, args, kwargs) if graph.variants else graph
     taken: list[Any] = []
-    replay(graph, args, kwargs, taken=taken)
+    replay(graph, args, kwargs, taken=taken, led=led)
     return _Copy(graph, {}, {}, iter(taken)).graph
 
 
@@ -107,7 +134,7 @@ def rewritten(
 
 
 class _Copy:
-    """A graph being copied; ``taken`` says which blocks stand in a row instead."""
+    """A graph being copied; ``taken`` says which blocks stand in a row instead: None for none."""
 
     def __init__(
         self,
@@ -182,7 +209,8 @@ class _Copy:
                 made += self._branch(node, args)
                 continue
             if is_loop(node):
-                made += self._unrolled(node, args) if self.taken else [self._loop(node, args)]
+                rounds = None if self.taken is None else next(self.taken)
+                made += self._unrolled(node, args, rounds)
                 continue
             copy = Node(
                 node.op, node.target, args, signature=node.signature, body=body, path=node.path,
@@ -211,7 +239,8 @@ class _Copy:
 
     def _branch(self, node: Node, args: dict[str, Any]) -> list[Node]:
         """A copied branch; where its condition is known, what the block of that outcome does."""
-        outcome = next(self.taken) if self.taken else args["condition"]
+        outcome = None if self.taken is None else next(self.taken)
+        outcome = args["condition"] if outcome is None else outcome
         if not isinstance(outcome, Value):
             block = node.target.block(outcome)
             self.env.update(zip(block.parameters, args["inputs"]))
@@ -229,12 +258,13 @@ class _Copy:
         body = self._block(loop.body, (*given, *args["inputs"]))
         return self._with_blocks(node, Loop(body, loop.ends, loop.least), args)
 
-    def _unrolled(self, node: Node, args: dict[str, Any]) -> list[Node]:
-        """The rounds of a loop one after the other."""
-        assert self.taken is not None
+    def _unrolled(self, node: Node, args: dict[str, Any], rounds: int | None) -> list[Node]:
+        """The rounds of a loop one after the other; the loop if it is not said how many."""
+        if rounds is None:
+            return [self._loop(node, args)]
         body, carried, nodes = node.target.body, args["carried"], []
         lists: list[list[Any]] = [[] for _ in body.outputs[1 + len(carried) :]]
-        for number in range(next(self.taken)):
+        for number in range(rounds):
             self.env.update(zip(body.parameters, (number, *carried, *args["inputs"])))
             nodes += self._nodes(body.nodes)
             made = self.look(body.outputs)[1:]

@@ -5,12 +5,16 @@ nothing to do; ``graph.history`` says what was changed. Running a pass twice cha
 """
 
 from .constants import fold_constants
+from .explicit_state import explicit_state
+from .fixed_cache import fixed_cache
+from .grown import Grown
 from .layers import adaptive_to_pool, fold_batch_norm, merge_pad, warp_affine
 from .pattern import Pattern, pattern
 from .pieces import decompose
 from .simplify import merge_common, remove_dead, remove_noops, simplify
 
 __all__ = [
-    "Pattern", "adaptive_to_pool", "decompose", "fold_batch_norm", "fold_constants", "merge_common",
-    "merge_pad", "pattern", "remove_dead", "remove_noops", "simplify", "warp_affine",
+    "Grown", "Pattern", "adaptive_to_pool", "decompose", "explicit_state", "fixed_cache",
+    "fold_batch_norm", "fold_constants", "merge_common", "merge_pad", "pattern", "remove_dead",
+    "remove_noops", "simplify", "warp_affine",
 ]  # fmt: skip

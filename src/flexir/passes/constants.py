@@ -38,7 +38,7 @@ def fold_constants(graph: Graph) -> Graph:
                 for value in set(node.inputs) - known:
                     env[value] = torch.zeros((), dtype=value.type.dtype).expand(value.type.shape)
                 replay(node, env)
-                if "empty" in node.op and _is_torchs(node):  # what lay there is not to be kept
+                if is_undefined(node):  # what lay there is not to be kept
                     env.update((v, torch.zeros_like(env[v])) for v in node.outputs)
                 known.update(node.outputs)
                 folded.append(node)
@@ -54,6 +54,11 @@ def fold_constants(graph: Graph) -> Graph:
                 tensor = env[value]
                 edit.replace(value, edit.constant(name, tensor))
     return edit.build("fold_constants")
+
+
+def is_undefined(node: Node) -> bool:
+    """Whether the elements of what a call gives are whatever lay there."""
+    return "empty" in node.op and _is_torchs(node)
 
 
 def _is_torchs(node: Node) -> bool:

@@ -82,8 +82,8 @@ class Decomposer:
             return None
         if node.effects.switches is not None and node.effects.switches.autocast:
             return None  # the pieces would be cast by other rules than the call
-        if any(v.is_number for v in (*node.inputs, *node.outputs)):
-            return None  # what sizes the tensors have is then not known
+        if any(v.is_number or v.is_list for v in (*node.inputs, *node.outputs)):
+            return None  # what sizes the tensors have, or how many there are, is then not known
         key = call_key(node)
         if key in above or len(above) > _DEPTH:
             return None

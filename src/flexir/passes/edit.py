@@ -15,7 +15,7 @@ import torch
 
 from ..calls.schemas import op_of, signatures
 from ..errors import GraphError
-from ..graph import tree
+from ..graph import collector, tree
 from ..graph.account import Mutation, Origin, State
 from ..graph.check import free_name, settle
 from ..graph.geometry import tensor_type
@@ -238,6 +238,7 @@ class Edit:
         """Whether there is anything to build."""
         return bool(self._replaced or self._dropped or self._before or self._after)
 
+    @collector.paused()
     def build(self, title: str = "edit") -> Graph:
         """The new graph, checked; the old one if nothing was changed.
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..graph import tree
+from ..graph import collector, tree
 from ..graph.graph import Graph
 from ..graph.nodes import Node, Value
 from .decomposer import Decomposer
 from .edit import Edit
 
 
+@collector.paused()
 def decompose(graph: Graph, takes: Callable[[Node], bool]) -> Graph:
     """Take apart every call for which ``takes(node)`` is false, where its pieces are all taken.
 

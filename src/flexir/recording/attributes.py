@@ -8,9 +8,10 @@ What is found in the attributes is no matter of this file.
 
 from __future__ import annotations
 
+import collections
 import itertools
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -20,7 +21,8 @@ from .holders import BOOKKEEPING, GROUPS, Holder, Mapping, Modules
 HOOKS = ("_forward_hooks", "_forward_pre_hooks")
 _flat = itertools.chain.from_iterable
 dictionary = operator.attrgetter("__dict__")
-_groups = operator.itemgetter(slice(-len(GROUPS) - len(HOOKS), None))
+_groups = operator.itemgetter(*GROUPS, *HOOKS)
+_WIDTH = len(GROUPS) + len(HOOKS)
 
 
 class Alike:
@@ -28,7 +30,6 @@ class Alike:
 
     Attributes:
         names: the keys that are no bookkeeping of torch's.
-        get: what stands there, then the groups and the hooks.
         size: how many keys there are; where as many are and ``get`` finds its own, all are the
             same.
         owns: the dictionaries.
@@ -37,16 +38,16 @@ class Alike:
 
     __slots__ = ("get", "names", "owns", "size", "values")
 
-    def __init__(self, own: dict[str, Any]) -> None:
-        self.names = tuple(name for name in own if name not in BOOKKEEPING)
-        self.get = operator.itemgetter(*self.names, *GROUPS, *HOOKS)
-        self.size = len(own)
-        self.owns: list[dict[str, Any]] = []
-        self.values: list[tuple[Any, ...]] = []
+    def __init__(self, owns: list[dict[str, Any]]) -> None:
+        self.names = tuple(name for name in owns[0] if name not in BOOKKEEPING)
+        self.get = _getter(self.names)
+        self.size = len(owns[0])
+        self.owns = owns
+        self.values = list(map(self.get, owns))
 
-    def attributes(self) -> Iterable[Any]:
-        """What stood there, groups and hooks aside, of all modules."""
-        return _flat(map(operator.itemgetter(slice(len(self.names))), self.values))
+    def types(self) -> Iterator[type]:
+        """The classes of what stood there."""
+        return map(type, _flat(self.values))
 
     def stands(self) -> bool:
         """Whether the same things stand there now."""
@@ -58,79 +59,137 @@ class Alike:
             return False
 
 
+def _getter(names: tuple[str, ...]) -> Callable[[dict[str, Any]], tuple[Any, ...]]:
+    """What takes the parts of these names from a dictionary."""
+    if len(names) > 1:
+        return operator.itemgetter(*names)
+    return operator.itemgetter(*names, *names) if names else lambda own: ()  # a tuple, always
+
+
 class Tree:
-    """Modules, and what each held when it was added.
+    """Modules from the outside in, and what each held when it was met.
 
     Attributes:
-        modules, paths: in the order in which they were added.
-        kinds: class -> its modules by the keys they have.
+        met: id -> (path, module), without scripted ones.
+        scripted: the same, of scripted modules.
+        odd: modules met once more, and scripted ones, each with how many others stand before it.
+        sorts: the modules by class and keys.
     """
 
-    def __init__(self) -> None:
-        self.paths: list[str] = []
-        self.modules: list[Any] = []
-        self.alike: list[Alike] = []
-        self.kinds: dict[tuple[type, Any], Alike] = {}
-
-    def add(self, path: str, module: Any) -> tuple[Alike, tuple[Any, ...]]:
-        """Note a module; those alike, and what it holds, its groups and hooks last."""
-        own, key = module.__dict__, (module.__class__, len(module.__dict__))
-        try:
-            alike = self.kinds[key]
-            values = alike.get(own)
-        except KeyError:
-            alike = self.kinds[key] = self.kinds.setdefault((key[0], frozenset(own)), Alike(own))
-            values = alike.get(own)
-        alike.owns.append(own)
-        alike.values.append(values)
-        self.paths.append(path)
-        self.modules.append(module)
-        self.alike.append(alike)
-        return alike, values
-
-    def close(self) -> None:
-        """All modules have been added."""
+    def __init__(self, model: torch.nn.Module) -> None:
+        self.met: dict[int, tuple[str, Any]] = {}
+        self.scripted: dict[int, tuple[str, Any]] = {}
+        self.odd: list[tuple[int, str, Any]] = []
+        self._walk(model)
+        self.paths: list[str] = [path for path, _ in self.met.values()]
+        self.modules: list[Any] = [module for _, module in self.met.values()]
         self.classes = list(map(type, self.modules))
         self.owns = list(map(dictionary, self.modules))
-        self.sorts = list(dict.fromkeys(self.kinds.values()))
-        groups = list(_flat(map(_groups, _flat([alike.values for alike in self.sorts]))))
-        self.filled = list(filter(None, groups))  # groups and hooks that hold something
-        self.copies = [group.copy() for group in self.filled]
-        self.empty = list(itertools.filterfalse(None, groups))
+        self.groups = list(_flat(map(_groups, self.owns)))
+        self.empty = list(itertools.filterfalse(None, self.groups))
+        self.filled = list(filter(None, self.groups))
+        self.sizes = list(map(len, self.filled))
+        self.names = list(_flat(self.filled))
+        self.parts = list(_flat(map(dict.values, self.filled)))
+        self.sorts = self._sorted()
+
+    def _walk(self, model: torch.nn.Module) -> None:
+        met, ordinary = self.met, set[type]()
+        stack: list[tuple[str, Iterator[tuple[str, Any]]]] = [("", iter([("", model)]))]
+        while stack:
+            prefix, children = stack[-1]
+            for name, module in children:
+                path = prefix + name
+                if id(module) in met:
+                    self.odd.append((len(met), path, module))
+                    continue
+                if type(module) not in ordinary:
+                    if module is None:
+                        continue
+                    if isinstance(module, torch.jit.ScriptModule):
+                        self.odd.append((len(met), path, module))
+                        if id(module) in self.scripted:
+                            continue
+                        self.scripted[id(module)] = path, module
+                        stack.append((f"{path}." if path else "", module.named_children()))
+                        break
+                    ordinary.add(type(module))
+                met[id(module)] = path, module
+                if inside := module.__dict__["_modules"]:
+                    stack.append((f"{path}." if path else "", iter(inside.items())))
+                    break
+            else:
+                stack.pop()
+
+    def _sorted(self) -> list[Alike]:
+        kinds: dict[Any, list[dict[str, Any]]] = collections.defaultdict(list)
+        for key, own in zip(zip(self.classes, map(len, self.owns)), self.owns):
+            kinds[key].append(own)
+        found = []
+        for owns in kinds.values():
+            try:
+                found.append(Alike(owns))
+            except KeyError:  # as many keys, but others
+                apart: dict[Any, list[dict[str, Any]]] = collections.defaultdict(list)
+                for own in owns:
+                    apart[frozenset(own)].append(own)
+                found += map(Alike, apart.values())
+        return found
+
+    def held(
+        self, start: int = 0, stop: int | None = None
+    ) -> Iterator[tuple[str, tuple[dict[str, Any], ...]]]:
+        """The paths of modules with their parameters, buffers, children and hooks."""
+        groups = self.groups[start * _WIDTH : None if stop is None else stop * _WIDTH]
+        return zip(self.paths[start:stop], zip(*[iter(groups)] * _WIDTH))
+
+    def attributes(
+        self, sorts: Iterable[Alike]
+    ) -> Iterator[tuple[str, tuple[str, ...], tuple[Any, ...]]]:
+        """The path of each module of these sorts, names and values of its attributes."""
+        values = {id(own): (alike.names, held) for alike in sorts
+                  for own, held in zip(alike.owns, alike.values)}  # fmt: skip
+        for path, own in zip(self.paths, self.owns):
+            if id(own) in values:
+                yield path, *values[id(own)]
 
     def stands(self) -> bool:
         """Whether all modules hold the very same things as they did."""
-        before, after = self.copies, self.filled
-        return (
-            not any(self.empty)
-            and list(map(len, after)) == list(map(len, before))
-            and _same(_flat(after), _flat(before))
-            and _same(_flat(map(dict.values, after)), _flat(map(dict.values, before)))
-            and _same(map(type, self.modules), self.classes)
-            and _same(map(dictionary, self.modules), self.owns)
-            and all(alike.stands() for alike in self.sorts)
-        )
-
-    def held(self) -> Iterable[tuple[str, Any, Alike, tuple[Any, ...]]]:
-        """Every module with its path, those alike and what it held."""
-        values = {alike: iter(alike.values) for alike in self.sorts}
-        for path, module, alike in zip(self.paths, self.modules, self.alike):
-            yield path, module, alike, next(values[alike])
+        after = self.filled
+        try:
+            return (
+                not any(self.empty)
+                and list(map(len, after)) == self.sizes
+                and _same(_flat(after), self.names)
+                and _same(_flat(map(dict.values, after)), self.parts)
+                and _same(map(type, self.modules), self.classes)
+                and _same(map(dictionary, self.modules), self.owns)
+                and _same(_flat(map(_groups, self.owns)), self.groups)
+                and all(alike.stands() for alike in self.sorts)
+            )
+        except KeyError:  # a group or hooks are gone
+            return False
 
     def holders(self) -> list[Holder]:
-        """Every module by itself, and the hooks that it gained."""
-        kept = {id(group): copy for group, copy in zip(self.filled, self.copies)}
+        """Every module by itself, and the hooks that it gained or that are others now."""
+        pairs = zip(self.names, self.parts)
+        kept = {id(group): dict(itertools.islice(pairs, size))
+                for group, size in zip(self.filled, self.sizes)}  # fmt: skip
         found: list[Holder] = []
-        for (path, module, alike, held), cls in zip(self.held(), self.classes):
-            before = dict(zip(alike.names, held))
-            groups = _groups(held)
+        attributes = self.attributes(self.sorts)
+        for (path, groups), (_, names, held), module, own, cls in zip(
+            self.held(), attributes, self.modules, self.owns, self.classes
+        ):
+            before = dict(zip(names, held))
             for group in groups[: len(GROUPS)]:
                 before.update(kept.get(id(group), {}))
             before["__class__"] = cls
             found.append(Modules(module, path, before))
             for name, hooks in zip(HOOKS, groups[len(GROUPS) :]):
-                if hooks and id(hooks) not in kept:
-                    found.append(Mapping(hooks, f"{path}.{name}" if path else name, {}))
+                now = own.get(name, {})
+                if now is not hooks or hooks and id(hooks) not in kept:
+                    place = f"{path}.{name}" if path else name
+                    found.append(Mapping(now, place, kept.get(id(hooks), {})))
         return found
 
 
@@ -142,7 +201,8 @@ class Beside:
         self.held = len(list(filter(None, map(dictionary, tensors))))
         with torch._C.DisableTorchFunction():
             self.wanted = list(map(_wants, tensors))
-            self.leaves = [t for t in itertools.compress(tensors, self.wanted) if t.is_leaf]
+            wanting = list(itertools.compress(tensors, self.wanted))
+            self.leaves = list(itertools.compress(wanting, map(_leaf, wanting)))
             self.grads = list(map(_grad, self.leaves))
 
     def gained(self) -> Iterable[torch.Tensor]:
@@ -163,7 +223,7 @@ class Beside:
                 yield tensor, "grad", old, new
 
 
-_wants, _grad = operator.attrgetter("requires_grad"), operator.attrgetter("grad")
+_wants, _leaf, _grad = map(operator.attrgetter, ("requires_grad", "is_leaf", "grad"))
 
 
 def _same(now: Iterable[Any], before: Iterable[Any]) -> bool:

@@ -64,15 +64,20 @@ def run_once(
 
 
 @contextlib.contextmanager
-def initial_state(graph: Graph, model: Any) -> Iterator[list[str]]:
+def initial_state(graph: Graph, model: Any, held: Holdings | None = None) -> Iterator[list[str]]:
     """The model with what it keeps, and the random generators, as the capture found them.
 
     What stands there now is put back in the end.
 
+    Args:
+        graph: of the capture.
+        model: what was captured.
+        held: what stands there now, if it is known already.
+
     Yields:
         paths of what could not be set back, because the graph holds it only as a text.
     """
-    held, lost = Holdings(model), []
+    held, lost = held or Holdings(model), []
     by_name = {n: tensor for tensor, _, names in held.tensors.values() for n in names}
     saved = []
     for mutation in graph.mutations:

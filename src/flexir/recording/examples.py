@@ -174,7 +174,7 @@ class Merging:
     ) -> Recorded:
         """A call recorded with what Python holds on the way, from where the first began."""
         inputs = copied(trial.copy)
-        with initial_state(graph, options.get("within") or model):
+        with initial_state(graph, options.get("within") or model, options.get("held")):
             return _recorded(model, trial.number, inputs, Standing(), **options)
 
     def result(self, dims: Dims) -> Graph:

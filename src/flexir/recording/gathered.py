@@ -194,11 +194,13 @@ class Gathering(Ways):
             raise Misfit("in other runs other numbers became plain")
         for k in range(len(next(iter(lost.values())))):
             plain = {r: one[k][1] for r, one in lost.items()}
-            value = self.one(scope, {r: one[k][0] for r, one in lost.items()}, out)
+            givers = {r: one[k][0].producer for r, one in lost.items()}
+            value = self.one(scope, {r: node.args["input"] for r, node in givers.items()}, out)
             if all(isinstance(one, int) for one in plain.values()):
                 scope.lost.append((plain, value))
             if len(set(plain.values())) == 1:
-                out.append(guarded(numbers.eq, value, next(iter(plain.values()))))
+                where = givers[next(iter(plain))]
+                out.append(guarded(numbers.eq, value, next(iter(plain.values())), where))
 
     def as_shown(self, scope: Scope) -> None:
         """In a block, a number that became plain before is as shown, if it was always the same."""
@@ -346,11 +348,14 @@ class Gathering(Ways):
         return made
 
 
-def guarded(compare: Callable[[Any, Any], bool], value: Value, shown: Any) -> Node:
-    """A guard: a number is to what was shown as it was."""
+def guarded(
+    compare: Callable[[Any, Any], bool], value: Value, shown: Any, where: Node | None = None
+) -> Node:
+    """A guard: a number is to what was shown as it was, at the line of a call."""
     args = {"input": value, "other": shown}
     node = Node(compare.__name__, compare, args, signature=signature_of(compare, tuple(args)))
     node.result, node.effects = True, Effects(escape="branch")
+    node.source = None if where is None else where.source
     return node
 
 

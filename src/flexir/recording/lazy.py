@@ -6,10 +6,11 @@ weights at every call.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+from torch.nn.parameter import is_lazy
 
 from .eager import copies_of
 
@@ -18,10 +19,16 @@ class NotInitialised(Exception):
     """The model holds weights that its first call makes."""
 
 
-def unmade(initialised: bool) -> None:
-    """A weight is not there: that of an unused module, or one that a call may yet make."""
-    if not initialised:
+def made(weights: Sequence[torch.Tensor], initialised: bool) -> list[torch.Tensor]:
+    """The weights that are there: once a call has made the others, all but those of unused modules.
+
+    Raises:
+        NotInitialised: a call may yet make some.
+    """
+    found = [t for t in weights if t.__class__ is torch.nn.Parameter or not is_lazy(t)]
+    if len(found) < len(weights) and not initialised:
         raise NotInitialised
+    return found
 
 
 def initialise(model: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

@@ -85,7 +85,7 @@ class Numbers:
         self._scopes: list[dict[Any, Value]] = [{}]
         self.laundered: dict[tuple[str, Any], Laundered] = {}
         self.open = True
-        # Numbers that became plain since this was emptied, with their Values; None: not noted.
+        # Numbers that became plain since this was emptied, after what gave them; None: not noted.
         self.noted: list[tuple[Value, Any]] | None = None
 
     # -- scopes: what was computed inside a module is not seen outside
@@ -205,12 +205,12 @@ class Numbers:
             source = locate(frame)
             self.laundered.setdefault((how, source), Laundered(how, number, source))
             made = number if made is None else made
-            expr, known = made.expr, plain(made)
-            value = self._value(expression(calls.plain, (expr,), known), known)
-            if value.producer is not None:
-                value.producer.source = value.producer.source or source
+            known = plain(made)
+            given = self._value(expression(calls.plain, (made.expr,), known), known)
+            if given.producer is not None:
+                given.producer.source = given.producer.source or source
             if self.noted is not None:
-                self.noted.append((value, known))
+                self.noted.append((given, known))
 
 
 SIZES = frozenset({"shape", "size", "numel", "nelement", "stride"})

@@ -80,6 +80,8 @@ def scatter(trace: Trace, alias: Alias, value: Value, piece: Piece, current: Cur
             return scatter(trace, base, whole, piece, current)
         if (inverse := _inverse(alias.where, base.where)) is not None:
             function, args = inverse
+            if trace.live and function is torch.reshape:  # to whatever size the base has
+                function, args = torch.Tensor.reshape_as, {"other": base.value}
             back = trace.emit(function, {"input": value, **args}, base.value.type)
             return scatter(trace, base, back, piece, current)
     args = {"input": piece.value, "src": value, **_place(piece, alias.where)}

@@ -40,6 +40,7 @@ from .holders import (
 from .innards import Opaque, has_more, holder_of
 from .steps import keyed_by, steps_to, ways_to, with_part, within
 
+_first = operator.itemgetter(0)
 _LIMIT = 20_000  # things looked at in one model; more would cost more than the run
 
 
@@ -60,91 +61,77 @@ class Holdings:
         # lists of numbers and words, many and seldom changed: path, list, what it held
         self._plain: dict[int, tuple[str, list[Any], list[Any]]] = {}
         self._todo: list[tuple[str, str, Any]] = []  # (kind, path, part), last first
-        self._tree = Tree()
+        self._tree: Tree | None = None
         if isinstance(model, torch.nn.Module):
-            self._modules(model)
+            self._tree = Tree(model)
+            self._modules(self._tree)
         else:
             self._todo.append(("attribute", "", model))
-        self._tree.close()
-        self._others(self._tree)
-        for cls in dict.fromkeys(self._tree.classes):
-            self._class(cls)
-        named = [tensor for tensor, _, _ in self.tensors.values()]
-        for tensor in filter(dictionary, named):
+        for tensor in filter(dictionary, list(map(_first, self.tensors.values()))):
             self._attributes(tensor)
         self._walk()
-        self._beside = Beside([tensor for tensor, _, _ in self.tensors.values()])
+        self._beside = Beside(list(map(_first, self.tensors.values())))
 
     # -- before
 
-    def _modules(self, model: torch.nn.Module) -> None:
+    def _modules(self, tree: Tree) -> None:
         """The tree of modules; what else they hold waits, so that weights get their names first."""
-        tree = self._tree
-        stack: list[tuple[str, Any]] = [("", model)]
-        while stack:
-            path, module = stack.pop()
-            prefix = path + "." if path else ""
-            if isinstance(module, torch.jit.ScriptModule):
-                self._scripted(path, prefix, module, stack)
-                continue
-            if id(module) in self.paths:  # its tensors have two names
-                self._name_all("parameter", prefix, module._parameters)
-                self._name_all("buffer", prefix, module._buffers)
-                continue
-            self.paths[id(module)] = (path, module)
-            alike, values = tree.add(path, module)
-            parameters, buffers, children, after, before = values[-5:]
+        self.paths = {**tree.met, **tree.scripted}
+        start = 0
+        for stop, path, module in tree.odd:
+            self._named(tree.held(start, stop))
+            self._odd(path, module)
+            start = stop
+        self._named(tree.held(start))
+        special = [sort for sort in tree.sorts if not FIXED.issuperset(sort.types())]
+        for path, names, values in tree.attributes(special) if special else ():
+            self._own(path, zip(names, values))
+        for cls in dict.fromkeys(tree.classes):
+            self._class(cls)
+
+    def _named(self, modules: Iterable[tuple[str, tuple[dict[str, Any], ...]]]) -> None:
+        """The tensors of modules get their names; their hooks wait."""
+        for path, (parameters, buffers, _, after, before) in modules:
             if parameters:
-                self._name_all("parameter", prefix, parameters)
+                self._name_all("parameter", path, parameters)
             if buffers:
-                self._name_all("buffer", prefix, buffers)
-            if children:
-                for name, child in reversed(children.items()):
-                    if child is not None:
-                        stack.append((prefix + name, child))
+                self._name_all("buffer", path, buffers)
             if after or before:
                 for name, hooks in zip(HOOKS, (after, before)):
-                    self._todo.append(("attribute", prefix + name, hooks))
+                    self._todo.append(("attribute", f"{path}.{name}" if path else name, hooks))
 
-    def _others(self, tree: Tree) -> None:
-        """The attributes of modules that are in no group."""
-        special = {a for a in tree.sorts if not FIXED.issuperset(map(type, a.attributes()))}
-        for path, _, alike, values in tree.held() if special else ():
-            if alike in special:
-                self._own(path + "." if path else "", zip(alike.names, values))
+    def _odd(self, path: str, module: Any) -> None:
+        """A module that is met once more: its tensors have two names; or a scripted one."""
+        self._name_all("parameter", path, module._parameters)
+        self._name_all("buffer", path, module._buffers)
+        if isinstance(module, torch.jit.ScriptModule):
+            if id(module) not in self._holders:
+                self._holders[id(module)] = Scripted(module, path)
+            own = self._holders[id(module)].before.items()
+            self._own(path, [(k, v) for k, v in own if id(v) not in self.tensors])
 
-    def _scripted(self, path: str, prefix: str, module: Any, stack: list[Any]) -> None:
-        known = self._holders.get(id(module))
-        if known is None:
-            known = self._holders[id(module)] = Scripted(module, path)
-            self.paths[id(module)] = (path, module)
-            stack += [(prefix + name, child) for name, child in module.named_children()][::-1]
-        self._name_all("parameter", prefix, module._parameters)
-        self._name_all("buffer", prefix, module._buffers)
-        own = known.before.items()
-        self._own(prefix, [(k, v) for k, v in own if id(v) not in self.tensors])
-
-    def _own(self, prefix: str, attributes: Iterable[tuple[str, Any]]) -> None:
+    def _own(self, path: str, attributes: Iterable[tuple[str, Any]]) -> None:
         """The attributes of one module."""
+        prefix = f"{path}." if path else ""
         for name, part in attributes:
             if part.__class__ in FIXED:
                 continue
             if isinstance(part, torch.Tensor):
-                self._name_all("attribute", prefix, {name: part})
+                self._name_all("attribute", path, {name: part})
             elif part.__class__ in (list, tuple) and FIXED.issuperset(map(type, part)):
                 if part.__class__ is list:
                     self._plain[id(part)] = (prefix + name, part, part.copy())
             else:
                 self._todo.append(("attribute", prefix + name, part))
 
-    def _name_all(self, kind: str, prefix: str, group: Any) -> None:
-        tensors = self.tensors
+    def _name_all(self, kind: str, path: str, group: Any) -> None:
+        tensors, prefix = self.tensors, f"{path}." if path else ""
         for name, tensor in group.items():
-            if id(tensor) not in tensors:
+            known = tensors.get(id(tensor))
+            if known is None:
                 if tensor is not None:
                     tensors[id(tensor)] = (tensor, kind, (prefix + name,))
             else:  # tied: one tensor, several names
-                known = tensors[id(tensor)]
                 tensors[id(tensor)] = (tensor, known[1], (*known[2], prefix + name))
 
     def _walk(self) -> None:
@@ -216,7 +203,8 @@ class Holdings:
 
     def _all(self) -> list[Holder]:
         """Every holder, those of the modules first."""
-        return [*self._tree.holders(), *self._holders.values()]
+        tree = self._tree.holders() if self._tree is not None else []
+        return [*tree, *self._holders.values()]
 
     def _class(self, cls: type) -> None:
         """What a class of the user's own keeps, and what its methods can reach."""
@@ -281,7 +269,8 @@ class Holdings:
         Returns:
             the places that hold another tensor, and everything else that changed.
         """
-        holders = list(self._holders.values()) if self._tree.stands() else self._all()
+        tree = self._tree
+        holders = list(self._holders.values()) if tree is None or tree.stands() else self._all()
         found = Comparison({id(holder.thing): holder for holder in holders})
         for holder in holders:
             if holder.stands():

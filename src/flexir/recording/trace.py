@@ -52,9 +52,11 @@ class Trace:
     Attributes:
         frames: the module calls under way; the first is the run itself.
         classes: path of a module -> its class, for those that were called.
+        live: whether sizes may turn out to vary.
     """
 
-    def __init__(self, found: Origins, switches: SwitchWatch) -> None:
+    def __init__(self, found: Origins, switches: SwitchWatch, live: bool = False) -> None:
+        self.live = live
         self.found, self.switches = found, switches
         self.frames = [Frame(Node("", None, {}))]
         found.frames = self.frames

@@ -8,7 +8,7 @@ size, a graph of live sizes is converted for each combination that is run. Knows
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -19,7 +19,6 @@ from torch.utils._pytree import tree_leaves
 import flexir
 
 Tensors = dict[str, torch.Tensor]
-_ASKED = ("size", "stride", "numel", "if")  # give numbers that sizes decide
 
 
 @dataclass
@@ -54,28 +53,6 @@ def _listed(args: Any) -> Any:
     return (args,) if isinstance(args, torch.Tensor) else args
 
 
-def _values_decide(graph: flexir.Graph) -> bool:
-    """Whether values, not only sizes, say which way it goes, or are numbers in it."""
-    for node in (node for path in (graph, *graph.variants) for node in _calls(path.nodes)):
-        if graph.variants and node.effects.escape in ("branch", "value"):
-            return True
-        if node.op not in _ASKED and any(v.is_number for v in node.outputs):
-            if not all(v.is_number for v in node.inputs):
-                return True
-    return False
-
-
-def _calls(nodes: Sequence[flexir.Node]) -> Iterator[flexir.Node]:
-    """Calls of functions, those in the blocks of branches, too."""
-    for node in nodes:
-        if node.body is not None:
-            yield from _calls(node.body)
-            continue
-        yield node
-        for _, block in node.target.blocks if node.op == "if" else ():
-            yield from _calls(block.nodes)
-
-
 @dataclass(frozen=True)
 class Door:
     """Convert, run and save through one target.
@@ -89,6 +66,9 @@ class Door:
         prepare: passes over the graph, in order.
         sizes: whether the engine takes live sizes; else the graph is converted for each it meets.
         partial: whether a file can show placeholders; else what has some is not written.
+        carry: runs tensors and state, by path: ``carry(output, tensors, state)`` gives outputs and
+            state. There is none at the first call.
+        told: notes in an output what its Result says: ``told(output, result)``.
     """
 
     target: flexir.Target
@@ -97,6 +77,8 @@ class Door:
     prepare: Sequence[Callable[[flexir.Graph], flexir.Graph]] = ()
     sizes: bool = False
     partial: bool = False
+    carry: Callable[[Any, Tensors, Tensors], tuple[Tensors, Tensors]] | None = None
+    told: Callable[[Any, Any], None] | None = None
     _made: Any = field(default_factory=WeakKeyDictionary, repr=False)
 
     def __post_init__(self) -> None:
@@ -130,7 +112,7 @@ class Door:
             a Result; ``output`` is for :meth:`run` and :meth:`save`.
 
         Raises:
-            Error: the examples took paths that values decide, and the engine takes one.
+            Error: values decide which of several graphs the examples are.
         """
         with torch.no_grad():
             graph = model
@@ -138,12 +120,7 @@ class Door:
                 graph = flexir.capture(model, args, kwargs, also=also)
         if self.sizes:
             return self._converted(graph, strict, config)
-        if _values_decide(graph):
-            raise flexir.Error(
-                f"values decide which way this model goes, and {self.target.name} goes one: "
-                "convert it without also=, or graph.at(args)"
-            )
-        fixed = graph.at(args, kwargs)
+        fixed = graph.at(args, kwargs, blocks=True)
         result = self._converted(fixed, strict, config)
         if fixed is not graph:
             made = self._made[result.output]
@@ -160,6 +137,8 @@ class Door:
             result = flexir.convert(graph, self.target, out=out, strict=strict, config=chosen)
         lacking = sorted({entry.op for entry in result.report.entries})
         self._made[result.output] = _Made(result.graph, lacking)
+        if self.told is not None:
+            self.told(result.output, result)
         return result
 
     def at(self, output: Any, *args: Any, **kwargs: Any) -> Any:
@@ -177,7 +156,7 @@ class Door:
         if made.live is None or key == made.key:
             return output
         if key not in made.sized:
-            graph = made.live.at(args, kwargs)
+            graph = made.live.at(args, kwargs, blocks=True)
             made.sized[key] = self._converted(graph, False, made.config).output
         return made.sized[key]
 
@@ -200,6 +179,17 @@ class Door:
         graph = self._whole(output)
         return graph.arrange(self._through(output, graph, graph.bind(*args, **kwargs)))
 
+    def start(self, output: Any) -> Calls:
+        """Calls in a row: what one leaves behind, the next begins with.
+
+        Args:
+            output: what ``convert`` made.
+
+        Example:
+            ``step = start(output); step(x1); step(x2); step.state``
+        """
+        return Calls(self, output)
+
     def save(self, output: Any, path: str | os.PathLike[str]) -> None:
         """Write a converted model to a file of the engine's own format, of the first size."""
         if not self.partial:
@@ -221,10 +211,17 @@ class Door:
             )
         return made.graph
 
-    def _through(self, output: Any, graph: flexir.Graph, tensors: Tensors) -> Tensors:
+    def _through(
+        self, output: Any, graph: flexir.Graph, tensors: Tensors, state: Tensors | None = None
+    ) -> Tensors:
+        """Run, and what torch would have given, by name; ``state`` becomes that after the call."""
         given = {name: torch.as_tensor(t).detach().resolve_conj().resolve_neg()
                  for name, t in tensors.items()}  # fmt: skip
-        made = self.engine(output, given)
+        if state is not None and self.carry is not None:
+            made, left = self.carry(output, given, state)
+            state.update(left)
+        else:
+            made = self.engine(output, given)
         found = {}
         for value, name in graph.output_names.items():
             tensor = made[name].to(value.type.dtype)
@@ -234,3 +231,29 @@ class Door:
             else:
                 found[name] = tensor if self.sizes else tensor.reshape(value.type.shape)
         return found
+
+
+class Calls:
+    """A converted model with a memory, as ``start`` makes it.
+
+    Attributes:
+        state: path -> the tensor that stands there now; nothing before the first call.
+    """
+
+    def __init__(self, door: Door, output: Any) -> None:
+        self._door, self._output = door, output
+        self.state: Tensors = {}
+        graph = door._whole(output)
+        lost = graph.audit.changes or door.carry is None and graph.state
+        if lost:
+            raise flexir.Error(
+                f"a second call is another, and {door.target.name} cannot carry on what the first "
+                f"left behind: {lost[0]}"
+            )
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The next call: what the model returns, in its structure."""
+        output = self._door.at(self._output, *args, **kwargs)
+        graph = self._door._whole(output)
+        named = graph.bind(*args, **kwargs)
+        return graph.arrange(self._door._through(output, graph, named, self.state))

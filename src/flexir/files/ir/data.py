@@ -26,6 +26,7 @@ _SEQUENCES: dict[type, str] = {
     range: "range",
 }  # fmt: skip
 _BASES = {"tuple": tuple, "list": list, "dict": dict, "module": torch.nn.Module}
+_PLAIN = frozenset({"boolean", "integer", "real", "text", "raw"})
 _DEPTH = 100  # of nested containers
 
 
@@ -180,11 +181,14 @@ class Known:
         functions: given by the user, by name.
         imports: top-level packages whose classes may be imported.
         classes: those found so far, stand-ins among them, by name.
+        newer: whether the file holds fields this version does not know.
+        budget: into how many parts more all that the file mentions may unfold.
     """
 
     def __init__(self, functions: dict[str, Callable[..., Any]], imports: Collection[str]) -> None:
         self.functions, self.imports = functions, imports
         self.classes: dict[str, type] = {}
+        self.newer, self.budget = False, 0
 
 
 class Reader:
@@ -194,79 +198,88 @@ class Reader:
         entries: the messages.
         values: what a value index means.
         known: what a file may name.
-        budget: how many parts all containers together may unfold into.
+
+    Attributes:
+        things: what the entries stand for.
+        used: the indices of those that were got, for :meth:`settle`.
+        lost: whether something among them is only known by its printed form.
     """
 
-    def __init__(
-        self,
-        entries: Any,
-        values: list[Value],
-        known: Known,
-        budget: int,
-    ) -> None:
+    def __init__(self, entries: Any, values: list[Value], known: Known) -> None:
         self.values, self.known = values, known
         self.things: list[Any] = []
         self.sizes: list[int] = []
         self.depths: list[int] = []
         self.shared: dict[int, Record] = {}
-        self.budget = budget
+        self.used: list[int] = []
         self.lost = False
-        for number, entry in enumerate(entries):
-            self.size, self.depth = 1, 0
-            try:
-                thing = self._thing(entry)
-            except (FormatError, ImportError):
-                raise
-            except Exception as error:
-                raise FormatError(f"data[{number}]: {type(error).__name__}: {error}") from error
-            self.things.append(thing)
-            self.sizes.append(self.size)
-            self.depths.append(self.depth)
+        things, sizes, depths, read = self.things, self.sizes, self.depths, self._thing
+        try:
+            for entry in entries:
+                kind = entry.WhichOneof("kind")
+                if kind == "value":
+                    things.append(values[entry.value])
+                elif kind in _PLAIN:
+                    things.append(getattr(entry, kind))
+                else:
+                    self.size, self.depth = 1, 0
+                    things.append(read(entry, kind))
+                    sizes.append(self.size)
+                    depths.append(self.depth)
+                    continue
+                sizes.append(1)
+                depths.append(0)
+        except (FormatError, ImportError):
+            raise
+        except Exception as error:
+            raise FormatError(f"data[{len(things)}]: {type(error).__name__}: {error}") from error
 
     def get(self, index: int) -> Any:
         """What an index stands for."""
-        try:
-            # A few entries that mention one another over and over could unfold without end.
-            self.budget -= self.sizes[index]
-        except IndexError:
-            raise FormatError(f"refers to data[{index}]; there are {len(self.sizes)}") from None
-        if self.budget < 0:
-            raise FormatError(f"data[{index}] unfolds into more parts than the file has room for")
+        if index >= len(self.things):
+            raise FormatError(f"refers to data[{index}]; there are {len(self.things)}")
+        self.used.append(index)
         return self.things[index]
+
+    def settle(self) -> None:
+        """FormatError if all that was got so far unfolds into more than the file has room for.
+
+        A few entries that mention one another over and over could unfold without end.
+        """
+        self.known.budget -= sum(map(self.sizes.__getitem__, self.used))
+        if self.known.budget < 0:
+            most = max(self.used, key=self.sizes.__getitem__)
+            raise FormatError(f"data[{most}] unfolds into more parts than the file has room for")
+        self.used.clear()
 
     def _part(self, index: int) -> Any:
         if index >= len(self.things):
             raise FormatError(f"data[{len(self.things)}] refers to data[{index}], not before it")
         self.size += self.sizes[index]
         self.depth = max(self.depth, self.depths[index] + 1)
-        if self.depth > _DEPTH or self.size > self.budget:
+        if self.depth > _DEPTH or self.size > self.known.budget:
             raise FormatError(f"data[{len(self.things)}] is nested too deeply or too large")
         return self.things[index]
 
     def _parts(self, indices: Any) -> list[Any]:
         return [self._part(index) for index in indices]
 
-    def _thing(self, entry: Any) -> Any:
-        kind = entry.WhichOneof("kind")
-        if kind == "value":
-            return self.values[entry.value]
-        if kind in ("boolean", "integer", "real", "text", "raw"):
-            return getattr(entry, kind)
+    def _thing(self, entry: Any, kind: str | None) -> Any:
         if kind == "none":
             return None
         if kind == "sequence":
-            parts = self._parts(entry.sequence.items)
+            parts = self._parts(entry.sequence.items[:])
             cls = next((c for c, n in _SEQUENCES.items() if n == entry.sequence.type), None)
             if cls is None:
                 raise FormatError(f"data[{len(self.things)}].sequence.type is unknown")
             return cls(*parts) if cls is range else parts if cls is list else cls(parts)
         if kind == "mapping":
-            keys, values = self._parts(entry.mapping.keys), self._parts(entry.mapping.values)
+            keys, values = self._parts(entry.mapping.keys[:]), self._parts(entry.mapping.values[:])
             if len(keys) != len(values):
                 raise FormatError(f"data[{len(self.things)}].mapping has unequal halves")
             return dict(zip(keys, values))
         if kind == "slice":
-            start, stop, step = self._parts(entry.slice.items)
+            start, stop, step = self._parts(entry.slice.items[:])
             return slice(start, stop, step)
         if kind == "record":
             return self._record(entry.record)

@@ -8,7 +8,7 @@ functions derived nodes call. Anything else becomes a :class:`Missing` callable.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import torch
@@ -136,7 +136,7 @@ def resolve(name: str, extra: dict[str, Callable[..., Any]]) -> Callable[..., An
     return Missing(name)
 
 
-def signature_of(target: Any, form: int, args: dict[str, Any], op: str) -> Signature:
+def signature_of(target: Any, form: int, args: Collection[str], op: str) -> Signature:
     """The signature the arguments follow: the recorded one if it still has these names."""
     if not isinstance(target, Missing):
         forms = signatures(target)

@@ -9,7 +9,6 @@ once where there are few.
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 import torch
 
 from ...errors import Error, FormatError
+from ...graph import collector
 from ...graph.geometry import Geometry
 from ...graph.graph import Graph
 from ...graph.nodes import Value
@@ -29,7 +29,7 @@ from .data import Known, torch_constant
 from .decode import decode
 from .digests import kept_in
 from .directory import aside_of
-from .mapped import File, Part, Weights, check_part
+from .mapped import File, Form, Part, Weights, check_part
 
 _SMALL = 64 << 20  # bytes of weights up to which all are checked at once
 
@@ -67,16 +67,10 @@ def load(
     path, manifest, kind = _opened(Path(path))
     known = Known(dict(functions or {}), imports)
     file = f"{kind}.pb"
-    collecting = gc.isenabled()
-    gc.disable()  # a graph is many small objects, none of them garbage
-    try:
-        with _inside(f"{path.name}/{file}"):
-            message = _parsed(path / file, kind)
-            stored = _Stored(path, manifest, message, weights)
-            loaded = (_graph if kind == "graph" else _program)(message, known, stored)
-    finally:
-        if collecting:
-            gc.enable()
+    with collector.paused(), _inside(f"{path.name}/{file}"):
+        message = _parsed(path / file, kind, known)
+        stored = _Stored(path, manifest, message, weights)
+        loaded = (_graph if kind == "graph" else _program)(message, known, stored)
     total = sum(e["size"] for n, e in manifest["files"].items() if n.endswith(".safetensors"))
     if check or (check is None and total <= _SMALL):
         for constants in stored.made:
@@ -105,12 +99,14 @@ def _opened(path: Path) -> tuple[Path, dict[str, Any], str]:
     return path, manifest, kind
 
 
-def _parsed(file: Path, kind: str) -> Any:
-    message = schema.MESSAGES[kind]()
+def _parsed(file: Path, kind: str, known: Known) -> Any:
+    """The message of a file; ``known`` is told whether that is newer, and how large it is."""
+    data = file.read_bytes()
     try:
-        message.ParseFromString(file.read_bytes())
+        message, known.newer = schema.parsed(kind, data)
     except Exception as error:  # the parser's own error type differs between protobuf versions
         raise FormatError(str(error)) from error
+    known.budget = 1000 + 16 * len(data)
     return message
 
 
@@ -155,6 +151,7 @@ class _Stored:
     def __init__(self, path: Path, manifest: dict[str, Any], message: Any, given: Any) -> None:
         self.files: list[File | None] = []
         self.made: list[Weights] = []
+        self.dtypes: dict[str, torch.dtype] = {}
         self.hint = ""
         for name in message.weight_files:
             if name in manifest["files"]:
@@ -170,15 +167,37 @@ class _Stored:
         """The constants of one graph."""
         made = Weights(beside=self.made[0] if self.made else None)
         made.hint = self.hint
-        for number, (value, entry) in enumerate(zip(values, message.constants)):
-            with _inside(f"constants[{number}]"):
-                if value in made.parts:
+        kept = made.parts
+        try:
+            for value, entry in zip(values, message.constants):
+                if value in kept:
                     raise FormatError(f"{value!r} is there twice")
-                parts = _parts(entry, self.files)
-                _check_parts(value, parts, entry)
-            made.parts[value] = (parts, entry)
+                parts = self._parts(entry.parts)
+                form = Form(entry.layout, entry.requires_grad, entry.coalesced)
+                _check_parts(value, parts, form.layout)
+                kept[value] = (parts, form)
+        except FormatError as error:
+            raise FormatError(f"constants[{len(kept)}]: {error}") from error.__cause__
         self.made.append(made)
         return made
+
+    def _parts(self, entries: Any) -> list[Part]:
+        parts: list[Part] = []
+        for entry in entries:
+            if entry.file >= len(self.files):
+                raise FormatError(f"parts: there are {len(self.files)} weights files")
+            size, stride = tuple(entry.size[:]), tuple(entry.stride[:])
+            if len(size) != len(stride):
+                raise FormatError("parts: size and stride differ in length")
+            dtype = self.dtypes.get(entry.dtype)
+            if dtype is None:
+                dtype = self.dtypes[entry.dtype] = torch_constant(entry.dtype, torch.dtype)
+            file = self.files[entry.file]
+            if file is not None:
+                where = Geometry(dtype, size, stride, 0)
+                parts.append(Part(file, entry.key, kept_in(entry), where, entry.offset))
+                check_part(parts[-1])
+        return parts
 
     def same(self, one: Graph, value: Value, other: Graph, twin: Value) -> bool:
         """Whether two constants are the same; those that lie in one place are, unread."""
@@ -192,28 +211,12 @@ class _Stored:
         return weights.parts[value][0]
 
 
-def _parts(entry: Any, files: list[File | None]) -> list[Part]:
-    parts: list[Part] = []
-    for part in entry.parts:
-        if part.file >= len(files):
-            raise FormatError(f"parts: there are {len(files)} weights files")
-        size, stride = tuple(part.size), tuple(part.stride)
-        if len(size) != len(stride):
-            raise FormatError("parts: size and stride differ in length")
-        file = files[part.file]
-        window = Geometry(torch_constant(part.dtype, torch.dtype), size, stride, 0)
-        if file is not None:
-            parts.append(Part(file, part.key, kept_in(part), window, part.offset))
-            check_part(parts[-1])
-    return parts
-
-
-def _check_parts(value: Value, parts: list[Part], entry: Any) -> None:
+def _check_parts(value: Value, parts: list[Part], layout: str) -> None:
     if not parts:
         return
-    if entry.layout:
+    if layout:
         if len(parts) not in (2, 3):
-            raise FormatError(f"{len(parts)} parts of a {entry.layout} tensor")
+            raise FormatError(f"{len(parts)} parts of a {layout} tensor")
         return
     window = parts[0].where
     if len(parts) != 1 or window.size != value.type.shape or window.dtype != value.type.dtype:

@@ -5,6 +5,7 @@ A tensor is touched, and its checksum compared, when it is first asked for.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,7 +22,11 @@ _SMALL = 1 << 24  # bytes up to which a tensor that lies badly is copied
 
 
 class File:
-    """One mapped safetensors file."""
+    """One mapped safetensors file.
+
+    Attributes:
+        sizes: bytes of every tensor by its key; None where its dtype is unknown.
+    """
 
     def __init__(self, path: Path) -> None:
         from safetensors import SafetensorError, safe_open
@@ -29,21 +34,32 @@ class File:
         self.path = path
         try:
             handle: Any = safe_open(str(path), "pt")
-            self.handle, self.keys = handle, set(handle.keys())
+            self.handle = handle
+            self.sizes = {key: _size(handle.get_slice(key)) for key in handle.keys()}
         except (SafetensorError, OSError) as error:
             raise FormatError(f"{path.name}: {error}") from error
 
-    def slice(self, key: str) -> Any:
-        """What the header says of a key: ``get_shape()``, ``get_dtype()``."""
-        if key not in self.keys:
-            raise FormatError(f"{self.path.name} holds no tensor {key!r}")
-        return self.handle.get_slice(key)
+    def size(self, key: str) -> int:
+        """How many bytes a stored tensor has."""
+        size = self.sizes.get(key)
+        if size is None:
+            raise FormatError(
+                f"{self.path.name}: {key!r} has an unknown dtype" if key in self.sizes
+                else f"{self.path.name} holds no tensor {key!r}"
+            )  # fmt: skip
+        return size
 
     def tensor(self, key: str) -> torch.Tensor:
         """The mapped tensor."""
-        self.slice(key)
+        self.size(key)
         made: torch.Tensor = self.handle.get_tensor(key)
         return made
+
+
+def _size(stored: Any) -> int | None:
+    """Bytes of what the header says of a tensor."""
+    dtype = DTYPES.get(stored.get_dtype())
+    return None if dtype is None else math.prod(stored.get_shape()) * dtype.itemsize
 
 
 class Part(NamedTuple):
@@ -56,6 +72,17 @@ class Part(NamedTuple):
     offset: int
 
 
+class Form(NamedTuple):
+    """How a constant is made of its parts: one is the tensor, several are a sparse one's."""
+
+    layout: str
+    requires_grad: bool
+    coalesced: bool
+
+
+_PLAIN = Form("", False, False)
+
+
 class Weights(MutableMapping[Value, torch.Tensor]):
     """Value -> tensor, read and checked when first asked for."""
 
@@ -65,7 +92,7 @@ class Weights(MutableMapping[Value, torch.Tensor]):
         Args:
             beside: those of another graph of the directory: what both name is one tensor.
         """
-        self.parts: dict[Value, tuple[list[Part], Any]] = {}
+        self.parts: dict[Value, tuple[list[Part], Form]] = {}
         self.made: dict[Value, torch.Tensor] = {}
         self.opened: dict[tuple[Path, str], torch.Tensor] = {} if beside is None else beside.opened
         self.shared: dict[Any, torch.Tensor] = {} if beside is None else beside.shared
@@ -74,16 +101,16 @@ class Weights(MutableMapping[Value, torch.Tensor]):
     def __getitem__(self, value: Value) -> torch.Tensor:
         made = self.made.get(value)
         if made is None:
-            parts, rest = self.parts[value]
-            key = (value.name, value.type, *parts, rest.layout, rest.requires_grad, rest.coalesced)
+            parts, form = self.parts[value]
+            key = (value.name, value.type, *parts, form)
             made = self.shared.get(key)
             if made is None:
-                made = self.shared[key] = self._make(value, parts, rest)
+                made = self.shared[key] = self._make(value, parts, form)
             self.made[value] = made
         return made
 
     def __setitem__(self, value: Value, tensor: torch.Tensor) -> None:
-        self.parts.setdefault(value, ([], None))
+        self.parts.setdefault(value, ([], _PLAIN))
         self.made[value] = tensor
 
     def __delitem__(self, value: Value) -> None:
@@ -110,7 +137,7 @@ class Weights(MutableMapping[Value, torch.Tensor]):
             for part in parts:
                 self._stored(part)
 
-    def _make(self, value: Value, parts: list[Part], rest: Any) -> torch.Tensor:
+    def _make(self, value: Value, parts: list[Part], form: Form) -> torch.Tensor:
         type = value.type
         if not parts:
             if type.device.type != "meta":
@@ -118,12 +145,12 @@ class Weights(MutableMapping[Value, torch.Tensor]):
             return torch.empty(type.shape, dtype=type.dtype, device="meta")
         windows = [_window(self._stored(part), part) for part in parts]
         tensor = windows[0]
-        if rest.layout in COMPRESSED:
-            tensor = _sparse(type, windows, rest)
+        if form.layout in COMPRESSED:
+            tensor = _sparse(type, windows, form)
         if type.device.type not in ("cpu", "meta"):
             tensor = tensor.to(type.device)
         # No view of the file's memory: views of a leaf require grad, and kernels look at that.
-        return torch.nn.Parameter(tensor) if rest.requires_grad else tensor
+        return torch.nn.Parameter(tensor) if form.requires_grad else tensor
 
     def _stored(self, part: Part) -> torch.Tensor:
         known = (part.file.path, part.key)
@@ -144,14 +171,7 @@ class Weights(MutableMapping[Value, torch.Tensor]):
 
 def check_part(part: Part) -> None:
     """FormatError if a window does not lie inside its stored tensor."""
-    stored = part.file.slice(part.key)
-    count = 1
-    for n in stored.get_shape():
-        count *= n
-    dtype = DTYPES.get(stored.get_dtype())
-    if dtype is None:
-        raise FormatError(f"{part.file.path.name}: {part.key!r} has an unknown dtype")
-    if part.offset + part.where.span()[1] > count * dtype.itemsize:
+    if part.offset + part.where.span()[1] > part.file.size(part.key):
         raise FormatError(f"its window leaves the stored tensor {part.key!r}")
 
 
@@ -171,11 +191,11 @@ def _window(stored: torch.Tensor, part: Part) -> torch.Tensor:
     return made.set_(stored.untyped_storage(), start // size, where.size, where.stride)
 
 
-def _sparse(type: TensorType, parts: list[torch.Tensor], rest: Any) -> torch.Tensor:
-    layout = COMPRESSED[rest.layout]
+def _sparse(type: TensorType, parts: list[torch.Tensor], form: Form) -> torch.Tensor:
+    layout = COMPRESSED[form.layout]
     if layout is torch.sparse_coo:
         made = torch.sparse_coo_tensor(parts[0], parts[1], type.shape, check_invariants=True)
-        return made.coalesce() if rest.coalesced else made
+        return made.coalesce() if form.coalesced else made
     compressed, plain, values = parts
     return torch.sparse_compressed_tensor(
         compressed, plain, values, type.shape, layout=layout, check_invariants=True

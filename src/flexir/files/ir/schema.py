@@ -40,12 +40,21 @@ def unknown_fields(message: Any) -> bytes:
     return data
 
 
-def has_unknown_fields(message: Any) -> bool:
-    """Whether a message or any of its parts holds something beyond the schema."""
-    known = type(message)()
-    known.CopyFrom(message)
+def parsed(kind: str, data: bytes) -> tuple[Any, bool]:
+    """The message of a file's bytes, and whether it holds something beyond the schema.
+
+    Args:
+        kind: of the file, a key of ``MESSAGES``.
+        data: its bytes.
+    """
+    known = MESSAGES[kind]()
+    known.ParseFromString(data)
     known.DiscardUnknownFields()
-    return bool(known.ByteSize() != message.ByteSize())
+    if known.SerializeToString(deterministic=True) == data:
+        return known, False
+    message = MESSAGES[kind]()  # it holds more, or another writer laid it out otherwise
+    message.ParseFromString(data)
+    return message, bool(known.ByteSize() != message.ByteSize())
 
 
 _MADE = _messages()

@@ -32,6 +32,24 @@ def dot(input: Tensor, tensor: Tensor) -> Any:
     return (input * tensor).sum()
 
 
+@recipe("outer", "ger")
+def outer(input: Tensor, vec2: Tensor) -> Any:
+    return input.unsqueeze(1) * vec2
+
+
+@recipe("tensordot")
+def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Any:
+    if isinstance(dims, int):
+        dims = (range(a.ndim - dims, a.ndim), range(dims))
+    one, other = ([d % t.ndim for d in part] for part, t in zip(dims, (a, b)))
+    letters = iter("abcdefghijklmnopqrstuvwxyz")
+    left = [next(letters) for _ in range(a.ndim)]
+    right = [left[one[other.index(d)]] if d in other else next(letters) for d in range(b.ndim)]
+    kept = [n for d, n in enumerate(left) if d not in one]
+    kept += [n for d, n in enumerate(right) if d not in other]
+    return torch.einsum(f"{''.join(left)},{''.join(right)}->{''.join(kept)}", a, b)
+
+
 @recipe("addmm")
 def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, beta: float = 1, alpha: float = 1) -> Any:
     product = torch.matmul(mat1, mat2)
@@ -43,6 +61,11 @@ def baddbmm(
     input: Tensor, batch1: Tensor, batch2: Tensor, beta: float = 1, alpha: float = 1
 ) -> Any:
     return _mixed(input, torch.matmul(batch1, batch2), beta, alpha)
+
+
+@recipe("addbmm")
+def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, beta: float = 1, alpha: float = 1) -> Any:
+    return _mixed(input, torch.matmul(batch1, batch2).sum(0), beta, alpha)
 
 
 def _mixed(input: Tensor, product: Tensor, beta: float, alpha: float) -> Tensor:
@@ -130,6 +153,21 @@ def conv1d(
         input.unsqueeze(2), weight.unsqueeze(2), bias, (1, s), (0, p), (1, d), groups
     )
     return made.squeeze(2)
+
+
+@recipe("convolution", "_convolution")
+def convolution(
+    input: Tensor, weight: Tensor, bias: Tensor | None, stride: Any, padding: Any, dilation: Any,
+    transposed: bool, output_padding: Any, groups: int, **_: Any,
+) -> Any:  # fmt: skip
+    """What scripted modules call, for as many dimensions as there are."""
+    rank = weight.ndim - 2
+    only_if(rank in (1, 2, 3) and input.ndim == weight.ndim)
+    if transposed:
+        spread = (torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transpose3d)[rank - 1]
+        return spread(input, weight, bias, stride, padding, output_padding, groups, dilation)
+    plain = (torch.conv1d, torch.conv2d, torch.conv3d)[rank - 1]
+    return plain(input, weight, bias, stride, padding, dilation, groups)
 
 
 @recipe("_grouped_mm")

@@ -77,7 +77,9 @@ def norm(input: Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False) 
 
 @recipe("logsumexp")
 def logsumexp(input: Tensor, dim: Any, keepdim: bool = False) -> Any:
+    """Of a row of nothing but -inf, too, and of one with inf."""
     top = input.amax(dim, keepdim=True)
+    top = torch.where(top.abs() == torch.inf, 0.0, top)
     found = (input - top).exp().sum(dim, keepdim=True).log() + top
     return found if keepdim else found.squeeze(dim)
 
@@ -128,3 +130,29 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Any
     above = (flat >= low.reshape(-1, 1)).to(input.dtype).sum(1)  # a difference of two such counts
     beyond = (flat > max).to(input.dtype).sum(1)
     return above - torch.cat([above[1:], beyond])
+
+
+@recipe("isin")
+def isin(
+    elements: Any, test_elements: Any, assume_unique: bool = False, invert: bool = False
+) -> Any:
+    only_if(isinstance(elements, Tensor) and isinstance(test_elements, Tensor))
+    found = (elements.unsqueeze(-1) == test_elements.flatten()).any(-1)
+    return ~found if invert else found
+
+
+@recipe("diff")
+def diff(input: Tensor, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None) -> Any:
+    parts = [part for part in (prepend, input, append) if part is not None]
+    made = input if len(parts) == 1 else torch.cat(parts, dim)
+    for _ in range(n):
+        size = made.shape[dim] - 1
+        later, earlier = made.narrow(dim, 1, size), made.narrow(dim, 0, size)
+        made = later ^ earlier if made.dtype is torch.bool else later - earlier
+    return made
+
+
+@recipe("one_hot")
+def one_hot(input: Tensor, num_classes: int = -1) -> Any:
+    only_if(num_classes > 0, "how many classes there are depends on the data")
+    return (input.unsqueeze(-1) == torch.arange(num_classes, device=input.device)).long()

@@ -256,9 +256,9 @@ def full_like(
 
 
 @recipe("copy")
-def copy(input: Tensor, src: Tensor, *, shape: tuple[int, ...], type: Any) -> Any:
-    made = src if src.dtype == type.dtype else src.to(type.dtype)
-    return made if tuple(src.shape) == tuple(shape) else made.expand(shape)
+def copy(input: Tensor, src: Tensor) -> Any:
+    made = src if src.dtype == input.dtype else src.to(input.dtype)
+    return made if src.shape == input.shape else made.expand_as(input)
 
 
 @recipe("pad_sequence")
@@ -288,3 +288,27 @@ def scatter_reduce(
         ends = {"amax": torch.iinfo(input.dtype).min, "amin": torch.iinfo(input.dtype).max}
     neutral = {"sum": 0, "prod": 1, **ends}[reduce]
     return input.scatter(dim, index, neutral).scatter_reduce(dim, index, src, reduce)
+
+
+@recipe("as_strided_scatter")
+def as_strided_scatter(
+    input: Tensor, src: Tensor, size: Any, stride: Any, storage_offset: int,
+    input_stride: Any, dtype: torch.dtype, flags: int = 0,
+) -> Any:  # fmt: skip
+    """Elements at places of the memory, which are those of the input in the order it lies in."""
+    only_if(dtype == input.dtype and not flags, "memory seen as of another dtype")
+    order = sorted(range(input.ndim), key=lambda d: (-input_stride[d], d))
+    turned = order != list(range(input.ndim))
+    laid = input.permute(order) if turned else input
+    dense = torch.empty(laid.shape, device="meta").stride()
+    only_if(dense == tuple(input_stride[d] for d in order), "memory with gaps")
+    reach = 0
+    for step, count in sorted((s, n) for s, n in zip(stride, size) if n > 1):
+        only_if(step > reach, "a write to memory that overlaps itself")
+        reach += step * (count - 1)
+    places = torch.full((), storage_offset, dtype=torch.int64, device=input.device)
+    for step, count in zip(stride, size):
+        places = places.unsqueeze(-1) + torch.arange(count, device=input.device) * step
+    values = src.to(input.dtype).expand(tuple(size)).reshape(-1)
+    made = laid.reshape(-1).scatter(0, places.reshape(-1), values).reshape(laid.shape)
+    return made.permute([order.index(d) for d in range(input.ndim)]) if turned else made

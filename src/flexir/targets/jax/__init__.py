@@ -15,7 +15,14 @@ import jax
 from flexir import passes
 
 from ..door import Door, Tensors
-from . import elementwise, indexing, layers, reductions, shapes  # noqa: F401  they declare handlers
+from . import (  # noqa: F401  they declare handlers
+    control,
+    elementwise,
+    indexing,
+    layers,
+    reductions,
+    shapes,
+)  # fmt: skip
 from .handlers import target
 from .program import Program, array_of, tensor_of, wide
 

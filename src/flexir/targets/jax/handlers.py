@@ -15,7 +15,19 @@ import torch
 
 import flexir
 
-from .program import DTYPES, TORCH, Call, Missing, Place, Program, array_of, given, number
+from . import numbers
+from .program import (
+    DTYPES,
+    TORCH,
+    Call,
+    Missing,
+    Number,
+    Place,
+    Program,
+    array_of,
+    given,
+    number,
+)  # fmt: skip
 
 target = flexir.Target("jax", out=Program, dtypes=DTYPES)
 
@@ -26,7 +38,8 @@ def op(*names: str) -> Callable[[Callable[..., Any]], Any]:
     def declare(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         def handler(ctx: Any, *args: Any, **named: Any) -> Any:
-            return ctx.out.add(function, call_of(ctx), args, named, str(ctx.node.where))
+            does = numbers.of if ctx.node.makes_number else function
+            return ctx.out.add(does, call_of(ctx), args, named, str(ctx.node.where))
 
         for name in names:
             target.op(name)(handler)
@@ -39,8 +52,12 @@ def call_of(ctx: Any) -> Call:
     """What a function is told of the call."""
     node = ctx.node
     outputs = node.returned or node.outputs
-    types = tuple((tuple(v.type.shape), ctx.dtype(v.type)) for v in outputs)
-    return Call(node.op, types, isinstance(node.result, (tuple, list)) or len(types) > 1)
+    kinds = tuple(v.type.kind if v.is_number else None for v in outputs)
+    types = tuple(
+        (tuple(v.type.shape), ctx.dtype(v.type) if kind is None else numbers.DTYPES[kind])
+        for v, kind in zip(outputs, kinds)
+    )
+    return Call(node.op, types, isinstance(node.result, (tuple, list)) or len(types) > 1, kinds)
 
 
 def table(functions: dict[str, Callable[..., Any]]) -> None:
@@ -52,11 +69,10 @@ def table(functions: dict[str, Callable[..., Any]]) -> None:
 def promoted(*operands: Any) -> Any:
     """The dtype in which torch computes with two arrays or numbers."""
     parts = [
-        torch.empty([1] * part.ndim, dtype=TORCH[part.dtype], device="meta")
-        if given(part)
-        else part
+        torch.empty([1] * part.ndim, dtype=TORCH[part.dtype], device="meta") if given(part)
+        else part.kind(1) if isinstance(part, Number) else part
         for part in operands
-    ]
+    ]  # fmt: skip
     return DTYPES[torch.result_type(*parts)]
 
 

@@ -118,27 +118,9 @@ def gather(call: Any, input: Any, dim: int, index: Any) -> Any:
     return input.at[_along(index, dim)].get(mode="fill")
 
 
-@op("take_along_dim")
-def take_along_dim(call: Any, input: Any, indices: Any, dim: Any = None) -> Any:
-    fail_unless(dim is not None and input.ndim, "of a flat tensor")
-    return jnp.take_along_axis(input, indices, axis=dim, mode="fill")
-
-
 @op("nonzero", "masked_select", "unique")
 def counted(call: Any, **how: Any) -> Any:
     fail_unless(False, "as many elements as the values say; XLA knows shapes before it runs")
-
-
-@op("slice_scatter")
-def slice_scatter(call: Any, input: Any, src: Any, dim: int = 0, start: Any = None, end: Any = None,
-                  step: int = 1) -> Any:  # fmt: skip
-    index = (slice(None),) * (dim % input.ndim) + (slice(start, end, step),)
-    return input.at[index].set(call.cast(src))
-
-
-@op("select_scatter")
-def select_scatter(call: Any, input: Any, src: Any, dim: int, index: int) -> Any:
-    return input.at[(slice(None),) * (dim % input.ndim) + (index,)].set(call.cast(src))
 
 
 @op("scatter", "scatter_add", "scatter_reduce")
@@ -160,22 +142,6 @@ def scatter(call: Any, input: Any, dim: int, index: Any, **how: Any) -> Any:
 def _at(index: Any, dim: int, rank: int) -> tuple[Any, ...]:
     fail_unless(rank and index.ndim, "an index that is a number")
     return (slice(None),) * (dim % rank) + (index,)
-
-
-@op("index_add")
-def index_add(call: Any, input: Any, dim: int, index: Any, source: Any, alpha: Any = 1) -> Any:
-    what = source if alpha == 1 else source * call.cast(alpha)
-    return input.at[_at(index, dim, input.ndim)].add(what, mode="drop")
-
-
-@op("index_copy")
-def index_copy(call: Any, input: Any, dim: int, index: Any, source: Any) -> Any:
-    return input.at[_at(index, dim, input.ndim)].set(source, mode="drop")
-
-
-@op("index_fill")
-def index_fill(call: Any, input: Any, dim: int, index: Any, value: Any) -> Any:
-    return input.at[_at(index, dim, input.ndim)].set(call.cast(value), mode="drop")
 
 
 @op("as_strided")

@@ -25,25 +25,10 @@ def linear(call: Any, input: Any, weight: Any, bias: Any = None) -> Any:
     return made if bias is None else made + bias
 
 
-@op("matmul", "bmm", "mm", "mv", "dot", "inner", "outer")
+@op("matmul", "bmm", "mm")
 def matmul(call: Any, input: Any, **how: Any) -> Any:
     (other,) = [value for value in how.values() if given(value)]
-    if call.op == "outer":
-        return jnp.outer(call.cast(input), call.cast(other))
-    if call.op == "inner":
-        return jnp.inner(call.cast(input), call.cast(other))
     return jnp.matmul(call.cast(input), call.cast(other))
-
-
-@op("addmm", "baddbmm", "addmv", "addbmm")
-def addmm(call: Any, input: Any, beta: Any = 1, alpha: Any = 1, **factors: Any) -> Any:
-    a, b = [value for value in factors.values() if given(value)]
-    made = jnp.matmul(a, b)
-    made = made.sum(0) if call.op == "addbmm" else made
-    made = made if alpha == 1 else made * number(alpha, made.dtype)
-    if beta == 0:  # what is in the input then does not count, NaN neither
-        return made
-    return made + (input if beta == 1 else input * number(beta, input.dtype))
 
 
 @op("einsum")
@@ -346,32 +331,6 @@ def layer_norm(call: Any, input: Any, normalized_shape: Any, weight: Any = None,
     made = _normal(input, tuple(range(-len(normalized_shape), 0)), eps)
     made = made if weight is None else made * weight
     return made if bias is None else made + bias
-
-
-@op("rms_norm")
-def rms_norm(call: Any, input: Any, normalized_shape: Any, weight: Any = None,
-             eps: Any = None) -> Any:  # fmt: skip
-    eps = float(jnp.finfo(input.dtype).eps) if eps is None else eps  # type: ignore[no-untyped-call]
-    axes = tuple(range(-len(normalized_shape), 0))
-    wide = input.astype(jnp.promote_types(input.dtype, jnp.float32))
-    made = (wide * lax.rsqrt(jnp.mean(wide * wide, axes, keepdims=True) + eps)).astype(input.dtype)
-    return made if weight is None else made * weight
-
-
-@op("group_norm")
-def group_norm(call: Any, input: Any, num_groups: int, weight: Any = None, bias: Any = None,
-               eps: float = 1e-5) -> Any:  # fmt: skip
-    rest = math.prod(input.shape[1:]) // num_groups
-    made = input.reshape(input.shape[0], num_groups, rest)
-    return _scaled(_normal(made, (2,), eps).reshape(input.shape), weight, bias)
-
-
-@op("instance_norm")
-def instance_norm(call: Any, input: Any, running_mean: Any = None, running_var: Any = None,
-                  weight: Any = None, bias: Any = None, use_input_stats: bool = True,
-                  momentum: Any = 0.1, eps: float = 1e-5) -> Any:  # fmt: skip
-    fail_unless(use_input_stats and running_mean is None, "an instance_norm with statistics")
-    return _scaled(_normal(input, tuple(range(2, input.ndim)), eps), weight, bias)
 
 
 for _name, _function in {"fft_fft": jnp.fft.fft, "fft_ifft": jnp.fft.ifft, "fft_rfft": jnp.fft.rfft,

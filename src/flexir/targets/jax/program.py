@@ -6,8 +6,9 @@ knows no op of torch.
 
 from __future__ import annotations
 
+import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
@@ -45,7 +46,20 @@ def wide() -> Any:
 
 
 class Place(int):
-    """The number of an array of a program; a type of its own, so that it is no number."""
+    """The number of an array of a program; a type of its own, so that it is no number.
+
+    Attributes:
+        kind: ``int``, ``float`` or ``bool`` where the array stands for a number of Python's.
+    """
+
+    kind: type | None = None
+
+
+class Number(NamedTuple):
+    """A number of Python's that is known when the program runs."""
+
+    array: jax.Array
+    kind: type
 
 
 class Missing(str):
@@ -60,11 +74,13 @@ class Call:
         op: torch's name of it.
         types: shape and dtype of each output.
         many: whether it returns several.
+        kinds: of each output, the type of the number it stands for; None for a tensor.
     """
 
     op: str
     types: tuple[tuple[tuple[int, ...], Any], ...]
     many: bool
+    kinds: tuple[type | None, ...]
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -99,11 +115,70 @@ def given(value: Any) -> bool:
 
 def number(value: Any, dtype: Any) -> jax.Array:
     """A Python number as an array, as torch converts it."""
+    if isinstance(value, Number):
+        return value.array.astype(dtype)
     if jnp.issubdtype(dtype, jnp.integer) and isinstance(value, float):
         if value != value or abs(value) == float("inf"):
             raise Unsupported(f"{value} as a whole number")
         value = int(value)
     return jnp.asarray(value, dtype)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Body:
+    """Steps that run where a call says, of what it gives them and of what stands around it.
+
+    Attributes:
+        parameters: places of what it is given.
+        steps: in order.
+        results: places, or numbers.
+    """
+
+    parameters: tuple[Place, ...]
+    steps: list[Step]
+    results: tuple[Any, ...]
+
+    def over(self, fill: Callable[[Place], Any]) -> Callable[..., tuple[Any, ...]]:
+        """As a function of what it is given."""
+
+        def body(*given: Any) -> tuple[Any, ...]:
+            env: dict[Place, Any] = dict(zip(self.parameters, given))
+
+            def look(place: Place) -> Any:
+                return _as_number(place, env[place]) if place in env else fill(place)
+
+            run_steps(self.steps, env, look)
+            return tuple(filled(one, look) for one in self.results)
+
+        return body
+
+
+def _as_number(place: Place, array: Any) -> Any:
+    return array if place.kind is None else Number(array, place.kind)
+
+
+def run_steps(steps: list[Step], env: dict[Place, Any], look: Callable[[Place], Any]) -> None:
+    """Compute, step after step, into ``env``."""
+    for step in steps:
+        made = step.function(step.call, *filled(step.args, look), **filled(step.named, look))
+        env.update(zip(step.results, list_of(made)))
+
+
+def places(part: Any) -> Iterator[Place]:
+    """The places that arguments read, also in what runs inside."""
+    if isinstance(part, Place):
+        yield part
+    elif isinstance(part, Body):
+        own = {*part.parameters, *(place for step in part.steps for place in step.results)}
+        inner = [part.results, *((step.args, step.named) for step in part.steps)]
+        yield from (place for place in places(inner) if place not in own)
+    elif isinstance(part, (list, tuple)):
+        for one in part:
+            yield from places(one)
+    elif isinstance(part, dict):
+        yield from places(list(part.values()))
+    elif isinstance(part, slice):
+        yield from places((part.start, part.stop, part.step))
 
 
 def filled(part: Any, fill: Callable[[Place], Any]) -> Any:
@@ -116,6 +191,8 @@ def filled(part: Any, fill: Callable[[Place], Any]) -> Any:
         raise Unsupported(f"it reads {part}, which is missing")
     if isinstance(part, Place):
         return fill(part)
+    if isinstance(part, Body):
+        return part.over(fill)
     if isinstance(part, (list, tuple)):
         return (
             type(part)(filled(one, fill) for one in part) if type(part) in (list, tuple) else part
@@ -155,10 +232,21 @@ class Program:
     types: list[jax.ShapeDtypeStruct] = field(default_factory=list)
     known: dict[Any, Any] = field(default_factory=dict, repr=False)
 
-    def place(self, shape: Any, dtype: Any) -> Place:
-        """A new array."""
+    def place(self, shape: Any, dtype: Any, kind: type | None = None) -> Place:
+        """A new array, or a number of such a kind."""
         self.types.append(jax.ShapeDtypeStruct(tuple(shape), dtype))  # type: ignore[no-untyped-call]
-        return Place(len(self.types) - 1)
+        made = Place(len(self.types) - 1)
+        made.kind = kind
+        return made
+
+    @contextlib.contextmanager
+    def apart(self) -> Iterator[list[Step]]:
+        """Where the steps of a block are collected."""
+        steps, self.steps = self.steps, []
+        try:
+            yield self.steps
+        finally:
+            self.steps = steps
 
     def add(self, function: Any, call: Call, args: Any, named: Any, where: str) -> Any:
         """Append a call.
@@ -166,27 +254,29 @@ class Program:
         Raises:
             Unsupported: the function declines it, or makes other types than torch did.
         """
-        key = (function, call, repr(filled((args, named), lambda place: self.types[place])))
-        if key not in self.known:
+        key = (function, call, repr(filled((args, named), lambda p: (self.types[p], p.kind))))
+        if key not in self.known or any(isinstance(one, Body) for one in args):
             self.known[key] = self._made(function, call, args, named)
         if isinstance(self.known[key], str):
             raise Unsupported(self.known[key])
-        results = tuple(self.place(*one) for one in call.types)
+        results = tuple(self.place(*one, kind) for one, kind in zip(call.types, call.kinds))
         self.steps.append(Step(function, call, args, named, results, where))
         return results if call.many else results[0]
 
     def _made(self, function: Any, call: Call, args: Any, named: Any) -> str | None:
         """Why a call is declined, found by working out types alone."""
-        read: list[Place] = []
-        filled((args, named), read.append)
+        filled((args, named), lambda place: place)  # declines what is missing
 
         def work(arrays: dict[Place, Any]) -> Any:
-            return list_of(function(call, *filled(args, arrays.__getitem__),
-                                    **filled(named, arrays.__getitem__)))  # fmt: skip
+            def look(place: Place) -> Any:
+                return _as_number(place, arrays[place])
+
+            return list_of(function(call, *filled(args, look), **filled(named, look)))
 
         try:
             with wide():
-                made = jax.eval_shape(work, {place: self.types[place] for place in read})
+                read = {place: self.types[place] for place in places((args, named))}
+                made = jax.eval_shape(work, read)
         except Unsupported as declined:
             return str(declined)
         except _UNKNOWN:
@@ -212,10 +302,7 @@ class Program:
             }
             for name, place in self.inputs.items():
                 env[place] = jnp.asarray(inputs[name]).astype(self.types[place].dtype)
-            for step in self.steps:
-                made = step.function(step.call, *filled(step.args, env.__getitem__),
-                                     **filled(step.named, env.__getitem__))  # fmt: skip
-                env.update(zip(step.results, list_of(made)))
+            run_steps(self.steps, env, lambda place: _as_number(place, env[place]))
             return {name: env[place] for name, place in self.outputs.items()}
 
     def bind(self, *args: Any, **kwargs: Any) -> tuple[Program, dict[str, Any]]:

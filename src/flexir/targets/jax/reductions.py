@@ -21,8 +21,7 @@ def _reduction(function: Any) -> Any:
     return handler
 
 
-for _name, _function in {"sum": jnp.sum, "mean": jnp.mean, "prod": jnp.prod, "nansum": jnp.nansum,
-                         "nanmean": jnp.nanmean}.items():  # fmt: skip
+for _name, _function in {"sum": jnp.sum, "mean": jnp.mean, "prod": jnp.prod}.items():
     op(_name)(_reduction(_function))
 
 
@@ -60,54 +59,15 @@ def asked(call: Any, input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     return function(input, axis=dims(dim, input.ndim), keepdims=keepdim).astype(call.dtype)
 
 
-@op("count_nonzero")
-def count_nonzero(call: Any, input: Any, dim: Any = None) -> Any:
-    return jnp.count_nonzero(input, axis=dims(dim, input.ndim)).astype(call.dtype)
-
-
-@op("logsumexp")
-def logsumexp(call: Any, input: Any, dim: Any, keepdim: bool = False) -> Any:
-    return jax.nn.logsumexp(call.cast(input), axis=dims(dim, input.ndim), keepdims=keepdim)
-
-
-def _norm(call: Any, input: Any, order: Any, dim: Any, keepdim: bool) -> Any:
-    sizes = jnp.abs(input).astype(call.dtype)
-    how: Any = {"axis": dims(dim, input.ndim), "keepdims": keepdim}
-    if order == 2:
-        return jnp.sqrt(jnp.sum(sizes * sizes, **how))
-    if order == 1:
-        return jnp.sum(sizes, **how)
-    if order == 0:
-        return jnp.sum((sizes != 0).astype(call.dtype), **how)
-    if abs(order) == math.inf:
-        return (jnp.max if order > 0 else jnp.min)(sizes, **how)
-    return jnp.power(jnp.sum(jnp.power(sizes, order), **how), 1 / order)
-
-
 @op("linalg_vector_norm")
 def vector_norm(call: Any, input: Any, ord: Any = 2, dim: Any = None, keepdim: bool = False,
                 dtype: Any = None) -> Any:  # fmt: skip
-    return _norm(call, input, ord, dim, keepdim)
-
-
-@op("norm")
-def norm(call: Any, input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False,
-         dtype: Any = None) -> Any:  # fmt: skip
-    fail_unless(p != "nuc", "the nuclear norm")
-    return _norm(call, input, 2 if p in ("fro", None) else p, dim, keepdim)
-
-
-@op("var", "std", "var_mean", "std_mean")
-def spread(call: Any, input: Any, dim: Any = None, correction: Any = 1, keepdim: bool = False,
-           unbiased: Any = None) -> Any:  # fmt: skip
-    correction = (1 if correction is None else correction) if unbiased is None else int(unbiased)
-    axes = dims(dim, input.ndim)
-    size = math.prod(input.shape[d] for d in axes)
-    fail_unless(size > correction, "a variance of too few elements")
-    made = jnp.var(input, axis=axes, keepdims=keepdim) * (size / (size - correction))
-    made = jnp.sqrt(made) if "std" in call.op else made
-    made = made.astype(call.dtype)
-    return [made, jnp.mean(input, axis=axes, keepdims=keepdim)] if "mean" in call.op else made
+    sizes, axes = jnp.abs(input).astype(call.dtype), dims(dim, input.ndim)
+    if abs(ord) == math.inf:
+        return (jnp.max if ord > 0 else jnp.min)(sizes, axis=axes, keepdims=keepdim)
+    powers = (sizes != 0).astype(call.dtype) if ord == 0 else jnp.power(sizes, ord)
+    summed = jnp.sum(powers, axis=axes, keepdims=keepdim)
+    return summed if ord in (0, 1) else jnp.power(summed, 1 / ord)
 
 
 @op("softmax", "log_softmax")
@@ -127,11 +87,6 @@ def cumulative(call: Any, input: Any, dim: int, dtype: Any = None) -> Any:
         if value.ndim
         else value
     )
-
-
-@op("cummax", "cummin")
-def running(call: Any, input: Any, dim: int) -> Any:
-    fail_unless(False, "the places of running extremes")
 
 
 @op("topk")

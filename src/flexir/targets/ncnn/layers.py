@@ -19,7 +19,7 @@ _UNARY: dict[str, tuple[str, dict[int, Any]]] = {
     "hardswish": ("HardSwish", {0: 1 / 6, 1: 0.5}),
     "hardsigmoid": ("HardSigmoid", {0: 1 / 6, 1: 0.5}), "relu6": ("Clip", {0: 0.0, 1: 6.0}),
     **{name: ("UnaryOp", {0: number}) for name, number in {
-        "abs": 0, "neg": 1, "floor": 2, "ceil": 3, "square": 4, "sqrt": 5, "rsqrt": 6, "exp": 7,
+        "abs": 0, "neg": 1, "floor": 2, "ceil": 3, "sqrt": 5, "rsqrt": 6, "exp": 7,
         "log": 8, "sin": 9, "cos": 10, "asin": 12, "acos": 13, "atan": 14,
         "reciprocal": 15, "log10": 17, "trunc": 19}.items()},
 }  # fmt: skip
@@ -66,18 +66,9 @@ def elu(ctx: Context, input: Any, alpha: float) -> Blob:
 def clamp(ctx: Context, input: Any, min: Any, max: Any) -> Blob:
     if not all(one is None or isinstance(one, (int, float)) for one in (min, max)):
         raise flexir.Unsupported("bounds that are tensors")
-    x, low, high = (
-        blob(ctx, input),
-        -math.inf if min is None else min,
-        math.inf if max is None else max,
-    )
-    return ctx.out.add("Clip", [x], x.dims, {0: float(low), 1: float(high)})
-
-
-@op("hardtanh")
-def hardtanh(ctx: Context, input: Any, min_val: float, max_val: float) -> Blob:
     x = blob(ctx, input)
-    return ctx.out.add("Clip", [x], x.dims, {0: float(min_val), 1: float(max_val)})
+    low, high = (-math.inf if min is None else min), (math.inf if max is None else max)
+    return ctx.out.add("Clip", [x], x.dims, {0: float(low), 1: float(high)})
 
 
 def together(a: Dims, b: Dims) -> tuple[Dims, Dims, Dims]:
@@ -174,11 +165,7 @@ def convolution(ctx: Context, kind: str, input: Any, weight: Any, bias: Any, gro
                 stride: Any, padding: Any, dilation: Any, extra: Any = ()) -> Blob:  # fmt: skip
     """A convolution, or one transposed; ``weight`` is already in ncnn's order."""
     spatial = weight.ndim - 2
-    kernel, dilation, stride = (
-        each(weight.shape[2:], spatial),
-        each(dilation, spatial),
-        each(stride, spatial),
-    )
+    kernel, dilation, stride = (each(n, spatial) for n in (weight.shape[2:], dilation, stride))
     whole = [d * (k - 1) for d, k in zip(dilation, kernel)]
     if isinstance(padding, str):
         before = [0 if padding == "valid" else n // 2 for n in whole]
@@ -240,11 +227,6 @@ def linear(ctx: Context, input: Any, weight: Any, bias: Any) -> Blob:
 @op("matmul")
 def matmul(ctx: Context, input: Any, other: Any) -> Blob:
     return product(ctx, input, other, *(v.type.shape for v in ctx.node.inputs))
-
-
-@op("bmm", "mm")
-def bmm(ctx: Context, input: Any, mat2: Any) -> Blob:
-    return product(ctx, input, mat2, *(v.type.shape for v in ctx.node.inputs))
 
 
 def product(ctx: Context, left: Any, right: Any, a: Dims, b: Dims) -> Blob:

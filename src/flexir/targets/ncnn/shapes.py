@@ -100,11 +100,6 @@ def transpose(ctx: Context, input: Any, dim0: int, dim1: int) -> Blob:
     return permuted(ctx, input, order)
 
 
-@op("t")
-def t(ctx: Context, input: Any) -> Blob:
-    return permuted(ctx, input, list(range(len(ctx.type(input).shape)))[::-1])
-
-
 def cut(ctx: Context, x: Blob, shape: Dims, dim: int, start: int, stop: int) -> tuple[Blob, Dims]:
     """A stretch of one dimension, and the shape it has then."""
     dim %= len(shape)
@@ -125,20 +120,6 @@ def split(ctx: Context, input: Any, dim: int, **_: Any) -> tuple[Blob, ...]:
         made.append(Blob(*cut(ctx, blob(ctx, input), shape, dim, start, start + size)[0]))
         start += size
     return tuple(made)
-
-
-@op("narrow")
-def narrow(ctx: Context, input: Any, dim: int, start: int, length: int) -> Blob:
-    shape = ctx.type(input).shape
-    start = start % shape[dim] if start < 0 else start
-    return Blob(*cut(ctx, blob(ctx, input), shape, dim, start, start + length)[0])
-
-
-@op("select")
-def select(ctx: Context, input: Any, dim: int, index: int) -> Blob:
-    shape = ctx.type(input).shape
-    index %= shape[dim]
-    return Blob(*cut(ctx, blob(ctx, input), shape, dim, index, index + 1)[0])
 
 
 @op("getitem")
@@ -192,13 +173,6 @@ def cat(ctx: Context, tensors: Any, dim: int) -> Blob:
     return joined(ctx, list(tensors), [v.type.shape for v in values], ctx.type.shape, dim)
 
 
-@op("stack")
-def stack(ctx: Context, tensors: Any, dim: int) -> Blob:
-    shape = ctx.type.shape
-    one = tuple(1 if i == dim % len(shape) else n for i, n in enumerate(shape))
-    return joined(ctx, list(tensors), [one] * len(tensors), shape, dim)
-
-
 def joined(ctx: Context, tensors: list[Any], shapes: list[Dims], shape: Dims, dim: int) -> Blob:
     """Tensors one after the other; ``around`` the whole decides their dimensions."""
     dims, axis = around(shape, dim)
@@ -208,21 +182,6 @@ def joined(ctx: Context, tensors: list[Any], shapes: list[Dims], shape: Dims, di
         part = tuple(size if i == axis else n for i, n in enumerate(dims))
         parts.append(ctx.out.shaped(blob(ctx, one), part))
     return ctx.out.add("Concat", parts, dims, {0: axis}) if len(parts) > 1 else Blob(*parts[0])
-
-
-@op("roll")
-def roll(ctx: Context, input: Any, shifts: Any, dims: Any) -> Blob:
-    shape, x = ctx.type.shape, blob(ctx, input)
-    listed = [(shifts, dims)] if isinstance(shifts, int) else list(zip(shifts, dims or ()))
-    if dims in (None, (), []) or isinstance(shifts, int) != isinstance(dims, int):
-        raise flexir.Unsupported("without dimensions")
-    for shift, dim in listed:
-        at = shape[dim] - shift % shape[dim]
-        if at == shape[dim]:
-            continue
-        ends = [cut(ctx, x, shape, dim, at, shape[dim]), cut(ctx, x, shape, dim, 0, at)]
-        x = joined(ctx, [e[0] for e in ends], [e[1] for e in ends], shape, dim)
-    return Blob(*x)
 
 
 @op("expand", "repeat", "tile", "expand_as")
@@ -262,16 +221,8 @@ def pad(ctx: Context, input: Any, pad: Any, mode: str, value: Any) -> Blob:
         raise flexir.Unsupported("a batch of volumes")
     pairs += [(0, 0)] * (3 - len(pairs))
     (left, right), (top, bottom), (front, behind) = pairs
-    params = {
-        0: top,
-        1: bottom,
-        2: left,
-        3: right,
-        4: kind,
-        5: float(value or 0),
-        7: front,
-        8: behind,
-    }
+    params = {0: top, 1: bottom, 2: left, 3: right, 4: kind, 5: float(value or 0), 7: front,
+              8: behind}  # fmt: skip
     grown = tuple(n + sum(p) for n, p in zip(reversed(dims), pairs))[::-1]
     return ctx.out.add("Padding", [ctx.out.shaped(blob(ctx, input), dims)], grown, params)
 
@@ -355,12 +306,6 @@ def interpolate(ctx: Context, input: Any, size: Any, scale_factor: Any, mode: st
     params = {0: kinds[mode], 3: after[0], 4: after[1], 6: int(bool(align_corners))}
     x = image(ctx, input, 2)
     return ctx.out.add("Interp", [x], (x.dims[0], *after), params)
-
-
-@op("channel_shuffle")
-def channel_shuffle(ctx: Context, input: Any, groups: int) -> Blob:
-    x = image(ctx, input, 2)
-    return ctx.out.add("ShuffleChannel", [x], x.dims, {0: groups, 1: 0})
 
 
 @op("pixel_shuffle")

@@ -47,15 +47,23 @@ def op(*names: str) -> Callable[[Callable[..., Any]], Any]:
     return declare
 
 
+# What reads and makes lists of as many tensors as a size or the rounds of a loop say.
+_LISTS = ("cat", "element", "joined", "length", "stack", "unbind")
+
+
 def held(node: flexir.Node) -> None:
-    """Decline a call with tensors that no value of a file stands for."""
+    """Decline a call with tensors that no value of a file stands for, or lists it cannot read."""
     for value in (*node.inputs, *node.returned):
+        fail_unless(not value.is_list or node.op in _LISTS, "a list of as many as there are rounds")
         if not value.is_number:
             element_type(value.type.dtype)
 
 
 _COMPARED = {"eq": "Equal", "gt": "Greater", "ge": "GreaterOrEqual", "lt": "Less",
              "le": "LessOrEqual", "ne": "Equal"}  # fmt: skip
+
+
+_ROOTS = {"sqrt": "Sqrt", "isqrt": "Sqrt", "exp": "Exp", "log": "Log"}
 
 
 def number(ctx: Any, named: dict[str, Any]) -> Any:
@@ -65,8 +73,8 @@ def number(ctx: Any, named: dict[str, Any]) -> Any:
     kind = ctx.node.outputs[0].type.kind
     if name == "size":
         return shape_of(first)[rest[0]]
-    if name == "numel":
-        return count(first)
+    if name in ("length", "numel"):
+        return shape_of(first)[0] if name == "length" else count(first)
     if name in _COMPARED and len(named) == 2:
         a, b = pair(first, rest[0])
         made = out.add(_COMPARED[name], a, b, dtype=torch.bool)
@@ -76,6 +84,9 @@ def number(ctx: Any, named: dict[str, Any]) -> Any:
         value = first.scalar if isinstance(first, Arithmetic) else first
         value = value if not rank(value) else out.add("Reshape", value, out.constant([]))
         return out.number(out.cast(value, KINDS[kind]), kind)
+    if name in _ROOTS:
+        made = out.add(_ROOTS[name], out.cast(first.scalar, torch.float64))
+        return out.number(made) if name != "isqrt" else out.number(out.cast(made, torch.int64))
     made = ctx.node.target(first, *rest)
     fail_unless(made is not NotImplemented, f"{name} of numbers")
     return made
@@ -177,9 +188,19 @@ def enter(ctx: Any, name: str, type: flexir.TensorType) -> ir.Value:
 
 
 @target.constant
-def stored(ctx: Any, weight: Any) -> ir.Value:
-    made: ir.Value = ctx.out.weight(weight.name, weight.tensor)
-    return made
+def stored(ctx: Any, weight: Any) -> Any:
+    """A weight; what calls leave for the next ones is an input."""
+    if not weight.state:
+        return ctx.out.weight(weight.name, weight.tensor)
+    kept = {path: first for path, first, _ in (*ctx.graph.mutations, *ctx.graph.state)}
+    return ctx.out.state(weight.state, weight.tensor, kept[weight.state].type)
+
+
+@target.state
+def left_behind(ctx: Any, path: str, initial: Any, final: Any) -> None:
+    """One more output, which the next call takes."""
+    fail_unless(ctx.node.op == "state", "a file leaves what it is given as it was")
+    ctx.out.left(path, initial, final)
 
 
 @target.placeholder

@@ -6,8 +6,6 @@ from typing import Any
 
 import torch
 
-from flexir import Unsupported
-
 from ..arguments import fail_unless
 from .handlers import given, known, op, rank, shape_of
 from .network import dtype_of
@@ -86,7 +84,10 @@ def basic(out: Any, input: Any, indices: Any) -> tuple[Any, int, dict[int, Any]]
                 cuts[dim] = cut
         else:
             gone.append(dim)
-            cuts[dim] = one_at(part)
+            if isinstance(part, Arithmetic):
+                input = out.add("Gather", input, out.row([part]), axis=dim)
+            else:
+                cuts[dim] = part, part + 1 or FAR, 1
         dim += 1
     made = sliced(out, input, cuts)
     made = out.add("Squeeze", made, gone) if gone else made
@@ -102,13 +103,6 @@ def bounds(part: slice, size: Any) -> tuple[Any, Any, Any]:
         return part.indices(size)
     first = 0 if part.start is None else part.start
     return first, size if part.stop is None else part.stop, part.step or 1
-
-
-def one_at(place: Any) -> tuple[Any, Any, int]:
-    """A cut of one element; -1 is the last."""
-    if isinstance(place, int):
-        return place, place + 1 or FAR, 1
-    raise Unsupported("a place that varies, which may count from the end")
 
 
 def place_of(out: Any, number: Any) -> Any:

@@ -1,7 +1,6 @@
 """What the handlers build: ONNX nodes in order over typed values, and the weights they read.
 
-It knows ONNX's words and which element types the kernels of onnxruntime take; of torch it knows
-dtypes alone. It never looks at a graph.
+It knows ONNX's words; of torch it knows dtypes alone. It never looks at a graph.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from onnx_ir import tensor_adapters
 
 from flexir import Error, TensorType, Unsupported
 
+from .kernels import kernel_dtype
 from .values import Arithmetic, Size, Tensor
 
 DTYPES = {
@@ -26,48 +26,14 @@ DTYPES = {
 }  # fmt: skip
 _DENSE = (torch.Tensor, torch.nn.Parameter, torch.nn.Buffer)
 TORCH = {made: dtype for dtype, made in DTYPES.items()}
-_LETTERS = {
-    "f": torch.float32, "d": torch.float64, "l": torch.int64, "i": torch.int32, "b": torch.bool,
-    "h": torch.float16, "s": torch.int16, "c": torch.int8, "u": torch.uint8,
-}  # fmt: skip
-# Element types that onnxruntime's CPU kernels take; ops that are not here take all of them.
-_KERNELS = {
-    kind: types
-    for types, kinds in {
-        "b": "And Not Or Xor",
-        "f": "Celu",
-        "fdh": "BatchNormalization Ceil Cos Exp Floor Gemm GridSample IsNaN "
-        "LayerNormalization Log LogSoftmax Reciprocal Round Sigmoid Sin Softmax "
-        "Sqrt Tanh",
-        "fdhcu": "MaxPool",
-        "fdihc": "Relu",
-        "fdlibh": "Trilu",
-        "fdlibhcu": "Pad ReduceMax ReduceMin",
-        "fdlibhscu": "Compress Equal Expand Tile",
-        "fdli": "Einsum",
-        "fdlih": "CumSum MatMul Pow ReduceL1 ReduceL2 ReduceLogSumExp ReduceMean ReduceProd "
-        "ReduceSum",
-        "fdlihcu": "ArgMax ArgMin Clip Max Min Where",
-        "fdlihsc": "Neg",
-        "fdlihscu": "Abs Add Div Greater GreaterOrEqual Less LessOrEqual Mod Mul Sign Sub TopK",
-        "fh": "Acos Acosh Asin Asinh Atan Atanh AveragePool Conv ConvTranspose Cosh Elu "
-        "Erf Gelu HardSigmoid HardSwish InstanceNormalization LeakyRelu Mish PRelu "
-        "Selu Sinh Softplus Softsign Tan",
-        "fihcu": "Resize",
-        "flibhu": "NonZero",
-        "liscu": "BitwiseAnd BitwiseNot BitwiseOr BitwiseXor",
-    }.items()
-    for kind in kinds.split()
-}  # fmt: skip
 # Ops whose result has the shape of their inputs broadcast.
 _ELEMENTWISE = frozenset(
     "Abs Add And Clip Div Equal Exp Floor Greater Less Log Max Min Mod Mul Neg Not Or Pow "
     "Reciprocal Round Sigmoid Sign Sqrt Sub Where Xor".split()
 )
 _FEW = 1024  # elements of a constant that is compared with others
-# Where a kernel lacks a type: those that hold all its values, nearest first.
-_WIDER = {"b": "uil", "u": "ilf", "c": "ilf", "s": "ilf", "i": "l", "h": "f"}
-
+DEMANDS = "flexir: "  # how the name of a node begins that fails where the graph is not the model
+STATES = "flexir.states"  # path of a state -> name of its input; their outputs come last, in order
 WISHES = "flexir.outputs"  # what the outputs of a model stand for; an input may have that name
 
 
@@ -80,6 +46,7 @@ class Network:
     Attributes:
         nodes: in order.
         inputs: in order.
+        states: path -> what a call finds there, its recorded tensor, and what it leaves there.
         path: module path of the call under way; nodes are named after it.
         source: its line.
         kept: what handlers made once for several calls.
@@ -89,6 +56,7 @@ class Network:
         self.opset, self.path, self.source = opset, "", ""
         self.nodes: list[ir.Node] = []
         self.inputs: list[ir.Value] = []
+        self.states: dict[str, tuple[Tensor, torch.Tensor, Tensor | None]] = {}
         self.kept: dict[Any, Any] = {}
         self._numbers: dict[Any, Tensor] = {}
         self._taken: dict[str, int] = {}
@@ -106,11 +74,38 @@ class Network:
         self.inputs.append(made)
         return made
 
+    def state(self, path: str, tensor: torch.Tensor, type: TensorType) -> Tensor:
+        """An input for what an earlier call left; without it, a call begins with the tensor."""
+        made = self.input(path, type)
+        self.inputs.remove(made)
+        self.states[path] = made, tensor.detach(), None
+        return made
+
+    def left(self, path: str, initial: Tensor, final: Tensor) -> None:
+        """What a call leaves, for the next one to begin with."""
+        known, tensor, _ = self.states[path]
+        assert known is initial
+        self.states[path] = known, tensor, final
+
     def once(self, key: Any, make: Callable[[], Tensor]) -> Tensor:
         """What was made for a key before, here or in what stands around; made now if it was not."""
         if key not in self.kept:
             self.kept[key] = make()
         made: Tensor = self.kept[key]
+        return made
+
+    def parameter(self, dtype: torch.dtype) -> Tensor:
+        """What a block is given."""
+        name = self.name(f"{self.path}/given" if self.path else "given")
+        return Tensor(self, name=name, type=tensor_type(dtype), shape=ir.Shape([]))
+
+    def demanded(self, value: Tensor, holds: Tensor, why: str) -> Tensor:
+        """A value, where something holds; else the file fails in a node of that name."""
+        place = self.cast(self.add("Not", holds), torch.int64)
+        made = self.add("Gather", self.add("Unsqueeze", value, [0]), place, axis=0)
+        node = made.producer()
+        assert node is not None
+        node.name = self.name(f"{DEMANDS}{why}, at {self.source}")
         return made
 
     def number(self, value: Tensor, kind: type | None = None) -> Tensor:
@@ -269,25 +264,32 @@ class Network:
             name: of the graph.
             outputs: name -> value.
         """
-        results, taken = [], {id(value) for value in self.inputs}
-        for wish, value in outputs.items():
+        kept = {p: (first, last) for p, (first, _, last) in self.states.items() if last is not None}
+        found = {**outputs, **{f"{path}.next": last for path, (_, last) in kept.items()}}
+        inputs = [*self.inputs, *(first for first, _, _ in self.states.values())]
+        results, taken = [], {id(value) for value in inputs}
+        for value in found.values():
             if id(value) in taken or value.producer() is None:
-                value = self.add("Identity", value)
-                value.shape = outputs[wish].shape
+                shape, value = value.shape, self.add("Identity", value)
+                value.shape = shape
             taken.add(id(value))
             results.append(value)
         nodes, read = live(self.nodes, results)
+        for value, tensor, _ in self.states.values():  # only now: no handler may look into it
+            value.const_value = tensor_adapters.TorchTensor(tensor, name=value.name)
         weights = [v for v in read if v.const_value is not None and v.producer() is None]
-        for wish, value in zip(outputs, results):
+        weights += [one for one, _, _ in self.states.values() if one not in weights]
+        for wish, value in zip(found, results):
             value.name = self.name(wish)
         versions = {"": self.opset, **{n.domain: 1 for n in nodes if n.domain}}
         graph = ir.Graph(
-            self.inputs, results, nodes=nodes, initializers=weights, opset_imports=versions,
+            inputs, results, nodes=nodes, initializers=weights, opset_imports=versions,
             name=name,
         )  # fmt: skip
         version = 10 if self.opset < 23 else 11
         made = ir.Model(graph, ir_version=version, producer_name="flexir")
         made.meta[WISHES] = tuple(outputs)
+        made.meta[STATES] = {path: str(first.name) for path, (first, _) in kept.items()}
         return made
 
 
@@ -351,19 +353,3 @@ def dtype_of(value: Any) -> torch.dtype:
     if value.dtype is None:
         raise Error(f"{value.name!r} has no dtype")
     return TORCH[value.dtype]
-
-
-def kernel_dtype(kind: str, dtype: torch.dtype) -> torch.dtype:
-    """The dtype in which an op computes what it would in ``dtype``.
-
-    Raises:
-        Unsupported: there is none.
-    """
-    letter = next(name for name, known in _LETTERS.items() if known is dtype)
-    taken = _KERNELS.get(kind)
-    if taken is None or letter in taken:
-        return dtype
-    for wider in _WIDER.get(letter, ""):
-        if wider in taken:
-            return _LETTERS[wider]
-    raise Unsupported(f"onnxruntime has no {kind} of {dtype}")

@@ -20,7 +20,7 @@ from .handlers import (
     result_shape,
     shape_of,
 )
-from .values import Arithmetic, Size, least
+from .values import Arithmetic, Size, Tensor, least
 
 FAR = 2**62  # beyond the end of any dimension
 
@@ -133,15 +133,34 @@ def repeat_interleave(
 
 @op("cat")
 def cat(ctx: Any, tensors: Any, dim: int = 0) -> Any:
+    if isinstance(tensors, Tensor):
+        return concatenated(ctx.out, tensors, dim)
     parts = [t for t in tensors if shape_of(t) != (0,)] or list(tensors[:1])
     return ctx.out.add("Concat", *brought(ctx, ctx.type.dtype, *parts), axis=dim)
 
 
 @op("stack")
 def stack(ctx: Any, tensors: Any, dim: int = 0) -> Any:
+    if isinstance(tensors, Tensor):
+        return stacked(ctx.out, tensors, dim)
     dim = dim % len(ctx.type.shape)
     parts = [ctx.out.add("Unsqueeze", t, [dim]) for t in brought(ctx, ctx.type.dtype, *tensors)]
     return ctx.out.add("Concat", *parts, axis=dim)
+
+
+def stacked(out: Any, rows: Any, dim: int) -> Any:
+    """A list that a loop made, stacked: its first dimension goes elsewhere."""
+    order = list(range(1, rank(rows)))
+    order.insert(dim % (len(order) + 1), 0)
+    return rows if order == sorted(order) else out.add("Transpose", rows, perm=order)
+
+
+def concatenated(out: Any, rows: Any, dim: int) -> Any:
+    """A list that a loop made, concatenated: its first dimension becomes one with another."""
+    dim = dim % (rank(rows) - 1)
+    shape = list(shape_of(rows))[1:]
+    shape[dim] = shape[dim] * shape_of(rows)[0]
+    return reshaped(out, stacked(out, rows, dim), shape)
 
 
 @op("split", "split_with_sizes", "chunk", "tensor_split", "unsafe_split", "unsafe_chunk")
@@ -168,6 +187,10 @@ def split(ctx: Any, input: Any, dim: int = 0, **how: Any) -> Any:
 @op("unbind")
 def unbind(ctx: Any, input: Any, dim: int = 0) -> Any:
     size = shape_of(input)[dim]
+    if ctx.node.outputs[0].is_list:
+        order = list(range(rank(input)))
+        order.insert(0, order.pop(dim))
+        return ctx.out.add("Transpose", input, perm=order) if order[0] else input
     fixed(size)
     parts = ctx.out.many("Split", size, input, [1] * size, axis=dim) if size > 1 else [input]
     return [ctx.out.add("Squeeze", part, [dim]) for part in parts]

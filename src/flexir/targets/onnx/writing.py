@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ..arguments import fail_unless
-from .handlers import brought, count, fixed, given, known, op, rank, shape_of
+from .handlers import brought, count, given, op, rank, shape_of
 from .indexing import bounds, lone, parts_of, place_of, places_of, rank_known, together
 from .network import dtype_of
 from .shapes import FAR, reshaped, sliced
@@ -19,10 +19,22 @@ from .values import Arithmetic, least
 def setitem(ctx: Any, input: Any, indices: Any, value: Any) -> Any:
     out = ctx.out
     value = brought(ctx, dtype_of(input), value)[0]
-    parts = parts_of(out, indices, rank(input))
-    if any(given(part) for part in parts):
-        return _written_at(ctx, input, indices, parts, value)
-    return _put(out, input, parts, value)
+    return _written(ctx, input, indices, parts_of(out, indices, rank(input)), value)
+
+
+def _written(ctx: Any, input: Any, indices: Any, parts: list[Any], value: Any) -> Any:
+    """Write a value; a place that varies is a tensor of no dimensions."""
+    places = [_place(ctx.out, p) if isinstance(p, Arithmetic) and not given(p) else p
+              for p in parts]  # fmt: skip
+    if any(given(part) for part in places):
+        return _written_at(ctx, input, indices, places, value)
+    return _put(ctx.out, input, places, value)
+
+
+def _place(out: Any, number: Any) -> Any:
+    made = out.add("Identity", number.scalar)
+    made.shape = number.scalar.shape
+    return made
 
 
 def _put(out: Any, input: Any, parts: list[Any], value: Any) -> Any:
@@ -127,7 +139,7 @@ def _written_at(
     """``input[indices] = value`` with index tensors."""
     out, shape = ctx.out, shape_of(input)
     if not isinstance(indices, (tuple, list)) or len(indices) == 1:
-        mask = indices if given(indices) else indices[0]
+        mask = indices[0] if isinstance(indices, (tuple, list)) else indices
         if given(mask) and dtype_of(mask) is torch.bool and lone(value) and not reduction:
             wide = reshaped(out, mask, [*shape_of(mask), *[1] * (len(shape) - rank(mask))])
             return out.add("Where", wide, reshaped(out, value, [1] * len(shape)), input)
@@ -191,14 +203,14 @@ def slice_scatter(
 ) -> Any:
     parts: list[Any] = [slice(None)] * rank(input)
     parts[dim] = slice(start, end, step)
-    return _put(ctx.out, input, parts, ctx.out.cast(src, ctx.type.dtype))
+    return _written(ctx, input, parts, parts, ctx.out.cast(src, ctx.type.dtype))
 
 
 @op("select_scatter")
 def select_scatter(ctx: Any, input: Any, src: Any, dim: int, index: int) -> Any:
     parts: list[Any] = [slice(None)] * rank(input)
     parts[dim] = index
-    return _put(ctx.out, input, parts, ctx.out.cast(src, ctx.type.dtype))
+    return _written(ctx, input, parts, parts, ctx.out.cast(src, ctx.type.dtype))
 
 
 @op("scatter", "scatter_add", "scatter_reduce")
@@ -221,26 +233,6 @@ def scatter(ctx: Any, input: Any, dim: int, index: Any, **how: Any) -> Any:
     value = out.cast(value, ctx.type.dtype)
     made = out.cast(index, torch.int64)
     return out.add("ScatterElements", input, made, value, axis=dim, reduction=kinds[reduction])
-
-
-@op("as_strided_scatter")
-def as_strided_scatter(ctx: Any, input: Any, src: Any, size: Any, stride: Any, **how: Any) -> Any:
-    """Elements at places that are known, of an input in reading order."""
-    shape = shape_of(input)
-    size, stride, offset = known(size), known(stride), known(how.get("storage_offset")) or 0
-    fixed(*shape, *size, *stride, offset)
-    same = how.get("dtype") in (None, ctx.type.dtype) and not how.get("flags")
-    fail_unless(same, "memory seen as of another dtype")
-    laid = torch.empty(shape, device="meta").stride() == tuple(how.get("input_stride") or ())
-    fail_unless(laid, "a view of memory whose order is not known")
-    places = torch.arange(count(input)).as_strided(size, stride, offset).reshape(-1)
-    fail_unless(
-        len(set(places.tolist())) == places.numel(), "a write to memory that overlaps itself"
-    )
-    flat = reshaped(ctx.out, input, [-1])
-    new = reshaped(ctx.out, ctx.out.cast(src, ctx.type.dtype), [-1])
-    made = ctx.out.add("ScatterElements", flat, ctx.out.constant(places), new, axis=0)
-    return reshaped(ctx.out, made, list(shape))
 
 
 @op("index_add", "index_copy")

@@ -54,34 +54,9 @@ for _name, _build in _SAME.items():
         return build(input)
 
 
-@op("rsqrt")
-def rsqrt(ctx: Any, input: Any) -> Any:
-    return ops.divide(constant(1, np.float32), ops.sqrt(*floating(ctx, input)))
-
-
-@op("reciprocal")
-def reciprocal(ctx: Any, input: Any) -> Any:
-    return ops.divide(constant(1, np.float32), *floating(ctx, input))
-
-
 @op("gelu")
 def gelu(ctx: Any, input: Any, approximate: str) -> Any:
     return ops.gelu(*floating(ctx, input), "tanh" if approximate == "tanh" else "erf")
-
-
-@op("relu6")
-def relu6(ctx: Any, input: Any) -> Any:
-    return ops.clamp(*floating(ctx, input), 0.0, 6.0)
-
-
-@op("hardtanh")
-def hardtanh(ctx: Any, input: Any, min_val: float, max_val: float) -> Any:
-    return ops.clamp(*floating(ctx, input), float(min_val), float(max_val))
-
-
-@op("leaky_relu")
-def leaky_relu(ctx: Any, input: Any, negative_slope: float) -> Any:
-    return ops.prelu(*floating(ctx, input), constant([negative_slope], np.float32))
 
 
 @op("elu")
@@ -200,7 +175,18 @@ def to(ctx: Any, input: Any, **_: Any) -> Any:
     return cast(input, ctx.type.dtype)
 
 
-for _name in ("float", "long", "int", "bool"):
+@op("bool")
+def truth(ctx: Any, input: Any) -> Any:
+    return ops.reshape(cast(input, torch.bool), ints(ctx.type.shape), False)
+
+
+@op("item")
+def taken(ctx: Any, input: Any) -> Any:
+    """A whole number; others have 64 bits."""
+    return ops.reshape(cast(input, torch.int64), ints([]), False)
+
+
+for _name in ("float", "long", "int"):
 
     @op(_name)
     def converted(ctx: Any, input: Any) -> Any:

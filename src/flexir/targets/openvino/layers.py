@@ -175,18 +175,6 @@ def group_norm(ctx: Any, input: Any, num_groups: int, weight: Any, bias: Any, ep
     return made if bias is None else ops.add(made, reshaped(bias, sides))
 
 
-@op("prelu")
-def prelu(ctx: Any, input: Any, weight: Any) -> Any:
-    f32(ctx)
-    rank = len(shape(input))
-    several = math.prod(shape(weight)) > 1
-    weight = reshaped(weight, [1, -1] + [1] * (rank - 2) if several and rank > 1 else
-                      shape(weight) if several else [])  # fmt: skip
-    zero = constant(0, np.float32)
-    negative = ops.multiply(input, weight)
-    return ops.select(ops.greater(input, zero), input, negative)
-
-
 @op("embedding")
 def embedding(ctx: Any, input: Any, weight: Any, **_: Any) -> Any:
     if _.get("max_norm") is not None:
@@ -231,11 +219,3 @@ def pad(ctx: Any, input: Any, pad: Any, mode: str, value: Any) -> Any:
     (fill,) = operands(value or 0, dtype=ctx.type.dtype)
     before, after = zip(*pairs)
     return ops.pad(input, ints(before), ints(after), kind, fill if kind == "constant" else None)
-
-
-@op("pixel_shuffle")
-def pixel_shuffle(ctx: Any, input: Any, upscale_factor: int) -> Any:
-    f32(ctx)
-    if len(shape(input)) != 4:
-        raise flexir.Unsupported("without a batch")
-    return ops.depth_to_space(input, "depth_first", upscale_factor)

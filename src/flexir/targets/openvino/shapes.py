@@ -51,12 +51,6 @@ def transpose(ctx: Any, input: Any, dim0: int, dim1: int) -> Any:
     return ops.transpose(input, ints(order)) if order else reshaped(input, [])
 
 
-@op("t")
-def t(ctx: Any, input: Any) -> Any:
-    order = list(range(len(shape(input))))[::-1]
-    return ops.transpose(input, ints(order)) if order else reshaped(input, [])
-
-
 def cut(input: Any, dim: int, start: int, stop: int, step: int = 1) -> Any:
     """A stretch of one dimension."""
     parts = (ints([start]), ints([stop]), ints([step]), ints([dim % len(shape(input))]))
@@ -71,20 +65,6 @@ def split(ctx: Any, input: Any, dim: int, **_: Any) -> tuple[Any, ...]:
         made.append(reshaped(cut(input, dim, start, start + size), value.type.shape))
         start += size
     return tuple(made)
-
-
-@op("narrow")
-def narrow(ctx: Any, input: Any, dim: int, start: Any, length: int) -> Any:
-    if not isinstance(start, int):
-        raise flexir.Unsupported("a start that is a tensor")
-    start = start % shape(input)[dim] if start < 0 else start
-    return cut(input, dim, start, start + length)
-
-
-@op("select")
-def select(ctx: Any, input: Any, dim: int, index: int) -> Any:
-    index %= shape(input)[dim]
-    return reshaped(cut(input, dim, index, index + 1), ctx.type.shape)
 
 
 @op("getitem")
@@ -201,11 +181,6 @@ def gathered(input: Any, dim: int, index: Any) -> Any:
     return ops.gather(input, index, ints(dim)).output(0)
 
 
-@op("index_select")
-def index_select(ctx: Any, input: Any, dim: int, index: Any) -> Any:
-    return reshaped(gathered(input, dim, index), ctx.type.shape)
-
-
 @op("gather")
 def gather(ctx: Any, input: Any, dim: int, index: Any) -> Any:
     own, taken = shape(input), shape(index)
@@ -223,28 +198,6 @@ def cat(ctx: Any, tensors: Any, dim: int) -> Any:
     return ops.concat(parts, dim % len(ctx.type.shape))
 
 
-@op("stack")
-def stack(ctx: Any, tensors: Any, dim: int) -> Any:
-    rank = len(ctx.type.shape)
-    one = [1 if i == dim % rank else n for i, n in enumerate(ctx.type.shape)]
-    parts = [reshaped(p, one) for p in operands(*tensors, dtype=ctx.type.dtype)]
-    return ops.concat(parts, dim % rank)
-
-
-@op("roll")
-def roll(ctx: Any, input: Any, shifts: Any, dims: Any) -> Any:
-    shifts = [shifts] if isinstance(shifts, int) else list(shifts)
-    dims = [dims] if isinstance(dims, int) else list(dims or ())
-    if len(shifts) != len(dims):
-        raise flexir.Unsupported("without dimensions")
-    for shift, dim in zip(shifts, dims):
-        at = shape(input)[dim] - shift % shape(input)[dim]
-        if at != shape(input)[dim]:
-            ends = [cut(input, dim, at, shape(input)[dim]), cut(input, dim, 0, at)]
-            input = ops.concat(ends, dim % len(shape(input))).output(0)
-    return reshaped(input, ctx.type.shape)
-
-
 @op("flip")
 def flip(ctx: Any, input: Any, dims: Any) -> Any:
     for dim in [dims] if isinstance(dims, int) else dims:
@@ -254,19 +207,9 @@ def flip(ctx: Any, input: Any, dims: Any) -> Any:
     return reshaped(input, ctx.type.shape)
 
 
-@op("expand", "expand_as")
+@op("expand")
 def expand(ctx: Any, input: Any, **_: Any) -> Any:
     return ops.broadcast(input, ints(ctx.type.shape))
-
-
-@op("repeat", "tile")
-def repeat(ctx: Any, input: Any, **_: Any) -> Any:
-    own = [1] * (len(ctx.type.shape) - len(shape(input))) + shape(input)
-    if math.prod(own) != math.prod(shape(input)):
-        raise flexir.Unsupported("fewer dimensions")
-    times = [m // n for m, n in zip(ctx.type.shape, own)]
-    made = reshaped(input, own)
-    return ops.tile(made, ints(times)) if times else made  # of no dimensions it makes garbage
 
 
 _FILL = {"zeros_like": 0, "ones_like": 1, "new_zeros": 0, "new_ones": 1, "zeros": 0, "ones": 1,
@@ -277,10 +220,3 @@ for _name, _value in _FILL.items():
     @op(_name)
     def fill(ctx: Any, *, value: int = _value, **_: Any) -> Any:
         return constant(np.full(ctx.type.shape, value), DTYPES[ctx.type.dtype])
-
-
-@op("full_like", "new_full")
-def full(ctx: Any, fill_value: Any, **_: Any) -> Any:
-    if not isinstance(fill_value, (bool, int, float)):
-        raise flexir.Unsupported("a value that is a tensor")
-    return constant(np.full(ctx.type.shape, fill_value), DTYPES[ctx.type.dtype])

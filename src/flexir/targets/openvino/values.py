@@ -26,25 +26,34 @@ DTYPES = {
 
 @dataclass(eq=False)
 class Network:
-    """What handlers add to: OpenVINO keeps the nodes by what reads them."""
+    """What handlers add to: OpenVINO keeps the nodes by what reads them.
+
+    Attributes:
+        inputs: parameters, by name.
+        outputs: by name.
+        sinks: what keeps state from call to call.
+        name: of the graph.
+        carries: whether the next run begins with the state that the last one left.
+    """
 
     inputs: dict[str, Any] = field(default_factory=dict)
     outputs: dict[str, Any] = field(default_factory=dict)
+    sinks: list[Any] = field(default_factory=list)
     name: str = "net"
-    _compiled: Any = None
+    carries: bool = False
 
     def finished(self) -> openvino.Model:
         """The OpenVINO model."""
         results = [ops.result(value) for value in self.outputs.values()]
-        return openvino.Model(results, list(self.inputs.values()), self.name)
+        return openvino.Model(results, self.sinks, list(self.inputs.values()), self.name)
 
-    def compiled(self) -> Any:
-        """The model on the CPU, in f32 and on torch's number of threads; made once."""
-        if self._compiled is None:
-            settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS":
-                        torch.get_num_threads()}  # fmt: skip
-            self._compiled = openvino.Core().compile_model(self.finished(), "CPU", settings)
-        return self._compiled
+    @functools.cached_property
+    def request(self) -> Any:
+        """What runs the model, on the CPU, in f32 and on torch's number of threads."""
+        settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS":
+                    torch.get_num_threads()}  # fmt: skip
+        compiled = openvino.Core().compile_model(self.finished(), "CPU", settings)
+        return compiled.create_infer_request()
 
 
 target = flexir.Target("openvino", out=Network, dtypes=DTYPES)
@@ -62,14 +71,15 @@ def op(*names: str, empty: bool = False) -> Callable[[Callable[..., Any]], Calla
         @functools.wraps(function)
         def checked(ctx: Any, *args: Any, **named: Any) -> Any:
             for value in ctx.node.inputs:
-                check(value.type, empty)
-            for value in ctx.node.returned:
-                check(value.type)
+                check(type_of(value.type), empty)
+            types = [type_of(value.type) for value in ctx.node.returned]
+            for type in types:
+                check(type)
             made = function(ctx, *args, **named)
             several = isinstance(made, (tuple, list))
-            parts = [_port(part) for part in made] if several else [_port(made)]
-            for part, value in zip(parts, ctx.node.returned):
-                settle(part, value.type)
+            parts = [port(part) for part in made] if several else [port(made)]
+            for part, type in zip(parts, types):
+                settle(part, type)
             return tuple(parts) if several else parts[0]
 
         for name in names:
@@ -79,7 +89,18 @@ def op(*names: str, empty: bool = False) -> Callable[[Callable[..., Any]], Calla
     return declare
 
 
-def _port(made: Any) -> Any:
+def type_of(type: flexir.TensorType) -> flexir.TensorType:
+    """The type of what stands for a tensor, or for a number that values are."""
+    kind = getattr(type, "kind", None)
+    if kind is None:
+        return type
+    if kind is float:
+        raise flexir.Unsupported("a number that values are, of 64 bits: the plug-in has 32")
+    return flexir.TensorType(torch.bool if kind is bool else torch.int64, (), type.device)
+
+
+def port(made: Any) -> Any:
+    """An output, also of a node of one."""
     return made.output(0) if hasattr(made, "get_output_size") else made
 
 
@@ -157,6 +178,8 @@ def stored(ctx: Any, weight: Any) -> Any:
     ctx.dtype(weight.tensor.dtype)
     made = constant(np.array(array), array.dtype.type)
     made.set_friendly_name(weight.name)
+    if weight.state:
+        made = ops.read_value(made, weight.state, array.dtype.type, list(array.shape))
     return made.output(0)
 
 

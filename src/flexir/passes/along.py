@@ -1,0 +1,166 @@
+"""Calls that join and take apart along a dimension, on tensors with slots.
+
+What is joined to a tensor that grows is put where it ends; what is taken from it is taken from
+where it is. Owns these two; that it comes out right is checked by whoever asks for the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from ..graph.nodes import Value
+from .slots import Filled, at, fitted, is_filled
+from .way import Unfit, Way
+
+JOINS = ("cat", "concat", "concatenate")
+
+
+def join(way: Way) -> None:
+    """A ``cat`` with one part that grows: the parts after it are written behind what it holds."""
+    parts, dim = list(way.node.args["tensors"]), way.node.args.get("dim", 0)
+    shapes = [way.shape(part) for part in parts]
+    dim %= len(shapes[0])
+    growing = [i for i, shape in enumerate(shapes) if isinstance(shape[dim], Filled)]
+    if len(growing) != 1:
+        raise Unfit(f"{len(growing)} of the tensors it joins grow with the cache")
+    (middle,) = growing
+    before = sum(shape[dim] for shape in shapes[:middle])
+    offset = shapes[middle][dim].offset + before
+    count = sum(shape[dim] for shape in shapes[middle + 1 :])
+    made = way.look(parts[middle])
+    if middle:
+        made = way.call(torch.cat, [*map(way.look, parts[:middle]), made], dim)
+    made = _resized(way, made, dim, way.written.slots.capacity(Filled(offset + count)))
+    after = [way.look(part) for part in parts[middle + 1 :]]
+    if count:
+        new = after[0] if len(after) == 1 else way.call(torch.cat, after, dim)
+        made = way.call(torch.index_copy, made, dim, way.places(offset, count), new)
+    way.gives(made)
+
+
+def pad(way: Way) -> None:
+    """A ``pad`` with a number, up to the end of the slots; those of its input hold it, too."""
+    args = way.node.args
+    value, after = args["input"], way.shape(way.node.outputs[0])
+    if args.get("mode", "constant") != "constant":
+        raise Unfit("it pads with what stands in the slots")
+    made = way.only(value, args.get("value") or 0)
+    ends = list(args["pad"])
+    positions = way.written.slots.positions
+    for place in range(0, len(ends), 2):
+        dim = len(after) - 1 - place // 2
+        first = fitted(_over(way, ends[place]), positions)
+        if not isinstance(first, int):
+            raise Unfit("what it puts before grows with the cache")
+        whole = way.written.slots.capacity(after[dim])
+        ends[place : place + 2] = first, whole - made.type.shape[dim] - first
+    way.again({**args, "input": made, "pad": tuple(ends)}, same=False)
+
+
+def _resized(way: Way, value: Value, dim: int, size: int) -> Value:
+    """A tensor with so many slots; the last ones are left out, or zero."""
+    shape = value.type.shape
+    if shape[dim] > size:
+        return way.call(torch.narrow, value, dim, 0, size)
+    if shape[dim] < size:
+        more = list(shape)
+        more[dim] = size - shape[dim]
+        zeros = torch.zeros(more, dtype=value.type.dtype, device=value.type.device)
+        return way.call(torch.cat, [value, way.constant("zeros", zeros)], dim)
+    return value
+
+
+def take(way: Way) -> None:
+    """A ``getitem``: what it takes by place is taken from where that is at this position."""
+    node = way.node
+    value, indices = node.args["input"], node.args["indices"]
+    listed = list(indices) if isinstance(indices, tuple) else [indices]
+    made, shape = way.look(value), way.shape(value)
+    taken: list[Any] = []
+    dim = 0
+    for place, part in enumerate(listed):
+        if part is Ellipsis:
+            dim = len(shape) - sum(map(_width, listed[place + 1 :]))
+            taken.append(part)
+        elif isinstance(part, slice) or part.__class__ in (int, Value) and _is_place(part):
+            made, rest = _at(way, made, dim, shape[dim], part)
+            taken.append(rest)
+            dim += 1
+        else:
+            taken.append(way.look(part) if isinstance(part, Value) else part)
+            dim += _width(part)
+    rest = tuple(taken) if isinstance(indices, tuple) else taken[0]
+    way.again({**node.args, "input": made, "indices": rest}, same=made is way.look(value))
+
+
+def _is_place(part: Any) -> bool:
+    return part.__class__ is int or bool(part.is_number)
+
+
+def _width(part: Any) -> int:
+    """How many dimensions an index is for."""
+    if part is None or isinstance(part, bool):
+        return 0
+    if isinstance(part, Value) and part.type.dtype is torch.bool:
+        return len(part.type.shape)
+    return 1
+
+
+def _at(way: Way, made: Value, dim: int, size: Any, part: Any) -> tuple[Value, Any]:
+    """A tensor and what is still to be taken of it along one dimension."""
+    slots, positions = way.written.slots, way.written.slots.positions
+    sizes = [at(size, p) for p in positions]
+    if not isinstance(part, slice):
+        where = [n + of if n < 0 else n for n, of in zip(_over(way, part), sizes)]
+        start = fitted(where, positions)
+        if isinstance(start, int):
+            return made, start
+        return way.call(torch.index_select, made, dim, _from(way, start, 1)), 0
+    ends = [_over(way, end) for end in (part.start, part.stop, part.step)]
+    found = [slice(*three).indices(of) for *three, of in zip(*ends, sizes)]
+    if {step for _, _, step in found} != {1}:
+        if is_filled((size,)) or any(map(way.written.varies, (part.start, part.stop, part.step))):
+            raise Unfit("steps other than 1 along a dimension that grows")
+        return made, part
+    start = fitted([first for first, _, _ in found], positions)
+    count = fitted([max(stop - first, 0) for first, stop, _ in found], positions)
+    if isinstance(count, int) and isinstance(start, int):
+        return made, slice(start, start + count) if is_filled((size,)) else _plain(way, part)
+    if isinstance(count, int):
+        return way.call(torch.index_select, made, dim, _from(way, start, count)), slice(None)
+    if count is None or not isinstance(start, int):
+        raise Unfit("what it takes along a dimension that grows is neither a start nor an end")
+    wanted, there = slots.capacity(count), made.type.shape[dim]
+    if start:
+        index = torch.arange(start, start + wanted).clamp(max=there - 1)
+        shifted = way.constant("shifted", index.to(made.type.device))
+        return way.call(torch.index_select, made, dim, shifted), slice(None)
+    if there < wanted:
+        raise Unfit(f"it takes up to {wanted} of {there}")
+    return made, slice(None) if there == wanted else slice(None, wanted)
+
+
+def _from(way: Way, start: Any, count: int) -> Value:
+    if not isinstance(start, Filled):
+        raise Unfit("where it begins to take is no sum of the position and a number")
+    return way.places(start.offset, count)
+
+
+def _plain(way: Way, part: slice) -> slice:
+    ends = (part.start, part.stop, part.step)
+    return slice(*[way.look(end) if isinstance(end, Value) else end for end in ends])
+
+
+def _over(way: Way, part: Any) -> Sequence[Any]:
+    """An index at every position."""
+    if isinstance(part, Value):
+        if part not in way.written.over:
+            raise Unfit("a number taken out of a tensor says where it takes")
+        return way.written.over[part]
+    return [part] * len(way.written.slots.positions)
+
+
+__all__ = ["JOINS", "join", "pad", "take"]

@@ -1,0 +1,374 @@
+"""One graph whose tensors grow, once more with slots: of fixed sizes at every position.
+
+Sizes become capacities, numbers that vary become tensors computed from the position. What a call
+needs so that empty slots do not matter to it is found by running it, beside the recorded call, at
+several positions with other garbage in them: it may need nothing, or the slots of some inputs set
+to 0 or to an extreme. So no table of ops says what reads across slots; only of calls that join
+and take apart along a dimension (:mod:`.along`) it is said where. What none of this makes right is
+refused by name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from ..errors import Error
+from ..graph import numbers, tree
+from ..graph.account import Mutation, Origin, State
+from ..graph.answers import answer
+from ..graph.check import free_name, settle
+from ..graph.choice import blocks_of
+from ..graph.graph import Graph
+from ..graph.inputs import dense_stride, same_literal
+from ..graph.nodes import Node, TensorType, Value
+from ..graph.replay import Environment, Replay
+from . import along
+from .by_position import at_positions, is_known, refused
+from .constants import is_undefined
+from .decomposer import Decomposer
+from .edit import Rewritten
+from .slots import Shape, Slots, at, fitted, is_filled, worlds_of
+from .way import Unfit, Way, Written
+
+POSITION = "position"
+
+
+class _Layer(Environment):
+    """What a way makes, over what is known."""
+
+    def __init__(self, below: Environment, constants: Mapping[Value, torch.Tensor]) -> None:
+        super().__init__(constants)
+        self.below = below
+
+    def __missing__(self, value: Value) -> torch.Tensor:
+        return self.constants[value] if value in self.constants else self.below[value]
+
+
+class Padded:
+    """The rewriting of one graph; ``graph`` is the new one."""
+
+    def __init__(self, graph: Graph, slots: Slots, shapes: Mapping[Value, Shape]) -> None:
+        """Rewrite a graph.
+
+        Args:
+            graph: without variants.
+            slots: length and step.
+            shapes: input -> its sizes; those of a number are its only size.
+
+        Raises:
+            Error: something in it does not go with slots; the message names the call.
+        """
+        self.recorded, self.slots = graph, slots
+        names = {v.name for v in (*graph.constants, *graph.input_values)}
+        names.update(v.name for n in graph for v in n.outputs)
+        device = next((v.type.device for v in shapes if not v.is_number), torch.device("cpu"))
+        self.word = free_name(POSITION, names | set(graph.inputs))
+        position = Value(self.word, TensorType(torch.int64, (), device))
+        self.written = written = Written(slots, position, names | {self.word})
+        for value, shape in shapes.items():
+            if value.is_number:
+                written.over[value] = [at(shape[0], p) for p in slots.positions]
+                continue
+            written.shapes[value] = shape
+            type = TensorType(value.type.dtype, slots.static(shape), value.type.device)
+            written.env[value] = Value(value.name, type)
+        self.worlds = worlds_of(graph, slots, written.constants)
+        for world in self.worlds:
+            world.begin(shapes, slots, written.env)
+            world.fixed[position] = torch.tensor(world.position, device=device)
+        self.meaning = Replay(graph, check=False)
+        try:
+            nodes, _ = self._body(graph.nodes)
+        finally:
+            self.meaning.restore()
+        self.graph = self._built(nodes)
+
+    # -- the graph
+
+    def _built(self, nodes: list[Node]) -> Graph:
+        old, written = self.recorded, self.written
+        last = Way(written, next(reversed(list(old))))
+
+        def look(value: Value) -> Any:
+            return last.number(value) if written.varies(value) else last.look(value)
+
+        def inner(part: Any) -> Any:
+            return tree.substitute(part, Value, look)
+
+        inputs = tree.substitute(old.inputs, Value, lambda v: None if v.is_number else look(v))
+        outputs, left = inner([old.outputs, old.left])  # they share objects
+        mutations = [Mutation(m.name, look(m.initial), look(m.final)) for m in old.mutations]
+        state = [State(s.path, s.initial, look(s.final)) for s in old.state]
+        for node in last.nodes:
+            self._run(last, node)
+        written.constants.update(last.constants)
+        parameters = list(old.parameters)
+        more = inspect.Parameter.VAR_KEYWORD
+        place = next((i for i, (_, k) in enumerate(parameters) if k == more), len(parameters))
+        parameters.insert(place, (self.word, int(inspect.Parameter.KEYWORD_ONLY)))
+        layouts = {}
+        for value, stride in old.layouts.items():
+            twin = look(value)
+            layouts[twin] = dense_stride(twin.type.shape, stride)
+        constants = {**old.constants, **written.constants}
+        made = dataclasses.replace(
+            old, parameters=parameters, inputs={**inputs, self.word: written.position},
+            outputs=outputs, left=left, nodes=[*nodes, *last.nodes], mutations=mutations,
+            state=state, constants=constants, layouts=layouts,
+            origins={v: old.origins.get(v, Origin("folded")) for v in constants},
+            differentiable={look(v) for v in old.differentiable}, live=[], status={}, unknown={},
+            history=[*old.history, f"fixed_cache: {self.slots.length} slots"],
+        )  # fmt: skip
+        return settle(made)
+
+    def _run(self, way: Way, node: Node) -> None:
+        for world in self.worlds:
+            layer = _Layer(world.fixed, way.constants)
+            self.meaning(node, layer)
+            world.fixed.update(layer)
+
+    def _body(self, nodes: Sequence[Node]) -> tuple[list[Node], bool]:
+        """Calls once more; and whether they are others."""
+        made: list[Node] = []
+        different = False
+        for node in nodes:
+            if node.body is not None:
+                copies, other = self._module(node)
+            elif node.target in numbers.FUNCTIONS and is_known(self.written, node):
+                copies, other = [], self._number(node)
+            else:
+                copies, other = self._call(node)
+            made += copies
+            different |= other
+        return made, different
+
+    def _module(self, node: Node) -> tuple[list[Node], bool]:
+        way = Way(self.written, node)
+        look = self._shown(way)
+        args = tree.substitute(node.args, Value, look)
+        for one in way.nodes:
+            self._run(way, one)
+        self._keep(way)
+        body, different = self._body(node.body or [])
+        different |= any(map(self.written.varies, node.inputs))
+        target = Rewritten(node.target) if different else node.target
+        copy = Node(
+            node.op, target, args, body=body, path=node.path, call=node.call, source=node.source
+        )
+        copy.result = tree.substitute(node.result, Value, lambda v: self.written.env.get(v, v))
+        copy.outputs = tuple(copy.returned)
+        copy.meta.update(node.meta)
+        return [*way.nodes, copy], different
+
+    def _shown(self, way: Way) -> Callable[[Value], Any]:
+        return lambda v: way.number(v) if self.written.varies(v) else way.look(v)
+
+    # -- numbers
+
+    def _number(self, node: Node) -> bool:
+        """Work out a number at every position; whether it varies."""
+        for world in self.worlds:
+            self.meaning(node, world.recorded)
+        shapes = [self._shape(v) for v in node.inputs if not v.is_number]
+        varies = any(map(is_filled, shapes)) or any(map(self.written.varies, node.inputs))
+        if varies:
+            found = at_positions(self.written, node)
+        else:
+            recorded = self.worlds[0].recorded
+            found = [recorded[v] for v in node.outputs] * len(self.slots.positions)
+        self.written.over.update((v, found) for v in node.outputs)
+        return varies
+
+    def _shape(self, value: Value) -> Shape:
+        return self.written.shapes.get(value) or value.type.shape
+
+    # -- calls
+
+    def _call(self, node: Node) -> tuple[list[Node], bool]:
+        """A call in the first way that is right in every world."""
+        if blocks_of(node):
+            raise refused(node, "branches and loops have no slots yet")
+        for world in self.worlds:
+            self.meaning(node, world.recorded)
+            if is_undefined(node):
+                world.recorded.update(
+                    (v, torch.zeros_like(world.recorded[v])) for v in node.outputs
+                )
+        for value in node.outputs:
+            if not value.is_number:
+                self.written.shapes[value] = self._measured(node, value)
+        grows = [v for v in dict.fromkeys(node.inputs) if not v.is_number]
+        grows = [v for v in grows if is_filled(self._shape(v))]
+        varying = [v for v in dict.fromkeys(node.inputs) if self.written.varies(v)]
+        if node.effects.escape and (grows or varying):
+            return self._escape(node)
+        if not grows and not varying:
+            way = Way(self.written, node)
+            way.again(self._args(way, {}))
+            for world in self.worlds:
+                world.fixed.update((new, world.recorded[old]) for old, new in way.made.items())
+            self._keep(way)
+            return way.nodes, False
+        reason = "no value in its empty slots makes it right"
+        for make in self._ways(node, grows, varying):
+            way = Way(self.written, node)
+            try:
+                make(way)
+                if self._holds(way):
+                    self._keep(way)
+                    return way.nodes, bool(varying) or len(way.nodes) != 1
+            except Unfit as error:
+                reason = str(error)
+            way.undo()
+        return self._apart(node, reason)
+
+    def _apart(self, node: Node, reason: str) -> tuple[list[Node], bool]:
+        """A call as the calls it is made of."""
+        pieces = None if node.effects.same else Decomposer(lambda one: one.op != node.op)(node)
+        if pieces is None or any(one.op == node.op for one in pieces.nodes):
+            raise refused(node, reason)
+        self.written.constants.update(pieces.constants)
+        try:
+            made, _ = self._body(pieces.nodes)
+        except Error as inner:
+            raise refused(node, reason) from inner
+        for value, piece in zip(node.returned, tree.leaves(pieces.result, Value)):
+            self.written.env[value] = self.written.env.get(piece, piece)
+        return made, True
+
+    def _measured(self, node: Node, value: Value) -> Shape:
+        """The sizes of what a call made."""
+        positions = [world.position for world in self.worlds]
+        shapes = [tuple(world.recorded[value].shape) for world in self.worlds]
+        found = [fitted(sizes, positions) for sizes in zip(*shapes)]
+        if None in found:
+            sizes = dict(zip(positions, shapes))
+            raise refused(node, f"its result is neither of one size nor grows by one: {sizes}")
+        return tuple(found)
+
+    def _escape(self, node: Node) -> tuple[list[Node], bool]:
+        """What Python took of a tensor with slots; an answer that is always the same is none."""
+        if node.effects.escape in ("about", "text") and not node.outputs:
+            for world in self.worlds:
+                named = {k: tree.build(part, Value, world.recorded.__getitem__)
+                         for k, part in node.args.items()}  # fmt: skip
+                args, kwargs = node.signature.unbind(named)
+                found = answer(node.target(*args, **kwargs))
+                if node.effects.escape == "about" and not same_literal(found, node.result):
+                    raise refused(node, "what it asks has another answer at another position")
+            return [], True
+        raise refused(node, "Python code looks at what has empty slots")
+
+    def _ways(
+        self, node: Node, grows: Sequence[Value], varying: Sequence[Value]
+    ) -> Iterator[Callable[[Way], None]]:
+        """What may be a way to make a call, the plainest first."""
+        if node.op in along.JOINS and grows:
+            yield along.join
+        if node.op == "pad":
+            yield along.pad
+        if node.op == "getitem" and node.args["input"].__class__ is Value:
+            yield along.take
+        for fills in _fills(grows):
+            for mode in _modes(len(varying)):
+                tensors = dict(zip(varying, mode))
+                yield functools.partial(self._again, fills=fills, tensors=tensors)
+
+    def _again(
+        self, way: Way, *, fills: Mapping[Value, Any], tensors: Mapping[Value, bool]
+    ) -> None:
+        way.again(self._args(way, fills, tensors), same=not fills and not tensors)
+
+    def _args(
+        self, way: Way, fills: Mapping[Value, Any], tensors: Mapping[Value, bool] | None = None
+    ) -> dict[str, Any]:
+        """The arguments of a call: what grows with these fills, what varies as tensor or size."""
+
+        def look(value: Value) -> Any:
+            if value in fills:
+                return way.only(value, fills[value])
+            if tensors and value in tensors:
+                if tensors[value]:
+                    return way.number(value)
+                return self.slots.capacity(self._size(value))
+            return way.look(value)
+
+        return {k: tree.substitute(part, Value, look) for k, part in way.node.args.items()}
+
+    def _size(self, value: Value) -> Any:
+        size = fitted(self.written.over[value], self.slots.positions)
+        if size is None:
+            raise Unfit(f"{value} is no sum of the position and a number")
+        return size
+
+    def _holds(self, way: Way) -> bool:
+        """Whether a way gives what the call gave, in every world; the worlds then hold it."""
+        layers = []
+        for world in self.worlds:
+            layer = _Layer(world.fixed, way.constants)
+            try:
+                for node in way.nodes:
+                    self.meaning(node, layer)
+                    if is_undefined(node):
+                        layer.update((v, torch.zeros_like(layer[v])) for v in node.outputs)
+            except Exception:  # noqa: BLE001  a call that fails is no way
+                return False
+            for old, new in way.made.items():
+                if old.is_number:
+                    if layer[new] != world.recorded[old]:
+                        return False
+                elif not world.agree(layer[new], world.recorded[old], self._shape(old), self.slots):
+                    return False
+            layers.append(layer)
+        for world, layer in zip(self.worlds, layers):
+            for old, new in way.made.items():
+                if not old.is_number:
+                    made = world.recorded[old]
+                    layer[new] = world.filled(layer[new], made, self._shape(old))
+            world.fixed.update(layer)
+        return True
+
+    def _keep(self, way: Way) -> None:
+        self.written.env.update(way.made)
+        self.written.known.update(way.known)
+        self.written.constants.update(way.constants)
+
+
+_FEW = 3
+
+
+def _modes(count: int) -> Iterator[tuple[bool, ...]]:
+    """Which numbers of a call become tensors; the others become sizes."""
+    if count > _FEW:
+        return iter([(True,) * count, (False,) * count])
+    return itertools.product((True, False), repeat=count)
+
+
+def _fills(grows: Sequence[Value]) -> Iterator[dict[Value, Any]]:
+    """What to set empty slots to: nothing, those of one input, those of two."""
+    yield {}
+    choices = [[(value, fill) for fill in _extremes(value.type.dtype)] for value in grows]
+    for one in itertools.chain(*choices):
+        yield dict([one])
+    for first, second in itertools.combinations(choices, 2):
+        for pair in itertools.product(first, second):
+            yield dict(pair)
+
+
+def _extremes(dtype: torch.dtype) -> tuple[Any, ...]:
+    if dtype is torch.bool:
+        return False, True
+    if dtype.is_complex:
+        return (0,)
+    if dtype.is_floating_point:
+        info = torch.finfo(dtype)
+        return 0.0, info.min, info.max
+    whole = torch.iinfo(dtype)
+    return 0, whole.min, whole.max
