@@ -134,6 +134,24 @@ def looked_up_by_a_method(x):
     return h
 
 
+def _tables():
+    return {"scale": TABLE}
+
+
+def looked_up_in_what_a_function_gives(x):
+    h = x[0]
+    for i in range(x.shape[0]):
+        h = h * _tables()["scale"][i] + x[i]
+    return h
+
+
+def looked_up_in_a_table_of_tables(x):
+    tables, which, h = [TABLE, TABLE], x.dim() - 1, x[0]
+    for i in range(x.shape[0]):
+        h = h * tables[which][i] + x[i]
+    return h
+
+
 def gone_over_beside(x):
     h = x[0]
     for row, factor in zip(x, TABLE):
@@ -158,8 +176,11 @@ def counted_beside(x):
 
 @pytest.mark.parametrize(
     "model",
-    [looked_up, looked_up_by_a_method, gone_over_beside, given_to_a_function, counted_beside],
-)
+    [
+        looked_up, looked_up_by_a_method, looked_up_in_what_a_function_gives,
+        looked_up_in_a_table_of_tables, gone_over_beside, given_to_a_function, counted_beside,
+    ],
+)  # fmt: skip
 def test_what_rounds_look_up_beyond_those_shown_is_not_guessed(model):
     graph = captured(model)
     assert [becomes(graph, model, n) for n in (2, 3, 5, 6, 7, 9)] == [True] * 3 + [None] * 3
