@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import math
+import sys
+import types
 from math import sqrt
 
 import numpy as np
@@ -151,6 +153,19 @@ def test_what_a_cache_remembers_of_a_size_is_computed_from_it():
     assert not graph.frozen
     assert all(torch.equal(graph(x), truth) for x, truth in zip(xs, truths))
     assert type(_halves) is type(functools.lru_cache(len))  # and stands where it stood
+
+
+def test_a_module_with_an_object_that_refuses_to_name_its_class(monkeypatch):
+    class Refuses:  # as libraries of cffi do
+        @property
+        def __class__(self):
+            raise AttributeError("Unknown C global variable '__class__'")
+
+    module = types.ModuleType("refusing")
+    module.lib = Refuses()
+    monkeypatch.setitem(sys.modules, "refusing", module)
+    graph = flexir.capture(torch.relu, (torch.rand(2),), also=[(torch.rand(3),)])
+    assert not graph.frozen
 
 
 def test_a_loop_over_two_lists_of_which_one_is_of_tensors():

@@ -32,7 +32,7 @@ from .constants import Origins
 from .effects import beneath
 from .escapes import Escapes
 from .inputs import Given, apart
-from .lazy import NotInitialised, initialise, those_made
+from .lazy import NotInitialised, initialise, made
 from .left import mutations, overlapping, parted, state
 from .lent import lend, take_back
 from .memory import Alias
@@ -122,8 +122,7 @@ class Recorder:
         self.fallback = 0
         self.owner: Node | None = None  # the recorded call that is running
         self.busy = False  # torch is being called by this recorder itself
-        self.thread = threading.get_ident()
-        self.initialised = initialised  # weights that are not made belong to unused modules
+        self.initialised, self.thread = initialised, threading.get_ident()
         # A call under way that may draw random numbers, and the generator's state before it does.
         self.waiting: Call | None = None
         self.drawn, self.beneath = None, 0  # and ATen ops that the witness saw in it
@@ -177,8 +176,8 @@ class Recorder:
         with self.quietly():
             args, kwargs, bound = apart((args, kwargs, bound), self.found.tensors)
             graph.inputs = self._inputs(bound, graph)
-            held = [t for t, kind, _ in self.found.tensors.values() if kind != "default"]
-            self.memories.expect(those_made(held, self.initialised))
+            weights = [t for t, kind, _ in self.found.tensors.values() if kind != "default"]
+            self.memories.expect(made(weights, self.initialised))
         return args, kwargs, bound
 
     def _end(self, graph: Graph, result: Any, given: Given) -> None:
