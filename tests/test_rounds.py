@@ -134,6 +134,24 @@ def looked_up_by_a_method(x):
     return h
 
 
+def _tables():
+    return {"scale": TABLE}
+
+
+def looked_up_in_what_a_function_gives(x):
+    h = x[0]
+    for i in range(x.shape[0]):
+        h = h * _tables()["scale"][i] + x[i]
+    return h
+
+
+def looked_up_in_a_table_of_tables(x):
+    tables, which, h = [TABLE, TABLE], x.dim() - 1, x[0]
+    for i in range(x.shape[0]):
+        h = h * tables[which][i] + x[i]
+    return h
+
+
 def gone_over_beside(x):
     h = x[0]
     for row, factor in zip(x, TABLE):
@@ -158,8 +176,11 @@ def counted_beside(x):
 
 @pytest.mark.parametrize(
     "model",
-    [looked_up, looked_up_by_a_method, gone_over_beside, given_to_a_function, counted_beside],
-)
+    [
+        looked_up, looked_up_by_a_method, looked_up_in_what_a_function_gives,
+        looked_up_in_a_table_of_tables, gone_over_beside, given_to_a_function, counted_beside,
+    ],
+)  # fmt: skip
 def test_what_rounds_look_up_beyond_those_shown_is_not_guessed(model):
     graph = captured(model)
     assert [becomes(graph, model, n) for n in (2, 3, 5, 6, 7, 9)] == [True] * 3 + [None] * 3
@@ -203,3 +224,19 @@ def test_a_test_of_a_row_is_in_the_graph_and_one_of_its_number_is_not():
     assert all(becomes(graph, each_row_is_tested, n) for n in (2, 4, 9))
     graph = captured(each_row_is_tested_and_its_number)
     assert all(becomes(graph, each_row_is_tested_and_its_number, n) is not False for n in (2, 6, 9))
+
+
+def counts_what_nobody_reads(x):
+    h, n = x[0], 0
+    for row in x:
+        if h.sum() > 1.5:
+            n = n + x.shape[0]
+            h = h * 0.5
+        h = h + row
+    return h
+
+
+def test_a_number_that_is_read_only_to_count_itself_up_keeps_nothing_apart():
+    graph = captured(counts_what_nobody_reads)
+    assert not graph.variants
+    assert all(becomes(graph, counts_what_nobody_reads, n) is not False for n in (1, 2, 4, 9))

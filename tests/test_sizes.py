@@ -465,6 +465,21 @@ def test_a_size_that_the_model_keeps_leads_nowhere():
     assert torch.equal(graph(x), x * 5)
 
 
+def test_what_modules_hold_is_looked_at_without_asking_it(monkeypatch):
+    import sys
+    import types
+
+    class Closed:
+        def __getattribute__(self, name):
+            raise AttributeError(name)
+
+    odd = types.ModuleType("odd")
+    odd.part = Closed()
+    monkeypatch.setitem(sys.modules, "odd", odd)
+    graph = flexir.capture(lambda x: x + x.shape[0], torch.ones(2), also=[(torch.ones(3),)])
+    assert torch.equal(graph(torch.ones(5)), torch.full((5,), 6.0))
+
+
 def test_a_write_through_a_view_of_another_shape_is_right_at_every_size():
     def model(x):
         y = x.clone()

@@ -21,6 +21,7 @@ from .geometry import copy_like
 from .graph import Graph
 from .inputs import bind_inputs, first_that
 from .nodes import Node, Switches, Value
+from .query import last_readers
 from .sole import only_held_by
 
 Meaning = Callable[[Node, dict[Value, Any]], bool]
@@ -383,17 +384,3 @@ def _match(template: Any, made: Any, env: dict[Value, Any]) -> None:
         elif next(tree.leaves(part, Value), None) is not None:
             shown = tree.show(part, Value)
             raise Diverged(f"a call returned {type(one).__name__}; recorded was {shown}")
-
-
-def last_readers(graph: Graph) -> dict[Node, list[Value]]:
-    """Function node -> the Values nobody reads after it."""
-    last: dict[Value, Node] = {}
-    for node in graph:
-        for value in (*node.outputs, *node.inputs):
-            last[value] = node
-    for value in graph.results:
-        last.pop(value, None)
-    free: dict[Node, list[Value]] = {}
-    for value, node in last.items():
-        free.setdefault(node, []).append(value)
-    return free

@@ -29,7 +29,8 @@ from ..graph.choice import blocks_of
 from ..graph.graph import Graph
 from ..graph.inputs import dense_stride, same_literal
 from ..graph.nodes import Node, TensorType, Value
-from ..graph.replay import Environment, Replay, last_readers
+from ..graph.query import last_readers
+from ..graph.replay import Environment, Replay
 from . import along
 from .by_position import at_positions, is_known, refused
 from .constants import is_undefined

@@ -18,7 +18,8 @@ from ..errors import Error
 from ..graph.graph import Graph
 from ..graph.inputs import dense_stride
 from ..graph.nodes import Value
-from ..graph.replay import Environment, Replay, interpret, last_readers
+from ..graph.query import last_readers
+from ..graph.replay import Environment, Replay, interpret
 
 _GARBAGE = 8.0  # how large what stands in empty slots is, and the inputs are
 _ROOM = 512  # roundings by which results may differ, in units of the dtype's own

@@ -199,8 +199,8 @@ class Gathering(Ways):
             if all(isinstance(one, int) for one in plain.values()):
                 scope.lost.append((plain, value))
             if len(set(plain.values())) == 1:
-                shown, giver = next(iter(plain.values())), givers[next(iter(plain))]
-                out.append(guarded(numbers.eq, value, shown, giver))
+                where = givers[next(iter(plain))]
+                out.append(guarded(numbers.eq, value, next(iter(plain.values())), where))
 
     def as_shown(self, scope: Scope) -> None:
         """In a block, a number that became plain before is as shown, if it was always the same."""

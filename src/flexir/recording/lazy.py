@@ -6,7 +6,7 @@ weights at every call.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
@@ -19,16 +19,19 @@ class NotInitialised(Exception):
     """The model holds weights that its first call makes."""
 
 
-def made(weights: Sequence[torch.Tensor], initialised: bool) -> list[torch.Tensor]:
-    """The weights that are there: once a call has made the others, all but those of unused modules.
+def those_made(held: Iterable[torch.Tensor], initialised: bool) -> Iterator[torch.Tensor]:
+    """Those of the tensors a model holds that are there.
 
-    Raises:
-        NotInitialised: a call may yet make some.
+    Args:
+        held: what the model holds.
+        initialised: a weight that is not there is that of an unused module, not one that the call
+            under way may yet make.
     """
-    found = [t for t in weights if t.__class__ is torch.nn.Parameter or not is_lazy(t)]
-    if len(found) < len(weights) and not initialised:
-        raise NotInitialised
-    return found
+    for tensor in held:
+        if tensor.__class__ is torch.nn.Parameter or not is_lazy(tensor):
+            yield tensor
+        elif not initialised:
+            raise NotInitialised
 
 
 def initialise(model: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

@@ -66,6 +66,16 @@ class _Unknown(Exception):
 
 
 def _is_known(of: ast.expr, of_call: bool, frame: FrameType) -> bool:
+    """Whether what an expression is, or gives when it is called, is tensors, modules or torch's."""
+    if isinstance(of, ast.Call):
+        name = of.func.id if isinstance(of.func, ast.Name) else ""
+        return name not in vars(builtins) and _is_known(of.func, True, frame)
+    if isinstance(of, ast.BinOp):
+        return _is_known(of.left, False, frame) or _is_known(of.right, False, frame)
+    if isinstance(of, ast.Subscript) and not isinstance(of.slice, ast.Constant):
+        return _is_known(of.value, False, frame)
+    if isinstance(of, ast.Attribute) and isinstance(of.value, (ast.Call, ast.BinOp, ast.Subscript)):
+        return _is_known(of.value, False, frame)
     try:
         if isinstance(of, ast.Attribute):  # a method of a container gives what is in it
             holder = _resolved(of.value, frame)
@@ -73,7 +83,9 @@ def _is_known(of: ast.expr, of_call: bool, frame: FrameType) -> bool:
                 return is_row(holder)
         found = _resolved(of, frame)
     except _Unknown:
-        return True  # made by a call on the way
+        if isinstance(of, ast.Subscript):
+            return _is_known(of.value, False, frame)
+        return True  # a part of a tensor, or not there yet: the next round looks again
     if isinstance(found, torch.nn.Module) and of_call:
         found = type(found).forward
     if isinstance(found, (types.FunctionType, types.MethodType)):

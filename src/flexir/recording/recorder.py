@@ -32,7 +32,7 @@ from .constants import Origins
 from .effects import beneath
 from .escapes import Escapes
 from .inputs import Given, apart
-from .lazy import NotInitialised, initialise, made
+from .lazy import NotInitialised, initialise, those_made
 from .left import mutations, overlapping, parted, state
 from .lent import lend, take_back
 from .memory import Alias
@@ -176,8 +176,8 @@ class Recorder:
         with self.quietly():
             args, kwargs, bound = apart((args, kwargs, bound), self.found.tensors)
             graph.inputs = self._inputs(bound, graph)
-            weights = [t for t, kind, _ in self.found.tensors.values() if kind != "default"]
-            self.memories.expect(made(weights, self.initialised))
+            held = [t for t, kind, _ in self.found.tensors.values() if kind != "default"]
+            self.memories.expect(those_made(held, self.initialised))
         return args, kwargs, bound
 
     def _end(self, graph: Graph, result: Any, given: Given) -> None:

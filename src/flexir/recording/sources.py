@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_RUNS = (ast.Call, ast.Await, ast.Yield, ast.YieldFrom, ast.NamedExpr)
 _END = 1 << 30
 
 Span = tuple[int, int, int, int]  # line, column, last line, column after the last
@@ -138,10 +139,17 @@ def decides(code: CodeType, name: str, guarded: Collection[tuple[str, int]]) -> 
 
 
 def is_read(code: CodeType, name: str) -> bool:
-    """Whether a variable is read but to be counted up, ``n += 1``."""
+    """Whether a variable is read but to be counted up, ``n += 1`` or ``n = n + x.shape[0]``."""
     own = _function(code)
-    return own is None or any(isinstance(n, ast.Name) and n.id == name
-                              and isinstance(n.ctx, ast.Load) for n in ast.walk(own))  # fmt: skip
+    if own is None:
+        return True
+    counting: set[ast.AST] = set()
+    for node in ast.walk(own):
+        if isinstance(node, ast.Assign) and not any(isinstance(n, _RUNS) for n in ast.walk(node)):
+            if [getattr(one, "id", None) for one in node.targets] == [name]:
+                counting.update(ast.walk(node))
+    return any(isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Load)
+               for n in ast.walk(own) if n not in counting)  # fmt: skip
 
 
 def decided_in(loop: Written, names: Collection[str], guarded: Collection[Any]) -> bool:
