@@ -144,9 +144,7 @@ class _Laying(Rolled):
             if loop:
                 self.through(scope, spans, at, loop, out, finish)
                 return
-            self.left -= len(heads)
-            if self.left < 0:
-                raise Misfit("too many ways to lay the runs over each other")
+            self.spend(len(heads))
             first = next(iter(heads.values()))
             if len(heads) < len(spans) or len({_key(node) for node in heads.values()}) > 1:
                 raise Misfit(f"only some runs come to: {first}   # {first.where}")
