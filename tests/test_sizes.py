@@ -492,3 +492,12 @@ def test_a_write_through_a_view_of_another_shape_is_right_at_every_size():
     assert not graph.frozen
     x = torch.rand(5, 4)
     assert torch.equal(graph(x), model(x))
+
+
+def test_what_torch_refuses_at_sizes_nobody_showed_is_diverged():
+    def model(x):
+        return x.view(x.shape[0], 2, -1).sum(1)
+
+    graph = flexir.capture(model, (torch.rand(3, 4),), also=[(torch.rand(2, 6),)])
+    with pytest.raises(flexir.Diverged, match=r"torch refuses(.|\n)*test_sizes\.py"):
+        graph(torch.rand(3, 5))

@@ -6,8 +6,9 @@ the examples did. Runs nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -18,6 +19,27 @@ from .geometry import fingerprint, shape_of
 from .inputs import same_literal
 from .nodes import Dim, ListType, Node, NumberType, TensorType, Value
 from .tree import tensors_in
+
+if TYPE_CHECKING:
+    from .graph import Graph
+    from .replay import Replay
+
+
+@contextlib.contextmanager
+def as_shown(graph: Graph, meaning: Replay) -> Iterator[None]:
+    """Within, what torch refuses at sizes or on paths that no example showed is Diverged."""
+    try:
+        yield
+    except (RuntimeError, TypeError, ValueError, IndexError) as error:
+        node = meaning.now
+        varies = graph.live or meaning.parts
+        if node is None or isinstance(error, Diverged) or meaning.numbers or not varies:
+            raise
+        raise Diverged(
+            f"torch refuses a call on these inputs; no example showed such: "
+            f"{type(error).__name__}: {error}\n  in: {node}   # {node.where}",
+            node,
+        ) from error
 
 
 def check_type(node: Node, value: Value, tensor: torch.Tensor) -> None:

@@ -94,13 +94,13 @@ def replay(
     env = Environment(graph.constants) if env is None else env
     free = last_readers(graph)
     meaning = Replay(graph, check, watch, free, isolate, generators)
-    meaning.numbers, meaning.taken, meaning.begin = tell_numbers, taken, begin
-    meaning.led = led
+    meaning.numbers, meaning.taken, meaning.begin, meaning.led = tell_numbers, taken, begin, led
     meaning.alike = bind_inputs(graph, args, kwargs or {}, env, as_given=meaning.asks)
     devices = meaning.devices()
     with (
         contextlib.ExitStack() as stack,
         torch.random.fork_rng(devices=devices, enabled=meaning.draws),
+        agreement.as_shown(graph, meaning),
     ):
         stack.callback(meaning.restore)
         meaning.generators.begin()
@@ -211,6 +211,7 @@ class Replay:
         self.led: Collection[Node] = ()
         self.alike = True  # the inputs lie in memory and are differentiated as those recorded
         self.graph = graph
+        self.now: Node | None = None  # the call that runs
 
     def devices(self) -> list[torch.device]:
         """CUDA devices whose generators the graph draws from."""
@@ -230,7 +231,7 @@ class Replay:
             return self._done(node, env)
         if self.parts:
             agreement.check_there(node.inputs, env, node)
-        effects = node.effects
+        self.now, effects = node, node.effects
         if effects.switches is not self.switches:
             self._switch(effects.switches)
         look = env.__getitem__
