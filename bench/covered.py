@@ -56,10 +56,11 @@ class Traced:
 
 
 def digest_of(test: str) -> str:
-    """What a test says: its file, and what test files share."""
-    shared = [ROOT / "tests" / name for name in ("conftest.py", "nasty.py")]
-    texts = [path.read_bytes() for path in (ROOT / test.split("::")[0], *shared)]
-    return hashlib.sha256(b"".join(texts)).hexdigest()[:12]
+    """What a test says: its file, and those of the others that it names."""
+    text = (ROOT / test.split("::")[0]).read_bytes()
+    others = [p for p in sorted((ROOT / "tests").glob("*.py")) if not p.stem.startswith("test_")]
+    named = [p.read_bytes() for p in others if p.stem == "conftest" or p.stem.encode() in text]
+    return hashlib.sha256(b"".join([text, *named])).hexdigest()[:12]
 
 
 def coverage(session, core: list[Path], root: Path) -> tuple[dict, dict]:

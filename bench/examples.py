@@ -21,7 +21,7 @@ import torch
 
 import flexir
 from flexir.graph.choice import every, is_choice, is_loop
-from flexir.recording.examples import equal
+from flexir.recording.proof import equal
 
 EXAMPLES, FRESH = 5, 8
 

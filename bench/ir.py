@@ -1,11 +1,10 @@
-"""What saving and loading cost: a large model, a model of 405 billion parameters, long graphs.
+"""What saving and loading cost: a large model, and one of 405 billion parameters.
 
 python3 dev.py bench ir
 """
 
 from __future__ import annotations
 
-import functools
 import os
 import resource
 import shutil
@@ -20,17 +19,28 @@ from pathlib import Path
 import torch
 
 import flexir
-from flexir.files.ir import load
+from bench import seconds
+from flexir.files.ir import load, schema
 
 
-def seconds(function: Callable[[], object], rounds: int = 5) -> float:
-    """Median of several runs after one that does not count."""
-    times = []
-    for _ in range(rounds + 1):
-        start = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times[1:])
+def medians(variants: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Medians in seconds; every round runs each variant once, in turn, after one that is not
+    counted."""
+    times: dict[str, list[float]] = {name: [] for name in variants}
+    for turn in range(rounds + 1):
+        for name, function in variants.items():
+            taken = seconds(function)
+            if turn:
+                times[name].append(taken)
+    return {name: statistics.median(taken) for name, taken in times.items()}
+
+
+def table(found: dict[str, float], over: dict[str, str]) -> None:
+    """Print medians, and their ratios to the variant that each is compared to."""
+    print("\n| | ms | over |\n|---|---|---|")
+    for name, taken in found.items():
+        ratio = f"{taken / found[over[name]]:.2f}x {over[name]}" if name in over else ""
+        print(f"| {name} | {taken * 1e3:.1f} | {ratio} |")
 
 
 def peak() -> float:
@@ -40,6 +50,7 @@ def peak() -> float:
 
 def large(folder: Path) -> None:
     """ViT-L/16 beside safetensors on the same weights."""
+    from safetensors import safe_open
     from safetensors.torch import load_file, save_file
 
     from zoo.torchvision_models import entry
@@ -51,22 +62,22 @@ def large(folder: Path) -> None:
         graph = flexir.capture(model, args, kwargs)
     plain, saved = folder / "plain.safetensors", folder / "net.flexir"
 
-    def write(function: Callable[[], object], path: Path) -> float:
+    def write(function: Callable[[], object], path: Path) -> Callable[[], object]:
         def once() -> None:
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
             function()
 
-        return seconds(once)
+        return once
 
-    base = write(lambda: save_file(weights, plain), plain)
+    print(f"\nvit_l_16, {size:.0f} MB of weights, medians of 7 and of 25 interleaved rounds")
     before = peak()
-    without = write(lambda: graph.save(str(saved), checksums=False), saved)
-    full = write(lambda: graph.save(str(saved)), saved)
-    extra = peak() - before
-    print(f"\nvit_l_16, {size:.0f} MB of weights\n\n| | s | ratio |\n|---|---|---|")
-    print(f"| safetensors.save_file | {base:.3f} | 1.0 |")
-    print(f"| graph.save without checksums | {without:.3f} | {without / base:.2f} |")
-    print(f"| graph.save | {full:.3f} | {full / base:.2f} |")
+    saving = {
+        "save_file": write(lambda: save_file(weights, plain), plain),
+        "save without checksums": write(lambda: graph.save(saved, checksums=False), saved),
+        "save": write(lambda: graph.save(saved), saved),
+    }
+    table(medians(saving, 7), {"save": "save_file", "save without checksums": "save_file"})
+    print(f"\nextra peak memory of saving: {peak() - before:.0f} MB")
 
     class Stop(Exception):
         pass
@@ -80,12 +91,22 @@ def large(folder: Path) -> None:
         except Stop:
             pass
 
-    base = seconds(lambda: load_file(plain))
-    print(f"| safetensors.load_file | {base:.4f} | 1.0 |")
-    for what, function in (("flexir.load", lambda: load(saved)), ("to the first node", replay)):
-        taken = seconds(function)
-        print(f"| {what} | {taken:.4f} | {taken / base:.2f} |")
-    print(f"\nextra peak memory of saving: {extra:.0f} MB ({100 * extra / size:.1f} %)")
+    def convolve() -> None:
+        found = load_file(plain)
+        with torch.no_grad():
+            torch.conv2d(args[0], found["conv_proj.weight"], found["conv_proj.bias"], 16)
+
+    def least() -> None:
+        safe_open(str(saved / "weights-00001.safetensors"), "pt")
+        schema.Graph().ParseFromString((saved / "graph.pb").read_bytes())
+
+    loading = {
+        "load_file": lambda: load_file(plain), "load_file, then the first convolution": convolve,
+        "mapping and parsing alone": least, "load": lambda: load(saved),
+        "load, to the end of that convolution": replay,
+    }  # fmt: skip
+    names = list(loading)
+    table(medians(loading, 25), {**dict.fromkeys(names[2:], names[0]), names[4]: names[1]})
 
 
 def enormous(folder: Path) -> None:
@@ -115,38 +136,11 @@ def enormous(folder: Path) -> None:
           f"{middle - start:.2f} s, save {end - middle:.2f} s, peak {peak():.0f} MB")  # fmt: skip
 
 
-def long(folder: Path) -> None:
-    """A graph of 100,000 nodes beside one of 1,000."""
-
-    def chain(x: torch.Tensor, count: int) -> torch.Tensor:
-        for _ in range(count // 2):
-            x = torch.relu(x) + x
-        return x
-
-    path = str(folder / "long.flexir")
-    figures: dict[str, list[float]] = {}
-    for count in (1_000, 100_000):
-        graph = flexir.capture(functools.partial(chain, count=count), (torch.rand(2, 4),))
-        rounds = 20 if count == 1_000 else 3
-        for what, function in (
-            ("save", lambda g=graph: g.save(path)),
-            ("load", lambda: load(path)),
-            ("print", graph.text),
-            ("check", graph.check),
-            ("bare walk", lambda g=graph: [(node.args, node.outputs) for node in g]),
-        ):
-            taken = seconds(function, rounds)
-            figures.setdefault(what, []).append(taken / count * 1e6)
-    print("\n| us per node | 1,000 nodes | 100,000 nodes | ratio |\n|---|---|---|---|")
-    for what, (short, many) in figures.items():
-        print(f"| {what} | {short:.1f} | {many:.1f} | {many / short:.2f} |")
-
-
 def main() -> None:
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as name:
         folder = Path(name)
-        for part in (enormous, long, large):
+        for part in (enormous, large):
             print(f"{part.__name__} ...", file=sys.stderr)
             part(folder)
 

@@ -1,6 +1,8 @@
-"""What each step costs a node, from 1,000 nodes to a million, and memory after many captures.
+"""What each step costs a node, from 100 nodes to a million, and memory after many captures.
 
 python3 dev.py bench scaling [largest, 1000000 if not given]
+
+Prints a table and draws ``docs/images/scaling.svg``.
 
 The model is a row of small modules of their own, each with a weight and four calls. Costs are in
 processor time, so a busy machine changes them less; a step is repeated until it has taken a second,
@@ -24,10 +26,16 @@ import torch.nn.functional as F
 from torch import nn
 
 import flexir
-from bench import seconds
+from bench import plot, seconds
 from flexir import describe, passes
 
 PARTS = 5  # nodes of a Step
+SIZES = (100, 1_000, 10_000, 100_000, 1_000_000)
+DRAWN = {
+    "capture": "capture, eager included", "save": "save", "load": "load", "convert": "convert",
+    "replay": "replay", "text": "text", "check": "check",
+}  # fmt: skip
+PLOT = Path(__file__).resolve().parents[1] / "docs" / "images" / "scaling.svg"
 
 
 class Step(nn.Module):
@@ -102,7 +110,7 @@ def steps(nodes: int, folder: Path) -> Iterator[tuple[str, Callable[[], object]]
 
 def table(largest: int) -> None:
     """Print what a node costs, a row for each step and a column for each size."""
-    sizes = list(itertools.takewhile(lambda n: n <= largest, (1_000, 10_000, 100_000, 1_000_000)))
+    sizes = list(itertools.takewhile(lambda n: n <= largest, SIZES))
     found: dict[str, dict[int, float]] = {}
     for nodes in sizes:
         with tempfile.TemporaryDirectory() as name:
@@ -120,6 +128,8 @@ def table(largest: int) -> None:
         cells = [f"{each[n] * 1e6:.2f}" if n in each else "--" for n in sizes]
         ratio = each[max(each)] / each.get(10_000, each[min(each)])
         print(f"| {what} | {' | '.join(cells)} | {ratio:.2f} |")
+    drawn = {label: {n: c * 1e6 for n, c in found[what].items()} for label, what in DRAWN.items()}
+    plot.lines(PLOT, "Microseconds a node", "nodes of the graph", drawn)
 
 
 def resident() -> float:

@@ -1,18 +1,21 @@
-"""What a capture costs: eager forward, capture with and without the witness, convert with report.
+"""What a capture costs: eager forward, capture without and with witness, convert, replay.
 
 The limit is what torch's own part costs: an empty function mode and two empty global module hooks.
 
     python3 dev.py bench [model ...]
 
 Every round runs each variant once, in turn, so that a busy machine slows all of them alike; the
-figures are ratios of medians over the rounds. Prints a Markdown table.
+figures are ratios of medians over the rounds. With ``OMP_NUM_THREADS=1`` they are of processor
+time, which a busy machine changes least. Prints a Markdown table.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import statistics
 import sys
+import time
 from collections.abc import Callable
 
 import torch
@@ -26,28 +29,32 @@ from zoo.torchvision_models import entry
 hooks = torch.nn.modules.module
 
 MODELS = ("resnet50", "vit_b_16", "convnext_tiny", "swin_t", "mobilenet_v3_small", "resnet18")
-RATIOS = ("limit", "capture", "no witness", "convert")
+THREADS = int(os.environ.get("OMP_NUM_THREADS", "2"))
+CLOCK = time.process_time if THREADS == 1 else time.perf_counter
+RATIOS = ("limit", "capture", "no witness", "convert", "replay")
 
 
 def measure(name: str, rounds: int = 9) -> dict[str, float]:
     """Medians for one model at batch 1, 224 x 224, in seconds."""
     model, _, _ = entry(name).make()
     args = (torch.rand(1, 3, 224, 224),)
+    with torch.no_grad():
+        graph = flexir.capture(model, args)
     variants: dict[str, Callable[[], object]] = {
         "eager": lambda: model(*args),
         "limit": lambda: _limit(model, args),
         "capture": lambda: flexir.capture(model, args),
         "no witness": lambda: flexir.capture(model, args, audit=False),
         "convert": lambda: str(flexir.convert(model, args, describe, []).report),
+        "replay": lambda: graph(*args),
     }
     times: dict[str, list[float]] = {key: [] for key in variants}
     with torch.no_grad():
         for turn in range(rounds + 2):
             for key, function in variants.items():
-                taken = seconds(function)
+                taken = seconds(function, CLOCK)
                 if turn >= 2:
                     times[key].append(taken)
-        graph = flexir.capture(model, args)
     medians = {key: statistics.median(values) for key, values in times.items()}
     medians["calls"] = sum(1 for _ in graph)
     medians["with modules"] = sum(1 for _ in graph.walk())
@@ -71,13 +78,13 @@ def _limit(model: torch.nn.Module, args: tuple[torch.Tensor, ...]) -> None:
 
 
 def main(names: list[str]) -> None:
-    torch.set_num_threads(2)
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, medians of 9 rounds\n")
+    torch.set_num_threads(THREADS)
+    print(f"torch {torch.__version__}, threads: {THREADS}, {CLOCK.__name__}, medians of 9 rounds\n")
     print(
         "| model | calls | with module calls | eager ms | limit | capture | without witness "
-        "| capture + convert + report | us more for each |"
+        "| capture + convert + report | replay | us more for each |"
     )
-    print("|---|---|---|---|---|---|---|---|---|")
+    print("|---" * 10 + "|")
     for number, name in enumerate(names, 1):
         print(f"[{number}/{len(names)}] {name}", end="\r", file=sys.stderr, flush=True)
         m = measure(name)

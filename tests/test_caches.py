@@ -417,3 +417,36 @@ def test_a_cache_may_keep_what_it_has_in_slots():
         made, cache = drive(model, (4, 1, 2))
     assert torch.equal(torch.stack(made), torch.stack(wanted))
     assert torch.equal(cache.kept, expected.kept) and cache.seen == expected.seen == 7
+
+
+class Attends(nn.Module):
+    """A layer over a cache that is a dictionary of lists."""
+
+    def forward(self, x, cache):
+        return x.sum() + sum(k.sum() for k in cache["keys"]), cache
+
+
+@pytest.mark.parametrize("cache, message", [
+    ({"keys": [torch.ones(1, 3)]}, r"the input 'cache.keys' has 1 parts; recorded: 2"),
+    ({"keys": [torch.ones(1, 3), None]}, r"'cache.keys.1' was a tensor when recorded, now None"),
+    ({"keys": [torch.ones(1, 3), torch.ones(3)]}, r"'cache.keys.1' is \(3,\) torch.float32"),
+    ({"keys": [torch.ones(1, 3), torch.ones(1, 3).half()]}, r"'cache.keys.1' is .* torch.float16"),
+    ({"values": [torch.ones(1, 3)] * 2}, r"the input 'cache' .*: with 'values', without 'keys'"),
+    (None, r"the input 'cache' is built otherwise than when it was recorded: NoneType without"),
+    (torch.ones(1, 3), r"the input 'cache' is built otherwise"),
+])  # fmt: skip
+def test_a_cache_of_another_structure_is_named_by_its_place(cache, message):
+    net, x = Attends(), torch.ones(1, 3)
+    program = flexir.program(net, {"step": (x, {"keys": [torch.ones(1, 3), torch.ones(1, 3)]})})
+    with program.answering(net), pytest.raises(flexir.Diverged, match=message):
+        net(x, cache)
+    with pytest.raises(flexir.Diverged, match=message):
+        program.start().step(x, cache)
+
+
+def test_a_part_that_no_entry_point_is_for_is_named():
+    net = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    with flexir.record(net) as program:
+        net[0](torch.ones(1, 2))
+    with program.answering(net), pytest.raises(flexir.Diverged, match="1 is called, and no entry"):
+        net[1](torch.ones(1, 2))

@@ -75,6 +75,9 @@ def test_a_language_model_answers_from_a_saved_program(root, tmp_path):
     out = run(root, tmp_path, "howto_llm.py")
     assert "<Program LlamaForCausalLM: prefill, decode;" in out and "the model is on meta" in out
     assert "replayed, token for token the same: True" in out
+    assert re.search(
+        r"through numpy: \d+ steps; a cache is \(1, 2, 48, 16\)\n  the same: True", out
+    )
     share = float(re.search(r"weights on disk: (\S+) of the model's", out)[1])
     assert share <= 1.01
     if importlib.util.find_spec("onnxruntime"):
@@ -87,3 +90,6 @@ def test_a_stream_goes_on_from_a_saved_graph(root, tmp_path):
         assert out == "pip install --no-deps silero-vad packaging\n"
         pytest.skip("the package silero-vad is not installed")
     assert "_state: f32[2,1,128]" in out and "50 of 50 chunks equal, bit for bit" in out
+    if importlib.util.find_spec("onnxruntime"):
+        off = re.search(r"through onnxruntime, 50 chunks: at most (\S+) off", out)
+        assert float(off[1]) < 1e-5

@@ -216,5 +216,5 @@ def test_a_program_in_which_nothing_grows_is_left_alone():
 
 
 def test_a_length_of_hardly_any_slots_is_refused():
-    with pytest.raises(flexir.Error, match="too short"):
+    with pytest.raises(flexir.Error, match="makes its caches longer by 1; 3 slots are too few"):
         fixed_cache(recorded(Attention()), 3)

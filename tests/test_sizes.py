@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import math
+import sys
+import types
 from math import sqrt
 
 import numpy as np
@@ -151,6 +153,19 @@ def test_what_a_cache_remembers_of_a_size_is_computed_from_it():
     assert not graph.frozen
     assert all(torch.equal(graph(x), truth) for x, truth in zip(xs, truths))
     assert type(_halves) is type(functools.lru_cache(len))  # and stands where it stood
+
+
+def test_a_module_with_an_object_that_refuses_to_name_its_class(monkeypatch):
+    class Refuses:  # as libraries of cffi do
+        @property
+        def __class__(self):
+            raise AttributeError("Unknown C global variable '__class__'")
+
+    module = types.ModuleType("refusing")
+    module.lib = Refuses()
+    monkeypatch.setitem(sys.modules, "refusing", module)
+    graph = flexir.capture(torch.relu, (torch.rand(2),), also=[(torch.rand(3),)])
+    assert not graph.frozen
 
 
 def test_a_loop_over_two_lists_of_which_one_is_of_tensors():
@@ -450,6 +465,21 @@ def test_a_size_that_the_model_keeps_leads_nowhere():
     assert torch.equal(graph(x), x * 5)
 
 
+def test_what_modules_hold_is_looked_at_without_asking_it(monkeypatch):
+    import sys
+    import types
+
+    class Closed:
+        def __getattribute__(self, name):
+            raise AttributeError(name)
+
+    odd = types.ModuleType("odd")
+    odd.part = Closed()
+    monkeypatch.setitem(sys.modules, "odd", odd)
+    graph = flexir.capture(lambda x: x + x.shape[0], torch.ones(2), also=[(torch.ones(3),)])
+    assert torch.equal(graph(torch.ones(5)), torch.full((5,), 6.0))
+
+
 def test_a_write_through_a_view_of_another_shape_is_right_at_every_size():
     def model(x):
         y = x.clone()
@@ -462,3 +492,12 @@ def test_a_write_through_a_view_of_another_shape_is_right_at_every_size():
     assert not graph.frozen
     x = torch.rand(5, 4)
     assert torch.equal(graph(x), model(x))
+
+
+def test_what_torch_refuses_at_sizes_nobody_showed_is_diverged():
+    def model(x):
+        return x.view(x.shape[0], 2, -1).sum(1)
+
+    graph = flexir.capture(model, (torch.rand(3, 4),), also=[(torch.rand(2, 6),)])
+    with pytest.raises(flexir.Diverged, match=r"torch refuses(.|\n)*test_sizes\.py"):
+        graph(torch.rand(3, 5))

@@ -209,7 +209,12 @@ def counted(x):
     return x * (n + 1) if n > 2 else x - n
 
 
-@pytest.mark.parametrize("model", [positive, halved, counted])
+def votes(x):
+    count = (x[0] > 0).item() + (x[1] > 0).item() * 2 - -(x[2] > 0).item()
+    return x * count if count >= 2 else x - count / 4
+
+
+@pytest.mark.parametrize("model", [positive, halved, counted, votes])
 def test_branches_and_loops_that_values_decide_are_computed_by_xla(model):
     one = torch.ones(3)
     shown = [one * 5, -one * 4, torch.ones(4) * 30, -torch.ones(5)]
@@ -266,3 +271,39 @@ def test_what_xla_cannot_hold_is_refused_by_name():
     one_way = target.convert(positive, (one,))
     assert [step.call.op for step in one_way.output.steps][-2:] == ["mul", "add"]
     assert "1 condition is not in the output" in str(one_way.report)
+
+
+class Remembers(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("h", torch.zeros(2, 3))
+        self.linear = nn.Linear(3, 3)
+
+    def forward(self, x):
+        self.h = torch.tanh(self.linear(x) + self.h)
+        return self.h * 2
+
+
+def test_state_is_taken_and_given_back(tmp_path):
+    import copy
+
+    from jax import export
+
+    model, xs = Remembers(), torch.randn(3, 2, 3)
+    result = target.convert(copy.deepcopy(model), (xs[0],), strict=True)
+    program, state = result.output, {}
+    assert "1 state taken" in str(result.report)
+    call, step = target.start(program), jax.jit(program.step)
+    first = copy.deepcopy(model)(xs[0])
+    for x in xs:
+        expected = model(x)
+        torch.testing.assert_close(call(x), expected.detach())
+        made, state = step(program.weights, state, x.numpy())
+        np.testing.assert_allclose(made, expected.detach(), rtol=1e-5, atol=1e-6)
+        assert set(state) == set(call.state) == {"h"}
+    torch.testing.assert_close(target.run(program, xs[0]), first.detach())
+    target.save(program, tmp_path / "net.stablehlo")
+    loaded = export.deserialize(bytearray((tmp_path / "net.stablehlo").read_bytes()))
+    made, left = loaded.call({"x": xs[0].numpy()}, {"h": np.zeros((2, 3), np.float32)})
+    np.testing.assert_allclose(made["output"], first.detach(), rtol=1e-5, atol=1e-6)
+    assert set(left) == {"h"}

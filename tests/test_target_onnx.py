@@ -341,6 +341,67 @@ def test_what_goes_in_and_comes_out_under_one_name_is_found():
     assert "cache.seen" in {value.name for value in result.output.graph.inputs}
 
 
+class Block(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm, self.inner = nn.LayerNorm(8), nn.Linear(8, 8)
+
+    def forward(self, x, y):
+        return x + self.inner(self.norm(x)).relu(), y * 2
+
+
+class Blocks(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.blocks = nn.ModuleList(Block() for _ in range(3))
+        self.head = nn.Linear(8, 2)
+
+    def forward(self, x):
+        y = x * 3
+        for block in self.blocks:
+            x, y = block(x, y)
+        return self.head(x + y)
+
+
+@pytest.mark.parametrize("asked", [["Block"], ["blocks.*"], ["blocks.?", "blocks.*.inner"]])
+def test_modules_are_functions_of_the_file_on_request(asked, tmp_path):
+    model, x = Blocks().eval(), torch.rand(4, 8)
+    result = target.convert(model, (x,), functions=asked)
+    target.check(result.output)
+    assert kinds(result) == ["Mul", "Block", "Block", "Block", "Add", "Gemm"]
+    names = [node.name for node in result.output.graph]
+    assert names[1:4] == ["blocks.0", "blocks.1", "blocks.2"]
+    ((_, name, _),) = result.output.functions
+    assert name == "Block"
+    with torch.no_grad():
+        torch.testing.assert_close(target.run(result.output, x), model(x))
+    live(model, [(torch.rand(n, 8),) for n in (2, 3)], [(torch.rand(5, 8),)])
+
+
+def test_modules_that_compute_otherwise_are_other_functions():
+    model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3, bias=False), nn.Linear(3, 3)).eval()
+    x = torch.rand(2, 3)
+    result = target.convert(model, (x,), functions=["Linear"])
+    assert kinds(result) == ["Linear", "Linear_1", "Linear"]
+    with torch.no_grad():
+        torch.testing.assert_close(target.run(result.output, x), model(x))
+
+
+def test_a_module_with_a_loop_stays_as_it_is():
+    class Sums(nn.Module):
+        def forward(self, x):
+            h = x[0]
+            for row in x[1:]:
+                h = (h + row).tanh()
+            return h
+
+    model = nn.Sequential(Sums(), nn.ReLU())
+    shown = [(torch.rand(n, 3),) for n in (3, 5)]
+    result = target.convert(model, shown[0], also=shown[1:], functions=["Sums", "ReLU"])
+    assert "Loop" in kinds(result) and "ReLU" in kinds(result)
+    torch.testing.assert_close(target.run(result.output, torch.ones(7, 3)), model(torch.ones(7, 3)))
+
+
 # --- sizes and branches --------------------------------------------------------------------------
 
 
@@ -436,6 +497,18 @@ def test_a_write_where_sizes_vary():
         return y
 
     live(write, [(torch.randn(n, 5),) for n in (4, 6)], [(torch.randn(9, 5),)])
+
+
+def test_a_write_between_places_that_values_say():
+    def write(x, n):
+        y, first = x.clone(), n.item()
+        y[first : first + 3] = 7
+        y[:, -first:] = x[:, :1]
+        y[first, :2] = x[0, 1:3]
+        return y
+
+    shown = [(torch.rand(6, 5), torch.tensor(n)) for n in (1, 2)]
+    live(write, shown, [(torch.rand(6, 5), torch.tensor(n)) for n in (3, 4, 5)])
 
 
 def test_branches_are_if_nodes():

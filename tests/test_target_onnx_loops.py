@@ -102,6 +102,25 @@ def test_a_loop_in_a_loop_and_a_branch_in_it():
         right(result, model, torch.rand(*size))
 
 
+def test_what_only_some_rounds_collect():
+    def model(x):
+        h, kept, other = torch.zeros(3), [torch.zeros(3)], []
+        for row in x:
+            if row.sum() > 1.5:
+                h = h + row
+                kept.append(h)
+                if h.sum() > 3:
+                    other.append(row * 2)
+            else:
+                h = h * 0.9
+        return h, torch.stack(kept)
+
+    torch.manual_seed(0)
+    result = shown(model, *of_lengths(3, 5, 6, 9))
+    for n in (1, 4, 20):
+        right(result, model, torch.rand(n, 3))
+
+
 def test_until_a_condition_holds():
     def model(x):
         while x.sum() < 50:
@@ -165,3 +184,20 @@ def test_a_list_is_refused_by_what_takes_no_list():
         graph = flexir.capture(model, (torch.rand(2, 3),), also=[(torch.rand(4, 3),)])
     report = target.convert(graph).report
     assert not report.complete
+
+
+def test_a_loop_runs_on_the_engine_and_what_is_missing_in_torch():
+    def model(x):
+        h, made = torch.zeros_like(x[0]), []
+        for row in x:
+            h = (h + row).tanh()
+            made.append(h)
+        return torch.lgamma(torch.stack(made).abs() + 1) * 2
+
+    shown = of_lengths(2, 4)
+    with torch.no_grad():
+        half = flexir.hybrid(target.convert(model, shown[0], also=shown[1:]))
+        for n in (2, 7):
+            x = torch.rand(n, 3)
+            torch.testing.assert_close(half(x), model(x))
+    assert "2 regions on the engine" in str(half.report)

@@ -233,7 +233,11 @@ def counted(x):
     return x * (n + 1) if n > 2 else x - n
 
 
-@pytest.mark.parametrize("model", [positive, halved, Either(), counted])
+def asked(x):
+    return x + 1 if (x[0, 0] > 0).item() else x.exp()
+
+
+@pytest.mark.parametrize("model", [positive, halved, Either(), counted, asked])
 def test_branches_and_loops_that_values_decide_are_the_engines_own(model):
     def case(rows, number):
         whole = model is counted
@@ -278,4 +282,5 @@ def test_what_a_call_leaves_behind_is_state_of_the_network():
         step = target.start(result.output)
         for x in xs:
             torch.testing.assert_close(step(x), model(x))
+            torch.testing.assert_close(step.state, {"h": model.h})
         torch.testing.assert_close(target.run(result.output, xs[0]), first)

@@ -1,10 +1,17 @@
 """Every write becomes a value: replay equals eager whatever aliases what."""
 
+import importlib
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 import flexir
+from flexir.graph.geometry import copy_like
+from flexir.graph.sole import only_held_by
+
+replaying = importlib.import_module("flexir.graph.replay")
 
 
 def programs():
@@ -682,3 +689,33 @@ def test_a_write_after_the_one_that_autograd_counts_twice_is_not_excused():
 
     graph = flexir.capture(model, torch.arange(3.0))
     assert "written by code no watcher sees" in graph.audit.problems[0]
+
+
+def test_a_replay_writes_over_what_nobody_else_can_see(monkeypatch):
+    def f(x):
+        y = (x * 2).add_(1).mul_(3)
+        x.view(-1)[:2].sub_(y.view(-1)[:2])
+        return y
+
+    copied = []
+    monkeypatch.setattr(replaying, "copy_like", lambda t: copied.append(t) or copy_like(t))
+    x = torch.rand(64)
+    with torch.no_grad():
+        graph = flexir.capture(f, (x.clone(),))
+        given = x.clone()
+        assert torch.equal(graph(given), f(x.clone()))
+        assert torch.equal(given, x)
+        own = len(copied)  # of what the caller gave
+        flexir.replay(graph, (x.clone(),), watch=lambda node, made: None)
+        assert len(copied) == 2 * own + 2  # who watches may keep what was there
+
+
+@pytest.mark.parametrize("holder", ["nobody", "a name", "a view", "NumPy", "a gradient"])
+def test_memory_is_written_over_only_if_it_is_alone(holder):
+    tensor = torch.rand(4) if holder != "NumPy" else torch.from_numpy(np.zeros(4))
+    one = {"x": tensor}
+    kept = {"a name": tensor, "a view": tensor[1:]}.get(holder)
+    del tensor
+    with torch.set_grad_enabled(holder == "a gradient"):
+        assert only_held_by("x", one, dict(one)) is (holder == "nobody")
+    del kept

@@ -454,7 +454,7 @@ def matrix() -> str:
     shown = PAGE.read_text().splitlines() if PAGE.exists() else []
     for engine in ENGINES:
         for suite in SUITES:
-            found = results(CACHE / f"{engine}-{suite}.jsonl")
+            found = _found(engine, suite)
             ran = {n: r for n, r in found.items() if r["verdict"] != "does not run"}
             if ran:
                 lines.append(_row(engine, suite, ran))
@@ -469,6 +469,12 @@ def matrix() -> str:
     for engine in ENGINES:
         lines += _missing(engine) or _stands(shown, f"{engine}, what is missing")
     return "\n".join(lines)
+
+
+def _found(engine: str, suite: str) -> dict[str, dict[str, Any]]:
+    """What is known of each model, beside the peer or alone."""
+    stem = f"{engine}-{suite}"
+    return {**results(CACHE / f"{stem}-peer.jsonl"), **results(CACHE / f"{stem}.jsonl")}
 
 
 def _stands(shown: list[str], start: str, within: str = "") -> list[str]:
@@ -501,7 +507,7 @@ def _peers(engine: str, suite: str) -> list[str]:
         return []
     both = [r for r in ran.values() if r["verdict"] == r["peer"]["verdict"] == "equal"]
     faster = [r["peer"]["seconds"] / r["seconds"] for r in both]
-    times = [r["alone"] / r["peer"]["run"] for r in both]
+    times = [r["alone"] / r["peer"]["run"] for r in both if "alone" in r]
     ours, theirs = (
         sum(v == "equal" for v in verdicts)
         for verdicts in zip(*((r["verdict"], r["peer"]["verdict"]) for r in ran.values()))
@@ -509,16 +515,18 @@ def _peers(engine: str, suite: str) -> list[str]:
     text = f"{engine} beside torch.onnx.export(dynamo=True), {suite}: {ours} and {theirs} of "
     text += f"{len(ran)} models equal"
     if both:
-        quick, slow = statistics.median(faster), statistics.median(times)
-        text += f"; of the {len(both)} of both: converted {quick:.0f} times as fast (median), "
-        text += f"run time {slow:.2f} of theirs (median), {max(times):.2f} (worst)"
+        quick = statistics.median(faster)
+        text += f"; of the {len(both)} of both: converted {quick:.0f} times as fast (median)"
+    if times:
+        text += f", run time {statistics.median(times):.2f} of theirs (median), "
+        text += f"{max(times):.2f} (worst)"
     return ["", text + "."]
 
 
 def _missing(engine: str) -> list[str]:
     reasons: Counter[str] = Counter()
     for suite in SUITES[:-1]:
-        for result in results(CACHE / f"{engine}-{suite}.jsonl").values():
+        for result in _found(engine, suite).values():
             reasons.update((result.get("missing") or {}).keys())
     if not reasons:
         return []

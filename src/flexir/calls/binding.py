@@ -29,12 +29,13 @@ class CallLayout:
         spots: names of the arguments that are more than a number or a word.
         trusted: torch's own marks tell what such a call writes.
         quiet: none of them writes an argument, by its marks.
+        plain: no such call writes an argument by other means or draws: torch says so itself.
         shallow: few ATen ops lay beneath the last of them that was watched.
     """
 
     __slots__ = (
-        "_defaults", "_keywords", "_plan", "_positions", "quiet", "shallow", "signature", "spots",
-        "trusted",
+        "_all", "_defaults", "_keywords", "_plan", "_positions", "plain", "quiet", "shallow",
+        "signature", "spots", "trusted",
     )  # fmt: skip
 
     def __init__(self, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]):
@@ -49,16 +50,20 @@ class CallLayout:
         self._keywords = [(name, p) for name, p in pairs if p.__class__ is str]
         self._defaults = {p.name: p.default for p, at in zip(signature.parameters, plan.places)
                           if at is not None}  # fmt: skip
+        self._all = self._positions is not None and len(leading) == len(self._defaults)
         named = self.named(args, kwargs)
         self.spots = tuple(n for n, part in named.items() if part.__class__ not in _FLAT)
         self.trusted = signature.schema or is_torch(func)
         self.quiet = not signature.may_write(named)
+        self.plain = self.trusted and signature.random is False
         self.shallow = True
 
     def named(self, args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
         """The arguments of a call by name, in the order of the parameters."""
         if self._positions is None:
             return self._apply(args, kwargs)
+        if self._all:
+            return dict(zip(self._positions, args))
         named = self._defaults.copy()
         named.update(zip(self._positions, args))
         for name, keyword in self._keywords:

@@ -231,25 +231,25 @@ class Signature:
         """Arguments and keywords that call the callable with these named arguments."""
         args: list[Any] = []
         kwargs: dict[str, Any] = {}
-        positional = True
-        for place, p in enumerate(self.parameters):
-            if p.name not in named:
-                if p.kind is not STARS:
+        positional, given, bound = True, self.given, 0
+        for place, (name, call_name, kind, default, *_) in enumerate(self.parameters):
+            if name not in named:
+                if kind is not STARS:
                     positional = False
                 continue
-            value = named[p.name]
-            if p.kind is STAR:
+            value = named[name]
+            bound += 1
+            if kind is STAR:
                 args.extend(value)
-            elif p.kind is POSITIONAL and positional and (p.default is EMPTY or place < self.given):
+            elif positional and kind is POSITIONAL and (default is EMPTY or place < given):
                 args.append(value)
-            elif p.default is EMPTY or not _is_default(value, p.default):
-                kwargs[p.call_name] = value
+            elif default is EMPTY or not _is_default(value, default):
+                kwargs[call_name] = value
                 positional = False
             else:
                 positional = False
-        for name, value in named.items():
-            if name not in self.names:
-                kwargs[name] = value
+        if bound != len(named):
+            kwargs.update((n, v) for n, v in named.items() if n not in self.names)
         return args, kwargs
 
 

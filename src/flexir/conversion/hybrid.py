@@ -151,7 +151,7 @@ class Hybrid:
         if len(made) != len(region.makes):
             raise HandlerError(f"the engine returned {len(made)} tensors of {len(region.makes)}")
         for value, tensor in zip(region.makes, made):
-            if (tensor.dtype, tuple(tensor.shape)) != (value.type.dtype, value.type.shape):
+            if not value.type.takes(tuple(tensor.shape), tensor.dtype):
                 where = value.producer.where if value.producer is not None else ""
                 got = f"{tuple(tensor.shape)} {tensor.dtype}"
                 raise HandlerError(f"the engine returned {got} for {value!r}   # {where}")

@@ -6,21 +6,50 @@ the examples did. Runs nothing.
 
 from __future__ import annotations
 
-from typing import Any
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ..errors import Diverged
 from .answers import answer
+from .choice import blocks_of
 from .geometry import fingerprint, shape_of
 from .inputs import same_literal
-from .nodes import Dim, ListType, Node, NumberType, Value
+from .nodes import Dim, ListType, Node, NumberType, TensorType, Value
 from .tree import tensors_in
+
+if TYPE_CHECKING:
+    from .graph import Graph
+    from .replay import Replay
+
+
+@contextlib.contextmanager
+def as_shown(graph: Graph, meaning: Replay) -> Iterator[None]:
+    """Within, what torch refuses at sizes or on paths that no example showed is Diverged."""
+    try:
+        yield
+    except (RuntimeError, TypeError, ValueError, IndexError) as error:
+        node = meaning.now
+        varies = graph.live or meaning.parts
+        if node is None or isinstance(error, Diverged) or meaning.numbers or not varies:
+            raise
+        raise Diverged(
+            f"torch refuses a call on these inputs; no example showed such: "
+            f"{type(error).__name__}: {error}\n  in: {node}   # {node.where}",
+            node,
+        ) from error
 
 
 def check_type(node: Node, value: Value, tensor: torch.Tensor) -> None:
     """Raise Diverged if a replayed tensor has another shape or dtype than the recorded one."""
-    if tensor is None and node.op == "if":
+    if type(tensor) is torch.Tensor and not tensor.is_nested:
+        known = value.type  # a number's or a list's answers as a tensor's does
+        if tensor.shape == known.shape and tensor.dtype == known.dtype:
+            if known.__class__ is TensorType:
+                return
+    if tensor is None and blocks_of(node):
         return  # no example showed what stands there this way; whoever reads it says so
     if isinstance(value.type, NumberType):
         truth = value.type.kind is bool
@@ -48,6 +77,14 @@ def _other_size(what: str, tensor: torch.Tensor, node: Node) -> Diverged:
     )
 
 
+def check_there(values: Iterable[Value], env: Mapping[Value, Any], node: Any = None) -> None:
+    """Raise Diverged where a Value is read that no example showed to be there this way."""
+    for value in values:
+        if env[value] is None:
+            where = "" if node is None else f"\n  in: {node}   # {node.where}"
+            raise Diverged(f"no example showed what {value!r} is on these inputs{where}", node)
+
+
 def check_round(node: Node, rounds: int, last: bool, goes_on: bool | None, carried: Any) -> None:
     """Raise Diverged if no example showed what follows such a round of a loop."""
     if last or goes_on is False:
@@ -59,6 +96,17 @@ def check_round(node: Node, rounds: int, last: bool, goes_on: bool | None, carri
             f"  at: {node.where}",
             node,
         )
+
+
+def check_carried(node: Node, begun: Sequence[Any], made: Sequence[Any]) -> None:
+    """Raise Diverged if what a round gives on has another shape than what it was given."""
+    for before, after in zip(begun, made):
+        if isinstance(before, torch.Tensor) and shape_of(before) != shape_of(after):
+            raise Diverged(
+                f"a round of the loop carries {shape_of(before)} and gives {shape_of(after)}\n"
+                f"  at: {node.where}",
+                node,
+            )
 
 
 def check_rounds(node: Node, rounds: int, goes_on: bool | None) -> None:

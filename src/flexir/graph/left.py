@@ -115,11 +115,10 @@ def _into(old: Any, part: Any, look: Any, known: dict[int, Any]) -> Any:
     if isinstance(part.items, dict):
         held = {key: _into(dict.get(old, key), inner, look, known)
                 for key, inner in part.items.items()}  # fmt: skip
-        dict.clear(old)
-        dict.update(old, held)
+        tree.refill(old, held)
     elif part.items is not None:
         list.__setitem__(old, slice(None), _items(old, part.items, look, known))
-    for key in (tree.attributes_of(old) or {}).keys() - part.attributes.keys():
+    for key in tree.parts_of(old).keys() - part.attributes.keys():
         object.__delattr__(old, key)
     for key, inner in part.attributes.items():  # slots among them
         object.__setattr__(old, key, _into(getattr(old, key, None), inner, look, known))

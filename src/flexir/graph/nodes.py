@@ -264,7 +264,6 @@ class Node:
         op: str,
         target: Any,
         args: dict[str, Any],
-        *,
         signature: Any = None,
         body: list[Node] | None = None,
         path: str = "",

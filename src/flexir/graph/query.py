@@ -67,3 +67,17 @@ def _is_call_of(graph: Graph, node: Node, module: type | str) -> bool:
     if isinstance(module, str):
         return node.op == module or (cls is not None and cls.__name__ == module)
     return isinstance(cls, type) and issubclass(cls, module)
+
+
+def last_readers(graph: Graph) -> dict[Node, list[Value]]:
+    """Function node -> the Values nobody reads after it."""
+    last: dict[Value, Node] = {}
+    for node in graph:
+        for value in (*node.outputs, *node.inputs):
+            last[value] = node
+    for value in graph.results:
+        last.pop(value, None)
+    free: dict[Node, list[Value]] = {}
+    for value, node in last.items():
+        free.setdefault(node, []).append(value)
+    return free

@@ -15,13 +15,14 @@ from typing import Any
 import torch
 
 from ..errors import Diverged
-from . import numbers, places, tree
-from .agreement import check_escape, check_round, check_rounds, check_type
-from .choice import Block, Loop, blocks_of, every, is_choice
-from .geometry import copy_like, shape_of
+from . import agreement, numbers, places, tree
+from .choice import WITH_BLOCKS, Block, Loop, blocks_of, every, is_choice
+from .geometry import copy_like
 from .graph import Graph
 from .inputs import bind_inputs, first_that
 from .nodes import Node, Switches, Value
+from .query import last_readers
+from .sole import only_held_by
 
 Meaning = Callable[[Node, dict[Value, Any]], bool]
 
@@ -91,20 +92,22 @@ def replay(
     if graph.variants:
         graph = fitting(graph, args, kwargs or {})
     env = Environment(graph.constants) if env is None else env
-    free = _last_readers(graph)
+    free = last_readers(graph)
     meaning = Replay(graph, check, watch, free, isolate, generators)
-    meaning.numbers, meaning.taken, meaning.begin = tell_numbers, taken, begin
-    meaning.led = led
+    meaning.numbers, meaning.taken, meaning.begin, meaning.led = tell_numbers, taken, begin, led
     meaning.alike = bind_inputs(graph, args, kwargs or {}, env, as_given=meaning.asks)
     devices = meaning.devices()
     with (
         contextlib.ExitStack() as stack,
         torch.random.fork_rng(devices=devices, enabled=meaning.draws),
+        agreement.as_shown(graph, meaning),
     ):
         stack.callback(meaning.restore)
         meaning.generators.begin()
         interpret(graph.nodes, env, meaning)
         meaning.generators.end(devices)
+    if meaning.parts:
+        agreement.check_there(graph.output_values, env)
     if final is not None:
         final.update({m.name: env[m.final] for m in graph.mutations})
         final.update({s.path: env[s.final] for s in graph.state})
@@ -198,15 +201,17 @@ class Replay:
         self.generators = generators or Generators()
         self.switches: Switches | None = None
         self.regions = contextlib.ExitStack()
-        effects = {node.effects for node in every(graph.nodes)}
-        self.draws = any(one.random for one in effects)
-        self.asks = any(one.escape == "about" for one in effects)
+        effects = [node.effects for node in every(graph.nodes)]
+        self.draws = any([one.random for one in effects])
+        self.parts = any(blocks_of(node) for node in every(graph.nodes))
+        self.asks = any([one.escape == "about" for one in effects])
         self.numbers = False
         self.taken: list[Any] | None = None
         self.begin: Callable[[Sequence[Value], Sequence[Any]], None] | None = None
         self.led: Collection[Node] = ()
         self.alike = True  # the inputs lie in memory and are differentiated as those recorded
         self.graph = graph
+        self.now: Node | None = None  # the call that runs
 
     def devices(self) -> list[torch.device]:
         """CUDA devices whose generators the graph draws from."""
@@ -218,19 +223,28 @@ class Replay:
     def __call__(self, node: Node, env: dict[Value, Any]) -> bool:
         if node.body is not None:
             return False
-        if blocks_of(node):
+        if node.target.__class__ in WITH_BLOCKS:
             named = {name: tree.build(part, Value, env.__getitem__)
                      for name, part in node.args.items()}  # fmt: skip
             made = self._choose(node, named) if is_choice(node) else self._loop(node, named)
             env.update(zip(node.outputs, made))
             return self._done(node, env)
-        effects = node.effects
+        if self.parts:
+            agreement.check_there(node.inputs, env, node)
+        self.now, effects = node, node.effects
         if effects.switches is not self.switches:
             self._switch(effects.switches)
         look = env.__getitem__
         if effects.writes or self.isolate:
-            look = _copies(node, env, self.isolate).__getitem__
-        named = {name: tree.build(part, Value, look) for name, part in node.args.items()}
+            dying = self.free.get(node, ()) if self.watch is None else ()
+            look = _copies(node, env, self.isolate, dying).__getitem__
+        named = {}
+        for name, part in node.args.items():
+            if part.__class__ is Value:
+                part = look(part)
+            elif part.__class__ not in tree.LITERALS:
+                part = tree.build(part, Value, look)
+            named[name] = part
         if effects.random:
             self.generators.prepare(node, named)
         args, kwargs = node.signature.unbind(named)
@@ -238,7 +252,7 @@ class Replay:
         if effects.escape:
             alike = effects.escape == "about" and self.alike
             if self.check and not alike and node not in self.led:
-                check_escape(node, named, result)
+                agreement.check_escape(node, named, result)
         else:
             _match(node.result, result, env)
             for name, part in effects.writes.items():
@@ -253,12 +267,10 @@ class Replay:
             try:
                 both = [self._block(block, named["inputs"]) for _, block in blocks_of(node)]
             except Exception as error:
-                text = f"{type(error).__name__}: {error}"
                 raise Diverged(
-                    f"values decide which way this branch goes, and these inputs do not "
-                    f"do for both: {text}\n  at: {node.where}",
-                    node,
-                ) from error
+                    "values decide which way this branch goes; these inputs do not do for both: "
+                    f"{type(error).__name__}: {error}\n  at: {node.where}", node
+                ) from error  # fmt: skip
             return [one if one is not None else other for one, other in zip(*both)]
         chosen: Block = node.target.block(named["condition"])
         made: Sequence[Any] = self._block(chosen, named["inputs"])
@@ -283,19 +295,16 @@ class Replay:
             if self.taken is not None:
                 self.taken[place] = rounds
             if self.check:
-                check_round(node, rounds, rounds == count, goes_on, carried)
+                agreement.check_round(node, rounds, rounds == count, goes_on, carried)
         if self.check:
-            check_rounds(node, rounds, goes_on)
+            agreement.check_rounds(node, rounds, goes_on)
         return (*carried, *lists)
 
     def _round(self, node: Node, named: dict[str, Any]) -> Sequence[Any]:
         """Run the first round of a loop of which values say how many it has."""
         loop: Loop = node.target
         made: Sequence[Any] = self._block(loop.body, (0, *named["carried"], *named["inputs"]))[1:]
-        for before, after in zip(named["carried"], made):
-            if isinstance(before, torch.Tensor) and shape_of(before) != shape_of(after):
-                raise Diverged(f"a round of the loop carries {shape_of(before)} and gives "
-                               f"{shape_of(after)}\n  at: {node.where}", node)  # fmt: skip
+        agreement.check_carried(node, named["carried"], made)
         return made
 
     def _block(self, block: Block, given: Sequence[Any]) -> Any:
@@ -309,7 +318,7 @@ class Replay:
         """Check what a call made, show it, and let go of what it was the last to read."""
         if self.check:
             for value in node.outputs:
-                check_type(node, value, env[value])
+                agreement.check_type(node, value, env[value])
         if self.watch is not None and (self.numbers or node.target not in numbers.FUNCTIONS):
             told = (v for v in node.outputs if self.numbers or not v.is_number)
             self.watch(node, tuple(env[v] for v in told))
@@ -341,9 +350,12 @@ class Replay:
         self.regions.close()
 
 
-def _copies(node: Node, env: dict[Value, Any], isolate: bool) -> dict[Value, Any]:
+def _copies(
+    node: Node, env: dict[Value, Any], isolate: bool, dying: Sequence[Value]
+) -> dict[Value, Any]:
     """What a writing call is given: copies where it writes, wherever else that Value stands.
 
+    ``dying`` are never read again: where nothing else leads to their memory, it is written over.
     ``isolate`` copies whatever requires no grad.
     """
     given = {v: env[v] for v in node.inputs}
@@ -354,7 +366,8 @@ def _copies(node: Node, env: dict[Value, Any], isolate: bool) -> dict[Value, Any
         }
     for name in node.effects.writes:
         for value in tree.leaves(node.args[name], Value):
-            if given[value] is env[value]:
+            own = value in dying and value in env and only_held_by(value, env, given)
+            if not own and given[value] is env[value]:
                 given[value] = copy_like(env[value])
     return given
 
@@ -372,17 +385,3 @@ def _match(template: Any, made: Any, env: dict[Value, Any]) -> None:
         elif next(tree.leaves(part, Value), None) is not None:
             shown = tree.show(part, Value)
             raise Diverged(f"a call returned {type(one).__name__}; recorded was {shown}")
-
-
-def _last_readers(graph: Graph) -> dict[Node, list[Value]]:
-    """Function node -> the Values nobody reads after it."""
-    last: dict[Value, Node] = {}
-    for node in graph:
-        for value in (*node.outputs, *node.inputs):
-            last[value] = node
-    for value in graph.results:
-        last.pop(value, None)
-    free: dict[Node, list[Value]] = {}
-    for value, node in last.items():
-        free.setdefault(node, []).append(value)
-    return free

@@ -8,8 +8,10 @@ nothing of graphs: a leaf is whatever the caller says it is.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import enum
+import functools
 import re
 import threading
 import types
@@ -57,6 +59,28 @@ def attributes_of(obj: Any) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
+@functools.lru_cache(maxsize=None)
+def slots_of(cls: Any) -> dict[str, types.MemberDescriptorType]:
+    """What reads and writes the slots of a class, whatever stands before them in it."""
+    found: dict[str, types.MemberDescriptorType] = {}
+    for base in cls.__mro__:
+        if "__slots__" in vars(base):
+            for name, part in vars(base).items():
+                if isinstance(part, types.MemberDescriptorType):
+                    found.setdefault(name, part)
+    return found
+
+
+def parts_of(obj: Any) -> dict[str, Any]:
+    """What an object holds by name, in its dictionary and in slots; no code of its class runs."""
+    cls: Any = type(obj)
+    found = dict(attributes_of(obj) or {})
+    for name, slot in slots_of(cls).items():
+        with contextlib.suppress(AttributeError):  # nothing in it yet
+            found[name] = slot.__get__(obj)
+    return found
+
+
 class Record:
     """An instance of a class, opened: the class, its items (if it is a container), its attributes.
 
@@ -98,7 +122,7 @@ class Record:
             if made_of is not None:
                 made_of[id(self)] = made
             if issubclass(cls, dict):
-                put = OrderedDict.__setitem__ if issubclass(cls, OrderedDict) else dict.__setitem__
+                put = kind_of(made).__setitem__
                 for key, value in self.items.items():
                     put(made, key, build(value))
             elif issubclass(cls, list):
@@ -106,6 +130,22 @@ class Record:
         for key, value in self.attributes.items():
             object.__setattr__(made, key, build(value))
         return made
+
+
+def kind_of(held: dict[Any, Any]) -> type[dict[Any, Any]]:
+    """Whose own methods read and write a dictionary, whatever its class makes of them.
+
+    An OrderedDict keeps its order beside the dictionary that it is.
+    """
+    return OrderedDict if isinstance(held, OrderedDict) else dict
+
+
+def refill(held: dict[Any, Any], contents: dict[Any, Any]) -> None:
+    """Make a dictionary hold exactly this, in this order."""
+    kind = kind_of(held)
+    kind.clear(held)
+    for key, part in contents.items():
+        kind.__setitem__(held, key, part)
 
 
 def template(
@@ -172,7 +212,7 @@ def opens(obj: Any) -> bool:
 
 def _open(obj: Any, deep: bool) -> tuple[Any, dict[str, Any]] | None:
     """The parts of an instance that can be taken apart and rebuilt, or None."""
-    attributes = dict(attributes_of(obj) or {})
+    attributes = parts_of(obj)
     if dataclasses.is_dataclass(obj):
         for field in dataclasses.fields(obj):
             if hasattr(obj, field.name):
@@ -204,9 +244,7 @@ def holds_tensor(obj: Any, _seen: set[int] | None = None) -> bool:
         parts = list(obj)
     else:
         parts = []
-    attributes = attributes_of(obj)
-    if attributes:
-        parts = [*parts, *attributes.values()]
+    parts = [*parts, *parts_of(obj).values()]
     return any(holds_tensor(part, seen) for part in parts)
 
 

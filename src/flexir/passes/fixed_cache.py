@@ -85,7 +85,10 @@ def fixed_cache(program: Program, length: int) -> Program:
             graphs[name] = _returned(_begun(graph, dims, length), graph)
             continue
         if length < growth.step + _LEAST:
-            raise Error(f"a cache of {length} slots is too short to tell what grows in {name!r}")
+            raise Error(
+                f"{name!r} makes its caches longer by {growth.step}; {length} slots are too few to "
+                "tell what grows with them"
+            )
         made = Padded(graph, Slots(length, growth.step), growth.shapes).graph
         graphs[name] = _returned(made, graph)
     return Program(program.name, graphs, program.modules)

@@ -14,6 +14,7 @@ import dataclasses
 import functools
 import inspect
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -28,6 +29,7 @@ from ..graph.choice import blocks_of
 from ..graph.graph import Graph
 from ..graph.inputs import dense_stride, same_literal
 from ..graph.nodes import Node, TensorType, Value
+from ..graph.query import last_readers
 from ..graph.replay import Environment, Replay
 from . import along
 from .by_position import at_positions, is_known, refused
@@ -79,6 +81,8 @@ class Padded:
             written.shapes[value] = shape
             type = TensorType(value.type.dtype, slots.static(shape), value.type.device)
             written.env[value] = Value(value.name, type)
+        self.free = last_readers(graph)
+        self.held = Counter(written.env.values())  # for how many recorded Values one stands
         self.worlds = worlds_of(graph, slots, written.constants)
         for world in self.worlds:
             world.begin(shapes, slots, written.env)
@@ -147,7 +151,22 @@ class Padded:
                 copies, other = self._call(node)
             made += copies
             different |= other
+            for value in self.free.get(node, ()):
+                self._let_go(value)
         return made, different
+
+    def _let_go(self, value: Value) -> None:
+        """Nobody reads a recorded Value any more: the worlds need neither it nor its twin."""
+        for world in self.worlds:
+            world.recorded.pop(value, None)
+        twin = self.written.env.get(value)
+        self.held[twin] -= 1
+        if twin is None or self.held[twin] > 0:
+            return
+        gone = [twin, *(made for key, made in self.written.known.items() if key[0] is twin)]
+        for world in self.worlds:
+            for one in gone:
+                world.fixed.pop(one, None)
 
     def _module(self, node: Node) -> tuple[list[Node], bool]:
         way = Way(self.written, node)
@@ -241,6 +260,7 @@ class Padded:
             raise refused(node, reason) from inner
         for value, piece in zip(node.returned, tree.leaves(pieces.result, Value)):
             self.written.env[value] = self.written.env.get(piece, piece)
+            self.held[self.written.env[value]] += 1
         return made, True
 
     def _measured(self, node: Node, value: Value) -> Shape:
@@ -337,6 +357,7 @@ class Padded:
 
     def _keep(self, way: Way) -> None:
         self.written.env.update(way.made)
+        self.held.update(way.made.values())
         self.written.known.update(way.known)
         self.written.constants.update(way.constants)
 

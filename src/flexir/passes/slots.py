@@ -18,6 +18,7 @@ from ..errors import Error
 from ..graph.graph import Graph
 from ..graph.inputs import dense_stride
 from ..graph.nodes import Value
+from ..graph.query import last_readers
 from ..graph.replay import Environment, Replay, interpret
 
 _GARBAGE = 8.0  # how large what stands in empty slots is, and the inputs are
@@ -123,7 +124,8 @@ class World:
                     self.recorded[value] = at(shape[0], self.position)  # type: ignore[assignment]
                 else:
                     self._feed(value, shape, slots, twins[value], words)
-            meaning, scratch = Replay(self._graph, check=False), Environment(self._graph.constants)
+            meaning = Replay(self._graph, False, None, last_readers(self._graph))
+            scratch = Environment(self._constants)
             scratch.update(self.recorded)
             try:
                 interpret(self._graph.nodes, scratch, meaning)

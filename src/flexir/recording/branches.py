@@ -28,7 +28,8 @@ from ..graph.inputs import same_literal
 from ..graph.nodes import Effects, ListType, Node, NumberType, Value
 from .alike import Misfit, same_constant, zipped
 from .hidden import stand_alike
-from .rolled import Recorded, Rolled, Span, Stretches
+from .looping import drop_unread
+from .rolled import Recorded, Rolled, Span
 from .scopes import Branch, Scope
 from .ways import close, copied, only_a_number
 
@@ -76,6 +77,8 @@ class _Laying(Rolled):
 
     def graph(self) -> Graph:
         """The one graph."""
+        results = list(tree.leaves([self.outputs, self.left_there], Value))
+        drop_unread(self.root, results, self.nobodys)
         close(self.root)
         first = self.first
         made = dataclasses.replace(
@@ -139,11 +142,9 @@ class _Laying(Rolled):
                 return
             loop = self.loop_at(scope, spans, heads, out)
             if loop:
-                self._through(scope, spans, at, loop, out, finish)
+                self.through(scope, spans, at, loop, out, finish)
                 return
-            self.left -= len(heads)
-            if self.left < 0:
-                raise Misfit("too many ways to lay the runs over each other")
+            self.spend(len(heads))
             first = next(iter(heads.values()))
             if len(heads) < len(spans) or len({_key(node) for node in heads.values()}) > 1:
                 raise Misfit(f"only some runs come to: {first}   # {first.where}")
@@ -322,38 +323,6 @@ class _Laying(Rolled):
             if turn.execution in self.unrolled
             and not isinstance(turn.execution.loop.node, ast.While)
         )
-
-    def _through(
-        self,
-        scope: Scope,
-        spans: dict[int, Span],
-        at: dict[int, int],
-        stretches: Stretches,
-        out: list[Node],
-        finish: Callable[[], None],
-    ) -> None:
-        """Lay a loop as one, or, where that does not go, its rounds as they come."""
-        mark = self.mark(scope, out)
-        try:
-            self.roll(scope, spans, at, stretches, out)
-            rest = {r: spans[r]._replace(start=stretches[r][2] if r in stretches else at[r])
-                    for r in spans}  # fmt: skip
-            self.lay(scope, rest, out, finish)
-            return
-        except Misfit as error:
-            problem = error
-        if not self.ended_by_conditions(spans, stretches):
-            raise problem
-        self.back_to(mark, scope, out)
-        executions = {turn.execution for turn, _, _ in stretches.values()}
-        self.unrolled |= executions
-        try:
-            rest = {r: spans[r]._replace(start=at[r]) for r in spans}
-            self.lay(scope, rest, out, finish)
-        except Misfit:
-            raise problem from None
-        finally:
-            self.unrolled -= executions
 
 
 def _whole(nodes: Sequence[Node], depth: int) -> Span:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from ..calls.binding import form_of
+from ..errors import add_note
 from ..graph.nodes import Node
 from .memory import Alias
 
@@ -50,6 +51,13 @@ class Call:
         if self._named is None:
             self._named = self.form.named(self.args, self.kwargs)
         return self._named
+
+    def explain(self, error: Exception) -> None:
+        """Say that an error arose in this call, once."""
+        if not vars(error).get("_flexir_noted"):
+            vars(error)["_flexir_noted"] = True
+            where = f"   # {self.node.where}" if self.node.where else ""
+            add_note(error, f"in the call  {self.node}{where}")
 
 
 NO_NAMES: frozenset[str] = frozenset()

@@ -149,21 +149,24 @@ class Merging:
     def _branch(self, model: Callable[..., Any], options: dict[str, Any]) -> None:
         """Lay calls that took another path over the first; the graph is what is then proved."""
         trial_of = {trial.number: trial for trial in self._trials}
-        first, graph = self._trials[0], self._runs[0].graph
-        runs = [self._again(model, graph, first, options)]
+        runs = [self._again(model, self._runs[0].graph, self._trials[0], options)]
+        again = {self._trials[0].number: runs[0]}
         for number in [one.number for one in self.unfit]:
             unfit = {one.number for one in self.unfit}
-            if number not in unfit:
-                continue  # the paths found meanwhile are enough for it
-            other = self._again(model, graph, trial_of[number], options)
-            try:
-                loose = _loosened(branched([*runs, other]))
-                table, left = proved(loose, self._trials)
-            except (Misfit, Diverged, *TORCHS):  # no one graph, or not one of the first example
-                continue
-            if {one.number for one in left} < unfit:
-                runs.append(other)
-                self._loose, self._table, self.unfit = loose, table, left
+            more = [number] if number in unfit else []  # the paths found meanwhile may be enough
+            while more:
+                for n in (n for n in more if n not in again):
+                    again[n] = self._again(model, self._runs[0].graph, trial_of[n], options)
+                try:
+                    loose = _loosened(branched([*runs, *(again[n] for n in more)]))
+                    table, left = proved(loose, self._trials)
+                except (Misfit, Diverged, *TORCHS):  # no one graph, or not one of the first example
+                    break
+                lost = [one.number for one in left if one.number not in (*unfit, *more)]
+                if not lost and {one.number for one in left} < unfit:
+                    runs += [again[n] for n in more]
+                    self._loose, self._table, self.unfit = loose, table, left
+                more = [*more, lost[0]] if lost else []  # it fitted by chance, on another path
         self._runs = runs
 
     def _again(

@@ -33,12 +33,50 @@ class Gathering(Ways):
         # Element of a list of a run -> the Values of such lists, each with its number in the list
         # and how many there are.
         self.elements: dict[Value, tuple[tuple[Value, int, int], ...]] = {}
+        self.nobodys: set[Node] = set()  # calls that no run made
 
     def mixed(self, scope: Scope, entries: dict[int, Any], out: list[Node]) -> Any:
         """What one place holds where some runs have a Value in it and others a literal, or ANY."""
         raise NotImplementedError
 
     def element(self, scope: Scope, values: dict[int, Any], out: list[Node]) -> Value | None:
+        found = self._known_elements(scope, values, out)
+        return self._given_by_rounds(scope, values, out) if found is None else found
+
+    def _given_by_rounds(
+        self, scope: Scope, values: dict[int, Any], out: list[Node]
+    ) -> Value | None:
+        """An element of the list of what the rounds of an earlier loop gave, if there is one."""
+        around: Scope | None = scope
+        while around is not None:
+            for loop in reversed(around.branches):
+                if loop.__class__ is Looping and all(v in loop.made for v in values.values()):
+                    lists = self._same_in_rounds(loop, values)
+                    if lists is None:
+                        return None
+                    self._gain(loop, lists)
+                    return self._known_elements(scope, values, out)
+            around = around.parent
+        return None
+
+    def _same_in_rounds(
+        self, loop: Looping, values: dict[int, Any]
+    ) -> dict[int, Sequence[Any]] | None:
+        """Run -> what each of its rounds has where some rounds have these Values."""
+        stand = {self.env[loop.made[value]].get(value) for value in values.values()}
+        one = stand.pop()
+        if stand or one is None or one not in loop.body.made:
+            return None
+        found: dict[int, Sequence[Any]] = {}
+        for r, rounds in loop.rounds.items():
+            column = [next((v for v, s in self.env[part].items() if s is one), None)
+                      for part in rounds]  # fmt: skip
+            found[r] = [value for value in column if value is not None]
+        return found
+
+    def _known_elements(
+        self, scope: Scope, values: dict[int, Any], out: list[Node]
+    ) -> Value | None:
         found = {r: {one[0]: one for one in self.elements.get(value, ())}
                  for r, value in values.items()}  # fmt: skip
         first = next(iter(found.values()))
@@ -97,6 +135,7 @@ class Gathering(Ways):
         made = self.new(type, node, scope)
         node.result, node.outputs = made, (made,)
         out.append(node)
+        self.nobodys.add(node)
         self.written[-1][key] = made
         return made
 
@@ -160,13 +199,14 @@ class Gathering(Ways):
             if all(isinstance(one, int) for one in plain.values()):
                 scope.lost.append((plain, value))
             if len(set(plain.values())) == 1:
-                out.append(equals(value, next(iter(plain.values())), givers[next(iter(plain))]))
+                where = givers[next(iter(plain))]
+                out.append(guarded(numbers.eq, value, next(iter(plain.values())), where))
 
     def as_shown(self, scope: Scope) -> None:
         """In a block, a number that became plain before is as shown, if it was always the same."""
         for plain, value in self._lost(scope, dict.fromkeys(scope.runs)):
             if len(set(plain.values())) == 1:
-                scope.nodes.append(equals(value, plain[scope.runs[0]]))
+                scope.nodes.append(guarded(numbers.eq, value, plain[scope.runs[0]]))
 
     def _lost(self, scope: Scope, runs: Mapping[int, Any]) -> list[tuple[dict[int, int], Value]]:
         """Numbers that became plain before."""
@@ -308,10 +348,12 @@ class Gathering(Ways):
         return made
 
 
-def equals(value: Value, shown: Any, where: Node | None = None) -> Node:
-    """A guard: a number is what it was, at the line of a call."""
+def guarded(
+    compare: Callable[[Any, Any], bool], value: Value, shown: Any, where: Node | None = None
+) -> Node:
+    """A guard: a number is to what was shown as it was, at the line of a call."""
     args = {"input": value, "other": shown}
-    node = Node("eq", numbers.eq, args, signature=signature_of(numbers.eq, tuple(args)))
+    node = Node(compare.__name__, compare, args, signature=signature_of(compare, tuple(args)))
     node.result, node.effects = True, Effects(escape="branch")
     node.source = None if where is None else where.source
     return node

@@ -8,14 +8,18 @@ reaches a call. Reads what :mod:`.standing` noted and what the source says; comp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from types import CodeType
 from typing import Any
 
+from ..graph import numbers
 from ..graph.nodes import Node
+from ..graph.source import Source
 from .alike import Misfit
 from .linear import line
+from .lookups import by_numbers, reads
 from .rounds import Execution
-from .sources import copied_elsewhere, decided_in, decides, grown_at_times, is_read
+from .sources import compares_once, copied_elsewhere, decided_in, decides, grown_at_times, is_read
 from .standing import Held
 
 
@@ -60,7 +64,27 @@ def stand_alike(
             raise Misfit(f"a test reads {name!r}, which differs at: {node}   # {node.where}")
 
 
+def comparisons(escapes: Iterable[Node]) -> set[tuple[str, int]]:
+    """File and line of the comparisons that were recorded, among what Python was told."""
+    return {(node.source.file, node.source.line) for node in escapes
+            if node.source and _is_comparison(node, node.source)}  # fmt: skip
+
+
+def _is_comparison(node: Node, source: Source) -> bool:
+    """Whether an escape is a comparison that stands alone on its line, so that this is recorded."""
+    if node.target in numbers.FUNCTIONS:
+        return True
+    made = [value.producer for value in node.inputs if value.producer is not None]
+    return (
+        isinstance(node.result, bool) and len(made) == 1
+        and made[0].op in ("eq", "ge", "gt", "le", "lt", "ne") and made[0].source is not None
+        and (source.file, source.line) == (made[0].source.file, made[0].source.line)
+        and compares_once(source.file, source.line)
+    )  # fmt: skip
+
+
 def counters_are_lines(
+    execution: Execution,
     place: Mapping[int, tuple[int, int]],
     rounds: Mapping[int, Sequence[int]],
     starts: Mapping[int, Held | None],
@@ -69,30 +93,37 @@ def counters_are_lines(
     """Raise Misfit where a whole number that is read after a loop counts only some of its rounds.
 
     Args:
+        execution: one of the loop.
         place: round -> run and number.
         rounds: run -> its rounds.
         starts: round -> what is held when it begins.
         after: run -> what is held after the loop.
     """
     ends = [one for one in after.values() if one is not None]
-    for key in dict.fromkeys(key for one in ends for key in one.plain):
-        number, name = key
-        seen: dict[Any, tuple[int, str]] = {}
+    places = {(one.frames[n], name) for one in ends for n, name in one.plain}
+    counting = {(execution.code, name) for name in execution.loop.stored}
+    for code, name in sorted(places | counting, key=lambda one: (one[0].co_name, one[1])):
+        seen: dict[Any, tuple[int, int]] = {}
         for r, end in after.items():
-            if end is None or end.plain.get(key, ("",))[0] != "int":
-                continue
-            seen[r, -1] = len(rounds[r]), end.plain[key][1]
-            for part in rounds[r]:
-                held, code = starts[part], end.frames[number]
-                if held is not None and code in held.frames:
-                    told = held.plain.get((held.frames.index(code), name))
-                    if told is not None and told[0] == "int":
-                        seen[r, part] = place[part][1], told[1]
-        values = {case: int(told) for case, (_, told) in seen.items()}
+            held = [((r, part), place[part][1], starts[part]) for part in rounds[r]]
+            held.append(((r, -1), len(rounds[r]), end))
+            told = [(case, k, _number_in(one, code, name)) for case, k, one in held]
+            # What the call after the loop is given itself may be read no more: the rounds tell.
+            begun = 0 if (code, name) in places else told[0][2] or 0
+            seen.update((case, (k, n - begun)) for case, k, n in told if n is not None)
+        values = {case: n for case, (_, n) in seen.items()}
         if len(set(values.values())) > 1:
             counted = {case: k for case, (k, _) in seen.items()}
-            if line(values, [counted]) is None and is_read(ends[0].frames[number], name):
+            if line(values, [counted]) is None and is_read(code, name):
                 raise Misfit(f"{name!r} counts only some rounds, and is read after them")
+
+
+def _number_in(held: Held | None, code: CodeType, name: str) -> int | None:
+    """The whole number that a variable of a function holds, if it holds one."""
+    if held is None or code not in held.frames:
+        return None
+    told = held.plain.get((held.frames.index(code), name))
+    return int(told[1]) if told is not None and told[0] == "int" else None
 
 
 def rounds_alike(
@@ -114,10 +145,35 @@ def rounds_alike(
             names.add(name)
     if decided_in(loop, names, guarded):
         raise Misfit(f"a test reads what differs from round to round: {', '.join(sorted(names))}")
+    for one in executions:
+        table = by_numbers(one.tables, names)
+        if table is not None:
+            raise Misfit(f"what {table} gives in rounds that no example showed is not known")
     grown = grown_at_times(loop)
     if grown and copied_elsewhere(code, grown):
         raise Misfit(f"lists that only some rounds add to are copied: {', '.join(sorted(grown))}")
     return grown
+
+
+def numbers_are_lines(executions: Sequence[Execution], skipped: int) -> None:
+    """Raise Misfit where what a loop's own variables hold says nothing of rounds not shown.
+
+    Args:
+        executions: of one loop.
+        skipped: how many rounds stand before it.
+    """
+    loop = executions[0].loop
+    odd = {name for one in executions for name in one.odd if reads(loop, name)}
+    if odd:
+        raise Misfit(f"plain variables of a loop in other rounds: {', '.join(sorted(odd))}")
+    for name in (n for n in loop.targets if reads(loop, n)):
+        held = {(e, k): told[name] for e, one in enumerate(executions)
+                for k, told in enumerate(one.held[skipped:]) if name in told}  # fmt: skip
+        if held:
+            numbered = {case: case[1] for case in held}
+            many = {case: len(executions[case[0]].held) for case in held}
+            if line(held, [numbered, many]) is None:
+                raise Misfit(f"{name!r} does not follow the number of the round")
 
 
 def _is_harmless(told: Sequence[Any]) -> bool:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import builtins
 import collections
-import contextlib
 import functools
 import operator
 import sys
@@ -20,7 +19,7 @@ from typing import Any
 
 import torch
 
-from ..graph.tree import attributes_of
+from ..graph.tree import attributes_of, kind_of, parts_of, refill, slots_of
 from .numbers import OURS
 from .stand_ins import CACHED, behind
 
@@ -127,20 +126,13 @@ class Attributes(Holder):
     __slots__ = ()
 
     def read(self) -> dict[str, Any]:
-        thing = self.thing
-        found = dict(attributes_of(thing) or {})
-        cls: Any = type(thing)
-        for name, slot in _slots(cls).items():
-            with contextlib.suppress(AttributeError):  # nothing in it yet
-                found[name] = slot.__get__(thing)
-        found["__class__"] = cls
-        return found
+        return {**parts_of(self.thing), "__class__": type(self.thing)}
 
     def put(self, contents: dict[str, Any]) -> None:
         thing, now, cls = self.thing, self.read(), self.before["__class__"]
         if type(thing) is not cls:
             object.__setattr__(thing, "__class__", cls)
-        own, slots = attributes_of(thing), _slots(cls)
+        own, slots = attributes_of(thing), slots_of(cls)
         for name in now.keys() - contents.keys():
             if name in slots:
                 slots[name].__delete__(thing)
@@ -183,12 +175,10 @@ class Mapping(Holder):
         return super().stands() and all(map(operator.is_, self.before, self.read()))
 
     def read(self) -> dict[Any, Any]:
-        ordered = isinstance(self.thing, collections.OrderedDict)
-        return dict((collections.OrderedDict if ordered else dict).items(self.thing))
+        return dict(kind_of(self.thing).items(self.thing))
 
     def put(self, contents: dict[Any, Any]) -> None:
-        dict.clear(self.thing)
-        dict.update(self.thing, contents)
+        refill(self.thing, contents)
 
 
 class Sequences(Holder):
@@ -290,7 +280,7 @@ def container_of(part: Any, path: str) -> Holder | None:
 def has_attributes(part: Any) -> bool:
     """Whether a thing has a dictionary of attributes, or slots."""
     cls: Any = type(part)
-    return attributes_of(part) is not None or bool(_slots(cls))
+    return attributes_of(part) is not None or bool(slots_of(cls))
 
 
 def is_users(module: str | None) -> bool:
@@ -328,15 +318,3 @@ def _unwrapped(part: Any) -> Any:
     if isinstance(part, functools.cached_property):
         return part.func
     return part.__wrapped__ if isinstance(part, CACHED) else part
-
-
-@functools.lru_cache(maxsize=None)
-def _slots(cls: Any) -> dict[str, types.MemberDescriptorType]:
-    """What reads and writes the slots of a class, whatever stands before them in it."""
-    found: dict[str, types.MemberDescriptorType] = {}
-    for base in cls.__mro__:
-        if "__slots__" in vars(base):
-            for name, part in vars(base).items():
-                if isinstance(part, types.MemberDescriptorType):
-                    found.setdefault(name, part)
-    return found

@@ -18,7 +18,7 @@ import random
 import sys
 import types
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import torch
@@ -186,12 +186,17 @@ def _draws(part: Any) -> bool:
     return type(part).__module__.startswith("numpy.random")
 
 
-def _position(part: Any, deep: int) -> Any:
-    """Where an iterator stands, as numbers and the things it goes over."""
+def _position(part: Any, deep: int, own: Collection[int] = ()) -> Any:
+    """Where an iterator stands, as numbers and the things it goes over.
+
+    ``own`` are those it has; a list that it made to answer is told by what is in it.
+    """
     if part.__class__ in (int, float, bool, type(None)):
         return part
     if part.__class__ is tuple:
-        return tuple(_position(inner, deep) for inner in part)
+        return tuple(_position(inner, deep, own) for inner in part)
+    if part.__class__ is list and id(part) not in own:
+        return tuple(map(id, part))
     if not isinstance(part, Iterator) or deep == 0 or not _is_c(type(part)):
         return id(part)
     hint = operator.length_hint(part, -1)
@@ -201,7 +206,8 @@ def _position(part: Any, deep: int) -> Any:
             parts = part.__reduce__()[1:]
         except (TypeError, AttributeError):  # it cannot be copied, in newer Pythons
             return hint, repr(part)
-    return hint, *(_position(inner, deep - 1) for inner in parts)
+    own = set(map(id, gc.get_referents(part)))
+    return hint, *(_position(inner, deep - 1, own) for inner in parts)
 
 
 def _size_of(part: Any) -> int | None:

@@ -171,7 +171,16 @@ class _Reader:
             return self.of.compute(_ARITHMETIC[type(node.op)], *sides)
         if isinstance(node, ast.Call) and not node.keywords:
             return self._call(node)
+        if isinstance(node, (ast.ListComp, ast.GeneratorExp)):
+            return self._comprehension(node)
         raise _Unknown
+
+    def _comprehension(self, node: ast.ListComp | ast.GeneratorExp) -> Any:
+        """Something as long as what a comprehension gives."""
+        first, *more = node.generators
+        if more or first.ifs:
+            raise _Unknown
+        return _Zip([self.read(first.iter)])
 
     def _name(self, name: str) -> Any:
         if name in self.changed:

@@ -6,10 +6,11 @@ weights at every call.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
+from torch.nn.parameter import is_lazy
 
 from .eager import copies_of
 
@@ -18,10 +19,19 @@ class NotInitialised(Exception):
     """The model holds weights that its first call makes."""
 
 
-def unmade(initialised: bool) -> None:
-    """A weight is not there: that of an unused module, or one that a call may yet make."""
-    if not initialised:
-        raise NotInitialised
+def those_made(held: Iterable[torch.Tensor], initialised: bool) -> Iterator[torch.Tensor]:
+    """Those of the tensors a model holds that are there.
+
+    Args:
+        held: what the model holds.
+        initialised: a weight that is not there is that of an unused module, not one that the call
+            under way may yet make.
+    """
+    for tensor in held:
+        if tensor.__class__ is torch.nn.Parameter or not is_lazy(tensor):
+            yield tensor
+        elif not initialised:
+            raise NotInitialised
 
 
 def initialise(model: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:

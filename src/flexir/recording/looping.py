@@ -5,7 +5,7 @@ Plain data, and how it becomes a Node in the end. What is carried is found out b
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any
 
 from ..graph.choice import Loop, closed, free_values
@@ -111,6 +111,14 @@ class Looping:
         parts += [slot.next for slot in self.slots if slot.output is not None]
         yield from (part for part in parts if part.__class__ is Value)
 
+    def drop_unread(self, read: Set[Value]) -> bool:
+        """Forget what it leaves in places that nobody reads; returns whether there was any."""
+        slots = [slot for slot in self.slots if slot.param in read or slot.output in read]
+        gains = [gain for gain in self.gains if gain[2] in read]
+        dropped = len(slots) < len(self.slots) or len(gains) < len(self.gains)
+        self.slots, self.gains = slots, gains
+        return dropped
+
     def close(self) -> None:
         """Turn it into its node."""
         close(self.body)
@@ -143,17 +151,12 @@ def recorded_count(count: Any) -> int:
 def values_read(root: Scope) -> set[Value]:
     """All Values that something in a scope reads, as far as is known."""
     found: set[Value] = set()
-    scopes = [root]
-    while scopes:
-        scope = scopes.pop()
-        stack = list(scope.nodes)
+    for scope in _scopes(root):
+        stack = [node for nodes in _lists(scope) for node in nodes]
         for branch in scope.branches:
             if isinstance(branch, Looping):
-                scopes.append(branch.body)
-                stack += branch.out
                 found.update(branch.values())
             else:
-                scopes += [branch.then, branch.otherwise]
                 for then, otherwise, _ in branch.outputs.values():
                     found.update(v for v in (then, otherwise) if isinstance(v, Value))
         while stack:
@@ -163,3 +166,48 @@ def values_read(root: Scope) -> set[Value]:
                 found.update(node.returned)
                 stack += node.body
     return found
+
+
+def drop_unread(root: Scope, results: Sequence[Value], nobodys: set[Node]) -> None:
+    """Take out calls that nobody made and whose results nobody reads: they may fail where none did.
+
+    And outputs of branches and loops that nobody reads, which may be all that reads those.
+
+    Args:
+        root: what holds them.
+        results: Values that are read after it.
+        nobodys: calls that no run made.
+    """
+    dropped = True
+    while dropped:
+        read = values_read(root) | set(results)
+        dead = {node for node in nobodys if not any(value in read for value in node.outputs)}
+        nobodys -= dead
+        dropped = bool(dead)
+        for scope in _scopes(root):
+            for branch in scope.branches:
+                dropped |= branch.drop_unread(read)
+            stack = list(_lists(scope)) if dead else []
+            while stack:
+                nodes = stack.pop()
+                stack += [node.body for node in nodes if node.body is not None]
+                nodes[:] = [node for node in nodes if node not in dead]
+
+
+def _scopes(root: Scope) -> Iterator[Scope]:
+    """A scope and all inside."""
+    stack = [root]
+    while stack:
+        scope = stack.pop()
+        yield scope
+        for branch in scope.branches:
+            inside = isinstance(branch, Looping)
+            stack += [branch.body] if inside else [branch.then, branch.otherwise]
+
+
+def _lists(scope: Scope) -> Iterator[list[Node]]:
+    """The lists of calls of a scope: its own, and what comes before its loops."""
+    yield scope.nodes
+    for branch in scope.branches:
+        if isinstance(branch, Looping):
+            yield branch.out

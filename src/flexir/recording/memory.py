@@ -158,18 +158,11 @@ class Alias:
         where: Geometry,
         value: Value,
         view: View | None = None,
-        home: Any = None,
     ) -> None:
-        self.home: Any = home
-        self.ref: Any = nothing
-        if home is None:
-            self.ref = weakref.ref(tensor)
+        self.home: Any = None
+        self.ref: Any = weakref.ref(tensor)
         self.memory, self.where, self.value, self.view = memory, where, value, view
-        self.epoch = memory.epoch
-        try:  # as ``version``, for the many
-            self.version = tensor._version
-        except RuntimeError:
-            self.version = -1
+        self.epoch, self.version = memory.epoch, version(tensor)
 
     def is_of(self, tensor: torch.Tensor) -> bool:
         """Whether this object is the tensor that was met, and lies where that lay."""
@@ -185,32 +178,62 @@ class Alias:
             self.home, self.ref = None, weakref.ref(tensor)
 
 
-class Weight(Alias):
-    """A tensor from before the run; its geometry is put together when somebody asks.
+class Lone(Alias):
+    """A tensor alone on its storage, as nearly all are.
+
+    Noted of where it lies is what only the tensor can tell; a Geometry is made of it when another
+    tensor comes to lie there, or it is written.
+    """
+
+    __slots__ = ("_where", "offset", "stride")
+
+    def __init__(self, tensor: torch.Tensor, value: Value, home: Any) -> None:
+        self.home, self.ref, self.memory, self.epoch = home, nothing, ALONE, 0
+        self.value, self.view = value, None
+        self.stride: tuple[int, ...] | None = None
+        self._where: Geometry | None = None
+        try:
+            if value.type.dtype.is_complex or tensor.is_neg():
+                self._where = where_of(tensor, value.type.shape)
+            self.stride, self.offset = tensor.stride(), tensor.storage_offset()
+        except (NotImplementedError, RuntimeError):  # no strides: nested tensors
+            self._where = where_of(tensor, value.type.shape)
+        try:  # as ``version``, for the many
+            self.version = tensor._version
+        except RuntimeError:
+            self.version = -1
+
+    @property
+    def where(self) -> Geometry:
+        """Where the tensor lay when it was met, or lies since a recorded call moved it."""
+        where = self._where
+        if where is None:
+            type = self.value.type
+            assert self.stride is not None
+            where = Geometry(type.dtype, type.shape, self.stride, int(self.offset))
+            self._where = where
+        return where
+
+    @where.setter
+    def where(self, where: Geometry) -> None:
+        self._where = where
+
+
+class Weight(Lone):
+    """A tensor from before the run.
 
     Its storage is kept: if the object is swapped, what it held is still a constant of the graph.
     """
 
-    __slots__ = ("offset", "storage", "stride", "tensor")
+    __slots__ = ("storage", "tensor")
     kind = "constant"
 
     def __init__(self, tensor: torch.Tensor, storage: torch.UntypedStorage, value: Value) -> None:
-        super().__init__(tensor, ALONE, ALONE.where, value, home=weakref.ref(storage))
+        super().__init__(tensor, value, weakref.ref(storage))
         self.tensor, self.storage, self.ref = tensor, storage, lambda: tensor
-        self.stride: tuple[int, ...] | None = None
-        self.offset = 0
-        if tensor.layout is torch.strided and not tensor.is_nested:
-            self.stride, self.offset = tensor.stride(), int(tensor.storage_offset())
 
     def share(self, tensor: torch.Tensor) -> None:
         """It is told by where it lies in any case: it may be swapped."""
-
-    def lies(self) -> Geometry:
-        """Where the tensor lay when it was met."""
-        type = self.value.type
-        if self.stride is None or type.dtype.is_complex or self.tensor.is_neg():
-            return where_of(self.tensor, type.shape)
-        return Geometry(type.dtype, type.shape, self.stride, self.offset)
 
     def as_met(self) -> torch.Tensor:
         """A tensor that holds what the object held."""

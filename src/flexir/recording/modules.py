@@ -6,7 +6,7 @@ Owns when a module call begins and ends, also when an exception ends it.
 from __future__ import annotations
 
 import sys
-import threading
+from threading import get_ident
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from ..graph.tree import is_literal
 from .parameters import bind_forward
 
 _Tensor = torch.Tensor
+_functorch_level = torch._C._functorch.maybe_current_level
 
 
 class ModuleCalls:
@@ -30,8 +31,8 @@ class ModuleCalls:
     def _elsewhere(self) -> bool:
         """Whether a module runs in a recorded call, another thread, or a transform (``vmap``)."""
         recorder = self.recorder
-        ours = recorder.owner is None and threading.get_ident() == recorder.thread
-        return not ours or torch._C._functorch.maybe_current_level() is not None
+        ours = recorder.owner is None and get_ident() == recorder.thread
+        return not ours or _functorch_level() is not None
 
     def enter(self, module: torch.nn.Module, args: tuple[Any, ...]) -> None:
         """A module is about to be called."""
@@ -41,8 +42,9 @@ class ModuleCalls:
         self.recorder.busy = True
         try:
             with torch._C.DisableTorchFunction():
-                if self.recorder.standing is not None:
-                    self.recorder.standing.come_to(caller)
+                standing = self.recorder.standing
+                if standing is not None:
+                    standing.come_to(caller)
                 named = bind_forward(module, args, caller)
                 for name, part in named.items():
                     if part.__class__ is _Tensor:
@@ -54,7 +56,6 @@ class ModuleCalls:
                     named = self.numbers.lower(named)
                     self.numbers.enter()
                 self.trace.enter(module, named, caller)
-                standing = self.recorder.standing
                 if standing is not None:
                     standing.note(self.trace.frames[-1].node, caller, memories.known)
         finally:

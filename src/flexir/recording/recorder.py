@@ -17,9 +17,7 @@ from types import FrameType
 from typing import Any
 
 import torch
-from torch.nn.parameter import is_lazy
 
-from ..errors import add_note
 from ..graph import places, tree
 from ..graph.account import Audit
 from ..graph.check import settle
@@ -34,7 +32,7 @@ from .constants import Origins
 from .effects import beneath
 from .escapes import Escapes
 from .inputs import Given, apart
-from .lazy import NotInitialised, initialise, unmade
+from .lazy import NotInitialised, initialise, those_made
 from .left import mutations, overlapping, parted, state
 from .lent import lend, take_back
 from .memory import Alias
@@ -54,6 +52,10 @@ from .writes import marked, save
 
 _Tensor = torch.Tensor
 _Parameter = torch.nn.Parameter
+_modes = torch._C._len_torch_dispatch_stack
+_mode_at = torch._C._get_dispatch_stack_at
+_pop_mode = torch._C._pop_torch_dispatch_stack
+_push_mode = torch._C._push_on_torch_dispatch_stack
 
 # A Python function with at most so many ATen ops beneath it is cheaper to watch by the witness,
 # which sees whether one of them draws, than by reading the generator's state (5 KB) twice.
@@ -120,8 +122,7 @@ class Recorder:
         self.fallback = 0
         self.owner: Node | None = None  # the recorded call that is running
         self.busy = False  # torch is being called by this recorder itself
-        self.thread = threading.get_ident()
-        self.initialised = initialised  # weights that are not made belong to unused modules
+        self.initialised, self.thread = initialised, threading.get_ident()
         # A call under way that may draw random numbers, and the generator's state before it does.
         self.waiting: Call | None = None
         self.drawn, self.beneath = None, 0  # and ATen ops that the witness saw in it
@@ -175,12 +176,8 @@ class Recorder:
         with self.quietly():
             args, kwargs, bound = apart((args, kwargs, bound), self.found.tensors)
             graph.inputs = self._inputs(bound, graph)
-            for tensor, kind, _ in list(self.found.tensors.values()):
-                # Met now, all at once, they cost less than between convolutions.
-                if is_lazy(tensor):
-                    unmade(self.initialised)
-                elif kind != "default":
-                    self.memories.expect(tensor)
+            held = [t for t, kind, _ in self.found.tensors.values() if kind != "default"]
+            self.memories.expect(those_made(held, self.initialised))
         return args, kwargs, bound
 
     def _end(self, graph: Graph, result: Any, given: Given) -> None:
@@ -282,10 +279,9 @@ class Recorder:
         if self.numbers is not None:
             template = self.numbers.lower(template)
         top, signature = self.trace.frames[-1], form.signature
-        call.node = node = Node(
-            signature.op, call.func, template, signature=signature,
-            path=top.node.path, call=top.node.call, source=top.source or locate(call.frame),
-        )  # fmt: skip
+        source = top.source or locate(call.frame)
+        call.node = node = Node(signature.op, call.func, template, signature, None,
+                                top.node.path, top.node.call, source)  # fmt: skip
         node.effects = self.switches.now()
         if self.standing is not None:
             self.standing.note(node, call.frame, self.memories.known)
@@ -312,37 +308,46 @@ class Recorder:
     def _run(self, call: Call) -> None:
         """Run a call, the witness aside unless it is needed, the generators watched."""
         form, witness, previous = call.form, self.witness, self.owner
-        aside = bool(
-            witness is not None
-            and (depth := torch._C._len_torch_dispatch_stack())
-            and torch._C._get_dispatch_stack_at(depth - 1) is witness
-        )
-        random = call.signature.random
-        if random is not False:
-            if aside and form.shallow and not random:
-                # Few such calls do draw. Where few ops lie beneath, the witness can tell.
-                self.waiting, self.beneath, aside = call, 0, False
-            else:
-                call.generator = self.draws.before(call.signature, call.named, call.tensors)
-        # Torch's own marks tell what is written; of other code the witness must see it.
-        if not form.trusted or self.switches.inference:
+        aside = witness is not None and _modes() > 0
+        if not form.plain or self.switches.inference:
+            aside = self._attended(call, aside and _mode_at(_modes() - 1) is witness)
+        if aside and (top := _pop_mode(None)) is not witness:  # one of the model's own is on
+            _push_mode(top)
             aside = False
-        if aside:
-            torch._C._pop_torch_dispatch_stack(None)
         self.owner, self.busy = call.node, False
         try:
             kwargs = call.kwargs
             call.result = call.func(*call.args, **kwargs) if kwargs else call.func(*call.args)
         except Exception as error:
-            _explain(error, call.node)
+            call.explain(error)
             raise
         finally:
             self.owner, self.busy = previous, True
             if aside and witness is not None:
-                torch._C._push_on_torch_dispatch_stack(witness)
+                _push_mode(witness)
             elif self.waiting is not None:
                 call.generator, self.drawn, self.waiting = self.drawn, None, None
                 form.shallow = self.beneath < FEW_OPS
+
+    def _attended(self, call: Call, aside: bool) -> bool:
+        """Watch a call of which torch does not say itself that it draws and writes nothing unseen.
+
+        Args:
+            call: about to run.
+            aside: the witness is on, and can step aside.
+
+        Returns:
+            whether it shall.
+        """
+        random = call.signature.random
+        if random is not False:
+            if aside and call.form.shallow and not random:
+                # Few such calls do draw. Where few ops lie beneath, the witness can tell.
+                self.waiting, self.beneath = call, 0
+                return False
+            call.generator = self.draws.before(call.signature, call.named, call.tensors)
+        # Torch's own marks tell what is written; of other code the witness must see it.
+        return aside and call.form.trusted and not self.switches.inference
 
     def _record(self, call: Call) -> Any:
         """Write down what a call returned and changed; what its caller is to get."""
@@ -387,13 +392,6 @@ class Recorder:
                 self.busy = True
                 save(part, func, self.memories, self.found)
                 self.busy = False
-
-
-def _explain(error: Exception, node: Node) -> None:
-    """Say in which call an error arose, once."""
-    if not vars(error).get("_flexir_noted"):
-        vars(error)["_flexir_noted"] = True
-        add_note(error, f"in the call  {node}" + (f"   # {node.where}" if node.where else ""))
 
 
 # What torch calls on a tensor it has made of Python numbers; also of NumPy's memory.

@@ -17,8 +17,8 @@ from ..graph.graph import Graph
 from ..graph.nodes import Node, NumberType, Value
 from .alike import Misfit
 from .carried import Loops
-from .gathered import equals
-from .hidden import counters_are_lines, rounds_alike
+from .gathered import guarded
+from .hidden import comparisons, counters_are_lines, numbers_are_lines, rounds_alike
 from .looping import ANY, Looping, recorded_count
 from .numbers import Laundered
 from .rounds import Execution, Turn
@@ -65,9 +65,7 @@ class Rolled(Loops):
         self.runs = list(runs)
         self.unrolled: set[Execution] = set()
         self.lost_before: dict[Node, int] = {}  # how many of them were lost before a loop began
-        self.guarded = {(node.source.file, node.source.line) for run in runs
-                        for node in run.graph.escapes
-                        if node.target in numbers.FUNCTIONS and node.source}  # fmt: skip
+        self.guarded = set().union(*(comparisons(run.graph.escapes) for run in runs))
 
     def tells_index(self, scope: Scope, node: Node) -> None:
         """Raise Misfit where a number may be that of the round, and this block shows one alone."""
@@ -156,7 +154,7 @@ class Rolled(Loops):
             if all(isinstance(count, Value) for count in counts.values()):
                 shown = {recorded_count(count) for count in counts.values()}
                 if len(shown) == 1:  # so many rounds stand in a row
-                    out.append(equals(self.one(scope, counts, out), shown.pop()))
+                    out.append(guarded(numbers.eq, self.one(scope, counts, out), shown.pop()))
 
     def _is_grown(self, turn: tuple[Turn, int]) -> bool:
         """Whether a loop goes over a list that only some rounds of an earlier one add to."""
@@ -185,22 +183,117 @@ class Rolled(Loops):
         rounds.append(Span(span.nodes, start, at, place + 1))
         return turn, rounds, at
 
-    def roll(
+    def through(
         self,
         scope: Scope,
         spans: dict[int, Span],
         at: dict[int, int],
         stretches: Stretches,
         out: list[Node],
+        finish: Callable[[], None],
     ) -> None:
-        """Lay the rounds of all runs over each other."""
-        lead = next(r for r in spans if r in stretches)
-        first = spans[lead].nodes[at[lead]]
+        """Lay a loop as one; where that does not go, but for its first round; or unrolled."""
+        mark = self.mark(scope, out)
+        rest = {r: spans[r]._replace(start=stretches[r][2] if r in stretches else at[r])
+                for r in spans}  # fmt: skip
+
+        def roll(skipped: int) -> None:
+            self._roll(scope, spans, stretches, out, skipped)
+            self.lay(scope, rest, out, finish)
+
+        try:
+            roll(0)
+            return
+        except Misfit as error:
+            problem = error
+        if len(stretches) == len(spans):
+            self.back_to(mark, scope, out)
+            try:
+                self._begins(scope, stretches, out)
+                firsts = {r: rounds[0] for r, (_, rounds, _) in stretches.items()}
+                self.lay(scope, firsts, out, lambda: roll(1))
+                return
+            except Misfit:
+                pass
+        if not self.ended_by_conditions(spans, stretches):
+            raise problem
+        self.back_to(mark, scope, out)
+        executions = {turn.execution for turn, _, _ in stretches.values()}
+        self.unrolled |= executions
+        try:
+            self.lay(scope, {r: spans[r]._replace(start=at[r]) for r in spans}, out, finish)
+        except Misfit:
+            raise problem from None
+        finally:
+            self.unrolled -= executions
+
+    def _begins(self, scope: Scope, stretches: Stretches, out: list[Node]) -> None:
+        """Of a loop whose first round stands before it: that it has one."""
+        count = self._count(scope, _counts(stretches), out)
+        if count.__class__ is Value:
+            out.append(guarded(numbers.ge, count, 1))
+
+    def _roll(
+        self,
+        scope: Scope,
+        spans: dict[int, Span],
+        stretches: Stretches,
+        out: list[Node],
+        skipped: int,
+    ) -> None:
+        """Lay the rounds of all runs over each other, but for as many as stand before the loop."""
+        counts = _counts(stretches)
+        stretches = {
+            r: (turn, rounds[skipped:], end)
+            for r, (turn, rounds, end) in stretches.items() if rounds[skipped:]
+        }  # fmt: skip
+        if any(one is None or recorded_count(one) != skipped
+               for r, one in counts.items() if r not in stretches):  # fmt: skip
+            raise Misfit("nothing but a condition says that no round follows the first")
+        lead = next((r for r in spans if r in stretches), None)
+        if lead is None:
+            raise Misfit("no example showed what follows the first round")
+        first = spans[lead].nodes[stretches[lead][1][0].start]
         self._lose_before(scope, stretches, out)
-        counts = {r: turn.execution.count for r, (turn, _, _) in stretches.items()}
         count = self._count(scope, counts, out)
+        if skipped and count is not None:
+            if count.__class__ is not Value:
+                raise Misfit("a loop that always has as many rounds")
+            args = {"input": count, "other": skipped}
+            kind = NumberType(int, recorded_count(count) - skipped)
+            count = self.emitted(scope, numbers.sub, args, kind, out)
         node = copied(first, {"count": count, "carried": (), "inputs": ()})
         node.op, node.target, node.signature = "loop", None, LOOP
+        loop, parts = self._begun(scope, spans, stretches, node, count, out)
+        body = loop.body
+        executions = [turn.execution for turn, _, _ in stretches.values()]
+        loop.names = set().union(*(one.plain for one in executions))
+        numbers_are_lines(executions, skipped)
+        loop.grows = bool(rounds_alike(executions, list(loop.starts.values()), self.guarded))
+        counters_are_lines(executions[0], loop.place, loop.rounds, loop.starts, loop.after)
+        self.written.append({})
+        try:
+            self.lay(body, parts, body.nodes, lambda: None)
+        finally:
+            self.written.pop()
+        loop.out = []  # from now on, what comes before the loop is put there
+        self._ends(loop, counts, skipped)
+        loop.least = 1 if all(r in stretches for r in spans) else 0
+        loop.born = self.tick()
+        out.append(node)
+        scope.branches.append(loop)
+        self.loops.append(loop)
+
+    def _begun(
+        self,
+        scope: Scope,
+        spans: dict[int, Span],
+        stretches: Stretches,
+        node: Node,
+        count: Any,
+        out: list[Node],
+    ) -> tuple[Looping, dict[int, Span]]:
+        """A loop whose rounds are runs of their own, and where each lies."""
         body = Scope((), scope, self.tick())
         loop = body.loop = Looping(node, scope, body, count)
         loop.nodes, loop.out = out, out
@@ -215,25 +308,10 @@ class Rolled(Loops):
                 loop.starts[part] = self._held(r, one)
                 parts[part] = one
             loop.after[r] = self._held(r, spans[r]._replace(start=end))
-        executions = [turn.execution for turn, _, _ in stretches.values()]
-        loop.names = set().union(*(one.plain for one in executions))
-        loop.grows = bool(rounds_alike(executions, list(loop.starts.values()), self.guarded))
-        counters_are_lines(loop.place, loop.rounds, loop.starts, loop.after)
         body.made[loop.index] = self.tick()
         body.runs = tuple(parts)
         body.members = frozenset(parts)
-        self.written.append({})
-        try:
-            self.lay(body, parts, body.nodes, lambda: None)
-        finally:
-            self.written.pop()
-        loop.out = []  # from now on, what comes before the loop is put there
-        self._ends(loop, counts)
-        loop.least = 1 if all(r in stretches for r in spans) else 0
-        loop.born = self.tick()
-        out.append(node)
-        scope.branches.append(loop)
-        self.loops.append(loop)
+        return loop, parts
 
     def ended_by_conditions(self, spans: dict[int, Span], stretches: Stretches) -> bool:
         """Whether it is conditions alone that let a loop have other numbers of rounds."""
@@ -268,13 +346,13 @@ class Rolled(Loops):
             return self.emitted(scope, numbers.length, {"input": count}, kind, out)
         return len(count) if isinstance(count, list) else count
 
-    def _ends(self, loop: Looping, counts: dict[int, Any]) -> None:
+    def _ends(self, loop: Looping, counts: dict[int, Any], skipped: int) -> None:
         """What says whether another round follows."""
         entries: dict[int, Any] = dict.fromkeys(loop.body.runs, True)
         through: list[int] = []
         broken: list[int] = []
         for r, last in loop.lasts.items():
-            said = None if loop.count is None else recorded_count(counts[r])
+            said = None if loop.count is None else recorded_count(counts[r]) - skipped
             if said is not None and len(loop.rounds[r]) > said:
                 raise Misfit("a loop had more rounds than what it goes over says")
             (through if said == len(loop.rounds[r]) else broken).append(last)
@@ -296,6 +374,10 @@ class Rolled(Loops):
             if held is not None:
                 return held
         return None
+
+
+def _counts(stretches: Stretches) -> dict[int, Any]:
+    return {r: turn.execution.count for r, (turn, _, _) in stretches.items()}
 
 
 def _made(span: Span) -> Iterator[Value]:

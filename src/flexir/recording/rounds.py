@@ -1,8 +1,8 @@
 """In which round of which loops a call stands: watched while a model runs.
 
 Every recorded call has a stack of Python frames. As long as a frame goes forward it is in the same
-round of the loops it stands in; going back inside one begins a round, and where one instruction is
-met again, another value of the loop's own variable does. Owns what is remembered of the last call
+round of the loops it stands in; going back inside one begins a round, and so does another value of
+the loop's own variable. Owns what is remembered of the last call
 for that; what the loops are is said by :mod:`.sources`.
 """
 
@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import torch
 
 from ..graph.source import is_foreign
+from .lookups import Lookup, is_row, tables
 from .sources import Written, in_test, loops_at, span_at
 
 
@@ -27,15 +28,29 @@ class Execution:
         plain: its own variables that hold no tensor.
         count: how many rounds what it goes over says it has: a Value or an int; a list of Values
             that are its elements; None if nothing says so.
+        held: what its own variables held in each round, as far as those are whole numbers.
+        odd: its own variables that held neither those nor tensors.
+        tables: what rounds looked up that is no tensor.
     """
 
-    __slots__ = ("code", "count", "loop", "plain")
+    __slots__ = ("code", "count", "held", "loop", "odd", "plain", "tables")
 
     def __init__(self, loop: Written, code: CodeType, held: tuple[Any, ...]) -> None:
         self.loop, self.code = loop, code
         self.count: Any = None
         self.plain = {name for name, one in zip(loop.targets, held)
                       if not isinstance(one, torch.Tensor)}  # fmt: skip
+        self.held: list[dict[str, int]] = []
+        self.odd: set[str] = set()
+        self.tables: list[Lookup] = []
+
+    def begins(self, frame: FrameType, held: tuple[Any, ...]) -> None:
+        """A round begins; ``held``: by the loop's own variables."""
+        told = dict(zip(self.loop.targets, held))
+        self.held.append({name: one for name, one in told.items() if type(one) is int})
+        self.odd |= {name for name, one in told.items()
+                     if type(one) is not int and not is_row(one)}  # fmt: skip
+        self.tables += tables(self.loop, frame)
 
 
 class Turn(NamedTuple):
@@ -60,10 +75,11 @@ class _Open:
 class _Activation:
     """A frame that was on the stack at the last call."""
 
-    __slots__ = ("at", "frame", "open")
+    __slots__ = ("at", "direct", "frame", "open")
 
     def __init__(self, frame: FrameType) -> None:
         self.frame, self.at = frame, -1
+        self.direct = False  # it made the last call itself
         self.open: list[_Open] = []
 
 
@@ -107,6 +123,8 @@ class Rounds:
             stack.append(_Activation(new))
             self._moved(stack[-1])
             stack[-1].at = new.f_lasti
+        for one in stack:
+            one.direct = one is stack[-1]
         self.now = tuple([Turn(loop.execution, loop.number) for one in stack for loop in one.open])
 
     def leave(self) -> None:
@@ -134,23 +152,27 @@ class Rounds:
                 loop = one.open[again]
                 loop.number += 1
                 loop.held = _held(loops[again], frame)
+                loop.execution.begins(frame, loop.held)
                 same = again + 1
         for loop_written in loops[same:]:
             held = _held(loop_written, frame)
             begun = Execution(loop_written, code, held)
             one.open.append(_Open(begun, held))
             begun.count = self._counts(loop_written, frame)
+            begun.begins(frame, held)
 
     def _again(self, one: _Activation, loops: tuple[Written, ...]) -> int | None:
         """The loop of which a new round begins, if one does."""
         frame, inner = one.frame, loops[-1]
         before, now = one.at, frame.f_lasti
+        if before == now and inner.is_one_call:
+            return len(loops) - 1 if one.direct else None
+        for depth, loop in enumerate(loops):  # what it goes over may say so even going forward
+            if loop.targets and not _same(_held(loop, frame), one.open[depth].held):
+                return depth
         back = _place(inner, frame.f_code, now) < _place(inner, frame.f_code, before)
         if not back and before != now:
             return None
-        for depth, loop in enumerate(loops):
-            if loop.targets and not _same(_held(loop, frame), one.open[depth].held):
-                return depth
         if before == now:
             return None  # one instruction may make several calls
         depth = len(loops) - 1

@@ -5,7 +5,7 @@ A scope belongs to the runs that went the same way, or to the rounds of a loop. 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any
 
 from ..graph.nodes import Node, Value
@@ -70,3 +70,10 @@ class Branch:
         self.node, self.then, self.otherwise, self.born = node, then, otherwise, born
         # What comes by the two ways, each with its class since 1 and True are equal -> the output.
         self.outputs: dict[Any, tuple[Any, Any, Value]] = {}
+
+    def drop_unread(self, read: Set[Value]) -> bool:
+        """Forget outputs that nobody reads; returns whether there were any."""
+        kept = {key: one for key, one in self.outputs.items() if one[2] in read}
+        dropped = len(kept) < len(self.outputs)
+        self.outputs = kept
+        return dropped

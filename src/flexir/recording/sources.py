@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_RUNS = (ast.Call, ast.Await, ast.Yield, ast.YieldFrom, ast.NamedExpr)
 _END = 1 << 30
 
 Span = tuple[int, int, int, int]  # line, column, last line, column after the last
@@ -27,7 +28,7 @@ class Written(NamedTuple):
 
     Attributes:
         file: of the source.
-        node: ``For``, ``While`` or ``comprehension``.
+        node: ``For``, ``While``, ``comprehension``, or the ``Call`` of ``sum``.
         span: where it stands.
         targets: variables that it sets at the beginning of a round, and nothing else in it does.
         stored: all variables that it sets.
@@ -48,8 +49,13 @@ class Written(NamedTuple):
 
     @property
     def iterable(self) -> ast.expr | None:
-        """What a ``for`` goes over."""
-        return getattr(self.node, "iter", None)
+        """What a ``for``, or a ``sum``, goes over."""
+        return self.node.args[0] if self.is_one_call else getattr(self.node, "iter", None)
+
+    @property
+    def is_one_call(self) -> bool:
+        """Whether it is a builtin that calls torch again and again from one instruction."""
+        return isinstance(self.node, ast.Call)
 
     @property
     def is_comprehension(self) -> bool:
@@ -94,7 +100,13 @@ def loops_at(code: CodeType, at: int) -> tuple[Written, ...]:
                 found.append(_written(code.co_filename, node, node, (), node.body))
         elif isinstance(node, _COMPREHENSIONS):
             found += _comprehension(code.co_filename, node, span)
+        elif isinstance(node, ast.Call) and _adds_up(node) and _span(node) == span:
+            found.append(_written(code.co_filename, node, node, (), (node.func,)))
     return tuple(found)
+
+
+def _adds_up(node: ast.Call) -> bool:
+    return isinstance(node.func, ast.Name) and node.func.id == "sum" and len(node.args) > 0
 
 
 def in_test(loop: Written, span: Span) -> bool:
@@ -127,10 +139,17 @@ def decides(code: CodeType, name: str, guarded: Collection[tuple[str, int]]) -> 
 
 
 def is_read(code: CodeType, name: str) -> bool:
-    """Whether a variable is read but to be counted up, ``n += 1``."""
+    """Whether a variable is read but to be counted up, ``n += 1`` or ``n = n + x.shape[0]``."""
     own = _function(code)
-    return own is None or any(isinstance(n, ast.Name) and n.id == name
-                              and isinstance(n.ctx, ast.Load) for n in ast.walk(own))  # fmt: skip
+    if own is None:
+        return True
+    counting: set[ast.AST] = set()
+    for node in ast.walk(own):
+        if isinstance(node, ast.Assign) and not any(isinstance(n, _RUNS) for n in ast.walk(node)):
+            if [getattr(one, "id", None) for one in node.targets] == [name]:
+                counting.update(ast.walk(node))
+    return any(isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Load)
+               for n in ast.walk(own) if n not in counting)  # fmt: skip
 
 
 def decided_in(loop: Written, names: Collection[str], guarded: Collection[Any]) -> bool:
@@ -202,6 +221,22 @@ def mentions(file: str, line: int, name: str) -> bool:
     around = [n for n in statements if n.lineno <= line <= (n.end_lineno or n.lineno)]
     inner = max(around, key=lambda n: (n.lineno, -(n.end_lineno or 0)), default=None)
     return inner is None or name in _names(inner)
+
+
+@functools.lru_cache(maxsize=1024)
+def compares_once(file: str, line: int) -> bool:
+    """Whether a line has one comparison, of two things by size, and calls none."""
+    tree = _tree(file)
+    nodes = [] if tree is None else [n for n in ast.walk(tree) if getattr(n, "lineno", 0) == line]
+    found = [n for n in nodes if isinstance(n, ast.Compare)]
+    called = {n.func.attr for n in nodes
+              if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)}  # fmt: skip
+    by_size = (ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE)
+    return (
+        len(found) == 1 and len(found[0].ops) == 1 and isinstance(found[0].ops[0], by_size)
+        and called.isdisjoint({"eq", "ge", "gt", "le", "lt", "ne", "greater", "less", "not_equal",
+                               "greater_equal", "less_equal"})
+    )  # fmt: skip
 
 
 def _names(node: ast.AST) -> set[str]:

@@ -13,7 +13,7 @@ runs no model code and decides nothing about ops: what wrote what is told to it.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 
@@ -192,20 +192,21 @@ class Memories(Tensors):
             views: the Views this call has made so far, which its other results share.
             kind: ``"made"`` by the call, or ``"input"``.
         """
-        known = self.aliases.get(id(tensor))
-        if known is not None and known.is_of(tensor) and known.epoch == known.memory.epoch:
-            if known.value.type == value.type:
-                self.own(known, tensor)
-                self._set(known, value)  # the call returned its argument as it was
-                return
-        storage = storage_of(tensor)
-        where = where_of(tensor, value.type.shape)
+        storage, new = storage_of(tensor), False
         if kind == "made" and storage is not None:
             lies = self.memories.get(id(storage))
-            if lies is None or lies[0]() is not storage:  # the common case: nothing lies there
-                home = weakref.ref(storage)
-                self._alone(Alias(tensor, ALONE, where, value, home=home), tensor, home, storage)
-                return
+            new = lies is None or lies[0]() is not storage
+        known = self.aliases.get(id(tensor))
+        if known is not None and (not new or known.ref() is tensor):
+            if known.is_of(tensor) and known.epoch == known.memory.epoch:
+                if known.value.type == value.type:
+                    self.own(known, tensor)
+                    self._set(known, value)  # the call returned its argument as it was
+                    return
+        if new and storage is not None:  # the common case: nothing lies there
+            self._alone(tensor, value, storage)
+            return
+        where = where_of(tensor, value.type.shape)
         memory = self.memory(storage)
         if memory is None:
             memory = self._new_memory(storage, kind, where, value)
@@ -357,15 +358,20 @@ class Memories(Tensors):
                 live = known.ref()
                 known.version = UNKNOWN if live is None else version(live)
 
-    def expect(self, tensor: torch.Tensor) -> None:
-        """A tensor from before the run, which the run may read."""
-        storage = storage_of(tensor)
-        if storage is None or id(storage) in self.memories:
-            self.alias(tensor)  # shares its memory with another
-        else:
+    def expect(self, tensors: Iterable[torch.Tensor]) -> None:
+        """Tensors from before the run, which the run may read.
+
+        Met now, all at once, they cost less than between convolutions.
+        """
+        for tensor in tensors:
+            storage = storage_of(tensor)
+            if storage is None or id(storage) in self.memories:
+                self.alias(tensor)  # shares its memory with another
+                continue
             weight = Weight(tensor, storage, self.found.origin(tensor, False))
             self.weights.append(weight)
-            self._alone(weight, tensor, weight.home, storage)
+            self.aliases[id(tensor)] = weight
+            self.memories[id(storage)] = (weight.home, weight)
 
     # -- memory that NumPy and the like can reach
 

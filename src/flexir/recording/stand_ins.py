@@ -152,5 +152,5 @@ def _look_through() -> None:
         for name, part in list(held.items()):
             if id(part) in _MATH:
                 _places[id(held), name] = held, name, part, Followed(part)
-            elif part.__class__ is CACHED:
+            elif type(part) is CACHED:  # objects of foreign libraries may refuse `__class__`
                 _places[id(held), name] = held, name, part, Remembered(part)

@@ -11,6 +11,12 @@ import torch
 
 from ..graph.nodes import Effects, Switches
 
+# Asked at every recorded call, so looked up once.
+_any_autocast = torch._C._is_any_autocast_enabled
+_in_inference_mode = torch.is_inference_mode_enabled
+_grad_enabled = torch.is_grad_enabled
+_default_dtype = torch.get_default_dtype
+
 
 class SwitchWatch:
     """torch's switches as of the last call: grad and inference mode, default dtype, autocast."""
@@ -22,9 +28,8 @@ class SwitchWatch:
 
     def now(self) -> Effects:
         """Effects that say what a call runs under; one object while the switches stay."""
-        autocast = torch._C._is_any_autocast_enabled()
-        inference = torch.is_inference_mode_enabled()
-        key = (torch.is_grad_enabled(), inference, torch.get_default_dtype(), autocast)
+        autocast, inference = _any_autocast(), _in_inference_mode()
+        key = (_grad_enabled(), inference, _default_dtype(), autocast)
         if key != self.key or autocast:
             regions = autocast_regions() if autocast else ()
             self.key, self.inference = key, inference

@@ -6,6 +6,7 @@ are used again once what they named is gone. Makes no Values and emits nothing.
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ import torch
 from ..graph import tree
 from ..graph.geometry import Geometry, digest, storage_of, where_of
 from ..graph.nodes import Value
-from .memory import ALONE, UNKNOWN, Alias, Memory, View, Weight, nothing
+from .memory import ALONE, UNKNOWN, Alias, Lone, Memory, View, Weight, nothing
 
 
 class Tensors:
@@ -44,10 +45,8 @@ class Tensors:
         found = self._lies_at(storage)
         if found is None or isinstance(found, Memory):
             return found
-        where = found.where
-        if isinstance(found, Weight) and where is ALONE.where:
-            where = found.where = found.lies()
-        memory = found.memory = self._new_memory(storage, found.kind, where, found.value)
+        memory = self._new_memory(storage, found.kind, found.where, found.value)
+        found.memory = memory
         if found.kind != "made":
             self._found(found, found.value)
         return memory
@@ -69,17 +68,17 @@ class Tensors:
             self.memory(storage_of(tensor))
             alias.share(tensor)
             if alias.memory is ALONE:  # it has moved away from where it was alone
-                if alias.where is ALONE.where:
+                if isinstance(alias, Weight):
                     alias.where = where_of(tensor)
                 alias.memory = Memory(None, alias.kind, alias.where, alias.value)
                 if alias.kind != "made":
                     self._found(alias, alias.value)
         return alias.memory
 
-    def _alone(
-        self, alias: Alias, tensor: torch.Tensor, home: Any, storage: torch.UntypedStorage
-    ) -> None:
-        self.aliases[id(tensor)] = alias
+    def _alone(self, tensor: torch.Tensor, value: Value, storage: torch.UntypedStorage) -> None:
+        """A tensor made by the run, on a storage nothing else is known to lie on."""
+        home = weakref.ref(storage)
+        alias = self.aliases[id(tensor)] = Lone(tensor, value, home)
         if len(self.memories) >= self.crowd:
             self._bury()
         self.memories[id(storage)] = (home, alias)

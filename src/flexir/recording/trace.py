@@ -37,12 +37,10 @@ class Frame:
 
     __slots__ = ("differentiated", "node", "nodes", "source")
 
-    def __init__(self, node: Node) -> None:
-        self.node = node
+    def __init__(self, node: Node, source: Source | None = None) -> None:
+        """``source``: the line of all calls inside, if it is the one that called the module."""
+        self.node, self.source = node, source
         self.nodes: list[Node] = []
-        # Inside torch's own modules the user's line is the one that called the module.
-        foreign = type(node.target).__module__.startswith("torch.nn.modules.")
-        self.source: Source | None = node.source if foreign else None
         self.differentiated: bool | None = None  # by a custom autograd Function that called it
 
 
@@ -62,6 +60,7 @@ class Trace:
         found.frames = self.frames
         self.classes: dict[str, type] = {}
         self.calls: dict[str, int] = {}
+        self.torchs: dict[type, bool] = {}  # whether a class of modules is torch's own
         self.count = 0
         self.standing: Standing | None = None  # what Python holds at each call, if that is kept
 
@@ -130,8 +129,12 @@ class Trace:
         if not call:
             self.classes.setdefault(path, cls)
         source = self.frames[-1].source or locate(frame)
-        node = Node(cls.__name__, module, named, path=path, call=call, source=source)
-        self.frames.append(Frame(node))
+        torchs = self.torchs.get(cls)
+        if torchs is None:
+            torchs = self.torchs[cls] = cls.__module__.startswith("torch.nn.modules.")
+        node = Node(cls.__name__, module, named, None, None, path, call, source)
+        # Inside torch's own modules the user's line is the one that called the module.
+        self.frames.append(Frame(node, source if torchs else None))
 
     def leave(self) -> None:
         """The module called last has returned; its node knows what."""

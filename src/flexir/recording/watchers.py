@@ -18,6 +18,8 @@ from ..calls.names import ABOUT, MEMORY, METADATA, is_torch_module
 
 _stack = torch._C
 _HigherOrder = torch._ops.HigherOrderOperator
+_APART = METADATA | ABOUT | MEMORY
+_functorch_level = torch._C._functorch.maybe_current_level
 _FUNCTIONS = frozenset({type(torch.relu), type(torch.Tensor.relu), type(torch.Tensor.backward)})
 
 
@@ -29,7 +31,11 @@ class Functions(TorchFunctionMode):
         self.recorder = recorder
 
     def __torch_function__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
-        if func in METADATA or _stack._functorch.maybe_current_level() is not None:
+        if func not in _APART and _functorch_level() is None:
+            if func.__class__ in _FUNCTIONS or not isinstance(func, _HigherOrder):
+                return self.recorder.call(func, args, kwargs or {}, sys._getframe(1))
+            return self.through(func, args, kwargs or {})  # torch.cond, ...
+        if func in METADATA or _functorch_level() is not None:
             result = func(*args, **kwargs) if kwargs else func(*args)
             return result if self.recorder.numbers is None else self.recorder.escapes.numbered(
                 func, args, kwargs, result)  # fmt: skip
@@ -39,10 +45,8 @@ class Functions(TorchFunctionMode):
                 return self.recorder.escapes.numbered(func, args, kwargs, result)
             self.recorder.escapes.asked(func, args, kwargs or {}, result, sys._getframe(1))
             return result
-        if func in MEMORY and is_torch_module(sys._getframe(1).f_globals.get("__name__")):
+        if is_torch_module(sys._getframe(1).f_globals.get("__name__")):
             return func(*args, **kwargs) if kwargs else func(*args)  # torch keeps it to itself
-        if func.__class__ not in _FUNCTIONS and isinstance(func, _HigherOrder):  # torch.cond, ...
-            return self.through(func, args, kwargs or {})
         return self.recorder.call(func, args, kwargs or {}, sys._getframe(1))
 
     def through(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:

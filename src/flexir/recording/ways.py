@@ -54,6 +54,13 @@ class Ways:
         # Of a Value that is read out of another where it is needed: how old that other one is.
         self.ages: dict[Value, int] = {}
         self.clock = 0
+        self.left = 0  # how much may still be tried
+
+    def spend(self, many: int = 1) -> None:
+        """Raise Misfit where too much has been tried."""
+        self.left -= many
+        if self.left < 0:
+            raise Misfit("too many ways to lay the runs over each other")
 
     def part(self, run: int) -> int:
         """One more round of a loop, as a run of its own."""
@@ -144,6 +151,7 @@ class Ways:
         while around is not None:
             for branch in reversed(around.branches):
                 if branch.born < limit:
+                    self.spend()
                     try:
                         if branch.__class__ is Branch:
                             return self._output(around, branch, values)

@@ -29,7 +29,7 @@ from .data import Known, torch_constant
 from .decode import decode
 from .digests import kept_in
 from .directory import aside_of
-from .mapped import File, Part, Weights, check_part
+from .mapped import File, Form, Part, Weights, check_part
 
 _SMALL = 64 << 20  # bytes of weights up to which all are checked at once
 
@@ -173,8 +173,9 @@ class _Stored:
                 if value in kept:
                     raise FormatError(f"{value!r} is there twice")
                 parts = self._parts(entry.parts)
-                _check_parts(value, parts, entry)
-                kept[value] = (parts, entry)
+                form = Form(entry.layout, entry.requires_grad, entry.coalesced)
+                _check_parts(value, parts, form.layout)
+                kept[value] = (parts, form)
         except FormatError as error:
             raise FormatError(f"constants[{len(kept)}]: {error}") from error.__cause__
         self.made.append(made)
@@ -210,12 +211,12 @@ class _Stored:
         return weights.parts[value][0]
 
 
-def _check_parts(value: Value, parts: list[Part], entry: Any) -> None:
+def _check_parts(value: Value, parts: list[Part], layout: str) -> None:
     if not parts:
         return
-    if entry.layout:
+    if layout:
         if len(parts) not in (2, 3):
-            raise FormatError(f"{len(parts)} parts of a {entry.layout} tensor")
+            raise FormatError(f"{len(parts)} parts of a {layout} tensor")
         return
     window = parts[0].where
     if len(parts) != 1 or window.size != value.type.shape or window.dtype != value.type.dtype:

@@ -72,6 +72,17 @@ class Part(NamedTuple):
     offset: int
 
 
+class Form(NamedTuple):
+    """How a constant is made of its parts: one is the tensor, several are a sparse one's."""
+
+    layout: str
+    requires_grad: bool
+    coalesced: bool
+
+
+_PLAIN = Form("", False, False)
+
+
 class Weights(MutableMapping[Value, torch.Tensor]):
     """Value -> tensor, read and checked when first asked for."""
 
@@ -81,7 +92,7 @@ class Weights(MutableMapping[Value, torch.Tensor]):
         Args:
             beside: those of another graph of the directory: what both name is one tensor.
         """
-        self.parts: dict[Value, tuple[list[Part], Any]] = {}
+        self.parts: dict[Value, tuple[list[Part], Form]] = {}
         self.made: dict[Value, torch.Tensor] = {}
         self.opened: dict[tuple[Path, str], torch.Tensor] = {} if beside is None else beside.opened
         self.shared: dict[Any, torch.Tensor] = {} if beside is None else beside.shared
@@ -90,16 +101,16 @@ class Weights(MutableMapping[Value, torch.Tensor]):
     def __getitem__(self, value: Value) -> torch.Tensor:
         made = self.made.get(value)
         if made is None:
-            parts, rest = self.parts[value]
-            key = (value.name, value.type, *parts, rest.layout, rest.requires_grad, rest.coalesced)
+            parts, form = self.parts[value]
+            key = (value.name, value.type, *parts, form)
             made = self.shared.get(key)
             if made is None:
-                made = self.shared[key] = self._make(value, parts, rest)
+                made = self.shared[key] = self._make(value, parts, form)
             self.made[value] = made
         return made
 
     def __setitem__(self, value: Value, tensor: torch.Tensor) -> None:
-        self.parts.setdefault(value, ([], None))
+        self.parts.setdefault(value, ([], _PLAIN))
         self.made[value] = tensor
 
     def __delitem__(self, value: Value) -> None:
@@ -126,7 +137,7 @@ class Weights(MutableMapping[Value, torch.Tensor]):
             for part in parts:
                 self._stored(part)
 
-    def _make(self, value: Value, parts: list[Part], rest: Any) -> torch.Tensor:
+    def _make(self, value: Value, parts: list[Part], form: Form) -> torch.Tensor:
         type = value.type
         if not parts:
             if type.device.type != "meta":
@@ -134,12 +145,12 @@ class Weights(MutableMapping[Value, torch.Tensor]):
             return torch.empty(type.shape, dtype=type.dtype, device="meta")
         windows = [_window(self._stored(part), part) for part in parts]
         tensor = windows[0]
-        if rest.layout in COMPRESSED:
-            tensor = _sparse(type, windows, rest)
+        if form.layout in COMPRESSED:
+            tensor = _sparse(type, windows, form)
         if type.device.type not in ("cpu", "meta"):
             tensor = tensor.to(type.device)
         # No view of the file's memory: views of a leaf require grad, and kernels look at that.
-        return torch.nn.Parameter(tensor) if rest.requires_grad else tensor
+        return torch.nn.Parameter(tensor) if form.requires_grad else tensor
 
     def _stored(self, part: Part) -> torch.Tensor:
         known = (part.file.path, part.key)
@@ -180,11 +191,11 @@ def _window(stored: torch.Tensor, part: Part) -> torch.Tensor:
     return made.set_(stored.untyped_storage(), start // size, where.size, where.stride)
 
 
-def _sparse(type: TensorType, parts: list[torch.Tensor], rest: Any) -> torch.Tensor:
-    layout = COMPRESSED[rest.layout]
+def _sparse(type: TensorType, parts: list[torch.Tensor], form: Form) -> torch.Tensor:
+    layout = COMPRESSED[form.layout]
     if layout is torch.sparse_coo:
         made = torch.sparse_coo_tensor(parts[0], parts[1], type.shape, check_invariants=True)
-        return made.coalesce() if rest.coalesced else made
+        return made.coalesce() if form.coalesced else made
     compressed, plain, values = parts
     return torch.sparse_compressed_tensor(
         compressed, plain, values, type.shape, layout=layout, check_invariants=True

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from ...errors import Error
+from ...graph import collector
 from ...graph.graph import Graph
 from ...graph.nodes import Node
 from ...graph.program import Program
@@ -65,7 +66,7 @@ def save(
         raise Error(f"{path} exists and is no saved graph; nothing was written")
     kind = "graph" if isinstance(graph, Graph) else "program"
     message, graphs = _messages(graph)
-    with appearing_whole(path) as folder:
+    with collector.paused(), appearing_whole(path) as folder:
         sums = chosen(checksums)
         files = _write_weights(graphs, message, folder, weights, sums, shard, progress)
         for one, its in graphs:

@@ -2,13 +2,14 @@
 
 ``convert`` gives a :class:`Program`, a pure function of weights and inputs that ``jax.jit``,
 ``vmap`` and ``grad`` take; ``run`` runs it on tensors, ``save`` writes it as StableHLO for
-``jax.export.deserialize``: a function from inputs by name to outputs by name. The handlers are in
-the modules beside this one.
+``jax.export.deserialize``: a function from inputs by name to outputs by name, or, of a model with
+state, from inputs and state to outputs and state. The handlers are in the modules beside this one.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -26,27 +27,42 @@ from . import (  # noqa: F401  they declare handlers
 from .handlers import target
 from .program import Program, array_of, tensor_of, wide
 
-__all__ = ["Program", "convert", "run", "save", "target"]
+__all__ = ["Program", "convert", "run", "save", "start", "target"]
 
 
 def engine(output: Program, tensors: Tensors) -> Tensors:
     """Through XLA, compiled once."""
+    return carry(output, tensors, {})[0]
+
+
+def carry(output: Program, tensors: Tensors, state: Tensors) -> tuple[Tensors, Tensors]:
+    """One of several calls in a row: outputs, and the state after it."""
     arrays = {name: array_of(tensors[name]) for name in output.inputs}
+    held = {output.state[path]: array_of(tensor) for path, tensor in state.items()}
     with wide():
-        made = output.compiled(output.weights, arrays)
-    return {name: tensor_of(array) for name, array in made.items()}
+        made, left = output.compiled({**output.weights, **held}, arrays)
+    outputs, kept = ({name: tensor_of(array) for name, array in part.items()}
+                     for part in (made, left))  # fmt: skip
+    return outputs, kept
 
 
 def write(output: Program, path: str) -> None:
-    """StableHLO of the recorded sizes, weights included."""
+    """StableHLO of the recorded sizes, weights included; state is taken and given."""
     from jax import export
 
+    def alone(inputs: dict[str, Any], state: dict[str, Any]) -> Any:
+        held = {output.state[path]: array for path, array in state.items()}
+        made = output.compute({**output.weights, **held}, inputs)
+        return made if output.left else made[0]
+
     types = {name: output.types[place] for name, place in output.inputs.items()}
+    kept = {path: output.types[output.places[output.state[path]]] for path in output.left}
     with wide():
-        made = export.export(jax.jit(lambda inputs: output.compute(output.weights, inputs)))(types)
+        one = jax.jit(alone if kept else lambda inputs: alone(inputs, {}))
+        made = export.export(one)(types, *([kept] if kept else []))
         Path(path).write_bytes(made.serialize())
 
 
-door = Door(target, engine, write, prepare=[passes.simplify])
-convert, run, save = door.convert, door.run, door.save
+door = Door(target, engine, write, prepare=[passes.simplify], carry=carry)
+convert, run, save, start = door.convert, door.run, door.save, door.start
 Program.sized = door.at

@@ -15,6 +15,7 @@ import torch
 
 import flexir
 
+from ..arguments import fail_unless
 from . import numbers
 from .program import (
     DTYPES,
@@ -116,7 +117,16 @@ def stored(ctx: flexir.Context[Program], weight: Any) -> Place:
     if weight.name not in net.places:
         net.places[weight.name] = net.place(weight.tensor.shape, dtype)
         net.weights[weight.name] = array_of(weight.tensor)
+    if weight.state:
+        net.state[weight.state] = weight.name
     return net.places[weight.name]
+
+
+@target.state
+def keep(ctx: Any, path: str, initial: Any, final: Any) -> None:
+    """One more result, which the next call takes."""
+    fail_unless(ctx.node.op == "state", "a pure function leaves what it is given as it was")
+    ctx.out.left[path] = final
 
 
 @target.output

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..arguments import fail_unless
 from .handlers import op
-from .program import DTYPES, given
+from .program import given
 
 
 def _parts(indices: Any) -> tuple[Any, ...]:
@@ -92,13 +92,6 @@ def index_put(call: Any, input: Any, indices: Any, values: Any, accumulate: bool
     return input.at[_parts(whole)].add(call.cast(values), mode="drop")
 
 
-@op("index_select")
-def index_select(call: Any, input: Any, dim: int, index: Any) -> Any:
-    if not input.ndim:
-        return input
-    return jnp.take(input, jnp.atleast_1d(index), axis=dim, mode="fill")
-
-
 @op("embedding")
 def embedding(call: Any, input: Any, weight: Any, padding_idx: Any = None, max_norm: Any = None,
               **how: Any) -> Any:  # fmt: skip
@@ -142,37 +135,3 @@ def scatter(call: Any, input: Any, dim: int, index: Any, **how: Any) -> Any:
 def _at(index: Any, dim: int, rank: int) -> tuple[Any, ...]:
     fail_unless(rank and index.ndim, "an index that is a number")
     return (slice(None),) * (dim % rank) + (index,)
-
-
-@op("as_strided")
-def as_strided(call: Any, input: Any, size: Any, stride: Any, **how: Any) -> Any:
-    return input.reshape(-1)[_elements(call, input, size, stride, **how)]
-
-
-@op("as_strided_scatter")
-def as_strided_scatter(call: Any, input: Any, src: Any, size: Any, stride: Any, **how: Any) -> Any:
-    places = _elements(call, input, size, stride, **how)
-    fail_unless(np.unique(places).size == places.size, "a write to memory that overlaps itself")
-    return input.reshape(-1).at[places].set(call.cast(src)).reshape(input.shape)
-
-
-def _elements(
-    call: Any, input: Any, size: Any, stride: Any, storage_offset: Any = None,
-    input_stride: Any = None, dtype: Any = None, flags: Any = 0,
-) -> Any:  # fmt: skip
-    """Which elements of the input, in reading order, stand where a view of its memory looks."""
-    fail_unless(input_stride is not None, "a view of memory whose order is not known")
-    same = dtype is None or DTYPES.get(dtype) == input.dtype
-    fail_unless(same and not flags, "memory seen as of another dtype")
-    lie = _laid(input.shape, input_stride).reshape(-1)
-    wanted = _laid(size, stride) + (storage_offset or 0)
-    fail_unless(np.unique(lie).size == lie.size, "a view of memory that overlaps itself")
-    fail_unless(np.isin(wanted, lie).all(), "a view of memory beyond the tensor")
-    order = np.argsort(lie)
-    return order[np.searchsorted(lie, wanted, sorter=order)]
-
-
-def _laid(shape: Any, stride: Any) -> Any:
-    """Where each element lies, counted from the first."""
-    steps = [np.arange(n) * step for n, step in zip(shape, stride)]
-    return sum(np.meshgrid(*steps, indexing="ij"), np.zeros(tuple(shape), int))

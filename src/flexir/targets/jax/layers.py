@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import torch
 import torch.nn.functional as F
 from jax import lax
 
-from ..arguments import fail_unless
+from ..arguments import each, fail_unless
 from .handlers import is_whole, op
 from .program import given, number
 
@@ -38,35 +37,7 @@ def einsum(call: Any, equation: Any, operands: Any) -> Any:
     return jnp.einsum(equation, *listed)
 
 
-@op("scaled_dot_product_attention")
-def attention(call: Any, query: Any, key: Any, value: Any, attn_mask: Any = None,
-              dropout_p: float = 0.0, is_causal: bool = False, scale: Any = None,
-              enable_gqa: bool = False) -> Any:  # fmt: skip
-    """softmax(query key / sqrt(width) + mask) value; a row that sees nothing is zero."""
-    fail_unless(dropout_p == 0, "dropout while training")
-    scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
-    if enable_gqa:
-        key, value = (jnp.repeat(v, query.shape[-3] // v.shape[-3], axis=-3) for v in (key, value))
-    scores = jnp.matmul(query * number(float(scale), query.dtype), jnp.swapaxes(key, -1, -2))
-    if is_causal:
-        attn_mask = np.tril(np.ones(scores.shape[-2:], bool))
-    if attn_mask is not None and attn_mask.dtype == bool:
-        scores = jnp.where(attn_mask, scores, -jnp.inf)
-    elif attn_mask is not None:
-        scores = scores + attn_mask
-    weights = jax.nn.softmax(scores, axis=-1)
-    if attn_mask is not None:
-        weights = jnp.where(jnp.max(scores, -1, keepdims=True) == -jnp.inf, 0, weights)
-    return jnp.matmul(weights, value)
-
-
 # -- convolutions
-
-
-def _each(part: Any, size: int) -> list[int]:
-    """A setting of every spatial dimension."""
-    made = [part] if isinstance(part, int) else list(part)
-    return made * size if len(made) == 1 else made
 
 
 def _batched(input: Any, size: int, work: Any) -> Any:
@@ -87,16 +58,16 @@ def conv(call: Any, input: Any, weight: Any, bias: Any = None, stride: Any = 1, 
          dilation: Any = 1, groups: int = 1) -> Any:  # fmt: skip
     size = weight.ndim - 2
     fail_unless(not is_whole(input), "a convolution of whole numbers")
-    dilation = _each(dilation, size)
+    dilation = each(dilation, size)
     if padding == "valid":
         pads = [(0, 0)] * size
     elif padding == "same":
         whole = [d * (k - 1) for d, k in zip(dilation, weight.shape[2:])]
         pads = [(n // 2, n - n // 2) for n in whole]
     else:
-        pads = [(n, n) for n in _each(padding, size)]
+        pads = [(n, n) for n in each(padding, size)]
     return _batched(input, size, lambda value: _convolved(
-        value, weight, bias, window_strides=_each(stride, size), padding=pads,
+        value, weight, bias, window_strides=each(stride, size), padding=pads,
         rhs_dilation=dilation, feature_group_count=groups))  # fmt: skip
 
 
@@ -107,19 +78,17 @@ def conv_transpose(call: Any, input: Any, weight: Any, bias: Any = None, stride:
     """A convolution of the input spread by the stride, with the kernel turned around."""
     size = weight.ndim - 2
     fail_unless(not is_whole(input), "a convolution of whole numbers")
-    dilation, kernel = _each(dilation, size), weight.shape[2:]
+    dilation, kernel = each(dilation, size), weight.shape[2:]
     pads = [
         (d * (k - 1) - p, d * (k - 1) - p + extra)
-        for d, k, p, extra in zip(
-            dilation, kernel, _each(padding, size), _each(output_padding, size)
-        )
+        for d, k, p, extra in zip(dilation, kernel, each(padding, size), each(output_padding, size))
     ]
     made = weight.reshape(groups, weight.shape[0] // groups, *weight.shape[1:])
     made = jnp.swapaxes(made, 1, 2).reshape(-1, weight.shape[0] // groups, *kernel)
     made = jnp.flip(made, tuple(range(2, size + 2)))
     return _batched(input, size, lambda value: _convolved(
         value, made, bias, window_strides=[1] * size, padding=pads, rhs_dilation=dilation,
-        lhs_dilation=_each(stride, size), feature_group_count=groups))  # fmt: skip
+        lhs_dilation=each(stride, size), feature_group_count=groups))  # fmt: skip
 
 
 # -- pools
@@ -128,8 +97,8 @@ def conv_transpose(call: Any, input: Any, weight: Any, bias: Any = None, stride:
 def _windows(call: Any, input: Any, kernel: Any, stride: Any, pad: Any, dilation: Any) -> Any:
     """Kernel, strides, dilation, and padding so that the windows are torch's."""
     size = int(call.op[-2])
-    kernel, pad, dilation = (_each(part, size) for part in (kernel, pad, dilation))
-    stride = _each(stride, size) if stride else kernel
+    kernel, pad, dilation = (each(part, size) for part in (kernel, pad, dilation))
+    stride = each(stride, size) if stride else kernel
     shapes = zip(input.shape[-size:], call.shape[-size:], kernel, stride, pad, dilation)
     ends = [max((m - 1) * s + d * (k - 1) + 1 - n - p, 0) for n, m, k, s, p, d in shapes]
     front = [0] * (input.ndim - size)

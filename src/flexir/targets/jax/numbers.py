@@ -24,7 +24,8 @@ _FUNCTIONS: dict[str, Any] = {
 
 def of(call: Call, *operands: Any, **named: Any) -> Any:
     """The number that a call makes; XLA cannot raise, so what may be a division by 0 is refused."""
-    parts = [_array(part) for part in (*operands, *named.values()) if part is not None]
+    counts = call.op in ("add", "sub", "mul", "neg", "abs")  # in which True is 1
+    parts = [_array(part, counts) for part in (*operands, *named.values()) if part is not None]
     fail_unless(call.op in _FUNCTIONS, f"{call.op} of numbers that values are")
     fail_unless(call.op != "round" or len(parts) == 1, "a number rounded to some digits")
     if call.op in ("div", "floor_divide", "remainder"):
@@ -34,6 +35,8 @@ def of(call: Call, *operands: Any, **named: Any) -> Any:
     return _FUNCTIONS[call.op](*parts).reshape(()).astype(call.dtype)
 
 
-def _array(part: Any) -> Any:
+def _array(part: Any, counts: bool) -> Any:
     """With 64 bits, as Python has."""
-    return part.array if isinstance(part, Number) else part
+    if not isinstance(part, Number):
+        return part
+    return part.array.astype(jnp.int64) if counts and part.kind is bool else part.array

@@ -215,6 +215,8 @@ class Program:
         steps: the calls, in order.
         inputs: places of the inputs, by name.
         outputs: places of the outputs, by name.
+        state: path -> the weight that stands there before the first call; see :meth:`step`.
+        left: path -> place of what a call leaves there.
         lacking: ops that nothing handled; with one, it does not run.
         graph: what was converted; it knows the structure of inputs and outputs.
         sized: ``sized(program, *args)``, the program for inputs of other sizes; set by the door.
@@ -226,6 +228,8 @@ class Program:
     steps: list[Step] = field(default_factory=list)
     inputs: dict[str, Place] = field(default_factory=dict)
     outputs: dict[str, Place] = field(default_factory=dict)
+    state: dict[str, str] = field(default_factory=dict)
+    left: dict[str, Place] = field(default_factory=dict)
     lacking: list[str] = field(default_factory=list)
     graph: flexir.Graph = field(init=False)
     places: dict[str, Place] = field(default_factory=dict)
@@ -288,8 +292,10 @@ class Program:
             return f"JAX makes {found}, torch {list(call.types)}"
         return None
 
-    def compute(self, weights: dict[str, Any], inputs: dict[str, Any]) -> dict[str, Any]:
-        """Outputs by name, of inputs by name.
+    def compute(
+        self, weights: dict[str, Any], inputs: dict[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Outputs by name and what is left behind by path, of inputs by name.
 
         Raises:
             UnsupportedError: there are placeholders in it.
@@ -303,7 +309,9 @@ class Program:
             for name, place in self.inputs.items():
                 env[place] = jnp.asarray(inputs[name]).astype(self.types[place].dtype)
             run_steps(self.steps, env, lambda place: _as_number(place, env[place]))
-            return {name: env[place] for name, place in self.outputs.items()}
+            outputs, left = ({name: env[place] for name, place in part.items()}
+                             for part in (self.outputs, self.left))  # fmt: skip
+            return outputs, left
 
     def bind(self, *args: Any, **kwargs: Any) -> tuple[Program, dict[str, Any]]:
         """The program of these sizes, and arrays, traced or not, by the names of its inputs.
@@ -340,18 +348,30 @@ class Program:
 
     def __call__(self, weights: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         """What the model returns, of arrays."""
+        return self.step(weights, {}, *args, **kwargs)[0]
+
+    def step(
+        self, weights: dict[str, Any], state: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> tuple[Any, dict[str, Any]]:
+        """One of several calls in a row: what the model returns, and the state after it.
+
+        ``outputs, state = program.step(weights, state, x)``, with ``{}`` at first: what the model
+        keeps from call to call, by path; a pure function keeps nothing.
+        """
         program, arrays = self.bind(*args, **kwargs)
         if program is not self:  # what was computed of sizes alone is its own
             mine = {v.name: tensor for v, tensor in self.graph.constants.items()}
             same = {v.name for v, t in program.graph.constants.items() if t is mine.get(v.name)}
             weights = {name: weights[name] if name in same else array
                        for name, array in program.weights.items()}  # fmt: skip
-        return program.graph.arrange(program.compute(weights, arrays))
+        weights = {**weights, **{program.state[path]: array for path, array in state.items()}}
+        outputs, left = program.compute(weights, arrays)
+        return program.graph.arrange(outputs), left
 
     @functools.cached_property
-    def compiled(self) -> Callable[..., dict[str, Any]]:
+    def compiled(self) -> Callable[..., tuple[dict[str, Any], dict[str, Any]]]:
         """:meth:`compute`, compiled once."""
-        made: Callable[..., dict[str, Any]] = jax.jit(self.compute)
+        made: Callable[..., tuple[dict[str, Any], dict[str, Any]]] = jax.jit(self.compute)
         return made
 
 

@@ -108,3 +108,8 @@ def filled(call: Any, **how: Any) -> Any:
 @op("view_as_complex")
 def view_as_complex(call: Any, input: Any) -> Any:
     return (input[..., 0] + 1j * input[..., 1]).astype(call.dtype)
+
+
+@op("view_as_real")
+def view_as_real(call: Any, input: Any) -> Any:
+    return jnp.stack([input.real, input.imag], -1)

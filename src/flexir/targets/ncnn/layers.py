@@ -9,6 +9,7 @@ import numpy as np
 
 import flexir
 
+from .. import arguments
 from .network import Blob, Dims, tagged
 from .tensors import Context, around, blob, image, op
 
@@ -157,8 +158,7 @@ def glu(ctx: Context, input: Any, dim: int) -> Blob:
 
 def each(value: Any, count: int) -> tuple[int, ...]:
     """One number for each dimension, innermost first, as ncnn has them."""
-    values = (value,) if isinstance(value, int) else tuple(value)
-    return (values * count if len(values) == 1 else values)[::-1]
+    return tuple(arguments.each(value, count)[::-1])
 
 
 def convolution(ctx: Context, kind: str, input: Any, weight: Any, bias: Any, groups: int,

@@ -8,6 +8,7 @@ from typing import Any
 
 import flexir
 
+from ..arguments import scaled_by_sizes
 from .layers import each, place
 from .network import Blob, Dims
 from .tensors import Context, around, blob, image, op
@@ -298,11 +299,7 @@ def interpolate(ctx: Context, input: Any, size: Any, scale_factor: Any, mode: st
     kinds = {"nearest": 1, "bilinear": 2}
     if mode not in kinds or len(before) != 2:
         raise flexir.Unsupported(f"{mode} over {len(before)} dimensions")
-    if scale_factor is not None and not recompute_scale_factor:
-        factors = each(scale_factor, 2) if isinstance(scale_factor, int) else scale_factor
-        factors = [factors] * 2 if isinstance(factors, float) else factors
-        if any(n * f != m for n, f, m in zip(before, factors, after)):
-            raise flexir.Unsupported(f"scale {scale_factor}, which is not that of the sizes")
+    scaled_by_sizes(before, after, scale_factor, recompute_scale_factor)
     params = {0: kinds[mode], 3: after[0], 4: after[1], 6: int(bool(align_corners))}
     x = image(ctx, input, 2)
     return ctx.out.add("Interp", [x], (x.dims[0], *after), params)

@@ -3,6 +3,9 @@
 ``convert`` gives an ``onnx_ir.Model``, ``run`` runs it and gives what the model would, ``start``
 runs it call after call, each with what the last one left, ``save`` writes it. The handlers are in
 the modules beside this one. ``torch.onnx`` is not used.
+
+What ``convert`` lets one choose: ``opset=18``; ``functions=["encoder.layer.*", "Block"]``, by path
+or class, are modules that become local functions of the file.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from typing import Any
 
 import onnx
@@ -33,8 +37,10 @@ from . import (  # noqa: F401  they declare the handlers
     shapes,
     writing,
 )
+from .functions import outlined
 from .handlers import target
 from .network import DEMANDS, STATES, WISHES
+from .values import plain
 
 __all__ = ["convert", "run", "save", "start", "target"]
 _LARGE = 2**30  # bytes of weights from which they go beside the file; a message is below 2 GiB
@@ -44,8 +50,15 @@ _ENGINE = "flexir.engine"
 @target.output
 def leave(ctx: Any, outputs: dict[str, ir.Value]) -> ir.Model:
     """The file, with what its outputs need."""
-    values = {name: getattr(made, "scalar", made) for name, made in outputs.items()}
+    read = {name: plain(made) for name, made in outputs.items()}
+    values = {name: getattr(made, "scalar", made) for name, made in read.items()}
     made: ir.Model = ctx.out.model(ctx.graph.name, values)
+    wanted: dict[str, str] = {}
+    for path, kind in ctx.graph.modules.items():  # what contains others comes before them
+        asked = any(fnmatchcase(path, one) or kind.__name__ == one for one in ctx.out.functions)
+        if asked and not any(path.startswith(f"{outer}.") for outer in wanted):
+            wanted[path] = kind.__name__
+    outlined(made, wanted)
     return made
 
 

@@ -22,30 +22,22 @@ def silu(ctx: Any, input: Any) -> Any:
     return ctx.out.add("Mul", input, ctx.out.add("Sigmoid", input))
 
 
-@op("elu")
-def elu(ctx: Any, input: Any, alpha: float = 1.0, scale: float = 1, input_scale: float = 1) -> Any:
-    fail_unless(scale == input_scale == 1, "a scaled elu")
-    return ctx.out.add("Elu", input, alpha=float(alpha))
+_NAMED = {
+    "celu": ("Celu", {"alpha": 1.0}), "elu": ("Elu", {"alpha": 1.0}),
+    "leaky_relu": ("LeakyRelu", {"negative_slope": 0.01}),
+    "selu": ("Selu", {"alpha": 1.6732632423543772848, "gamma": 1.0507009873554804935}),
+    "hardsigmoid": ("HardSigmoid", {"alpha": 1 / 6, "beta": 0.5}),
+}  # fmt: skip
+_WORDS = {"negative_slope": "alpha"}  # where ONNX says otherwise than torch
 
 
-@op("celu")
-def celu(ctx: Any, input: Any, alpha: float = 1.0) -> Any:
-    return ctx.out.add("Celu", input, alpha=float(alpha))
-
-
-@op("selu")
-def selu(ctx: Any, input: Any) -> Any:
-    return ctx.out.add(
-        "Selu",
-        input,
-        alpha=1.6732632423543772848170429916717,
-        gamma=1.0507009873554804934193349852946,
-    )
-
-
-@op("leaky_relu")
-def leaky_relu(ctx: Any, input: Any, negative_slope: float = 0.01) -> Any:
-    return ctx.out.add("LeakyRelu", input, alpha=float(negative_slope))
+@op(*_NAMED)
+def named(ctx: Any, input: Any, **how: Any) -> Any:
+    """A name and its settings; torch's own where it has some."""
+    kind, settings = _NAMED[ctx.node.op]
+    fail_unless(how.keys() <= settings.keys(), "a scaled elu")
+    found = {_WORDS.get(word, word): float(how.get(word, n)) for word, n in settings.items()}
+    return ctx.out.add(kind, input, **found)
 
 
 @op("prelu")
@@ -59,19 +51,10 @@ def prelu(ctx: Any, input: Any, weight: Any) -> Any:
     return ctx.out.add("PRelu", input, slope)
 
 
-@op("hardtanh")
-def hardtanh(ctx: Any, input: Any, min_val: Any = -1.0, max_val: Any = 1.0) -> Any:
-    return ctx.out.add("Clip", input, min_val, max_val)
-
-
-@op("relu6")
-def relu6(ctx: Any, input: Any) -> Any:
-    return ctx.out.add("Clip", input, 0, 6)
-
-
-@op("hardsigmoid")
-def hardsigmoid(ctx: Any, input: Any) -> Any:
-    return ctx.out.add("HardSigmoid", input, alpha=1 / 6, beta=0.5)
+@op("hardtanh", "relu6")
+def clipped(ctx: Any, input: Any, **how: Any) -> Any:
+    low, high = (0, 6) if ctx.node.op == "relu6" else (-1.0, 1.0)
+    return ctx.out.add("Clip", input, how.get("min_val", low), how.get("max_val", high))
 
 
 @op("softplus")

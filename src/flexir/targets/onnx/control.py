@@ -20,7 +20,7 @@ from flexir import Unsupported
 from ..arguments import fail_unless
 from .handlers import KINDS, brought, op, target
 from .network import dtype_of, live, tensor_type
-from .values import Arithmetic, Tensor
+from .values import Arithmetic, Perhaps, Tensor, plain
 
 
 @op("size", "numel", "length", "item", "to_float", "isqrt")
@@ -33,44 +33,67 @@ def number(ctx: Any, input: Any, **how: Any) -> Any:
 def branch(ctx: Any, condition: Any, inputs: Any, then: Any, otherwise: Any) -> Any:
     """``If``, whose blocks read what stands around them."""
     out, outputs = ctx.out, ctx.node.outputs
+    _here(ctx)
+    truth = out.cast(plain(condition).scalar, torch.bool)
     blocks = []
     for block, name in ((then, "then"), (otherwise, "else")):
         with out.block() as nodes:
-            results = _results(ctx, nodes, ctx.convert(block, inputs))
-        blocks.append(_graph(out, name, nodes, results))
+            results, there = _results(ctx, nodes, ctx.convert(block, inputs))
+        blocks.append((name, nodes, results, there))
+    open_ = [k for k in range(len(outputs)) if any(there[k] is not True for *_, there in blocks)]
+    graphs = []
+    for name, nodes, results, there in blocks:
+        with out.block() as more:
+            flags = [_own(out, more, out.constant(True, torch.bool) if there[k] is True
+                          else there[k]) for k in open_]  # fmt: skip
+        graphs.append(_graph(out, name, [*nodes, *more], [*results, *flags]))
     _here(ctx)
-    made = out.many(
-        "If", len(outputs), out.cast(condition.scalar, torch.bool),
-        then_branch=blocks[0], else_branch=blocks[1],
-    )  # fmt: skip
-    return [_typed(out, value, dtype_of(result), one.type)
-            for value, one, result in zip(made, outputs, blocks[0].outputs)]  # fmt: skip
+    count = len(outputs) + len(open_)
+    made = out.many("If", count, truth, then_branch=graphs[0], else_branch=graphs[1])
+    values: list[Any] = [_typed(out, value, dtype_of(result), one.type)
+                         for value, one, result in zip(made, outputs, blocks[0][2])]  # fmt: skip
+    flags = [_typed(out, flag, torch.bool, _TRUTH) for flag in made[len(outputs) :]]
+    for k, flag in zip(open_, flags):
+        values[k] = Perhaps(values[k], flag)
+    return values
 
 
 @target.op("loop")
 def loop(ctx: Any, count: Any, carried: Any, inputs: Any, body: Any) -> Any:
-    """``Loop``, whose scan outputs are what its rounds collect.
+    """``Loop``, whose scan outputs are what its rounds collect; what some do not give is left out.
 
     The file itself refuses fewer rounds than examples showed, and an end that none showed.
     """
     out, outputs = ctx.out, ctx.node.outputs
     params = body.parameters[1 : 1 + len(carried)]
     _here(ctx)
-    count = _at_least(out, count, ctx.node.target.least)
-    begun = [_begun(ctx, one, param, body) for one, param in zip(carried, params)]
+    count = _at_least(out, plain(count), ctx.node.target.least)
+    begun = [_begun(ctx, plain(one), param, body) for one, param in zip(carried, params)]
     index, goes = out.number(out.parameter(torch.int64), int), out.parameter(torch.bool)
     held = [_typed(out, out.parameter(dtype_of(value)), dtype_of(value), param.type)
             for value, param in zip(begun, params)]  # fmt: skip
     with out.block() as nodes:
         goes_on, *made = ctx.convert(body, [index, *held, *inputs])
         _here(ctx)
-        more = _follows(out, goes_on, index, count, ctx.node.target.ends)
-        results = [_own(out, nodes, more), *_results(ctx, nodes, made)]
-    graph = _graph(out, "body", nodes, results, [index, goes, *held])
+        more = _own(out, nodes, _follows(out, plain(goes_on), index, count, ctx.node.target.ends))
+        made[: len(held)] = map(plain, made[: len(held)])
+        results, there = _results(ctx, nodes, made)
+        open_ = [k for k, flag in enumerate(there) if flag is not True]
+        flags = [_own(out, nodes, there[k]) for k in open_]
+    graph = _graph(out, "body", nodes, [more, *results, *flags], [index, goes, *held])
     most = count if count is None or isinstance(count, Tensor) else out.constant(count)
-    made = out.many("Loop", len(outputs), most, out.constant(True, torch.bool), *begun, body=graph)
-    return [_typed(out, value, dtype_of(result), one.type)
-            for value, one, result in zip(made, outputs, results[1:])]  # fmt: skip
+    first, total = out.constant(True, torch.bool), len(outputs) + len(open_)
+    made = out.many("Loop", total, most, first, *begun, body=graph)
+    values = [_typed(out, value, dtype_of(result), one.type)
+              for value, one, result in zip(made, outputs, results)]  # fmt: skip
+    for k, flag in zip(open_, made[len(outputs) :]):
+        flag.type, flag.shape = tensor_type(torch.bool), ir.Shape([None])
+        kept = out.add("Compress", values[k], flag, axis=0)
+        values[k] = _typed(out, kept, dtype_of(kept), outputs[k].type)
+    return values
+
+
+_TRUTH = flexir.TensorType(torch.bool, (), torch.device("cpu"))
 
 
 def _here(ctx: Any) -> None:
@@ -86,20 +109,37 @@ def _typed(out: Any, value: Tensor, dtype: torch.dtype, type: flexir.TensorType)
     return value if kind is None else out.number(value, kind)
 
 
-def _results(ctx: Any, nodes: list[ir.Node], made: Sequence[Any]) -> list[Tensor]:
-    """What a block gives, each made in it and of the dtype the call has it in."""
+def _results(ctx: Any, nodes: list[ir.Node], made: Sequence[Any]) -> tuple[list[Tensor], list[Any]]:
+    """What a block gives, each made in it and of the dtype the call has it in.
+
+    Returns:
+        the values; and of each whether it is there: True, or a value.
+    """
     _here(ctx)
+    out = ctx.out
     results: list[Tensor] = []
+    there: list[Any] = []
     for one, value in zip(made, ctx.node.outputs):
-        fail_unless(one is not None, "a block without a result that no example has read")
         dtype = KINDS[value.type.kind] if value.is_number else value.type.dtype
+        there.append(out.constant(False, torch.bool) if one is None
+                     else one.there if isinstance(one, Perhaps) else True)  # fmt: skip
+        if one is None:
+            gained = value.is_list and ctx.node.op == "loop"  # an element of what comes out
+            one = _nothing(out, value.type.element if gained else value.type, dtype)
+        one = one.value if isinstance(one, Perhaps) else one
         whole = isinstance(one, Tensor) and not one.number
         found = one if whole else brought(ctx, dtype, one)[0]
         fail_unless(dtype_of(found) is dtype, "blocks of different dtypes")
-        found = _own(ctx.out, nodes, found)
+        found = _own(out, nodes, found)
         twice = any(found is other for other in results)
-        results.append(ctx.out.add("Identity", found) if twice else found)
-    return results
+        results.append(out.add("Identity", found) if twice else found)
+    return results, there
+
+
+def _nothing(out: Any, type: flexir.TensorType, dtype: torch.dtype) -> Any:
+    """What stands where nothing does, and nobody reads."""
+    shape = [n if n.__class__ is int else 1 for n in type.shape]
+    return out.constant(torch.zeros(shape, dtype=dtype), dtype)
 
 
 def _own(out: Any, nodes: list[ir.Node], value: Any) -> Any:
@@ -131,8 +171,7 @@ def _begun(ctx: Any, one: Any, param: Any, body: Any) -> Any:
         read = param in body.outputs or any(param in node.inputs for node in body.nodes)
         fail_unless(not read, "a first round that begins with nothing")
         fail_unless(ctx.node.target.least, "a loop of no rounds, which leaves nothing behind")
-        shape = [n if n.__class__ is int else 1 for n in param.type.shape]
-        one = torch.zeros(shape, dtype=param.type.dtype)
+        return _nothing(ctx.out, param.type, param.type.dtype)
     whole = isinstance(one, Tensor) and not one.number
     dtype = KINDS[param.type.kind] if param.is_number else param.type.dtype
     return one if whole else brought(ctx, dtype, one)[0]

@@ -17,9 +17,9 @@ import flexir
 
 from ..arguments import fail_unless
 from .network import DTYPES, Network, dtype_of, element_type
-from .values import UNKNOWN, Arithmetic, Size, Tensor, Varying, pair
+from .values import UNKNOWN, Arithmetic, Size, Tensor, Varying, pair, plain
 
-target = flexir.Target("onnx", out=Network, config={"opset": 20})
+target = flexir.Target("onnx", out=Network, config={"opset": 20, "functions": ()})
 # In what a number of Python's is computed.
 KINDS = {int: torch.int64, float: torch.float64, bool: torch.bool}
 
@@ -29,12 +29,13 @@ def op(*names: str) -> Callable[[Callable[..., Any]], Any]:
 
     def declare(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
-        def handler(ctx: Any, *args: Any, **named: Any) -> Any:
+        def handler(ctx: Any, **named: Any) -> Any:
             ctx.out.path, ctx.out.source = ctx.node.path, str(ctx.node.source or "")
+            named = {word: plain(part) for word, part in named.items()}
             if ctx.node.makes_number:
                 return number(ctx, named)
             held(ctx.node)
-            made = function(ctx, *args, **named)
+            made = function(ctx, **named)
             values = made if isinstance(made, (list, tuple)) else [made]
             for value, one in zip(values, ctx.node.returned or ctx.node.outputs):
                 settle(value, one.type)
@@ -200,7 +201,7 @@ def stored(ctx: Any, weight: Any) -> Any:
 def left_behind(ctx: Any, path: str, initial: Any, final: Any) -> None:
     """One more output, which the next call takes."""
     fail_unless(ctx.node.op == "state", "a file leaves what it is given as it was")
-    ctx.out.left(path, initial, final)
+    ctx.out.left(path, initial, plain(final))
 
 
 @target.placeholder

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 import flexir
 
-from ..arguments import fail_unless
+from ..arguments import each, fail_unless
 from .handlers import brought, empty, fixed, given, op, rank, result_shape, shape_of
 from .network import dtype_of
 from .reductions import reduced
@@ -123,12 +123,6 @@ def _repeated(out: Any, value: Any, shape: list[Any], times: int) -> Any:
 # -- convolutions
 
 
-def _each(part: Any, size: int) -> list[int]:
-    """A setting of every spatial dimension."""
-    made = [part] if isinstance(part, int) else list(part)
-    return made * size if len(made) == 1 else made
-
-
 def _batched(ctx: Any, input: Any, size: int, work: Any) -> Any:
     """Work on a batch; of one, where there is none."""
     if rank(input) == size + 2:
@@ -143,7 +137,7 @@ def conv(
     dilation: Any = 1, groups: int = 1,
 ) -> Any:  # fmt: skip
     size = rank(weight) - 2
-    kernel, dilation = shape_of(weight)[2:], _each(dilation, size)
+    kernel, dilation = shape_of(weight)[2:], each(dilation, size)
     fail_unless(not empty(input) and not empty(weight), "a convolution of nothing")
     if padding == "valid":
         pads = [0] * (2 * size)
@@ -151,11 +145,11 @@ def conv(
         whole = [d * (k - 1) for d, k in zip(dilation, kernel)]
         pads = [n // 2 for n in whole] + [n - n // 2 for n in whole]
     else:
-        pads = _each(padding, size) * 2
+        pads = each(padding, size) * 2
 
     def work(value: Any) -> Any:
         return ctx.out.add(
-            "Conv", value, weight, bias, kernel_shape=list(kernel), strides=_each(stride, size),
+            "Conv", value, weight, bias, kernel_shape=list(kernel), strides=each(stride, size),
             pads=pads, dilations=dilation, group=groups,
         )  # fmt: skip
 
@@ -169,14 +163,14 @@ def conv_transpose(
 ) -> Any:  # fmt: skip
     size = rank(weight) - 2
     fail_unless(not empty(input) and not empty(weight), "a convolution of nothing")
-    added, strides = _each(output_padding, size), _each(stride, size)
+    added, strides = each(output_padding, size), each(stride, size)
     fail_unless(all(a < s for a, s in zip(added, strides)), "output_padding beyond the stride")
 
     def work(value: Any) -> Any:
         return ctx.out.add(
             "ConvTranspose", value, weight, bias, kernel_shape=list(shape_of(weight)[2:]),
-            strides=strides, pads=_each(padding, size) * 2, group=groups,
-            output_padding=added, dilations=_each(dilation, size),
+            strides=strides, pads=each(padding, size) * 2, group=groups,
+            output_padding=added, dilations=each(dilation, size),
         )  # fmt: skip
 
     return _batched(ctx, input, size, work)
@@ -207,8 +201,8 @@ def max_pool(
     size = int(ctx.node.op[-2])
     made, shape = result_shape(ctx)[-size:], shape_of(input)[-size:]
     fail_unless(not empty(input), "a pool of nothing")
-    kernel, pads, dilation = (_each(p, size) for p in (kernel_size, padding, dilation))
-    stride = _each(stride, size) if stride else kernel
+    kernel, pads, dilation = (each(p, size) for p in (kernel_size, padding, dilation))
+    stride = each(stride, size) if stride else kernel
     ends = _ends(shape, made, kernel, stride, pads, dilation, ceil_mode)
     reach = [d * (k - 1) + 1 for k, d in zip(kernel, dilation)]
     fail_unless(
@@ -237,8 +231,8 @@ def avg_pool(
     made, shape = result_shape(ctx)[-size:], shape_of(input)[-size:]
     fail_unless(not empty(input), "a pool of nothing")
     fail_unless(how.get("divisor_override") is None, "a divisor of its own")
-    kernel, pads = _each(kernel_size, size), _each(padding, size)
-    stride = _each(stride, size) if stride else kernel
+    kernel, pads = each(kernel_size, size), each(padding, size)
+    stride = each(stride, size) if stride else kernel
     ends = _ends(shape, made, kernel, stride, pads, [1] * size, ceil_mode)
 
     def work(value: Any) -> Any:

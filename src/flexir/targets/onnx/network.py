@@ -42,6 +42,7 @@ class Network:
 
     Args:
         opset: version of the operator set.
+        functions: paths or classes of modules that become functions of the file.
 
     Attributes:
         nodes: in order.
@@ -52,8 +53,9 @@ class Network:
         kept: what handlers made once for several calls.
     """
 
-    def __init__(self, opset: int = 20) -> None:
+    def __init__(self, opset: int = 20, functions: Sequence[str] = ()) -> None:
         self.opset, self.path, self.source = opset, "", ""
+        self.functions = functions
         self.nodes: list[ir.Node] = []
         self.inputs: list[ir.Value] = []
         self.states: dict[str, tuple[Tensor, torch.Tensor, Tensor | None]] = {}
@@ -103,6 +105,7 @@ class Network:
         """A value, where something holds; else the file fails in a node of that name."""
         place = self.cast(self.add("Not", holds), torch.int64)
         made = self.add("Gather", self.add("Unsqueeze", value, [0]), place, axis=0)
+        made.shape = value.shape
         node = made.producer()
         assert node is not None
         node.name = self.name(f"{DEMANDS}{why}, at {self.source}")

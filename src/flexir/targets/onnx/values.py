@@ -114,6 +114,36 @@ class Tensor(Arithmetic, ir.Value):
         return self
 
 
+class Perhaps:
+    """A value that is there on some ways only; no example read it on the others.
+
+    Attributes:
+        value: what stands there; anything of its dtype where nothing does.
+        there: whether it is.
+    """
+
+    def __init__(self, value: Tensor, there: Tensor) -> None:
+        self.value, self.there = value, there
+
+    @property
+    def read(self) -> Tensor:
+        """The value; the file fails where it is not there."""
+        net, why = self.value.net, "no example read what is not there this way"
+        made: Tensor = net.once(("read", id(self)), lambda: net.demanded(
+            self.value, self.there, why))  # fmt: skip
+        made.number = self.value.number
+        return made
+
+
+def plain(part: Any) -> Any:
+    """An argument, with what is read of it: see :class:`Perhaps`."""
+    if isinstance(part, Perhaps):
+        return part.read
+    if type(part) in (tuple, list):
+        return type(part)(map(plain, part))
+    return part
+
+
 class Size(Arithmetic):
     """A size of a value that is known when the file is run.
 

@@ -12,7 +12,7 @@ from .handlers import brought, count, given, op, rank, shape_of
 from .indexing import bounds, lone, parts_of, place_of, places_of, rank_known, together
 from .network import dtype_of
 from .shapes import FAR, reshaped, sliced
-from .values import Arithmetic, least
+from .values import Arithmetic, Tensor, greatest, least
 
 
 @op("setitem")
@@ -65,6 +65,7 @@ def _put_block(out: Any, input: Any, parts: list[Any], value: Any) -> Any:
         if not isinstance(part, slice):
             b = a + 1
         else:
+            b = _end(a, b)
             goal.append(b - a)
         block.append((a, b))
         dim += 1
@@ -77,13 +78,17 @@ def _put_block(out: Any, input: Any, parts: list[Any], value: Any) -> Any:
 
 
 def _within(place: Any, size: Any) -> Any:
-    """A place counted from the front; one that varies is taken for such."""
+    """A place counted from the front, within the size."""
     if isinstance(place, int) and place < 0:
         return size + place
     if isinstance(place, int) and place > 0 and isinstance(size, Arithmetic):
         return least(size, place)
-    fail_unless(place == size or not isinstance(place, Arithmetic), "a place that varies")
-    return place
+    if place == size or not isinstance(place, Arithmetic):
+        return place
+    net = place.scalar.net
+    below = net.add("Less", place.scalar, 0, dtype=torch.bool)
+    made = net.number(net.add("Where", below, (place + size).scalar, place.scalar))
+    return least(greatest(made, 0), size)
 
 
 def _put_at(out: Any, input: Any, places: torch.Tensor, value: Any) -> Any:
@@ -154,6 +159,8 @@ def _written_at(
 
 
 def _end(first: Any, end: Any) -> Any:
+    if isinstance(first, Tensor) or isinstance(end, Tensor):  # no size: whatever a value says
+        return greatest(first, end)
     return end if isinstance(first - end, Arithmetic) else max(first, end)
 
 

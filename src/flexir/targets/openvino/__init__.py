@@ -8,9 +8,6 @@ extremes: numbers are right to rounding.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import openvino
 import torch
 
@@ -25,18 +22,27 @@ __all__ = ["Network", "convert", "run", "save", "start", "target"]
 
 
 def engine(output: Network, tensors: Tensors) -> Tensors:
-    """Through the CPU plug-in, compiled once."""
+    """Through the CPU plug-in, compiled once; every run begins with the state that was recorded."""
+    return carry(output, tensors, {})[0]
+
+
+def carry(output: Network, tensors: Tensors, state: Tensors) -> tuple[Tensors, Tensors]:
+    """One of several calls in a row: outputs, and the state after it."""
     request = output.request
-    if not output.carries:
-        request.reset_state()
     arrays = {name: tensors[name].contiguous().numpy() for name in output.inputs}
     for name, array in arrays.items():
         if too_wide(array):
             raise flexir.Error(f"input {name!r} has numbers beyond 32 bits: the CPU plug-in "
                                "keeps no more of whole numbers")  # fmt: skip
+    request.reset_state()
+    kept = {one.name: one for one in request.query_state()}
+    for path, tensor in state.items():
+        kept[path].state = openvino.Tensor(tensor.contiguous().numpy())
     made = request.infer(list(arrays.values()))
-    return {name: torch.from_numpy(made[number].copy())
-            for number, name in enumerate(output.outputs)}  # fmt: skip
+    outputs = {name: torch.from_numpy(made[number].copy())
+               for number, name in enumerate(output.outputs)}  # fmt: skip
+    left = {path: torch.from_numpy(one.state.data.copy()) for path, one in kept.items()}
+    return outputs, left
 
 
 def write(output: Network, path: str) -> None:
@@ -44,28 +50,5 @@ def write(output: Network, path: str) -> None:
     openvino.save_model(output.finished(), path, compress_to_fp16=False)
 
 
-door = Door(target, engine, write, prepare=[passes.simplify, passes.fold_constants])
-convert, run, save = door.convert, door.run, door.save
-
-
-def start(output: Network) -> Callable[..., Any]:
-    """Calls in a row: what one leaves behind as state, the next begins with.
-
-    Args:
-        output: what ``convert`` made.
-
-    Returns:
-        a function to be called as the model is, with inputs of the sizes of the first.
-    """
-    output.request.reset_state()
-
-    def call(*args: Any, **kwargs: Any) -> Any:
-        if door.at(output, *args, **kwargs) is not output:
-            raise flexir.Diverged("calls in a row are of one size: another has a state of its own")
-        output.carries = True
-        try:
-            return run(output, *args, **kwargs)
-        finally:
-            output.carries = False
-
-    return call
+door = Door(target, engine, write, prepare=[passes.simplify, passes.fold_constants], carry=carry)
+convert, run, save, start = door.convert, door.run, door.save, door.start

@@ -11,7 +11,7 @@ from openvino import opset13 as ops
 
 import flexir
 
-from .values import DTYPES, cast, constant, ints, op, operands
+from .values import DTYPES, cast, constant, ints, op, operands, type_of
 
 _UNARY = {  # op -> builder; computed in floating point, as torch does
     "relu": ops.relu, "sigmoid": ops.sigmoid, "tanh": ops.tanh, "exp": ops.exp, "log": ops.log,
@@ -182,8 +182,8 @@ def truth(ctx: Any, input: Any) -> Any:
 
 @op("item")
 def taken(ctx: Any, input: Any) -> Any:
-    """A whole number; others have 64 bits."""
-    return ops.reshape(cast(input, torch.int64), ints([]), False)
+    """A whole number or a bool; others have 64 bits."""
+    return ops.reshape(cast(input, type_of(ctx.node.outputs[0].type).dtype), ints([]), False)
 
 
 for _name in ("float", "long", "int"):

@@ -11,13 +11,8 @@ from openvino import opset13 as ops
 
 import flexir
 
+from ..arguments import each, scaled_by_sizes
 from .values import constant, ints, op, operands
-
-
-def each(value: Any, count: int) -> list[int]:
-    """One number for each dimension."""
-    values = [value] if isinstance(value, int) else list(value)
-    return values * count if len(values) == 1 else values
 
 
 def shape(value: Any) -> list[int]:
@@ -190,10 +185,7 @@ def interpolate(ctx: Any, input: Any, size: Any, scale_factor: Any, mode: str, a
     kinds = {"nearest": "nearest", "bilinear": "linear_onnx", "bicubic": "cubic"}
     if mode not in kinds or len(before) != 2:
         raise flexir.Unsupported(f"{mode} over {len(before)} dimensions")
-    if scale_factor is not None and not recompute_scale_factor:
-        factors = scale_factor if isinstance(scale_factor, (tuple, list)) else [scale_factor] * 2
-        if any(n * f != m for n, f, m in zip(before, factors, after)):
-            raise flexir.Unsupported(f"scale {scale_factor}, which is not that of the sizes")
+    scaled_by_sizes(before, after, scale_factor, recompute_scale_factor)
     where = "align_corners" if align_corners else "pytorch_half_pixel"
     if mode == "nearest":
         where = "asymmetric"

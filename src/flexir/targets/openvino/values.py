@@ -33,14 +33,12 @@ class Network:
         outputs: by name.
         sinks: what keeps state from call to call.
         name: of the graph.
-        carries: whether the next run begins with the state that the last one left.
     """
 
     inputs: dict[str, Any] = field(default_factory=dict)
     outputs: dict[str, Any] = field(default_factory=dict)
     sinks: list[Any] = field(default_factory=list)
     name: str = "net"
-    carries: bool = False
 
     def finished(self) -> openvino.Model:
         """The OpenVINO model."""

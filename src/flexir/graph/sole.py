@@ -1,0 +1,44 @@
+"""Whether anybody but a table could see a tensor change; what nobody sees may be written over.
+
+Looks at who holds the tensor, in Python and in C++, and its memory. What it cannot tell, somebody
+sees.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+_storage_uses = getattr(torch._C, "_storage_Use_Count", None)
+_tensor_uses = getattr(torch.Tensor, "_use_count", None)
+
+
+def _holders(key: Any, one: Mapping[Any, Any], other: Mapping[Any, Any]) -> tuple[int, int, int]:
+    """How many hold what both tables have under a key, in Python, in C++, and its memory."""
+    storage = one[key].untyped_storage()._cdata
+    return sys.getrefcount(one[key]), _tensor_uses(one[key]), _storage_uses(storage)  # type: ignore[misc]
+
+
+def _alone() -> tuple[int, int, int] | None:
+    """What :func:`_holders` says where nobody else holds it; None where it cannot be asked."""
+    if _storage_uses is None or _tensor_uses is None:
+        return None
+    one = {0: torch.empty(1)}
+    return _holders(0, one, dict(one))
+
+
+_ALONE = _alone()
+
+
+def only_held_by(key: Any, one: Mapping[Any, Any], other: Mapping[Any, Any]) -> bool:
+    """Whether nothing but two tables, which both have it under ``key``, leads to a tensor."""
+    cls = type(one[key])
+    if _ALONE is None or cls is not torch.Tensor or torch.is_grad_enabled():  # a graph of gradients
+        return False
+    if one[key].is_nested or one[key].layout is not torch.strided:
+        return False
+    # Memory that torch did not allocate is somebody's: NumPy's, a file's.
+    return one[key].untyped_storage().resizable() and _holders(key, one, other) == _ALONE
