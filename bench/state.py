@@ -59,6 +59,11 @@ def timed(function: Callable[[], object]) -> tuple[float, Any]:
     return (time.process_time() - start) * 1e3, made
 
 
+def capture(model: nn.Module, x: torch.Tensor, look: Callable[[nn.Module], Holdings]) -> float:
+    """A capture that begins with such a look."""
+    return timed(lambda: record(model, (x,), {}, witness=True, held=look(model)))[0]
+
+
 def alone(model: nn.Module) -> tuple[float, float]:
     """The look and the comparison."""
     gc.disable()  # as it is during a capture
@@ -74,13 +79,11 @@ def main() -> None:
     for width, rows in ((4, 1), (256, 64)):
         model, x = blocks(width), torch.rand(rows, width)
 
-        def capture(holdings: Callable[[nn.Module], Holdings]) -> float:
-            return timed(lambda: record(model, (x,), {}, witness=True, held=holdings(model)))[0]
-
         columns: list[tuple[float, ...]] = []
         with torch.no_grad():
             for _ in range(ROUNDS + 2):
-                columns.append((capture(Holdings), capture(Names), *alone(model)))
+                whole, names = capture(model, x, Holdings), capture(model, x, Names)
+                columns.append((whole, names, *alone(model)))
         whole, names, look, compare = map(statistics.median, zip(*columns[2:]))
         print(
             f"| 1,000 modules, {rows}x{width} | {whole:.1f} | {names:.1f} "
