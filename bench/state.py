@@ -3,8 +3,7 @@
 Models of about 1,000 modules, with small and with ordinary tensors. Captures that look at the model
 before the run and compare it afterwards, and captures that only give modules and weights their
 names, take turns; the cost is the difference. Beside it the look and the comparison, timed alone
-between captures: they find nothing in the processor's caches, but bring there what the run is about
-to read, so together they are more than the difference. Time is the processor's, which other work on
+between captures. Time is the processor's, which other work on
 the machine stretches less; medians of 21.
 """
 

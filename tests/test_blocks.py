@@ -40,9 +40,11 @@ def test_a_replayed_tensor_has_the_recorded_type():
     node = call("relu")
     x = value(type=tensor(2, 3))
     check = lambda part, of=x, node=node: refused(agreement.check_type, node, of, part)
+    block = choice.Block((), [], ())
+    branch = Node("if", choice.Choice(block, block), {"condition": value(), "inputs": ()})
     assert check(torch.ones(2, 3)) is None and "has shape (3, 2)" in check(torch.ones(3, 2))
     assert "dtype torch.float64" in check(torch.ones(2, 3).double()) and "is 3" in check(3)
-    assert check(None) is not None and check(None, node=call("if")) is None
+    assert check(None) is not None and check(None, node=branch) is None
     whole, truth = value(type=NumberType(int, 3)), value(type=NumberType(bool, True))
     assert check(4, whole) is None and check(2.5, whole) is None
     assert "is True" in check(True, whole) and "is 1" in check(1, truth)

@@ -218,3 +218,24 @@ def test_a_program_in_which_nothing_grows_is_left_alone():
 def test_a_length_of_hardly_any_slots_is_refused():
     with pytest.raises(flexir.Error, match="makes its caches longer by 1; 3 slots are too few"):
         fixed_cache(recorded(Attention()), 3)
+
+
+class Looks(nn.Module):
+    """Attends with what it is given: its scores are as large as that is."""
+
+    def forward(self, x, cache):
+        keys = torch.cat([cache["keys"], x], 1)
+        return torch.softmax(x @ keys.mT, -1) @ keys, {"keys": keys}
+
+
+def test_an_empty_slot_is_nothing_to_small_scores_and_to_large_ones():
+    model, cache = Looks(), {"keys": torch.rand(1, 2, 4)}
+    with torch.no_grad(), flexir.record(model, names=("step",)) as program:
+        for _ in range(3):
+            cache = model(torch.rand(1, 1, 4), cache)[1]
+    fixed = fixed_cache(program, LENGTH)["step"]
+    for loud in (0.01, 1.0, 10.0):
+        x, wide = loud * torch.rand(1, 1, 4), loud * torch.rand(1, LENGTH, 4)
+        made, _ = fixed(x, {"keys": wide}, position=torch.tensor(3))
+        expected, _ = model(x, {"keys": wide[:, :3]})
+        torch.testing.assert_close(made, expected)

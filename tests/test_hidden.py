@@ -90,6 +90,8 @@ def counts(tmp_path):
     def check(text, *runs):
         code = code_of(text, tmp_path)
         place, rounds, starts, after, number = {}, {}, {}, {}, 0
+        loop = types.SimpleNamespace(stored=frozenset())
+        execution = types.SimpleNamespace(code=code, loop=loop)
         for run, (*begun, end) in enumerate(runs):
             rounds[run] = list(range(number, number + len(begun)))
             for k, told in enumerate(begun):
@@ -98,7 +100,7 @@ def counts(tmp_path):
                 number += 1
             after[run] = None if end is None else held(code, n=whole(end))
         try:
-            counters_are_lines(place, rounds, starts, after)
+            counters_are_lines(execution, place, rounds, starts, after)
         except Misfit as error:
             return str(error)
         return None

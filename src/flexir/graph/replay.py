@@ -305,7 +305,8 @@ class Replay:
         loop: Loop = node.target
         made: Sequence[Any] = self._block(loop.body, (0, *named["carried"], *named["inputs"]))[1:]
         agreement.check_carried(node, named["carried"], made)
-        return made
+        lists = len(named["carried"])
+        return [*made[:lists], *([] if one is None else [one] for one in made[lists:])]
 
     def _block(self, block: Block, given: Sequence[Any]) -> Any:
         if self.begin is not None:

@@ -21,7 +21,7 @@ from ..graph.nodes import Value
 from ..graph.query import last_readers
 from ..graph.replay import Environment, Replay, interpret
 
-_GARBAGE = 8.0  # how large what stands in empty slots is, and the inputs are
+_GARBAGE = 8.0  # how large what stands in empty slots is
 _ROOM = 512  # roundings by which results may differ, in units of the dtype's own
 
 
@@ -85,6 +85,8 @@ class World:
     Attributes:
         position: slots that are filled before the call.
         words: what whole numbers among the inputs are: 0 or 1 at random, or one number.
+        loud: how large the other inputs are: to a softmax of large ones a zero is as good as
+            nothing, to one of small ones it is one of them.
         recorded: Value -> what it is where tensors grow.
         fixed: new Value -> what it is where they have slots.
     """
@@ -94,10 +96,11 @@ class World:
         graph: Graph,
         position: int,
         words: int | None,
+        loud: float,
         seed: int,
         more: Mapping[Value, torch.Tensor],
     ) -> None:
-        self.position, self.words = position, words
+        self.position, self.words, self.loud = position, words, loud
         self._seed, self._graph = seed, graph
         self._constants = ChainMap(more, graph.constants)  # type: ignore[arg-type]
         self.recorded, self.fixed = Environment(self._constants), Environment(self._constants)
@@ -143,7 +146,7 @@ class World:
     ) -> None:
         generator = torch.Generator().manual_seed(self._seed + len(self.recorded))
         sizes = [at(n, self.position) for n in shape]
-        made = _drawn(value.type.dtype, sizes, words, generator)
+        made = _drawn(value.type.dtype, sizes, words, self.loud, generator)
         stride = self._graph.layouts.get(value)
         if stride is not None:
             laid = torch.empty_strided(
@@ -151,7 +154,7 @@ class World:
             )
             made = laid.copy_(made)
         self.recorded[value] = made.to(value.type.device)
-        wide = _drawn(value.type.dtype, slots.static(shape), words, generator)
+        wide = _drawn(value.type.dtype, slots.static(shape), words, _GARBAGE, generator)
         wide = wide.to(value.type.device)
         self.fixed[twin] = self.filled(wide, self.recorded[value], shape)
 
@@ -184,19 +187,23 @@ class World:
 
 
 def _drawn(
-    dtype: torch.dtype, shape: Sequence[int], words: int | None, generator: torch.Generator
+    dtype: torch.dtype,
+    shape: Sequence[int],
+    words: int | None,
+    loud: float,
+    generator: torch.Generator,
 ) -> torch.Tensor:
     """Made up elements; whole numbers are ``words``, or 0 and 1 at random."""
     shape = tuple(shape)
     if dtype.is_floating_point or dtype.is_complex:
-        return (_GARBAGE * torch.randn(shape, generator=generator)).to(dtype)
+        return (loud * torch.randn(shape, generator=generator)).to(dtype)
     if words is None or dtype is torch.bool:
         return torch.randint(0, 2, shape, generator=generator).to(dtype)
     return torch.full(shape, words).to(dtype)
 
 
 def worlds_of(graph: Graph, slots: Slots, more: Mapping[Value, torch.Tensor]) -> list[World]:
-    """Positions at both ends and between, with several kinds of words.
+    """Positions at both ends and between, with several kinds of words and small and large inputs.
 
     Args:
         graph: the recorded one.
@@ -206,7 +213,7 @@ def worlds_of(graph: Graph, slots: Slots, more: Mapping[Value, torch.Tensor]) ->
     first, last = slots.positions[0], slots.positions[-1]
     middle = (first + last) // 2
     chosen = (
-        (middle, None), (last, None), (first, None), (middle, middle), (first, slots.length - 1),
-        ((first + middle + 1) // 2, None),
+        (middle, None, 1.0), (last, None, 0.01), (first, None, 1.0), (middle, middle, _GARBAGE),
+        (first, slots.length - 1, 0.01), ((first + middle + 1) // 2, None, _GARBAGE),
     )  # fmt: skip
-    return [World(graph, p, words, 100 * k, more) for k, (p, words) in enumerate(chosen, 1)]
+    return [World(graph, *one, 100 * k, more) for k, one in enumerate(chosen, 1)]

@@ -6,7 +6,7 @@ weights at every call.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -19,7 +19,7 @@ class NotInitialised(Exception):
     """The model holds weights that its first call makes."""
 
 
-def those_made(held: Iterable[torch.Tensor], initialised: bool) -> Iterator[torch.Tensor]:
+def those_made(held: Sequence[torch.Tensor], initialised: bool) -> list[torch.Tensor]:
     """Those of the tensors a model holds that are there.
 
     Args:
@@ -27,11 +27,10 @@ def those_made(held: Iterable[torch.Tensor], initialised: bool) -> Iterator[torc
         initialised: a weight that is not there is that of an unused module, not one that the call
             under way may yet make.
     """
-    for tensor in held:
-        if tensor.__class__ is torch.nn.Parameter or not is_lazy(tensor):
-            yield tensor
-        elif not initialised:
-            raise NotInitialised
+    found = [t for t in held if t.__class__ is torch.nn.Parameter or not is_lazy(t)]
+    if len(found) < len(held) and not initialised:
+        raise NotInitialised
+    return found
 
 
 def initialise(model: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
