@@ -501,3 +501,19 @@ def test_what_torch_refuses_at_sizes_nobody_showed_is_diverged():
     graph = flexir.capture(model, (torch.rand(3, 4),), also=[(torch.rand(2, 6),)])
     with pytest.raises(flexir.Diverged, match=r"torch refuses(.|\n)*test_sizes\.py"):
         graph(torch.rand(3, 5))
+
+
+def test_sizes_of_a_view_of_a_weight_vary_with_what_made_it():
+    class Tokens(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.token = nn.Parameter(torch.rand(1, 2, 3))
+
+        def forward(self, x):
+            tokens = self.token.expand(x.shape[0], -1, -1)
+            return torch.cat([x, tokens.reshape(tokens.shape[0], -1, 3)], 1)
+
+    net = Tokens()
+    graph = flexir.capture(net, (torch.rand(2, 4, 3),), also=[(torch.rand(3, 4, 3),)])
+    x = torch.rand(5, 4, 3)
+    assert not graph.frozen and torch.equal(graph(x), net(x))

@@ -112,8 +112,10 @@ class Escapes:
         counts = name == "__len__"
         if self.numbers is None or not self._listening() or not (counts or name in SIZES):
             return result
-        alias = self._of_the_run(args[0])
-        if alias is None or alias.value.type.shape != tuple(args[0].shape):  # it was resized
+        alias = self.memories.aliases.get(id(args[0]))
+        if alias is None or not alias.is_of(args[0]) or alias.kind == "constant":
+            return result  # of a view of a weight, sizes may vary as well
+        if alias.value.type.shape != tuple(args[0].shape):  # it was resized
             return result
         if counts:
             self.numbers.counted(alias.value, result, sys._getframe(2))
