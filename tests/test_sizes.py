@@ -517,3 +517,20 @@ def test_sizes_of_a_view_of_a_weight_vary_with_what_made_it():
     graph = flexir.capture(net, (torch.rand(2, 4, 3),), also=[(torch.rand(3, 4, 3),)])
     x = torch.rand(5, 4, 3)
     assert not graph.frozen and torch.equal(graph(x), net(x))
+
+
+class Slotted:
+    __slots__ = ("n", "x")
+
+    def __init__(self, x, n):
+        self.x, self.n = x, n
+
+
+def test_a_number_in_a_slot_is_live_like_one_in_an_attribute():
+    def model(given):
+        return given.x * given.n + given.x.shape[0]
+
+    graph = flexir.capture(model, (Slotted(torch.rand(2), 3),), also=[(Slotted(torch.rand(4), 5),)])
+    given = Slotted(torch.rand(6), 9)
+    assert not graph.frozen and torch.equal(graph(given), model(given))
+    assert type(given.n) is int

@@ -7,7 +7,6 @@ Owns that exchange; what such a number is belongs to :mod:`.numbers`.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -62,7 +61,8 @@ def _places(part: Any) -> Iterator[tuple[list[tuple[Any, Any]], Callable[[Any, A
     attributes = tree.attributes_of(part)
     if attributes:
         yield list(attributes.items()), attributes.__setitem__
-    if dataclasses.is_dataclass(part):
-        slots = [f.name for f in dataclasses.fields(part) if f.name not in (attributes or ())]
-        held = [(name, getattr(part, name)) for name in slots if hasattr(part, name)]
-        yield held, lambda name, new: object.__setattr__(part, name, new)
+    cls: Any = type(part)
+    slots = tree.slots_of(cls)
+    if slots:
+        held = [(name, one) for name, one in tree.parts_of(part).items() if name in slots]
+        yield held, lambda name, new: slots[name].__set__(part, new)
