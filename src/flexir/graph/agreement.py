@@ -24,13 +24,15 @@ if TYPE_CHECKING:
     from .graph import Graph
     from .replay import Replay
 
+TORCHS = (RuntimeError, TypeError, ValueError, IndexError)  # what torch raises at other sizes
+
 
 @contextlib.contextmanager
 def as_shown(graph: Graph, meaning: Replay) -> Iterator[None]:
     """Within, what torch refuses at sizes or on paths that no example showed is Diverged."""
     try:
         yield
-    except (RuntimeError, TypeError, ValueError, IndexError) as error:
+    except TORCHS as error:
         node = meaning.now
         varies = graph.live or meaning.parts
         if node is None or isinstance(error, Diverged) or meaning.numbers or not varies:

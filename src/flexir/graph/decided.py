@@ -14,8 +14,6 @@ from .choice import blocks_of, every, given, is_loop
 from .graph import Graph
 from .nodes import Node, Value
 
-_SIZES = (numbers.size, numbers.stride, numbers.numel)
-
 
 def by_values(graph: Graph) -> tuple[set[Value], set[Node]]:
     """What the elements of tensors decide.
@@ -42,7 +40,7 @@ def by_values(graph: Graph) -> tuple[set[Value], set[Node]]:
 
 def _from_values(node: Node, found: set[Value]) -> bool:
     """Whether what a call tells Python is of tensors' elements, or of numbers that are."""
-    if node.target in _SIZES:
+    if node.target in numbers.QUESTIONS:
         return False
     return any(not value.is_number or value in found for value in node.inputs)
 

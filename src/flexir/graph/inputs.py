@@ -120,6 +120,14 @@ def _are_apart(graph: Graph, env: dict[Value, Any]) -> None:
                 )
 
 
+def with_keyword(parameters: Sequence[tuple[str, int]], name: str) -> list[tuple[str, int]]:
+    """The parameters of a graph and one more, that is given by keyword."""
+    more = inspect.Parameter.VAR_KEYWORD
+    place = next((i for i, (_, kind) in enumerate(parameters) if kind == more), len(parameters))
+    word = name, int(inspect.Parameter.KEYWORD_ONLY)
+    return [*parameters[:place], word, *parameters[place:]]
+
+
 def first_that(graphs: Sequence[Graph], fits: Callable[[Graph], Any]) -> Graph:
     """The first of some graphs for which ``fits`` does not raise Diverged.
 

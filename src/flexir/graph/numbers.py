@@ -204,8 +204,10 @@ def ne(input: Any, other: Any) -> bool:
     return bool(input != other)
 
 
+# What is asked of a tensor, and says nothing of its elements.
+QUESTIONS: tuple[Callable[..., Any], ...] = (size, stride, numel)
 FUNCTIONS: tuple[Callable[..., Any], ...] = (
-    size, stride, numel, length, add, sub, mul, div, floor_divide, remainder, pow, bitwise_and,
+    *QUESTIONS, length, add, sub, mul, div, floor_divide, remainder, pow, bitwise_and,
     bitwise_or, bitwise_xor, bitwise_left_shift, bitwise_right_shift, neg, abs, ceil, floor, trunc,
     round, sqrt, isqrt, exp, log, log2, log10, gcd, bit_length, plain, to_float, lt, le, gt, ge, eq,
     ne,

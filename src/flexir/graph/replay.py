@@ -89,8 +89,7 @@ def replay(
         Diverged: an input differs in shape, dtype or literal from the recorded one, a branch
             would be taken otherwise, or a value that Python code took has changed.
     """
-    if graph.variants:
-        graph = fitting(graph, args, kwargs or {})
+    graph = fitting(graph, args, kwargs or {})
     env = Environment(graph.constants) if env is None else env
     free = last_readers(graph)
     meaning = Replay(graph, check, watch, free, isolate, generators)
@@ -115,18 +114,20 @@ def replay(
 
 
 def fitting(graph: Graph, args: Sequence[Any], kwargs: dict[str, Any]) -> Graph:
-    """The first of a graph and its variants that takes these inputs.
+    """The first of a graph and its variants that takes these inputs; the graph if it has none.
 
     Raises:
         Diverged: none does; the message is that of the first.
     """
+    if not graph.variants:
+        return graph
     graphs = (graph, *graph.variants)
     alone = [one if not one.variants else dataclasses.replace(one, variants=[]) for one in graphs]
     try:
         return first_that(alone, lambda one: replay(one, args, kwargs))
     except Diverged as first:
         more = f"\n{len(graph.variants)} other paths that examples showed do not fit either"
-        raise Diverged(f"{first}{more if graph.variants else ''}", first.node) from first
+        raise Diverged(f"{first}{more}", first.node) from first
 
 
 class Environment(dict[Value, torch.Tensor]):

@@ -79,7 +79,7 @@ def measured(
     Returns:
         the variant of the graph that takes the inputs, and Value -> its shape or number.
     """
-    graph = fitting(graph, args, kwargs) if graph.variants else graph
+    graph = fitting(graph, args, kwargs)
     found: dict[Value, Any] = {}
 
     def watch(node: Node, made: Sequence[Any]) -> None:
@@ -110,7 +110,7 @@ def straight(
 
     Those in ``led`` stay.
     """
-    graph = fitting(graph, args, kwargs) if graph.variants else graph
+    graph = fitting(graph, args, kwargs)
     taken: list[Any] = []
     replay(graph, args, kwargs, taken=taken, led=led)
     return _Copy(graph, {}, {}, iter(taken)).graph

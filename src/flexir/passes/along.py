@@ -15,13 +15,11 @@ from ..graph.nodes import Value
 from .slots import Filled, at, fitted, is_filled
 from .way import Unfit, Way
 
-JOINS = ("cat", "concat", "concatenate")
-
 
 def join(way: Way) -> None:
     """A ``cat`` with one part that grows: the parts after it are written behind what it holds."""
     parts, dim = list(way.node.args["tensors"]), way.node.args.get("dim", 0)
-    shapes = [way.shape(part) for part in parts]
+    shapes = [way.written.shape(part) for part in parts]
     dim %= len(shapes[0])
     growing = [i for i, shape in enumerate(shapes) if isinstance(shape[dim], Filled)]
     if len(growing) != 1:
@@ -44,7 +42,7 @@ def join(way: Way) -> None:
 def pad(way: Way) -> None:
     """A ``pad`` with a number, up to the end of the slots; those of its input hold it, too."""
     args = way.node.args
-    value, after = args["input"], way.shape(way.node.outputs[0])
+    value, after = args["input"], way.written.shape(way.node.outputs[0])
     if args.get("mode", "constant") != "constant":
         raise Unfit("it pads with what stands in the slots")
     made = way.only(value, args.get("value") or 0)
@@ -78,7 +76,7 @@ def take(way: Way) -> None:
     node = way.node
     value, indices = node.args["input"], node.args["indices"]
     listed = list(indices) if isinstance(indices, tuple) else [indices]
-    made, shape = way.look(value), way.shape(value)
+    made, shape = way.look(value), way.written.shape(value)
     taken: list[Any] = []
     dim = 0
     for place, part in enumerate(listed):
@@ -161,6 +159,3 @@ def _over(way: Way, part: Any) -> Sequence[Any]:
             raise Unfit("a number taken out of a tensor says where it takes")
         return way.written.over[part]
     return [part] * len(way.written.slots.positions)
-
-
-__all__ = ["JOINS", "join", "pad", "take"]

@@ -16,8 +16,6 @@ from ..graph.nodes import Node, Value
 from .slots import at
 from .way import Unfit, Written
 
-_ASK = (numbers.size, numbers.numel, numbers.stride)
-
 
 class _Sizes:
     """A tensor of which only sizes are asked."""
@@ -37,7 +35,8 @@ class _Sizes:
 
 def is_known(written: Written, node: Node) -> bool:
     """Whether a call on numbers computes only with sizes."""
-    return all(v in written.over if v.is_number else node.target in _ASK for v in node.inputs)
+    asks = node.target in numbers.QUESTIONS
+    return all(v in written.over if v.is_number else asks for v in node.inputs)
 
 
 def at_positions(written: Written, node: Node) -> list[Any]:
@@ -61,8 +60,7 @@ def _at(written: Written, node: Node, place: int, position: int) -> Any:
     def look(value: Value) -> Any:
         if value.is_number:
             return written.over[value][place]
-        shape = written.shapes.get(value) or value.type.shape
-        return _Sizes(tuple(at(n, position) for n in shape))
+        return _Sizes(tuple(at(n, position) for n in written.shape(value)))
 
     named = {name: tree.substitute(part, Value, look) for name, part in node.args.items()}
     args, kwargs = node.signature.unbind(named)

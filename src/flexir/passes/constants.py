@@ -37,9 +37,7 @@ def fold_constants(graph: Graph) -> Graph:
             if _folds(node, known):
                 for value in set(node.inputs) - known:
                     env[value] = torch.zeros((), dtype=value.type.dtype).expand(value.type.shape)
-                replay(node, env)
-                if is_undefined(node):  # what lay there is not to be kept
-                    env.update((v, torch.zeros_like(env[v])) for v in node.outputs)
+                run_defined(replay, node, env)
                 known.update(node.outputs)
                 folded.append(node)
     finally:
@@ -56,9 +54,11 @@ def fold_constants(graph: Graph) -> Graph:
     return edit.build("fold_constants")
 
 
-def is_undefined(node: Node) -> bool:
-    """Whether the elements of what a call gives are whatever lay there."""
-    return "empty" in node.op and _is_torchs(node)
+def run_defined(replay: Replay, node: Node, env: dict[Value, Any]) -> None:
+    """Run a call; where its elements would be whatever lay there, they are zeros."""
+    replay(node, env)
+    if "empty" in node.op and _is_torchs(node):
+        env.update((v, torch.zeros_like(env[v])) for v in node.outputs)
 
 
 def _is_torchs(node: Node) -> bool:

@@ -6,13 +6,13 @@ Owns the rewriting of ``graph.state`` into one input and a part of the outputs. 
 from __future__ import annotations
 
 import dataclasses
-import inspect
 from collections.abc import Mapping
 from typing import overload
 
 from ..graph.account import State
 from ..graph.check import free_name, settle
 from ..graph.graph import Graph
+from ..graph.inputs import with_keyword
 from ..graph.nodes import Value
 from ..graph.program import Program
 
@@ -63,13 +63,9 @@ def _explicit(graph: Graph, others: Mapping[str, State]) -> Graph:
     word = free_name("state", set(graph.inputs))
     known = set(given.values())
     constants = {v: t for v, t in graph.constants.items() if v not in known}
-    parameters = list(graph.parameters)
-    last = inspect.Parameter.VAR_KEYWORD
-    place = next((i for i, (_, k) in enumerate(parameters) if k == last), len(parameters))
-    parameters.insert(place, (word, int(inspect.Parameter.KEYWORD_ONLY)))
     made = dataclasses.replace(
         graph,
-        parameters=parameters,
+        parameters=with_keyword(graph.parameters, word),
         inputs={**graph.inputs, word: given},
         outputs=(graph.outputs, {state.path: state.final for state in graph.state}),
         constants=constants,

@@ -15,7 +15,7 @@ import torch
 from ..errors import Error
 from ..graph import numbers, places, tree
 from ..graph.account import Origin
-from ..graph.check import free_name, settle
+from ..graph.check import free_name, names_in, settle
 from ..graph.graph import Graph
 from ..graph.nodes import Dim, Node, NumberType, TensorType, Value
 from ..graph.program import Program
@@ -201,8 +201,7 @@ def _begun(graph: Graph, dims: Mapping[str, int], length: int) -> Graph:
               if place in dims and not v.is_number and len(v.type.shape) > dims[place]}  # fmt: skip
     if not chosen:
         return graph
-    names = {v.name for v in (*graph.constants, *graph.input_values)}
-    names.update(v.name for n in graph for v in n.outputs)
+    names = names_in(graph)
     like = next(reversed(list(graph)))
     nodes: list[Node] = []
     constants = dict(graph.constants)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import inspect
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,16 +23,16 @@ from ..errors import Error
 from ..graph import numbers, tree
 from ..graph.account import Mutation, Origin, State
 from ..graph.answers import answer
-from ..graph.check import free_name, settle
+from ..graph.check import free_name, names_in, settle
 from ..graph.choice import blocks_of
 from ..graph.graph import Graph
-from ..graph.inputs import dense_stride, same_literal
+from ..graph.inputs import dense_stride, same_literal, with_keyword
 from ..graph.nodes import Node, TensorType, Value
 from ..graph.query import last_readers
 from ..graph.replay import Environment, Replay
 from . import along
 from .by_position import at_positions, is_known, refused
-from .constants import is_undefined
+from .constants import run_defined
 from .decomposer import Decomposer
 from .edit import Rewritten
 from .slots import Shape, Slots, at, fitted, is_filled, worlds_of
@@ -68,8 +67,7 @@ class Padded:
             Error: something in it does not go with slots; the message names the call.
         """
         self.recorded, self.slots = graph, slots
-        names = {v.name for v in (*graph.constants, *graph.input_values)}
-        names.update(v.name for n in graph for v in n.outputs)
+        names = names_in(graph)
         device = next((v.type.device for v in shapes if not v.is_number), torch.device("cpu"))
         self.word = free_name(POSITION, names | set(graph.inputs))
         position = Value(self.word, TensorType(torch.int64, (), device))
@@ -113,17 +111,14 @@ class Padded:
         for node in last.nodes:
             self._run(last, node)
         written.constants.update(last.constants)
-        parameters = list(old.parameters)
-        more = inspect.Parameter.VAR_KEYWORD
-        place = next((i for i, (_, k) in enumerate(parameters) if k == more), len(parameters))
-        parameters.insert(place, (self.word, int(inspect.Parameter.KEYWORD_ONLY)))
         layouts = {}
         for value, stride in old.layouts.items():
             twin = look(value)
             layouts[twin] = dense_stride(twin.type.shape, stride)
         constants = {**old.constants, **written.constants}
         made = dataclasses.replace(
-            old, parameters=parameters, inputs={**inputs, self.word: written.position},
+            old, parameters=with_keyword(old.parameters, self.word),
+            inputs={**inputs, self.word: written.position},
             outputs=outputs, left=left, nodes=[*nodes, *last.nodes], mutations=mutations,
             state=state, constants=constants, layouts=layouts,
             origins={v: old.origins.get(v, Origin("folded")) for v in constants},
@@ -195,7 +190,7 @@ class Padded:
         """Work out a number at every position; whether it varies."""
         for world in self.worlds:
             self.meaning(node, world.recorded)
-        shapes = [self._shape(v) for v in node.inputs if not v.is_number]
+        shapes = [self.written.shape(v) for v in node.inputs if not v.is_number]
         varies = any(map(is_filled, shapes)) or any(map(self.written.varies, node.inputs))
         if varies:
             found = at_positions(self.written, node)
@@ -205,9 +200,6 @@ class Padded:
         self.written.over.update((v, found) for v in node.outputs)
         return varies
 
-    def _shape(self, value: Value) -> Shape:
-        return self.written.shapes.get(value) or value.type.shape
-
     # -- calls
 
     def _call(self, node: Node) -> tuple[list[Node], bool]:
@@ -215,16 +207,12 @@ class Padded:
         if blocks_of(node):
             raise refused(node, "branches and loops have no slots yet")
         for world in self.worlds:
-            self.meaning(node, world.recorded)
-            if is_undefined(node):
-                world.recorded.update(
-                    (v, torch.zeros_like(world.recorded[v])) for v in node.outputs
-                )
+            run_defined(self.meaning, node, world.recorded)
         for value in node.outputs:
             if not value.is_number:
                 self.written.shapes[value] = self._measured(node, value)
         grows = [v for v in dict.fromkeys(node.inputs) if not v.is_number]
-        grows = [v for v in grows if is_filled(self._shape(v))]
+        grows = [v for v in grows if is_filled(self.written.shape(v))]
         varying = [v for v in dict.fromkeys(node.inputs) if self.written.varies(v)]
         if node.effects.escape and (grows or varying):
             return self._escape(node)
@@ -290,7 +278,7 @@ class Padded:
         self, node: Node, grows: Sequence[Value], varying: Sequence[Value]
     ) -> Iterator[Callable[[Way], None]]:
         """What may be a way to make a call, the plainest first."""
-        if node.op in along.JOINS and grows:
+        if node.op == "cat" and grows:
             yield along.join
         if node.op == "pad":
             yield along.pad
@@ -335,23 +323,23 @@ class Padded:
             layer = _Layer(world.fixed, way.constants)
             try:
                 for node in way.nodes:
-                    self.meaning(node, layer)
-                    if is_undefined(node):
-                        layer.update((v, torch.zeros_like(layer[v])) for v in node.outputs)
+                    run_defined(self.meaning, node, layer)
             except Exception:  # noqa: BLE001  a call that fails is no way
                 return False
             for old, new in way.made.items():
                 if old.is_number:
                     if layer[new] != world.recorded[old]:
                         return False
-                elif not world.agree(layer[new], world.recorded[old], self._shape(old), self.slots):
+                elif not world.agree(
+                    layer[new], world.recorded[old], self.written.shape(old), self.slots
+                ):
                     return False
             layers.append(layer)
         for world, layer in zip(self.worlds, layers):
             for old, new in way.made.items():
                 if not old.is_number:
                     made = world.recorded[old]
-                    layer[new] = world.filled(layer[new], made, self._shape(old))
+                    layer[new] = world.filled(layer[new], made, self.written.shape(old))
             world.fixed.update(layer)
         return True
 

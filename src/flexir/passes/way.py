@@ -46,6 +46,10 @@ class Written:
         self.constants: dict[Value, torch.Tensor] = {}
         self.known: dict[Any, Value] = {}
 
+    def shape(self, value: Value) -> Shape:
+        """The sizes of a tensor of the recorded graph."""
+        return self.shapes.get(value) or value.type.shape
+
     def varies(self, part: Any) -> bool:
         """Whether a part of an argument is a number that depends on the position."""
         return part.__class__ is Value and part in self.over and len(set(self.over[part])) > 1
@@ -78,10 +82,6 @@ class Way:
             raise Unfit(f"{value} varies")
         return over[0]
 
-    def shape(self, value: Value) -> Shape:
-        """The sizes of a tensor of the recorded graph."""
-        return self.written.shapes.get(value) or value.type.shape
-
     def call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Value:
         """A new call of one result."""
         node = traced_call(function, args, kwargs, self.node, self._name)
@@ -98,7 +98,7 @@ class Way:
         for value in node.outputs:
             type = value.type
             if not value.is_number:
-                type = TensorType(type.dtype, slots.static(self.shape(value)), type.device)
+                type = TensorType(type.dtype, slots.static(self.written.shape(value)), type.device)
             self.made[value] = Value(value.name, type, copy)
 
         def see(value: Value) -> Any:
@@ -151,7 +151,7 @@ class Way:
 
     def only(self, value: Value, fill: Any) -> Value:
         """The twin of a recorded tensor with ``fill`` in its empty slots."""
-        shape = self.shape(value)
+        shape = self.written.shape(value)
         made: Value = self.look(value)
         for dim, size in enumerate(shape):
             if isinstance(size, Filled):

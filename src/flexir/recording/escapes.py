@@ -70,12 +70,16 @@ class Escapes:
             self.lines.append(node.source)
         return kind
 
-    def _of_the_run(self, tensor: torch.Tensor) -> Alias | None:
-        """What a tensor means, if it was recorded and is not the model's own."""
+    def _met(self, tensor: torch.Tensor) -> Alias | None:
+        """What a tensor means, if it was recorded and is no weight; it may be a view of one."""
         alias = self.memories.aliases.get(id(tensor))
-        if alias is None or not alias.is_of(tensor):
-            return None
-        return None if "constant" in (alias.kind, alias.memory.kind) else alias
+        known = alias is not None and alias.is_of(tensor) and alias.kind != "constant"
+        return alias if known else None
+
+    def _of_the_run(self, tensor: torch.Tensor) -> Alias | None:
+        """The same, if it is no part of the model's own, either."""
+        alias = self._met(tensor)
+        return None if alias is None or alias.memory.kind == "constant" else alias
 
     def asked(
         self, func: Any, args: Any, kwargs: dict[str, Any], result: Any, frame: FrameType
@@ -112,10 +116,8 @@ class Escapes:
         counts = name == "__len__"
         if self.numbers is None or not self._listening() or not (counts or name in SIZES):
             return result
-        alias = self.memories.aliases.get(id(args[0]))
-        if alias is None or not alias.is_of(args[0]) or alias.kind == "constant":
-            return result  # of a view of a weight, sizes may vary as well
-        if alias.value.type.shape != tuple(args[0].shape):  # it was resized
+        alias = self._met(args[0])
+        if alias is None or alias.value.type.shape != tuple(args[0].shape):  # it was resized
             return result
         if counts:
             self.numbers.counted(alias.value, result, sys._getframe(2))

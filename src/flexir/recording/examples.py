@@ -14,6 +14,7 @@ from typing import Any
 
 from ..errors import CaptureError, Diverged, add_note
 from ..graph.account import Frozen
+from ..graph.agreement import TORCHS
 from ..graph.graph import Graph
 from ..graph.inputs import Inputs, inputs_of
 from ..graph.nodes import Dim, ListType, TensorType
@@ -23,7 +24,7 @@ from .branches import branched
 from .eager import copied, initial_state, no_fast_path, run_model
 from .naming import Dims, named, values_in
 from .numbers import origins_of
-from .proof import TORCHS, Trial, Unfit, proved, takes, tried
+from .proof import Trial, Unfit, proved, takes, tried
 from .recorder import record
 from .rolled import Recorded
 from .standing import Standing

@@ -14,6 +14,7 @@ import torch
 from ..errors import Diverged
 from ..graph import tree
 from ..graph.account import Frozen
+from ..graph.agreement import TORCHS
 from ..graph.geometry import shape_of
 from ..graph.graph import Graph
 from ..graph.inputs import Inputs, bind_inputs
@@ -88,9 +89,6 @@ def tried(loose: Graph, table: Table, trial: Trial) -> Unfit | None:
         return Unfit(n, trial.inputs, Frozen(n, "the graph gives something else than the model"))
     table.add(found)
     return None
-
-
-TORCHS = (RuntimeError, TypeError, ValueError, IndexError)  # what torch raises at other sizes
 
 
 def _measured(graph: Graph, trial: Trial) -> tuple[bool, dict[Value, list[Any]]]:

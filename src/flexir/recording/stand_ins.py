@@ -108,7 +108,7 @@ Int.__array_ufunc__ = Float.__array_ufunc__ = _numpy  # type: ignore[attr-define
 
 _lock = threading.Lock()
 _users = 0
-_seen: set[int] = set()  # modules that were looked through
+_seen: dict[str, Any] = {}  # modules that were looked through, by name
 _places: dict[tuple[int, str], tuple[dict[str, Any], str, Any, StandIn]] = {}
 
 
@@ -143,11 +143,13 @@ def _look_through() -> None:
     What models call is in none of torch's and the library's but ``math`` itself.
     """
     for key, module in list(sys.modules.items()):
+        if _seen.get(key) is module and key != "__main__":
+            continue
+        _seen[key] = module
         root = key.partition(".")[0]
         foreign = root == "torch" or root in sys.stdlib_module_names
-        if module is not math and (foreign or id(module) in _seen) and key != "__main__":
+        if foreign and module is not math and key != "__main__":
             continue
-        _seen.add(id(module))
         held = getattr(module, "__dict__", {})
         for name, part in list(held.items()):
             if id(part) in _MATH:
