@@ -7,6 +7,7 @@ from torch import nn
 import flexir
 from flexir import passes
 from flexir.graph.nodes import Value
+from flexir.recording.numbers import Int, Numbers
 from flexir.recording.standing import Standing, _tell, _tensors
 
 
@@ -38,6 +39,12 @@ def test_the_tensors_that_a_variable_holds():
     assert list(_tensors(nn.Linear(1, 1), ("v",))) == [] == list(_tensors(Plain, ("v",)))
     deep = [[[[[[a]]]]]]
     assert list(_tensors(deep, ("v",))) == [] and list(_tensors(deep[0][0], ("v",)))
+
+
+def test_numbers_that_know_their_origin_hold_no_tensors():
+    run = Numbers(None, None, lambda: True)
+    run.kept = torch.ones(1)  # whatever is kept for the run is not the variable's
+    assert list(_tensors([Int(3, Value("", None), run), "a", 2.5, None], ("f", "v"))) == []
 
 
 def test_nothing_is_noted_where_nobody_asks():

@@ -150,7 +150,7 @@ class _Laying(Rolled):
                 raise Misfit(f"only some runs come to: {first}   # {first.where}")
             if first.body is not None:
                 self._module(scope, heads, out)
-            elif len({repr(node.result) for node in heads.values()}) > 1 and _decides(heads):
+            elif _decides(heads) and len({node.result for node in heads.values()}) > 1:
                 self._split(scope, spans, at, heads, out, finish)
                 return
             else:

@@ -27,6 +27,7 @@ from .rounds import Rounds, Turn
 _PLAIN = frozenset({int, float, bool, str, bytes, type(None), complex})
 _RECORDER = os.path.join(os.path.dirname(__file__), "recorder.py")  # its frame calls the model
 _NOT_PLAIN = ("", None)
+_HAVE_NONE = (torch.nn.Module, int, float, str, bytes, type(None))  # tensors that may be replaced
 _MANY = 64  # elements of a container that are looked at
 
 
@@ -138,7 +139,7 @@ def _tensors(part: Any, place: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...
     """The tensors a variable holds, down to three containers."""
     if isinstance(part, torch.Tensor):
         yield place, part
-    elif isinstance(part, torch.nn.Module) or len(place) > 5:
+    elif isinstance(part, _HAVE_NONE) or len(place) > 5:
         return
     elif isinstance(part, (list, tuple)):
         for key, inner in enumerate(part[:_MANY]):
