@@ -167,7 +167,8 @@ def test_the_statement_at_a_line_mentions_what_it_reads(tmp_path):
     file = code.co_filename
     assert sources.mentions(file, 3, "n") and sources.mentions(file, 4, "n")
     assert not sources.mentions(file, 3, "x") and sources.mentions(file, 5, "x")
-    assert not sources.mentions(file, 5, "n") and sources.mentions(file, 2, "n")
+    assert not sources.mentions(file, 5, "n") and sources.mentions(file, 2, "x")
+    assert not sources.mentions(file, 2, "n"), "the statements inside are others"
     bad = tmp_path / "bad.py"
     bad.write_text("def (:\n")
     assert sources.mentions(str(bad), 1, "anything"), "where there is no tree it may"

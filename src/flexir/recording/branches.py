@@ -268,11 +268,11 @@ class _Laying(Rolled):
 
     def _variables(
         self, scope: Scope, heads: dict[int, Node], out: list[Node]
-    ) -> dict[tuple[int, Value], set[Value | None]]:
-        """A run and a Value that variables hold at a condition -> what they hold in all runs."""
+    ) -> dict[tuple[int, Value], dict[Any, Value | None]]:
+        """A run and a Value -> variables that hold it at a condition -> what they hold in all."""
         known = {r: self.runs[r].standing.get(heads[r]) for r in scope.runs}
         seen = {r: one.tensors if one else {} for r, one in known.items()}
-        held: dict[tuple[int, Value], set[Value | None]] = {}
+        held: dict[tuple[int, Value], dict[Any, Value | None]] = {}
         for place in dict.fromkeys(place for tensors in seen.values() for place in tensors):
             parts = {r: tensors[place] for r, tensors in seen.items() if place in tensors}
             try:
@@ -280,7 +280,7 @@ class _Laying(Rolled):
             except Misfit:
                 meant = None
             for r, value in parts.items():
-                held.setdefault((r, value), set()).add(meant)
+                held.setdefault((r, value), {})[place] = meant
         return held
 
     def _way(self, scope: Scope, held: Any, spans: dict[int, Span]) -> Scope:

@@ -12,7 +12,7 @@ Owns the loops to be; which calls are rounds is :mod:`.branches`' matter.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..graph.choice import alike
@@ -22,6 +22,7 @@ from .alike import Misfit
 from .gathered import Gathering
 from .looping import ANY, Looping, Slot, values_read
 from .scopes import Branch, Scope
+from .standing import Held
 
 
 class Loops(Gathering):
@@ -86,27 +87,25 @@ class Loops(Gathering):
             if output is not None and same and all(same):
                 return output
         problem: Misfit | None = None
-        for column in self._columns(loop, finals):
+        read, places = self.read, _places(loop.after, finals)
+        for column in self._columns(loop, places):
             slots = list(loop.slots)
+            self.read = places.keys() or loop.live
             try:
                 return self._bound(scope, loop, column, finals)
             except Misfit as error:
                 loop.slots[:] = slots
                 problem = problem or error
+            finally:
+                self.read = read
         raise problem or Misfit("what a loop leaves in a place is not known")
 
-    def _columns(self, loop: Looping, finals: dict[int, Value]) -> Iterator[Any]:
-        """What the place of what is read after a loop may hold when its rounds begin."""
+    def _columns(self, loop: Looping, places: Collection[Any]) -> Iterator[Any]:
+        """What a variable that is read after a loop may hold when its rounds begin."""
         yield from [slot for slot in loop.slots if slot.output is None]
-        after = {r: one.tensors for r, one in loop.after.items() if one is not None}
-        places: dict[Any, None] = {}
-        for r, tensors in after.items():
-            if r in finals:
-                places.update((place, None) for place, v in tensors.items() if v is finals[r])
         for place in places:
-            if all(after[r].get(place) is v for r, v in finals.items() if r in after):
-                starts = {p: one.tensors.get(place) for p, one in loop.starts.items() if one}
-                yield {p: value for p, value in starts.items() if value is not None}
+            starts = {p: one.tensors.get(place) for p, one in loop.starts.items() if one}
+            yield {p: value for p, value in starts.items() if value is not None}
         yield {}
 
     def _bound(self, scope: Scope, loop: Looping, column: Any, finals: dict[int, Value]) -> Value:
@@ -196,7 +195,11 @@ class Loops(Gathering):
     def _seal(self, loop: Looping, slot: Slot) -> None:
         slot.sealed = True
         if slot.output is None:
-            slot.next = self._next(loop, loop.shifted(slot.column, {}))
+            self.read = _places(loop.starts, slot.column).keys()
+            try:
+                slot.next = self._next(loop, loop.shifted(slot.column, {}))
+            finally:
+                self.read = frozenset()
         parts = {r: slot.column[rounds[0]] for r, rounds in loop.rounds.items()
                  if rounds[0] in slot.column}  # fmt: skip
         parts.update((r, v) for r, v in slot.finals.items() if r not in loop.rounds)
@@ -206,3 +209,10 @@ class Loops(Gathering):
                 slot.initial = self.one(loop.scope, parts, loop.out)
             finally:
                 self.written.pop()
+
+
+def _places(held: Mapping[int, Held | None], values: Mapping[int, Value]) -> dict[Any, None]:
+    """The variables that hold these Values, in all of these runs of which it is known."""
+    known = {r: one.tensors for r, one in held.items() if one is not None and r in values}
+    places = dict.fromkeys(p for r, kept in known.items() for p, v in kept.items() if v is values[r])
+    return {p: None for p in places if all(kept.get(p) is values[r] for r, kept in known.items())}

@@ -9,6 +9,9 @@ from __future__ import annotations
 import dis
 import functools
 from types import CodeType
+from typing import NamedTuple
+
+from .sources import Span, holds, span_at
 
 _READS = ("LOAD_FAST", "LOAD_DEREF", "LOAD_CLOSURE", "LOAD_NAME", "LOAD_CLASSDEREF")
 _ENDS = frozenset({
@@ -20,16 +23,34 @@ _ENDS = frozenset({
 @functools.lru_cache(maxsize=8192)
 def live_after(code: CodeType, at: int) -> tuple[str, ...]:
     """Names of variables that may be read after the instruction at an offset, in order of name."""
-    return tuple(sorted(_live(code).get(at, _every(code))))
+    return tuple(sorted(_live(code).after.get(at, _every(code))))
+
+
+@functools.lru_cache(maxsize=2048)
+def live_after_span(code: CodeType, span: Span) -> frozenset[str]:
+    """Names of variables that may be read where a function goes on after a stretch of source."""
+    flow = _live(code)
+    inside = [holds(span, span_at(code, at)) for at in flow.after]
+    return frozenset().union(*(
+        flow.before[j] for i, following in enumerate(flow.following) if inside[i]
+        for j in following if not inside[j]
+    ))  # fmt: skip
 
 
 def _every(code: CodeType) -> frozenset[str]:
     return frozenset((*code.co_varnames, *code.co_cellvars, *code.co_freevars))
 
 
+class _Flow(NamedTuple):
+    """Attributes: instruction -> those that may be next; what is live before it; and after."""
+
+    following: list[list[int]]
+    before: list[frozenset[str]]
+    after: dict[int, frozenset[str]]  # by offset
+
+
 @functools.lru_cache(maxsize=2048)
-def _live(code: CodeType) -> dict[int, frozenset[str]]:
-    """Offset -> what is live after the instruction there."""
+def _live(code: CodeType) -> _Flow:
     steps = list(dis.get_instructions(code))
     place = {one.offset: i for i, one in enumerate(steps)}
     reads: list[frozenset[str]] = []
@@ -59,8 +80,9 @@ def _live(code: CodeType) -> dict[int, frozenset[str]]:
             if new != live[i]:
                 live[i], changed = new, True
     caught = frozenset().union(*(live[i] for i in handlers))
-    return {one.offset: caught.union(*(live[j] for j in following[i]))
-            for i, one in enumerate(steps)}  # fmt: skip
+    after = {one.offset: caught.union(*(live[j] for j in following[i]))
+             for i, one in enumerate(steps)}  # fmt: skip
+    return _Flow(following, live, after)
 
 
 def _handlers(code: CodeType, steps: list[dis.Instruction]) -> set[int]:

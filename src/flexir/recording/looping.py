@@ -54,6 +54,7 @@ class Looping:
         after: run -> what they hold after the loop.
         out: nodes that come before the loop.
         names: its own variables that hold no tensor.
+        live: function and variable, of those that may be read after it.
         grows: there are lists that only some rounds add to.
     """
 
@@ -74,6 +75,7 @@ class Looping:
         self.least = 0
         self.grows = False
         self.names: set[str] = set()
+        self.live: Set[tuple[str, str]] = frozenset()
         self.nodes: list[Node] = []  # the list it stands in
 
     def mark(self) -> Any:

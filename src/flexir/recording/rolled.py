@@ -268,6 +268,7 @@ class Rolled(Loops):
         body = loop.body
         executions = [turn.execution for turn, _, _ in stretches.values()]
         loop.names = set().union(*(one.plain for one in executions))
+        loop.live = executions[0].live_after
         numbers_are_lines(executions, skipped)
         loop.grows = bool(rounds_alike(executions, list(loop.starts.values()), self.guarded))
         counters_are_lines(executions[0], loop.place, loop.rounds, loop.starts, loop.after)

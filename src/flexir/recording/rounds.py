@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import torch
 
 from ..graph.source import is_foreign
+from .liveness import live_after_span
 from .lookups import Lookup, is_row, tables
 from .sources import Written, in_test, loops_at, span_at
 
@@ -43,6 +44,12 @@ class Execution:
         self.held: list[dict[str, int]] = []
         self.odd: set[str] = set()
         self.tables: list[Lookup] = []
+
+    @property
+    def live_after(self) -> frozenset[tuple[str, str]]:
+        """Function and variable, of those that may be read after it."""
+        names = live_after_span(self.code, self.loop.span)
+        return frozenset((self.code.co_name, name) for name in names)
 
     def begins(self, frame: FrameType, held: tuple[Any, ...]) -> None:
         """A round begins; ``held``: by the loop's own variables."""

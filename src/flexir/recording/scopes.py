@@ -22,8 +22,8 @@ class Scope:
         self.nodes: list[Node] = []
         self.loop: Any = None  # the Looping whose body this is
         self.lost: list[tuple[dict[int, int], Value]] = []  # numbers that became plain
-        # A run and a Value of it from before this scope -> what the variables that held it mean.
-        self.held: dict[tuple[int, Value], set[Value | None]] = {}
+        # A run and a Value of it from before this scope -> variables that held it -> what they mean.
+        self.held: dict[tuple[int, Value], dict[Any, Value | None]] = {}
 
     def age(self, value: Value) -> int:
         """When a Value was made; never, for one from inside a branch."""

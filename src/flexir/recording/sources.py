@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _RUNS = (ast.Call, ast.Await, ast.Yield, ast.YieldFrom, ast.NamedExpr)
+_WITH_STATEMENTS = (ast.stmt, ast.ExceptHandler, ast.match_case)
 _END = 1 << 30
 
 Span = tuple[int, int, int, int]  # line, column, last line, column after the last
@@ -213,14 +214,17 @@ def copied_elsewhere(code: CodeType, names: Collection[str]) -> bool:
 
 
 def mentions(file: str, line: int, name: str) -> bool:
-    """Whether the statement at a line reads a variable."""
+    """Whether the statement at a line reads a variable, but for the statements inside it."""
     tree = _tree(file)
     if tree is None:
         return True
     statements = (n for n in ast.walk(tree) if isinstance(n, ast.stmt))
     around = [n for n in statements if n.lineno <= line <= (n.end_lineno or n.lineno)]
     inner = max(around, key=lambda n: (n.lineno, -(n.end_lineno or 0)), default=None)
-    return inner is None or name in _names(inner)
+    if inner is None:
+        return True
+    parts = (n for n in ast.iter_child_nodes(inner) if not isinstance(n, _WITH_STATEMENTS))
+    return any(name in _names(part) for part in parts)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -279,14 +283,15 @@ def _span(node: Any) -> Span:
     return node.lineno, node.col_offset, node.end_lineno, node.end_col_offset
 
 
-def _holds(outer: Span, inner: Span) -> bool:
+def holds(outer: Span, inner: Span) -> bool:
+    """Whether a span lies in another."""
     if inner[1] == 0 and inner[3] == _END:  # a line of an old Python
         return outer[0] <= inner[0] and inner[2] <= outer[2]
     return outer[:2] <= inner[:2] and inner[2:] <= outer[2:]
 
 
 def _in(span: Span, parts: list[Any]) -> bool:
-    return any(_holds(_span(part), span) for part in parts)
+    return any(holds(_span(part), span) for part in parts)
 
 
 def _around(node: ast.AST, span: Span) -> Iterator[Any]:
@@ -294,12 +299,12 @@ def _around(node: ast.AST, span: Span) -> Iterator[Any]:
     yield node
     for child in ast.iter_child_nodes(node):
         if hasattr(child, "lineno"):
-            if _holds(_span(child), span):
+            if holds(_span(child), span):
                 yield from _around(child, span)
                 return
         elif isinstance(child, ast.comprehension):
             for part in ast.iter_child_nodes(child):
-                if _holds(_span(part), span):
+                if holds(_span(part), span):
                     yield from _around(part, span)
                     return
 
@@ -318,7 +323,7 @@ def _function(code: CodeType) -> ast.AST | None:
     for node in ast.walk(tree):
         if isinstance(node, (*_FUNCTIONS, *_COMPREHENSIONS)) and _name(node) == code.co_name:
             first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
-            if first == code.co_firstlineno and (inside is None or _holds(_span(node), inside)):
+            if first == code.co_firstlineno and (inside is None or holds(_span(node), inside)):
                 found = node
     return found
 

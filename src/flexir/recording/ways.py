@@ -9,7 +9,7 @@ them. Where the examples do not tell, it raises :class:`Misfit`. Pairs no calls;
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Set
 from typing import Any
 
 import torch
@@ -43,6 +43,7 @@ class Ways:
         written: per open body: numbers that were written down there.
         constants: of the one graph.
         ignored: runs of which it does not matter what a place holds.
+        read: the variables that are read, or their functions and names, where that is known.
     """
 
     def __init__(self, runs: int) -> None:
@@ -51,6 +52,7 @@ class Ways:
         self.written: list[dict[Any, Value]] = [{}]
         self.constants: dict[Value, torch.Tensor] = {}
         self.ignored: set[int] = set()
+        self.read: Set[Any] = frozenset()
         # Of a Value that is read out of another where it is needed: how old that other one is.
         self.ages: dict[Value, int] = {}
         self.clock = 0
@@ -196,7 +198,9 @@ class Ways:
             for r, value in values.items():
                 run = self.in_scope(around, r)
                 if run is not None:
-                    found |= around.held.get((run, value), set())
+                    held = around.held.get((run, value), {})
+                    read = [m for p, m in held.items() if p in self.read or p[:2] in self.read]
+                    found.update(read or held.values())
             if found or around.loop is not None and not beyond:
                 return found
             around = around.parent
@@ -265,10 +269,7 @@ class Ways:
             if not came:
                 raise Misfit("what comes by the other way is not known")
             pair.append(self.one(way, came, way.nodes))
-        then, otherwise = pair
-        if then is not otherwise and not alike(then.type, otherwise.type):
-            raise Misfit(f"{then!r} and {otherwise!r} come to the same place")
-        made: Value = self.output(scope, branch, then, otherwise)
+        made: Value = self.output(scope, branch, *pair)
         return made
 
     def output(self, scope: Scope, branch: Branch, then: Any, otherwise: Any) -> Any:
@@ -279,6 +280,8 @@ class Ways:
         known = branch.outputs.get(key)
         if known is not None:
             return known[2]
+        if then.__class__ is otherwise.__class__ is Value and not alike(then.type, otherwise.type):
+            raise Misfit(f"{then!r} and {otherwise!r} come to the same place")
         lead = self.in_scope(branch.then, scope.runs[0]) is not None
         sides = (then, otherwise) if lead else (otherwise, then)
         kinds = [NumberType(bool, s) if isinstance(s, bool) else getattr(s, "type", None)
