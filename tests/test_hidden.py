@@ -7,6 +7,8 @@ import pytest
 
 from flexir.recording.alike import Misfit
 from flexir.recording.hidden import _is_harmless, counters_are_lines, stand_alike
+from flexir.recording.standing import Held
+from flexir.recording.uses import Known
 
 
 def code_of(text, tmp_path):
@@ -23,9 +25,7 @@ COUNTED = "def f(x):\n    n = 0\n    n += 1\n    return x\n"
 
 
 def held(code, **plain):
-    return types.SimpleNamespace(
-        frames=[code], plain={(0, name): told for name, told in plain.items()}
-    )
+    return Held((code,), (-1,), {(0, name): told for name, told in plain.items()}, {})
 
 
 def whole(n):
@@ -37,7 +37,7 @@ NODE = types.SimpleNamespace(where="here")
 
 def stands(*runs, guarded=(), explained=True):
     try:
-        stand_alike(NODE, dict(enumerate(runs)), guarded, lambda numbers: explained)
+        stand_alike(NODE, dict(enumerate(runs)), Known(guarded, {}, {}), lambda numbers: explained)
     except Misfit as error:
         return str(error)
     return None
@@ -71,7 +71,7 @@ def test_what_is_only_counted_up_is_not_read(tmp_path):
 def test_a_test_of_what_differs_could_decide(tmp_path):
     code = code_of(TESTED, tmp_path)
     pair = held(code, n=whole(1)), held(code, n=whole(2))
-    assert "a test reads 'n'" in stands(*pair)
+    assert "n > 1: 'n' differs at" in stands(*pair)
     assert stands(*pair, guarded={(code.co_filename, 2)}) is None
 
 
@@ -100,7 +100,8 @@ def counts(tmp_path):
                 number += 1
             after[run] = None if end is None else held(code, n=whole(end))
         try:
-            counters_are_lines(execution, place, rounds, starts, after)
+            loop = types.SimpleNamespace(place=place, rounds=rounds, starts=starts, after=after)
+            counters_are_lines(loop, execution)
         except Misfit as error:
             return str(error)
         return None

@@ -54,7 +54,7 @@ def test_nothing_is_noted_where_nobody_asks():
     node = object()
     quiet.note(node, None, lambda t: None)
     assert quiet.lost == {node: (("value", 3),)} and quiet.losing == []
-    assert quiet.seen[node] == ((), {}, {})
+    assert quiet.seen[node] == ((), (), {}, {})
 
 
 def ops(graph):

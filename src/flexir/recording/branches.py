@@ -313,7 +313,7 @@ class _Laying(Rolled):
         first = heads[scope.runs[0]]
         if len({self._left_to_go(r, heads[r]) for r in scope.runs if r in heads}) > 1:
             raise Misfit(f"other rounds of a loop are left at: {first}   # {first.where}")
-        stand_alike(first, held, self.guarded, lambda numbers: self.explained(scope, numbers))
+        stand_alike(first, held, self.known, lambda numbers: self.explained(scope, numbers))
 
     def _left_to_go(self, r: int, node: Node) -> tuple[Any, ...]:
         """In which rounds of loops laid as they come a call stands; no variable holds iterators."""

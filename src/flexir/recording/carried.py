@@ -214,5 +214,7 @@ class Loops(Gathering):
 def _places(held: Mapping[int, Held | None], values: Mapping[int, Value]) -> dict[Any, None]:
     """The variables that hold these Values, in all of these runs of which it is known."""
     known = {r: one.tensors for r, one in held.items() if one is not None and r in values}
-    places = dict.fromkeys(p for r, kept in known.items() for p, v in kept.items() if v is values[r])
+    places = dict.fromkeys(
+        p for r, kept in known.items() for p, v in kept.items() if v is values[r]
+    )
     return {p: None for p in places if all(kept.get(p) is values[r] for r, kept in known.items())}

@@ -225,7 +225,10 @@ def _recorded(
     """One call, recorded; with where Python stood, which costs, if it is to be laid over others."""
     try:
         graph = record(model, *inputs, numbers=True, standing=standing, **options)
-        return Recorded(graph, standing.seen, standing.laundered, standing.turns, standing.lost)
+        return Recorded(
+            graph, standing.seen, standing.laundered, standing.turns, standing.lost,
+            standing.lookups.tables,
+        )  # fmt: skip
     except Exception as error:
         add_note(error, f"in example {number}")
         raise

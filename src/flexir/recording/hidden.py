@@ -8,7 +8,7 @@ reaches a call. Reads what :mod:`.standing` noted and what the source says; comp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import CodeType
 from typing import Any
 
@@ -17,16 +17,20 @@ from ..graph.nodes import Node
 from ..graph.source import Source
 from .alike import Misfit
 from .linear import line
-from .lookups import by_numbers, reads
+from .lookups import reads
+from .looping import Looping
 from .rounds import Execution
-from .sources import compares_once, copied_elsewhere, decided_in, decides, grown_at_times, is_read
+from .sources import compares_once, copied_elsewhere, grown_at_times, is_read
 from .standing import Held
+from .uses import Known, unseen
+
+_DIFFER = ("int", "bool", "float", "list", "tuple")  # kinds of variables that say how often
 
 
 def stand_alike(
     node: Node,
     held_by: Mapping[int, Held | None],
-    guarded: Collection[Any],
+    facts: Known,
     explained: Callable[[dict[int, int]], bool],
 ) -> None:
     """Raise Misfit where a variable that is still read could let runs part.
@@ -34,7 +38,7 @@ def stand_alike(
     Args:
         node: the call that the runs have come to, of one of them.
         held_by: what each run holds at it.
-        guarded: file and line of comparisons that were recorded.
+        facts: what is known of the runs.
         explained: whether whole numbers follow the numbers of rounds.
     """
     held = list(held_by.values())
@@ -60,8 +64,9 @@ def stand_alike(
                    if one and one.plain.get(place, ("",))[0] == "int"}  # fmt: skip
         if not _is_harmless(told) or numbers and not explained(numbers):
             raise Misfit(f"the variable {name!r} differs at: {node}   # {node.where}")
-        if decides(first.frames[number], name, guarded):
-            raise Misfit(f"a test reads {name!r}, which differs at: {node}   # {node.where}")
+        where = unseen(first.stack, number, name, facts)
+        if where is not None:
+            raise Misfit(f"{where}: {name!r} differs at: {node}   # {node.where}")
 
 
 def comparisons(escapes: Iterable[Node]) -> set[tuple[str, int]]:
@@ -83,38 +88,30 @@ def _is_comparison(node: Node, source: Source) -> bool:
     )  # fmt: skip
 
 
-def counters_are_lines(
-    execution: Execution,
-    place: Mapping[int, tuple[int, int]],
-    rounds: Mapping[int, Sequence[int]],
-    starts: Mapping[int, Held | None],
-    after: Mapping[int, Held | None],
-) -> None:
-    """Raise Misfit where a whole number that is read after a loop counts only some of its rounds.
+def counters_are_lines(loop: Looping, execution: Execution) -> None:
+    """Raise Misfit where a whole number that is read after a loop is not what its rounds tell.
 
     Args:
-        execution: one of the loop.
-        place: round -> run and number.
-        rounds: run -> its rounds.
-        starts: round -> what is held when it begins.
-        after: run -> what is held after the loop.
+        loop: the loop.
+        execution: it, in one run.
     """
-    ends = [one for one in after.values() if one is not None]
+    ends = [one for one in loop.after.values() if one is not None]
     places = {(one.frames[n], name) for one in ends for n, name in one.plain}
     counting = {(execution.code, name) for name in execution.loop.stored}
     for code, name in sorted(places | counting, key=lambda one: (one[0].co_name, one[1])):
         seen: dict[Any, tuple[int, int]] = {}
-        for r, end in after.items():
-            held = [((r, part), place[part][1], starts[part]) for part in rounds[r]]
-            held.append(((r, -1), len(rounds[r]), end))
+        for r, end in loop.after.items():
+            rounds = loop.rounds.get(r, ())
+            held = [((r, part), loop.place[part][1], loop.starts[part]) for part in rounds]
+            held.append(((r, -1), len(rounds), end))
             told = [(case, k, _number_in(one, code, name)) for case, k, one in held]
             # What the call after the loop is given itself may be read no more: the rounds tell.
             begun = 0 if (code, name) in places else told[0][2] or 0
             seen.update((case, (k, n - begun)) for case, k, n in told if n is not None)
         values = {case: n for case, (_, n) in seen.items()}
-        if len(set(values.values())) > 1:
+        if len(set(values.values())) > 1 and is_read(code, name):
             counted = {case: k for case, (k, _) in seen.items()}
-            if line(values, [counted]) is None and is_read(code, name):
+            if line(values, [counted]) is None:
                 raise Misfit(f"{name!r} counts only some rounds, and is read after them")
 
 
@@ -127,28 +124,27 @@ def _number_in(held: Held | None, code: CodeType, name: str) -> int | None:
 
 
 def rounds_alike(
-    executions: Sequence[Execution], starts: Sequence[Held | None], guarded: Collection[Any]
+    executions: Sequence[Execution], starts: Sequence[Held | None], facts: Known
 ) -> set[str]:
     """Raise Misfit where a plain variable that differs from round to round could decide something.
+
+    In a round, or after the loop.
 
     Returns:
         variables whose lists some rounds add to and others do not.
     """
-    execution = executions[0]
-    loop, code = execution.loop, execution.code
+    loop, code = executions[0].loop, executions[0].code
     known = [one for one in starts if one is not None and code in one.frames]
     names = set().union(*(one.plain for one in executions))
     for name in loop.stored | {n for one in known for _, n in one.plain}:
-        told = [one.plain.get((one.frames.index(code), name)) for one in known]
-        numbers = {one for one in told if one is not None and one[0] in ("int", "bool", "float")}
-        if len(numbers) > 1:
+        told = {one.plain.get((one.frames.index(code), name)) for one in known} - {None}
+        if len(told) > 1 and all(one and one[0] in _DIFFER for one in told):
             names.add(name)
-    if decided_in(loop, names, guarded):
-        raise Misfit(f"a test reads what differs from round to round: {', '.join(sorted(names))}")
-    for one in executions:
-        table = by_numbers(one.tables, names)
-        if table is not None:
-            raise Misfit(f"what {table} gives in rounds that no example showed is not known")
+    for name in sorted(names):
+        stack = known[0].stack if known else ((code, -1),)
+        where = unseen(stack, [one for one, _ in stack].index(code), name, facts, loop)
+        if where is not None:
+            raise Misfit(f"{where}: {name!r} differs from round to round")
     grown = grown_at_times(loop)
     if grown and copied_elsewhere(code, grown):
         raise Misfit(f"lists that only some rounds add to are copied: {', '.join(sorted(grown))}")

@@ -80,9 +80,9 @@ def _live(code: CodeType) -> _Flow:
             if new != live[i]:
                 live[i], changed = new, True
     caught = frozenset().union(*(live[i] for i in handlers))
-    after = {one.offset: caught.union(*(live[j] for j in following[i]))
+    then = {one.offset: caught.union(*(live[j] for j in following[i]))
              for i, one in enumerate(steps)}  # fmt: skip
-    return _Flow(following, live, after)
+    return _Flow(following, live, then)
 
 
 def _handlers(code: CodeType, steps: list[dis.Instruction]) -> set[int]:

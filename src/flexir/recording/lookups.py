@@ -1,9 +1,9 @@
-"""What a round of a loop looks up by plain numbers: tables of numbers, and functions of the user's.
+"""What functions look up by plain numbers, or call with them: tables, and functions of the user's.
 
-``scale[i]`` is a number that nothing in torch says. In the rounds that examples showed it may be
-always the same, or follow a line, and in later rounds not. So where a loop is to be laid as one,
-what its rounds look up by numbers of their own must be tensors or modules, or belong to torch. This
-module looks, while the loop runs, at what stands before the brackets; it calls nothing.
+``scale[i]`` is a number that nothing in torch says. For the numbers that examples showed it may be
+always the same, or follow a line, and for others not. So what plain numbers that differ go into
+must be tensors or modules, or belong to torch. This module looks, while the model runs, at what
+stands before the brackets; it calls nothing.
 """
 
 from __future__ import annotations
@@ -12,34 +12,57 @@ import ast
 import builtins
 import functools
 import types
-from collections.abc import Collection, Iterator
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
 import torch
 
 from ..graph.source import is_foreign
 from .numbers import Float, Int
-from .sources import Written
+from .sources import Written, function_of
 
 
 class Lookup(NamedTuple):
     """Something that is looked up, or called, with variables.
 
     Attributes:
+        node: the whole expression.
         of: the expression before the brackets.
-        by: the variables that stand in the brackets.
         is_call: whether it is called.
     """
 
+    node: ast.expr
     of: ast.expr
-    by: frozenset[str]
     is_call: bool
 
 
-def tables(loop: Written, frame: FrameType) -> list[Lookup]:
-    """What a round looks up that is neither tensors nor torch's, as far as it can be seen now."""
-    return [one for one in _lookups(loop) if not _is_known(one.of, one.is_call, frame)]
+class Lookups:
+    """What the functions of a run look up.
+
+    Attributes:
+        tables: function -> expressions that look up, or call, what is neither tensors nor torch's.
+    """
+
+    def __init__(self) -> None:
+        self.tables: dict[CodeType, set[ast.AST]] = {}
+        self._open: dict[CodeType, list[Lookup]] = {}  # what was not there yet
+
+    def look(self, frame: FrameType, kept: dict[str, Any]) -> None:
+        """A function came to a call; ``kept``: its variables."""
+        code = frame.f_code
+        todo = self._open.get(code)
+        if todo is None:
+            todo = list(_lookups(code))
+        elif not todo:
+            return
+        names = _Names(kept, frame.f_globals)
+        self._open[code] = left = []
+        for one in todo:
+            known = names.is_known(one.of, one.is_call)
+            if known is None:
+                left.append(one)
+            elif not known:
+                self.tables.setdefault(code, set()).add(one.node)
 
 
 def is_row(part: Any) -> bool:
@@ -56,80 +79,85 @@ def reads(loop: Written, name: str) -> bool:
     return name in _read(loop)
 
 
-def by_numbers(found: Collection[Lookup], names: Collection[str]) -> str | None:
-    """What is looked up by one of these variables, as it is written; None if nothing is."""
-    return next((ast.unparse(one.of) for one in found if one.by & set(names)), None)
-
-
 class _Unknown(Exception):
     """It cannot be told without running something."""
 
 
-def _is_known(of: ast.expr, of_call: bool, frame: FrameType) -> bool:
-    """Whether what an expression is, or gives when it is called, is tensors, modules or torch's."""
-    if isinstance(of, ast.Call):
-        name = of.func.id if isinstance(of.func, ast.Name) else ""
-        return name not in vars(builtins) and _is_known(of.func, True, frame)
-    if isinstance(of, ast.BinOp):
-        return _is_known(of.left, False, frame) or _is_known(of.right, False, frame)
-    if isinstance(of, ast.Subscript) and not isinstance(of.slice, ast.Constant):
-        return _is_known(of.value, False, frame)
-    if isinstance(of, ast.Attribute) and isinstance(of.value, (ast.Call, ast.BinOp, ast.Subscript)):
-        return _is_known(of.value, False, frame)
-    try:
-        if isinstance(of, ast.Attribute):  # a method of a container gives what is in it
-            holder = _resolved(of.value, frame)
-            if isinstance(holder, (dict, list, tuple, str)):
-                return is_row(holder)
-        found = _resolved(of, frame)
-    except _Unknown:
-        if isinstance(of, ast.Subscript):
-            return _is_known(of.value, False, frame)
-        return True  # a part of a tensor, or not there yet: the next round looks again
-    if isinstance(found, torch.nn.Module) and of_call:
-        found = type(found).forward
-    if isinstance(found, (types.FunctionType, types.MethodType)):
-        return is_foreign(found.__code__.co_filename)
-    return callable(found) or is_row(found)
+class _Names(NamedTuple):
+    """What the names of a function stand for: its variables, and those of its file."""
 
+    local: dict[str, Any]
+    globals: dict[str, Any]
 
-def _resolved(node: ast.expr, frame: FrameType) -> Any:
-    if isinstance(node, ast.Name):
-        for names in (frame.f_locals, frame.f_globals, vars(builtins)):
-            if node.id in names:
-                return names[node.id]
-    if isinstance(node, ast.Attribute):
-        of = _resolved(node.value, frame)
-        kept = {} if isinstance(of, torch.Tensor) else getattr(of, "__dict__", {})
-        for held in (kept, kept.get("_modules"), kept.get("_buffers"), kept.get("_parameters")):
-            if held and node.attr in held:
-                return held[node.attr]
-        for cls in () if isinstance(of, torch.Tensor) else type(of).__mro__:
-            if node.attr in vars(cls):
-                return vars(cls)[node.attr]
-    if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
-        of = _resolved(node.value, frame)
-        if of.__class__ in (list, tuple, dict):
-            try:
-                return of[node.slice.value]  # type: ignore[index]
-            except (LookupError, TypeError):
-                raise _Unknown from None
-    if isinstance(node, (ast.List, ast.Tuple, ast.Dict, ast.Set, ast.Constant)):
-        return "a table"
-    raise _Unknown
+    def is_known(self, of: ast.expr, of_call: bool) -> bool | None:
+        """Whether an expression is, or gives when it is called, tensors, modules or torch's.
+
+        None where that cannot be told yet: a part of a tensor, or a variable that is not there.
+        """
+        if isinstance(of, ast.Call):
+            name = of.func.id if isinstance(of.func, ast.Name) else ""
+            return name not in vars(builtins) and self.is_known(of.func, True)
+        if isinstance(of, ast.BinOp):
+            return self.is_known(of.left, False)
+        if isinstance(of, ast.Subscript) and not isinstance(of.slice, ast.Constant):
+            return self.is_known(of.value, False)
+        if isinstance(of, ast.Attribute) and isinstance(
+            of.value, (ast.Call, ast.BinOp, ast.Subscript)
+        ):
+            return self.is_known(of.value, False)
+        try:
+            if isinstance(of, ast.Attribute):  # a method of a container gives what is in it
+                holder = self._resolved(of.value)
+                if isinstance(holder, (dict, list, tuple, str)):
+                    return is_row(holder)
+            found = self._resolved(of)
+        except _Unknown:
+            return self.is_known(of.value, False) if isinstance(of, ast.Subscript) else None
+        if isinstance(found, torch.nn.Module) and of_call:
+            found = type(found).forward
+        if isinstance(found, (types.FunctionType, types.MethodType)):
+            return is_foreign(found.__code__.co_filename)
+        return callable(found) or is_row(found)
+
+    def _resolved(self, node: ast.expr) -> Any:
+        if isinstance(node, ast.Name):
+            for names in (self.local, self.globals, vars(builtins)):
+                if node.id in names:
+                    return names[node.id]
+        if isinstance(node, ast.Attribute):
+            of = self._resolved(node.value)
+            kept = {} if isinstance(of, torch.Tensor) else getattr(of, "__dict__", {})
+            for held in (kept, kept.get("_modules"), kept.get("_buffers"), kept.get("_parameters")):
+                if held and node.attr in held:
+                    return held[node.attr]
+            for cls in () if isinstance(of, torch.Tensor) else type(of).__mro__:
+                if node.attr in vars(cls):
+                    return vars(cls)[node.attr]
+        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Constant):
+            of = self._resolved(node.value)
+            if of.__class__ in (list, tuple, dict):
+                try:
+                    return of[node.slice.value]  # type: ignore[index]
+                except (LookupError, TypeError):
+                    raise _Unknown from None
+        if isinstance(node, (ast.List, ast.Tuple, ast.Dict, ast.Set, ast.Constant)):
+            return "a table"
+        raise _Unknown
 
 
 @functools.lru_cache(maxsize=1024)
-def _lookups(loop: Written) -> tuple[Lookup, ...]:
+def _lookups(code: CodeType) -> tuple[Lookup, ...]:
+    """What a function looks up, or calls, with variables in the brackets."""
+    own = function_of(code)
     found = []
-    for node in (n for part in loop.body for n in ast.walk(part)):
+    for node in ast.walk(own) if own is not None else ():
         if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
-            found.append(Lookup(node.value, frozenset(_names(node.slice)), False))
+            if _has_names(node.slice):
+                found.append(Lookup(node, node.value, False))
         elif isinstance(node, ast.Call):
-            given = [*node.args, *(one.value for one in node.keywords)]
-            by = frozenset(name for part in given for name in _names(part))
-            found.append(Lookup(node.func, by, True))
-    return tuple(one for one in found if one.by)
+            if any(map(_has_names, (*node.args, *node.keywords))):
+                found.append(Lookup(node, node.func, True))
+    return tuple(found)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -139,10 +167,5 @@ def _read(loop: Written) -> frozenset[str]:
                      if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load))  # fmt: skip
 
 
-def _names(node: ast.AST) -> Iterator[str]:
-    """The variables of an expression, but for those in brackets of their own."""
-    if isinstance(node, ast.Name):
-        yield node.id
-    elif not isinstance(node, (ast.Subscript, ast.Call)):
-        for child in ast.iter_child_nodes(node):
-            yield from _names(child)
+def _has_names(part: ast.AST) -> bool:
+    return any(isinstance(node, ast.Name) for node in ast.walk(part))

@@ -8,7 +8,8 @@ there are and what ends them; what a place holds from round to round is :mod:`.c
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from types import CodeType
 from typing import Any, NamedTuple
 
 from ..calls.signatures import LOOP
@@ -25,6 +26,7 @@ from .rounds import Execution, Turn
 from .scopes import Scope
 from .sources import mentions
 from .standing import Held
+from .uses import Known, joined, variables_of_tensors
 from .ways import copied, only_a_number
 
 
@@ -37,6 +39,7 @@ class Recorded(NamedTuple):
         laundered: where a number lost its origin.
         turns: call -> the rounds of loops it stands in.
         lost: call -> numbers that became plain before it, with their Values.
+        tables: function -> what it looks up, or calls, that is neither tensors nor torch's.
     """
 
     graph: Graph
@@ -44,6 +47,7 @@ class Recorded(NamedTuple):
     laundered: Sequence[Laundered] = ()
     turns: Mapping[Node, tuple[Turn, ...]] = {}
     lost: Mapping[Node, tuple[tuple[Value, Any], ...]] = {}
+    tables: Mapping[CodeType, Set[ast.AST]] = {}
 
 
 class Span(NamedTuple):
@@ -65,7 +69,11 @@ class Rolled(Loops):
         self.runs = list(runs)
         self.unrolled: set[Execution] = set()
         self.lost_before: dict[Node, int] = {}  # how many of them were lost before a loop began
-        self.guarded = set().union(*(comparisons(run.graph.escapes) for run in runs))
+        self.known = Known(
+            set().union(*(comparisons(run.graph.escapes) for run in runs)),
+            joined(run.tables for run in runs),
+            joined(variables_of_tensors(run.standing.values()) for run in runs),
+        )
 
     def tells_index(self, scope: Scope, node: Node) -> None:
         """Raise Misfit where a number may be that of the round, and this block shows one alone."""
@@ -270,8 +278,8 @@ class Rolled(Loops):
         loop.names = set().union(*(one.plain for one in executions))
         loop.live = executions[0].live_after
         numbers_are_lines(executions, skipped)
-        loop.grows = bool(rounds_alike(executions, list(loop.starts.values()), self.guarded))
-        counters_are_lines(executions[0], loop.place, loop.rounds, loop.starts, loop.after)
+        loop.grows = bool(rounds_alike(executions, list(loop.starts.values()), self.known))
+        counters_are_lines(loop, executions[0])
         self.written.append({})
         try:
             self.lay(body, parts, body.nodes, lambda: None)

@@ -16,7 +16,7 @@ import torch
 
 from ..graph.source import is_foreign
 from .liveness import live_after_span
-from .lookups import Lookup, is_row, tables
+from .lookups import is_row
 from .sources import Written, in_test, loops_at, span_at
 
 
@@ -31,10 +31,9 @@ class Execution:
             that are its elements; None if nothing says so.
         held: what its own variables held in each round, as far as those are whole numbers.
         odd: its own variables that held neither those nor tensors.
-        tables: what rounds looked up that is no tensor.
     """
 
-    __slots__ = ("code", "count", "held", "loop", "odd", "plain", "tables")
+    __slots__ = ("code", "count", "held", "loop", "odd", "plain")
 
     def __init__(self, loop: Written, code: CodeType, held: tuple[Any, ...]) -> None:
         self.loop, self.code = loop, code
@@ -43,7 +42,6 @@ class Execution:
                       if not isinstance(one, torch.Tensor)}  # fmt: skip
         self.held: list[dict[str, int]] = []
         self.odd: set[str] = set()
-        self.tables: list[Lookup] = []
 
     @property
     def live_after(self) -> frozenset[tuple[str, str]]:
@@ -51,13 +49,12 @@ class Execution:
         names = live_after_span(self.code, self.loop.span)
         return frozenset((self.code.co_name, name) for name in names)
 
-    def begins(self, frame: FrameType, held: tuple[Any, ...]) -> None:
+    def begins(self, held: tuple[Any, ...]) -> None:
         """A round begins; ``held``: by the loop's own variables."""
         told = dict(zip(self.loop.targets, held))
         self.held.append({name: one for name, one in told.items() if type(one) is int})
         self.odd |= {name for name, one in told.items()
                      if type(one) is not int and not is_row(one)}  # fmt: skip
-        self.tables += tables(self.loop, frame)
 
 
 class Turn(NamedTuple):
@@ -159,14 +156,14 @@ class Rounds:
                 loop = one.open[again]
                 loop.number += 1
                 loop.held = _held(loops[again], frame)
-                loop.execution.begins(frame, loop.held)
+                loop.execution.begins(loop.held)
                 same = again + 1
         for loop_written in loops[same:]:
             held = _held(loop_written, frame)
             begun = Execution(loop_written, code, held)
             one.open.append(_Open(begun, held))
             begun.count = self._counts(loop_written, frame)
-            begun.begins(frame, held)
+            begun.begins(held)
 
     def _again(self, one: _Activation, loops: tuple[Written, ...]) -> int | None:
         """The loop of which a new round begins, if one does."""

@@ -22,7 +22,7 @@ class Scope:
         self.nodes: list[Node] = []
         self.loop: Any = None  # the Looping whose body this is
         self.lost: list[tuple[dict[int, int], Value]] = []  # numbers that became plain
-        # A run and a Value of it from before this scope -> variables that held it -> what they mean.
+        # A run and a Value of it from before -> variables that held it -> what they hold in all.
         self.held: dict[tuple[int, Value], dict[Any, Value | None]] = {}
 
     def age(self, value: Value) -> int:

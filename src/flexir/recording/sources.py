@@ -1,4 +1,4 @@
-"""What the source of a function says: which loops an instruction stands in, and what tests read.
+"""What the source of a function says: which loops an instruction stands in, what a line reads.
 
 A loop is found by place: an instruction stands in a loop if its span in the source lies in the body
 (of a ``while`` also in the test; of a comprehension in its element). CPython compiles a test twice
@@ -86,7 +86,7 @@ def span_at(code: CodeType, at: int) -> Span:
 def loops_at(code: CodeType, at: int) -> tuple[Written, ...]:
     """The loops of a function that the instruction at an offset stands in, from the outside in."""
     span = span_at(code, at)
-    own = _function(code)
+    own = function_of(code)
     if own is None:
         return ()
     found: list[Written] = []
@@ -101,7 +101,7 @@ def loops_at(code: CodeType, at: int) -> tuple[Written, ...]:
                 found.append(_written(code.co_filename, node, node, (), node.body))
         elif isinstance(node, _COMPREHENSIONS):
             found += _comprehension(code.co_filename, node, span)
-        elif isinstance(node, ast.Call) and _adds_up(node) and _span(node) == span:
+        elif isinstance(node, ast.Call) and _adds_up(node) and span_of(node) == span:
             found.append(_written(code.co_filename, node, node, (), (node.func,)))
     return tuple(found)
 
@@ -124,24 +124,9 @@ def stored_before(loop: Written, span: Span) -> set[str]:
     return found
 
 
-def decides(code: CodeType, name: str, guarded: Collection[tuple[str, int]]) -> bool:
-    """Whether a function may do something else for another value of a plain variable.
-
-    It may if it stands in a test that no recorded guard accounts for, or goes through arithmetic
-    that is not linear, or into a builtin that makes another number of it.
-
-    Args:
-        code: the function.
-        name: the variable.
-        guarded: file and line of comparisons that were recorded.
-    """
-    own = _function(code)
-    return own is None or _decided((own,), code.co_filename, {name}, guarded)
-
-
 def is_read(code: CodeType, name: str) -> bool:
     """Whether a variable is read but to be counted up, ``n += 1`` or ``n = n + x.shape[0]``."""
-    own = _function(code)
+    own = function_of(code)
     if own is None:
         return True
     counting: set[ast.AST] = set()
@@ -151,28 +136,6 @@ def is_read(code: CodeType, name: str) -> bool:
                 counting.update(ast.walk(node))
     return any(isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Load)
                for n in ast.walk(own) if n not in counting)  # fmt: skip
-
-
-def decided_in(loop: Written, names: Collection[str], guarded: Collection[Any]) -> bool:
-    """Whether a round may do something else for other values of plain variables, as above.
-
-    What a round computes of them by arithmetic counts like themselves.
-    """
-    known = set(names)
-    before = -1
-    while len(known) > before:
-        before = len(known)
-        for node in (n for part in loop.body for n in ast.walk(part)):
-            if isinstance(node, (ast.Assign, ast.AugAssign, ast.NamedExpr)) and node.value:
-                if _is_arithmetic(node.value) and _names(node.value) & known:
-                    known |= _stored([node])
-    test = (loop.node.test,) if isinstance(loop.node, ast.While) else ()
-    ifs = tuple(getattr(loop.node, "ifs", ()))
-    whole = (*test, *ifs, *loop.body)
-    direct = (*test, *ifs)
-    if any(_names(part) & known and not _is_guarded(part, loop.file, guarded) for part in direct):
-        return True
-    return _decided(whole, loop.file, known, guarded)
 
 
 def grown_at_times(loop: Written) -> set[str]:
@@ -195,7 +158,7 @@ def grown_at_times(loop: Written) -> set[str]:
 
 def copied_elsewhere(code: CodeType, names: Collection[str]) -> bool:
     """Whether a function makes other containers of what variables hold."""
-    own = _function(code)
+    own = function_of(code)
     if own is None:
         return bool(names)
     for node in ast.walk(own):
@@ -247,25 +210,9 @@ def _names(node: ast.AST) -> set[str]:
     return {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
 
 
-def _is_arithmetic(node: ast.AST) -> bool:
-    kinds = (
-        ast.Name, ast.Constant, ast.BinOp, ast.UnaryOp, ast.operator, ast.unaryop, ast.IfExp,
-        ast.expr_context, ast.Compare, ast.cmpop, ast.BoolOp, ast.boolop,
-    )  # fmt: skip
-    return all(isinstance(n, kinds) for n in ast.walk(node))
-
-
-def _is_guarded(part: Any, file: str, guarded: Collection[Any]) -> bool:
+def is_guarded(part: Any, file: str, guarded: Collection[Any]) -> bool:
+    """Whether an expression is a comparison that was recorded."""
     return isinstance(part, ast.Compare) and (file, part.lineno) in guarded
-
-
-def _decided(
-    parts: tuple[Any, ...], file: str, names: Collection[str], guarded: Collection[Any]
-) -> bool:
-    for part in _deciding(parts):
-        if not _is_guarded(part, file, guarded) and _names(part) & set(names):
-            return True
-    return False
 
 
 # -- the tree
@@ -279,7 +226,8 @@ def _tree(file: str) -> ast.Module | None:
         return None
 
 
-def _span(node: Any) -> Span:
+def span_of(node: Any) -> Span:
+    """Where an expression or statement stands."""
     return node.lineno, node.col_offset, node.end_lineno, node.end_col_offset
 
 
@@ -291,7 +239,7 @@ def holds(outer: Span, inner: Span) -> bool:
 
 
 def _in(span: Span, parts: list[Any]) -> bool:
-    return any(holds(_span(part), span) for part in parts)
+    return any(holds(span_of(part), span) for part in parts)
 
 
 def _around(node: ast.AST, span: Span) -> Iterator[Any]:
@@ -299,18 +247,18 @@ def _around(node: ast.AST, span: Span) -> Iterator[Any]:
     yield node
     for child in ast.iter_child_nodes(node):
         if hasattr(child, "lineno"):
-            if holds(_span(child), span):
+            if holds(span_of(child), span):
                 yield from _around(child, span)
                 return
         elif isinstance(child, ast.comprehension):
             for part in ast.iter_child_nodes(child):
-                if holds(_span(part), span):
+                if holds(span_of(part), span):
                     yield from _around(part, span)
                     return
 
 
 @functools.lru_cache(maxsize=4096)
-def _function(code: CodeType) -> ast.AST | None:
+def function_of(code: CodeType) -> ast.AST | None:
     """The function, lambda or comprehension that a code object was compiled from."""
     tree = _tree(code.co_filename)
     if tree is None:
@@ -323,7 +271,7 @@ def _function(code: CodeType) -> ast.AST | None:
     for node in ast.walk(tree):
         if isinstance(node, (*_FUNCTIONS, *_COMPREHENSIONS)) and _name(node) == code.co_name:
             first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
-            if first == code.co_firstlineno and (inside is None or holds(_span(node), inside)):
+            if first == code.co_firstlineno and (inside is None or holds(span_of(node), inside)):
                 found = node
     return found
 
@@ -344,7 +292,7 @@ def _loop(file: str, node: Any, place: Any, targets: Any, body: Any) -> Written:
     inside = _stored(body)
     names = _stored(targets)
     return Written(
-        file, node, _span(place), tuple(sorted(names - inside)), frozenset(names | inside), body
+        file, node, span_of(place), tuple(sorted(names - inside)), frozenset(names | inside), body
     )  # fmt: skip
 
 
@@ -363,40 +311,4 @@ def _comprehension(file: str, node: Any, span: Span) -> list[Written]:
     return found
 
 
-# What makes something else of a number than a line through its values.
-_BENDING = (ast.FloorDiv, ast.Mod, ast.Pow, ast.LShift, ast.RShift, ast.BitAnd, ast.BitOr,
-            ast.BitXor, ast.Div)  # fmt: skip
 _COPIERS = frozenset({"dict", "list", "reversed", "sorted", "sum", "tuple", "zip", "enumerate"})
-_BUILTINS = frozenset({
-    "abs", "bool", "divmod", "float", "hash", "int", "len", "max", "min", "pow", "round", "str",
-})  # fmt: skip
-
-
-@functools.lru_cache(maxsize=4096)
-def _deciding(parts: tuple[Any, ...]) -> list[Any]:
-    """The expressions in which a variable decides what is done."""
-    found: list[Any] = []
-    for node in (n for part in parts for n in ast.walk(part)):
-        if isinstance(node, (ast.If, ast.IfExp, ast.While, ast.Assert)):
-            found.append(node.test)
-        elif isinstance(node, ast.comprehension):
-            found += node.ifs
-        elif isinstance(node, ast.Match):
-            found.append(node.subject)
-        elif isinstance(node, (ast.Compare, ast.BoolOp, ast.JoinedStr)):
-            found.append(node)
-        elif isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.Not, ast.Invert)):
-            found.append(node)
-        elif isinstance(node, (ast.BinOp, ast.AugAssign)) and isinstance(node.op, _BENDING):
-            found.append(node)
-        elif isinstance(node, ast.Call) and _bends(node.func):
-            found.append(node)
-    return found
-
-
-def _bends(callee: ast.expr) -> bool:
-    if isinstance(callee, ast.Name):
-        return callee.id in _BUILTINS
-    return isinstance(callee, ast.Attribute) and (
-        isinstance(callee.value, ast.Name) and callee.value.id in ("math", "np", "numpy", "random")
-    )

@@ -21,6 +21,7 @@ from ..graph.source import is_foreign
 from ..graph.tree import attributes_of
 from .iterables import Iterables
 from .liveness import live_after
+from .lookups import Lookups
 from .numbers import Laundered, Numbers
 from .rounds import Rounds, Turn
 
@@ -35,14 +36,21 @@ class Held(NamedTuple):
     """What the functions that led to a call hold and may still read.
 
     Attributes:
-        frames: the functions.
+        frames: the functions, from the inside out.
+        at: the offsets of the instructions they are at.
         plain: number of the function and variable -> what it plainly holds, for comparison.
         tensors: function and variable -> the Value of the tensor it holds.
     """
 
     frames: tuple[CodeType, ...]
+    at: tuple[int, ...]
     plain: dict[tuple[int, str], Any]
     tensors: dict[tuple[Any, ...], Value]
+
+    @property
+    def stack(self) -> tuple[tuple[CodeType, int], ...]:
+        """The functions, each with the offset of the instruction it is at."""
+        return tuple(zip(self.frames, self.at))
 
 
 class Standing:
@@ -55,6 +63,7 @@ class Standing:
         rounds: watches them while the model runs.
         lost: call -> numbers that became plain before it, since the call before, with their Values.
         losing: those since the last call.
+        lookups: what functions look up by numbers.
     """
 
     def __init__(self, notes: bool = True) -> None:
@@ -66,6 +75,7 @@ class Standing:
         self.rounds: Rounds | None = None
         self.lost: dict[Node, tuple[tuple[Value, Any], ...]] = {}
         self.losing: list[tuple[Value, Any]] = []
+        self.lookups = Lookups()
 
     def begin(
         self, numbers: Numbers, known: Callable[[torch.Tensor], Value | None], entry: CodeType
@@ -114,6 +124,7 @@ class Standing:
             self.lost[node] = tuple(self.losing)
             self.losing.clear()
         frames: list[CodeType] = []
+        at: list[int] = []
         plain: dict[tuple[int, str], Any] = {}
         tensors: dict[tuple[Any, ...], Value] = {}
         while frame is not None:
@@ -130,9 +141,11 @@ class Standing:
                         value = known(tensor)
                         if value is not None:
                             tensors[place] = value
+                self.lookups.look(frame, kept)
                 frames.append(code)
+                at.append(frame.f_lasti)
             frame = frame.f_back
-        self.seen[node] = Held(tuple(frames), plain, tensors)
+        self.seen[node] = Held(tuple(frames), tuple(at), plain, tensors)
 
 
 def _tensors(part: Any, place: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], torch.Tensor]]:

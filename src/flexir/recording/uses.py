@@ -1,0 +1,229 @@
+"""Where a plain variable goes: into calls that are recorded, or into what nobody sees.
+
+A whole number that counts rounds, or the length of a list, may differ between runs that go on alike
+only if all that is made of it reaches a recorded call as it is: there it is seen. What goes into a
+test, a table, a function of the user's or arithmetic that is not linear decides something that no
+example may have shown. Follows a variable through the source from each place where it is read: up
+through linear arithmetic, into other variables, out of a function to where it was called. Runs
+nothing; what is not known to be harmless counts as seen by nobody.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import functools
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from types import CodeType
+from typing import Any, NamedTuple
+
+from .liveness import live_after_span
+from .sources import Written, function_of, holds, is_guarded, span_at, span_of
+from .standing import Held
+
+_LINEAR = (ast.Add, ast.Sub, ast.Mult)
+_PARTS = (ast.Tuple, ast.List, ast.Starred, ast.keyword, ast.Slice, ast.FormattedValue,
+          ast.JoinedStr, ast.UnaryOp)  # fmt: skip
+_NESTED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
+_HARMLESS = frozenset({"enumerate", "list", "print", "range", "reversed", "slice", "sum", "tuple",
+                       "zip"})  # fmt: skip
+_OF_NUMBERS = frozenset((*dir(int), *dir(float), *dir(list)))
+_GROWS = frozenset({"append", "clear", "extend", "insert", "pop", "reverse"})
+
+
+class Known(NamedTuple):
+    """What is known of the runs besides their source.
+
+    Attributes:
+        guarded: file and line of comparisons that were recorded.
+        tables: per function: look-ups and calls that are neither tensors nor torch's.
+        tensors: per function: variables that hold tensors.
+    """
+
+    guarded: Collection[Any]
+    tables: Mapping[CodeType, Set[ast.AST]]
+    tensors: Mapping[CodeType, Set[str]]
+
+
+def joined(many: Iterable[Mapping[CodeType, Set[Any]]]) -> dict[CodeType, set[Any]]:
+    """What several runs say of functions, as one."""
+    found: dict[CodeType, set[Any]] = {}
+    for one in many:
+        for code, parts in one.items():
+            found.setdefault(code, set()).update(parts)
+    return found
+
+
+def variables_of_tensors(seen: Iterable[Held]) -> dict[CodeType, set[str]]:
+    """Function -> variables that held tensors at some call, and nothing plain at any."""
+    found: dict[CodeType, set[str]] = {}
+    plain: dict[CodeType, set[str]] = {}
+    for held in seen:
+        for (number, name), told in held.plain.items():
+            code = held.frames[number]
+            if told[0]:
+                plain.setdefault(code, set()).add(name)
+            elif (code.co_name, name) in held.tensors:
+                found.setdefault(code, set()).add(name)
+    return {code: names - plain.get(code, set()) for code, names in found.items()}
+
+
+def unseen(
+    stack: Sequence[tuple[CodeType, int]],
+    depth: int,
+    name: str,
+    known: Known,
+    loop: Written | None = None,
+) -> str | None:
+    """What may be decided by a variable without a recorded call, as it is written; None if nothing.
+
+    Args:
+        stack: functions, each with the offset of the instruction it is at, from the inside out; the
+            last one is the model's own.
+        depth: which of them has the variable.
+        name: of the variable.
+        known: of the runs.
+        loop: only what is read in it, or after it before it is set again.
+    """
+    return _Following(stack, known, depth, loop).through(depth, name)
+
+
+class _Following:
+    """One variable, and all that are made of it."""
+
+    def __init__(
+        self, stack: Sequence[tuple[CodeType, int]], known: Known, depth: int, loop: Written | None
+    ) -> None:
+        self._stack, self._known, self._depth, self._loop = stack, known, depth, loop
+        self._live = live_after_span(stack[depth][0], loop.span) if loop is not None else ()
+        self._seen: set[tuple[int, str]] = set()
+
+    def through(self, depth: int, name: str) -> str | None:
+        """What is decided by a variable of one function."""
+        if (depth, name) in self._seen:
+            return None
+        self._seen.add((depth, name))
+        own = function_of(self._stack[depth][0])
+        if own is None:
+            return name
+        loop = self._loop if depth == self._depth and name not in self._live else None
+        for node in _loads(own).get(name, ()):
+            if loop is not None and not holds(loop.span, span_of(node)):
+                continue
+            found = self._from(depth, own, node)
+            if found is not None:
+                return found
+        return None
+
+    def _from(self, depth: int, own: ast.AST, node: ast.AST) -> str | None:
+        """What is decided by an expression of one function."""
+        around, code = _parents(own), self._stack[depth][0]
+        while True:
+            inner, node = node, around[node]
+            if isinstance(node, _NESTED) or node is own:
+                return self._back(depth) if isinstance(own, ast.Lambda) else ast.unparse(inner)
+            if isinstance(node, (ast.NamedExpr, ast.Assign, ast.AugAssign, ast.AnnAssign)):
+                found = self._into(depth, node)
+                if found is not None or not isinstance(node, ast.NamedExpr):
+                    return found
+            elif isinstance(node, ast.BinOp):
+                if self._is_tensor(code, node.left) or self._is_tensor(code, node.right):
+                    return None
+                if not isinstance(node.op, _LINEAR):
+                    return ast.unparse(node)
+            elif isinstance(node, ast.Return):
+                inside = _function_around(around, node) is not own
+                return ast.unparse(node) if inside else self._back(depth)
+            elif _goes_on(node, inner):
+                continue
+            else:
+                return None if self._is_seen(code, node, inner) else ast.unparse(node)
+
+    def _is_seen(self, code: CodeType, node: ast.AST, inner: ast.AST) -> bool:
+        """Whether what goes into an expression or statement is seen there, or decides nothing."""
+        if isinstance(node, ast.Subscript):
+            table = isinstance(inner, (ast.Tuple, ast.List)) and inner is node.value
+            return not table and node not in self._known.tables.get(code, ())
+        if isinstance(node, ast.Call):
+            if isinstance(node.func, ast.Name) and node.func.id in vars(builtins):
+                made = vars(builtins)[node.func.id]
+                raised = isinstance(made, type) and issubclass(made, BaseException)
+                return raised or node.func.id in _HARMLESS
+            return inner is not node.func and node not in self._known.tables.get(code, ())
+        if isinstance(node, ast.Attribute):  # of a tensor, unless a number or a list has it too
+            return node.attr in _GROWS or node.attr not in _OF_NUMBERS
+        if isinstance(node, ast.Compare):
+            sides = (node.left, *node.comparators)
+            return is_guarded(node, code.co_filename, self._known.guarded) or any(
+                self._is_tensor(code, side) for side in sides
+            )
+        if isinstance(node, (ast.For, ast.AsyncFor, ast.comprehension)):
+            return inner is node.iter
+        if isinstance(node, ast.Assert):
+            return inner is node.msg
+        return isinstance(node, (ast.Expr, ast.Delete, ast.Raise))
+
+    def _into(self, depth: int, node: Any) -> str | None:
+        """What is decided by the variables that an assignment sets."""
+        code = self._stack[depth][0]
+        linear = not isinstance(node, ast.AugAssign) or isinstance(node.op, _LINEAR)
+        for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+            for one in target.elts if isinstance(target, (ast.Tuple, ast.List)) else [target]:
+                if self._is_tensor(code, one):
+                    continue
+                if not linear or not isinstance(one, ast.Name):
+                    return ast.unparse(node)
+                found = self.through(depth, one.id)
+                if found is not None:
+                    return found
+        return None
+
+    def _back(self, depth: int) -> str | None:
+        """What is decided by what a function returns."""
+        if depth + 1 == len(self._stack):
+            return None  # it is an output of the model
+        code, at = self._stack[depth + 1]
+        own = function_of(code)
+        span = span_at(code, at)
+        called = [n for n in ast.walk(own) if isinstance(n, ast.Call) and span_of(n) == span] \
+            if own is not None else []  # fmt: skip
+        if own is None or len(called) != 1:
+            return f"what {self._stack[depth][0].co_name} returns"
+        return self._from(depth + 1, own, called[0])
+
+    def _is_tensor(self, code: CodeType, node: ast.AST) -> bool:
+        if isinstance(node, ast.Subscript):
+            node = node.value
+        return isinstance(node, ast.Name) and node.id in self._known.tensors.get(code, ())
+
+
+def _goes_on(node: ast.AST, inner: ast.AST) -> bool:
+    """Whether an expression is a number or a container made of a part of it, deciding nothing."""
+    if isinstance(node, ast.IfExp):
+        return inner is not node.test
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        return node.func.id in ("len", "list", "tuple")
+    if isinstance(node, ast.Subscript):
+        return inner is node.value and isinstance(node.slice, ast.Slice)
+    return isinstance(node, _PARTS) and not isinstance(getattr(node, "op", None), ast.Not)
+
+
+def _function_around(around: Mapping[ast.AST, ast.AST], node: ast.AST) -> ast.AST:
+    while not isinstance(node, _NESTED):
+        node = around[node]
+    return node
+
+
+@functools.lru_cache(maxsize=1024)
+def _parents(own: ast.AST) -> dict[ast.AST, ast.AST]:
+    return {child: node for node in ast.walk(own) for child in ast.iter_child_nodes(node)}
+
+
+@functools.lru_cache(maxsize=1024)
+def _loads(own: ast.AST) -> dict[str, list[ast.Name]]:
+    """Variable -> where it is read."""
+    found: dict[str, list[ast.Name]] = {}
+    for node in ast.walk(own):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            found.setdefault(node.id, []).append(node)
+    return found
