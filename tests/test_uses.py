@@ -65,7 +65,7 @@ def test_what_is_looked_up_in_a_table_decides(tmp_path):
 
     [node] = [one for one in ast.walk(tree_of(code)) if isinstance(one, ast.Subscript)]
     assert unseen(((code, -1),), 0, "n", NOTHING) is None
-    known = Known((), joined([{code: {node}}, {}]), {})
+    known = Known((), joined([{code: {node: "table"}}, {}]), {})
     assert unseen(((code, -1),), 0, "n", known) == "t[n + 1]"
 
 

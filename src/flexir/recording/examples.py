@@ -24,10 +24,12 @@ from .branches import branched
 from .eager import copied, initial_state, no_fast_path, run_model
 from .naming import Dims, named, values_in
 from .numbers import origins_of
+from .overlooked import overlooked
 from .proof import Trial, Unfit, proved, takes, tried
 from .recorder import record
 from .rolled import Recorded
 from .standing import Standing
+from .uses import joined
 
 
 def merged(
@@ -206,6 +208,8 @@ def _laundered(graph: Graph, runs: Sequence[Recorded]) -> list[str]:
         for how, number, source in run.laundered:
             if not all(v.name in fixed for v in origins_of(number)):
                 found[f"{how}() at {source}, which was {number}"] = None
+    for what, where in overlooked(joined(run.kinds for run in runs)):
+        found[f"{what} at {where}"] = None
     return list(found)
 
 
@@ -227,7 +231,7 @@ def _recorded(
         graph = record(model, *inputs, numbers=True, standing=standing, **options)
         return Recorded(
             graph, standing.seen, standing.laundered, standing.turns, standing.lost,
-            standing.lookups.tables,
+            standing.lookups.kinds,
         )  # fmt: skip
     except Exception as error:
         add_note(error, f"in example {number}")

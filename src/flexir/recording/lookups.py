@@ -11,13 +11,13 @@ from __future__ import annotations
 import ast
 import builtins
 import functools
+import sys
 import types
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
 import torch
 
-from ..graph.source import is_foreign
 from .numbers import Float, Int
 from .sources import Written, function_of
 
@@ -36,33 +36,43 @@ class Lookup(NamedTuple):
     is_call: bool
 
 
+TENSORS, ROWS, USERS, ASKING, STRANGE, TABLE = (
+    "tensors", "rows", "users", "asking", "strange", "table",
+)  # fmt: skip
+DECIDING = frozenset({USERS, ASKING, STRANGE, TABLE})  # what they make of a number is not seen
+
+
 class Lookups:
     """What the functions of a run look up.
 
     Attributes:
-        tables: function -> expressions that look up, or call, what is neither tensors nor torch's.
+        kinds: function -> expression that looks up or calls -> what: TENSORS and what belongs to
+            torch; ROWS, containers of tensors, modules or sizes; functions and classes of the
+            USERS; functions ASKING a number for its origin, which stand in for those of Python;
+            STRANGE functions, of other libraries or written in C; or a TABLE.
     """
 
     def __init__(self) -> None:
-        self.tables: dict[CodeType, set[ast.AST]] = {}
+        self.kinds: dict[CodeType, dict[ast.AST, str]] = {}
         self._open: dict[CodeType, list[Lookup]] = {}  # what was not there yet
 
-    def look(self, frame: FrameType, kept: dict[str, Any]) -> None:
-        """A function came to a call; ``kept``: its variables."""
+    def look(self, frame: FrameType) -> None:
+        """A function came to a call."""
         code = frame.f_code
         todo = self._open.get(code)
         if todo is None:
             todo = list(_lookups(code))
+            self.kinds[code] = {}
         elif not todo:
             return
-        names = _Names(kept, frame.f_globals)
+        names = _Names(frame.f_locals, frame.f_globals)
         self._open[code] = left = []
         for one in todo:
-            known = names.is_known(one.of, one.is_call)
-            if known is None:
+            kind = names.kind(one.of, one.is_call)
+            if kind is None:
                 left.append(one)
-            elif not known:
-                self.tables.setdefault(code, set()).add(one.node)
+            else:
+                self.kinds[code][one.node] = kind
 
 
 def is_row(part: Any) -> bool:
@@ -89,35 +99,35 @@ class _Names(NamedTuple):
     local: dict[str, Any]
     globals: dict[str, Any]
 
-    def is_known(self, of: ast.expr, of_call: bool) -> bool | None:
-        """Whether an expression is, or gives when it is called, tensors, modules or torch's.
+    def kind(self, of: ast.expr, is_called: bool) -> str | None:
+        """What an expression is, or gives when it is called.
 
         None where that cannot be told yet: a part of a tensor, or a variable that is not there.
         """
         if isinstance(of, ast.Call):
             name = of.func.id if isinstance(of.func, ast.Name) else ""
-            return name not in vars(builtins) and self.is_known(of.func, True)
+            return TABLE if name in vars(builtins) else self.kind(of.func, True)
         if isinstance(of, ast.BinOp):
-            return self.is_known(of.left, False)
+            return self.kind(of.left, False)
         if isinstance(of, ast.Subscript) and not isinstance(of.slice, ast.Constant):
-            return self.is_known(of.value, False)
+            return self.kind(of.value, False)
         if isinstance(of, ast.Attribute) and isinstance(
             of.value, (ast.Call, ast.BinOp, ast.Subscript)
         ):
-            return self.is_known(of.value, False)
+            return self.kind(of.value, False)
         try:
             if isinstance(of, ast.Attribute):  # a method of a container gives what is in it
                 holder = self._resolved(of.value)
                 if isinstance(holder, (dict, list, tuple, str)):
-                    return is_row(holder)
+                    return ROWS if is_row(holder) else TABLE
             found = self._resolved(of)
         except _Unknown:
-            return self.is_known(of.value, False) if isinstance(of, ast.Subscript) else None
-        if isinstance(found, torch.nn.Module) and of_call:
-            found = type(found).forward
-        if isinstance(found, (types.FunctionType, types.MethodType)):
-            return is_foreign(found.__code__.co_filename)
-        return callable(found) or is_row(found)
+            return self.kind(of.value, False) if isinstance(of, ast.Subscript) else None
+        if isinstance(found, torch.Tensor):
+            return TENSORS
+        if is_called and callable(found):
+            return _kind_of_function(found)
+        return ROWS if is_row(found) else TABLE
 
     def _resolved(self, node: ast.expr) -> Any:
         if isinstance(node, ast.Name):
@@ -143,6 +153,18 @@ class _Names(NamedTuple):
         if isinstance(node, (ast.List, ast.Tuple, ast.Dict, ast.Set, ast.Constant)):
             return "a table"
         raise _Unknown
+
+
+def _kind_of_function(found: Any) -> str:
+    if isinstance(found, torch.nn.Module):
+        found = type(found).forward
+    top = (getattr(found, "__module__", None) or "torch").partition(".")[0]
+    if top in ("torch", "flexir", "builtins"):
+        return ASKING if top == "flexir" else TENSORS
+    if top in sys.stdlib_module_names or top == "numpy":
+        return STRANGE
+    is_users = isinstance(found, (type, types.FunctionType, types.MethodType))
+    return USERS if is_users else STRANGE
 
 
 @functools.lru_cache(maxsize=1024)

@@ -276,6 +276,8 @@ _KNOWN = (int, float, bool, Int, Float)
 def _binary(function: Callable[..., Any], reflected: bool) -> Callable[..., Any]:
     def method(self: Any, other: Any, *more: Any) -> Any:
         if other.__class__ not in _KNOWN or more:
+            if isinstance(other, (list, tuple, str, bytes)):  # repeated
+                self.home.lost("*", self, sys._getframe(1))
             return NotImplemented
         pair = (other, self) if reflected else (self, other)
         result = function(*map(plain, pair))
@@ -370,9 +372,9 @@ def _equip(cls: Any, base: type) -> None:
         setattr(cls, f"__{word}__", _comparison(function))
     cls.__pos__ = lambda self: self
     cls.__divmod__, cls.__rdivmod__, cls.__bool__ = _divmod, _rdivmod, _truth
-    cls.__hash__ = base.__hash__  # whatever is found by it is compared, too
-    cls.__int__ = _losing("int", base, "__int__")
-    cls.__float__ = _losing("float", base, "__float__")
+    for word in ("int", "float", "hash", "index"):
+        if hasattr(base, f"__{word}__"):  # what Python asks for by name
+            setattr(cls, f"__{word}__", _losing(word, base, f"__{word}__"))
     cls.__copy__ = lambda self: self
     cls.__deepcopy__ = lambda self, memo: self
     cls.__reduce_ex__ = lambda self, protocol: (base, (plain(self),))

@@ -8,7 +8,7 @@ there are and what ends them; what a place holds from round to round is :mod:`.c
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import CodeType
 from typing import Any, NamedTuple
 
@@ -39,7 +39,7 @@ class Recorded(NamedTuple):
         laundered: where a number lost its origin.
         turns: call -> the rounds of loops it stands in.
         lost: call -> numbers that became plain before it, with their Values.
-        tables: function -> what it looks up, or calls, that is neither tensors nor torch's.
+        kinds: function -> expression that looks up or calls -> what, as in ``lookups``.
     """
 
     graph: Graph
@@ -47,7 +47,7 @@ class Recorded(NamedTuple):
     laundered: Sequence[Laundered] = ()
     turns: Mapping[Node, tuple[Turn, ...]] = {}
     lost: Mapping[Node, tuple[tuple[Value, Any], ...]] = {}
-    tables: Mapping[CodeType, Set[ast.AST]] = {}
+    kinds: Mapping[CodeType, Mapping[ast.AST, str]] = {}
 
 
 class Span(NamedTuple):
@@ -71,8 +71,8 @@ class Rolled(Loops):
         self.lost_before: dict[Node, int] = {}  # how many of them were lost before a loop began
         self.known = Known(
             set().union(*(comparisons(run.graph.escapes) for run in runs)),
-            joined(run.tables for run in runs),
-            joined(variables_of_tensors(run.standing.values()) for run in runs),
+            joined(run.kinds for run in runs),
+            variables_of_tensors(held for run in runs for held in run.standing.values()),
         )
 
     def tells_index(self, scope: Scope, node: Node) -> None:

@@ -118,6 +118,8 @@ class Standing:
             known: the Value of a tensor, if it has one.
         """
         if not self.notes:
+            if frame is not None and not is_foreign(frame.f_code.co_filename):
+                self.lookups.look(frame)
             return
         self.place(node)
         if self.losing:
@@ -141,7 +143,7 @@ class Standing:
                         value = known(tensor)
                         if value is not None:
                             tensors[place] = value
-                self.lookups.look(frame, kept)
+                self.lookups.look(frame)
                 frames.append(code)
                 at.append(frame.f_lasti)
             frame = frame.f_back

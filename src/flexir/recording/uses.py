@@ -18,11 +18,11 @@ from types import CodeType
 from typing import Any, NamedTuple
 
 from .liveness import live_after_span
+from .lookups import DECIDING
 from .sources import Written, function_of, holds, is_guarded, span_at, span_of
 from .standing import Held
 
-_LINEAR = (ast.Add, ast.Sub, ast.Mult)
-_PARTS = (ast.Tuple, ast.List, ast.Starred, ast.keyword, ast.Slice, ast.FormattedValue,
+PARTS = (ast.Tuple, ast.List, ast.Starred, ast.keyword, ast.Slice, ast.FormattedValue,
           ast.JoinedStr, ast.UnaryOp)  # fmt: skip
 _NESTED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 _HARMLESS = frozenset({"enumerate", "list", "print", "range", "reversed", "slice", "sum", "tuple",
@@ -36,21 +36,23 @@ class Known(NamedTuple):
 
     Attributes:
         guarded: file and line of comparisons that were recorded.
-        tables: per function: look-ups and calls that are neither tensors nor torch's.
+        kinds: per function: expression that looks up or calls -> what, as in ``lookups``.
         tensors: per function: variables that hold tensors.
     """
 
     guarded: Collection[Any]
-    tables: Mapping[CodeType, Set[ast.AST]]
+    kinds: Mapping[CodeType, Mapping[ast.AST, str]]
     tensors: Mapping[CodeType, Set[str]]
 
 
-def joined(many: Iterable[Mapping[CodeType, Set[Any]]]) -> dict[CodeType, set[Any]]:
-    """What several runs say of functions, as one."""
-    found: dict[CodeType, set[Any]] = {}
+def joined(
+    many: Iterable[Mapping[CodeType, Mapping[ast.AST, str]]],
+) -> dict[CodeType, dict[ast.AST, str]]:
+    """What several runs say of the expressions of functions, as one."""
+    found: dict[CodeType, dict[ast.AST, str]] = {}
     for one in many:
         for code, parts in one.items():
-            found.setdefault(code, set()).update(parts)
+            found.setdefault(code, {}).update(parts)
     return found
 
 
@@ -85,14 +87,20 @@ def unseen(
         known: of the runs.
         loop: only what is read in it, or after it before it is set again.
     """
-    return _Following(stack, known, depth, loop).through(depth, name)
+    return Following(stack, known, depth, loop).through(depth, name)
 
 
-class _Following:
+class Following:
     """One variable, and all that are made of it."""
 
+    _arithmetic: tuple[type, ...] = (ast.Add, ast.Sub, ast.Mult)
+
     def __init__(
-        self, stack: Sequence[tuple[CodeType, int]], known: Known, depth: int, loop: Written | None
+        self,
+        stack: Sequence[tuple[CodeType, int]],
+        known: Known,
+        depth: int,
+        loop: Written | None = None,
     ) -> None:
         self._stack, self._known, self._depth, self._loop = stack, known, depth, loop
         self._live = live_after_span(stack[depth][0], loop.span) if loop is not None else ()
@@ -110,14 +118,14 @@ class _Following:
         for node in _loads(own).get(name, ()):
             if loop is not None and not holds(loop.span, span_of(node)):
                 continue
-            found = self._from(depth, own, node)
+            found = self.follow(depth, own, node)
             if found is not None:
                 return found
         return None
 
-    def _from(self, depth: int, own: ast.AST, node: ast.AST) -> str | None:
+    def follow(self, depth: int, own: ast.AST, node: ast.AST) -> str | None:
         """What is decided by an expression of one function."""
-        around, code = _parents(own), self._stack[depth][0]
+        around, code = parents_of(own), self._stack[depth][0]
         while True:
             inner, node = node, around[node]
             if isinstance(node, _NESTED) or node is own:
@@ -129,12 +137,12 @@ class _Following:
             elif isinstance(node, ast.BinOp):
                 if self._is_tensor(code, node.left) or self._is_tensor(code, node.right):
                     return None
-                if not isinstance(node.op, _LINEAR):
+                if not isinstance(node.op, self._arithmetic):
                     return ast.unparse(node)
             elif isinstance(node, ast.Return):
                 inside = _function_around(around, node) is not own
                 return ast.unparse(node) if inside else self._back(depth)
-            elif _goes_on(node, inner):
+            elif self._goes_on(node, inner):
                 continue
             else:
                 return None if self._is_seen(code, node, inner) else ast.unparse(node)
@@ -143,13 +151,13 @@ class _Following:
         """Whether what goes into an expression or statement is seen there, or decides nothing."""
         if isinstance(node, ast.Subscript):
             table = isinstance(inner, (ast.Tuple, ast.List)) and inner is node.value
-            return not table and node not in self._known.tables.get(code, ())
+            return not table and self._kind(code, node) not in DECIDING
         if isinstance(node, ast.Call):
             if isinstance(node.func, ast.Name) and node.func.id in vars(builtins):
                 made = vars(builtins)[node.func.id]
                 raised = isinstance(made, type) and issubclass(made, BaseException)
                 return raised or node.func.id in _HARMLESS
-            return inner is not node.func and node not in self._known.tables.get(code, ())
+            return inner is not node.func and self._kind(code, node) not in DECIDING
         if isinstance(node, ast.Attribute):  # of a tensor, unless a number or a list has it too
             return node.attr in _GROWS or node.attr not in _OF_NUMBERS
         if isinstance(node, ast.Compare):
@@ -163,10 +171,23 @@ class _Following:
             return inner is node.msg
         return isinstance(node, (ast.Expr, ast.Delete, ast.Raise))
 
+    def _goes_on(self, node: ast.AST, inner: ast.AST) -> bool:
+        """Whether an expression is a number or container made of a part of it, deciding nothing."""
+        if isinstance(node, ast.IfExp):
+            return inner is not node.test
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            return node.func.id in ("len", "list", "tuple")
+        if isinstance(node, ast.Subscript):
+            return inner is node.value and isinstance(node.slice, ast.Slice)
+        return isinstance(node, PARTS) and not isinstance(getattr(node, "op", None), ast.Not)
+
+    def _kind(self, code: CodeType, node: ast.AST) -> str | None:
+        return self._known.kinds.get(code, {}).get(node)
+
     def _into(self, depth: int, node: Any) -> str | None:
         """What is decided by the variables that an assignment sets."""
         code = self._stack[depth][0]
-        linear = not isinstance(node, ast.AugAssign) or isinstance(node.op, _LINEAR)
+        linear = not isinstance(node, ast.AugAssign) or isinstance(node.op, self._arithmetic)
         for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
             for one in target.elts if isinstance(target, (ast.Tuple, ast.List)) else [target]:
                 if self._is_tensor(code, one):
@@ -189,23 +210,12 @@ class _Following:
             if own is not None else []  # fmt: skip
         if own is None or len(called) != 1:
             return f"what {self._stack[depth][0].co_name} returns"
-        return self._from(depth + 1, own, called[0])
+        return self.follow(depth + 1, own, called[0])
 
     def _is_tensor(self, code: CodeType, node: ast.AST) -> bool:
         if isinstance(node, ast.Subscript):
             node = node.value
         return isinstance(node, ast.Name) and node.id in self._known.tensors.get(code, ())
-
-
-def _goes_on(node: ast.AST, inner: ast.AST) -> bool:
-    """Whether an expression is a number or a container made of a part of it, deciding nothing."""
-    if isinstance(node, ast.IfExp):
-        return inner is not node.test
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-        return node.func.id in ("len", "list", "tuple")
-    if isinstance(node, ast.Subscript):
-        return inner is node.value and isinstance(node.slice, ast.Slice)
-    return isinstance(node, _PARTS) and not isinstance(getattr(node, "op", None), ast.Not)
 
 
 def _function_around(around: Mapping[ast.AST, ast.AST], node: ast.AST) -> ast.AST:
@@ -215,7 +225,7 @@ def _function_around(around: Mapping[ast.AST, ast.AST], node: ast.AST) -> ast.AS
 
 
 @functools.lru_cache(maxsize=1024)
-def _parents(own: ast.AST) -> dict[ast.AST, ast.AST]:
+def parents_of(own: ast.AST) -> dict[ast.AST, ast.AST]:
     return {child: node for node in ast.walk(own) for child in ast.iter_child_nodes(node)}
 
 

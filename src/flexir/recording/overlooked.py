@@ -1,0 +1,168 @@
+"""Where sizes go without being asked: what Python reads out of an int itself, and tells nobody.
+
+A size is an int that knows where it comes from, and tells when something is computed from it, when
+it is compared, shown or hashed. ``table[n]``, ``range(n)``, ``n is 3`` and functions written in C
+ask it nothing. So the functions of a run are read for such places: each is a line of the audit of a
+graph with live sizes. What a loop over ``range(n)`` does is seen if calls in it are recorded. Runs
+nothing, and refuses nothing.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from collections.abc import Iterator, Mapping
+from types import CodeType
+from typing import Any
+
+from ..graph.source import Source
+from .lookups import ROWS, STRANGE, TABLE
+from .sources import function_of
+from .uses import Following, Known, parents_of
+
+_ASKED = frozenset({"size", "stride", "numel", "nelement"})
+_LISTS = frozenset({"split", "tolist", "unbind"})
+_KEPT = frozenset({"enumerate", "list", "reversed", "slice", "tuple", "zip"})  # as they are, inside
+_READ = frozenset({"bytearray", "bytes", "range"})  # and tell nobody
+_TEXTS = frozenset({"bin", "chr", "format", "hex", "oct", "repr", "str"})
+_LOOPS = (ast.For, ast.AsyncFor, ast.comprehension)
+
+
+def overlooked(
+    kinds: Mapping[CodeType, Mapping[ast.AST, str]],
+) -> Iterator[tuple[str, Source]]:
+    """What decides something by a size that nobody sees, as it is written, and where.
+
+    Args:
+        kinds: function that made recorded calls -> expression that looks up or calls -> what, as in
+            ``lookups``.
+    """
+    known = Known((), kinds, {})
+    for code in kinds:
+        own = function_of(code)
+        if own is not None:
+            plain = _Plain(((code, -1),), known, 0)
+            sizes = _Size(((code, -1),), known, 0)
+            sizes.texts = plain
+            for node in ast.walk(own):
+                name = _name_of(node.func if isinstance(node, ast.Call) else node)
+                if name == "shape" or isinstance(node, ast.Call) and name in _ASKED:
+                    sizes.follow(0, own, node)
+                elif name in _LISTS and isinstance(node, ast.Call) or name == "nbytes":
+                    plain.follow(0, own, node)
+            for node in dict.fromkeys((*sizes.found, *plain.found)):
+                where = Source(code.co_filename, node.lineno, code.co_name)
+                yield ast.unparse(node).splitlines()[0], where
+
+
+class _Size(Following):
+    """The sizes that a function asks for, and all that are made of them."""
+
+    _arithmetic = (ast.operator,)
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.found: list[Any] = []  # expressions and statements that decide something unseen
+        self.texts: _Plain
+
+    def _goes_on(self, node: ast.AST, inner: ast.AST) -> bool:
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            return node.func.id in _KEPT or node.func.id == "range"
+        if isinstance(node, ast.Subscript):
+            return inner is node.value
+        return super()._goes_on(node, inner) and not isinstance(
+            node, (ast.JoinedStr, ast.FormattedValue)
+        )
+
+    def _is_seen(self, code: CodeType, node: ast.AST, inner: ast.AST) -> bool:
+        if not self._is_asked(code, node, inner):
+            self.found.append(node if hasattr(node, "lineno") else inner)
+        return True
+
+    def _is_asked(self, code: CodeType, node: ast.AST, inner: ast.AST) -> bool:
+        own = function_of(code)
+        if own is not None and _is_text(node):
+            self.texts.follow(0, own, node)
+            return True
+        if isinstance(node, ast.Subscript):
+            return self._kind(code, node) not in (ROWS, STRANGE, TABLE)
+        if isinstance(node, ast.Call):
+            name = node.func.id if isinstance(node.func, ast.Name) else ""
+            if name in vars(builtins):
+                return name not in _READ and not _has_range(inner)
+            return self._kind(code, node) != STRANGE
+        if isinstance(node, ast.Compare):
+            same = any(isinstance(op, (ast.Is, ast.IsNot)) for op in node.ops)
+            return not same or any(isinstance(n, ast.Constant) and n.value is None
+                                   for n in node.comparators)  # fmt: skip
+        if isinstance(node, _LOOPS) and _has_range(inner):
+            return any(_may_be_recorded(n) for part in self._round(code, node)
+                       for n in ast.walk(part))  # fmt: skip
+        return not (isinstance(node, ast.Attribute) and node.attr == "numel")  # of a Size
+
+    def _round(self, code: CodeType, node: Any) -> list[ast.AST]:
+        """What a round of a loop does."""
+        if not isinstance(node, ast.comprehension):
+            body: list[ast.AST] = node.body
+            return body
+        own = function_of(code)
+        whole: Any = parents_of(own)[node] if own is not None else node
+        parts = [getattr(whole, name, None) for name in ("elt", "key", "value")]
+        return [*node.ifs, *(one for one in parts if one is not None)]
+
+    def _back(self, depth: int) -> str | None:
+        return None
+
+    def _into(self, depth: int, node: Any) -> str | None:
+        """Into variables; what is put into an attribute or an item stays what it is."""
+        code = self._stack[depth][0]
+        if node.value is not None and _has_range(node.value):
+            self.found.append(node)
+        for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+            for one in target.elts if isinstance(target, (ast.Tuple, ast.List)) else [target]:
+                if isinstance(one, ast.Name) and not self._is_tensor(code, one):
+                    self.through(depth, one.id)
+        return None
+
+
+class _Plain(Following):
+    """Numbers and lists that torch gives as plain ones."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.found: list[Any] = []
+
+    def _is_seen(self, code: CodeType, node: ast.AST, inner: ast.AST) -> bool:
+        if not super()._is_seen(code, node, inner):
+            self.found.append(node if hasattr(node, "lineno") else inner)
+        return True
+
+    def _back(self, depth: int) -> str | None:
+        return None
+
+    def _into(self, depth: int, node: Any) -> str | None:
+        """Into a variable; the parts of a list are tensors."""
+        for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+            if isinstance(target, ast.Name):
+                self.through(depth, target.id)
+        return None
+
+
+def _name_of(node: ast.AST) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else ""
+
+
+def _is_text(node: ast.AST) -> bool:
+    is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    return isinstance(node, ast.FormattedValue) or is_call and node.func.id in _TEXTS  # type: ignore[attr-defined]
+
+
+def _has_range(part: ast.AST) -> bool:
+    return any(isinstance(n, ast.Name) and n.id == "range" for n in ast.walk(part))
+
+
+def _may_be_recorded(node: ast.AST) -> bool:
+    """Whether an expression may call torch: brackets, and calls but of Python's own functions."""
+    if isinstance(node, ast.Call):
+        return not isinstance(node.func, ast.Name) or node.func.id not in vars(builtins)
+    return isinstance(node, ast.Subscript)
