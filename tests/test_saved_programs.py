@@ -520,6 +520,19 @@ def test_differences_inside_blocks_are_seen():
     assert "- else: mul(" in found and "other=4" in found
 
 
+def test_differences_in_what_blocks_give_are_seen():
+    def capture(many):
+        def model(x):
+            n = 1 if x.sum() > 0 else many
+            return x.exp(), n
+
+        return flexir.capture(model, (torch.ones(2),), also=[(-torch.ones(2),)])
+
+    assert not flexir.diff(capture(3), capture(3)) and not capture(3).variants
+    found = str(flexir.diff(capture(3), capture(4)))
+    assert "- else: gives (3,)" in found and "+ else: gives (4,)" in found
+
+
 def test_every_entry_point_is_converted_over_one_set_of_weights(tmp_path):
     net, program = doubles()
     seen = []

@@ -41,12 +41,14 @@ def zipped(
         parts: run -> template.
         leaf: gets the Values of one place.
         listed: gets lists; a Value if they are one.
-        literal: gets whole numbers that differ.
+        literal: gets numbers that differ, or that are Values in some runs only.
         known: the Records of each run -> theirs in the one graph; one object stays one.
     """
     known = {} if known is None else known
     first = next(iter(parts.values()))
     cls = first.__class__
+    if literal is not None and _differ(parts):
+        return literal(parts)
     if any(part.__class__ is not cls for part in parts.values()):
         raise Misfit(f"{first!r} is of another kind in another run")
 
@@ -82,8 +84,15 @@ def zipped(
     if not tree.is_word(first):  # an object handed on, a cache: what is read from it, calls say
         return first
     if not all(part is first or same_literal(part, first) for part in parts.values()):
-        if literal is not None and cls is int:
-            return literal(parts)
         shown = ", ".join(tree.show(part, Value) for part in parts.values())
         raise Misfit(f"a number that nothing explains: {shown}")
     return first
+
+
+def _differ(parts: dict[int, Any]) -> bool:
+    """Whether these are numbers, and neither all Values nor all the same."""
+    plain = [one for one in parts.values() if one.__class__ in (int, float, bool)]
+    values = [one for one in parts.values() if one.__class__ is Value and one.is_number]
+    if not plain or len(plain) + len(values) < len(parts):
+        return False
+    return bool(values) or not all(same_literal(one, plain[0]) for one in plain)

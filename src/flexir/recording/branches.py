@@ -29,7 +29,8 @@ from ..graph.nodes import Effects, ListType, Node, NumberType, Value
 from .alike import Misfit, same_constant, zipped
 from .hidden import stand_alike
 from .looping import drop_unread
-from .rolled import Recorded, Rolled, Span
+from .rolled import Rolled
+from .runs import Recorded, Span
 from .scopes import Branch, Scope
 from .ways import close, copied, only_a_number
 
@@ -51,14 +52,18 @@ def branched(runs: Sequence[Recorded]) -> Graph:
             raise Misfit("a run leaves something behind for the next")
         if any(node.effects.random for node in graph):
             raise Misfit("a run draws random numbers")
-    return _Laying(runs).graph()
+    try:
+        return _Laying(runs).graph()
+    except Misfit:  # calls of one line that are given other numbers may still be one call
+        return _Laying(runs, parts_numbers=True).graph()
 
 
 class _Laying(Rolled):
     """Runs being laid over each other."""
 
-    def __init__(self, runs: Sequence[Recorded]) -> None:
+    def __init__(self, runs: Sequence[Recorded], *, parts_numbers: bool = False) -> None:
         super().__init__(runs)
+        self.parts_numbers = parts_numbers
         self.left = _PATIENCE * sum(1 for run in runs for _ in run.graph.walk())
         self.root = Scope(range(len(runs)), None, 0)
         first = runs[0].graph
@@ -313,7 +318,7 @@ class _Laying(Rolled):
         first = heads[scope.runs[0]]
         if len({self._left_to_go(r, heads[r]) for r in scope.runs if r in heads}) > 1:
             raise Misfit(f"other rounds of a loop are left at: {first}   # {first.where}")
-        stand_alike(first, held, self.known, lambda numbers: self.explained(scope, numbers))
+        stand_alike(first, held, self.known)
 
     def _left_to_go(self, r: int, node: Node) -> tuple[Any, ...]:
         """In which rounds of loops laid as they come a call stands; no variable holds iterators."""

@@ -28,10 +28,6 @@ from .standing import Held
 class Loops(Gathering):
     """Ways, with the loops among them."""
 
-    def __init__(self, runs: int) -> None:
-        super().__init__(runs)
-        self.loops: list[Looping] = []
-
     # -- in a round
 
     def in_rounds(self, scope: Scope, values: dict[int, Any], out: list[Node]) -> Value | None:
@@ -133,22 +129,26 @@ class Loops(Gathering):
             return None
         first = next(iter(known.values()))
         problem: Misfit | None = None
-        if all(one.__class__ is Value for one in known.values()):
-            try:
+        try:
+            if all(one.__class__ is Value for one in known.values()):
                 return self.one(scope, known, out)
-            except Misfit as error:
-                problem = error
-        elif all(one.__class__ is not Value and same_literal(one, first) for one in known.values()):
-            return first
+            if all(
+                one.__class__ is not Value and same_literal(one, first) for one in known.values()
+            ):
+                return first
+            if all(one.__class__ is int for one in known.values()):
+                return self.on_a_line(scope, known, out)
+        except Misfit as error:
+            problem = error
         for branch in reversed(scope.branches):
             if branch.__class__ is not Branch:
                 continue
+            ways = (branch.then, branch.otherwise)
+            sides = [{r: one for r, one in entries.items() if r in way.members} for way in ways]
             try:
-                pair = [
-                    self.mixed(way, {r: one for r, one in entries.items() if r in way.members},
-                               way.nodes)
-                    for way in (branch.then, branch.otherwise)
-                ]  # fmt: skip
+                if not all(sides):
+                    raise Misfit("what comes by the other way is not known")
+                pair = [self.mixed(way, side, way.nodes) for way, side in zip(ways, sides)]
             except Misfit as error:
                 problem = problem or error
                 continue

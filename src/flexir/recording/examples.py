@@ -27,7 +27,7 @@ from .numbers import origins_of
 from .overlooked import overlooked
 from .proof import Trial, Unfit, proved, takes, tried
 from .recorder import record
-from .rolled import Recorded
+from .runs import Recorded
 from .standing import Standing
 from .uses import joined
 

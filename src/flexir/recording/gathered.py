@@ -30,10 +30,12 @@ class Gathering(Ways):
 
     def __init__(self, runs: int) -> None:
         super().__init__(runs)
+        self.loops: list[Looping] = []
         # Element of a list of a run -> the Values of such lists, each with its number in the list
         # and how many there are.
         self.elements: dict[Value, tuple[tuple[Value, int, int], ...]] = {}
         self.nobodys: set[Node] = set()  # calls that no run made
+        self.parts_numbers = False  # whether a number may be one by one way, another by another
 
     def mixed(self, scope: Scope, entries: dict[int, Any], out: list[Node]) -> Any:
         """What one place holds where some runs have a Value in it and others a literal, or ANY."""
@@ -100,7 +102,7 @@ class Gathering(Ways):
         elif len({places[r] - lengths[r] for r in places}) == 1:
             index = next(places[r] - lengths[r] for r in places)
         else:
-            index = self.literal(scope, places, out)
+            index = self.on_a_line(scope, places, out)
         node = whole.producer
         if node is None:
             raise Misfit("the list is no more")
@@ -159,13 +161,19 @@ class Gathering(Ways):
         features += self._counts_before(scope, literals)
         return features + self._lost(scope, literals)
 
-    def explained(self, scope: Scope, literals: dict[int, int]) -> bool:
-        """Whether whole numbers are a line through those that are known."""
-        return line(literals, [one for one, _ in self.features(scope, literals)]) is not None
-
     def literal(self, scope: Scope, literals: dict[int, Any], out: list[Node]) -> Any:
+        if self.parts_numbers:
+            return self.mixed(scope, literals, out)
+        if any(one.__class__ is not int for one in literals.values()):
+            raise Misfit(f"a number that nothing explains: {next(iter(literals.values()))!r}")
+        return self.on_a_line(scope, literals, out)
+
+    def on_a_line(self, scope: Scope, literals: dict[int, Any], out: list[Node]) -> Any:
+        """Whole numbers that follow the numbers of rounds, or how many there are."""
         features = self.features(scope, literals)
-        found = line(literals, [one for one, _ in features])
+        # Where ways part, what they have may lie on a line by chance.
+        confirmed = scope.is_parted or any(loop.grows for loop in self.loops)
+        found = line(literals, [one for one, _ in features], confirmed=confirmed)
         if found is None:
             shown = ", ".join(map(str, list(literals.values())[:8]))
             raise Misfit(f"a number that nothing explains: {shown}")

@@ -8,7 +8,7 @@ reaches a call. Reads what :mod:`.standing` noted and what the source says; comp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import CodeType
 from typing import Any
 
@@ -31,7 +31,6 @@ def stand_alike(
     node: Node,
     held_by: Mapping[int, Held | None],
     facts: Known,
-    explained: Callable[[dict[int, int]], bool],
 ) -> None:
     """Raise Misfit where a variable that is still read could let runs part.
 
@@ -39,7 +38,6 @@ def stand_alike(
         node: the call that the runs have come to, of one of them.
         held_by: what each run holds at it.
         facts: what is known of the runs.
-        explained: whether whole numbers follow the numbers of rounds.
     """
     held = list(held_by.values())
     known = [one for one in held if one is not None]
@@ -60,9 +58,7 @@ def stand_alike(
         number, name = place
         if not is_read(first.frames[number], name):
             continue
-        numbers = {r: int(one.plain[place][1]) for r, one in held_by.items()
-                   if one and one.plain.get(place, ("",))[0] == "int"}  # fmt: skip
-        if not _is_harmless(told) or numbers and not explained(numbers):
+        if not _is_harmless(told):
             raise Misfit(f"the variable {name!r} differs at: {node}   # {node.where}")
         where = unseen(first.stack, number, name, facts)
         if where is not None:
@@ -109,7 +105,8 @@ def counters_are_lines(loop: Looping, execution: Execution) -> None:
             begun = 0 if (code, name) in places else told[0][2] or 0
             seen.update((case, (k, n - begun)) for case, k, n in told if n is not None)
         values = {case: n for case, (_, n) in seen.items()}
-        if len(set(values.values())) > 1 and is_read(code, name):
+        live = (code, name) in places or (code.co_name, name) in loop.live
+        if live and len(set(values.values())) > 1 and is_read(code, name):
             counted = {case: k for case, (k, _) in seen.items()}
             if line(values, [counted]) is None:
                 raise Misfit(f"{name!r} counts only some rounds, and is read after them")

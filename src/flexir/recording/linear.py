@@ -13,7 +13,9 @@ from typing import Any
 Found = tuple[int, list[int]]
 
 
-def line(numbers: Mapping[Any, int], features: Sequence[Mapping[Any, int]]) -> Found | None:
+def line(
+    numbers: Mapping[Any, int], features: Sequence[Mapping[Any, int]], *, confirmed: bool = False
+) -> Found | None:
     """The constant, and the factor of each feature, that give all of the numbers.
 
     The fewest features that do; None where none do, or where what was shown leaves it open.
@@ -21,10 +23,11 @@ def line(numbers: Mapping[Any, int], features: Sequence[Mapping[Any, int]]) -> F
     Args:
         numbers: case -> number.
         features: each case -> number.
+        confirmed: only where one more case than it takes to find the line lies on it.
     """
     for many in range(1, len(features) + 1):
         for chosen in combinations(range(len(features)), many):
-            found = _solved(numbers, [features[i] for i in chosen])
+            found = _solved(numbers, [features[i] for i in chosen], many + 2 if confirmed else 0)
             if found is not None and all(found[1]):
                 factors = [0] * len(features)
                 for i, factor in zip(chosen, found[1]):
@@ -33,8 +36,12 @@ def line(numbers: Mapping[Any, int], features: Sequence[Mapping[Any, int]]) -> F
     return None
 
 
-def _solved(numbers: Mapping[Any, int], features: Sequence[Mapping[Any, int]]) -> Found | None:
+def _solved(
+    numbers: Mapping[Any, int], features: Sequence[Mapping[Any, int]], least: int
+) -> Found | None:
     rows = {(1, *(f[case] for f in features), n) for case, n in numbers.items()}
+    if len(rows) < least:
+        return None
     matrix = [list(map(Fraction, row)) for row in sorted(rows)]
     unknowns, done = len(features) + 1, 0
     for column in range(unknowns):

@@ -22,7 +22,6 @@ from .uses import Following, Known, parents_of
 
 _ASKED = frozenset({"size", "stride", "numel", "nelement"})
 _LISTS = frozenset({"split", "tolist", "unbind"})
-_KEPT = frozenset({"enumerate", "list", "reversed", "slice", "tuple", "zip"})  # as they are, inside
 _READ = frozenset({"bytearray", "bytes", "range"})  # and tell nobody
 _TEXTS = frozenset({"bin", "chr", "format", "hex", "oct", "repr", "str"})
 _LOOPS = (ast.For, ast.AsyncFor, ast.comprehension)
@@ -59,6 +58,7 @@ class _Size(Following):
     """The sizes that a function asks for, and all that are made of them."""
 
     _arithmetic = (ast.operator,)
+    _kept = ("enumerate", "list", "range", "reversed", "slice", "tuple", "zip")
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -67,7 +67,7 @@ class _Size(Following):
 
     def _goes_on(self, node: ast.AST, inner: ast.AST) -> bool:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            return node.func.id in _KEPT or node.func.id == "range"
+            return node.func.id in self._kept
         if isinstance(node, ast.Subscript):
             return inner is node.value
         return super()._goes_on(node, inner) and not isinstance(
@@ -127,6 +127,8 @@ class _Size(Following):
 
 class _Plain(Following):
     """Numbers and lists that torch gives as plain ones."""
+
+    _kept = ("len", "list", "tuple")
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)

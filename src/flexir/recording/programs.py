@@ -21,7 +21,7 @@ from ..graph.program import Program, kind_of
 from . import recorder
 from .eager import copied, copies_of, no_fast_path
 from .examples import Merging, merged, whole
-from .rolled import Recorded
+from .runs import Recorded
 from .session import collector_at_rest
 from .standing import Standing
 from .state import Holdings

@@ -8,57 +8,24 @@ there are and what ends them; what a place holds from round to round is :mod:`.c
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import CodeType
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from ..calls.signatures import LOOP
 from ..graph import numbers, tree
-from ..graph.graph import Graph
 from ..graph.nodes import Node, NumberType, Value
 from .alike import Misfit
 from .carried import Loops
 from .gathered import guarded
 from .hidden import comparisons, counters_are_lines, numbers_are_lines, rounds_alike
 from .looping import ANY, Looping, recorded_count
-from .numbers import Laundered
 from .rounds import Execution, Turn
+from .runs import Recorded, Span, Stretches, made_in
 from .scopes import Scope
 from .sources import mentions
 from .standing import Held
 from .uses import Known, joined, variables_of_tensors
 from .ways import copied, only_a_number
-
-
-class Recorded(NamedTuple):
-    """One run.
-
-    Attributes:
-        graph: its straight graph.
-        standing: call -> what the user's functions held that they may still read.
-        laundered: where a number lost its origin.
-        turns: call -> the rounds of loops it stands in.
-        lost: call -> numbers that became plain before it, with their Values.
-        kinds: function -> expression that looks up or calls -> what, as in ``lookups``.
-    """
-
-    graph: Graph
-    standing: Mapping[Node, Held]
-    laundered: Sequence[Laundered] = ()
-    turns: Mapping[Node, tuple[Turn, ...]] = {}
-    lost: Mapping[Node, tuple[tuple[Value, Any], ...]] = {}
-    kinds: Mapping[CodeType, Mapping[ast.AST, str]] = {}
-
-
-class Span(NamedTuple):
-    nodes: Sequence[Node]
-    start: int
-    end: int
-    depth: int  # rounds around the list of nodes
-
-
-# Run -> the round it stands in, the rounds of that loop, and where they end.
-Stretches = dict[int, tuple[Turn, list[Span], int]]
 
 
 class Rolled(Loops):
@@ -313,7 +280,7 @@ class Rolled(Loops):
                 part = self.part(r)
                 loop.rounds[r].append(part)
                 loop.place[part] = r, number
-                loop.made.update(dict.fromkeys(_made(one), part))
+                loop.made.update(dict.fromkeys(made_in(one), part))
                 loop.starts[part] = self._held(r, one)
                 parts[part] = one
             loop.after[r] = self._held(r, spans[r]._replace(start=end))
@@ -333,13 +300,15 @@ class Rolled(Loops):
 
     def _lose_before(self, scope: Scope, stretches: Stretches, out: list[Node]) -> None:
         """Numbers that became plain before the first call of a loop, but not of each round."""
+        heads = {
+            r: [next(n for n in one.nodes[one.start : one.end] if not only_a_number(n))
+                for one in rounds]
+            for r, (_, rounds, _) in stretches.items()
+        }  # fmt: skip
+        later = [(r, node) for r, firsts in heads.items() for node in firsts[1:]]
+        each = min((len(self.runs[r].lost.get(node, ())) for r, node in later), default=0)
         lost: dict[int, Sequence[Any]] = {}
-        for r, (_, rounds, _) in stretches.items():
-            first, *others = [
-                next(node for node in one.nodes[one.start : one.end] if not only_a_number(node))
-                for one in rounds
-            ]
-            each = min((len(self.runs[r].lost.get(node, ())) for node in others), default=0)
+        for r, (first, *_) in heads.items():
             known = self.runs[r].lost.get(first, ())
             self.lost_before[first] = len(known) - min(each, len(known))
             lost[r] = known[: self.lost_before[first]]
@@ -387,14 +356,3 @@ class Rolled(Loops):
 
 def _counts(stretches: Stretches) -> dict[int, Any]:
     return {r: turn.execution.count for r, (turn, _, _) in stretches.items()}
-
-
-def _made(span: Span) -> Iterator[Value]:
-    """All Values that the calls of a stretch make."""
-    stack = list(span.nodes[span.start : span.end])
-    while stack:
-        node = stack.pop()
-        if node.body is None:
-            yield from node.outputs
-        else:
-            stack += node.body

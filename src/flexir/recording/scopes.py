@@ -55,6 +55,16 @@ class Scope:
         return False
 
     @property
+    def is_parted(self) -> bool:
+        """Whether the runs here took different ways before."""
+        scope: Scope | None = self
+        while scope is not None:
+            if any(branch.__class__ is Branch for branch in scope.branches):
+                return True
+            scope = scope.parent
+        return False
+
+    @property
     def body(self) -> Scope | None:
         """The body of the innermost loop that this is part of."""
         scope: Scope | None = self

@@ -94,6 +94,7 @@ class Following:
     """One variable, and all that are made of it."""
 
     _arithmetic: tuple[type, ...] = (ast.Add, ast.Sub, ast.Mult)
+    _kept: Collection[str] = ("list", "tuple")  # what gives a container, or a number, to follow
 
     def __init__(
         self,
@@ -176,7 +177,7 @@ class Following:
         if isinstance(node, ast.IfExp):
             return inner is not node.test
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            return node.func.id in ("len", "list", "tuple")
+            return node.func.id in self._kept
         if isinstance(node, ast.Subscript):
             return inner is node.value and isinstance(node.slice, ast.Slice)
         return isinstance(node, PARTS) and not isinstance(getattr(node, "op", None), ast.Not)

@@ -284,7 +284,8 @@ class Ways:
             raise Misfit(f"{then!r} and {otherwise!r} come to the same place")
         lead = self.in_scope(branch.then, scope.runs[0]) is not None
         sides = (then, otherwise) if lead else (otherwise, then)
-        kinds = [NumberType(bool, s) if isinstance(s, bool) else getattr(s, "type", None)
+        plain = (bool, int, float)
+        kinds = [NumberType(type(s), s) if s.__class__ in plain else getattr(s, "type", None)
                  for s in sides]  # fmt: skip
         made = Value("", next(kind for kind in kinds if kind is not None), branch.node)
         scope.made[made] = branch.born

@@ -140,6 +140,8 @@ def _by_module(graph: Graph) -> dict[str, list[str]]:
             found.setdefault(node.path, []).append(block + _line(node, weights))
             for word, inner in blocks_of(node):
                 visit(inner.nodes, f"{block}{word}: ")
+                given = tree.substitute(inner.outputs, Value, lambda v: _Shown(str(v.type)))
+                found[node.path].append(f"{block}{word}: gives {given!r}")
 
     visit(graph.nodes, "")
     return found

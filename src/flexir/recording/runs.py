@@ -1,0 +1,56 @@
+"""A recorded run, and stretches of it: what is laid over other runs. Plain data."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping, Sequence
+from types import CodeType
+from typing import Any, NamedTuple
+
+from ..graph.graph import Graph
+from ..graph.nodes import Node, Value
+from .numbers import Laundered
+from .rounds import Turn
+from .standing import Held
+
+
+class Recorded(NamedTuple):
+    """One run.
+
+    Attributes:
+        graph: its straight graph.
+        standing: call -> what the user's functions held that they may still read.
+        laundered: where a number lost its origin.
+        turns: call -> the rounds of loops it stands in.
+        lost: call -> numbers that became plain before it, with their Values.
+        kinds: function -> expression that looks up or calls -> what, as in ``lookups``.
+    """
+
+    graph: Graph
+    standing: Mapping[Node, Held]
+    laundered: Sequence[Laundered] = ()
+    turns: Mapping[Node, tuple[Turn, ...]] = {}
+    lost: Mapping[Node, tuple[tuple[Value, Any], ...]] = {}
+    kinds: Mapping[CodeType, Mapping[ast.AST, str]] = {}
+
+
+class Span(NamedTuple):
+    nodes: Sequence[Node]
+    start: int
+    end: int
+    depth: int  # rounds around the list of nodes
+
+
+# Run -> the round it stands in, the rounds of that loop, and where they end.
+Stretches = dict[int, tuple[Turn, list[Span], int]]
+
+
+def made_in(span: Span) -> Iterator[Value]:
+    """All Values that the calls of a stretch make."""
+    stack = list(span.nodes[span.start : span.end])
+    while stack:
+        node = stack.pop()
+        if node.body is None:
+            yield from node.outputs
+        else:
+            stack += node.body
