@@ -171,6 +171,14 @@ class Ways:
         """
         if found is not None:
             age = self.ages.get(found, scope.age(found))
+            body = scope.body
+            if body is not None and age < body.born and self._all_rounds(scope, values, body):
+                try:  # whatever it is before the loop, it is the same in each of its rounds
+                    outer = self.per_run(body.loop.scope, values)
+                except Misfit:
+                    outer = {}
+                if outer:
+                    return self._certain(body.loop.scope, outer, found)
             partial = self._partial(scope, values, age)
             if not self._one_sided(scope, values, age) and not partial:
                 return found
@@ -228,6 +236,15 @@ class Ways:
                         return True
             limit, around = min(limit, around.born), around.parent
         return False
+
+    def _all_rounds(self, scope: Scope, values: dict[int, Any], body: Scope) -> bool:
+        """Whether all rounds of a loop read the same from before it."""
+        seen = {self.in_scope(body, r) for r in values}
+        return not (
+            body.members - seen - self.ignored
+            or self._one_sided(scope, values, body.born)
+            or any(value in body.loop.made for value in values.values())
+        )
 
     def _partial(self, scope: Scope, runs: Collection[int], age: int) -> bool:
         """Whether only some rounds of a loop read a Value from before it; others may hold more."""
