@@ -965,3 +965,56 @@ def test_a_group_of_a_module_that_is_another_now_is_compared(group):
     assert not held.stands()
     held.restore()
     assert Holdings(model).stands()
+
+
+SEEN, BY_TEXT, UNSEEN, MADE = [0], [0], [0], [0]
+
+
+class Maker:
+    def __init__(self, x):
+        MADE[0] += 1
+        self.x = x
+
+
+class Calling(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.started = list(UNSEEN)
+
+    def step(self, x):
+        SEEN[0] += 1
+        return x + 1
+
+    def by_text(self, x):
+        BY_TEXT[0] += 1
+        return Maker(x).x * 2
+
+    def save_somewhere(self):
+        UNSEEN[0] += 1
+
+    def forward(self, x):
+        return getattr(self, "by_text")(self.step(x))
+
+
+def test_two_counters_that_count_alike_are_two_changes():
+    class Counters(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.calls, self.steps = [0], [0]
+
+        def forward(self, x):
+            self.calls[0] += 1
+            self.steps[0] += 1
+            return x * self.steps[0]
+
+    changes = flexir.capture(Counters(), (torch.ones(2),)).audit.changes
+    assert [(c.path, c.before, c.after) for c in changes] == [("calls.0", 0, 1), ("steps.0", 0, 1)]
+
+
+def test_what_methods_reach_is_looked_at_once_something_names_them():
+    graph = flexir.capture(Calling(), (torch.ones(2),))
+    changed = " ".join(map(str, graph.audit.changes))
+    assert all(f"{name}.0" in changed for name in ("SEEN", "BY_TEXT", "MADE")), changed
+    held = Holdings(Calling())
+    assert held.get("SEEN") is SEEN and held.get("MADE") is MADE
+    assert held.get("UNSEEN") is not UNSEEN, "no call of the model comes there"

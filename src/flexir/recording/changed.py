@@ -80,9 +80,10 @@ class Comparison:
         if isinstance(old, torch.Tensor) and isinstance(new, torch.Tensor):
             self.replaced.append(Replaced(path, old, new))
             return
-        if (id(old), id(new)) in self.seen:
-            return
-        self.seen.add((id(old), id(new)))
+        if type(old) not in FIXED or type(new) not in FIXED:  # those are one object in many places
+            if (id(old), id(new)) in self.seen:
+                return
+            self.seen.add((id(old), id(new)))
         if isinstance(old, type) or isinstance(new, type):
             self.changes.append(Change(path, frozen(old), frozen(new), old))
             return

@@ -53,11 +53,13 @@ def run_once(
     with contextlib.suppress(Diverged):  # the replay will say it again
         bind_inputs(graph, args, kwargs, inputs)
     written = {}
-    held = Holdings(within or model)
     names = {m.name: m.initial for m in graph.mutations}
     names.update({state.path: state.initial for state in graph.state})
+    held = Holdings(within or model) if any(v not in inputs for v in names.values()) else None
     for name, initial in names.items():
-        tensor = inputs.get(initial) if initial in inputs else held.get(name)
+        tensor = inputs.get(initial)
+        if tensor is None and held is not None:
+            tensor = held.get(name)
         if isinstance(tensor, torch.Tensor):
             written[name] = copy_like(tensor.detach())
     return tree.rebuilt(result, lambda t: t.detach().clone()), written

@@ -256,6 +256,9 @@ class Globals(Holder):
         self.thing.update(contents)
 
 
+# Methods that torch calls, whoever names them.
+CALLED = frozenset({"apply", "backward", "forward", "jvp", "setup_context", "vjp", "vmap"})
+MAKERS = frozenset({"__init__", "__init_subclass__", "__new__", "__post_init__", "__set_name__"})
 _CODE = (types.FunctionType, classmethod, staticmethod, property, functools.cached_property,
          types.MemberDescriptorType, types.GetSetDescriptorType)  # fmt: skip
 
@@ -299,11 +302,27 @@ def names_in(code: types.CodeType) -> frozenset[str]:
     return frozenset(names)
 
 
+@functools.lru_cache(maxsize=None)
+def mentioned_in(code: types.CodeType) -> frozenset[str]:
+    """The names of attributes that a function's code may ask for, also as texts."""
+    texts = [one for part in code.co_consts for one in (part if type(part) is tuple else (part,))]
+    inner = (mentioned_in(part) for part in code.co_consts if isinstance(part, types.CodeType))
+    return frozenset(code.co_names).union(
+        (one for one in texts if type(one) is str and one.isidentifier()), *inner
+    )
+
+
+def methods_of(cls: type) -> list[tuple[str, types.FunctionType]]:
+    """The functions of a class of the user's own, by name."""
+    inside = ((name, _unwrapped(inner)) for name, inner in vars(cls).items())
+    return [(name, f) for name, inner in inside if not isinstance(inner, type)
+            for f in functions_of(inner)]  # fmt: skip
+
+
 def functions_of(part: Any) -> list[types.FunctionType]:
     """The functions behind a callable, a descriptor or a class of the user's own."""
     if isinstance(part, type):
-        inside = (_unwrapped(inner) for inner in vars(part).values())
-        return [f for inner in inside if not isinstance(inner, type) for f in functions_of(inner)]
+        return [function for _, function in methods_of(part)]
     part = _unwrapped(part)
     if isinstance(part, types.FunctionType) and is_users(part.__module__):
         return [part]

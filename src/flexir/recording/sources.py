@@ -268,11 +268,20 @@ def function_of(code: CodeType) -> ast.AST | None:
     lines = [span for span in spans(code) if span[0]]
     inside = max(lines, key=lambda span: (span[0], span[1]), default=None)
     found = None
-    for node in ast.walk(tree):
-        if isinstance(node, (*_FUNCTIONS, *_COMPREHENSIONS)) and _name(node) == code.co_name:
+    for node in _functions(code.co_filename).get((code.co_name, code.co_firstlineno), ()):
+        if inside is None or holds(span_of(node), inside):
+            found = node
+    return found
+
+
+@functools.lru_cache(maxsize=256)
+def _functions(file: str) -> dict[tuple[str, int], list[ast.AST]]:
+    """Name and first line -> the functions, lambdas and comprehensions of a file."""
+    found: dict[tuple[str, int], list[ast.AST]] = {}
+    for node in ast.walk(_tree(file) or ast.Module([], [])):
+        if isinstance(node, (*_FUNCTIONS, *_COMPREHENSIONS)):
             first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
-            if first == code.co_firstlineno and (inside is None or holds(span_of(node), inside)):
-                found = node
+            found.setdefault((_name(node), first), []).append(node)
     return found
 
 

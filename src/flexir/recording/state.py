@@ -23,7 +23,9 @@ from .attributes import HOOKS, Beside, Tree, dictionary
 from .changed import Comparison, Inside, Replaced, join
 from .holders import (
     BOOKKEEPING,
+    CALLED,
     FIXED,
+    MAKERS,
     Attributes,
     Cells,
     Globals,
@@ -35,6 +37,8 @@ from .holders import (
     functions_of,
     has_attributes,
     is_users,
+    mentioned_in,
+    methods_of,
     names_in,
 )
 from .innards import Opaque, has_more, holder_of
@@ -61,6 +65,10 @@ class Holdings:
         # lists of numbers and words, many and seldom changed: path, list, what it held
         self._plain: dict[int, tuple[str, list[Any], list[Any]]] = {}
         self._todo: list[tuple[str, str, Any]] = []  # (kind, path, part), last first
+        # What classes hold that can be called waits until a function that was looked at names it.
+        self._named_in: set[str] = set(CALLED)
+        self._unnamed: dict[str, list[tuple[str, str, Any]]] = {}
+        self._makers: dict[type, list[types.FunctionType]] = {}  # and until their class is named
         self._tree: Tree | None = None
         if isinstance(model, torch.nn.Module):
             self._tree = Tree(model)
@@ -165,8 +173,13 @@ class Holdings:
         if isinstance(part, weakref.ReferenceType) and (target := part()) is not None:
             self._todo.append((kind, path, target))
         self._class(type(part))
-        for function in functions_of(part):
-            self._function(function)
+        if isinstance(part, type):
+            self._class(part)
+            makers = (f for base in part.__mro__ for f in self._makers.pop(base, ()))
+            self._todo += [("global", path, function) for function in makers]
+        else:
+            for function in functions_of(part):
+                self._function(function)
         if callable(part) and isinstance(part, (types.FunctionType, types.MethodType)):
             return
         holder = holder_of(part, path)
@@ -207,14 +220,27 @@ class Holdings:
         return [*tree, *self._holders.values()]
 
     def _class(self, cls: type) -> None:
-        """What a class of the user's own keeps, and what its methods can reach."""
+        """What a class of the user's own keeps, and what its methods reach once they are named."""
         for base in cls.__mro__:
             holder = None if id(base) in self._holders else holder_of(base, base.__name__)
             if holder is not None:
                 self._holders[id(base)] = holder
+                before = len(self._todo)
                 self._children(holder, "attribute")
-                for function in functions_of(base):
-                    self._function(function)
+                parts, self._todo[before:] = self._todo[before:], []
+                for kind, path, part in parts:
+                    self._once_named(path.rpartition(".")[2], kind, path, part)
+                for name, function in methods_of(base):
+                    if name in MAKERS:
+                        self._makers.setdefault(base, []).append(function)
+                    else:
+                        self._once_named(name, "global", name, function)
+
+    def _once_named(self, name: str, kind: str, path: str, part: Any) -> None:
+        """Look at something in a class, if it can be called once a function names it."""
+        waits = callable(part) and name not in self._named_in and not name.startswith("__")
+        into = self._unnamed.setdefault(name, []) if waits else self._todo
+        into.append((kind, path, part))
 
     def _function(self, function: types.FunctionType) -> None:
         """What a function keeps in its closure, its defaults, its attributes and its globals."""
@@ -231,6 +257,9 @@ class Holdings:
         for name, part in (*zip(last, given), *(function.__kwdefaults__ or {}).items()):
             self._todo.append(("default", name, part))
         names = names_in(function.__code__)
+        for name in mentioned_in(function.__code__) - self._named_in:
+            self._named_in.add(name)
+            self._todo += self._unnamed.pop(name, ())
         self._scope(function.__globals__, "", names)
         for name in names:  # imported inside the function
             if name not in function.__globals__ and name in sys.modules and is_users(name):
