@@ -993,7 +993,8 @@ class Calling(nn.Module):
         UNSEEN[0] += 1
 
     def forward(self, x):
-        return getattr(self, "by_text")(self.step(x))
+        name = "by_text"
+        return getattr(self, name)(self.step(x))
 
 
 def test_two_counters_that_count_alike_are_two_changes():
