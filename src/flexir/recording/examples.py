@@ -25,7 +25,7 @@ from .eager import copied, initial_state, no_fast_path, run_model
 from .naming import Dims, named, values_in
 from .numbers import origins_of
 from .overlooked import overlooked
-from .proof import Trial, Unfit, proved, takes, tried
+from .proof import Trial, Unfit, measured_beyond, proved, takes, tried
 from .recorder import record
 from .runs import Recorded
 from .standing import Standing
@@ -182,6 +182,9 @@ class Merging:
 
     def result(self, dims: Dims) -> Graph:
         """The graph of the calls that fit; all of the others are then in ``unfit``."""
+        unfit = {one.number for one in self.unfit}
+        fits = [trial.copy for trial in self._trials if trial.number not in unfit]
+        measured_beyond(self._loose, self._table, fits)
         result = named(self._loose, self._table, dims)
         if any(not one.refused and takes(result, one.inputs) for one in self.unfit):
             # What these sizes decide is not understood: it would take a call it is wrong on.

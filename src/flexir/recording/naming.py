@@ -35,6 +35,7 @@ class Table:
 
     def __init__(self, graph: Graph) -> None:
         self.rows: list[dict[Value, list[Any]]] = []
+        self.beyond: dict[Value, list[Any]] = {}  # the same at a size that no example has
         self.values = values_in(graph)
 
     def add(self, row: dict[Value, list[Any]]) -> None:
@@ -44,6 +45,7 @@ class Table:
     def keep_first(self) -> None:
         """Forget all examples but the first."""
         del self.rows[1:]
+        self.beyond = {}
 
     def column(self, value: Value) -> tuple[Any, ...]:
         """What a Value was, whenever it was made."""
@@ -52,6 +54,10 @@ class Table:
     def elements(self, value: Value) -> tuple[Any, ...]:
         """The sizes of all tensors of a list, whenever it was made."""
         return tuple(shape for one in self.column(value) for shape in one)
+
+    def elsewhere(self, value: Value, dim: int) -> tuple[int, ...]:
+        """What a size of a tensor is beyond the examples."""
+        return tuple(dict.fromkeys(shape[dim] for shape in self.beyond.get(value, ())))
 
     def per_example(self, value: Value, look: Callable[[Any], Any]) -> tuple[Any, ...]:
         """What something of a Value was in each example that came to it.
@@ -82,8 +88,8 @@ def named(graph: Graph, table: Table, dims: Dims) -> Graph:
             types[value] = value.type._replace(shape=tuple(map(int, value.type.shape)))
         else:
             rank = len(value.type.shape)
-            shape = [names.dim(table.per_example(value, itemgetter(d)), paths.get(value),
-                               d, rank) for d in range(rank)]  # fmt: skip
+            shape = [names.dim(table.per_example(value, itemgetter(d)), paths.get(value), d, rank,
+                               table.elsewhere(value, d)) for d in range(rank)]  # fmt: skip
             types[value] = value.type._replace(shape=tuple(shape))
     for node in every(graph.nodes):
         for _, block in blocks_of(node):
@@ -156,13 +162,21 @@ class _Names:
         self.places: dict[str, list[str]] = {}
         self.columns: dict[str, tuple[Any, ...]] = {}
 
-    def dim(self, sizes: tuple[Any, ...], path: str | None, dim: int, rank: int) -> int:
-        """A size: a number if it was the same throughout, else one with a name."""
+    def dim(
+        self, sizes: tuple[Any, ...], path: str | None, dim: int, rank: int,
+        beyond: tuple[int, ...] = (),
+    ) -> int:  # fmt: skip
+        """A size: a number if it was the same throughout, else one with a name.
+
+        If it is another ``beyond`` what was shown, it varies all the same.
+        """
         first = sizes[0]
         while isinstance(first, tuple):
             first = first[0] if first else 0
         if all(one == first for one in sizes):
-            return int(first)
+            if all(one == first for one in beyond):
+                return int(first)
+            sizes = (*sizes, beyond)
         return Dim(first, self.size(sizes, path, dim, rank))
 
     def size(self, sizes: tuple[int, ...], path: str | None, dim: int, rank: int) -> str:

@@ -6,6 +6,7 @@ that do not fit is the matter of :mod:`.examples`.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ from ..graph.nodes import Node, Value
 from ..graph.replay import Environment, replay
 from ..graph.sizes import measure
 from .eager import copies_of
+from .further import further
 from .naming import Table
 
 
@@ -67,7 +69,7 @@ def proved(loose: Graph, trials: Sequence[Trial]) -> tuple[Table, list[Unfit]]:
     """
     table = Table(loose)
     first, *others = trials
-    told, found = _measured(loose, first)
+    told, found = _measured(loose, first, {})
     table.add(found)
     problem = f"example {first.number}: the graph does not give what the model gave"
     if not told and problem not in loose.audit.problems:
@@ -80,7 +82,7 @@ def tried(loose: Graph, table: Table, trial: Trial) -> Unfit | None:
     """Replay one example; the table gains it if it fits."""
     n = trial.number
     try:
-        told, found = _measured(loose, trial)
+        told, found = _measured(loose, trial, {})
     except Diverged as error:
         return Unfit(n, trial.inputs, _frozen(n, error), refused=True)
     except TORCHS as error:
@@ -91,9 +93,18 @@ def tried(loose: Graph, table: Table, trial: Trial) -> Unfit | None:
     return None
 
 
-def _measured(graph: Graph, trial: Trial) -> tuple[bool, dict[Value, list[Any]]]:
-    """Whether a graph tells what the model does, and what each of its Values is meanwhile."""
-    found: dict[Value, list[Any]] = {}
+def measured_beyond(loose: Graph, table: Table, shown: Sequence[Inputs]) -> None:
+    """The table gains what Values are at a size that lies beyond those shown, as far as it runs."""
+    inputs = further(shown)
+    if inputs is not None:
+        with contextlib.suppress(Diverged, *TORCHS), torch.random.fork_rng(devices=[]):
+            _measured(loose, Trial(-1, inputs, inputs, None), table.beyond)
+
+
+def _measured(
+    graph: Graph, trial: Trial, found: dict[Value, list[Any]]
+) -> tuple[bool, dict[Value, list[Any]]]:
+    """Whether a graph tells what the model does; ``found`` gains what its Values are meanwhile."""
 
     def note(values: Sequence[Value], made: Sequence[Any]) -> None:
         for value, one in zip(values, made):

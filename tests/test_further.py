@@ -1,0 +1,48 @@
+"""Sizes that were the same in all examples by chance: a size beyond them tells."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+import flexir
+from flexir.recording.further import further
+
+
+def padded(x):
+    b, c, h, w = x.shape
+    x = F.pad(x, (0, -w % 8, 0, -h % 8))
+    h, w = x.shape[-2:]
+    return x.view(b, c, h // 8, 8, w // 8, 8).mean((3, 5)), x.new_ones(3)
+
+
+def test_a_size_that_two_examples_have_by_chance_is_live():
+    first, second = torch.rand(1, 3, 25, 26), torch.rand(1, 3, 30, 31)
+    graph = flexir.capture(padded, (first,), also=[(second,)])
+    assert [one.values for one in graph.live] == [(25, 30), (26, 31)], "no example beyond is told"
+    for size in ((25, 26), (30, 31), (40, 41), (9, 70)):
+        x = torch.rand(1, 3, *size)
+        assert all(map(torch.equal, graph(x), padded(x))), size
+    with pytest.raises(flexir.Diverged):
+        graph(torch.rand(2, 3, 25, 26))  # no example showed another batch
+
+
+def test_a_graph_that_cannot_go_beyond_is_as_its_examples_say():
+    def model(x):
+        return x * torch.arange(4.0)[: x.shape[0]]
+
+    graph = flexir.capture(model, (torch.rand(3),), also=[(torch.rand(4),)])
+    assert not graph.variants and torch.equal(graph(torch.ones(2)), torch.arange(2.0))
+
+
+def test_inputs_beyond_lie_as_far_from_one_example_as_that_one_from_another():
+    a, b = torch.arange(6.0).view(2, 3), torch.arange(15.0).view(3, 5)
+    made = further([flexir.Inputs(a, n=a), flexir.Inputs(b, n=b)])
+    assert made.args[0].shape == (4, 7) and made.kwargs["n"].shape == (4, 7)
+    assert torch.equal(made.args[0], a[torch.arange(4) % 2][:, torch.arange(7) % 3])
+    assert further([flexir.Inputs(b), flexir.Inputs(a)]).args[0].shape == (4, 7)
+    assert further([flexir.Inputs(a), flexir.Inputs(b), flexir.Inputs(a)]).args[0].shape == (4, 7)
+    assert further([flexir.Inputs(a)]) is None is further([flexir.Inputs(a), flexir.Inputs(a)])
+    assert further([flexir.Inputs(a), flexir.Inputs(b[0])]) is None, "another rank"
+    ids = torch.tensor([5, 7])
+    longer = further([flexir.Inputs(ids), flexir.Inputs(torch.tensor([1, 2, 3]))])
+    assert longer.args[0].tolist() == [5, 7, 5, 7], "elements are those of an example"
