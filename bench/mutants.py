@@ -108,6 +108,8 @@ class Places(ast.NodeTransformer):
             return node  # messages
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
             return node
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__slots__":
+            return node  # without them an object is only larger
         for what, changed in changes(node):
             number = len(self.found)
             self.found.append((node.lineno, what))
@@ -181,13 +183,7 @@ def tests_of(mutant: dict, lines: dict, seconds: dict, cap: float) -> list[str]:
     """The tests that run its line, one of every file in turns; all if it runs at import."""
     found = lines.get(mutant["file"], {}).get(mutant["line"])
     if found is None:
-        tree = ast.parse((CORE / mutant["file"]).read_text())
-        inside = any(
-            node.lineno < mutant["line"] <= (node.end_lineno or 0)
-            for node in ast.walk(tree)
-            if isinstance(node, ast.FunctionDef)
-        )
-        found = [] if inside else list(seconds)
+        found = list(seconds) if runs_at_import(mutant) else []
     taken: collections.Counter[str] = collections.Counter()
     turns = []
     for test in sorted(found, key=seconds.__getitem__):
@@ -200,6 +196,24 @@ def tests_of(mutant: dict, lines: dict, seconds: dict, cap: float) -> list[str]:
             chosen.append(test)
             total += took
     return chosen
+
+
+def runs_at_import(mutant: dict) -> bool:
+    """Whether its line is in no function, or in one that its module calls as it is imported."""
+    tree = ast.parse((CORE / mutant["file"]).read_text())
+    called = {
+        ast.unparse(part.func)
+        for one in tree.body
+        if not isinstance(one, (ast.FunctionDef, ast.ClassDef))
+        for part in ast.walk(one)
+        if isinstance(part, ast.Call)
+    }
+    return all(
+        isinstance(node, ast.FunctionDef) and node.name in called
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.FunctionDef, ast.Lambda))
+        and node.lineno < mutant["line"] <= (node.end_lineno or 0)
+    )
 
 
 def changed_code(mutant: dict) -> dict[types.CodeType, types.CodeType] | None:
@@ -296,7 +310,7 @@ class Loop:
         null = os.open(os.devnull, os.O_RDWR)
         for stream in (0, 1, 2):
             os.dup2(null, stream)
-        codes = changed_code(mutant)
+        codes = None if runs_at_import(mutant) else changed_code(mutant)
         if codes is None:
             words = [mutant["file"], str(mutant["number"]), *tests]
             os.execv(sys.executable, [sys.executable, "-m", "bench.mutants", "--one", *words])
