@@ -195,3 +195,22 @@ def test_a_model_whose_call_fails_holds_what_it_held():
     with pytest.raises(ValueError, match="too long"):
         flexir.capture(model, calls=[torch.ones(2), torch.ones(4)])
     assert model.n == 0
+
+
+def test_what_torch_returns_by_names_may_be_kept_from_call_to_call():
+    class Best(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.best = torch.zeros(2, 3).max(0)
+
+        def forward(self, x):
+            before = self.best.values
+            self.best = (x + before).max(0)
+            return before + x.sum(0)
+
+    graph = flexir.capture(Best(), torch.rand(2, 3), also=[torch.rand(4, 3)])
+    assert {state.path for state in graph.state} == {"best.0"}
+    run, model = graph.start(), Best()
+    for n in (3, 2, 5):
+        x = torch.rand(n, 3)
+        assert torch.equal(run(x), model(x))
