@@ -9,6 +9,7 @@ import io
 import itertools
 import random
 import types
+import weakref
 
 import numpy
 import pytest
@@ -266,6 +267,19 @@ def test_places_are_read_and_put_by_their_paths():
     assert (model.word, model.pair, model.list) == ("nothing", (1, (2, 3)), [4, 5])
 
 
+def test_what_a_partial_a_method_or_a_weak_reference_leads_to_is_looked_at():
+    inside = [Plain() for _ in range(4)]
+    model = nn.Module()
+    model.call = functools.partial(max, inside[0], key=inside[1])
+    model.method, model.weak = types.MethodType(len, inside[2]), weakref.ref(inside[3])
+    for one in inside:
+        held = Holdings(model)
+        one.a = 5
+        assert not held.stands()
+        held.restore()
+        assert one.a == 1
+
+
 def changes(model, act):
     held = Holdings(model)
     assert held.stands() is True
@@ -293,6 +307,10 @@ def test_what_changed_is_named_by_its_place():
     ):
         assert changes(model, act) == paths
     assert Holdings(model).stands() and model.inner.weight.grad is None
+    model.inner.eps = float("nan")
+    held = Holdings(model)
+    model.inner.eps = float("inf") - float("inf")
+    assert held.stands(), "no number is no number"
 
 
 def test_what_stands_beside_the_elements_of_tensors():

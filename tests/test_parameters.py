@@ -60,6 +60,7 @@ def test_a_module_call_by_the_names_of_its_forward(_):
     assert bound(Wide(), (1, 2, 3), k=4) == {
         "a": 1, "rest": (2, 3), "flag": True, "more": {"k": 4},
     }  # fmt: skip
+    assert bound(Wide(), (1, 2, 3, 4)) == {"a": 1, "rest": (2, 3, 4), "flag": True, "more": {}}
     assert bound(Wide(), (1,)) == {"a": 1, "rest": (), "flag": True, "more": {}}
     assert bound(Static(), (1,)) == {"a": 1, "b": 2}
     assert bound(Own(), (1,)) == {"x": 1, "y": 5}

@@ -139,7 +139,7 @@ class Scaled(nn.Module):
         super().__init__()
         self.mode = "nothing"
 
-    def forward(self, x, *, scale=1.0):
+    def forward(self, x, *, scale):
         before, self.mode = self.mode, "some" if self.mode == "nothing" else "nothing"
         return x * scale if before == "nothing" else x + scale
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ast
 import collections
+import math
 import types
 
 import pytest
@@ -68,7 +69,8 @@ def test_templates_of_several_runs_are_one():
     assert made.start == (a, b) and made.stop == 1 and made.step is None
     word = object()
     assert lay(word, object()) is word, "an object that is handed on"
-    assert lay(float("nan"), float("nan")) != 0 and lay("s", "s") == "s"
+    assert lay(1.5, float("1.5")) == 1.5 and lay("s", "s") == "s"
+    assert math.isnan(lay(float("nan"), float("nan")))
     assert lay(1, 2, literal=lambda parts: sorted(parts.values())) == [1, 2]
     assert lay([1], [1, 2], listed=lambda parts: "a list") == "a list"
     assert lay([1], [1], listed=lambda parts: None) == [1]
