@@ -88,6 +88,22 @@ def test_random_numbers_are_drawn_from_where_the_run_began():
     assert torch.equal(torch.get_rng_state(), state)
 
 
+def test_a_generator_that_is_given_begins_where_the_run_began():
+    class Own(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.source = torch.Generator().manual_seed(3)
+
+        def forward(self, x):
+            return x + torch.rand(2, generator=self.source)
+
+    model, x = Own(), torch.zeros(2)
+    begun = torch.Generator().manual_seed(3)
+    graph = flexir.capture(model, x)
+    with initial_state(graph, model):
+        assert torch.equal(model(x), torch.rand(2, generator=begun))
+
+
 def test_the_fast_path_is_off_and_then_as_it_was():
     for before in (True, False):
         torch.backends.mha.set_fastpath_enabled(before)

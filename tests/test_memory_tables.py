@@ -205,6 +205,17 @@ def test_tensors_that_are_gone_are_forgotten_before_they_are_many():
     assert not tensors.aliases and not tensors.memories
 
 
+def test_what_is_over_holds_no_tensor(x):
+    tensors = Tensors()
+    tensors.weights = [Weight(x, storage_of(x), value_of(x))]
+    tensors.memories[id(storage_of(x))] = (tensors.weights[0].home, tensors.weights[0])
+    memory = tensors.own(tensors.weights[0], x)
+    memory.known = {where_of(x): tensors.weights[0]}
+    assert tensors.roots
+    tensors.close()
+    assert not tensors.roots and not tensors.weights and memory.known is None
+
+
 def test_memory_that_numpy_shares_is_told_by_its_bytes(x):
     tensors = Tensors()
     tensors._alone(x, value_of(x), storage_of(x))
