@@ -6,6 +6,7 @@ from __future__ import annotations
 import ast
 import collections
 import math
+import sys
 import types
 
 import pytest
@@ -16,6 +17,7 @@ from flexir.graph.account import NOTHING
 from flexir.graph.nodes import Node, TensorType, Value
 from flexir.recording.alike import Misfit, same_constant, zipped
 from flexir.recording.lookups import by_numbers, is_row, reads, tables
+from flexir.recording.rounds import Rounds
 from flexir.recording.scopes import Branch, Scope
 from flexir.recording.steps import keyed_by, steps_to, ways_to, with_part, within
 
@@ -165,6 +167,27 @@ def test_by_which_variables_it_is_looked_up_and_what_a_round_reads():
     assert by_numbers(found, ["y"]) is None and by_numbers([], ["i"]) is None
     assert reads(one, "T") and reads(one, "k") and not reads(one, "y")
     assert is_row([torch.ones(1), {"a": torch.nn.ReLU()}]) and not is_row([torch.ones(1), 1])
+
+
+def test_what_the_variables_of_a_loop_held_is_noted_from_its_first_round_on():
+    rounds, turns = Rounds(sys._getframe().f_code, lambda loop, frame: len(turns)), []
+    table = [1, 2, 3]
+
+    def model():
+        for number, word in zip(range(3), "abc"):
+            assert word and table[number]
+            rounds.come_to(sys._getframe())
+            turns.extend(rounds.now)
+        rounds.come_to(sys._getframe())
+
+    model()
+    assert rounds.now == ()
+    [execution] = {id(turn.execution): turn.execution for turn in turns}.values()
+    assert [turn.number for turn in turns] == [0, 1, 2] and execution.count == 0
+    assert execution.held == [{"number": n} for n in range(3)] and execution.odd == {"word"}
+    assert execution.plain == {"number", "word"}
+    assert by_numbers(execution.tables, ["number"]) == "table"
+    assert [ast.unparse(one.of) for one in execution.tables].count("table") == 3
 
 
 def test_ways_inside_of_tuples():
