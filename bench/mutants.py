@@ -10,8 +10,8 @@ the function that is there. What runs while a module is imported (a table, a cla
 a process of its own, as it is imported. Tools made for this (mutmut, cosmic-ray) start an
 interpreter for every mutant, which with torch takes as long as the tests.
 
-The tests of a mutant begin with the quickest of every file, then the second of every file, and so
-on, up to ``--cap`` seconds: what only a test beyond the cap would notice counts as survived.
+The tests of a mutant begin with the quickest of every file and go on so that every file gets the
+same time, up to ``--cap`` seconds: what only a test beyond it would notice counts as survived.
 Results are kept in ``.cache/mutants.jsonl`` and a stopped run goes on. Survivors that change
 nothing a user could notice stand with a reason in ``mutants_explained.json`` beside this file.
 """
@@ -180,16 +180,16 @@ def sample(count: int, seed: int, only: str | None) -> list[dict]:
 
 
 def tests_of(mutant: dict, lines: dict, seconds: dict, cap: float) -> list[str]:
-    """The tests that run its line, one of every file in turns; all if it runs at import."""
+    """The tests that run its line, every file for as long as others; all if it runs at import."""
     found = lines.get(mutant["file"], {}).get(mutant["line"])
     if found is None:
         found = list(seconds) if runs_at_import(mutant) else []
-    taken: collections.Counter[str] = collections.Counter()
+    spent: collections.Counter[str] = collections.Counter()
     turns = []
     for test in sorted(found, key=seconds.__getitem__):
         file = test.split("::")[0]
-        turns.append((taken[file], seconds[test], test))
-        taken[file] += 1
+        spent[file] += seconds[test]
+        turns.append((spent[file], seconds[test], test))
     chosen, total = [], 0.0
     for _, took, test in sorted(turns):
         if total + took <= cap or not chosen:
