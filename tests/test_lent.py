@@ -98,4 +98,6 @@ def test_weights_that_a_first_call_makes():
     with pytest.raises(RuntimeError):
         initialise(lazy.forward, (torch.ones(3, 9),), {})
     assert lazy[1].training is True and lazy[2].training is False
-    initialise(torch.relu, (torch.ones(1),), {})
+    x = torch.full((2,), -1.0)
+    initialise(torch.relu_, (x,), {})
+    assert torch.equal(x, torch.full((2,), -1.0)), "it was called with a copy"
