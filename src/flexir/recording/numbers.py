@@ -174,6 +174,7 @@ class Numbers:
         if expr.__class__ is Value:
             return expr
         assert isinstance(expr, Expr)
+        scope: dict[Any, Value]
         for scope in reversed(self._scopes):
             if expr in scope:
                 return scope[expr]
