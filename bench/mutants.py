@@ -10,8 +10,8 @@ the function that is there. What runs while a module is imported (a table, a cla
 a process of its own, as it is imported. Tools made for this (mutmut, cosmic-ray) start an
 interpreter for every mutant, which with torch takes as long as the tests.
 
-The tests of a mutant begin with the quickest of every file, then the second of every file, and so
-on, up to ``--cap`` seconds: what only a test beyond the cap would notice counts as survived.
+The tests of a mutant begin with the quickest of every file and go on so that every file gets the
+same time, up to ``--cap`` seconds: what only a test beyond it would notice counts as survived.
 Results are kept in ``.cache/mutants.jsonl`` and a stopped run goes on. Survivors that change
 nothing a user could notice stand with a reason in ``mutants_explained.json`` beside this file.
 """
@@ -108,6 +108,8 @@ class Places(ast.NodeTransformer):
             return node  # messages
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
             return node
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__slots__":
+            return node  # without them an object is only larger
         for what, changed in changes(node):
             number = len(self.found)
             self.found.append((node.lineno, what))
@@ -178,28 +180,40 @@ def sample(count: int, seed: int, only: str | None) -> list[dict]:
 
 
 def tests_of(mutant: dict, lines: dict, seconds: dict, cap: float) -> list[str]:
-    """The tests that run its line, one of every file in turns; all if it runs at import."""
+    """The tests that run its line, every file for as long as others; all if it runs at import."""
     found = lines.get(mutant["file"], {}).get(mutant["line"])
     if found is None:
-        tree = ast.parse((CORE / mutant["file"]).read_text())
-        inside = any(
-            node.lineno < mutant["line"] <= (node.end_lineno or 0)
-            for node in ast.walk(tree)
-            if isinstance(node, ast.FunctionDef)
-        )
-        found = [] if inside else list(seconds)
-    taken: collections.Counter[str] = collections.Counter()
+        found = list(seconds) if runs_at_import(mutant) else []
+    spent: collections.Counter[str] = collections.Counter()
     turns = []
     for test in sorted(found, key=seconds.__getitem__):
         file = test.split("::")[0]
-        turns.append((taken[file], seconds[test], test))
-        taken[file] += 1
+        spent[file] += seconds[test]
+        turns.append((spent[file], seconds[test], test))
     chosen, total = [], 0.0
     for _, took, test in sorted(turns):
         if total + took <= cap or not chosen:
             chosen.append(test)
             total += took
     return chosen
+
+
+def runs_at_import(mutant: dict) -> bool:
+    """Whether its line is in no function, or in one that its module calls as it is imported."""
+    tree = ast.parse((CORE / mutant["file"]).read_text())
+    called = {
+        ast.unparse(part.func)
+        for one in tree.body
+        if not isinstance(one, (ast.FunctionDef, ast.ClassDef))
+        for part in ast.walk(one)
+        if isinstance(part, ast.Call)
+    }
+    return all(
+        isinstance(node, ast.FunctionDef) and node.name in called
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.FunctionDef, ast.Lambda))
+        and node.lineno < mutant["line"] <= (node.end_lineno or 0)
+    )
 
 
 def changed_code(mutant: dict) -> dict[types.CodeType, types.CodeType] | None:
@@ -296,7 +310,7 @@ class Loop:
         null = os.open(os.devnull, os.O_RDWR)
         for stream in (0, 1, 2):
             os.dup2(null, stream)
-        codes = changed_code(mutant)
+        codes = None if runs_at_import(mutant) else changed_code(mutant)
         if codes is None:
             words = [mutant["file"], str(mutant["number"]), *tests]
             os.execv(sys.executable, [sys.executable, "-m", "bench.mutants", "--one", *words])

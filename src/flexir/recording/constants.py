@@ -21,7 +21,7 @@ from ..graph.check import free_name
 from ..graph.geometry import copy_like, storage_of, tensor_type
 from ..graph.nodes import Value
 from ..graph.source import PACKAGE, Source, locate
-from ..graph.tree import attributes_of
+from ..graph.tree import parts_of
 from .memory import Alias
 from .state import Holdings
 
@@ -173,7 +173,7 @@ def _find(part: Any, tensor: torch.Tensor, name: str, depth: int) -> str | None:
     elif isinstance(part, (list, tuple)):
         items = enumerate(part)
     elif not callable(part):
-        items = (attributes_of(part) or {}).items()
+        items = parts_of(part).items()
     for key, inner in list(items):
         found = _find(inner, tensor, f"{name}.{key}", depth - 1)
         if found:
@@ -209,10 +209,9 @@ def search_globals(tensor: torch.Tensor, frame: Any, entry: CodeType) -> str | N
 
 
 def _find_in(obj: Any, tensor: torch.Tensor) -> str | None:
-    attributes = attributes_of(obj)
-    if attributes is None or isinstance(obj, TorchFunctionMode):
+    if isinstance(obj, TorchFunctionMode):
         return None
-    for name, part in list(attributes.items()):
+    for name, part in list(parts_of(obj).items()):
         found = _find(part, tensor, f"{type(obj).__name__}.{name}", 3)
         if found:
             return found

@@ -190,11 +190,11 @@ class Merging:
             # What these sizes decide is not understood: it would take a call it is wrong on.
             self._table.keep_first()
             result = named(self._loose, self._table, dims)
-            known = {one.number for one in self.unfit}
+            known = {one.number: one for one in self.unfit}
             why = "another example of such sizes is not understood"
-            self.unfit += [Unfit(one.number, one.inputs, Frozen(one.number, why))
-                           for one in self._trials[1:] if one.number not in known]  # fmt: skip
-            self.unfit.sort(key=lambda one: one.number)
+            self.unfit = [
+                known.get(n) or Unfit(n, inputs, Frozen(n, why)) for n, inputs in self.shown
+            ]
         result.frozen = [one.frozen for one in self.unfit]
         return result
 

@@ -195,6 +195,8 @@ def _position(part: Any, deep: int, own: Collection[int] = ()) -> Any:
         return part
     if part.__class__ is tuple:
         return tuple(_position(inner, deep, own) for inner in part)
+    if part.__class__ is range:  # made to answer, each time another
+        return part.start, part.stop, part.step
     if part.__class__ is list and id(part) not in own:
         return tuple(map(id, part))
     if not isinstance(part, Iterator) or deep == 0 or not _is_c(type(part)):

@@ -74,7 +74,7 @@ def _live(code: CodeType) -> _Flow:
     while changed:
         changed = False
         caught: frozenset[str] = frozenset().union(*(live[i] for i in handlers))
-        for i in range(len(steps) - 1, -1, -1):
+        for i in reversed(range(len(steps))):
             out = caught.union(*(live[j] for j in following[i]))
             new = reads[i] | (out - sets[i])
             if new != live[i]:

@@ -174,7 +174,8 @@ class Numbers:
         if expr.__class__ is Value:
             return expr
         assert isinstance(expr, Expr)
-        for scope in self._scopes[::-1]:
+        scope: dict[Any, Value]
+        for scope in reversed(self._scopes):
             if expr in scope:
                 return scope[expr]
         args = self._arguments(expr.function, expr.args)

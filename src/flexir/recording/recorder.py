@@ -193,7 +193,6 @@ class Recorder:
         if self.numbers is not None:
             graph.left = self.numbers.lower(graph.left)
             graph.outputs = self.numbers.lower(graph.outputs)
-            self.numbers.open = False
             if self.standing is not None:
                 self.standing.end(list(self.numbers.laundered.values()))
         graph.mutations = mutations(self.memories, self.found)

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from ..errors import CaptureError, Diverged
-from ..graph.account import NOTHING
+from ..graph.account import NOTHING, Text
 from ..graph.geometry import copy_like
 from ..graph.graph import HELD, Graph
 from ..graph.inputs import Inputs
@@ -46,12 +46,10 @@ def in_a_row(
             examples.append(Inputs(*args, **kwargs, held=copies_of(row.held(), {})[0]))
             args, kwargs = copies_of(*inputs)
             results.append(model(*args, **kwargs))
-        after = row.held()
         graph = merged(row, examples, dims, within=model, carried=tuple(places), **options)
     except BaseException:
         row.put(first)
         raise
-    row.put(after)
     graph.carried = first
     for one in (graph, *graph.variants):
         one.name = type(model).__name__
@@ -113,7 +111,7 @@ class _Row:
         for path, (module, name) in self.places.items():
             groups = [group for group in _groups(module) if name in group]
             part = held[path]
-            if part is NOTHING or isinstance(part, str) and part == NOTHING:
+            if isinstance(part, Text) and part == NOTHING:  # a copy of it, maybe
                 for group in groups:
                     del group[name]
             elif groups:
@@ -131,22 +129,29 @@ def _changed(model: torch.nn.Module, calls: Sequence[Inputs]) -> dict[str, tuple
     held = Holdings(model)
     kept = {id(t): (t, t._version, copy_like(t.detach()) if kind != "parameter" else None)
             for t, kind, _ in held.tensors.values() if not t.is_inference()}  # fmt: skip
-    paths: set[str] = set()
+    found: dict[str, tuple[Any, str]] = {}
     try:
         with torch.random.fork_rng(devices=[]):
             for inputs in calls:
                 args, kwargs = copies_of(*inputs)
                 model(*args, **kwargs)
                 replaced, changes = held.compare()
-                paths.update([path for path, _, _ in replaced], [one.path for one in changes])
-        written = [id(t) for t, version, _ in kept.values() if t._version != version]
-        paths.update(held.tensors[one][2][0] for one in written)
-        return _places(model, paths)
+                paths = {path for path, _, _ in replaced} | {one.path for one in changes}
+                paths.update(held.tensors[one][2][0] for one in kept if _is_written(*kept[one]))
+                found.update(_places(model, paths))  # what a call leaves, the next may remove
+        return dict(sorted(found.items()))
     finally:
         held.restore()
         for tensor, version, copy in kept.values():
-            if tensor._version != version and copy is not None:
+            if copy is not None and _is_written(tensor, version, copy):
+                if tensor.shape != copy.shape:
+                    tensor.data = copy
                 tensor.data.copy_(copy)
+
+
+def _is_written(tensor: torch.Tensor, version: int, copy: torch.Tensor | None) -> bool:
+    """Whether calls wrote a tensor; torch counts not all that it does (``batch_norm``)."""
+    return tensor._version != version or copy is not None and not equal(tensor, copy)
 
 
 def _places(model: torch.nn.Module, paths: set[str]) -> dict[str, tuple[Any, str]]:

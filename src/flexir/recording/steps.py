@@ -50,4 +50,6 @@ def with_part(part: Any, path: list[str], inner: Any) -> Any:
     position = int(path[0])
     made = with_part(part[position], path[1:], inner)
     parts = [*part[:position], made, *part[position + 1 :]]
-    return type(part)(parts) if type(part) is tuple else type(part)(*parts)
+    cls: Any = type(part)
+    takes_one = cls is tuple or hasattr(cls, "n_sequence_fields")  # torch.return_types.*
+    return cls(parts) if takes_one else cls(*parts)

@@ -1,0 +1,208 @@
+"""Small rules of runs that are laid over each other: scopes, templates of several runs, what rounds
+look up, ways inside of tuples."""
+
+from __future__ import annotations
+
+import ast
+import collections
+import math
+import sys
+import types
+
+import pytest
+import torch
+
+from flexir.graph import tree
+from flexir.graph.account import NOTHING
+from flexir.graph.nodes import Node, TensorType, Value
+from flexir.recording.alike import Misfit, same_constant, zipped
+from flexir.recording.lookups import by_numbers, is_row, reads, tables
+from flexir.recording.rounds import Rounds
+from flexir.recording.scopes import Branch, Scope
+from flexir.recording.steps import keyed_by, steps_to, ways_to, with_part, within
+
+FLOAT = TensorType(torch.float32, (), torch.device("cpu"))
+
+
+def value(name="x"):
+    return Value(name, FLOAT)
+
+
+def test_a_scope_sees_what_was_made_before_it_began():
+    outer = Scope([0, 1], None, 0)
+    inner = Scope([0], outer, 5)
+    early, late, own = value(), value(), value()
+    outer.made.update({early: 4, late: 5})
+    inner.made[own] = 7
+    assert inner.sees(early) is True and inner.sees(own) is True
+    assert inner.sees(late) is False and outer.sees(late) is True and outer.sees(own) is False
+    assert [inner.age(one) for one in (early, late, own)] == [4, 5, 7] and outer.age(own) == -1
+    assert inner.runs == (0,) and inner.members == {0}
+
+
+def test_runs_took_different_ways_once_there_is_a_branch_or_a_loop():
+    outer = Scope([0, 1], None, 0)
+    body = Scope([0], outer, 1)
+    inner = Scope([0], body, 2)
+    assert inner.after_a_branch is False and inner.body is None
+    body.loop = object()
+    assert inner.after_a_branch is True and inner.body is body and outer.body is None
+    assert outer.after_a_branch is False
+    outer.branches.append(object())
+    assert outer.after_a_branch is True
+
+
+def test_a_branch_forgets_what_nobody_reads():
+    scope, kept, gone = Scope([0], None, 0), value(), value()
+    branch = Branch(Node("if", None, {}), scope, scope, 3)
+    branch.outputs = {"a": (1, 2, kept), "b": (3, 4, gone)}
+    assert branch.drop_unread({kept, gone}) is False and len(branch.outputs) == 2
+    assert branch.drop_unread({kept}) is True and list(branch.outputs) == ["a"]
+
+
+def lay(*templates, **more):
+    return zipped(dict(enumerate(templates)), lambda parts: tuple(parts.values()), **more)
+
+
+def test_templates_of_several_runs_are_one():
+    a, b = value("a"), value("b")
+    assert lay([a, (1, {"k": b})], [b, (1, {"k": a})]) == [(a, b), (1, {"k": (b, a)})]
+    made = lay(slice(a, 1, None), slice(b, 1, None))
+    assert made.start == (a, b) and made.stop == 1 and made.step is None
+    word = object()
+    assert lay(word, object()) is word, "an object that is handed on"
+    assert lay(1.5, float("1.5")) == 1.5 and lay("s", "s") == "s"
+    assert math.isnan(lay(float("nan"), float("nan")))
+    assert lay(1, 2, literal=lambda parts: sorted(parts.values())) == [1, 2]
+    assert lay([1], [1, 2], listed=lambda parts: "a list") == "a list"
+    assert lay([1], [1], listed=lambda parts: None) == [1]
+
+
+@pytest.mark.parametrize(
+    "one, other",
+    [
+        (1, 2), (1, True), (1, 1.0), ([1], (1,)), ([1], [1, 2]), ({"a": 1}, {"b": 1}), ("a", "b"),
+        ({"a": 1, "b": 2}, {"b": 2, "a": 1}), ({"a": 1}, {}), (1.0, 2.0), (None, 1),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_said(one, other):
+    for pair in ((one, other), (other, one)):
+        with pytest.raises(Misfit):
+            lay(*pair)
+        with pytest.raises(Misfit):
+            lay(pair[0], pair[0], pair[1])
+    if type(one) is not int:
+        with pytest.raises(Misfit):
+            lay(one, other, literal=lambda parts: 0)
+
+
+def test_one_object_of_each_run_stays_one():
+    records = [tree.Record(dict, {"a": n}, {}) for n in (value(), value())]
+    first, again = lay(*([one, one] for one in records))
+    assert first is again and first.cls is dict and type(first.items["a"]) is tuple
+    with pytest.raises(Misfit):
+        lay(records[0], tree.Record(list, [1], {}))
+
+
+def test_constants_are_the_same_if_their_elements_are():
+    x = torch.ones(2)
+    assert same_constant(x, x) and same_constant(x, x.clone())
+    for other in (x * 2, x.double(), torch.ones(1, 2), x.to_sparse()):
+        assert not same_constant(x, other)
+    meta = x.to("meta")
+    assert same_constant(meta, meta) and not same_constant(meta, x.to("meta"))
+
+
+def loop(text, *targets):
+    return Loop(tuple(ast.parse(text).body), targets)
+
+
+class Loop(types.SimpleNamespace):
+    def __init__(self, body, targets):
+        super().__init__(body=body, targets=targets)
+
+    __hash__ = object.__hash__
+
+
+def looked_up(text, **variables):
+    frame = types.SimpleNamespace(f_locals=variables, f_globals={"torch": torch, "T": [1.0, 2.0]})
+    return [ast.unparse(one.of) for one in tables(loop(text), frame)]
+
+
+def own(x):
+    return x
+
+
+@pytest.mark.parametrize(
+    "text, found",
+    [
+        ("y = T[i]", ["T"]), ("y = [1, 2][i]", ["[1, 2]"]), ("y = x[i]", []), ("y = f(i)", ["f"]),
+        ("y = torch.relu(i)", []), ("y = m(i)", []), ("y = rows[i]", []),
+        ("y = d.get(i)", ["d.get"]),
+        ("y = T[0]", []), ("T[i] = 1", []), ("y = o.table[i]", ["o.table"]), ("y = len(i)", []),
+        ("y = o.rows[i]", []), ("y = later[i]", []), ("y = f(k=i)", ["f"]), ("y = (x + 1)[i]", []),
+        ("y = (n + n)[i]", ["n + n"]), ("y = T[1:][i]", ["T[1:]"]), ("y = dd['k'][i]", ["dd['k']"]),
+        ("y = x.sum(0)[i]", []), ("y = o.act(i)", ["o.act"]), ("y = 'ab'[i]", ["'ab'"]),
+        ("y = list(T)[i]", ["list(T)"]), ("y = dd['no'][i]", ["dd['no']"]),
+    ],
+)  # fmt: skip
+def test_what_a_round_looks_up_by_numbers_must_be_tensors_or_torchs(text, found):
+    class Own:
+        table, rows = [1, 2], [torch.ones(1)]
+
+        def act(self, i):
+            return i
+
+    made = Own()
+    made.table, made.rows = [1, 2], [torch.ones(1)]
+    assert looked_up(text, i=0, n=3, x=torch.ones(3), f=own, m=torch.nn.ReLU(), o=made,
+                     rows=[torch.ones(1)], d={0: 1}, dd={"k": [1]}) == found  # fmt: skip
+
+
+def test_by_which_variables_it_is_looked_up_and_what_a_round_reads():
+    frame = types.SimpleNamespace(f_locals={"T": [1]}, f_globals={})
+    one = loop("y = T[i + j] + T[U[k]]")
+    found = tables(one, frame)
+    assert by_numbers(found, ["i"]) == "T" == by_numbers(found, ["j"])
+    assert by_numbers(found, ["y"]) is None and by_numbers([], ["i"]) is None
+    assert reads(one, "T") and reads(one, "k") and not reads(one, "y")
+    assert is_row([torch.ones(1), {"a": torch.nn.ReLU()}]) and not is_row([torch.ones(1), 1])
+
+
+def test_what_the_variables_of_a_loop_held_is_noted_from_its_first_round_on():
+    rounds, turns = Rounds(sys._getframe().f_code, lambda loop, frame: len(turns)), []
+    table = [1, 2, 3]
+
+    def model():
+        for number, word in zip(range(3), "abc"):
+            assert word and table[number]
+            rounds.come_to(sys._getframe())
+            turns.extend(rounds.now)
+        rounds.come_to(sys._getframe())
+
+    model()
+    assert rounds.now == ()
+    [execution] = {id(turn.execution): turn.execution for turn in turns}.values()
+    assert [turn.number for turn in turns] == [0, 1, 2] and execution.count == 0
+    assert execution.held == [{"number": n} for n in range(3)] and execution.odd == {"word"}
+    assert execution.plain == {"number", "word"}
+    assert by_numbers(execution.tables, ["number"]) == "table"
+    assert [ast.unparse(one.of) for one in execution.tables].count("table") == 3
+
+
+def test_ways_inside_of_tuples():
+    assert steps_to("a.b", "a.b") == [] and steps_to("a.b.0.1", "a.b") == ["0", "1"]
+    assert steps_to("ab", "a") is None
+    part = (1, (2, [3]))
+    assert within(part, ["1", "0"]) == 2 and within(part, []) is part
+    for wrong in (None, ["2"], ["x"], ["1", "1", "0"], ["0", "0"]):
+        assert within(part, wrong) is NOTHING
+    things = {id(part[1]): 1}
+    assert list(ways_to(part, things)) == [(id(part[1]), ".1")]
+    assert list(ways_to(part, {id(part): 1})) == [(id(part), "")]
+    assert with_part(part, ["1", "0"], 9) == (1, (9, [3])) and with_part(part, [], 5) == 5
+    pair = torch.ones(2, 2).max(0)
+    assert with_part(pair, ["1"], 7).indices == 7
+    named = collections.namedtuple("named", "a b")(1, 2)
+    assert with_part(named, ["0"], 7) == (7, 2) and type(with_part(named, ["0"], 7)) is type(named)
+    assert keyed_by(["a"]) == {0: "a"} and keyed_by({"k": 1}) == {"k": 1}
