@@ -38,6 +38,16 @@ def test_dtypes_that_numpy_lacks_keep_their_numbers(name):
     assert made.astype("float32").tolist() == tensor.float().tolist()
 
 
+@pytest.mark.parametrize("name", ["bfloat16", "float8_e4m3fn"])
+@pytest.mark.parametrize(
+    "tensor", [torch.tensor(1.5), torch.ones(3), torch.arange(6.0).reshape(2, 3).T],
+    ids=["no dimension", "odd size", "columns"],
+)  # fmt: skip
+def test_dtypes_that_numpy_lacks_keep_their_shapes(name, tensor):
+    pytest.importorskip("ml_dtypes")
+    assert array(tensor.to(getattr(torch, name))).astype("float32").tolist() == tensor.tolist()
+
+
 @pytest.mark.parametrize(
     "tensor", [torch.ones(2, device="meta"), torch.eye(2).to_sparse()], ids=["meta", "sparse"]
 )

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import flexir
-from flexir.checks.rounding import FACTOR, LOOSE, allowed, run_alone
+from flexir.checks.rounding import FACTOR, LOOSE, _repeated, allowed, run_alone
 
 EPS = torch.finfo(torch.float32).eps
 
@@ -62,3 +62,12 @@ def test_a_graph_runs_alone_on_inputs_of_another_dtype():
     x = torch.randn(3, dtype=torch.float64)
     (made,) = run_alone(graph, [x], {})
     assert made.dtype is torch.float64 and torch.equal(made, x * 2)
+
+
+def test_a_call_is_repeated_exactly_and_then_twice_with_moved_inputs():
+    x = torch.tensor([1.0, 3.0, 5.0, 7.0, 9.0, 11.0, 13.0, 15.0])
+    exact, *moved = _repeated(flexir.capture(lambda x: x * 2, (x,)), [x], {})
+    assert exact[0].tolist() == (x * 2).tolist() and len(moved) == 2
+    for (made,) in moved:
+        assert ((made / exact[0] - 1).abs() - EPS).abs().max() < 1e-12
+    assert not torch.equal(moved[0][0], moved[1][0])
