@@ -41,6 +41,15 @@ def test_the_report_says_regions_bytes_and_time():
     assert "1 of 2 calls in 1 regions on the engine, 32 bytes" in str(half.report).splitlines()[-1]
 
 
+def test_the_report_counts_the_calls_of_every_region_and_the_bytes_of_those_on_the_engine():
+    half = halved(lambda x: x.sin().sin().relu(), (torch.randn(4),), ["sin"])
+    engine, rest, _ = str(half.report).splitlines()
+    assert engine.split()[:2] == ["1", "engine"] and "2 calls" in engine and "sin ×2" in engine
+    assert "32 B across" in engine
+    assert rest.split()[:2] == ["2", "torch"] and "1 calls" in rest and "relu" in rest
+    assert "across" not in rest and engine.index("not run yet") == rest.index("not run yet")
+
+
 class Net(nn.Module):
     def __init__(self):
         super().__init__()

@@ -81,6 +81,18 @@ def test_a_call_on_one_number_is_pythons_own(name):
     assert type(calls.to_float(3)) is float
 
 
+@pytest.mark.parametrize("name", ["sqrt", "isqrt", "exp", "log", "log2", "log10"])
+def test_a_function_of_one_number_is_maths_own(name):
+    for number in (1, 2, 100):
+        made = getattr(calls, name)(number)
+        assert made == getattr(math, name)(number)
+        assert type(made) is type(getattr(math, name)(number))
+
+
+def test_whole_numbers_have_divisors_and_binary_digits():
+    assert calls.gcd(12, 18) == 6 and calls.bit_length(9) == 4 and calls.plain(2.5) == 2.5
+
+
 def test_what_is_asked_of_tensors():
     x = torch.zeros(2, 3, 5)
     assert [calls.size(x, d) for d in range(3)] == [2, 3, 5]

@@ -77,6 +77,20 @@ def test_a_weight_is_one_tensor_however_many_entry_points_read_it(net):
     assert weights[0] is weights[1]
 
 
+def test_every_entry_point_is_converted_with_what_is_chosen_for_the_program(net):
+    ir, seen = flexir.Target("mine", config={"opset": 18}), []
+
+    @ir.op("linear")
+    def linear(ctx, input, weight, bias):
+        seen.append(ctx.config["opset"])
+        return "made"
+
+    program = recorded(net)
+    flexir.convert(program, ir)
+    flexir.convert(program, ir, config={"opset": 21})
+    assert seen and set(seen[: len(seen) // 2]) == {18} and set(seen[len(seen) // 2 :]) == {21}
+
+
 def test_an_unknown_entry_point_is_named_with_those_there_are(net):
     program = recorded(net)
     with pytest.raises(KeyError, match="no entry point 'decode'; there are step, peek, reset"):
@@ -189,8 +203,13 @@ def test_a_call_no_entry_point_takes_says_why_for_each():
     with torch.no_grad():
         with flexir.record(net) as program:
             generate(net, torch.tensor([[1, 2, 3]]), 3)
-        with program.answering(net), pytest.raises(flexir.Diverged, match="no entry point takes"):
+        with program.answering(net), pytest.raises(flexir.Diverged) as error:
             net(torch.tensor([[1.5, 2.5]]))
+    first, *reasons = str(error.value).splitlines()
+    assert first == "no entry point takes this call"
+    assert [line.split(":")[0] for line in reasons if line[2:3].strip()] == [
+        "  prefill", "  decode",
+    ]  # fmt: skip
     assert "forward" not in vars(net)
 
 

@@ -118,6 +118,15 @@ def test_what_is_missing_can_be_raised_and_logged(report, caplog):
     assert len(said) == len(set(said))
 
 
+def test_the_log_tells_one_output_from_several(caplog):
+    graph = flexir.capture(lambda x: x.split(1), (torch.randn(2, 3),))
+    with caplog.at_level("INFO", logger="flexir"):
+        flexir.convert(graph, flexir.Target("mine")).report.log()
+    said = [record.getMessage() for record in caplog.records]
+    assert said[2] == "Op: (func op) split. Input shapes: 2x3, Output shapes: 1x3, 1x3"
+    assert said[-1] == "[WARNING] These ops have been converted into placeholders"
+
+
 def test_a_complete_conversion_is_silent(graph, caplog):
     ir = flexir.Target("all")
     for op in {node.op for node in graph}:

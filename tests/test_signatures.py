@@ -12,7 +12,8 @@ from torch.overrides import TorchFunctionMode, get_overridable_functions, resolv
 import flexir
 from flexir.calls.binding import bind
 from flexir.calls.names import METADATA, canonical, name_of
-from flexir.calls.schemas import callables, op_of, parameter_names, signatures
+from flexir.calls.schemas import _may_draw, callables, op_of, parameter_names, signatures
+from flexir.calls.signatures import _UNMARKED_WRITES
 from zoo import opdb
 
 # Functions that compute tensors and whose arguments torch names nowhere.
@@ -341,3 +342,23 @@ def test_files_with_the_names_of_each_spelling_still_load(tmp_path):
         assert not set(node.args) & set(older.get(node.op, {}).values())
     made, wanted = loaded(x), model(x)
     assert all(map(torch.equal, *map(torch.utils._pytree.tree_leaves, (made, wanted))))
+
+
+@pytest.mark.parametrize("op", ["batch_norm", "native_batch_norm", "cudnn_batch_norm"])
+def test_running_statistics_are_written_while_a_model_trains(op):
+    writes = _UNMARKED_WRITES[op]
+    assert writes({"training": True}) == ("running_mean", "running_var")
+    assert writes({"training": False}) == () == writes({})
+
+
+def test_a_weight_is_written_where_its_rows_are_kept_short():
+    for op in ("embedding", "embedding_bag"):
+        assert _UNMARKED_WRITES[op]({"max_norm": 1.0}) == ("weight",)
+        assert _UNMARKED_WRITES[op]({"max_norm": None}) == ()
+
+
+def test_a_python_function_may_draw_if_anything_it_names_does():
+    assert not _may_draw(F.layer_norm, frozenset())
+    assert _may_draw(F.dropout, frozenset()) and _may_draw(F.gumbel_softmax, frozenset())
+    assert _may_draw(F.multi_head_attention_forward, frozenset()), "dropout, further down"
+    assert _may_draw(torch.add, frozenset()), "nobody can look into what is not Python"

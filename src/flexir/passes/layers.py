@@ -93,7 +93,7 @@ def _into_reader(edit: Edit, norm: Node, a: torch.Tensor, b: torch.Tensor) -> bo
     if layer is None or layer.args.get("input") is not value or edit.is_dropped(layer):
         return False
     rank = _CONVS.get(layer.op)
-    padding = layer.args.get("padding", 0)
+    padding = layer.args.get("padding")
     bare = rank is not None and padding in (0, (0,) * rank, [0] * rank)
     if not (bare or _rows(layer, value)):
         return False
