@@ -286,6 +286,7 @@ def has_attributes(part: Any) -> bool:
     return attributes_of(part) is not None or bool(slots_of(cls))
 
 
+@functools.lru_cache(maxsize=None)
 def is_users(module: str | None) -> bool:
     """Whether a Python module is neither torch, the standard library nor this package."""
     top = (module or "").partition(".")[0]

@@ -68,6 +68,7 @@ class Holdings:
         # What classes hold that can be called waits until a function that was looked at names it.
         self._named_in: set[str] = set(CALLED)
         self._unnamed: dict[str, list[tuple[str, str, Any]]] = {}
+        self._classes: set[int] = set()  # ids of those that were looked at
         self._makers: dict[type, list[types.FunctionType]] = {}  # and until their class is named
         self._tree: Tree | None = None
         if isinstance(model, torch.nn.Module):
@@ -221,7 +222,12 @@ class Holdings:
 
     def _class(self, cls: type) -> None:
         """What a class of the user's own keeps, and what its methods reach once they are named."""
+        if id(cls) in self._classes:
+            return
         for base in cls.__mro__:
+            if id(base) in self._classes:
+                continue
+            self._classes.add(id(base))
             holder = None if id(base) in self._holders else holder_of(base, base.__name__)
             if holder is not None:
                 self._holders[id(base)] = holder
