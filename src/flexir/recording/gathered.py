@@ -158,8 +158,7 @@ class Gathering(Ways):
                 counts = {r: len(loop.rounds[run]) for r, (run, _) in places.items()}
                 features.append((counts, loop.count))
             body = loop.scope.body
-        features += self._counts_before(scope, literals)
-        return features + self._lost(scope, literals)
+        return features + self._counts_before(scope, literals)
 
     def literal(self, scope: Scope, literals: dict[int, Any], out: list[Node]) -> Any:
         if self.parts_numbers:
@@ -171,9 +170,13 @@ class Gathering(Ways):
     def on_a_line(self, scope: Scope, literals: dict[int, Any], out: list[Node]) -> Any:
         """Whole numbers that follow the numbers of rounds, or how many there are."""
         features = self.features(scope, literals)
+        lost = self._lost(scope, literals)
         # Where ways part, what they have may lie on a line by chance.
         confirmed = scope.is_parted or any(loop.grows for loop in self.loops)
         found = line(literals, [one for one, _ in features], confirmed=confirmed)
+        if found is None and lost:  # what Python made of them is a guess
+            features = [*features, *lost]
+            found = line(literals, [one for one, _ in features], confirmed=True)
         if found is None:
             shown = ", ".join(map(str, list(literals.values())[:8]))
             raise Misfit(f"a number that nothing explains: {shown}")

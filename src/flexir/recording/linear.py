@@ -23,12 +23,17 @@ def line(
     Args:
         numbers: case -> number.
         features: each case -> number.
-        confirmed: only where one more case than it takes to find the line lies on it.
+        confirmed: only where one more case than it takes to find the line lies on it, which goes
+            through zero with one case less.
     """
     for many in range(1, len(features) + 1):
         for chosen in combinations(range(len(features)), many):
-            found = _solved(numbers, [features[i] for i in chosen], many + 2 if confirmed else 0)
+            used = [features[i] for i in chosen]
+            found = _solved(numbers, used)
             if found is not None and all(found[1]):
+                cases = {(*(f[case] for f in used), n) for case, n in numbers.items()}
+                if confirmed and len(cases) < many + 1 + (found[0] != 0):
+                    continue
                 factors = [0] * len(features)
                 for i, factor in zip(chosen, found[1]):
                     factors[i] = factor
@@ -36,12 +41,8 @@ def line(
     return None
 
 
-def _solved(
-    numbers: Mapping[Any, int], features: Sequence[Mapping[Any, int]], least: int
-) -> Found | None:
+def _solved(numbers: Mapping[Any, int], features: Sequence[Mapping[Any, int]]) -> Found | None:
     rows = {(1, *(f[case] for f in features), n) for case, n in numbers.items()}
-    if len(rows) < least:
-        return None
     matrix = [list(map(Fraction, row)) for row in sorted(rows)]
     unknowns, done = len(features) + 1, 0
     for column in range(unknowns):

@@ -56,7 +56,9 @@ class Table:
         return tuple(shape for one in self.column(value) for shape in one)
 
     def elsewhere(self, value: Value, dim: int) -> tuple[int, ...]:
-        """What a size of a tensor is beyond the examples."""
+        """What a size of a tensor is beyond the examples, if more than one came to it."""
+        if sum(value in row for row in self.rows) < 2:
+            return ()
         return tuple(dict.fromkeys(shape[dim] for shape in self.beyond.get(value, ())))
 
     def per_example(self, value: Value, look: Callable[[Any], Any]) -> tuple[Any, ...]:
