@@ -162,7 +162,8 @@ def test_what_is_looked_up_by_numbers(text, kind, tmp_path):
     made = Own()
     made.table, made.rows = [1, 2], [torch.ones(1)]
     found = looked_up(tmp_path, f"y = {text}", i=0, n=3, x=torch.ones(3), f=own, o=made,
-                      m=torch.nn.ReLU(), rows=[torch.ones(1)], d={0: 1}, dd={"k": [1]}, C=Own, np=np)  # fmt: skip
+                      m=torch.nn.ReLU(), rows=[torch.ones(1)], d={0: 1}, dd={"k": [1]},
+                      C=Own, np=np)  # fmt: skip
     assert found.get(text) == kind
 
 
