@@ -40,9 +40,8 @@ def overlooked(
     for code in kinds:
         own = function_of(code)
         if own is not None:
-            plain = _Plain(((code, -1),), known, 0)
-            sizes = _Size(((code, -1),), known, 0)
-            sizes.texts = plain
+            plain = _Plain(code, known)
+            sizes = _Size(code, known, plain)
             for node in ast.walk(own):
                 name = _name_of(node.func if isinstance(node, ast.Call) else node)
                 if name == "shape" or isinstance(node, ast.Call) and name in _ASKED:
@@ -54,16 +53,38 @@ def overlooked(
                 yield ast.unparse(node).splitlines()[0], where
 
 
-class _Size(Following):
+class _Listed(Following):
+    """All that decides something unseen in one function.
+
+    Attributes:
+        found: the expressions and statements.
+    """
+
+    def __init__(self, code: CodeType, known: Known) -> None:
+        super().__init__(((code, -1),), known, 0)
+        self.found: list[Any] = []
+
+    def _is_seen(self, code: CodeType, node: ast.AST, inner: ast.AST) -> bool:
+        if not self._is_asked(code, node, inner):
+            self.found.append(node if hasattr(node, "lineno") else inner)
+        return True
+
+    def _is_asked(self, code: CodeType, node: ast.AST, inner: ast.AST) -> bool:
+        return super()._is_seen(code, node, inner)
+
+    def _back(self, depth: int) -> str | None:
+        return None
+
+
+class _Size(_Listed):
     """The sizes that a function asks for, and all that are made of them."""
 
     _arithmetic = (ast.operator,)
     _kept = ("enumerate", "list", "range", "reversed", "slice", "tuple", "zip")
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self.found: list[Any] = []  # expressions and statements that decide something unseen
-        self.texts: _Plain
+    def __init__(self, code: CodeType, known: Known, texts: _Plain) -> None:
+        super().__init__(code, known)
+        self._texts = texts  # what goes on with a size that is shown
 
     def _goes_on(self, node: ast.AST, inner: ast.AST) -> bool:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
@@ -74,15 +95,10 @@ class _Size(Following):
             node, (ast.JoinedStr, ast.FormattedValue)
         )
 
-    def _is_seen(self, code: CodeType, node: ast.AST, inner: ast.AST) -> bool:
-        if not self._is_asked(code, node, inner):
-            self.found.append(node if hasattr(node, "lineno") else inner)
-        return True
-
     def _is_asked(self, code: CodeType, node: ast.AST, inner: ast.AST) -> bool:
         own = function_of(code)
         if own is not None and _is_text(node):
-            self.texts.follow(0, own, node)
+            self._texts.follow(0, own, node)
             return True
         if isinstance(node, ast.Subscript):
             return self._kind(code, node) not in (ROWS, STRANGE, TABLE)
@@ -110,9 +126,6 @@ class _Size(Following):
         parts = [getattr(whole, name, None) for name in ("elt", "key", "value")]
         return [*node.ifs, *(one for one in parts if one is not None)]
 
-    def _back(self, depth: int) -> str | None:
-        return None
-
     def _into(self, depth: int, node: Any) -> str | None:
         """Into variables; what is put into an attribute or an item stays what it is."""
         code = self._stack[depth][0]
@@ -125,22 +138,10 @@ class _Size(Following):
         return None
 
 
-class _Plain(Following):
+class _Plain(_Listed):
     """Numbers and lists that torch gives as plain ones."""
 
     _kept = ("len", "list", "tuple")
-
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self.found: list[Any] = []
-
-    def _is_seen(self, code: CodeType, node: ast.AST, inner: ast.AST) -> bool:
-        if not super()._is_seen(code, node, inner):
-            self.found.append(node if hasattr(node, "lineno") else inner)
-        return True
-
-    def _back(self, depth: int) -> str | None:
-        return None
 
     def _into(self, depth: int, node: Any) -> str | None:
         """Into a variable; the parts of a list are tensors."""
