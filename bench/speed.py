@@ -2,7 +2,7 @@
 
 The limit is what torch's own part costs: an empty function mode and two empty global module hooks.
 
-    python3 dev.py bench [model ...]
+    python3 dev.py bench speed [resnet50 transformers:bert ...]
 
 Every round runs each variant once, in turn, so that a busy machine slows all of them alike; the
 figures are ratios of medians over the rounds. With ``OMP_NUM_THREADS=1`` they are of processor
@@ -17,6 +17,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch.overrides import TorchFunctionMode
@@ -24,6 +25,7 @@ from torch.overrides import TorchFunctionMode
 import flexir
 from bench import seconds
 from flexir import describe
+from zoo import transformers_models
 from zoo.torchvision_models import entry
 
 hooks = torch.nn.modules.module
@@ -35,18 +37,17 @@ RATIOS = ("limit", "capture", "no witness", "convert", "replay")
 
 
 def measure(name: str, rounds: int = 9) -> dict[str, float]:
-    """Medians for one model at batch 1, 224 x 224, in seconds."""
-    model, _, _ = entry(name).make()
-    args = (torch.rand(1, 3, 224, 224),)
+    """Medians for one model, of torchvision at batch 1, 224 x 224, in seconds."""
+    model, args, kwargs = made(name)
     with torch.no_grad():
-        graph = flexir.capture(model, args)
+        graph = flexir.capture(model, args, kwargs)
     variants: dict[str, Callable[[], object]] = {
-        "eager": lambda: model(*args),
-        "limit": lambda: _limit(model, args),
-        "capture": lambda: flexir.capture(model, args),
-        "no witness": lambda: flexir.capture(model, args, audit=False),
-        "convert": lambda: str(flexir.convert(model, args, describe, []).report),
-        "replay": lambda: graph(*args),
+        "eager": lambda: model(*args, **kwargs),
+        "limit": lambda: _limit(model, args, kwargs),
+        "capture": lambda: flexir.capture(model, args, kwargs),
+        "no witness": lambda: flexir.capture(model, args, kwargs, audit=False),
+        "convert": lambda: str(flexir.convert(model, args, describe, [], kwargs=kwargs).report),
+        "replay": lambda: graph(*args, **kwargs),
     }
     times: dict[str, list[float]] = {key: [] for key in variants}
     with torch.no_grad():
@@ -66,7 +67,16 @@ class _Empty(TorchFunctionMode):
         return func(*args, **kwargs) if kwargs else func(*args)
 
 
-def _limit(model: torch.nn.Module, args: tuple[torch.Tensor, ...]) -> None:
+def made(name: str) -> tuple[torch.nn.Module, tuple[Any, ...], dict[str, Any]]:
+    """A model of torchvision, or a shrunken one of transformers, and its inputs."""
+    library, _, rest = name.rpartition(":")
+    if library == "transformers":
+        return transformers_models.entry(rest).make()
+    model, _, _ = entry(name).make()
+    return model, (torch.rand(1, 3, 224, 224),), {}
+
+
+def _limit(model: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """The model under a mode and hooks that do nothing."""
     with contextlib.ExitStack() as stack:
         before = hooks.register_module_forward_pre_hook(lambda module, args: None)
@@ -74,7 +84,7 @@ def _limit(model: torch.nn.Module, args: tuple[torch.Tensor, ...]) -> None:
         after = hooks.register_module_forward_hook(lambda *_: None, always_call=True)
         stack.callback(after.remove)
         stack.enter_context(_Empty())
-        model(*args)
+        model(*args, **kwargs)
 
 
 def main(names: list[str]) -> None:
