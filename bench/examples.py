@@ -1,6 +1,6 @@
 """Random programs with branches, loops and size arithmetic, captured by example.
 
-python3 dev.py bench examples [programs] [seed]
+python3 dev.py bench examples [programs] [seed] [examples]
 
 Each program is shown a few inputs and then asked for fresh ones. "merged": one graph takes all of
 the examples, without variants. A fresh input is right, refused by name, wrong, or torch
@@ -161,14 +161,14 @@ def runs(model: Callable[..., Any], x: torch.Tensor) -> bool:
     return True
 
 
-def tried(seed: int) -> tuple[str, Counter[str]]:
+def tried(seed: int, examples: int = EXAMPLES) -> tuple[str, Counter[str]]:
     """One program: how its examples merge, and what becomes of fresh inputs."""
     source, model = program(seed)
     torch.manual_seed(seed)
     sizes = random.Random(seed)
-    drawn = [torch.rand(sizes.randint(2, 6), 3) * 1.4 - 0.2 for _ in range(3 * EXAMPLES)]
-    shown = [x for x in drawn if runs(model, x)][:EXAMPLES]
-    if len(shown) < EXAMPLES:
+    drawn = [torch.rand(sizes.randint(2, 6), 3) * 1.4 - 0.2 for _ in range(3 * examples)]
+    shown = [x for x in drawn if runs(model, x)][:examples]
+    if len(shown) < examples:
         return "does not run", Counter()
     graph = flexir.capture(model, (shown[0],), also=[(x,) for x in shown[1:]])
     found: Counter[str] = Counter()
@@ -190,13 +190,13 @@ def tried(seed: int) -> tuple[str, Counter[str]]:
     return ("variants" if graph.variants else f"merged {blocks or 'straight'}"), found
 
 
-def main(programs: int = 300, seed: int = 0) -> None:
+def main(programs: int = 300, seed: int = 0, examples: int = EXAMPLES) -> None:
     """Print the share that merged, and what became of fresh inputs."""
     kinds: Counter[str] = Counter()
     fresh: Counter[str] = Counter()
     start = time.perf_counter()
     for one in range(seed, seed + programs):
-        kind, found = tried(one)
+        kind, found = tried(one, examples)
         kinds[kind] += 1
         fresh += found
     ran = sum(count for kind, count in kinds.items() if kind != "does not run")
