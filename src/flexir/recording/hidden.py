@@ -137,9 +137,11 @@ def rounds_alike(
         told = {one.plain.get((one.frames.index(code), name)) for one in known} - {None}
         if len(told) > 1 and all(one and one[0] in _DIFFER for one in told):
             names.add(name)
-    for name in sorted(names):
-        stack = known[0].stack if known else ((code, -1),)
-        where = unseen(stack, [one for one, _ in stack].index(code), name, facts, loop)
+    numbered = set().union(*(one.numbered for one in executions)) - names
+    stack = known[0].stack if known else ((code, -1),)
+    depth = [one for one, _ in stack].index(code)
+    for name in sorted(names | numbered):
+        where = unseen(stack, depth, name, facts, loop, tells=name in numbered)
         if where is not None:
             raise Misfit(f"{where}: {name!r} differs from round to round")
     grown = grown_at_times(loop)

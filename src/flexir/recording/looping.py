@@ -56,6 +56,8 @@ class Looping:
         names: its own variables that hold no tensor.
         live: function and variable, of those that may be read after it.
         grows: there are lists that only some rounds add to.
+        name: where it is written.
+        skipped: how many rounds stand before it.
     """
 
     def __init__(self, node: Node, scope: Scope, body: Scope, count: Any) -> None:
@@ -74,6 +76,7 @@ class Looping:
         self.ends: tuple[str, ...] = ()
         self.least = 0
         self.grows = False
+        self.name, self.skipped = "", 0
         self.names: set[str] = set()
         self.live: Set[tuple[str, str]] = frozenset()
         self.nodes: list[Node] = []  # the list it stands in

@@ -16,6 +16,7 @@ from ..graph import numbers, tree
 from ..graph.nodes import Node, NumberType, Value
 from .alike import Misfit
 from .carried import Loops
+from .counting import name_of_loop
 from .gathered import guarded
 from .hidden import comparisons, counters_are_lines, numbers_are_lines, rounds_alike
 from .looping import ANY, Looping, recorded_count
@@ -47,6 +48,8 @@ class Rolled(Loops):
         body = scope.body
         if body is None or body is scope or node.source is None:
             return
+        if any(node in self.runs[r].ends for r in scope.runs):
+            return
         literals = [n for part in node.args.values() for n in tree.leaves(part, int)]
         if not literals or not any(
             mentions(node.source.file, node.source.line, name) for name in body.loop.names
@@ -58,6 +61,15 @@ class Rolled(Loops):
         for told in (starts, ends):
             if len({told[r] for r in here if r is not None}) == 1 < len(set(told.values())):
                 raise Misfit(f"it may be the number of the round: {node}   # {node.where}")
+
+    def is_told(self, scope: Scope, r: int, node: Node, heads: dict[int, Node]) -> bool:
+        """Whether it only says that a loop is over which is laid as one, and so says it itself."""
+        loop = self.runs[r].ends.get(node)
+        if loop is None:
+            return False
+        if any(isinstance(one, Looping) and one.name == loop for one in scope.branches):
+            return True
+        return any(self.runs[o].ends.get(other) != loop for o, other in heads.items())
 
     def lost_at(self, r: int, node: Node) -> Sequence[tuple[Value, Any]]:
         """Numbers that became plain between the call before and this one, in the same scope."""
@@ -244,6 +256,7 @@ class Rolled(Loops):
         executions = [turn.execution for turn, _, _ in stretches.values()]
         loop.names = set().union(*(one.plain for one in executions))
         loop.live = executions[0].live_after
+        loop.name, loop.skipped = name_of_loop(executions[0].loop.key), skipped
         numbers_are_lines(executions, skipped)
         loop.grows = bool(rounds_alike(executions, list(loop.starts.values()), self.known))
         counters_are_lines(loop, executions[0])

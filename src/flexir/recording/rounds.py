@@ -17,6 +17,7 @@ import torch
 from ..graph.source import is_foreign
 from .liveness import live_after_span
 from .lookups import is_row
+from .numbers import Int
 from .sources import Written, in_test, loops_at, span_at
 
 
@@ -26,20 +27,22 @@ class Execution:
     Attributes:
         loop: as it is written.
         code: of the function it stands in.
-        plain: its own variables that hold no tensor.
+        plain: its own variables that hold no tensor, and no number that knows its round.
+        numbered: those that hold such numbers.
         count: how many rounds what it goes over says it has: a Value or an int; a list of Values
             that are its elements; None if nothing says so.
         held: what its own variables held in each round, as far as those are whole numbers.
         odd: its own variables that held neither those nor tensors.
     """
 
-    __slots__ = ("code", "count", "held", "loop", "odd", "plain")
+    __slots__ = ("code", "count", "held", "loop", "numbered", "odd", "plain")
 
     def __init__(self, loop: Written, code: CodeType, held: tuple[Any, ...]) -> None:
         self.loop, self.code = loop, code
         self.count: Any = None
         self.plain = {name for name, one in zip(loop.targets, held)
-                      if not isinstance(one, torch.Tensor)}  # fmt: skip
+                      if not isinstance(one, (torch.Tensor, Int))}  # fmt: skip
+        self.numbered = {name for name, one in zip(loop.targets, held) if isinstance(one, Int)}
         self.held: list[dict[str, int]] = []
         self.odd: set[str] = set()
 
@@ -129,7 +132,23 @@ class Rounds:
             stack[-1].at = new.f_lasti
         for one in stack:
             one.direct = one is stack[-1]
-        self.now = tuple([Turn(loop.execution, loop.number) for one in stack for loop in one.open])
+        self.now = self._turns()
+
+    def over(self, frame: FrameType) -> None:
+        """A loop is over, which is known where it would have gone on: before its rounds."""
+        place = next((i for i, one in enumerate(self._stack) if one.frame is frame), None)
+        around = len(loops_at(frame.f_code, frame.f_lasti))
+        if place is None or len(self._stack[place].open) <= around:  # it had no round
+            self.come_to(frame)
+            return
+        del self._stack[place + 1 :], self._stack[place].open[around:]
+        self._stack[place].direct = True
+        self.now = self._turns()
+
+    def _turns(self) -> tuple[Turn, ...]:
+        return tuple(
+            [Turn(loop.execution, loop.number) for one in self._stack for loop in one.open]
+        )
 
     def leave(self) -> None:
         """The run has ended."""

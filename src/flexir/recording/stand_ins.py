@@ -20,6 +20,7 @@ from typing import Any
 import torch
 
 from ..graph import numbers as calls
+from .counting import Enumerate, Range
 from .numbers import OURS, Float, Int, expr_of, expression, plain
 
 # What has a meaning in the graph; of the others the line is noted.
@@ -128,7 +129,7 @@ Int.__array_ufunc__ = Float.__array_ufunc__ = _numpy  # type: ignore[attr-define
 _lock = threading.Lock()
 _users = 0
 _seen: dict[str, Any] = {}  # modules that were looked through, by name
-_places: dict[tuple[int, str], tuple[dict[str, Any], str, Any, StandIn]] = {}
+_places: dict[tuple[int, str], tuple[dict[str, Any], str, Any, Any]] = {}
 
 
 @contextlib.contextmanager
@@ -167,7 +168,8 @@ def _look_through() -> None:
         _seen[key] = module
         root = key.partition(".")[0]
         if module is builtins:
-            _places[id(module.__dict__), "len"] = module.__dict__, "len", len, Counted(len)
+            for name, made in (("len", Counted(len)), ("range", Range), ("enumerate", Enumerate)):
+                _places[id(vars(module)), name] = vars(module), name, vars(module)[name], made
         foreign = root == "torch" or root in sys.stdlib_module_names
         if foreign and module is not math and key != "__main__":
             continue

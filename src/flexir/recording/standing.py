@@ -59,6 +59,7 @@ class Standing:
     Attributes:
         seen: call -> what was held at it.
         laundered: where a number lost its origin.
+        ends: condition that says that a loop is over -> the name of the loop.
         turns: call -> the rounds of loops it stands in, from the outside in.
         rounds: watches them while the model runs.
         lost: call -> numbers that became plain before it, since the call before, with their Values.
@@ -71,6 +72,7 @@ class Standing:
         self.notes = notes
         self.seen: dict[Node, Held] = {}
         self.laundered: list[Laundered] = []
+        self.ends: dict[Node, str] = {}
         self.turns: dict[Node, tuple[Turn, ...]] = {}
         self.rounds: Rounds | None = None
         self.lost: dict[Node, tuple[tuple[Value, Any], ...]] = {}
@@ -95,14 +97,19 @@ class Standing:
         if self.rounds is not None:
             self.rounds.come_to(frame)
 
+    def over(self, frame: FrameType) -> None:
+        """A loop is over, at a frame."""
+        if self.rounds is not None:
+            self.rounds.over(frame)
+
     def place(self, node: Node) -> None:
         """A node is written down, for the call that the run came to last."""
         if self.rounds is not None and self.rounds.now:
             self.turns[node] = self.rounds.now
 
-    def end(self, laundered: Sequence[Laundered]) -> None:
+    def end(self, numbers: Numbers) -> None:
         """The run has ended."""
-        self.laundered = list(laundered)
+        self.laundered, self.ends = list(numbers.laundered.values()), numbers.ends
         if self.rounds is not None:
             self.rounds.leave()
             self.rounds = None
