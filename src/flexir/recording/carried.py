@@ -144,11 +144,27 @@ class Loops(Gathering):
     def _bound(self, scope: Scope, loop: Looping, column: Any, finals: dict[int, Value]) -> Value:
         like = next(iter(finals.values()))
         slot = column if column.__class__ is Slot else self._slot(loop, column, like)
-        following = self._next(loop, loop.shifted(slot.column, finals))
+        following = self._next(loop, self._left_by_rounds(loop, slot.column, finals))
         slot.next, slot.finals = following, finals
         slot.output = Value("", like.type, loop.node)
         loop.scope.made[slot.output] = loop.born
         return slot.output
+
+    def _left_by_rounds(
+        self, loop: Looping, column: dict[int, Value], finals: Any
+    ) -> dict[int, Any]:
+        """What stands in a place when each round is over; ANY where nobody reads it.
+
+        Where the variable is known that it is, what that holds, whether it is read or not: in
+        rounds that no example shows it may be.
+        """
+        ends = loop.shifted(column, finals)
+        for place in _places(loop.starts, column) if column else ():
+            for one, end in ends.items():
+                if end is ANY:
+                    ends[one] = loop.held_after(one, place)
+            break
+        return ends
 
     def _next(self, loop: Looping, ends: dict[int, Any]) -> Any:
         """What a round leaves in a place for the next."""
@@ -234,7 +250,7 @@ class Loops(Gathering):
         if slot.output is None:
             self.read = _places(loop.starts, slot.column).keys()
             try:
-                slot.next = self._next(loop, loop.shifted(slot.column, {}))
+                slot.next = self._next(loop, self._left_by_rounds(loop, slot.column, {}))
             finally:
                 self.read = frozenset()
         parts = {r: slot.column[rounds[0]] for r, rounds in loop.rounds.items()

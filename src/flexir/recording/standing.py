@@ -10,7 +10,7 @@ that is :mod:`.hidden`'s matter. What hangs on the model itself is seen by :mod:
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
@@ -18,18 +18,15 @@ import torch
 
 from ..graph.nodes import Node, Value
 from ..graph.source import is_foreign
-from ..graph.tree import attributes_of
 from .iterables import Iterables
 from .liveness import live_after
 from .lookups import Lookups
 from .numbers import Laundered, Numbers
 from .rounds import Rounds, Turn
+from .told import tell, tensors_in
 
-_PLAIN = frozenset({int, float, bool, str, bytes, type(None), complex})
 _RECORDER = os.path.join(os.path.dirname(__file__), "recorder.py")  # its frame calls the model
 _NOT_PLAIN = ("", None)
-_HAVE_NONE = (torch.nn.Module, int, float, str, bytes, type(None))  # tensors that may be replaced
-_MANY = 64  # elements of a container that are looked at
 
 
 class Held(NamedTuple):
@@ -90,7 +87,7 @@ class Standing:
             entry: the code that calls the model.
         """
         numbers.noted = self.losing
-        self.rounds = Rounds(entry, Iterables(numbers, known).count)
+        self.rounds = Rounds(entry, Iterables(numbers, known).count, known)
 
     def come_to(self, frame: FrameType | None) -> None:
         """A call is made at a frame; nothing of it is written down yet."""
@@ -145,8 +142,8 @@ class Standing:
                 for name in live_after(code, frame.f_lasti):
                     if name not in kept:
                         continue
-                    plain[len(frames), name] = _tell(kept[name]) or _NOT_PLAIN
-                    for place, tensor in _tensors(kept[name], (code.co_name, name)):
+                    plain[len(frames), name] = tell(kept[name]) or _NOT_PLAIN
+                    for place, tensor in tensors_in(kept[name], (code.co_name, name)):
                         value = known(tensor)
                         if value is not None:
                             tensors[place] = value
@@ -155,35 +152,3 @@ class Standing:
                 at.append(frame.f_lasti)
             frame = frame.f_back
         self.seen[node] = Held(tuple(frames), tuple(at), plain, tensors)
-
-
-def _tensors(part: Any, place: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], torch.Tensor]]:
-    """The tensors a variable holds, down to three containers."""
-    if isinstance(part, torch.Tensor):
-        yield place, part
-    elif isinstance(part, _HAVE_NONE) or len(place) > 5:
-        return
-    elif isinstance(part, (list, tuple)):
-        for key, inner in enumerate(part[:_MANY]):
-            yield from _tensors(inner, (*place, key))
-    else:
-        kept = part if isinstance(part, dict) else attributes_of(part)
-        if isinstance(kept, dict) and not callable(part):
-            for key, inner in list(kept.items())[:_MANY]:
-                yield from _tensors(inner, (*place, str(key)))
-
-
-def _tell(part: Any, deep: bool = True) -> Any:
-    """A variable as what can be compared, without tensors; None where it holds nothing plain."""
-    cls = part.__class__
-    if cls in _PLAIN:
-        return cls.__name__, repr(part)
-    if isinstance(part, (torch.Tensor, torch.nn.Module, int, float)) or callable(part):
-        return None
-    if isinstance(part, (list, tuple, dict, set)) and deep:
-        inner = [*part.keys(), *part.values()] if isinstance(part, dict) else list(part)
-        return cls.__name__, len(part), tuple([_tell(one, False) for one in inner[:_MANY]])
-    kept = attributes_of(part)
-    if kept and deep:
-        return cls.__name__, tuple([(k, _tell(v, False)) for k, v in list(kept.items())[:_MANY]])
-    return None
