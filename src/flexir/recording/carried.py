@@ -121,7 +121,7 @@ class Loops(Gathering):
                 return output
         problem: Misfit | None = None
         read, places = self.read, _places(loop.after, finals)
-        for column in self._columns(loop, places):
+        for column in self._columns(loop, places, finals):
             slots = list(loop.slots)
             self.read = places.keys() or loop.live
             try:
@@ -133,13 +133,16 @@ class Loops(Gathering):
                 self.read = read
         raise problem or Misfit("what a loop leaves in a place is not known")
 
-    def _columns(self, loop: Looping, places: Collection[Any]) -> Iterator[Any]:
+    def _columns(
+        self, loop: Looping, places: Collection[Any], finals: Mapping[int, Value]
+    ) -> Iterator[Any]:
         """What a variable that is read after a loop may hold when its rounds begin."""
         yield from [slot for slot in loop.slots if slot.output is None]
         for place in places:
             starts = {p: one.tensors.get(place) for p, one in loop.starts.items() if one}
             yield {p: value for p, value in starts.items() if value is not None}
-        yield {}
+        if all(loop.made.get(v) in (None, loop.lasts.get(r)) for r, v in finals.items()):
+            yield {}  # else no variable kept it since: it is an element of a list
 
     def _bound(self, scope: Scope, loop: Looping, column: Any, finals: dict[int, Value]) -> Value:
         like = next(iter(finals.values()))

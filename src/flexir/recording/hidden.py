@@ -28,6 +28,10 @@ from .uses import Known, unseen
 _DIFFER = ("int", "bool", "float", "list", "tuple")  # kinds of variables that say how often
 
 
+_NOT_PLAIN = {"", IN_GRAPH[0]}
+_NUMBERS = {"int", IN_GRAPH[0]}
+
+
 def stand_alike(
     node: Node,
     held_by: Mapping[int, Held | None],
@@ -59,7 +63,10 @@ def stand_alike(
         number, name = place
         if not is_read(first.frames[number], name):
             continue
-        if not _is_harmless(told):
+        kinds = {one[0] for one in told}
+        if kinds <= _NOT_PLAIN:  # calls say what they make of it
+            continue
+        if not kinds <= _NUMBERS and not _is_harmless(told):
             raise Misfit(f"the variable {name!r} differs at: {node}   # {node.where}")
         where = unseen(first.stack, number, name, facts)
         if where is not None:

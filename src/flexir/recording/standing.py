@@ -21,12 +21,16 @@ from ..graph.source import is_foreign
 from .iterables import Iterables
 from .liveness import live_after
 from .lookups import Lookups
-from .numbers import Laundered, Numbers
+from .numbers import OURS, Laundered, Numbers
 from .rounds import Rounds, Turn
-from .told import tell, tensors_in
+from .told import IN_GRAPH, tell, tensors_in
 
 _RECORDER = os.path.join(os.path.dirname(__file__), "recorder.py")  # its frame calls the model
 _NOT_PLAIN = ("", None)
+
+
+def _unplain(part: Any) -> Any:
+    return IN_GRAPH if part.__class__ in OURS else _NOT_PLAIN
 
 
 class Held(NamedTuple):
@@ -142,7 +146,7 @@ class Standing:
                 for name in live_after(code, frame.f_lasti):
                     if name not in kept:
                         continue
-                    plain[len(frames), name] = tell(kept[name]) or _NOT_PLAIN
+                    plain[len(frames), name] = tell(kept[name]) or _unplain(kept[name])
                     for place, tensor in tensors_in(kept[name], (code.co_name, name)):
                         value = known(tensor)
                         if value is not None:
