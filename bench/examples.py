@@ -1,10 +1,11 @@
 """Random programs with branches, loops and size arithmetic, captured by example.
 
-python3 dev.py bench examples [programs] [seed] [examples]
+python3 dev.py bench examples [programs] [seed] [examples] [wild]
 
 Each program is shown a few inputs and then asked for fresh ones. "merged": one graph takes all of
 the examples, without variants. A fresh input is right, refused by name, wrong, or torch
-raises on the way; wrong is printed with its program, and must not occur.
+raises on the way; wrong is printed with its program, and must not occur. ``wild`` programs keep
+more in plain variables (flags, numbers, functions, tensors or None) than anybody should.
 """
 
 from __future__ import annotations
@@ -130,9 +131,40 @@ class Writer:
         ]))  # fmt: skip
 
 
-def program(seed: int) -> tuple[str, Callable[..., Any]]:
+class Wild(Writer):
+    """Writes a program with more plain variables, which branches and rounds set and read."""
+
+    HEAD = ("k, q, s, at = 2, 3, 1.0, 0", "flag, keep, kept, act = False, h, None, torch.sin",
+            "got, d = [1], {'k': 1}")  # fmt: skip
+    SETS = ("k = 3", "k = k + 1", "k = x.shape[0]", "k = len(x) - 1", "k = k * 2", "q = k + 1",
+            "q = q if h[0] > 0.2 else k", "s = s * 0.5", "s = 2.0", "flag = True", "at = k",
+            "flag = not flag", "keep = h", "keep = keep * 2", "kept = h", "kept = None",
+            "act = torch.cos", "got.append(k)", "d['k'] = k", "k = 2 if h[1] > 0.3 else 5",
+            "n = n + k")  # fmt: skip
+    READS = ("h = h * k", "h = h * q / 4", "h = h * s", "h = h + keep", "h = act(h)",
+             "h = scaled(h, k)", "h = h + x[k % x.shape[0]]", "h = h * T[k % 5]", "h = h * got[-1]",
+             "h = h * d['k']", "h = h.sin() if flag else h", "h = h if kept is None else h + kept",
+             "for _ in range(k % 4): h = h * 0.9", "h = h * len(got)", "h = h + x[min(at, 1)]",
+             "x = x[:k] if k > 1 else x")  # fmt: skip
+
+    def program(self) -> str:
+        first, second, *rest = super().program().splitlines()
+        head = ["def scaled(h, number): return h * number", "T = [1.0, 0.5, 2.0, 0.1, 3.0]"]
+        made = [*head, first, second, *(f"    {line}" for line in self.HEAD), *rest]
+        return "\n".join(made) + "\n"
+
+    def statement(self, depth: int, row: str, index: str | None) -> None:
+        if self.draw.random() < 0.55:
+            super().statement(depth, row, index)
+        elif self.draw.random() < 0.5:
+            self.put(depth, self.draw.choice([*self.SETS, *([f"at = {index}"] * 3 * bool(index))]))
+        else:
+            self.put(depth, self.draw.choice(self.READS))
+
+
+def program(seed: int, writer: type[Writer] = Writer) -> tuple[str, Callable[..., Any]]:
     """The source of one program, and the function."""
-    source, name = Writer(seed).program(), f"<program {seed}>"
+    source, name = writer(seed).program(), f"<program {seed}>"
     linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
     space: dict[str, Any] = {"torch": torch}
     exec(compile(source, name, "exec"), space)
@@ -161,9 +193,11 @@ def runs(model: Callable[..., Any], x: torch.Tensor) -> bool:
     return True
 
 
-def tried(seed: int, examples: int = EXAMPLES) -> tuple[str, Counter[str]]:
+def tried(
+    seed: int, examples: int = EXAMPLES, writer: type[Writer] = Writer
+) -> tuple[str, Counter[str]]:
     """One program: how its examples merge, and what becomes of fresh inputs."""
-    source, model = program(seed)
+    source, model = program(seed, writer)
     torch.manual_seed(seed)
     sizes = random.Random(seed)
     drawn = [torch.rand(sizes.randint(2, 6), 3) * 1.4 - 0.2 for _ in range(3 * examples)]
@@ -190,13 +224,15 @@ def tried(seed: int, examples: int = EXAMPLES) -> tuple[str, Counter[str]]:
     return ("variants" if graph.variants else f"merged {blocks or 'straight'}"), found
 
 
-def main(programs: int = 300, seed: int = 0, examples: int = EXAMPLES) -> None:
+def main(
+    programs: int = 300, seed: int = 0, examples: int = EXAMPLES, writer: type[Writer] = Writer
+) -> None:
     """Print the share that merged, and what became of fresh inputs."""
     kinds: Counter[str] = Counter()
     fresh: Counter[str] = Counter()
     start = time.perf_counter()
     for one in range(seed, seed + programs):
-        kind, found = tried(one, examples)
+        kind, found = tried(one, examples, writer)
         kinds[kind] += 1
         fresh += found
     ran = sum(count for kind, count in kinds.items() if kind != "does not run")
@@ -210,4 +246,6 @@ def main(programs: int = 300, seed: int = 0, examples: int = EXAMPLES) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    words = [word for word in sys.argv[1:] if word != "wild"]
+    wanted = Wild if "wild" in sys.argv else Writer
+    main(*map(int, words), **{"writer": wanted})

@@ -78,6 +78,8 @@ class _Laying(Deciding):
 
     def _finish(self) -> None:
         parts = {r: [run.graph.outputs, run.graph.left] for r, run in enumerate(self.runs)}
+        self.lose(self.root, {r: self.runs[r].lost.get(None, ()) for r in self.root.runs},
+                  self.root.nodes)  # fmt: skip
         self.reading = {r: _last(run.standing) for r, run in enumerate(self.runs)}
         self.outputs, self.left_there = self.resolved(self.root, parts, self.root.nodes)
         self.seal(self.root, list(tree.leaves([self.outputs, self.left_there], Value)))

@@ -147,7 +147,8 @@ class Loops(Gathering):
             try:
                 return self._bound(scope, loop, column, finals)
             except Misfit as error:
-                loop.slots[:] = slots
+                # What was found on the way may be an output of a branch by now.
+                loop.slots[:] = [s for s in loop.slots if s in slots or s.output is not None]
                 problem = problem or error
             finally:
                 self.read = read

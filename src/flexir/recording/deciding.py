@@ -19,9 +19,9 @@ from .alike import Misfit
 from .rolled import Rolled
 from .rounds import Turn
 from .scopes import Branch, Scope
-from .sources import made_of, names_at
 from .standing import Held
 from .told import NUMBER
+from .variables import made_of, names_at
 from .ways import only_a_number
 
 Place = tuple[str, str]  # function and variable

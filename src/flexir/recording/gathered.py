@@ -206,6 +206,8 @@ class Gathering(Ways):
         for k in range(len(next(iter(lost.values())))):
             plain = {r: one[k][1] for r, one in lost.items()}
             givers = {r: one[k][0].producer for r, one in lost.items()}
+            if len({node.source for node in givers.values()}) > 1:
+                raise Misfit("in other runs other numbers became plain")
             value = self.one(scope, {r: node.args["input"] for r, node in givers.items()}, out)
             if all(isinstance(one, int) for one in plain.values()):
                 scope.lost.append((plain, value))

@@ -22,7 +22,7 @@ from .looping import Looping
 from .rounds import Execution
 from .sources import compares_once, copied_elsewhere, grown_at_times, is_read, set_at_times
 from .standing import Held
-from .told import IN_GRAPH, NUMBER
+from .told import IN_GRAPH, NONE, NUMBER
 from .uses import Known, unseen
 
 _DIFFER = ("int", "bool", "float", "list", "tuple")  # kinds of variables that say how often
@@ -101,9 +101,10 @@ def counters_are_lines(loop: Looping, executions: Sequence[Execution]) -> None:
     """
     execution = executions[0]
     for name in set_at_times(execution.loop):
-        kinds = {one.after[name][0] for one in executions if name in one.after}
-        live = (execution.code.co_name, name) in loop.live
-        if live and NUMBER[0] in kinds and is_read(execution.code, name):
+        live = (execution.code.co_name, name) in loop.live and is_read(execution.code, name)
+        held = set().union(*(one.set.get(name, set()) for one in executions))
+        held -= {IN_GRAPH, NONE}  # where tensors go is seen
+        if live and (NUMBER in held or len(held) > 1):
             raise Misfit(f"{name!r} is set in some rounds, and read after them")
     ends = [one for one in loop.after.values() if one is not None]
     places = {(one.frames[n], name) for one in ends for n, name in one.plain}
@@ -112,9 +113,9 @@ def counters_are_lines(loop: Looping, executions: Sequence[Execution]) -> None:
         seen: dict[Any, tuple[int, int]] = {}
         for r, end in loop.after.items():
             rounds = loop.rounds.get(r, ())
-            held = [((r, part), loop.place[part][1], loop.starts[part]) for part in rounds]
-            held.append(((r, -1), len(rounds), end))
-            told = [(case, k, _number_in(one, code, name)) for case, k, one in held]
+            told_of = [((r, part), loop.place[part][1], loop.starts[part]) for part in rounds]
+            told_of.append(((r, -1), len(rounds), end))
+            told = [(case, k, _number_in(one, code, name)) for case, k, one in told_of]
             # What the call after the loop is given itself may be read no more: the rounds tell.
             begun = 0 if (code, name) in places else told[0][2] or 0
             seen.update((case, (k, n - begun)) for case, k, n in told if n is not None)

@@ -7,7 +7,6 @@ there are and what ends them; what a place holds from round to round is :mod:`.c
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,11 +14,11 @@ from ..calls.signatures import LOOP
 from ..graph import numbers, tree
 from ..graph.nodes import Node, NumberType, Value
 from .alike import Misfit
-from .carried import Loops
 from .counting import name_of_loop
+from .ending import Ending
 from .gathered import guarded
 from .hidden import changing, comparisons, counters_are_lines, numbers_are_lines, rounds_alike
-from .looping import ANY, Looping, recorded_count
+from .looping import Looping, recorded_count
 from .rounds import Execution, Turn
 from .runs import Recorded, Span, Stretches, made_in
 from .scopes import Scope
@@ -29,7 +28,7 @@ from .uses import Known, joined, variables_of_tensors
 from .ways import copied, only_a_number
 
 
-class Rolled(Loops):
+class Rolled(Ending):
     """Loops, found in recorded runs."""
 
     def __init__(self, runs: Sequence[Recorded]) -> None:
@@ -94,12 +93,12 @@ class Rolled(Loops):
         return (
             len(out), len(scope.branches), len(scope.lost), [dict(body) for body in self.written],
             dict(self.elements), dict(self.lost_before), set(self.unrolled),
-            [(loop, loop.mark()) for loop in self.loops],
+            [(loop, loop.mark()) for loop in self.loops], self.clock,
         )  # fmt: skip
 
     def back_to(self, mark: Any, scope: Scope, out: list[Node]) -> None:
         """Forget what was laid since."""
-        nodes, branches, lost, written, elements, lost_before, unrolled, loops = mark
+        nodes, branches, lost, written, elements, lost_before, unrolled, loops, clock = mark
         del out[nodes:], scope.branches[branches:], scope.lost[lost:]
         self.written[:] = [dict(body) for body in written]
         self.elements, self.lost_before = dict(elements), dict(lost_before)
@@ -107,6 +106,10 @@ class Rolled(Loops):
         self.loops = [loop for loop, _ in loops]
         for loop, one in loops:
             loop.back_to(one)
+        around: Scope | None = scope
+        while around is not None:  # what was made since is not there any more
+            around.made = {value: age for value, age in around.made.items() if age <= clock}
+            around = around.parent
 
     def turns(self, r: int, node: Node) -> tuple[Turn, ...]:
         """The rounds that a call of a run stands in."""
@@ -269,7 +272,7 @@ class Rolled(Loops):
         finally:
             self.written.pop()
         loop.out = []  # from now on, what comes before the loop is put there
-        self._ends(loop, counts, skipped)
+        self.find_ends(loop, counts, skipped, spans, stretches)
         loop.least = 1 if all(r in stretches for r in spans) else 0
         loop.born = self.tick()
         out.append(node)
@@ -321,15 +324,6 @@ class Rolled(Loops):
         body.members = frozenset(parts)
         return loop, parts
 
-    def ended_by_conditions(self, spans: dict[int, Span], stretches: Stretches) -> bool:
-        """Whether it is conditions alone that let a loop have other numbers of rounds."""
-        executions = [turn.execution for turn, _, _ in stretches.values()]
-        if isinstance(executions[0].loop.node, ast.While):
-            return True
-        if len(stretches) < len(spans) or any(one.count is None for one in executions):
-            return False
-        return len({recorded_count(one.count) for one in executions}) == 1
-
     def _lose_before(self, scope: Scope, stretches: Stretches, out: list[Node]) -> None:
         """Numbers that became plain before the first call of a loop, but not of each round."""
         heads = {
@@ -355,27 +349,6 @@ class Rolled(Loops):
             kind = NumberType(int, count.type.shape[0])
             return self.emitted(scope, numbers.length, {"input": count}, kind, out)
         return len(count) if isinstance(count, list) else count
-
-    def _ends(self, loop: Looping, counts: dict[int, Any], skipped: int) -> None:
-        """What says whether another round follows."""
-        entries: dict[int, Any] = dict.fromkeys(loop.body.runs, True)
-        through: list[int] = []
-        broken: list[int] = []
-        for r, last in loop.lasts.items():
-            said = None if loop.count is None else recorded_count(counts[r]) - skipped
-            if said is not None and len(loop.rounds[r]) > said:
-                raise Misfit("a loop had more rounds than what it goes over says")
-            (through if said == len(loop.rounds[r]) else broken).append(last)
-        if not broken:
-            loop.goes_on, loop.ends = True, ("count",)
-            return
-        entries.update(dict.fromkeys(broken, False))
-        entries.update(dict.fromkeys(through, ANY))  # they may have been ended in the last round
-        loop.goes_on = self.mixed(loop.body, entries, loop.body.nodes)
-        if not isinstance(loop.goes_on, Value):
-            raise Misfit("nothing says how a loop ends")
-        shown = [self.outcome(loop.body, loop.goes_on, one) for one in through]
-        loop.ends = ("count", "condition") if True in shown else ("condition",)
 
     def _held(self, r: int, span: Span) -> Held | None:
         """What Python holds at the first call of a stretch."""

@@ -37,11 +37,12 @@ class Execution:
         odd: its own variables that held neither those nor tensors.
         before: what the variables that go from round to round held, as ``told`` says it.
         after: the same when it was over.
+        set: what variables that rounds set held when one began, and at the end.
         left: which Values their tensors had then, by place as in ``Held.tensors``.
     """
 
     __slots__ = ("after", "before", "code", "count", "held", "left", "loop", "numbered", "odd",
-                 "plain")  # fmt: skip
+                 "plain", "set")  # fmt: skip
 
     def __init__(self, loop: Written, code: CodeType, held: tuple[Any, ...]) -> None:
         self.loop, self.code = loop, code
@@ -54,6 +55,7 @@ class Execution:
         self.before: dict[str, Any] = {}
         self.after: dict[str, Any] = {}
         self.left: dict[Any, Value] = {}
+        self.set: dict[str, set[Any]] = {}
 
     @property
     def live_after(self) -> frozenset[tuple[str, str]]:
@@ -61,11 +63,17 @@ class Execution:
         names = live_after_span(self.code, self.loop.span)
         return frozenset((self.code.co_name, name) for name in names)
 
+    def sees(self, kept: dict[str, Any]) -> None:
+        """What variables that rounds set hold now."""
+        for name in self.loop.stored.difference(self.loop.targets):
+            if name in kept:
+                self.set.setdefault(name, set()).add(told(kept[name]))
+
     def begins(self, held: tuple[Any, ...]) -> None:
         """A round begins; ``held``: by the loop's own variables."""
-        told = dict(zip(self.loop.targets, held))
-        self.held.append({name: one for name, one in told.items() if type(one) is int})
-        self.odd |= {name for name, one in told.items()
+        own = dict(zip(self.loop.targets, held))
+        self.held.append({name: one for name, one in own.items() if type(one) is int})
+        self.odd |= {name for name, one in own.items()
                      if type(one) is not int and not is_row(one)}  # fmt: skip
 
 
@@ -104,6 +112,7 @@ class _Activation:
         for one in self.open[depth:]:
             execution, kept, code = one.execution, self.frame.f_locals, self.frame.f_code
             execution.after = _carried(execution.loop, self.frame)
+            execution.sees(kept)
             for name in execution.after:
                 for place, tensor in tensors_in(kept[name], (code.co_name, name)):
                     if (value := known(tensor)) is not None:
@@ -205,6 +214,7 @@ class Rounds:
                 loop.number += 1
                 loop.held = _held(loops[again], frame)
                 loop.execution.begins(loop.held)
+                loop.execution.sees(frame.f_locals)
                 same = again + 1
         for loop_written in loops[same:]:
             held = _held(loop_written, frame)
@@ -213,6 +223,7 @@ class Rounds:
             begun.count = self._counts(loop_written, frame)
             begun.before = _carried(loop_written, frame)
             begun.begins(held)
+            begun.sees(frame.f_locals)
 
     def _again(self, one: _Activation, loops: tuple[Written, ...]) -> int | None:
         """The loop of which a new round begins, if one does."""

@@ -31,7 +31,7 @@ class Recorded(NamedTuple):
     standing: Mapping[Node, Held]
     laundered: Sequence[Laundered] = ()
     turns: Mapping[Node, tuple[Turn, ...]] = {}
-    lost: Mapping[Node, tuple[tuple[Value, Any], ...]] = {}
+    lost: Mapping[Node | None, tuple[tuple[Value, Any], ...]] = {}
     ends: Mapping[Node, str] = {}
     kinds: Mapping[CodeType, Mapping[ast.AST, str]] = {}
 

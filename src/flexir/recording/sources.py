@@ -19,7 +19,7 @@ _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _RUNS = (ast.Call, ast.Await, ast.Yield, ast.YieldFrom, ast.NamedExpr)
 _WITH_STATEMENTS = (ast.stmt, ast.ExceptHandler, ast.match_case)
-_END = 1 << 30
+END = 1 << 30
 
 Span = tuple[int, int, int, int]  # line, column, last line, column after the last
 
@@ -68,11 +68,11 @@ class Written(NamedTuple):
 def spans(code: CodeType) -> list[Span]:
     """The span of each instruction; whole lines before Python 3.11."""
     if hasattr(code, "co_positions"):
-        return [(a or 0, c or 0, b or a or 0, _END if d is None else d)
+        return [(a or 0, c or 0, b or a or 0, END if d is None else d)
                 for a, b, c, d in code.co_positions()]  # fmt: skip
     found: list[Span] = []
     for start, end, line in code.co_lines():
-        found += [(line or 0, 0, line or 0, _END)] * ((end - start) // 2)
+        found += [(line or 0, 0, line or 0, END)] * ((end - start) // 2)
     return found
 
 
@@ -122,7 +122,7 @@ def loop_over(code: CodeType, at: int) -> Any:
 def _numbers_rounds(over: ast.expr, span: Span) -> bool:
     """Whether a call at a span is what a loop goes over, or one of what is zipped to that."""
     while isinstance(over, ast.Call) and isinstance(over.func, ast.Name):
-        if span_of(over) == span or span[1] == 0 and span[3] == _END and over.lineno == span[0]:
+        if span_of(over) == span or span[1] == 0 and span[3] == END and over.lineno == span[0]:
             return True
         inner = [one for one in over.args if holds(span_of(one), span)]
         if over.func.id not in _SAME_ROUNDS or len(inner) != 1:
@@ -145,7 +145,7 @@ def stored_before(loop: Written, span: Span) -> set[str]:
     found: set[str] = set()
     for statement in getattr(loop.node, "body", ()):
         if (statement.end_lineno, statement.end_col_offset) <= span[:2]:
-            found |= _stored([statement])
+            found |= stored_in([statement])
     return found
 
 
@@ -163,13 +163,18 @@ def is_read(code: CodeType, name: str) -> bool:
                for n in ast.walk(own) if n not in counting)  # fmt: skip
 
 
+def leaves(loop: Written, *kinds: type) -> bool:
+    """Whether a loop may be left in a round, or go on to the next one, before the round is over."""
+    wanted = kinds or (ast.Break, ast.Return)
+    return any(isinstance(n, wanted) for part in loop.body for n in ast.walk(part))
+
+
 def grown_at_times(loop: Written) -> set[str]:
     """Variables whose list some rounds of a loop add to and others do not, as far as is written."""
-    leaves = any(isinstance(n, (ast.Break, ast.Continue))
-                 for part in loop.body for n in ast.walk(part))  # fmt: skip
+    cut = leaves(loop, ast.Break, ast.Continue)
     found: set[str] = set()
     for part in loop.body:
-        simple = isinstance(part, (ast.Expr, ast.Assign, ast.AugAssign)) and not leaves
+        simple = isinstance(part, (ast.Expr, ast.Assign, ast.AugAssign)) and not cut
         if not simple:
             found |= {n.func.value.id for n in ast.walk(part)
                       if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)
@@ -182,11 +187,16 @@ def grown_at_times(loop: Written) -> set[str]:
 
 
 def set_at_times(loop: Written) -> set[str]:
-    """Variables that some rounds of a loop set and others do not, as far as is written."""
-    leaves = any(isinstance(n, (ast.Break, ast.Continue))
-                 for part in loop.body for n in ast.walk(part))  # fmt: skip
-    simple = (ast.Expr, ast.Assign, ast.AugAssign, ast.AnnAssign)
-    return _stored([part for part in loop.body if leaves or not isinstance(part, simple)])
+    """Variables that some rounds of a loop set otherwise than others, as far as is written."""
+    found: set[str] = set()
+    cut = False
+    for part in loop.body:
+        parts = list(ast.walk(part))
+        simple = isinstance(part, (ast.Expr, ast.Assign, ast.AugAssign, ast.AnnAssign))
+        if cut or not simple or any(isinstance(n, (ast.IfExp, ast.BoolOp)) for n in parts):
+            found |= stored_in([part])
+        cut = cut or any(isinstance(n, (ast.Break, ast.Continue)) for n in parts)
+    return found
 
 
 def copied_elsewhere(code: CodeType, names: Collection[str]) -> bool:
@@ -220,50 +230,7 @@ def mentions(file: str, line: int, name: str) -> bool:
     if inner is None:
         return True
     parts = (n for n in ast.iter_child_nodes(inner) if not isinstance(n, _WITH_STATEMENTS))
-    return any(name in _names(part) for part in parts)
-
-
-def made_of(code: CodeType, name: str, seen: Collection[str]) -> set[str]:
-    """The variables of which a function makes one, itself or of others in between.
-
-    Args:
-        code: the function.
-        name: the variable.
-        seen: variables whose making is seen, so that it does not matter.
-    """
-    given = _given(code)
-    found: set[str] = set()
-    stack = [name]
-    while stack:
-        for one in given.get(stack.pop(), frozenset()) - found - {*seen}:
-            found.add(one)
-            stack.append(one)
-    return found
-
-
-@functools.lru_cache(maxsize=1024)
-def _given(code: CodeType) -> dict[str, frozenset[str]]:
-    """Variable -> those that stand in what a function sets it to."""
-    own = function_of(code)
-    found: dict[str, frozenset[str]] = {}
-    kinds = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.NamedExpr, ast.For, ast.comprehension)
-    for node in ast.walk(own) if own is not None else ():
-        value = getattr(node, "iter" if hasattr(node, "iter") else "value", None)
-        if isinstance(node, kinds) and value is not None:
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            for one in _stored(targets):
-                found[one] = found.get(one, frozenset()) | _names(value)
-    return found
-
-
-@functools.lru_cache(maxsize=8192)
-def names_at(code: CodeType, at: int) -> frozenset[str]:
-    """The variables in the expression of an instruction; in its lines, before Python 3.11."""
-    span, own = span_at(code, at), function_of(code)
-    is_line = span[1] == 0 and span[3] == _END
-    nodes = [n for n in ast.walk(own) if hasattr(n, "lineno")] if own is not None else []
-    found = [n for n in nodes if (holds(span, span_of(n)) if is_line else span_of(n) == span)]
-    return frozenset(name for node in found for name in _names(node))
+    return any(name in names_in(part) for part in parts)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -282,7 +249,8 @@ def compares_once(file: str, line: int) -> bool:
     )  # fmt: skip
 
 
-def _names(node: ast.AST) -> set[str]:
+def names_in(node: ast.AST) -> set[str]:
+    """The variables in an expression or statement."""
     return {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
 
 
@@ -309,7 +277,7 @@ def span_of(node: Any) -> Span:
 
 def holds(outer: Span, inner: Span) -> bool:
     """Whether a span lies in another."""
-    if inner[1] == 0 and inner[3] == _END:  # a line of an old Python
+    if inner[1] == 0 and inner[3] == END:  # a line of an old Python
         return outer[0] <= inner[0] and inner[2] <= outer[2]
     return outer[:2] <= inner[:2] and inner[2:] <= outer[2:]
 
@@ -367,15 +335,16 @@ def _name(node: Any) -> str:
     return kinds.get(type(node)) or node.name
 
 
-def _stored(nodes: Any) -> set[str]:
+def stored_in(nodes: Any) -> set[str]:
+    """The variables that statements set."""
     return {n.id for node in nodes for n in ast.walk(node)
             if isinstance(n, ast.Name) and isinstance(n.ctx, (ast.Store, ast.Del))}  # fmt: skip
 
 
 @functools.lru_cache(maxsize=4096)
 def _loop(file: str, node: Any, place: Any, targets: Any, body: Any) -> Written:
-    inside = _stored(body)
-    names = _stored(targets)
+    inside = stored_in(body)
+    names = stored_in(targets)
     return Written(
         file, node, span_of(place), tuple(sorted(names - inside)), frozenset(names | inside), body
     )  # fmt: skip

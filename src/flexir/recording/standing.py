@@ -23,8 +23,8 @@ from .liveness import live_after
 from .lookups import Lookups
 from .numbers import OURS, Laundered, Numbers
 from .rounds import Rounds, Turn
-from .sources import names_at
 from .told import NUMBER, tell, tensors_in
+from .variables import names_at
 
 _RECORDER = os.path.join(os.path.dirname(__file__), "recorder.py")  # its frame calls the model
 _NOT_PLAIN = ("", None)
@@ -67,7 +67,8 @@ class Standing:
         ends: condition that says that a loop is over -> the name of the loop.
         turns: call -> the rounds of loops it stands in, from the outside in.
         rounds: watches them while the model runs.
-        lost: call -> numbers that became plain before it, since the call before, with their Values.
+        lost: call -> numbers that became plain before it, since the call before, with their Values;
+            None -> those after the last one.
         losing: those since the last call.
         lookups: what functions look up by numbers.
     """
@@ -80,7 +81,7 @@ class Standing:
         self.ends: dict[Node, str] = {}
         self.turns: dict[Node, tuple[Turn, ...]] = {}
         self.rounds: Rounds | None = None
-        self.lost: dict[Node, tuple[tuple[Value, Any], ...]] = {}
+        self.lost: dict[Node | None, tuple[tuple[Value, Any], ...]] = {}
         self.losing: list[tuple[Value, Any]] = []
         self.lookups = Lookups()
 
@@ -117,6 +118,7 @@ class Standing:
     def end(self, numbers: Numbers) -> None:
         """The run has ended."""
         self.laundered, self.ends = list(numbers.laundered.values()), numbers.ends
+        self.lost[None] = tuple(self.losing)
         if self.rounds is not None:
             self.rounds.leave()
             self.rounds = None

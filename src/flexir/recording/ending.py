@@ -1,0 +1,75 @@
+"""What ends a loop: what it goes over, or a condition that a round met.
+
+Owns that question for loops whose rounds have been laid over each other.
+"""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+from ..graph.nodes import Value
+from .alike import Misfit
+from .carried import Loops
+from .looping import ANY, Looping, recorded_count
+from .runs import Recorded, Span, Stretches
+from .scopes import Branch, Scope
+from .sources import leaves
+from .ways import only_a_number
+
+
+class Ending(Loops):
+    """Loops, and what ends them."""
+
+    runs: list[Recorded]
+
+    def ended_by_conditions(self, spans: dict[int, Span], stretches: Stretches) -> bool:
+        """Whether it is conditions alone that let a loop have other numbers of rounds."""
+        executions = [turn.execution for turn, _, _ in stretches.values()]
+        if isinstance(executions[0].loop.node, ast.While):
+            return True
+        if len(stretches) < len(spans) or any(one.count is None for one in executions):
+            return False
+        return len({recorded_count(one.count) for one in executions}) == 1
+
+    def find_ends(
+        self, loop: Looping, counts: dict[int, Any], skipped: int, spans: dict[int, Span],
+        stretches: Stretches,
+    ) -> None:  # fmt: skip
+        """What says whether another round follows."""
+        over = {r for r in stretches if self._is_over(r, spans[r], stretches[r][2], loop.name)}
+        entries: dict[int, Any] = dict.fromkeys(loop.body.runs, True)
+        through: list[int] = []
+        broken: list[int] = []
+        for r, last in loop.lasts.items():
+            said = None if loop.count is None else recorded_count(counts[r]) - skipped
+            if said is not None and len(loop.rounds[r]) > said:
+                raise Misfit("a loop had more rounds than what it goes over says")
+            told = not over or r in over  # else it was left in the last round that there was
+            (through if told and said == len(loop.rounds[r]) else broken).append(last)
+        if not over and leaves(stretches[next(iter(stretches))][0].execution.loop):
+            self._sides(loop.body, set(through))
+        if not broken:
+            loop.goes_on, loop.ends = True, ("count",)
+            return
+        entries.update(dict.fromkeys(broken, False))
+        entries.update(dict.fromkeys(through, ANY))  # they may have been ended in the last round
+        loop.goes_on = self.mixed(loop.body, entries, loop.body.nodes)
+        if not isinstance(loop.goes_on, Value):
+            raise Misfit("nothing says how a loop ends")
+        shown = [self.outcome(loop.body, loop.goes_on, one) for one in through]
+        loop.ends = ("count", "condition") if True in shown else ("condition",)
+
+    def _is_over(self, r: int, span: Span, end: int, loop: str) -> bool:
+        """Whether a run says after the rounds of a loop that what it went over was at its end."""
+        while end < span.end and only_a_number(span.nodes[end]):
+            end += 1
+        return end < span.end and self.runs[r].ends.get(span.nodes[end]) == loop
+
+    def _sides(self, scope: Scope, last: set[int]) -> None:
+        """Raise Misfit where one way of a branch was taken in last rounds alone: it may leave."""
+        for branch in scope.branches:
+            for way in (branch.then, branch.otherwise) if branch.__class__ is Branch else ():
+                if way.members <= last:
+                    raise Misfit("a loop may have been left in its last round")
+                self._sides(way, last)

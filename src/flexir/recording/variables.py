@@ -1,0 +1,56 @@
+"""Which variables an expression reads, and of which others one is made, as the source says.
+
+Runs nothing.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+from collections.abc import Collection
+from types import CodeType
+
+from .sources import END, function_of, holds, names_in, span_at, span_of, stored_in
+
+
+def made_of(code: CodeType, name: str, seen: Collection[str]) -> set[str]:
+    """The variables of which a function makes one, itself or of others in between.
+
+    Args:
+        code: the function.
+        name: the variable.
+        seen: variables whose making is seen, so that it does not matter.
+    """
+    given = _given(code)
+    found: set[str] = set()
+    stack = [name]
+    while stack:
+        for one in given.get(stack.pop(), frozenset()) - found - {*seen}:
+            found.add(one)
+            stack.append(one)
+    return found
+
+
+@functools.lru_cache(maxsize=1024)
+def _given(code: CodeType) -> dict[str, frozenset[str]]:
+    """Variable -> those that stand in what a function sets it to."""
+    own = function_of(code)
+    found: dict[str, frozenset[str]] = {}
+    kinds = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.NamedExpr, ast.For, ast.comprehension)
+    for node in ast.walk(own) if own is not None else ():
+        value = getattr(node, "iter" if hasattr(node, "iter") else "value", None)
+        if isinstance(node, kinds) and value is not None:
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            for one in stored_in(targets):
+                found[one] = found.get(one, frozenset()) | names_in(value)
+    return found
+
+
+@functools.lru_cache(maxsize=8192)
+def names_at(code: CodeType, at: int) -> frozenset[str]:
+    """The variables in the expression of an instruction; in its lines, before Python 3.11."""
+    span, own = span_at(code, at), function_of(code)
+    is_line = span[1] == 0 and span[3] == END
+    nodes = [n for n in ast.walk(own) if hasattr(n, "lineno")] if own is not None else []
+    found = [n for n in nodes if (holds(span, span_of(n)) if is_line else span_of(n) == span)]
+    return frozenset(name for node in found for name in names_in(node))
