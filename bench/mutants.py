@@ -99,10 +99,16 @@ def sample(count: int, seed: int, only: str | None) -> list[dict]:
 
 
 def tests_of(mutant: dict, lines: dict, seconds: dict, cap: float) -> list[str]:
-    """The tests that run its line, every file for as long as others; all if it runs at import."""
-    found = lines.get(mutant["file"], {}).get(mutant["line"])
-    if found is None:
-        found = list(seconds) if runs_at_import(mutant) else []
+    """The tests that run its line, every file for as long as others; all if it runs at import.
+
+    Where no test was seen to run it, what runs it may have been kept in a cache when the tests were
+    watched, so those that run other lines of its file are asked.
+    """
+    known = lines.get(mutant["file"], {})
+    found = known.get(mutant["line"], [])
+    if not found:
+        found = sorted({one for tests in known.values() for one in tests})
+        found = list(seconds) if runs_at_import(mutant) else found
     spent: collections.Counter[str] = collections.Counter()
     turns = []
     for test in sorted(found, key=seconds.__getitem__):
