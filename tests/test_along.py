@@ -83,6 +83,8 @@ def test_what_is_joined_behind_is_written_where_the_slots_end():
 def test_what_is_joined_before_moves_the_slots():
     case = Case(lambda a, b: torch.cat([b, a], -1), (2, Filled(0)), (2, 2))
     case.holds(join, (2, Filled(2)))
+    dims = [node.args["dim"] for node in case.way.nodes if "dim" in node.args]
+    assert dims and set(dims) == {1}, "counted from the front, as engines want it"
 
 
 def test_tensors_are_joined_along_their_first_dimension_if_nothing_is_said():
