@@ -8,6 +8,7 @@ from torch.nn import functional
 import flexir
 from flexir.passes import fixed_cache
 from flexir.passes.padded import _extremes, _fills, _modes
+from flexir.passes.signs import _signed
 
 LENGTH = 7
 
@@ -147,3 +148,15 @@ def test_empty_slots_are_tried_as_they_are_and_then_one_input_and_then_two():
     ]  # fmt: skip
     assert len(list(_fills([a, b, c]))) == 1 + 3 + 2 + 1 + 6 + 3 + 2
     assert _extremes(torch.int8) == (0, -128, 127)
+
+
+def test_numbers_are_given_one_sign_and_what_masks_stays():
+    low = torch.finfo(torch.float32).min
+    mixed = torch.tensor([1.0, -2.0, low, -float("inf")])
+    assert _signed(mixed, 1).tolist() == [1.0, 2.0, low, -float("inf")]
+    assert _signed(mixed, -1).tolist() == [-1.0, -2.0, low, -float("inf")]
+    assert _signed(torch.tensor([3, -4]), -1).tolist() == [-3, -4]
+    assert _signed(torch.tensor([3], dtype=torch.uint8), -1).tolist() == [3]
+    assert _signed(torch.tensor([True, False]), 1).all()
+    assert not _signed(torch.tensor([True, False]), -1).any()
+    assert _signed(torch.tensor([1 + 2j]), -1).tolist() == [-1 - 2j]
