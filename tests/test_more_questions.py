@@ -87,3 +87,12 @@ def test_every_call_that_is_recorded_is_given_what_it_is_given_by_name():
     assert all(torch.equal(one, wanted) for one, wanted in made)
     x = X.repeat(7, 1)
     assert torch.equal(program["call"](x, scale=3.0), x * 3)
+
+
+def test_numbers_that_are_small_beside_the_largest_say_nothing_of_a_factor():
+    x = torch.tensor([1000.0, 500.0, 0.5, 0.25, 0.125])  # three of five are hardly above zero
+    wrong = torch.tensor([2000.0, 1000.0, 1.5, 0.75, 0.375])
+    graph = flexir.capture(lambda x: x + 0.0, (x,))
+    (value,) = graph.nodes[-1].outputs
+    found = flexir.compare(graph, {value.name: wrong, "x": x}, (x,))
+    assert "it was multiplied by 2" in found.rows[0].causes
