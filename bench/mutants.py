@@ -21,7 +21,6 @@ from __future__ import annotations
 import argparse
 import ast
 import collections
-import copy
 import functools
 import gc
 import hashlib
@@ -42,6 +41,7 @@ import pytest
 import torch
 
 from bench import covered
+from bench.changes import Places
 
 ROOT = Path(__file__).resolve().parent.parent
 CORE = ROOT / "src/flexir"
@@ -53,87 +53,6 @@ PATIENCE = 5
 # Tests that start processes of their own would see the unchanged files; these run whole suites.
 SLOW = {"test_architecture", "test_cli", "test_examples", "test_fleet", "test_models", "test_page",
         "test_readme", "test_tutorial"}  # fmt: skip
-
-_SWAPS = {
-    ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE,
-    ast.GtE: ast.Gt, ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
-    ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Add, ast.FloorDiv: ast.Mult,
-    ast.Div: ast.Mult, ast.Mod: ast.Add, ast.BitOr: ast.BitAnd, ast.BitAnd: ast.BitOr,
-    ast.And: ast.Or, ast.Or: ast.And,
-}  # fmt: skip
-
-
-def changes(node):
-    """Ways to change one node: (what, the changed node)."""
-    new = copy.deepcopy(node)
-    if isinstance(node, ast.Compare) and type(node.ops[0]) in _SWAPS:
-        new.ops[0] = _SWAPS[type(node.ops[0])]()
-        yield "other comparison", new
-    elif isinstance(node, (ast.BinOp, ast.BoolOp)) and type(node.op) in _SWAPS:
-        new.op = _SWAPS[type(node.op)]()
-        yield "other operator", new
-    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
-        yield "no `not`", new.operand
-    elif isinstance(node, (ast.If, ast.While, ast.IfExp)):
-        new.test = ast.UnaryOp(ast.Not(), new.test)
-        yield "condition turned round", new
-    elif isinstance(node, ast.Constant) and isinstance(node.value, bool):
-        new.value = not node.value
-        yield "other constant", new
-    elif isinstance(node, ast.Constant) and isinstance(node.value, int):
-        new.value = node.value + 1
-        yield "other constant", new
-    elif isinstance(node, ast.Return) and node.value is not None:
-        if not (isinstance(node.value, ast.Constant) and node.value.value is None):
-            new.value = ast.Constant(None)
-            yield "returns None", new
-    elif isinstance(node, (ast.Assign, ast.AugAssign)) or (
-        isinstance(node, ast.Expr) and isinstance(node.value, ast.Call)
-    ):
-        yield "left out", ast.Pass()
-    if isinstance(node, ast.Call) and node.keywords:
-        new = copy.deepcopy(node)
-        new.keywords.pop()
-        yield "last keyword dropped", new
-
-
-class Places(ast.NodeTransformer):
-    """Walks a module's tree in a fixed order; lists every change, or makes the one of a number."""
-
-    def __init__(self, wanted: int | None = None) -> None:
-        self.wanted, self.found = wanted, []
-
-    def visit(self, node):
-        if isinstance(node, (ast.Raise, ast.JoinedStr, ast.Assert)):
-            return node  # messages
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
-            return node
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__slots__":
-            return node  # without them an object is only larger
-        for what, changed in changes(node):
-            number = len(self.found)
-            self.found.append((node.lineno, what))
-            if number == self.wanted:
-                for part in ast.walk(changed):
-                    ast.copy_location(part, node)
-                return changed
-        return self.generic_visit(node)
-
-    def visit_parts(self, node, names):
-        for name in names:
-            part = getattr(node, name)
-            if isinstance(part, list):
-                setattr(node, name, [self.visit(one) for one in part])
-            elif part is not None:
-                setattr(node, name, self.visit(part))
-        return node
-
-    def generic_visit(self, node):
-        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):  # neither annotations nor decorators
-            return self.visit_parts(node, ["body"])
-        if isinstance(node, ast.AnnAssign):
-            return self.visit_parts(node, ["value"])
-        return super().generic_visit(node)
 
 
 class Mutated(importlib.abc.MetaPathFinder, importlib.machinery.SourceFileLoader):
@@ -180,10 +99,16 @@ def sample(count: int, seed: int, only: str | None) -> list[dict]:
 
 
 def tests_of(mutant: dict, lines: dict, seconds: dict, cap: float) -> list[str]:
-    """The tests that run its line, every file for as long as others; all if it runs at import."""
-    found = lines.get(mutant["file"], {}).get(mutant["line"])
-    if found is None:
-        found = list(seconds) if runs_at_import(mutant) else []
+    """The tests that run its line, every file for as long as others; all if it runs at import.
+
+    Where no test was seen to run it, what runs it may have been kept in a cache when the tests were
+    watched, so those that run other lines of its file are asked.
+    """
+    known = lines.get(mutant["file"], {})
+    found = known.get(mutant["line"], [])
+    if not found:
+        found = sorted({one for tests in known.values() for one in tests})
+        found = list(seconds) if runs_at_import(mutant) else found
     spent: collections.Counter[str] = collections.Counter()
     turns = []
     for test in sorted(found, key=seconds.__getitem__):
@@ -196,6 +121,10 @@ def tests_of(mutant: dict, lines: dict, seconds: dict, cap: float) -> list[str]:
             chosen.append(test)
             total += took
     return chosen
+
+
+def module_of(file: str) -> str:
+    return "flexir." + file.removesuffix(".py").replace(os.sep, ".")
 
 
 def runs_at_import(mutant: dict) -> bool:
@@ -257,6 +186,8 @@ class Loop:
 
     def pytest_runtestloop(self, session):
         self.session = session
+        for path in core():  # also those that are imported when they are first asked for
+            importlib.import_module(module_of(str(path.relative_to(CORE))))
         self.items = {item.nodeid: item for item in session.items}
         self.lines, self.seconds = covered.coverage(session, core(), CORE)
         self.functions = collections.defaultdict(list)
@@ -344,8 +275,7 @@ def run_tests(arguments: list[str], *plugins: object) -> int:
 
 def one(file: str, number: str, *tests: str) -> None:
     """The tests against a mutant whose change is made as the module is imported."""
-    name = "flexir." + file.removesuffix(".py").replace(os.sep, ".")
-    sys.meta_path.insert(0, Mutated(name, CORE / file, int(number)))
+    sys.meta_path.insert(0, Mutated(module_of(file), CORE / file, int(number)))
     os._exit(run_tests([*tests]))
 
 

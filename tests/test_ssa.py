@@ -147,3 +147,29 @@ def test_a_lone_tensor_says_where_it_lay_when_another_comes_to_lie_there(told):
     conjugated = torch.zeros(2, dtype=torch.complex64).conj()
     told.call("made", conjugated)
     assert told.memories.alias(conjugated).where.flags == 1
+
+
+def shared(told):
+    """A tensor whose memory NumPy was given, and its Value."""
+    x = torch.arange(6.0)
+    value = told.call("made", x)
+    told.memories.share(x)
+    return x, value
+
+
+def test_a_tensor_made_of_shared_memory_anew_is_cut_out_where_it_lies(told):
+    x, value = shared(told)
+    node = told.memories.read(torch.from_numpy(x.numpy()[2:4])).producer
+    assert node.op == "as_strided" and node.args["input"] is value
+    assert (node.args["size"], node.args["storage_offset"]) == ((2,), 2)
+
+
+def test_what_numpy_wrote_is_a_new_constant_once(told):
+    x, value = shared(told)
+    x.numpy()[0] = 9.0
+    changed = told.memories.read(x)
+    assert changed is not value and changed.producer is None
+    assert told.trace.found.constants[changed].tolist() == x.tolist()
+    assert told.memories.read(x) is changed, "nothing was written since"
+    x.numpy()[1] = 7.0
+    assert told.memories.read(x) is not changed

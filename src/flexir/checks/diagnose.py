@@ -209,11 +209,12 @@ def _instead(name: str, part: Any, node: Node) -> Iterator[tuple[str, Any]]:
         yield repr(not part), not part
     elif isinstance(part, float) or name == "eps":
         near = (0.0, 1.0, -part, part / 10, part * 10, 1 - part) if part else (0.0, 1.0)
-        for other in (*_EPS, *near) if name == "eps" else near:
+        for other in dict.fromkeys((*_EPS, *near) if name == "eps" else near):
             if other != part:
                 yield repr(other), other
     elif isinstance(part, int):
-        for other in (0, 1, part + 1, part - 1, -part, -1, 2, part * 2, part // 2):
+        near = (0, 1, part + 1, part - 1, -part, -1, 2, part * 2, part // 2)
+        for other in dict.fromkeys(near):
             if other != part:
                 yield repr(other), other
     elif isinstance(part, (tuple, list)) and part and all(type(v) is int for v in part):

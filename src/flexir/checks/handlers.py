@@ -111,8 +111,6 @@ class _Check:
                 self.claim(node.body)
             elif reason := self.descended.get(node) or self._refusal(node):
                 self._miss(self.found.refused, node, reason)
-                if node not in self.descended:  # coverage thought it taken and looked no further
-                    self.reasons.update((one, "no handler") for one in calls(node))
                 self.claim(node.body)
             else:
                 inner = calls(node)
@@ -145,7 +143,7 @@ class _Check:
 
     def _is_new(self, node: Node, *more: Any) -> bool:
         """Whether no call like this one was seen: of equal types and numbers, and equally fixed."""
-        fixed = tuple(v in self.graph.constants for v in node.inputs)
+        fixed = tuple(map(self.graph.constants.__contains__, node.inputs))
         module = id(node.target) if node.body is not None else None
         key = (call_key(node), fixed, module, node.effects.switches, *more)
         new = key not in self.seen
@@ -159,9 +157,9 @@ class _Check:
             self._function(node, made, env)
         for module in self.ends.get(node, ()):
             if self._is_new(module):
-                env = Environment(self.graph.constants)
-                env.update(self.kept)
-                self._compare(module, [env[v] for v in module.outputs], env)
+                read = Environment(self.graph.constants)
+                read.update(self.kept)
+                self._compare(module, [read[v] for v in module.outputs], read)
 
     def _function(self, node: Node, made: Sequence[torch.Tensor], env: Mapping[Value, Any]) -> None:
         if self.target.handler(node) is None:
@@ -251,7 +249,7 @@ def _random(tensor: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         signs = torch.randint(0, 2, old.shape, generator=generator).to(old.device, old.dtype)
         new = new * (2 * signs - 1)
     if old.ndim == 1:
-        new = new.sort().values[old.argsort(stable=True).argsort()]
+        new = new.sort().values[old.argsort().argsort()]
     return torch.where(old.isfinite(), new, old)
 
 

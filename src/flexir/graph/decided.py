@@ -55,6 +55,11 @@ def _blocks(node: Node, found: set[Value], led: set[Node]) -> None:
     for number, (value, outer) in enumerate(given(node)):
         if value.is_number and (outer in found or always and number < first):
             found.add(value)
+    if is_loop(node):  # what a round makes, the next one begins with
+        body = node.target.body
+        for value, again in zip(body.parameters[1:first], body.outputs[1:]):
+            if value.is_number and isinstance(again, Value) and again in found:
+                found.add(value)
     for value, *results in _results(node):
         if value.is_number or value.is_list:
             if always or any(isinstance(one, Value) and one in found for one in results):

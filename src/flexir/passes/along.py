@@ -18,9 +18,9 @@ from .way import Unfit, Way
 
 def join(way: Way) -> None:
     """A ``cat`` with one part that grows: the parts after it are written behind what it holds."""
-    parts, dim = list(way.node.args["tensors"]), way.node.args.get("dim", 0)
+    parts, dim = list(way.node.args["tensors"]), way.node.args["dim"]
     shapes = [way.written.shape(part) for part in parts]
-    dim %= len(shapes[0])
+    dim %= len(shapes[0])  # handlers of what is written are given no negative one
     growing = [i for i, shape in enumerate(shapes) if isinstance(shape[dim], Filled)]
     if len(growing) != 1:
         raise Unfit(f"{len(growing)} of the tensors it joins grow with the cache")

@@ -145,7 +145,7 @@ def merge_pad(graph: Graph) -> Graph:
             continue
         if any(v.is_number for v in node.inputs):
             continue
-        if node.args.get("value") not in (None, 0, 0.0):
+        if node.args.get("value") not in (None, 0):
             continue
         (value,) = node.outputs
         layer = edit.only_reader(value)

@@ -29,27 +29,17 @@ from ..graph.graph import Graph
 from ..graph.inputs import dense_stride, same_literal, with_keyword
 from ..graph.nodes import Node, TensorType, Value
 from ..graph.query import last_readers
-from ..graph.replay import Environment, Replay
-from . import along
+from ..graph.replay import Replay
+from . import along, signs
 from .by_position import at_positions, is_known, refused
 from .constants import run_defined
 from .decomposer import Decomposer
 from .edit import Rewritten
+from .signs import Layer
 from .slots import Shape, Slots, at, fitted, is_filled, worlds_of
 from .way import Unfit, Way, Written
 
 POSITION = "position"
-
-
-class _Layer(Environment):
-    """What a way makes, over what is known."""
-
-    def __init__(self, below: Environment, constants: Mapping[Value, torch.Tensor]) -> None:
-        super().__init__(constants)
-        self.below = below
-
-    def __missing__(self, value: Value) -> torch.Tensor:
-        return self.constants[value] if value in self.constants else self.below[value]
 
 
 class Padded:
@@ -129,7 +119,7 @@ class Padded:
 
     def _run(self, way: Way, node: Node) -> None:
         for world in self.worlds:
-            layer = _Layer(world.fixed, way.constants)
+            layer = Layer(world.fixed, way.constants)
             self.meaning(node, layer)
             world.fixed.update(layer)
 
@@ -228,7 +218,7 @@ class Padded:
             way = Way(self.written, node)
             try:
                 make(way)
-                if self._holds(way):
+                if self._holds(way, grows):
                     self._keep(way)
                     return way.nodes, bool(varying) or len(way.nodes) != 1
             except Unfit as error:
@@ -316,11 +306,11 @@ class Padded:
             raise Unfit(f"{value} is no sum of the position and a number")
         return size
 
-    def _holds(self, way: Way) -> bool:
+    def _holds(self, way: Way, grows: Sequence[Value]) -> bool:
         """Whether a way gives what the call gave, in every world; the worlds then hold it."""
         layers = []
         for world in self.worlds:
-            layer = _Layer(world.fixed, way.constants)
+            layer = Layer(world.fixed, way.constants)
             try:
                 for node in way.nodes:
                     run_defined(self.meaning, node, layer)
@@ -335,6 +325,8 @@ class Padded:
                 ):
                     return False
             layers.append(layer)
+        if not signs.holds(way, grows, self.worlds, self.meaning):
+            return False
         for world, layer in zip(self.worlds, layers):
             for old, new in way.made.items():
                 if not old.is_number:
