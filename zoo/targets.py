@@ -420,12 +420,10 @@ def run(engine: str, suite: str, every: int, *, mode: str, fresh: bool, jobs: in
 
 
 def _listed(engine: str, suite: str) -> list[str]:
-    path = CACHE / f"{suite}.names.json"
-    if not path.exists():
-        asked = process.Process("zoo.targets", "--worker", engine, suite, cwd=str(ROOT))
-        path.write_text(json.dumps(asked.ask("?", 1200)))
-        asked.close()
-    found: list[str] = json.loads(path.read_text())
+    """The models there are here and now: a library of an earlier sweep may be gone."""
+    asked = process.Process("zoo.targets", "--worker", engine, suite, cwd=str(ROOT))
+    found: list[str] = asked.ask("?", 1200)
+    asked.close()
     return found
 
 
