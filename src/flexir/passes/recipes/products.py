@@ -97,12 +97,15 @@ def attention(
     if is_causal:
         ones = torch.ones(query.shape[-2], key.shape[-2], dtype=torch.bool, device=query.device)
         weight = weight.masked_fill(~ones.tril(), float("-inf"))
-    if attn_mask is not None:
-        if attn_mask.dtype == torch.bool:
-            weight = torch.where(attn_mask, weight, float("-inf"))
-        else:
-            weight = weight + attn_mask
-    return torch.matmul(torch.softmax(weight, -1), value)
+    if attn_mask is None:
+        return torch.matmul(torch.softmax(weight, -1), value)
+    if attn_mask.dtype == torch.bool:
+        seen, weight = attn_mask, torch.where(attn_mask, weight, float("-inf"))
+    else:
+        seen, weight = attn_mask != float("-inf"), weight + attn_mask
+    # A row that sees nothing is zero; softmax makes NaN of it.
+    weight = torch.where(seen.any(-1, keepdim=True), torch.softmax(weight, -1), 0.0)
+    return torch.matmul(weight, value)
 
 
 def _each_twice(input: Tensor, times: int) -> Tensor:

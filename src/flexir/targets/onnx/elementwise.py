@@ -17,7 +17,7 @@ _UNARY = {
     "atan": "Atan", "atanh": "Atanh", "bitwise_not": "BitwiseNot", "ceil": "Ceil", "cos": "Cos",
     "cosh": "Cosh", "erf": "Erf", "exp": "Exp", "floor": "Floor", "isnan": "IsNaN", "log": "Log",
     "logical_not": "Not", "neg": "Neg", "reciprocal": "Reciprocal", "relu": "Relu",
-    "sigmoid": "Sigmoid", "sign": "Sign", "sin": "Sin", "sinh": "Sinh", "softsign": "Softsign",
+    "sigmoid": "Sigmoid", "sin": "Sin", "sinh": "Sinh", "softsign": "Softsign",
     "sqrt": "Sqrt", "tan": "Tan", "tanh": "Tanh", "mish": "Mish", "hardswish": "HardSwish",
 }  # fmt: skip
 _WHOLE = ("ceil", "floor", "round", "trunc")  # nothing to do to whole numbers
@@ -104,6 +104,15 @@ def rsub(ctx: Any, input: Any, other: Any, alpha: Any = 1) -> Any:
 def ne(ctx: Any, input: Any, other: Any) -> Any:
     pair = brought(ctx, promoted(input, other), input, other)
     return ctx.out.add("Not", ctx.out.add("Equal", *pair, dtype=torch.bool))
+
+
+@op("sign")
+def sign(ctx: Any, input: Any) -> Any:
+    """Of NaN it is 0, as torch has it."""
+    made = ctx.out.add("Sign", ctx.out.cast(input, ctx.type.dtype))
+    if not ctx.type.dtype.is_floating_point:
+        return made
+    return ctx.out.add("Where", ctx.out.add("IsNaN", made, dtype=torch.bool), 0.0, made)
 
 
 @op("round")
@@ -278,6 +287,8 @@ def clamp(ctx: Any, input: Any, min: Any = None, max: Any = None) -> Any:
             made = out.add(kind, made, *brought(ctx, dtype, limit))
     if given(min) or given(max):
         return made
+    if dtype.is_floating_point:  # where it is left out, onnxruntime's is the largest finite number
+        min, max = -math.inf if min is None else min, math.inf if max is None else max
     limits = [None if n is None else out.constant(n, dtype) for n in (min, max)]
     return out.add("Clip", made, *limits)
 

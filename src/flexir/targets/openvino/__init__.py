@@ -2,8 +2,8 @@
 
 ``convert`` gives a :class:`Network`, ``run`` compiles it for f32 and gives what the model would,
 ``save`` writes ``.xml`` and ``.bin``. Sizes are those recorded. OpenVINO's own front end for torch
-is not used. The plug-in keeps whole numbers in 32 bits, and NaN not in ``relu``, ``clamp`` and
-extremes: numbers are right to rounding.
+is not used. The plug-in keeps whole numbers in 32 bits, and NaN not in ``max_pool`` and orders:
+numbers are right to rounding.
 """
 
 from __future__ import annotations

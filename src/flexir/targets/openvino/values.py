@@ -151,6 +151,12 @@ def cast(value: Any, dtype: torch.dtype) -> Any:
     return ops.convert(value, DTYPES[dtype]).output(0)
 
 
+def dtype_of(value: Any) -> torch.dtype:
+    """Torch's dtype of an output or a node of one."""
+    made = port(value).get_element_type().to_dtype().type
+    return next(dtype for dtype, own in DTYPES.items() if own is made)
+
+
 def is_number(value: Any) -> bool:
     return isinstance(value, (bool, int, float))
 
