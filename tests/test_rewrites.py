@@ -51,6 +51,7 @@ COMPOSITES = {
     "std": lambda: lambda x: x.std(1),
     "histc": lambda: lambda x: torch.histc((x * 3).round(), 8, 0, 7),
     "cdist": lambda: lambda x: torch.cdist(x[0, 0], x[0, 1]),
+    "tensordot": lambda: lambda x: torch.tensordot(x, x[0], dims=((1, -1), (0, 1))),
 }
 PRIMITIVES = frozenset(
     "matmul add mul sub div exp log sqrt pow tanh erf sum mean amax reshape permute getitem cat "

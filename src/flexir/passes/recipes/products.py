@@ -39,15 +39,17 @@ def outer(input: Tensor, vec2: Tensor) -> Any:
 
 @recipe("tensordot")
 def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Any:
+    """One product of matrices: what is kept of each, and what is summed over."""
     if isinstance(dims, int):
         dims = (range(a.ndim - dims, a.ndim), range(dims))
     one, other = ([d % t.ndim for d in part] for part, t in zip(dims, (a, b)))
-    letters = iter("abcdefghijklmnopqrstuvwxyz")
-    left = [next(letters) for _ in range(a.ndim)]
-    right = [left[one[other.index(d)]] if d in other else next(letters) for d in range(b.ndim)]
-    kept = [n for d, n in enumerate(left) if d not in one]
-    kept += [n for d, n in enumerate(right) if d not in other]
-    return torch.einsum(f"{''.join(left)},{''.join(right)}->{''.join(kept)}", a, b)
+    only_if(all(a.shape[i] == b.shape[j] for i, j in zip(one, other)))
+    rest, more = ([d for d in range(t.ndim) if d not in part] for t, part in ((a, one), (b, other)))
+    kept = [a.shape[d] for d in rest], [b.shape[d] for d in more]
+    summed = math.prod(a.shape[d] for d in one)
+    left = a.permute(*rest, *one).reshape(math.prod(kept[0]), summed)
+    right = b.permute(*other, *more).reshape(summed, math.prod(kept[1]))
+    return torch.matmul(left, right).reshape([*kept[0], *kept[1]])
 
 
 @recipe("addmm")
