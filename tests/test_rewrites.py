@@ -73,6 +73,20 @@ def test_pieces_compute_what_the_composite_does(name):
         torch.testing.assert_close(a, b, rtol=1e-5, atol=2e-6)
 
 
+@pytest.mark.parametrize("norm", [None, "ortho"])
+@pytest.mark.parametrize("s, dim", [(None, None), ((4, 7), None), ((5, -1), (0, 2)), (None, (-2,))])
+def test_transforms_of_several_dimensions_are_those_of_one_after_another(s, dim, norm):
+    from flexir.passes.recipes import spectral
+
+    x = torch.randn(5, 4, 6)
+    for name in ("fftn", "ifftn", "rfftn", "irfftn"):
+        function, input = getattr(torch.fft, name), x + 0j if name == "irfftn" else x
+        expected = function(input, s, dim, norm)
+        torch.testing.assert_close(getattr(spectral, name)(input, s, dim, norm), expected)
+    for name in ("fftshift", "ifftshift"):
+        assert torch.equal(getattr(spectral, name)(x, dim), getattr(torch.fft, name)(x, dim))
+
+
 @pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.LSTMCell, nn.GRUCell, nn.RNNCell])
 def test_recurrent_layers_come_apart_step_by_step(kind):
     model, x = kind(5, 4), torch.randn(2, 5)

@@ -259,23 +259,6 @@ def exp2(ctx: Any, input: Any) -> Any:
     return ctx.out.add("Pow", ctx.out.constant(2, ctx.type.dtype), made)
 
 
-@op("atan2")
-def atan2(ctx: Any, input: Any, other: Any) -> Any:
-    """The angle of the ratio, turned by half where ``x`` is negative; zeros have signs."""
-    out, dtype = ctx.out, ctx.type.dtype
-    y, x = brought(ctx, dtype, input, other)
-    zeros = [out.add("Equal", value, 0, dtype=torch.bool) for value in (y, x)]
-    negative = [
-        out.add("Less", out.add("Where", zero, out.add("Reciprocal", value), value), 0,
-                dtype=torch.bool)
-        for zero, value in zip(zeros, (y, x))
-    ]  # fmt: skip
-    ratio = out.add("Where", out.add("And", *zeros), y, out.add("Div", y, x))
-    angle, pi = out.add("Atan", ratio), out.constant(math.pi, dtype)
-    turned = out.add("Where", negative[0], out.add("Sub", angle, pi), out.add("Add", angle, pi))
-    return out.add("Where", negative[1], turned, angle)
-
-
 @op("clamp")
 def clamp(ctx: Any, input: Any, min: Any = None, max: Any = None) -> Any:
     out, dtype = ctx.out, ctx.type.dtype

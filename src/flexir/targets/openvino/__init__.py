@@ -39,6 +39,9 @@ def carry(output: Network, tensors: Tensors, state: Tensors) -> tuple[Tensors, T
     for path, tensor in state.items():
         kept[path].state = openvino.Tensor(tensor.contiguous().numpy())
     made = request.infer(list(arrays.values()))
+    for number, (told, _) in enumerate(output.conditions, len(output.outputs)):
+        if not made[number]:
+            raise flexir.Diverged(f"not as many elements as in the network: {told}")
     outputs = {name: torch.from_numpy(made[number].copy())
                for number, name in enumerate(output.outputs)}  # fmt: skip
     left = {path: torch.from_numpy(one.state.data.copy()) for path, one in kept.items()}

@@ -15,6 +15,8 @@ from openvino import opset13 as ops
 
 import flexir
 
+from ..arguments import fail_unless
+from .shapes import places
 from .values import DTYPES, cast, constant, dtype_of, ints, is_number, op, operands, port, type_of
 
 _UNARY = {  # op -> builder; computed in floating point, as torch does
@@ -32,8 +34,8 @@ _COMPARE = {"eq": ops.equal, "ne": ops.not_equal, "lt": ops.less, "le": ops.less
             "gt": lambda a, b: ops.less(b, a), "ge": lambda a, b: ops.less_equal(b, a)}  # fmt: skip
 _LOGICAL = {"logical_and": ops.logical_and, "logical_or": ops.logical_or,
             "logical_xor": ops.logical_xor}  # fmt: skip
-_BITS = {"bitwise_and": ops.logical_and, "bitwise_or": ops.logical_or,
-         "bitwise_xor": ops.logical_xor}  # fmt: skip
+_BITS = {"bitwise_and": ops.bitwise_and, "bitwise_or": ops.bitwise_or,
+         "bitwise_xor": ops.bitwise_xor}  # fmt: skip
 
 
 def floating(ctx: Any, *parts: Any) -> list[Any]:
@@ -117,20 +119,38 @@ for _name, _build in _BINARY.items():
 
 
 @op("div")
-def divide(ctx: Any, input: Any, other: Any) -> Any:
-    return ops.divide(*floating(ctx, input, other))
+def divide(ctx: Any, input: Any, other: Any, rounding_mode: Any = None) -> Any:
+    if rounding_mode is None or ctx.type.dtype == torch.float32 and rounding_mode == "trunc":
+        made = ops.divide(*floating(ctx, input, other))
+        return made if rounding_mode is None else _towards_zero(made)
+    fail_unless(numeric(ctx) != torch.float32, "floor of torch.float32")
+    a, b = operands(input, other, dtype=ctx.type.dtype)
+    return _whole_divided(a, b, ops.mod if rounding_mode == "trunc" else ops.floor_mod)
+
+
+def _towards_zero(value: Any) -> Any:
+    return ops.select(ops.less(value, constant(0, np.float32)), ops.ceiling(value),
+                      ops.floor(value))  # fmt: skip
+
+
+def _whole_divided(a: Any, b: Any, rest: Any) -> Any:
+    """What goes into a whole, by what is left over."""
+    return ops.divide(ops.subtract(a, rest(a, b)), b)
+
+
+@op("trunc")
+def trunc(ctx: Any, input: Any) -> Any:
+    return _towards_zero(*floating(ctx, input))
 
 
 @op("floor_divide", "remainder", "fmod")
 def whole_division(ctx: Any, input: Any, other: Any) -> Any:
     """Of whole numbers; of others, OpenVINO rounds otherwise than torch."""
-    if numeric(ctx) == torch.float32:
-        raise flexir.Unsupported("torch.float32")
+    fail_unless(numeric(ctx) != torch.float32, "torch.float32")
     a, b = operands(input, other, dtype=ctx.type.dtype)
-    if ctx.node.op == "fmod":
-        return ops.mod(a, b)
-    rest = ops.floor_mod(a, b)
-    return rest if ctx.node.op == "remainder" else ops.divide(ops.subtract(a, rest), b)
+    if ctx.node.op == "floor_divide":
+        return _whole_divided(a, b, ops.floor_mod)
+    return (ops.mod if ctx.node.op == "fmod" else ops.floor_mod)(a, b)
 
 
 @op("pow")
@@ -173,20 +193,23 @@ for _name, _build in _BITS.items():
 
     @op(_name)
     def bits(ctx: Any, input: Any, other: Any, *, build: Any = _build) -> Any:
-        if ctx.type.dtype != torch.bool:
-            raise flexir.Unsupported(f"{ctx.type.dtype}")
-        return build(*operands(input, other, dtype=torch.bool))
+        return build(*operands(input, other, dtype=ctx.type.dtype))
 
 
-@op("logical_not", "bitwise_not")
+@op("bitwise_not")
+def bitwise_not(ctx: Any, input: Any) -> Any:
+    return ops.bitwise_not(input)
+
+
+@op("logical_not")
 def logical_not(ctx: Any, input: Any) -> Any:
-    if ctx.node.op == "bitwise_not" and ctx.type.dtype != torch.bool:
-        raise flexir.Unsupported(f"{ctx.type.dtype}")
     return ops.logical_not(cast(input, torch.bool))
 
 
 @op("where")
-def where(ctx: Any, condition: Any, input: Any, other: Any) -> Any:
+def where(ctx: Any, condition: Any, input: Any = None, other: Any = None) -> Any:
+    if input is None:
+        return tuple(places(ctx, condition, ctx.type.shape[0]))
     return ops.select(condition, *operands(input, other, dtype=ctx.type.dtype))
 
 
