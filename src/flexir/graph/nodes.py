@@ -84,6 +84,9 @@ class TensorType(NamedTuple):
         )
 
 
+_CPU = torch.device("cpu")
+
+
 class NumberType(TensorType):
     """The type of a Value that is a number: a size, or what was computed from sizes.
 
@@ -99,7 +102,7 @@ class NumberType(TensorType):
 
     def __new__(cls, kind: type, recorded: Any) -> NumberType:
         dtype = torch.int64 if kind is int else torch.float64
-        made = super().__new__(cls, dtype, (), torch.device("cpu"))
+        made = super().__new__(cls, dtype, (), _CPU)
         made.kind, made.recorded = kind, recorded
         return made
 

@@ -169,6 +169,11 @@ def plain(input: Any) -> Any:
     return input
 
 
+def turn(number: int, loop: str) -> int:
+    """The number of a round, of a loop that is written there."""
+    return number
+
+
 def to_float(input: Any) -> float:
     """``float(input)``."""
     return float(input)
@@ -209,6 +214,6 @@ QUESTIONS: tuple[Callable[..., Any], ...] = (size, stride, numel)
 FUNCTIONS: tuple[Callable[..., Any], ...] = (
     *QUESTIONS, length, add, sub, mul, div, floor_divide, remainder, pow, bitwise_and,
     bitwise_or, bitwise_xor, bitwise_left_shift, bitwise_right_shift, neg, abs, ceil, floor, trunc,
-    round, sqrt, isqrt, exp, log, log2, log10, gcd, bit_length, plain, to_float, lt, le, gt, ge, eq,
-    ne,
+    round, sqrt, isqrt, exp, log, log2, log10, gcd, bit_length, plain, turn, to_float, lt, le, gt,
+    ge, eq, ne,
 )  # fmt: skip

@@ -149,6 +149,11 @@ class _Laying(Rolled):
             if loop:
                 self.through(scope, spans, at, loop, out, finish)
                 return
+            over = [r for r, node in heads.items() if self.is_told(scope, r, node, heads)]
+            if over:
+                for r in over:
+                    at[r] += 1
+                continue
             self.spend(len(heads))
             first = next(iter(heads.values()))
             if len(heads) < len(spans) or len({_key(node) for node in heads.values()}) > 1:

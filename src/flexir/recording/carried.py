@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from ..graph import numbers
 from ..graph.choice import alike
 from ..graph.inputs import same_literal
 from ..graph.nodes import Node, Value
@@ -23,6 +24,7 @@ from .gathered import Gathering
 from .looping import ANY, Looping, Slot, values_read
 from .scopes import Branch, Scope
 from .standing import Held
+from .ways import tells_round
 
 
 class Loops(Gathering):
@@ -39,6 +41,8 @@ class Loops(Gathering):
         made = {r: loop.made.get(value) for r, value in values.items()}
         if any(made[r] is not None and made[r] == rounds[r] for r in values):
             return None  # it came by a branch of this round, or out of a loop in it
+        if any(map(tells_round, values.values())):
+            return None  # of which round says what it was made of, and not where it was first read
         if any(one is not None for one in made.values()):
             return self._carried(scope, loop, values)
         try:
@@ -71,9 +75,42 @@ class Loops(Gathering):
         loop.slots.append(slot)
         return slot
 
+    def turn(self, scope: Scope, nodes: dict[int, Node], out: list[Node]) -> Value | None:
+        first = next(iter(nodes.values()))
+        name, shown = first.args["loop"], {r: node.args["number"] for r, node in nodes.items()}
+        if any(node.args["loop"] != name for node in nodes.values()):
+            raise Misfit("it is the number of a round of one loop or another")
+        body, kind = scope.body, first.outputs[0].type
+        while body is not None:
+            loop: Looping = body.loop
+            if loop.name == name:
+                rounds = {r: self.in_scope(body, r) for r in nodes}
+                if any(p is None or loop.place[p][1] + loop.skipped != shown[r]
+                       for r, p in rounds.items()):  # fmt: skip
+                    raise Misfit("it is not the number of this round")
+                if not loop.skipped:
+                    return loop.index
+                args = {"input": loop.index, "other": loop.skipped}
+                return self.emitted(scope, numbers.add, args, kind, out)
+            body = loop.scope.body
+        over = [loop for loop in self.loops if loop.name == name]
+        if not over:
+            if len(set(shown.values())) > 1:
+                raise Misfit("it is the number of another round in another run")
+            return None
+        loop = over[-1]
+        last = {r: loop.skipped + len(loop.rounds.get(run, ())) - 1 for r in nodes
+                if (run := self.in_scope(loop.scope, r)) is not None}  # fmt: skip
+        if last != shown or loop.node not in scope.nodes:
+            raise Misfit("the number of a round is read after its loop")
+        finals = {r: node.outputs[0] for r, node in nodes.items()}
+        return self._bound(scope, loop, {}, finals)
+
     # -- after a loop
 
     def final(self, scope: Scope, loop: Any, values: dict[int, Any]) -> Value:
+        if any(map(tells_round, values.values())):
+            raise Misfit("the number of a round is read after its loop")
         finals = self.per_run(loop.scope, values)
         if not any(value in loop.made for value in finals.values()):
             raise Misfit("it is not of this loop")
@@ -84,7 +121,7 @@ class Loops(Gathering):
                 return output
         problem: Misfit | None = None
         read, places = self.read, _places(loop.after, finals)
-        for column in self._columns(loop, places):
+        for column in self._columns(loop, places, finals):
             slots = list(loop.slots)
             self.read = places.keys() or loop.live
             try:
@@ -96,22 +133,41 @@ class Loops(Gathering):
                 self.read = read
         raise problem or Misfit("what a loop leaves in a place is not known")
 
-    def _columns(self, loop: Looping, places: Collection[Any]) -> Iterator[Any]:
+    def _columns(
+        self, loop: Looping, places: Collection[Any], finals: Mapping[int, Value]
+    ) -> Iterator[Any]:
         """What a variable that is read after a loop may hold when its rounds begin."""
         yield from [slot for slot in loop.slots if slot.output is None]
         for place in places:
             starts = {p: one.tensors.get(place) for p, one in loop.starts.items() if one}
             yield {p: value for p, value in starts.items() if value is not None}
-        yield {}
+        if all(loop.made.get(v) in (None, loop.lasts.get(r)) for r, v in finals.items()):
+            yield {}  # else no variable kept it since: it is an element of a list
 
     def _bound(self, scope: Scope, loop: Looping, column: Any, finals: dict[int, Value]) -> Value:
         like = next(iter(finals.values()))
         slot = column if column.__class__ is Slot else self._slot(loop, column, like)
-        following = self._next(loop, loop.shifted(slot.column, finals))
+        following = self._next(loop, self._left_by_rounds(loop, slot.column, finals))
         slot.next, slot.finals = following, finals
         slot.output = Value("", like.type, loop.node)
         loop.scope.made[slot.output] = loop.born
         return slot.output
+
+    def _left_by_rounds(
+        self, loop: Looping, column: dict[int, Value], finals: Any
+    ) -> dict[int, Any]:
+        """What stands in a place when each round is over; ANY where nobody reads it.
+
+        Where the variable is known that it is, what that holds, whether it is read or not: in
+        rounds that no example shows it may be.
+        """
+        ends = loop.shifted(column, finals)
+        for place in _places(loop.starts, column) if column else ():
+            for one, end in ends.items():
+                if end is ANY:
+                    ends[one] = loop.held_after(one, place)
+            break
+        return ends
 
     def _next(self, loop: Looping, ends: dict[int, Any]) -> Any:
         """What a round leaves in a place for the next."""
@@ -197,7 +253,7 @@ class Loops(Gathering):
         if slot.output is None:
             self.read = _places(loop.starts, slot.column).keys()
             try:
-                slot.next = self._next(loop, loop.shifted(slot.column, {}))
+                slot.next = self._next(loop, self._left_by_rounds(loop, slot.column, {}))
             finally:
                 self.read = frozenset()
         parts = {r: slot.column[rounds[0]] for r, rounds in loop.rounds.items()

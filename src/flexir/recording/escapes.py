@@ -48,7 +48,7 @@ class Escapes:
         self.standing: Standing | None = None
         self.numbers: Numbers | None = None
         if numbers:
-            self.numbers = Numbers(trace.emit, self._guard, self._listening)
+            self.numbers = Numbers(trace.emit, self._guard, self._listening, lambda: trace.count)
 
     def kind(self, node: Node, tensors: list[torch.Tensor], result: Any) -> Escape | None:
         """What a call that returned no tensor let out; None if it only asked about a tensor."""
@@ -136,12 +136,13 @@ class Escapes:
         return made
 
     def _guard(
-        self, func: Callable[..., Any], named: dict[str, Any], outcome: bool, frame: FrameType
-    ) -> None:
+        self, func: Callable[..., Any], named: dict[str, Any], outcome: bool, frame: FrameType,
+        is_end: bool,
+    ) -> Node:  # fmt: skip
         """Record that a comparison of numbers decided something."""
         if self.standing is not None:
             with self.recorder.quietly():
-                self.standing.come_to(frame)
+                (self.standing.over if is_end else self.standing.come_to)(frame)
         signature = signature_of(func, tuple(named))
         node = self.trace.append(signature.op, func, signature, named, frame)
         node.result = outcome
@@ -149,3 +150,4 @@ class Escapes:
         if self.standing is not None:
             with self.recorder.quietly():
                 self.standing.note(node, frame, self.memories.known)
+        return node

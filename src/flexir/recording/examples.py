@@ -234,7 +234,7 @@ def _recorded(
         graph = record(model, *inputs, numbers=True, standing=standing, **options)
         return Recorded(
             graph, standing.seen, standing.laundered, standing.turns, standing.lost,
-            standing.lookups.kinds,
+            standing.ends, standing.lookups.kinds,
         )  # fmt: skip
     except Exception as error:
         add_note(error, f"in example {number}")

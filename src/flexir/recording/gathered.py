@@ -294,7 +294,7 @@ class Gathering(Ways):
 
     def _source(self, scope: Scope, one: Any) -> Any:
         """What an element of a list is one of many of: a loop that is over, or another list."""
-        if one.__class__ is not Value:
+        if one.__class__ is not Value or one.is_number:
             return None
         around: Scope | None = scope
         while around is not None:

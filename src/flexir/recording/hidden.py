@@ -8,7 +8,7 @@ reaches a call. Reads what :mod:`.standing` noted and what the source says; comp
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from types import CodeType
 from typing import Any
 
@@ -22,9 +22,14 @@ from .looping import Looping
 from .rounds import Execution
 from .sources import compares_once, copied_elsewhere, grown_at_times, is_read
 from .standing import Held
+from .told import IN_GRAPH
 from .uses import Known, unseen
 
 _DIFFER = ("int", "bool", "float", "list", "tuple")  # kinds of variables that say how often
+
+
+_NOT_PLAIN = {"", IN_GRAPH[0]}
+_NUMBERS = {"int", IN_GRAPH[0]}
 
 
 def stand_alike(
@@ -58,7 +63,10 @@ def stand_alike(
         number, name = place
         if not is_read(first.frames[number], name):
             continue
-        if not _is_harmless(told):
+        kinds = {one[0] for one in told}
+        if kinds <= _NOT_PLAIN:  # calls say what they make of it
+            continue
+        if not kinds <= _NUMBERS and not _is_harmless(told):
             raise Misfit(f"the variable {name!r} differs at: {node}   # {node.where}")
         where = unseen(first.stack, number, name, facts)
         if where is not None:
@@ -120,26 +128,65 @@ def _number_in(held: Held | None, code: CodeType, name: str) -> int | None:
     return int(told[1]) if told is not None and told[0] == "int" else None
 
 
+def changing(
+    executions: Sequence[Execution], starts: Sequence[Held | None], skipped: int
+) -> dict[str, set[Any]]:
+    """What the variables of a loop that are not the same in all of its rounds hold.
+
+    The last round may have set one for rounds that no example showed.
+
+    Args:
+        executions: of one loop.
+        starts: what the variables hold when each round begins.
+        skipped: how many rounds stand before it.
+
+    Raises:
+        Misfit: no example shows what a round leaves to the next.
+    """
+    loop, code = executions[0].loop, executions[0].code
+    found: dict[str, set[Any]] = {}
+    for name in loop.stored | {n for one in executions for n in (*one.before, *one.after)}:
+        ends = [one.after for one in executions]
+        ends += [one.before for one in executions if not skipped]
+        found[name] = {end[name] for end in ends if name in end}
+        if all(len(one.held) - skipped < 2 for one in executions) and name in loop.stored:
+            if found[name] - {IN_GRAPH}:
+                raise Misfit(
+                    f"no example showed two rounds, and {name!r} goes from one to the next"
+                )
+    differ = {name: told for name, told in found.items() if len(told) > 1}
+    known = [one for one in starts if one is not None and code in one.frames]
+    for name in loop.stored | {n for one in known for _, n in one.plain}:
+        told = {one.plain.get((one.frames.index(code), name)) for one in known} - {None}
+        if len(told) > 1 and all(one and one[0] in _DIFFER for one in told):
+            differ[name] = differ.get(name, set()) | told
+    return differ
+
+
 def rounds_alike(
-    executions: Sequence[Execution], starts: Sequence[Held | None], facts: Known
+    executions: Sequence[Execution], starts: Sequence[Held | None], names: Set[str], facts: Known
 ) -> set[str]:
     """Raise Misfit where a plain variable that differs from round to round could decide something.
 
     In a round, or after the loop.
+
+    Args:
+        executions: of one loop.
+        starts: what the variables hold when each round begins.
+        names: of those that differ.
+        facts: what is known of the runs.
 
     Returns:
         variables whose lists some rounds add to and others do not.
     """
     loop, code = executions[0].loop, executions[0].code
     known = [one for one in starts if one is not None and code in one.frames]
-    names = set().union(*(one.plain for one in executions))
-    for name in loop.stored | {n for one in known for _, n in one.plain}:
-        told = {one.plain.get((one.frames.index(code), name)) for one in known} - {None}
-        if len(told) > 1 and all(one and one[0] in _DIFFER for one in told):
-            names.add(name)
-    for name in sorted(names):
-        stack = known[0].stack if known else ((code, -1),)
-        where = unseen(stack, [one for one, _ in stack].index(code), name, facts, loop)
+    names = set(names).union(*(one.plain for one in executions))
+    numbered = set().union(*(one.numbered for one in executions)) - names
+    stack = known[0].stack if known else ((code, -1),)
+    depth = [one for one, _ in stack].index(code)
+    for name in sorted(names | numbered):
+        where = unseen(stack, depth, name, facts, loop, tells=name in numbered)
         if where is not None:
             raise Misfit(f"{where}: {name!r} differs from round to round")
     grown = grown_at_times(loop)

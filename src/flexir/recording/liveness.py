@@ -37,6 +37,21 @@ def live_after_span(code: CodeType, span: Span) -> frozenset[str]:
     ))  # fmt: skip
 
 
+@functools.lru_cache(maxsize=2048)
+def carried_by(code: CodeType, span: Span) -> frozenset[str]:
+    """Names of variables that a round of a loop may read and the one before may have set."""
+    flow = _live(code)
+    inside = [holds(span, span_at(code, at)) for at in flow.after]
+    begins = [j for i, following in enumerate(flow.following)  # what goes back stands nowhere
+              for j in following if j <= i and inside[j]]  # fmt: skip
+    if not begins:
+        return frozenset()
+    first = min(begins)
+    if len(flow.following[first]) > 1:  # what a ``for`` goes over gives one more, or is at its end
+        return frozenset().union(*(flow.before[j] for j in flow.following[first] if inside[j]))
+    return flow.before[first]
+
+
 def _every(code: CodeType) -> frozenset[str]:
     return frozenset((*code.co_varnames, *code.co_cellvars, *code.co_freevars))
 

@@ -5,13 +5,15 @@ Plain data, and how it becomes a Node in the end. What is carried is found out b
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
+from types import CodeType
 from typing import Any
 
 from ..graph.choice import Loop, closed, free_values
 from ..graph.nodes import Node, NumberType, Value
 from .scopes import Scope
 from .standing import Held
+from .told import SCALARS
 from .ways import close
 
 ANY: Any = object()  # it does not matter what stands there
@@ -52,10 +54,15 @@ class Looping:
         index: the Value that is the number of the round.
         starts: round -> what the variables hold when it begins.
         after: run -> what they hold after the loop.
+        left: run -> what variables that go from round to round hold at its end.
         out: nodes that come before the loop.
         names: its own variables that hold no tensor.
+        changing: other variables that are not the same in all rounds -> what they hold.
         live: function and variable, of those that may be read after it.
         grows: there are lists that only some rounds add to.
+        name: where it is written.
+        code: of the function it stands in.
+        skipped: how many rounds stand before it.
     """
 
     def __init__(self, node: Node, scope: Scope, body: Scope, count: Any) -> None:
@@ -69,12 +76,16 @@ class Looping:
         self.gains: list[tuple[dict[int, Value], Any, Value]] = []
         self.starts: dict[int, Held | None] = {}
         self.after: dict[int, Held | None] = {}
+        self.left: dict[int, Mapping[Any, Value]] = {}
         self.out: list[Node] = []
         self.goes_on: Any = True
         self.ends: tuple[str, ...] = ()
         self.least = 0
         self.grows = False
+        self.name, self.skipped = "", 0
         self.names: set[str] = set()
+        self.changing: dict[str, set[Any]] = {}
+        self.code: CodeType | None = None
         self.live: Set[tuple[str, str]] = frozenset()
         self.nodes: list[Node] = []  # the list it stands in
 
@@ -96,6 +107,25 @@ class Looping:
     def lasts(self) -> dict[int, int]:
         """Run -> its last round."""
         return {r: rounds[-1] for r, rounds in self.rounds.items()}
+
+    def tells(self, name: str, rounds: Collection[Any], shown: Set[Any]) -> bool:
+        """Whether rounds show what a variable that changes does: they begin with other values."""
+        if not any(one[0] in SCALARS for one in shown):
+            return True  # no call is given it as it is
+        found = set()
+        for part in rounds:
+            held = self.starts.get(part)
+            if held is not None and self.code in held.frames:
+                found.add(held.plain.get((held.frames.index(self.code), name)))
+        return len(found) != 1
+
+    def held_after(self, part: int, place: Any) -> Any:
+        """What a variable holds when a round is over; ANY if that is not known."""
+        r, number = self.place[part]
+        if number + 1 == len(self.rounds[r]):
+            return self.left[r].get(place, ANY)
+        held = self.starts[self.rounds[r][number + 1]]
+        return ANY if held is None else held.tensors.get(place, ANY)
 
     def shifted(self, column: Mapping[int, Any], finals: Mapping[int, Any]) -> dict[int, Any]:
         """What a place holds at the end of each round, from what it holds when rounds begin."""

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import torch
 
 from ..graph import numbers as calls
-from ..graph.nodes import NumberType, Value
+from ..graph.nodes import Node, NumberType, Value
 from ..graph.source import Source, locate
 from ..graph.tree import Record
 
@@ -66,24 +66,29 @@ class Numbers:
 
     Attributes:
         laundered: where numbers became plain ones.
+        ends: condition -> the loop that was over when it was written down, by its name.
     """
 
     def __init__(
         self,
         emit: Callable[[Callable[..., Any], dict[str, Any], NumberType], Value],
-        guard: Callable[[Callable[..., Any], dict[str, Any], bool, Any], None],
+        guard: Callable[[Callable[..., Any], dict[str, Any], bool, Any, bool], Node],
         listening: Callable[[], bool],
+        many: Callable[[], int],
     ) -> None:
         """Begin.
 
         Args:
             emit: ``emit(function, arguments, type) -> Value`` records a call on numbers.
-            guard: ``guard(function, arguments, outcome, frame)`` records a comparison.
+            guard: ``guard(function, arguments, outcome, frame, is_end)`` records a comparison, of
+                the model's or that ends a loop.
             listening: whether it is the model that computes, not torch or this package.
+            many: how many Values there are so far.
         """
-        self._emit, self._guard, self.listening = emit, guard, listening
+        self._emit, self._guard, self.listening, self.many = emit, guard, listening, many
         self._scopes: list[dict[Any, Value]] = [{}]
         self.laundered: dict[tuple[str, Any], Laundered] = {}
+        self.ends: dict[Node, str] = {}
         self.open = True
         # Numbers that became plain since this was emptied, after what gave them; None: not noted.
         self.noted: list[tuple[Value, Any]] | None = None
@@ -198,7 +203,14 @@ class Numbers:
 
     def compared(self, function: Callable[..., Any], args: tuple[Any, ...], outcome: bool) -> None:
         """A comparison decided something; each counts, for another run may meet only some."""
-        self._guard(function, self._arguments(function, args), outcome, sys._getframe(2))
+        self._guard(function, self._arguments(function, args), outcome, sys._getframe(2), False)
+
+    def ended(self, loop: str, count: Any, many: int, frame: FrameType) -> None:
+        """A loop is over after ``many`` rounds, since ``count`` said so."""
+        if self.hears() and count.__class__ is Int:
+            function = calls.eq if many else calls.le
+            args = self._arguments(function, (count.expr, many))
+            self.ends[self._guard(function, args, True, frame, True)] = loop
 
     def lost(self, how: str, number: Any, frame: FrameType, made: Any = None) -> None:
         """A number became a plain one: ``made``, if that is another than it was."""

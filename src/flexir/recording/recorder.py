@@ -194,7 +194,7 @@ class Recorder:
             graph.left = self.numbers.lower(graph.left)
             graph.outputs = self.numbers.lower(graph.outputs)
             if self.standing is not None:
-                self.standing.end(list(self.numbers.laundered.values()))
+                self.standing.end(self.numbers)
         graph.mutations = mutations(self.memories, self.found)
         holdings = self.found.holdings
         replaced, changes = holdings.compare(self.draws.left)

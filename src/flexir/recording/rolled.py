@@ -16,8 +16,9 @@ from ..graph import numbers, tree
 from ..graph.nodes import Node, NumberType, Value
 from .alike import Misfit
 from .carried import Loops
+from .counting import name_of_loop
 from .gathered import guarded
-from .hidden import comparisons, counters_are_lines, numbers_are_lines, rounds_alike
+from .hidden import changing, comparisons, counters_are_lines, numbers_are_lines, rounds_alike
 from .looping import ANY, Looping, recorded_count
 from .rounds import Execution, Turn
 from .runs import Recorded, Span, Stretches, made_in
@@ -45,19 +46,34 @@ class Rolled(Loops):
     def tells_index(self, scope: Scope, node: Node) -> None:
         """Raise Misfit where a number may be that of the round, and this block shows one alone."""
         body = scope.body
-        if body is None or body is scope or node.source is None:
+        if body is None or node.source is None:
             return
-        literals = [n for part in node.args.values() for n in tree.leaves(part, int)]
-        if not literals or not any(
-            mentions(node.source.file, node.source.line, name) for name in body.loop.names
-        ):
+        if any(node in self.runs[r].ends for r in scope.runs):
+            return
+        parts = list(node.args.values())
+        if not any(True for kind in _SCALARS for _ in tree.leaves(parts, kind)):
+            return
+        file, line = node.source.file, node.source.line
+        here = {self.in_scope(body, r) for r in scope.runs}
+        for name, shown in body.loop.changing.items():
+            if mentions(file, line, name) and not body.loop.tells(name, here, shown):
+                raise Misfit(f"{name!r} may be another: {node}   # {node.where}")
+        if body is scope or not any(mentions(file, line, name) for name in body.loop.names):
             return
         ends = {r: len(body.loop.rounds[run]) - k for r, (run, k) in body.loop.place.items()}
         starts = {r: k for r, (_, k) in body.loop.place.items()}
-        here = {self.in_scope(body, r) for r in scope.runs}
         for told in (starts, ends):
             if len({told[r] for r in here if r is not None}) == 1 < len(set(told.values())):
                 raise Misfit(f"it may be the number of the round: {node}   # {node.where}")
+
+    def is_told(self, scope: Scope, r: int, node: Node, heads: dict[int, Node]) -> bool:
+        """Whether it only says that a loop is over which is laid as one, and so says it itself."""
+        loop = self.runs[r].ends.get(node)
+        if loop is None:
+            return False
+        if any(isinstance(one, Looping) and one.name == loop for one in scope.branches):
+            return True
+        return any(self.runs[o].ends.get(other) != loop for o, other in heads.items())
 
     def lost_at(self, r: int, node: Node) -> Sequence[tuple[Value, Any]]:
         """Numbers that became plain between the call before and this one, in the same scope."""
@@ -244,8 +260,12 @@ class Rolled(Loops):
         executions = [turn.execution for turn, _, _ in stretches.values()]
         loop.names = set().union(*(one.plain for one in executions))
         loop.live = executions[0].live_after
+        loop.name, loop.skipped = name_of_loop(executions[0].loop.key), skipped
         numbers_are_lines(executions, skipped)
-        loop.grows = bool(rounds_alike(executions, list(loop.starts.values()), self.known))
+        starts = list(loop.starts.values())
+        loop.changing = changing(executions, starts, skipped)
+        loop.code = executions[0].code
+        loop.grows = bool(rounds_alike(executions, starts, loop.changing.keys(), self.known))
         counters_are_lines(loop, executions[0])
         self.written.append({})
         try:
@@ -274,8 +294,8 @@ class Rolled(Loops):
         loop = body.loop = Looping(node, scope, body, count)
         loop.nodes, loop.out = out, out
         parts: dict[int, Span] = {}
-        for r, (_, rounds, end) in stretches.items():
-            loop.rounds[r] = []
+        for r, (turn, rounds, end) in stretches.items():
+            loop.rounds[r], loop.left[r] = [], turn.execution.left
             for number, one in enumerate(rounds):
                 part = self.part(r)
                 loop.rounds[r].append(part)
@@ -352,6 +372,9 @@ class Rolled(Loops):
             if held is not None:
                 return held
         return None
+
+
+_SCALARS = (int, float, str)
 
 
 def _counts(stretches: Stretches) -> dict[int, Any]:

@@ -14,10 +14,13 @@ from typing import Any, NamedTuple
 
 import torch
 
+from ..graph.nodes import Value
 from ..graph.source import is_foreign
-from .liveness import live_after_span
+from .liveness import carried_by, live_after_span
 from .lookups import is_row
+from .numbers import Int
 from .sources import Written, in_test, loops_at, span_at
+from .told import tensors_in, told
 
 
 class Execution:
@@ -26,22 +29,31 @@ class Execution:
     Attributes:
         loop: as it is written.
         code: of the function it stands in.
-        plain: its own variables that hold no tensor.
+        plain: its own variables that hold no tensor, and no number that knows its round.
+        numbered: those that hold such numbers.
         count: how many rounds what it goes over says it has: a Value or an int; a list of Values
             that are its elements; None if nothing says so.
         held: what its own variables held in each round, as far as those are whole numbers.
         odd: its own variables that held neither those nor tensors.
+        before: what the variables that go from round to round held, as ``told`` says it.
+        after: the same when it was over.
+        left: which Values their tensors had then, by place as in ``Held.tensors``.
     """
 
-    __slots__ = ("code", "count", "held", "loop", "odd", "plain")
+    __slots__ = ("after", "before", "code", "count", "held", "left", "loop", "numbered", "odd",
+                 "plain")  # fmt: skip
 
     def __init__(self, loop: Written, code: CodeType, held: tuple[Any, ...]) -> None:
         self.loop, self.code = loop, code
         self.count: Any = None
         self.plain = {name for name, one in zip(loop.targets, held)
-                      if not isinstance(one, torch.Tensor)}  # fmt: skip
+                      if not isinstance(one, (torch.Tensor, Int))}  # fmt: skip
+        self.numbered = {name for name, one in zip(loop.targets, held) if isinstance(one, Int)}
         self.held: list[dict[str, int]] = []
         self.odd: set[str] = set()
+        self.before: dict[str, Any] = {}
+        self.after: dict[str, Any] = {}
+        self.left: dict[Any, Value] = {}
 
     @property
     def live_after(self) -> frozenset[tuple[str, str]]:
@@ -65,6 +77,7 @@ class Turn(NamedTuple):
 
 
 Counts = Callable[[Written, FrameType], Any]
+Known = Callable[[torch.Tensor], Value | None]
 
 
 class _Open:
@@ -86,6 +99,17 @@ class _Activation:
         self.direct = False  # it made the last call itself
         self.open: list[_Open] = []
 
+    def close(self, depth: int, known: Known) -> None:
+        """Loops are over; what they left in variables of the function is there, even if it is."""
+        for one in self.open[depth:]:
+            execution, kept, code = one.execution, self.frame.f_locals, self.frame.f_code
+            execution.after = _carried(execution.loop, self.frame)
+            for name in execution.after:
+                for place, tensor in tensors_in(kept[name], (code.co_name, name)):
+                    if (value := known(tensor)) is not None:
+                        execution.left[place] = value
+        del self.open[depth:]
+
 
 class Rounds:
     """Where the run stands.
@@ -94,15 +118,16 @@ class Rounds:
         now: the rounds the call under way stands in, from the outside in.
     """
 
-    def __init__(self, entry: Any, counts: Counts) -> None:
+    def __init__(self, entry: Any, counts: Counts, known: Known) -> None:
         """Begin.
 
         Args:
             entry: the code that calls the model; frames below it are not looked at.
             counts: says how many rounds a loop that begins will have.
+            known: the Value of a tensor, if it has one.
         """
         self.now: tuple[Turn, ...] = ()
-        self._entry, self._counts = entry, counts
+        self._entry, self._counts, self._known = entry, counts, known
         self._stack: list[_Activation] = []
 
     def come_to(self, frame: FrameType | None) -> None:
@@ -122,18 +147,41 @@ class Rounds:
                 if one.at != frames[depth].f_lasti:
                     one.at, common = frames[depth].f_lasti, depth + 1
                     break
-        del stack[common:]
+        self._drop(common)
         for new in frames[common:]:
             stack.append(_Activation(new))
             self._moved(stack[-1])
             stack[-1].at = new.f_lasti
         for one in stack:
             one.direct = one is stack[-1]
-        self.now = tuple([Turn(loop.execution, loop.number) for one in stack for loop in one.open])
+        self.now = self._turns()
+
+    def over(self, frame: FrameType) -> None:
+        """A loop is over, which is known where it would have gone on: before its rounds."""
+        place = next((i for i, one in enumerate(self._stack) if one.frame is frame), None)
+        around = len(loops_at(frame.f_code, frame.f_lasti))
+        if place is None or len(self._stack[place].open) <= around:  # it had no round
+            self.come_to(frame)
+            return
+        self._drop(place + 1)
+        self._stack[place].close(around, self._known)
+        self._stack[place].direct = True
+        self.now = self._turns()
+
+    def _turns(self) -> tuple[Turn, ...]:
+        return tuple(
+            [Turn(loop.execution, loop.number) for one in self._stack for loop in one.open]
+        )
 
     def leave(self) -> None:
         """The run has ended."""
-        self._stack.clear()
+        self._drop(0)
+
+    def _drop(self, depth: int) -> None:
+        """Functions have returned."""
+        for one in self._stack[depth:]:
+            one.close(0, self._known)
+        del self._stack[depth:]
 
     def _moved(self, one: _Activation) -> None:
         """A function came to another call, or to the same one again."""
@@ -148,11 +196,11 @@ class Rounds:
             one.open[same].execution.loop is loops[same]
         ):
             same += 1
-        del one.open[same:]
+        one.close(same, self._known)
         if same:
             again = self._again(one, loops[:same])
             if again is not None:
-                del one.open[again + 1 :]
+                one.close(again + 1, self._known)
                 loop = one.open[again]
                 loop.number += 1
                 loop.held = _held(loops[again], frame)
@@ -163,6 +211,7 @@ class Rounds:
             begun = Execution(loop_written, code, held)
             one.open.append(_Open(begun, held))
             begun.count = self._counts(loop_written, frame)
+            begun.before = _carried(loop_written, frame)
             begun.begins(held)
 
     def _again(self, one: _Activation, loops: tuple[Written, ...]) -> int | None:
@@ -183,6 +232,15 @@ class Rounds:
         while depth and _is_over(one.open[depth]):
             depth -= 1
         return depth
+
+
+def _carried(loop: Written, frame: FrameType) -> dict[str, Any]:
+    """What the variables that go from round to round of a loop hold."""
+    if loop.is_comprehension or loop.is_one_call:
+        return {}
+    kept = frame.f_locals
+    names = carried_by(frame.f_code, loop.span).difference(loop.targets)
+    return {name: told(kept[name]) for name in names if name in kept}
 
 
 def _is_over(loop: _Open) -> bool:

@@ -23,6 +23,7 @@ class Recorded(NamedTuple):
         laundered: where a number lost its origin.
         turns: call -> the rounds of loops it stands in.
         lost: call -> numbers that became plain before it, with their Values.
+        ends: condition that says that a loop is over -> the name of the loop.
         kinds: function -> expression that looks up or calls -> what, as in ``lookups``.
     """
 
@@ -31,6 +32,7 @@ class Recorded(NamedTuple):
     laundered: Sequence[Laundered] = ()
     turns: Mapping[Node, tuple[Turn, ...]] = {}
     lost: Mapping[Node, tuple[tuple[Value, Any], ...]] = {}
+    ends: Mapping[Node, str] = {}
     kinds: Mapping[CodeType, Mapping[ast.AST, str]] = {}
 
 

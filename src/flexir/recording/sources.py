@@ -106,6 +106,31 @@ def loops_at(code: CodeType, at: int) -> tuple[Written, ...]:
     return tuple(found)
 
 
+@functools.lru_cache(maxsize=4096)
+def loop_over(code: CodeType, at: int) -> Any:
+    """The key of the loop whose rounds are numbered by what an instruction makes, if it is one."""
+    span, own = span_at(code, at), function_of(code)
+    found = []
+    for node in ast.walk(own) if own is not None else ():
+        if isinstance(node, (ast.For, ast.AsyncFor)) and _numbers_rounds(node.iter, span):
+            found.append((code.co_filename, span_of(node)))
+        elif isinstance(node, ast.comprehension) and _numbers_rounds(node.iter, span):
+            found.append((code.co_filename, span_of(node.target)))
+    return found[0] if len(found) == 1 else None
+
+
+def _numbers_rounds(over: ast.expr, span: Span) -> bool:
+    """Whether a call at a span is what a loop goes over, or one of what is zipped to that."""
+    while isinstance(over, ast.Call) and isinstance(over.func, ast.Name):
+        if span_of(over) == span or span[1] == 0 and span[3] == _END and over.lineno == span[0]:
+            return True
+        inner = [one for one in over.args if holds(span_of(one), span)]
+        if over.func.id not in _SAME_ROUNDS or len(inner) != 1:
+            return False
+        over = inner[0]
+    return False
+
+
 def _adds_up(node: ast.Call) -> bool:
     return isinstance(node.func, ast.Name) and node.func.id == "sum" and len(node.args) > 0
 
@@ -320,4 +345,5 @@ def _comprehension(file: str, node: Any, span: Span) -> list[Written]:
     return found
 
 
+_SAME_ROUNDS = frozenset({"enumerate", "list", "reversed", "tuple", "zip"})
 _COPIERS = frozenset({"dict", "list", "reversed", "sorted", "sum", "tuple", "zip", "enumerate"})

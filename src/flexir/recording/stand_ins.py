@@ -1,12 +1,14 @@
 """Functions that numbers do not pass through unseen while examples are recorded.
 
 C code that is given a number which knows where it comes from asks it nothing: ``math`` reads it,
-``functools.lru_cache`` answers from what it was called with before. While examples are recorded,
-others stand in for such functions in the modules that hold them. NumPy does ask the numbers.
+``functools.lru_cache`` answers from what it was called with before, and ``len`` makes a plain
+number of what a tensor says. While examples are recorded, others stand in for such functions in the
+modules that hold them. NumPy does ask the numbers.
 """
 
 from __future__ import annotations
 
+import builtins
 import contextlib
 import functools
 import math
@@ -15,7 +17,10 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import torch
+
 from ..graph import numbers as calls
+from .counting import Enumerate, Range
 from .numbers import OURS, Float, Int, expr_of, expression, plain
 
 # What has a meaning in the graph; of the others the line is noted.
@@ -82,6 +87,21 @@ class Remembered(StandIn):
         return self.function(*args, **kwargs)
 
 
+class Counted(StandIn):
+    """``len``: of a tensor it gives what ``size(0)`` does."""
+
+    __slots__ = ()
+    __module__ = "builtins"  # who asks where it belongs is told what it stands for
+
+    def __call__(self, of: Any, /) -> Any:
+        if isinstance(of, torch.Tensor) and type(of).__len__ is _LEN and of.dim():
+            return of.size(0)
+        return self.function(of)
+
+
+_LEN = torch.Tensor.__len__
+
+
 def _holds_ours(parts: tuple[Any, ...]) -> bool:
     return any(
         part.__class__ in OURS or isinstance(part, tuple) and _holds_ours(part) for part in parts
@@ -109,7 +129,7 @@ Int.__array_ufunc__ = Float.__array_ufunc__ = _numpy  # type: ignore[attr-define
 _lock = threading.Lock()
 _users = 0
 _seen: dict[str, Any] = {}  # modules that were looked through, by name
-_places: dict[tuple[int, str], tuple[dict[str, Any], str, Any, StandIn]] = {}
+_places: dict[tuple[int, str], tuple[dict[str, Any], str, Any, Any]] = {}
 
 
 @contextlib.contextmanager
@@ -147,6 +167,9 @@ def _look_through() -> None:
             continue
         _seen[key] = module
         root = key.partition(".")[0]
+        if module is builtins:
+            for name, made in (("len", Counted(len)), ("range", Range), ("enumerate", Enumerate)):
+                _places[id(vars(module)), name] = vars(module), name, vars(module)[name], made
         foreign = root == "torch" or root in sys.stdlib_module_names
         if foreign and module is not math and key != "__main__":
             continue

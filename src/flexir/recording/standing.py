@@ -10,7 +10,7 @@ that is :mod:`.hidden`'s matter. What hangs on the model itself is seen by :mod:
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
@@ -18,18 +18,19 @@ import torch
 
 from ..graph.nodes import Node, Value
 from ..graph.source import is_foreign
-from ..graph.tree import attributes_of
 from .iterables import Iterables
 from .liveness import live_after
 from .lookups import Lookups
-from .numbers import Laundered, Numbers
+from .numbers import OURS, Laundered, Numbers
 from .rounds import Rounds, Turn
+from .told import IN_GRAPH, tell, tensors_in
 
-_PLAIN = frozenset({int, float, bool, str, bytes, type(None), complex})
 _RECORDER = os.path.join(os.path.dirname(__file__), "recorder.py")  # its frame calls the model
 _NOT_PLAIN = ("", None)
-_HAVE_NONE = (torch.nn.Module, int, float, str, bytes, type(None))  # tensors that may be replaced
-_MANY = 64  # elements of a container that are looked at
+
+
+def _unplain(part: Any) -> Any:
+    return IN_GRAPH if part.__class__ in OURS else _NOT_PLAIN
 
 
 class Held(NamedTuple):
@@ -59,6 +60,7 @@ class Standing:
     Attributes:
         seen: call -> what was held at it.
         laundered: where a number lost its origin.
+        ends: condition that says that a loop is over -> the name of the loop.
         turns: call -> the rounds of loops it stands in, from the outside in.
         rounds: watches them while the model runs.
         lost: call -> numbers that became plain before it, since the call before, with their Values.
@@ -71,6 +73,7 @@ class Standing:
         self.notes = notes
         self.seen: dict[Node, Held] = {}
         self.laundered: list[Laundered] = []
+        self.ends: dict[Node, str] = {}
         self.turns: dict[Node, tuple[Turn, ...]] = {}
         self.rounds: Rounds | None = None
         self.lost: dict[Node, tuple[tuple[Value, Any], ...]] = {}
@@ -88,21 +91,26 @@ class Standing:
             entry: the code that calls the model.
         """
         numbers.noted = self.losing
-        self.rounds = Rounds(entry, Iterables(numbers, known).count)
+        self.rounds = Rounds(entry, Iterables(numbers, known).count, known)
 
     def come_to(self, frame: FrameType | None) -> None:
         """A call is made at a frame; nothing of it is written down yet."""
         if self.rounds is not None:
             self.rounds.come_to(frame)
 
+    def over(self, frame: FrameType) -> None:
+        """A loop is over, at a frame."""
+        if self.rounds is not None:
+            self.rounds.over(frame)
+
     def place(self, node: Node) -> None:
         """A node is written down, for the call that the run came to last."""
         if self.rounds is not None and self.rounds.now:
             self.turns[node] = self.rounds.now
 
-    def end(self, laundered: Sequence[Laundered]) -> None:
+    def end(self, numbers: Numbers) -> None:
         """The run has ended."""
-        self.laundered = list(laundered)
+        self.laundered, self.ends = list(numbers.laundered.values()), numbers.ends
         if self.rounds is not None:
             self.rounds.leave()
             self.rounds = None
@@ -138,8 +146,8 @@ class Standing:
                 for name in live_after(code, frame.f_lasti):
                     if name not in kept:
                         continue
-                    plain[len(frames), name] = _tell(kept[name]) or _NOT_PLAIN
-                    for place, tensor in _tensors(kept[name], (code.co_name, name)):
+                    plain[len(frames), name] = tell(kept[name]) or _unplain(kept[name])
+                    for place, tensor in tensors_in(kept[name], (code.co_name, name)):
                         value = known(tensor)
                         if value is not None:
                             tensors[place] = value
@@ -148,35 +156,3 @@ class Standing:
                 at.append(frame.f_lasti)
             frame = frame.f_back
         self.seen[node] = Held(tuple(frames), tuple(at), plain, tensors)
-
-
-def _tensors(part: Any, place: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], torch.Tensor]]:
-    """The tensors a variable holds, down to three containers."""
-    if isinstance(part, torch.Tensor):
-        yield place, part
-    elif isinstance(part, _HAVE_NONE) or len(place) > 5:
-        return
-    elif isinstance(part, (list, tuple)):
-        for key, inner in enumerate(part[:_MANY]):
-            yield from _tensors(inner, (*place, key))
-    else:
-        kept = part if isinstance(part, dict) else attributes_of(part)
-        if isinstance(kept, dict) and not callable(part):
-            for key, inner in list(kept.items())[:_MANY]:
-                yield from _tensors(inner, (*place, str(key)))
-
-
-def _tell(part: Any, deep: bool = True) -> Any:
-    """A variable as what can be compared, without tensors; None where it holds nothing plain."""
-    cls = part.__class__
-    if cls in _PLAIN:
-        return cls.__name__, repr(part)
-    if isinstance(part, (torch.Tensor, torch.nn.Module, int, float)) or callable(part):
-        return None
-    if isinstance(part, (list, tuple, dict, set)) and deep:
-        inner = [*part.keys(), *part.values()] if isinstance(part, dict) else list(part)
-        return cls.__name__, len(part), tuple([_tell(one, False) for one in inner[:_MANY]])
-    kept = attributes_of(part)
-    if kept and deep:
-        return cls.__name__, tuple([(k, _tell(v, False)) for k, v in list(kept.items())[:_MANY]])
-    return None

@@ -76,6 +76,8 @@ def unseen(
     name: str,
     known: Known,
     loop: Written | None = None,
+    *,
+    tells: bool = False,
 ) -> str | None:
     """What may be decided by a variable without a recorded call, as it is written; None if nothing.
 
@@ -86,8 +88,10 @@ def unseen(
         name: of the variable.
         known: of the runs.
         loop: only what is read in it, or after it before it is set again.
+        tells: it holds numbers that know where they come from, and tell when they are compared.
     """
-    return Following(stack, known, depth, loop).through(depth, name)
+    following = Telling if tells else Following
+    return following(stack, known, depth, loop).through(depth, name)
 
 
 class Following:
@@ -217,6 +221,37 @@ class Following:
         if isinstance(node, ast.Subscript):
             node = node.value
         return isinstance(node, ast.Name) and node.id in self._known.tensors.get(code, ())
+
+
+class Telling(Following):
+    """A number that tells when it is compared, or when something is computed from it."""
+
+    _arithmetic = (ast.operator,)
+    _kept = ("abs", "divmod", "list", "max", "min", "pow", "round", "tuple")
+
+    def _is_seen(self, code: CodeType, node: ast.AST, inner: ast.AST) -> bool:
+        own = function_of(code)
+        if isinstance(node, ast.FormattedValue) and own is not None:  # a text tells nothing
+            depth = [one for one, _ in self._stack].index(code)
+            return Following(self._stack, self._known, depth).follow(depth, own, node) is None
+        if isinstance(node, ast.Compare):
+            if all(isinstance(op, _BY_SIZE) for op in node.ops):
+                return True
+            places = [side for op, side in zip(node.ops, node.comparators)
+                      if isinstance(op, (ast.In, ast.NotIn))]  # fmt: skip
+            return len(places) == len(node.ops) and all(
+                isinstance(one, (ast.Tuple, ast.List)) for one in places
+            )
+        is_test = isinstance(node, (ast.If, ast.While, ast.IfExp, ast.Assert, ast.UnaryOp))
+        return is_test or super()._is_seen(code, node, inner)
+
+    def _goes_on(self, node: ast.AST, inner: ast.AST) -> bool:
+        if isinstance(node, ast.FormattedValue):
+            return False
+        return isinstance(node, ast.BoolOp) or super()._goes_on(node, inner)
+
+
+_BY_SIZE = (ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE)
 
 
 def _function_around(around: Mapping[ast.AST, ast.AST], node: ast.AST) -> ast.AST:

@@ -123,6 +123,10 @@ class Ways:
         """A number that differs, if a loop says how."""
         raise NotImplementedError
 
+    def turn(self, scope: Scope, nodes: dict[int, Node], out: list[Node]) -> Value | None:
+        """The number of a round, if the loop is laid as one; None where it stays what it is."""
+        raise NotImplementedError
+
     def final(self, scope: Scope, loop: Any, values: dict[int, Any]) -> Value:
         """What a place holds after a loop."""
         raise NotImplementedError
@@ -261,6 +265,10 @@ class Ways:
         first = next(iter(nodes.values()))
         if len({node.target for node in nodes.values()}) > 1:
             raise Misfit(f"a number is computed otherwise: {first}")
+        if first.target is numbers.turn:
+            found = self.turn(scope, nodes, out)
+            if found is not None:
+                return found
         args = {
             name: self.resolved(scope, {r: node.args[name] for r, node in nodes.items()}, out)
             for name in first.args
@@ -329,6 +337,18 @@ def close(scope: Scope) -> None:
 
 def only_a_number(node: Node) -> bool:
     return node.body is None and bool(node.outputs) and node.target in numbers.FUNCTIONS
+
+
+def tells_round(value: Value) -> bool:
+    """Whether it is the number of a round, or computed from that."""
+    stack = [value.producer]
+    while stack:
+        node = stack.pop()
+        if node is not None and only_a_number(node):
+            if node.target is numbers.turn:
+                return True
+            stack += [one.producer for one in node.inputs]
+    return False
 
 
 def copied(node: Node, args: dict[str, Any]) -> Node:

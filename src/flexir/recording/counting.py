@@ -1,0 +1,178 @@
+"""``range`` and ``enumerate`` whose numbers know in which round of which loop they were given.
+
+Both make plain numbers of what they are given. While examples are recorded these stand in for them:
+where a loop that is written down goes over one that depends on a size, or over the rows of a
+tensor, each number says that it is that of the round, so that ``if i == 0`` is a condition of the
+graph and not of the examples. Everything else gets the real ones. Owns that; which rounds there
+are is the matter of :mod:`.rounds`, what becomes of the numbers that of :mod:`.gathered`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+import torch
+
+from ..graph import numbers as calls
+from .numbers import Int, Numbers, expression, plain
+from .sources import loop_over
+
+REAL_RANGE, REAL_ENUMERATE = range, enumerate
+
+
+def _loop(frame: FrameType) -> str | None:
+    """The loop over what is made at a frame, if it is written down."""
+    key = loop_over(frame.f_code, frame.f_lasti)
+    return None if key is None else name_of_loop(key)
+
+
+def name_of_loop(key: Any) -> str:
+    """A loop's key as a word."""
+    file, span = key
+    return ":".join(map(str, (file, *span)))
+
+
+class Counting:
+    """A range of numbers that know their round; in all else it is the range it stands for."""
+
+    __slots__ = ("_home", "_loop", "_range", "_start", "_step", "_stop")
+
+    def __init__(self, parts: tuple[Any, ...], home: Numbers, loop: str) -> None:
+        """``parts``: what ``range`` was given, the step a plain number."""
+        self._range = REAL_RANGE(*map(plain, parts))
+        self._home, self._loop = home, loop
+        whole = (0, parts[0], 1) if len(parts) == 1 else (*parts, 1)[:3]
+        self._start, self._stop, self._step = whole
+
+    @property
+    def __class__(self) -> Any:  # `isinstance` of a range says yes
+        return REAL_RANGE
+
+    def _from(self, first: Any, step: int) -> Iterator[Any]:
+        home, begun = self._home, self._home.many()
+        for number in REAL_RANGE(len(self._range)):
+            turn = home.number(number, expression(calls.turn, (number, self._loop), number))
+            gone = turn if step == 1 else home.computed(calls.mul, turn, step)
+            is_zero = first.__class__ is int and first == 0
+            yield gone if is_zero else home.computed(calls.add, gone, first)
+        frame = sys._getframe(1)
+        if home.many() > begun or not self._range:
+            home.ended(self._loop, self._count(), len(self._range), frame)
+        else:  # what its rounds did nobody saw
+            home.lost("range", self._stop, frame)
+
+    def _count(self) -> Any:
+        """How many rounds there are, or no more than none."""
+        compute, up = self._home.computed, self._step > 0
+        first, last = (self._start, self._stop) if up else (self._stop, self._start)
+        is_zero = first.__class__ is int and first == 0
+        found, step = last if is_zero else compute(calls.sub, last, first), abs(self._step)
+        if step > 1:
+            found = compute(calls.floor_divide, compute(calls.add, found, step - 1), step)
+        return found
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._from(self._start, self._step)
+
+    def __reversed__(self) -> Iterator[Any]:
+        if abs(self._step) != 1:
+            return reversed(self._range)
+        return self._from(self._home.computed(calls.sub, self._stop, self._step), -self._step)
+
+    def __len__(self) -> int:
+        return len(self._range)
+
+    def __bool__(self) -> bool:
+        return bool(self._range)
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._range[key]
+
+    def __contains__(self, one: Any) -> bool:
+        return one in self._range
+
+    def __eq__(self, other: object) -> bool:
+        return self._range == (other._range if type(other) is Counting else other)
+
+    def __hash__(self) -> int:
+        return hash(self._range)
+
+    def __repr__(self) -> str:
+        return repr(self._range)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._range, name)
+
+
+class _StandsIn(type):
+    """Classes that stand for one of Python's own: in `isinstance`, `==` and all they have."""
+
+    real: Any
+
+    def __instancecheck__(cls, one: Any) -> bool:
+        return isinstance(one, cls.real)
+
+    def __subclasscheck__(cls, one: Any) -> bool:
+        return issubclass(one, cls.real)
+
+    def __eq__(cls, other: object) -> bool:
+        return other is cls or other is cls.real
+
+    def __hash__(cls) -> int:
+        return hash(cls.real)
+
+    def __repr__(cls) -> str:
+        return repr(cls.real)
+
+    def __getattr__(cls, name: str) -> Any:
+        return getattr(cls.real, name)
+
+
+class Range(metaclass=_StandsIn):
+    """``range``."""
+
+    real = REAL_RANGE
+    __module__ = "builtins"  # who asks where it belongs is told what it stands for
+
+    def __new__(cls, *parts: Any, **none: Any) -> Any:
+        number = next((one for one in parts if one.__class__ is Int), None)
+        if number is not None and not none and len(parts) < 4 and number.home.hears():
+            loop = _loop(sys._getframe(1))
+            if loop is not None and (len(parts) < 3 or parts[2].__class__ is int and parts[2]):
+                return Counting(parts, number.home, loop)
+        return REAL_RANGE(*parts, **none)
+
+
+class Enumerate(metaclass=_StandsIn):
+    """``enumerate``."""
+
+    real = REAL_ENUMERATE
+    __module__ = "builtins"
+
+    def __new__(cls, iterable: Any, start: Any = 0) -> Any:
+        home = _home_of(iterable)
+        if home is None or start.__class__ not in (int, Int):
+            return REAL_ENUMERATE(iterable, start)
+        loop = _loop(sys._getframe(1))
+        if loop is None:
+            return REAL_ENUMERATE(iterable, start)
+        return zip(Counting((start, start + len(iterable)), home, loop), iterable)
+
+
+def _home_of(iterable: Any) -> Numbers | None:
+    """The run that rows belong to: those of a tensor, what ``unbind`` gave, a range of numbers."""
+    if type(iterable) is Counting:
+        return iterable._home
+    if type(iterable) is tuple and iterable and all(map(_is_tensor, iterable)):
+        iterable = iterable[0]
+    if not _is_tensor(iterable):
+        return None
+    asked = iterable.numel()  # what the run answers knows of which run it is
+    return asked.home if asked.__class__ is Int and asked.home.hears() else None
+
+
+def _is_tensor(part: Any) -> bool:
+    return isinstance(part, torch.Tensor)

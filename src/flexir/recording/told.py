@@ -1,0 +1,60 @@
+"""What a Python variable holds, as something that can be compared with what it holds elsewhere.
+
+Tensors, and numbers that know where they come from, are in the graph; what else there is decides
+what no call says. Pure functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from ..graph.tree import attributes_of
+from .numbers import OURS
+
+_PLAIN = frozenset({int, float, bool, str, bytes, type(None), complex})
+IN_GRAPH = ("in the graph", None)
+SCALARS = frozenset({"int", "float", "bool", "str"})  # kinds that a call can be given as they are
+_HAVE_NONE = (torch.nn.Module, int, float, str, bytes, type(None))  # tensors that may be replaced
+_MANY = 64  # elements of a container that are looked at
+
+
+def told(part: Any) -> Any:
+    """The same for anything: what is known of it, or which object it is."""
+    if isinstance(part, torch.Tensor) or part.__class__ in OURS:
+        return IN_GRAPH
+    return tell(part) or ("object", id(part))
+
+
+def tell(part: Any, deep: bool = True) -> Any:
+    """A variable as what can be compared, without tensors; None where it holds nothing plain."""
+    cls = part.__class__
+    if cls in _PLAIN:
+        return cls.__name__, repr(part)
+    if isinstance(part, (torch.Tensor, torch.nn.Module, int, float)) or callable(part):
+        return None
+    if isinstance(part, (list, tuple, dict, set)) and deep:
+        inner = [*part.keys(), *part.values()] if isinstance(part, dict) else list(part)
+        return cls.__name__, len(part), tuple([tell(one, False) for one in inner[:_MANY]])
+    kept = attributes_of(part)
+    if kept and deep:
+        return cls.__name__, tuple([(k, tell(v, False)) for k, v in list(kept.items())[:_MANY]])
+    return None
+
+
+def tensors_in(part: Any, place: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], torch.Tensor]]:
+    """The tensors a variable holds, down to three containers."""
+    if isinstance(part, torch.Tensor):
+        yield place, part
+    elif isinstance(part, _HAVE_NONE) or len(place) > 5:
+        return
+    elif isinstance(part, (list, tuple)):
+        for key, inner in enumerate(part[:_MANY]):
+            yield from tensors_in(inner, (*place, key))
+    else:
+        kept = part if isinstance(part, dict) else attributes_of(part)
+        if isinstance(kept, dict) and not callable(part):
+            for key, inner in list(kept.items())[:_MANY]:
+                yield from tensors_in(inner, (*place, str(key)))
