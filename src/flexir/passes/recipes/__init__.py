@@ -15,6 +15,7 @@ from . import (
     products,
     recurrent,
     reductions,
+    resizing,
     shapes,
     spectral,
 )
@@ -22,5 +23,5 @@ from .table import RECIPES
 
 __all__ = [
     "RECIPES", "activations", "arithmetic", "normalisation", "products", "recurrent", "reductions",
-    "shapes", "spectral",
+    "resizing", "shapes", "spectral",
 ]  # fmt: skip
