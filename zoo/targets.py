@@ -219,14 +219,15 @@ def _excuse(found: dict[str, Any], model: Any, args: Any, kwargs: Any, expected:
 
 
 def _nudged(part: Any, generator: Any) -> Any:
-    """Inputs or weights whose last bits are others."""
+    """Inputs or weights, each the next number above or below."""
     import torch
     from torch.utils._pytree import tree_map
 
     def other(t: Any) -> Any:
-        if not isinstance(t, torch.Tensor) or not t.is_floating_point():
+        if not isinstance(t, torch.Tensor) or t.dtype not in (torch.float32, torch.float64):
             return t
-        return t * (1 + 1e-7 * (torch.rand(t.shape, generator=generator) - 0.5).to(t.dtype))
+        up = torch.rand(t.shape, generator=generator) < 0.5
+        return torch.nextafter(t, torch.where(up, torch.inf, -torch.inf).to(t.dtype))
 
     return tree_map(other, part)
 
