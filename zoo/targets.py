@@ -158,7 +158,7 @@ def check(engine: str, suite: str, name: str, mode: str) -> dict[str, Any]:
 def _through(
     target: Any, model: Any, inputs: Callable[[], Any], expected: Any, least: float = 0.0
 ) -> dict[str, Any]:
-    """Convert, run, compare; ``run`` and ``alone`` repeat the run, and the engine's part of it."""
+    """Convert, run, compare; ``run`` repeats the run, ``alone`` onnxruntime's part of it."""
     import torch
 
     (given, named), (args, kwargs) = inputs(), inputs()  # a model may write its inputs
@@ -178,9 +178,10 @@ def _through(
     far = distance(expected, made, least)
     found["distance"] = far
     found["run"], found["made"] = lambda: target.run(result.output, *args, **kwargs), made
-    if hasattr(target, "engine"):
-        tensors = result.graph.bind(*args, **kwargs)
-        found["alone"] = lambda: target.engine(result.output, tensors)
+    if hasattr(target, "session"):
+        session, tensors = target.session(result.output), result.graph.bind(*args, **kwargs)
+        feeds = {one.name: tensors[one.name].contiguous().numpy() for one in session.get_inputs()}
+        found["alone"] = lambda: session.run(None, feeds)
     return {**found, "verdict": "equal" if far <= TOLERANCE else "wrong", "note": f"{far:.1e}"}
 
 

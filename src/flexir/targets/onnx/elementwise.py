@@ -210,7 +210,7 @@ def power(ctx: Any, input: Any, exponent: Any) -> Any:
     a = brought(ctx, dtype, input)[0]
     if exponent == 2 and not given(exponent):
         return out.add("Mul", a, a)
-    if exponent == 3 and not given(exponent):
+    if exponent == 3 and not given(exponent) and not dtype.is_floating_point:
         return out.add("Mul", out.add("Mul", a, a), a)
     fail_unless(dtype.is_floating_point, "powers of whole numbers")
     if exponent == 0.5 and not given(exponent):
