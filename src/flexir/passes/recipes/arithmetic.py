@@ -199,3 +199,13 @@ def atan2(input: Tensor, other: Tensor, type: Any) -> Any:
     angle = torch.atan(ratio)
     turned = torch.where(below[0], angle - math.pi, angle + math.pi)
     return torch.where(below[1], turned, angle)
+
+
+@recipe("hypot")
+def hypot(input: Tensor, other: Tensor) -> Any:
+    """Of the larger and a ratio, so that no square is too large or too small."""
+    a, b = input.abs(), other.abs()
+    large = torch.maximum(a, b)
+    ratio = torch.where(large == 0, 0.0, torch.minimum(a, b) / large)
+    infinite = (a == math.inf) | (b == math.inf)
+    return torch.where(infinite, math.inf, large * torch.sqrt(1 + ratio * ratio))

@@ -11,7 +11,7 @@ from torch import Tensor
 from .table import recipe
 
 
-def _dims(input: Tensor, s: Any, dim: Any) -> list[tuple[int, int | None]]:
+def dims_of(input: Any, s: Any, dim: Any) -> list[tuple[int, int | None]]:
     """Dimensions in order, and the length each is cut or padded to."""
     if dim is None:
         dims = list(range(input.ndim))[-len(s) :] if s is not None else list(range(input.ndim))
@@ -29,7 +29,7 @@ def _each(transform: Callable[..., Tensor], input: Tensor, over: Any, norm: Any)
 
 @recipe("fft_fft2")
 def fft2(input: Tensor, s: Any = None, dim: Any = (-2, -1), norm: Any = None) -> Any:
-    return _each(torch.fft.fft, input, _dims(input, s, dim), norm)
+    return _each(torch.fft.fft, input, dims_of(input, s, dim), norm)
 
 
 @recipe("fft_fftn")
@@ -39,7 +39,7 @@ def fftn(input: Tensor, s: Any = None, dim: Any = None, norm: Any = None) -> Any
 
 @recipe("fft_ifft2")
 def ifft2(input: Tensor, s: Any = None, dim: Any = (-2, -1), norm: Any = None) -> Any:
-    return _each(torch.fft.ifft, input, _dims(input, s, dim), norm)
+    return _each(torch.fft.ifft, input, dims_of(input, s, dim), norm)
 
 
 @recipe("fft_ifftn")
@@ -49,7 +49,7 @@ def ifftn(input: Tensor, s: Any = None, dim: Any = None, norm: Any = None) -> An
 
 @recipe("fft_rfft2")
 def rfft2(input: Tensor, s: Any = None, dim: Any = (-2, -1), norm: Any = None) -> Any:
-    *rest, (last, length) = _dims(input, s, dim)
+    *rest, (last, length) = dims_of(input, s, dim)
     return _each(torch.fft.fft, torch.fft.rfft(input, length, last, norm), rest, norm)
 
 
@@ -60,7 +60,7 @@ def rfftn(input: Tensor, s: Any = None, dim: Any = None, norm: Any = None) -> An
 
 @recipe("fft_irfft2")
 def irfft2(input: Tensor, s: Any = None, dim: Any = (-2, -1), norm: Any = None) -> Any:
-    *rest, (last, length) = _dims(input, s, dim)
+    *rest, (last, length) = dims_of(input, s, dim)
     return torch.fft.irfft(_each(torch.fft.ifft, input, rest, norm), length, last, norm)
 
 
@@ -71,11 +71,11 @@ def irfftn(input: Tensor, s: Any = None, dim: Any = None, norm: Any = None) -> A
 
 @recipe("fft_fftshift")
 def fftshift(input: Tensor, dim: Any = None) -> Any:
-    dims = [d for d, _ in _dims(input, None, dim)]
+    dims = [d for d, _ in dims_of(input, None, dim)]
     return torch.roll(input, [input.shape[d] // 2 for d in dims], dims)
 
 
 @recipe("fft_ifftshift")
 def ifftshift(input: Tensor, dim: Any = None) -> Any:
-    dims = [d for d, _ in _dims(input, None, dim)]
+    dims = [d for d, _ in dims_of(input, None, dim)]
     return torch.roll(input, [-(input.shape[d] // 2) for d in dims], dims)

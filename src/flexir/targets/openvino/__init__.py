@@ -53,5 +53,11 @@ def write(output: Network, path: str) -> None:
     openvino.save_model(output.finished(), path, compress_to_fp16=False)
 
 
-door = Door(target, engine, write, prepare=[passes.simplify, passes.fold_constants], carry=carry)
+door = Door(
+    target,
+    engine,
+    write,
+    prepare=[passes.simplify, passes.real_pairs, passes.fold_constants],
+    carry=carry,
+)
 convert, run, save, start = door.convert, door.run, door.save, door.start
