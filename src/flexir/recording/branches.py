@@ -27,11 +27,12 @@ from ..graph.graph import Graph
 from ..graph.inputs import same_literal
 from ..graph.nodes import Effects, ListType, Node, NumberType, Value
 from .alike import Misfit, same_constant, zipped
+from .deciding import Deciding
 from .hidden import stand_alike
 from .looping import drop_unread
-from .rolled import Rolled
 from .runs import Recorded, Span
 from .scopes import Branch, Scope
+from .standing import Held
 from .ways import close, copied, only_a_number
 
 _PATIENCE = 60  # pairings per recorded call before runs are given up
@@ -58,7 +59,7 @@ def branched(runs: Sequence[Recorded]) -> Graph:
         return _Laying(runs, parts_numbers=True).graph()
 
 
-class _Laying(Rolled):
+class _Laying(Deciding):
     """Runs being laid over each other."""
 
     def __init__(self, runs: Sequence[Recorded], *, parts_numbers: bool = False) -> None:
@@ -77,6 +78,7 @@ class _Laying(Rolled):
 
     def _finish(self) -> None:
         parts = {r: [run.graph.outputs, run.graph.left] for r, run in enumerate(self.runs)}
+        self.reading = {r: _last(run.standing) for r, run in enumerate(self.runs)}
         self.outputs, self.left_there = self.resolved(self.root, parts, self.root.nodes)
         self.seal(self.root, list(tree.leaves([self.outputs, self.left_there], Value)))
 
@@ -252,6 +254,7 @@ class _Laying(Rolled):
         condition.effects = Effects(switches=first.effects.switches)
         out.append(condition)
         held = self._variables(scope, heads, out) if scope.after_a_branch else {}
+        before = self.before(scope, heads, out)
         sides = [[r for r in scope.runs if heads[r].result is side] for side in (True, False)]
         mark = self.mark(scope, out)
         problem: Misfit | None = None
@@ -259,7 +262,7 @@ class _Laying(Rolled):
             self.back_to(mark, scope, out)
             try:
                 then, otherwise = (
-                    self._way(scope, held, {r: spans[r]._replace(start=at[r] + 1, end=meeting[r])
+                    self._way(scope, held, before, {r: spans[r]._replace(start=at[r] + 1, end=meeting[r])
                                       for r in side})
                     for side in sides
                 )  # fmt: skip
@@ -293,9 +296,9 @@ class _Laying(Rolled):
                 held.setdefault((r, value), {})[place] = meant
         return held
 
-    def _way(self, scope: Scope, held: Any, spans: dict[int, Span]) -> Scope:
+    def _way(self, scope: Scope, held: Any, before: Any, spans: dict[int, Span]) -> Scope:
         made = Scope(list(spans), scope, self.tick())
-        made.held = held
+        made.held, made.before = held, before
         self.as_shown(made)
         self.written.append({})
         try:
@@ -310,10 +313,15 @@ class _Laying(Rolled):
             raise Misfit(f"other arguments are given in another run: {first}")
         self.tells_index(scope, first)
         self.lose(scope, {r: self.lost_at(r, heads[r]) for r in scope.runs}, out)
-        return {
-            name: self.resolved(scope, {r: heads[r].args[name] for r in scope.runs}, out)
-            for name in first.args
-        }
+        self.reading = {r: self.runs[r].standing.get(heads[r]) for r in scope.runs}
+        try:
+            args = {
+                name: self.resolved(scope, {r: heads[r].args[name] for r in scope.runs}, out)
+                for name in first.args
+            }
+            return self.settle(scope, heads, args)
+        finally:
+            self.reading = {}
 
     def _stand_alike(self, scope: Scope, heads: dict[int, Node]) -> None:
         """Refuse to go on together where a Python variable that is still read differs."""
@@ -333,6 +341,11 @@ class _Laying(Rolled):
             if turn.execution in self.unrolled
             and not isinstance(turn.execution.loop.node, ast.While)
         )
+
+
+def _last(standing: Mapping[Node, Held]) -> Held | None:
+    """What was held at the last call."""
+    return standing[next(reversed(standing))] if standing else None
 
 
 def _whole(nodes: Sequence[Node], depth: int) -> Span:

@@ -24,7 +24,6 @@ from .gathered import Gathering
 from .looping import ANY, Looping, Slot, values_read
 from .scopes import Branch, Scope
 from .standing import Held
-from .ways import tells_round
 
 
 class Loops(Gathering):
@@ -41,8 +40,6 @@ class Loops(Gathering):
         made = {r: loop.made.get(value) for r, value in values.items()}
         if any(made[r] is not None and made[r] == rounds[r] for r in values):
             return None  # it came by a branch of this round, or out of a loop in it
-        if any(map(tells_round, values.values())):
-            return None  # of which round says what it was made of, and not where it was first read
         if any(one is not None for one in made.values()):
             return self._carried(scope, loop, values)
         try:
@@ -109,8 +106,6 @@ class Loops(Gathering):
     # -- after a loop
 
     def final(self, scope: Scope, loop: Any, values: dict[int, Any]) -> Value:
-        if any(map(tells_round, values.values())):
-            raise Misfit("the number of a round is read after its loop")
         finals = self.per_run(loop.scope, values)
         if not any(value in loop.made for value in finals.values()):
             raise Misfit("it is not of this loop")
@@ -196,6 +191,11 @@ class Loops(Gathering):
                 return self.on_a_line(scope, known, out)
         except Misfit as error:
             problem = error
+        if not any(isinstance(one, bool) for one in known.values()) and all(
+            one.__class__ in (int, float) or one.__class__ is Value and one.is_number
+            for one in known.values()
+        ):
+            return self.parted(scope, entries)
         for branch in reversed(scope.branches):
             if branch.__class__ is not Branch:
                 continue

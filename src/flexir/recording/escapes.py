@@ -149,5 +149,5 @@ class Escapes:
         node.effects = Effects(switches=self.switches.now().switches, escape="branch")
         if self.standing is not None:
             with self.recorder.quietly():
-                self.standing.note(node, frame, self.memories.known)
+                self.standing.note(node, frame)
         return node

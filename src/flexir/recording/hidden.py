@@ -20,16 +20,16 @@ from .linear import line
 from .lookups import reads
 from .looping import Looping
 from .rounds import Execution
-from .sources import compares_once, copied_elsewhere, grown_at_times, is_read
+from .sources import compares_once, copied_elsewhere, grown_at_times, is_read, set_at_times
 from .standing import Held
-from .told import IN_GRAPH
+from .told import IN_GRAPH, NUMBER
 from .uses import Known, unseen
 
 _DIFFER = ("int", "bool", "float", "list", "tuple")  # kinds of variables that say how often
 
 
-_NOT_PLAIN = {"", IN_GRAPH[0]}
-_NUMBERS = {"int", IN_GRAPH[0]}
+_NOT_PLAIN = {"", NUMBER[0]}
+_NUMBERS = {"int", NUMBER[0]}
 
 
 def stand_alike(
@@ -92,13 +92,19 @@ def _is_comparison(node: Node, source: Source) -> bool:
     )  # fmt: skip
 
 
-def counters_are_lines(loop: Looping, execution: Execution) -> None:
+def counters_are_lines(loop: Looping, executions: Sequence[Execution]) -> None:
     """Raise Misfit where a whole number that is read after a loop is not what its rounds tell.
 
     Args:
         loop: the loop.
-        execution: it, in one run.
+        executions: it, in each run.
     """
+    execution = executions[0]
+    for name in set_at_times(execution.loop):
+        kinds = {one.after[name][0] for one in executions if name in one.after}
+        live = (execution.code.co_name, name) in loop.live
+        if live and NUMBER[0] in kinds and is_read(execution.code, name):
+            raise Misfit(f"{name!r} is set in some rounds, and read after them")
     ends = [one for one in loop.after.values() if one is not None]
     places = {(one.frames[n], name) for one in ends for n, name in one.plain}
     counting = {(execution.code, name) for name in execution.loop.stored}
@@ -150,7 +156,7 @@ def changing(
         ends += [one.before for one in executions if not skipped]
         found[name] = {end[name] for end in ends if name in end}
         if all(len(one.held) - skipped < 2 for one in executions) and name in loop.stored:
-            if found[name] - {IN_GRAPH}:
+            if found[name] - {IN_GRAPH, NUMBER}:
                 raise Misfit(
                     f"no example showed two rounds, and {name!r} goes from one to the next"
                 )

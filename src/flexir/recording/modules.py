@@ -57,7 +57,7 @@ class ModuleCalls:
                     self.numbers.enter()
                 self.trace.enter(module, named, caller)
                 if standing is not None:
-                    standing.note(self.trace.frames[-1].node, caller, memories.known)
+                    standing.note(self.trace.frames[-1].node, caller)
         finally:
             self.recorder.busy = False
 

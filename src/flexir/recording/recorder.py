@@ -283,7 +283,7 @@ class Recorder:
                                 top.node.path, top.node.call, source)  # fmt: skip
         node.effects = self.switches.now()
         if self.standing is not None:
-            self.standing.note(node, call.frame, self.memories.known)
+            self.standing.note(node, call.frame)
 
     def _reader(self, tensors: list[tuple[torch.Tensor, Alias]]) -> Callable[[torch.Tensor], Value]:
         """Reads the Value of a tensor and notes the tensor."""

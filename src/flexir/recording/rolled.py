@@ -132,6 +132,7 @@ class Rolled(Loops):
                      if (turn := self._turn(r, node, spans[r].depth)) is not None}  # fmt: skip
             if not found:
                 return {}
+            self.goes_over(scope, next(iter(found.values()))[0])
             key = next(iter(found.values()))[0].execution.loop.key
             stretches = {
                 r: self._stretch(r, spans[r], heads[r], *turn)
@@ -146,6 +147,10 @@ class Rolled(Loops):
                 shown = {recorded_count(count) for count in counts.values()}
                 if len(shown) == 1:  # so many rounds stand in a row
                     out.append(guarded(numbers.eq, self.one(scope, counts, out), shown.pop()))
+
+    def goes_over(self, scope: Scope, turn: Turn) -> None:
+        """Raise Misfit where an earlier branch may have decided how many rounds a loop has."""
+        raise NotImplementedError
 
     def _is_grown(self, turn: tuple[Turn, int]) -> bool:
         """Whether a loop goes over a list that only some rounds of an earlier one add to."""
@@ -266,7 +271,7 @@ class Rolled(Loops):
         loop.changing = changing(executions, starts, skipped)
         loop.code = executions[0].code
         loop.grows = bool(rounds_alike(executions, starts, loop.changing.keys(), self.known))
-        counters_are_lines(loop, executions[0])
+        counters_are_lines(loop, executions)
         self.written.append({})
         try:
             self.lay(body, parts, body.nodes, lambda: None)

@@ -24,6 +24,7 @@ class Scope:
         self.lost: list[tuple[dict[int, int], Value]] = []  # numbers that became plain
         # A run and a Value of it from before -> variables that held it -> what they hold in all.
         self.held: dict[tuple[int, Value], dict[Any, Value | None]] = {}
+        self.before: Any = None  # of a way: what variables held at the condition, if they differ
 
     def age(self, value: Value) -> int:
         """When a Value was made; never, for one from inside a branch."""
@@ -78,6 +79,7 @@ class Branch:
 
     def __init__(self, node: Node, then: Scope, otherwise: Scope, born: int) -> None:
         self.node, self.then, self.otherwise, self.born = node, then, otherwise, born
+        self.before = then.before
         # What comes by the two ways, each with its class since 1 and True are equal -> the output.
         self.outputs: dict[Any, tuple[Any, Any, Value]] = {}
 

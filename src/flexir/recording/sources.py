@@ -181,6 +181,14 @@ def grown_at_times(loop: Written) -> set[str]:
     return found
 
 
+def set_at_times(loop: Written) -> set[str]:
+    """Variables that some rounds of a loop set and others do not, as far as is written."""
+    leaves = any(isinstance(n, (ast.Break, ast.Continue))
+                 for part in loop.body for n in ast.walk(part))  # fmt: skip
+    simple = (ast.Expr, ast.Assign, ast.AugAssign, ast.AnnAssign)
+    return _stored([part for part in loop.body if leaves or not isinstance(part, simple)])
+
+
 def copied_elsewhere(code: CodeType, names: Collection[str]) -> bool:
     """Whether a function makes other containers of what variables hold."""
     own = function_of(code)
@@ -213,6 +221,49 @@ def mentions(file: str, line: int, name: str) -> bool:
         return True
     parts = (n for n in ast.iter_child_nodes(inner) if not isinstance(n, _WITH_STATEMENTS))
     return any(name in _names(part) for part in parts)
+
+
+def made_of(code: CodeType, name: str, seen: Collection[str]) -> set[str]:
+    """The variables of which a function makes one, itself or of others in between.
+
+    Args:
+        code: the function.
+        name: the variable.
+        seen: variables whose making is seen, so that it does not matter.
+    """
+    given = _given(code)
+    found: set[str] = set()
+    stack = [name]
+    while stack:
+        for one in given.get(stack.pop(), frozenset()) - found - {*seen}:
+            found.add(one)
+            stack.append(one)
+    return found
+
+
+@functools.lru_cache(maxsize=1024)
+def _given(code: CodeType) -> dict[str, frozenset[str]]:
+    """Variable -> those that stand in what a function sets it to."""
+    own = function_of(code)
+    found: dict[str, frozenset[str]] = {}
+    kinds = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.NamedExpr, ast.For, ast.comprehension)
+    for node in ast.walk(own) if own is not None else ():
+        value = getattr(node, "iter" if hasattr(node, "iter") else "value", None)
+        if isinstance(node, kinds) and value is not None:
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            for one in _stored(targets):
+                found[one] = found.get(one, frozenset()) | _names(value)
+    return found
+
+
+@functools.lru_cache(maxsize=8192)
+def names_at(code: CodeType, at: int) -> frozenset[str]:
+    """The variables in the expression of an instruction; in its lines, before Python 3.11."""
+    span, own = span_at(code, at), function_of(code)
+    is_line = span[1] == 0 and span[3] == _END
+    nodes = [n for n in ast.walk(own) if hasattr(n, "lineno")] if own is not None else []
+    found = [n for n in nodes if (holds(span, span_of(n)) if is_line else span_of(n) == span)]
+    return frozenset(name for node in found for name in _names(node))
 
 
 @functools.lru_cache(maxsize=1024)

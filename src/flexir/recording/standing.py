@@ -10,7 +10,7 @@ that is :mod:`.hidden`'s matter. What hangs on the model itself is seen by :mod:
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
@@ -23,14 +23,15 @@ from .liveness import live_after
 from .lookups import Lookups
 from .numbers import OURS, Laundered, Numbers
 from .rounds import Rounds, Turn
-from .told import IN_GRAPH, tell, tensors_in
+from .sources import names_at
+from .told import NUMBER, tell, tensors_in
 
 _RECORDER = os.path.join(os.path.dirname(__file__), "recorder.py")  # its frame calls the model
 _NOT_PLAIN = ("", None)
 
 
 def _unplain(part: Any) -> Any:
-    return IN_GRAPH if part.__class__ in OURS else _NOT_PLAIN
+    return NUMBER if part.__class__ in OURS else _NOT_PLAIN
 
 
 class Held(NamedTuple):
@@ -41,12 +42,15 @@ class Held(NamedTuple):
         at: the offsets of the instructions they are at.
         plain: number of the function and variable -> what it plainly holds, for comparison.
         tensors: function and variable -> the Value of the tensor it holds.
+        spent: function and variable -> what one that the call reads, and nothing after it, holds:
+            as in ``plain``, or the Value of a number.
     """
 
     frames: tuple[CodeType, ...]
     at: tuple[int, ...]
     plain: dict[tuple[int, str], Any]
     tensors: dict[tuple[Any, ...], Value]
+    spent: Mapping[tuple[str, str], Any] = {}
 
     @property
     def stack(self) -> tuple[tuple[CodeType, int], ...]:
@@ -91,7 +95,15 @@ class Standing:
             entry: the code that calls the model.
         """
         numbers.noted = self.losing
-        self.rounds = Rounds(entry, Iterables(numbers, known).count, known)
+
+        def value(part: Any) -> Value | None:
+            if part.__class__ not in OURS:
+                return known(part)
+            lowered = numbers.lower(part)
+            return lowered if isinstance(lowered, Value) else None
+
+        self._known = value
+        self.rounds = Rounds(entry, Iterables(numbers, known).count, value)
 
     def come_to(self, frame: FrameType | None) -> None:
         """A call is made at a frame; nothing of it is written down yet."""
@@ -114,16 +126,14 @@ class Standing:
         if self.rounds is not None:
             self.rounds.leave()
             self.rounds = None
+            del self._known
 
-    def note(
-        self, node: Node, frame: FrameType | None, known: Callable[[torch.Tensor], Value | None]
-    ) -> None:
+    def note(self, node: Node, frame: FrameType | None) -> None:
         """Note what the functions that led to a call may still read.
 
         Args:
             node: the call.
             frame: that made it.
-            known: the Value of a tensor, if it has one.
         """
         if not self.notes:
             if frame is not None and not is_foreign(frame.f_code.co_filename):
@@ -137,22 +147,30 @@ class Standing:
         at: list[int] = []
         plain: dict[tuple[int, str], Any] = {}
         tensors: dict[tuple[Any, ...], Value] = {}
+        spent: dict[tuple[str, str], Any] = {}
         while frame is not None:
             code = frame.f_code
             if code.co_filename == _RECORDER:
                 break
             if not is_foreign(code.co_filename):
-                kept = frame.f_locals
-                for name in live_after(code, frame.f_lasti):
+                kept, live = frame.f_locals, live_after(code, frame.f_lasti)
+                if not frames:
+                    for name in names_at(code, frame.f_lasti).intersection(kept).difference(live):
+                        if one := tell(kept[name]) or self._number(kept[name]):
+                            spent[code.co_name, name] = one
+                for name in live:
                     if name not in kept:
                         continue
                     plain[len(frames), name] = tell(kept[name]) or _unplain(kept[name])
                     for place, tensor in tensors_in(kept[name], (code.co_name, name)):
-                        value = known(tensor)
+                        value = self._known(tensor)
                         if value is not None:
                             tensors[place] = value
                 self.lookups.look(frame)
                 frames.append(code)
                 at.append(frame.f_lasti)
             frame = frame.f_back
-        self.seen[node] = Held(tuple(frames), tuple(at), plain, tensors)
+        self.seen[node] = Held(tuple(frames), tuple(at), plain, tensors, spent)
+
+    def _number(self, part: Any) -> Value | None:
+        return self._known(part) if part.__class__ in OURS else None

@@ -15,6 +15,7 @@ from ..graph.tree import attributes_of
 from .numbers import OURS
 
 _PLAIN = frozenset({int, float, bool, str, bytes, type(None), complex})
+NUMBER = ("number", None)
 IN_GRAPH = ("in the graph", None)
 SCALARS = frozenset({"int", "float", "bool", "str"})  # kinds that a call can be given as they are
 _HAVE_NONE = (torch.nn.Module, int, float, str, bytes, type(None))  # tensors that may be replaced
@@ -23,7 +24,9 @@ _MANY = 64  # elements of a container that are looked at
 
 def told(part: Any) -> Any:
     """The same for anything: what is known of it, or which object it is."""
-    if isinstance(part, torch.Tensor) or part.__class__ in OURS:
+    if part.__class__ in OURS:
+        return NUMBER
+    if isinstance(part, torch.Tensor):
         return IN_GRAPH
     return tell(part) or ("object", id(part))
 
@@ -45,8 +48,8 @@ def tell(part: Any, deep: bool = True) -> Any:
 
 
 def tensors_in(part: Any, place: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], torch.Tensor]]:
-    """The tensors a variable holds, down to three containers."""
-    if isinstance(part, torch.Tensor):
+    """The tensors a variable holds, down to three containers, or the number of a run."""
+    if isinstance(part, torch.Tensor) or part.__class__ in OURS:
         yield place, part
     elif isinstance(part, _HAVE_NONE) or len(place) > 5:
         return

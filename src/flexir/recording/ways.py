@@ -123,6 +123,10 @@ class Ways:
         """A number that differs, if a loop says how."""
         raise NotImplementedError
 
+    def parted(self, scope: Scope, entries: dict[int, Any]) -> Any:
+        """A number that is not the same in all runs, from the branch that decided it."""
+        raise NotImplementedError
+
     def turn(self, scope: Scope, nodes: dict[int, Node], out: list[Node]) -> Value | None:
         """The number of a round, if the loop is laid as one; None where it stays what it is."""
         raise NotImplementedError
@@ -142,7 +146,7 @@ class Ways:
             try:
                 return self._number(scope, producers, out)
             except Misfit:
-                pass
+                return self.parted(scope, values)  # type: ignore[no-any-return]
         found = self.in_rounds(scope, values, out)
         if found is None:
             found = self._came(scope, values)
@@ -337,18 +341,6 @@ def close(scope: Scope) -> None:
 
 def only_a_number(node: Node) -> bool:
     return node.body is None and bool(node.outputs) and node.target in numbers.FUNCTIONS
-
-
-def tells_round(value: Value) -> bool:
-    """Whether it is the number of a round, or computed from that."""
-    stack = [value.producer]
-    while stack:
-        node = stack.pop()
-        if node is not None and only_a_number(node):
-            if node.target is numbers.turn:
-                return True
-            stack += [one.producer for one in node.inputs]
-    return False
 
 
 def copied(node: Node, args: dict[str, Any]) -> Node:

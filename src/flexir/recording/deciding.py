@@ -1,0 +1,283 @@
+"""Which branch decided a number that is not the same in all runs.
+
+A tensor is seen where it is made; a number is not: ``k = 2`` and ``k = n + 1`` leave nothing behind
+until a call is given one. So the last branch is not always the one: what the variables held at its
+condition says whether it was decided before. Where that leaves it open, it raises :class:`Misfit`.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping
+from types import CodeType
+from typing import Any, NamedTuple
+
+from ..graph import tree
+from ..graph.inputs import same_literal
+from ..graph.nodes import Node, Value
+from .alike import Misfit
+from .rolled import Rolled
+from .rounds import Turn
+from .scopes import Branch, Scope
+from .sources import made_of, names_at
+from .standing import Held
+from .told import NUMBER
+from .ways import only_a_number
+
+Place = tuple[str, str]  # function and variable
+
+
+class Before(NamedTuple):
+    """What variables held at a condition, as far as it is not the same in all runs.
+
+    Attributes:
+        differing: variable -> the number in each run, and what stands for it; None if nothing does,
+            or if it is no number.
+        functions: those that led to it.
+    """
+
+    differing: Mapping[Place, tuple[Mapping[int, Any], Any]]
+    functions: frozenset[str]
+
+
+class Deciding(Rolled):
+    """Numbers, and the branches that decided them."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.reading: dict[int, Held | None] = {}  # what is held where something is being read
+        self.codes: dict[str, CodeType] = {}  # of the functions that read it
+
+    def before(self, scope: Scope, heads: dict[int, Node], out: list[Node]) -> Before:
+        """What the variables hold at a condition."""
+        held = {r: self.runs[r].standing.get(heads[r]) for r in scope.runs}
+        known = [one for one in held.values() if one is not None]
+        self.codes.update((code.co_name, code) for one in known for code in one.frames)
+        found: dict[Place, tuple[Mapping[int, Any], Any]] = {}
+        if not scope.after_a_branch:
+            return Before(found, _functions(held))
+        numbers = {r: _numbers(one) for r, one in held.items()}
+        for place in dict.fromkeys(p for one in numbers.values() for p in one):
+            parts = {r: one[place] for r, one in numbers.items() if place in one}
+            if len(parts) == len(numbers) and not self._differ(scope, parts, out):
+                continue
+            meant = None
+            if len(parts) == len(numbers) and all(map(_is_number, parts.values())):
+                try:
+                    meant = self.mixed(scope, parts, out)
+                except Misfit:
+                    meant = None
+            found[place] = parts, meant
+        return Before(found, _functions(held))
+
+    def _differ(self, scope: Scope, parts: dict[int, Any], out: list[Node]) -> bool:
+        """Whether a variable holds something else in another run."""
+        first = next(iter(parts.values()))
+        if not all(one.__class__ is Value for one in parts.values()):
+            return any(one.__class__ is Value or not same_literal(one, first)
+                       for one in parts.values())  # fmt: skip
+        producers = {r: one.producer for r, one in parts.items()}
+        if all(node is not None and only_a_number(node) for node in producers.values()):
+            try:
+                self._number(scope, producers, out)  # type: ignore[arg-type]
+                return False
+            except Misfit:
+                return True
+        return len({self.env[r].get(one) for r, one in parts.items()} | {None}) != 2
+
+    def parted(self, scope: Scope, entries: dict[int, Any]) -> Any:
+        known = {r: one for r, one in entries.items() if _is_number(one)}
+        same = self._places(known)
+        for branch in reversed(scope.branches):
+            if branch.__class__ is not Branch:
+                names = {name for _, name in same} if same else branch.changing.keys()
+                if names & branch.changing.keys():
+                    raise Misfit("a loop may have set a number that differs")
+                continue
+            found = self._earlier(branch.before, known, same)
+            return self._of_branch(scope, branch, entries) if found is None else found
+        if scope.before is not None:
+            found = self._earlier(scope.before, known, same)
+            if found is not None:
+                return found
+        shown = ", ".join(map(str, list(known.values())[:8]))
+        raise Misfit(f"a number that nothing explains: {shown}")
+
+    def _places(self, entries: Mapping[int, Any]) -> set[Place]:
+        """The variables that hold these numbers where they are read."""
+        found: set[Place] | None = None
+        for r, number in entries.items():
+            held = self.reading.get(r)
+            one = _numbers(held)
+            here = {place for place, held in one.items() if _same(held, number)}
+            found = here if found is None else found & here
+        return found or set()
+
+    def _earlier(self, before: Before, entries: Mapping[int, Any], same: set[Place]) -> Any:
+        """What stood for these numbers at a condition; None if they were decided after it.
+
+        Args:
+            before: what the variables held at the condition.
+            entries: the numbers.
+            same: the variables that hold them where they are read.
+        """
+        if not before.differing:
+            return None
+        fits = {
+            place: meant for place, (held, meant) in before.differing.items()
+            if all(r in held and _same(held[r], one) for r, one in self._at(held, entries))
+        }  # fmt: skip
+        later = {p for p in same if p[0] in before.functions} - before.differing.keys()
+        if later and not fits:
+            if any(self._made_of(*place) & before.differing.keys() for place in later):
+                raise Misfit("a number may be made of one that an earlier condition decided")
+            return None
+        kept = [meant for place, meant in fits.items() if not same or place in same] or [
+            *fits.values()
+        ]
+        if later or not kept or any(one is None or one is not kept[0] for one in kept):
+            raise Misfit("it is not certain which condition decided a number")
+        return kept[0]
+
+    def settle(self, scope: Scope, heads: dict[int, Node], args: dict[str, Any]) -> dict[str, Any]:
+        """The arguments of a call, with what earlier branches decided and these runs do not show.
+
+        Args:
+            scope: of the call.
+            heads: the call in each run.
+            args: as all runs of the scope have them.
+        """
+        held = self.reading.get(scope.runs[0])
+        around: Scope | None = scope
+        if held is None:
+            return args
+        code, at = held.stack[0]
+        read = {(code.co_name, name) for name in names_at(code, at)}
+        numbers = read & _numbers(held).keys()
+        made = set().union(*(self._made_of(*place) for place in numbers)) - read
+        seen: set[Place] = set()
+        while around is not None:
+            for place, (known, meant) in around.before.differing.items() if around.before else ():
+                if place in made:
+                    args = self._settled(scope, heads, args, {}, None)
+                elif place in read - seen:
+                    args = self._settled(scope, heads, args, known, meant)
+                seen.add(place)
+            around = around.parent
+        return args
+
+    def _made_of(self, function: str, name: str) -> set[Place]:
+        """The variables of which one is made, but for tensors, of which that is seen."""
+        code = self.codes.get(function)
+        if code is None:
+            return set()
+        tensors = self.known.tensors.get(code, ())
+        return {(function, one) for one in made_of(code, name, tensors)}
+
+    def goes_over(self, scope: Scope, turn: Turn) -> None:
+        loop, code = turn.execution.loop, turn.execution.code
+        names = {n.id for n in ast.walk(loop.iterable) if isinstance(n, ast.Name)} \
+            if loop.iterable is not None else set()  # fmt: skip
+        around: Scope | None = scope
+        while around is not None:
+            for function, name in around.before.differing if around.before else ():
+                if function == code.co_name and name in names:
+                    raise Misfit(f"an earlier condition may have decided {name!r}, and so a loop")
+            around = around.parent
+
+    def _settled(
+        self, scope: Scope, heads: dict[int, Node], args: dict[str, Any],
+        numbers: Mapping[int, Any], meant: Any,
+    ) -> dict[str, Any]:  # fmt: skip
+        """The same for one variable."""
+        given = list(heads[scope.runs[0]].args.values())
+        literals = [n for kind in (int, float) for n in tree.leaves(given, kind)]
+        derived = [v for v in tree.leaves(given, Value) if v.is_number]
+        if not literals and not derived:
+            return args
+        runs = [run for run, _ in self._at(numbers, dict.fromkeys(scope.runs))]
+        shown = [numbers.get(run) for run in runs]
+        first = shown[0]
+        if first.__class__ in (int, float) and not derived:
+            alike = all(one.__class__ is first.__class__ and one == first for one in shown)
+            if alike and literals.count(first) == 1 and meant.__class__ is Value:
+                return tree.substitute(args, first.__class__,
+                                       lambda n: meant if n == first else n)  # type: ignore[no-any-return]  # fmt: skip
+        elif first.__class__ is Value and len(derived) == 1 and not literals:
+            pairs = [(numbers.get(run), list(tree.leaves(list(heads[r].args.values()), Value)))
+                     for r, run in zip(scope.runs, runs)]  # fmt: skip
+            if meant.__class__ is Value and all(
+                any(_same(one, v) for v in values if v.is_number) for one, values in pairs
+            ):
+                made = [v for v in tree.leaves(list(args.values()), Value) if v.is_number]
+                if len(made) == 1:
+                    return tree.substitute(args, Value,
+                                           lambda v: meant if v is made[0] else v)  # type: ignore[no-any-return]  # fmt: skip
+        raise Misfit(f"an earlier condition may have decided a number: {heads[scope.runs[0]]}")
+
+    def _at(self, held: Mapping[int, Any], entries: Mapping[int, Any]) -> list[tuple[int, Any]]:
+        """The entries by the runs in which a condition was met, from those of rounds inside."""
+        found = []
+        for r, one in entries.items():
+            run: int | None = r
+            while run is not None and run not in held:
+                run = self.around[run]
+            found.append((-1 if run is None else run, one))
+        return found
+
+    def _of_branch(self, scope: Scope, branch: Branch, entries: dict[int, Any]) -> Any:
+        """The output of the branch that decided it."""
+        ways = (branch.then, branch.otherwise)
+        sides = [{r: one for r, one in entries.items() if self.in_scope(way, r) is not None}
+                 for way in ways]  # fmt: skip
+        if not all(sides):
+            raise Misfit("what comes by the other way is not known")
+        pair = [self.mixed(way, side, way.nodes) for way, side in zip(ways, sides)]
+        return self.output(scope, branch, *pair)
+
+
+def _numbers(held: Held | None) -> dict[Place, Any]:
+    """Variable -> the number it holds, or what is told of it."""
+    if held is None:
+        return {}
+    told = {(held.frames[n].co_name, name): one for (n, name), one in held.plain.items()}
+    found: dict[Place, Any] = {}
+    for place, one in {**held.spent, **told}.items():
+        if one.__class__ is Value:
+            found[place] = one
+        elif one[0] in _READ_BACK:
+            found[place] = _READ_BACK[one[0]](one[1])
+        elif one == NUMBER:
+            found[place] = held.tensors.get(place, one)
+        elif one[0]:
+            found[place] = one
+    return found
+
+
+_READ_BACK = {"int": int, "float": float}
+
+
+def _functions(held: Mapping[int, Held | None]) -> frozenset[str]:
+    known = [one for one in held.values() if one is not None]
+    return frozenset(code.co_name for one in known for code in one.frames)
+
+
+def _is_number(part: Any) -> bool:
+    if part.__class__ is Value:
+        return bool(part.is_number)
+    return part.__class__ is int or part.__class__ is float
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two numbers of one run are the same: literals, or computed alike of the same."""
+    if one is other:
+        return True
+    if one.__class__ is not Value or other.__class__ is not Value:
+        return one.__class__ is other.__class__ and one.__class__ in (int, float) and one == other
+    a, b = one.producer, other.producer
+    if a is None or b is None or a.target is not b.target or not only_a_number(a):
+        return False
+    return list(a.args) == list(b.args) and all(
+        _same(p, q) if p.__class__ is Value else p.__class__ is q.__class__ and p == q
+        for p, q in zip(a.args.values(), b.args.values())
+    )
