@@ -137,11 +137,6 @@ def clamp(call: Any, input: Any, min: Any = None, max: Any = None) -> Any:
     return made if max is None else jnp.minimum(made, call.cast(max))
 
 
-@op("where")
-def where(call: Any, condition: Any, input: Any, other: Any) -> Any:
-    return jnp.where(condition.astype(bool), call.cast(input), call.cast(other))
-
-
 @op("masked_fill")
 def masked_fill(call: Any, input: Any, mask: Any, value: Any) -> Any:
     return jnp.where(mask.astype(bool), call.cast(value), input)

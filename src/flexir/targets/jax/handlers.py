@@ -17,9 +17,8 @@ import flexir
 
 from ..arguments import fail_unless
 from . import numbers
+from .arrays import DTYPES, TORCH
 from .program import (
-    DTYPES,
-    TORCH,
     Call,
     Missing,
     Number,
@@ -39,7 +38,7 @@ def op(*names: str) -> Callable[[Callable[..., Any]], Any]:
         @functools.wraps(function)
         def handler(ctx: Any, *args: Any, **named: Any) -> Any:
             does = numbers.of if ctx.node.makes_number else function
-            named = {name: _cuts_known(ctx, part) for name, part in named.items()}
+            named = {name: cuts_known(ctx, part) for name, part in named.items()}
             return ctx.out.add(does, call_of(ctx), args, named, str(ctx.node.where))
 
         for name in names:
@@ -49,12 +48,12 @@ def op(*names: str) -> Callable[[Callable[..., Any]], Any]:
     return declare
 
 
-def _cuts_known(ctx: Any, part: Any) -> Any:
+def cuts_known(ctx: Any, part: Any) -> Any:
     """Slices with the numbers that their bounds are, which XLA must know."""
     if isinstance(part, slice):
         bounds = (part.start, part.stop, part.step)
         return slice(*(None if n is None else int(ctx.constant(n)) for n in bounds))
-    return tuple(_cuts_known(ctx, one) for one in part) if type(part) is tuple else part
+    return tuple(cuts_known(ctx, one) for one in part) if type(part) is tuple else part
 
 
 def call_of(ctx: Any) -> Call:
