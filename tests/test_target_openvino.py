@@ -179,6 +179,19 @@ def test_as_many_as_were_true_when_recorded_or_it_fails(function):
         target.run(result.output, x, torch.ones(2, 3, dtype=torch.bool))
 
 
+def test_a_remainder_of_floating_point_is_exact_or_diverged():
+    both = lambda x, y: (torch.fmod(x, y), torch.remainder(x, y), torch.remainder(x, 0.3), x % 7)
+    scales = torch.logspace(-6, 6, 13)
+    x, y = torch.randn(13, 4000) * scales[:, None], torch.randn(13, 4000)
+    y = torch.where(y.abs() < 0.5, y.sign() + 0.1 * y, y)
+    x[0, :9] = y[0, :9] * torch.arange(-4, 5)
+    result = target.convert(both, (x, y), strict=True)
+    for made, expected in zip(target.run(result.output, x, y), both(x, y)):
+        assert torch.equal(made, expected)
+    with pytest.raises(flexir.Diverged, match="a quotient of more than 24 bits"):
+        target.run(result.output, x * 1e9, y)
+
+
 INF, NAN = float("inf"), float("nan")
 
 

@@ -45,7 +45,7 @@ def carry(output: Program, tensors: Tensors, state: Tensors) -> tuple[Tensors, T
         made, left, told = output.compiled({**output.weights, **held}, arrays)
     for holds, (text, _) in zip(told, output.conditions):
         if not holds:
-            raise flexir.Diverged(f"not as many elements as in the program: {text}")
+            raise flexir.Diverged(f"what the program takes for granted does not hold: {text}")
     outputs, kept = ({name: tensor_of(array) for name, array in part.items()}
                      for part in (made, left))  # fmt: skip
     return outputs, kept

@@ -41,7 +41,7 @@ def carry(output: Network, tensors: Tensors, state: Tensors) -> tuple[Tensors, T
     made = request.infer(list(arrays.values()))
     for number, (told, _) in enumerate(output.conditions, len(output.outputs)):
         if not made[number]:
-            raise flexir.Diverged(f"not as many elements as in the network: {told}")
+            raise flexir.Diverged(f"what the network takes for granted does not hold: {told}")
     outputs = {name: torch.from_numpy(made[number].copy())
                for number, name in enumerate(output.outputs)}  # fmt: skip
     left = {path: torch.from_numpy(one.state.data.copy()) for path, one in kept.items()}

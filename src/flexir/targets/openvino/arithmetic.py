@@ -16,6 +16,7 @@ from openvino import opset13 as ops
 import flexir
 
 from ..arguments import fail_unless
+from .remainders import rest_of, towards_zero
 from .shapes import places
 from .values import DTYPES, cast, constant, dtype_of, ints, is_number, op, operands, port, type_of
 
@@ -122,15 +123,10 @@ for _name, _build in _BINARY.items():
 def divide(ctx: Any, input: Any, other: Any, rounding_mode: Any = None) -> Any:
     if rounding_mode is None or ctx.type.dtype == torch.float32 and rounding_mode == "trunc":
         made = ops.divide(*floating(ctx, input, other))
-        return made if rounding_mode is None else _towards_zero(made)
+        return made if rounding_mode is None else towards_zero(made)
     fail_unless(numeric(ctx) != torch.float32, "floor of torch.float32")
     a, b = operands(input, other, dtype=ctx.type.dtype)
     return _whole_divided(a, b, ops.mod if rounding_mode == "trunc" else ops.floor_mod)
-
-
-def _towards_zero(value: Any) -> Any:
-    return ops.select(ops.less(value, constant(0, np.float32)), ops.ceiling(value),
-                      ops.floor(value))  # fmt: skip
 
 
 def _whole_divided(a: Any, b: Any, rest: Any) -> Any:
@@ -140,14 +136,15 @@ def _whole_divided(a: Any, b: Any, rest: Any) -> Any:
 
 @op("trunc")
 def trunc(ctx: Any, input: Any) -> Any:
-    return _towards_zero(*floating(ctx, input))
+    return towards_zero(*floating(ctx, input))
 
 
 @op("floor_divide", "remainder", "fmod")
 def whole_division(ctx: Any, input: Any, other: Any) -> Any:
-    """Of whole numbers; of others, OpenVINO rounds otherwise than torch."""
-    fail_unless(numeric(ctx) != torch.float32, "torch.float32")
     a, b = operands(input, other, dtype=ctx.type.dtype)
+    if numeric(ctx) == torch.float32:
+        fail_unless(ctx.node.op != "floor_divide", "floor of torch.float32")
+        return rest_of(ctx, a, b)
     if ctx.node.op == "floor_divide":
         return _whole_divided(a, b, ops.floor_mod)
     return (ops.mod if ctx.node.op == "fmod" else ops.floor_mod)(a, b)
