@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 pytest.importorskip("numpy", reason="targets need it")
 
@@ -79,8 +80,27 @@ def test_a_row_of_attention_that_sees_nothing_is_zero(target, kind):
 
 def test_rows_that_are_lost_stay_lost_through_layers(target):
     """A wrong mask makes all of it NaN; a relu behind it must not make numbers of that again."""
-    layer = torch.nn.Sequential(torch.nn.Softmax(-1), torch.nn.Linear(4, 8), torch.nn.ReLU(),
-                                torch.nn.Linear(8, 2))  # fmt: skip
+    layer = nn.Sequential(nn.Softmax(-1), nn.Linear(4, 8), nn.ReLU(),
+                                nn.Linear(8, 2))  # fmt: skip
     with torch.no_grad():
         assert same(target, layer, ROWS)
         assert layer(ROWS)[2].isnan().all()
+
+
+LAYERS = {
+    "conv": lambda: nn.Conv2d(8, 8, 3, padding=1),
+    "depthwise": lambda: nn.Conv2d(8, 8, 3, padding=1, groups=8),
+    "norm": lambda: nn.Sequential(nn.Conv2d(8, 16, 1), nn.BatchNorm2d(16)),
+    "transposed": lambda: nn.ConvTranspose2d(8, 8, 2, 2),
+    "linear": lambda: nn.Linear(5, 7),
+}
+
+
+@pytest.mark.parametrize("activation", [F.relu, F.relu6, F.hardtanh], ids=lambda f: f.__name__)
+@pytest.mark.parametrize("layer", LAYERS)
+def test_an_engine_that_fuses_an_activation_keeps_nan(target, layer, activation):
+    model = LAYERS[layer]().eval()
+    x = torch.randn(1, 8, 5, 5)
+    x[0, 4, 2, 2] = nan
+    with torch.no_grad():
+        assert same(target, lambda x: activation(model(x)) + 1, x)

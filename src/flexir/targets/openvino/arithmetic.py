@@ -1,7 +1,7 @@
 """Handlers of arithmetic: element by element, comparisons, attention.
 
 The plug-in's ``relu``, ``clamp``, ``maximum``, ``minimum``, ``exp`` and ``greater`` lose NaN; its
-``less`` does not, and what is chosen by it keeps NaN as torch does, at no measured cost.
+``less`` does not, and what is chosen by it keeps NaN as torch does, fused into a layer or not.
 """
 
 from __future__ import annotations
