@@ -217,7 +217,7 @@ def test_sizes_that_nobody_understands_are_not_taken_and_their_examples_say_so_i
 
 
 def counting(x, y):
-    return x * 2 if len(x) > 7 else x + int(y.shape[0])
+    return x * 2 if float(x.shape[0]) > 7 else x + int(y.shape[0])
 
 
 def test_numbers_that_became_plain_are_told_of_tensors_that_vary_and_only_of_those():
@@ -227,5 +227,5 @@ def test_numbers_that_became_plain_are_told_of_tensors_that_vary_and_only_of_tho
         return [(one.partition(" at ")[0], one.rpartition(", ")[2]) for one in lines]
 
     assert told((2, 3), (2, 3)) == []
-    assert told((2, 3), (4, 3)) == [("len()", "which was 2")]
+    assert told((2, 3), (4, 3)) == [("float()", "which was 2")]
     assert "int()" in dict(told((2, 3), (2, 5)))

@@ -89,8 +89,8 @@ def counts(tmp_path):
     def check(text, *runs):
         code = code_of(text, tmp_path)
         place, rounds, starts, after, number = {}, {}, {}, {}, 0
-        loop = types.SimpleNamespace(stored=frozenset())
-        execution = types.SimpleNamespace(code=code, loop=loop)
+        loop = types.SimpleNamespace(stored=frozenset(), body=())
+        execution = types.SimpleNamespace(code=code, loop=loop, after={})
         for run, (*begun, end) in enumerate(runs):
             rounds[run] = list(range(number, number + len(begun)))
             for k, told in enumerate(begun):
@@ -100,7 +100,7 @@ def counts(tmp_path):
             after[run] = None if end is None else held(code, n=whole(end))
         try:
             loop = types.SimpleNamespace(place=place, rounds=rounds, starts=starts, after=after)
-            counters_are_lines(loop, execution)
+            counters_are_lines(loop, [execution])
         except Misfit as error:
             return str(error)
         return None

@@ -8,7 +8,8 @@ import flexir
 from flexir import passes
 from flexir.graph.nodes import Value
 from flexir.recording.numbers import Int, Numbers
-from flexir.recording.standing import Standing, _tell, _tensors
+from flexir.recording.standing import Standing
+from flexir.recording.told import tell, tensors_in
 
 
 class Plain:
@@ -17,44 +18,44 @@ class Plain:
 
 
 def test_a_variable_is_told_by_class_and_content():
-    assert _tell(3) == ("int", "3") and _tell("a") == ("str", "'a'") and _tell(None) is not None
-    assert _tell(True) != _tell(1) and _tell(1.0) != _tell(1)
+    assert tell(3) == ("int", "3") and tell("a") == ("str", "'a'") and tell(None) is not None
+    assert tell(True) != tell(1) and tell(1.0) != tell(1)
     for nothing in (torch.ones(1), nn.ReLU(), len, Plain, object()):
-        assert _tell(nothing) is None, nothing
-    assert _tell([1, torch.ones(1)]) == ("list", 2, (("int", "1"), None))
-    assert _tell((1,)) == ("tuple", 1, (("int", "1"),))
-    assert _tell({"a": 2}) == ("dict", 1, (("str", "'a'"), ("int", "2")))
-    assert _tell([[1]]) == ("list", 1, (None,)), "one container deep"
-    assert _tell(Plain(a=1)) == ("Plain", (("a", ("int", "1")),)) and _tell(Plain()) is None
-    assert _tell([Plain(a=1)]) == ("list", 1, (None,))
+        assert tell(nothing) is None, nothing
+    assert tell([1, torch.ones(1)]) == ("list", 2, (("int", "1"), None))
+    assert tell((1,)) == ("tuple", 1, (("int", "1"),))
+    assert tell({"a": 2}) == ("dict", 1, (("str", "'a'"), ("int", "2")))
+    assert tell([[1]]) == ("list", 1, (None,)), "one container deep"
+    assert tell(Plain(a=1)) == ("Plain", (("a", ("int", "1")),)) and tell(Plain()) is None
+    assert tell([Plain(a=1)]) == ("list", 1, (None,))
 
 
 def test_the_tensors_that_a_variable_holds():
     a, b, c = torch.ones(1), torch.ones(1), torch.ones(1)
     held = {"x": [a, (b,)], "y": Plain(z=c), "n": 3}
-    assert list(_tensors(held, ("f", "v"))) == [
+    assert list(tensors_in(held, ("f", "v"))) == [
         (("f", "v", "x", 0), a), (("f", "v", "x", 1, 0), b), (("f", "v", "y", "z"), c),
     ]  # fmt: skip
-    assert list(_tensors(a, ("v",))) == [(("v",), a)]
-    assert list(_tensors(nn.Linear(1, 1), ("v",))) == [] == list(_tensors(Plain, ("v",)))
+    assert list(tensors_in(a, ("v",))) == [(("v",), a)]
+    assert list(tensors_in(nn.Linear(1, 1), ("v",))) == [] == list(tensors_in(Plain, ("v",)))
     deep = [[[[[[a]]]]]]
-    assert list(_tensors(deep, ("v",))) == [] and list(_tensors(deep[0][0], ("v",)))
+    assert list(tensors_in(deep, ("v",))) == [] and list(tensors_in(deep[0][0], ("v",)))
 
 
-def test_numbers_that_know_their_origin_hold_no_tensors():
+def test_numbers_that_know_their_origin_hold_notensors_in():
     run = Numbers(None, None, lambda: True)
     run.kept = torch.ones(1)  # whatever is kept for the run is not the variable's
-    assert list(_tensors([Int(3, Value("", None), run), "a", 2.5, None], ("f", "v"))) == []
+    assert list(tensors_in([Int(3, Value("", None), run), "a", 2.5, None], ("f", "v"))) == []
 
 
 def test_nothing_is_noted_where_nobody_asks():
-    assert Standing(notes=False).note(None, None, lambda t: None) is None
+    assert Standing(notes=False).note(None, None) is None
     quiet = Standing()
     quiet.losing.append(("value", 3))
     node = object()
-    quiet.note(node, None, lambda t: None)
+    quiet.note(node, None)
     assert quiet.lost == {node: (("value", 3),)} and quiet.losing == []
-    assert quiet.seen[node] == ((), (), {}, {})
+    assert quiet.seen[node] == ((), (), {}, {}, {})
 
 
 def ops(graph):

@@ -261,11 +261,9 @@ class _Laying(Deciding):
         for meeting in _meetings(spans, at):
             self.back_to(mark, scope, out)
             try:
-                then, otherwise = (
-                    self._way(scope, held, before, {r: spans[r]._replace(start=at[r] + 1, end=meeting[r])
-                                      for r in side})
-                    for side in sides
-                )  # fmt: skip
+                ways = [{r: spans[r]._replace(start=at[r] + 1, end=meeting[r]) for r in side}
+                        for side in sides]  # fmt: skip
+                then, otherwise = (self._way(scope, held, before, way) for way in ways)
                 node = copied(first, {"condition": value, "inputs": ()})
                 node.op, node.target, node.signature = "if", None, IF
                 node.effects = Effects()
@@ -345,7 +343,7 @@ class _Laying(Deciding):
 
 def _last(standing: Mapping[Node, Held]) -> Held | None:
     """What was held at the last call."""
-    return standing[next(reversed(standing))] if standing else None
+    return next(reversed(list(standing.values())), None)
 
 
 def _whole(nodes: Sequence[Node], depth: int) -> Span:

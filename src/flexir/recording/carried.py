@@ -48,6 +48,31 @@ class Loops(Gathering):
             return None
         return self.one(loop.scope, outer, loop.out)
 
+    def changed_at_last(self, scope: Scope, values: dict[int, Value]) -> Value | None:
+        body = scope.body
+        while body is not None:
+            if self._is_changed(body.loop, values):
+                return self._carried(scope, body.loop, values)
+            body = body.loop.scope.body
+        return None
+
+    def _is_changed(self, loop: Looping, values: dict[int, Value]) -> bool:
+        """Whether a variable holds this in all rounds shown, and something else after the last."""
+        try:
+            column = self.per_run(loop.body, values)
+        except Misfit:
+            return False
+        changed = [
+            place for place in _places(loop.starts, column)
+            if any(left.get(place, column[p]) is not column[p]
+                   for r, left in loop.left.items() if (p := loop.lasts[r]) in column)
+        ]  # fmt: skip
+        return any(map(self.may_be_read, changed))
+
+    def may_be_read(self, place: Any) -> bool:
+        """Whether the call that is being read may read a variable."""
+        raise NotImplementedError
+
     def _carried(self, scope: Scope, loop: Looping, values: dict[int, Any]) -> Value:
         """What comes from the round before."""
         column = self.per_run(loop.body, values)

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from ..graph import numbers as calls
-from .numbers import Int, Numbers, expression, plain
+from .numbers import Int, expression, plain
 from .sources import loop_over
 
 REAL_RANGE, REAL_ENUMERATE = range, enumerate
@@ -38,16 +38,22 @@ def name_of_loop(key: Any) -> str:
 class Counting:
     """A range of numbers that know their round; in all else it is the range it stands for."""
 
-    __slots__ = ("_home", "_loop", "_range", "_start", "_step", "_stop")
+    __slots__ = ("_home", "_loop", "_number", "_range", "_start", "_step", "_stop")
 
-    def __init__(self, parts: tuple[Any, ...], home: Numbers, loop: str) -> None:
-        """``parts``: what ``range`` was given, the step a plain number."""
+    def __init__(self, parts: tuple[Any, ...], number: Int, loop: str) -> None:
+        """Begin.
+
+        Args:
+            parts: what ``range`` was given, the step a plain number.
+            number: one of them that knows where it comes from.
+            loop: the name of the loop.
+        """
         self._range = REAL_RANGE(*map(plain, parts))
-        self._home, self._loop = home, loop
+        self._number, self._home, self._loop = number, number.home, loop
         whole = (0, parts[0], 1) if len(parts) == 1 else (*parts, 1)[:3]
         self._start, self._stop, self._step = whole
 
-    @property
+    @property  # type: ignore[misc]
     def __class__(self) -> Any:  # `isinstance` of a range says yes
         return REAL_RANGE
 
@@ -58,21 +64,21 @@ class Counting:
             gone = turn if step == 1 else home.computed(calls.mul, turn, step)
             is_zero = first.__class__ is int and first == 0
             yield gone if is_zero else home.computed(calls.add, gone, first)
-        frame = sys._getframe(1)
-        if home.many() > begun or not self._range:
-            home.ended(self._loop, self._count(), len(self._range), frame)
+        frame, many = sys._getframe(1), self._many()
+        if many is not None and (home.many() > begun or not self._range):
+            home.ended(self._loop, many, len(self._range), frame)
         else:  # what its rounds did nobody saw
-            home.lost("range", self._stop, frame)
+            home.lost("range", self._number, frame)
 
-    def _count(self) -> Any:
-        """How many rounds there are, or no more than none."""
+    def _many(self) -> Int | None:
+        """How many numbers there are, or no more than none; None if they are always as many."""
         compute, up = self._home.computed, self._step > 0
         first, last = (self._start, self._stop) if up else (self._stop, self._start)
         is_zero = first.__class__ is int and first == 0
         found, step = last if is_zero else compute(calls.sub, last, first), abs(self._step)
         if step > 1:
             found = compute(calls.floor_divide, compute(calls.add, found, step - 1), step)
-        return found
+        return found if found.__class__ is Int else None
 
     def __iter__(self) -> Iterator[Any]:
         return self._from(self._start, self._step)
@@ -142,7 +148,7 @@ class Range(metaclass=_StandsIn):
         if number is not None and not none and len(parts) < 4 and number.home.hears():
             loop = _loop(sys._getframe(1))
             if loop is not None and (len(parts) < 3 or parts[2].__class__ is int and parts[2]):
-                return Counting(parts, number.home, loop)
+                return Counting(parts, number, loop)
         return REAL_RANGE(*parts, **none)
 
 
@@ -153,25 +159,32 @@ class Enumerate(metaclass=_StandsIn):
     __module__ = "builtins"
 
     def __new__(cls, iterable: Any, start: Any = 0) -> Any:
-        home = _home_of(iterable)
-        if home is None or start.__class__ not in (int, Int):
+        number = _asked(iterable)
+        if number is None or start.__class__ not in (int, Int):
             return REAL_ENUMERATE(iterable, start)
         loop = _loop(sys._getframe(1))
         if loop is None:
             return REAL_ENUMERATE(iterable, start)
-        return zip(Counting((start, start + len(iterable)), home, loop), iterable)
+        return zip(Counting((start, start + _many(iterable)), number, loop), iterable)
 
 
-def _home_of(iterable: Any) -> Numbers | None:
-    """The run that rows belong to: those of a tensor, what ``unbind`` gave, a range of numbers."""
+def _asked(iterable: Any) -> Int | None:
+    """A number of the run that rows belong to: a range's, a tensor's, those of ``unbind``."""
     if type(iterable) is Counting:
-        return iterable._home
+        return iterable._number
     if type(iterable) is tuple and iterable and all(map(_is_tensor, iterable)):
         iterable = iterable[0]
-    if not _is_tensor(iterable):
+    if not _is_tensor(iterable) or not iterable.dim():
         return None
-    asked = iterable.numel()  # what the run answers knows of which run it is
-    return asked.home if asked.__class__ is Int and asked.home.hears() else None
+    asked = iterable.size(0)  # what the run answers knows of which run it is
+    return asked if asked.__class__ is Int and asked.home.hears() else None
+
+
+def _many(iterable: Any) -> Any:
+    if type(iterable) is Counting:
+        many = iterable._many()
+        return len(iterable._range) if many is None else many
+    return iterable.size(0) if _is_tensor(iterable) else len(iterable)
 
 
 def _is_tensor(part: Any) -> bool:

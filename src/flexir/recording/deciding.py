@@ -79,13 +79,18 @@ class Deciding(Rolled):
         producers = {r: one.producer for r, one in parts.items()}
         if all(node is not None and only_a_number(node) for node in producers.values()):
             try:
-                self._number(scope, producers, out)  # type: ignore[arg-type]
+                self._number(scope, producers, out)
                 return False
             except Misfit:
                 return True
         return len({self.env[r].get(one) for r, one in parts.items()} | {None}) != 2
 
     def parted(self, scope: Scope, entries: dict[int, Any]) -> Any:
+        """A number that is not the same in all runs, from the branch that decided it.
+
+        The branches are asked from the last one back. Where variables already differed at the
+        condition of one, the number is what one of them held, or it was decided later.
+        """
         known = {r: one for r, one in entries.items() if _is_number(one)}
         same = self._places(known)
         for branch in reversed(scope.branches):
@@ -142,6 +147,9 @@ class Deciding(Rolled):
     def settle(self, scope: Scope, heads: dict[int, Node], args: dict[str, Any]) -> dict[str, Any]:
         """The arguments of a call, with what earlier branches decided and these runs do not show.
 
+        Runs that went one way of a branch may all have come by one way of the branch before it, so
+        that a number which that one decided looks like a constant.
+
         Args:
             scope: of the call.
             heads: the call in each run.
@@ -149,7 +157,7 @@ class Deciding(Rolled):
         """
         held = self.reading.get(scope.runs[0])
         around: Scope | None = scope
-        if held is None:
+        if held is None or not held.frames:
             return args
         code, at = held.stack[0]
         read = {(code.co_name, name) for name in names_at(code, at)}
@@ -165,6 +173,14 @@ class Deciding(Rolled):
                 seen.add(place)
             around = around.parent
         return args
+
+    def may_be_read(self, place: Any) -> bool:
+        for held in self.reading.values():
+            if held is None or not held.frames or held.frames[0].co_name != place[0]:
+                return True
+            if place[1] in names_at(*held.stack[0]):
+                return True
+        return not self.reading
 
     def _made_of(self, function: str, name: str) -> set[Place]:
         """The variables of which one is made, but for tensors, of which that is seen."""
@@ -189,31 +205,33 @@ class Deciding(Rolled):
         self, scope: Scope, heads: dict[int, Node], args: dict[str, Any],
         numbers: Mapping[int, Any], meant: Any,
     ) -> dict[str, Any]:  # fmt: skip
-        """The same for one variable."""
-        given = list(heads[scope.runs[0]].args.values())
-        literals = [n for kind in (int, float) for n in tree.leaves(given, kind)]
-        derived = [v for v in tree.leaves(given, Value) if v.is_number]
-        if not literals and not derived:
+        """The arguments with what stands for one variable in its place.
+
+        Args:
+            scope: of the call.
+            heads: the call in each run.
+            args: as all runs of the scope have them.
+            numbers: of the variable, by run.
+            meant: what stands for them.
+        """
+        given = [_given(heads[r].args) for r in scope.runs]
+        if not given[0]:
             return args
-        runs = [run for run, _ in self._at(numbers, dict.fromkeys(scope.runs))]
-        shown = [numbers.get(run) for run in runs]
-        first = shown[0]
-        if first.__class__ in (int, float) and not derived:
-            alike = all(one.__class__ is first.__class__ and one == first for one in shown)
-            if alike and literals.count(first) == 1 and meant.__class__ is Value:
-                return tree.substitute(args, first.__class__,
-                                       lambda n: meant if n == first else n)  # type: ignore[no-any-return]  # fmt: skip
-        elif first.__class__ is Value and len(derived) == 1 and not literals:
-            pairs = [(numbers.get(run), list(tree.leaves(list(heads[r].args.values()), Value)))
-                     for r, run in zip(scope.runs, runs)]  # fmt: skip
-            if meant.__class__ is Value and all(
-                any(_same(one, v) for v in values if v.is_number) for one, values in pairs
-            ):
-                made = [v for v in tree.leaves(list(args.values()), Value) if v.is_number]
-                if len(made) == 1:
-                    return tree.substitute(args, Value,
-                                           lambda v: meant if v is made[0] else v)  # type: ignore[no-any-return]  # fmt: skip
-        raise Misfit(f"an earlier condition may have decided a number: {heads[scope.runs[0]]}")
+        shown = [numbers.get(run) for run, _ in self._at(numbers, dict.fromkeys(scope.runs))]
+        fits = [k for k in range(len(given[0]))
+                if all(_same(one, n[k]) for one, n in zip(shown, given))]  # fmt: skip
+        made = _given(args)
+        if meant.__class__ is not Value or len(fits) != 1 or len(made) != len(given[0]):
+            raise Misfit(
+                f"an earlier condition may have decided a number of: {heads[scope.runs[0]]}"
+            )
+        old = made[fits[0]]
+        if made.count(old) != 1:
+            raise Misfit(f"it is not certain which number of a call one is: {heads[scope.runs[0]]}")
+        found: dict[str, Any] = tree.substitute(
+            args, old.__class__, lambda part: meant if part == old else part
+        )
+        return found
 
     def _at(self, held: Mapping[int, Any], entries: Mapping[int, Any]) -> list[tuple[int, Any]]:
         """The entries by the runs in which a condition was met, from those of rounds inside."""
@@ -234,6 +252,12 @@ class Deciding(Rolled):
             raise Misfit("what comes by the other way is not known")
         pair = [self.mixed(way, side, way.nodes) for way, side in zip(ways, sides)]
         return self.output(scope, branch, *pair)
+
+
+def _given(part: Any) -> list[Any]:
+    """The numbers in a template."""
+    kinds = (int, float, Value)
+    return [one for kind in kinds for one in tree.leaves(part, kind) if _is_number(one)]
 
 
 def _numbers(held: Held | None) -> dict[Place, Any]:

@@ -48,7 +48,9 @@ class Escapes:
         self.standing: Standing | None = None
         self.numbers: Numbers | None = None
         if numbers:
-            self.numbers = Numbers(trace.emit, self._guard, self._listening, lambda: trace.count)
+            self.numbers = Numbers(
+                trace.emit, self._guard, self._listening, self._over, lambda: trace.count
+            )
 
     def kind(self, node: Node, tensors: list[torch.Tensor], result: Any) -> Escape | None:
         """What a call that returned no tensor let out; None if it only asked about a tensor."""
@@ -136,13 +138,24 @@ class Escapes:
         return made
 
     def _guard(
-        self, func: Callable[..., Any], named: dict[str, Any], outcome: bool, frame: FrameType,
-        is_end: bool,
-    ) -> Node:  # fmt: skip
+        self, func: Callable[..., Any], named: dict[str, Any], outcome: bool, frame: FrameType
+    ) -> None:
         """Record that a comparison of numbers decided something."""
         if self.standing is not None:
             with self.recorder.quietly():
-                (self.standing.over if is_end else self.standing.come_to)(frame)
+                self.standing.come_to(frame)
+        self._condition(func, named, outcome, frame)
+
+    def _over(self, func: Callable[..., Any], named: dict[str, Any], frame: FrameType) -> Node:
+        """Record that a comparison of numbers which holds ends a loop."""
+        if self.standing is not None:
+            with self.recorder.quietly():
+                self.standing.over(frame)
+        return self._condition(func, named, True, frame)
+
+    def _condition(
+        self, func: Callable[..., Any], named: dict[str, Any], outcome: bool, frame: FrameType
+    ) -> Node:
         signature = signature_of(func, tuple(named))
         node = self.trace.append(signature.op, func, signature, named, frame)
         node.result = outcome

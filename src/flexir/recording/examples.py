@@ -162,8 +162,11 @@ class Merging:
                     again[n] = self._again(model, self._runs[0].graph, trial_of[n], options)
                 try:
                     loose = _loosened(branched([*runs, *(again[n] for n in more)]))
+                except (Misfit, RecursionError):  # no one graph
+                    break
+                try:
                     table, left = proved(loose, self._trials)
-                except (Misfit, Diverged, *TORCHS):  # no one graph, or not one of the first example
+                except (Diverged, *TORCHS):  # not one of the first example
                     break
                 lost = [one.number for one in left if one.number not in (*unfit, *more)]
                 if not lost and {one.number for one in left} < unfit:

@@ -72,20 +72,22 @@ class Numbers:
     def __init__(
         self,
         emit: Callable[[Callable[..., Any], dict[str, Any], NumberType], Value],
-        guard: Callable[[Callable[..., Any], dict[str, Any], bool, Any, bool], Node],
+        guard: Callable[[Callable[..., Any], dict[str, Any], bool, Any], Any],
         listening: Callable[[], bool],
-        many: Callable[[], int],
+        over: Callable[[Callable[..., Any], dict[str, Any], Any], Node] | None = None,
+        many: Callable[[], int] = int,
     ) -> None:
         """Begin.
 
         Args:
             emit: ``emit(function, arguments, type) -> Value`` records a call on numbers.
-            guard: ``guard(function, arguments, outcome, frame, is_end)`` records a comparison, of
-                the model's or that ends a loop.
+            guard: ``guard(function, arguments, outcome, frame)`` records a comparison.
             listening: whether it is the model that computes, not torch or this package.
+            over: ``over(function, arguments, frame)`` records that one which holds ends a loop.
             many: how many Values there are so far.
         """
-        self._emit, self._guard, self.listening, self.many = emit, guard, listening, many
+        self._emit, self._guard, self.listening = emit, guard, listening
+        self._over, self.many = over, many
         self._scopes: list[dict[Any, Value]] = [{}]
         self.laundered: dict[tuple[str, Any], Laundered] = {}
         self.ends: dict[Node, str] = {}
@@ -203,14 +205,14 @@ class Numbers:
 
     def compared(self, function: Callable[..., Any], args: tuple[Any, ...], outcome: bool) -> None:
         """A comparison decided something; each counts, for another run may meet only some."""
-        self._guard(function, self._arguments(function, args), outcome, sys._getframe(2), False)
+        self._guard(function, self._arguments(function, args), outcome, sys._getframe(2))
 
-    def ended(self, loop: str, count: Any, many: int, frame: FrameType) -> None:
+    def ended(self, loop: str, count: Int, many: int, frame: FrameType) -> None:
         """A loop is over after ``many`` rounds, since ``count`` said so."""
-        if self.hears() and count.__class__ is Int:
+        if self.hears() and self._over is not None:
             function = calls.eq if many else calls.le
             args = self._arguments(function, (count.expr, many))
-            self.ends[self._guard(function, args, True, frame, True)] = loop
+            self.ends[self._over(function, args, frame)] = loop
 
     def lost(self, how: str, number: Any, frame: FrameType, made: Any = None) -> None:
         """A number became a plain one: ``made``, if that is another than it was."""

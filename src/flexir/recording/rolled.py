@@ -262,16 +262,7 @@ class Rolled(Loops):
         node.op, node.target, node.signature = "loop", None, LOOP
         loop, parts = self._begun(scope, spans, stretches, node, count, out)
         body = loop.body
-        executions = [turn.execution for turn, _, _ in stretches.values()]
-        loop.names = set().union(*(one.plain for one in executions))
-        loop.live = executions[0].live_after
-        loop.name, loop.skipped = name_of_loop(executions[0].loop.key), skipped
-        numbers_are_lines(executions, skipped)
-        starts = list(loop.starts.values())
-        loop.changing = changing(executions, starts, skipped)
-        loop.code = executions[0].code
-        loop.grows = bool(rounds_alike(executions, starts, loop.changing.keys(), self.known))
-        counters_are_lines(loop, executions)
+        self._variables_of(loop, [turn.execution for turn, _, _ in stretches.values()], skipped)
         self.written.append({})
         try:
             self.lay(body, parts, body.nodes, lambda: None)
@@ -284,6 +275,22 @@ class Rolled(Loops):
         out.append(node)
         scope.branches.append(loop)
         self.loops.append(loop)
+
+    def _variables_of(self, loop: Looping, executions: list[Execution], skipped: int) -> None:
+        """What goes from round to round in plain variables.
+
+        Raises:
+            Misfit: that could decide something no call says.
+        """
+        first = executions[0]
+        loop.names = set().union(*(one.plain for one in executions))
+        loop.name, loop.skipped = name_of_loop(first.loop.key), skipped
+        loop.live, loop.code = first.live_after, first.code
+        numbers_are_lines(executions, skipped)
+        starts = list(loop.starts.values())
+        loop.changing = changing(executions, starts, skipped)
+        loop.grows = bool(rounds_alike(executions, starts, loop.changing.keys(), self.known))
+        counters_are_lines(loop, executions)
 
     def _begun(
         self,

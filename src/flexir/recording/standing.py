@@ -96,14 +96,8 @@ class Standing:
         """
         numbers.noted = self.losing
 
-        def value(part: Any) -> Value | None:
-            if part.__class__ not in OURS:
-                return known(part)
-            lowered = numbers.lower(part)
-            return lowered if isinstance(lowered, Value) else None
-
-        self._known = value
-        self.rounds = Rounds(entry, Iterables(numbers, known).count, value)
+        self._known, self._numbers = known, numbers
+        self.rounds = Rounds(entry, Iterables(numbers, known).count, known)
 
     def come_to(self, frame: FrameType | None) -> None:
         """A call is made at a frame; nothing of it is written down yet."""
@@ -126,7 +120,7 @@ class Standing:
         if self.rounds is not None:
             self.rounds.leave()
             self.rounds = None
-            del self._known
+            del self._known, self._numbers
 
     def note(self, node: Node, frame: FrameType | None) -> None:
         """Note what the functions that led to a call may still read.
@@ -162,6 +156,8 @@ class Standing:
                     if name not in kept:
                         continue
                     plain[len(frames), name] = tell(kept[name]) or _unplain(kept[name])
+                    if value := self._number(kept[name]):
+                        tensors[code.co_name, name] = value
                     for place, tensor in tensors_in(kept[name], (code.co_name, name)):
                         value = self._known(tensor)
                         if value is not None:
@@ -173,4 +169,5 @@ class Standing:
         self.seen[node] = Held(tuple(frames), tuple(at), plain, tensors, spent)
 
     def _number(self, part: Any) -> Value | None:
-        return self._known(part) if part.__class__ in OURS else None
+        lowered = self._numbers.lower(part) if part.__class__ in OURS else None
+        return lowered if isinstance(lowered, Value) else None

@@ -123,6 +123,10 @@ class Ways:
         """A number that differs, if a loop says how."""
         raise NotImplementedError
 
+    def changed_at_last(self, scope: Scope, values: dict[int, Value]) -> Value | None:
+        """What stands for something that is the same in all rounds, but not after the last."""
+        raise NotImplementedError
+
     def parted(self, scope: Scope, entries: dict[int, Any]) -> Any:
         """A number that is not the same in all runs, from the branch that decided it."""
         raise NotImplementedError
@@ -140,7 +144,8 @@ class Ways:
         made = {r: self.env[r].get(value) for r, value in values.items()}
         first = next(iter(made.values()))
         if first is not None and all(one is first for one in made.values()) and scope.sees(first):
-            return self._certain(scope, values, first)
+            found = self.changed_at_last(scope, values)
+            return self._certain(scope, values, first) if found is None else found
         producers = {r: value.producer for r, value in values.items()}
         if all(node is not None and only_a_number(node) for node in producers.values()):
             try:
