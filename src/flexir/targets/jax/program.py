@@ -377,7 +377,7 @@ def _unless(holds: Any, array: Any) -> Any:
     if array.dtype == bool:
         return array & holds
     inexact = jnp.issubdtype(array.dtype, jnp.inexact)
-    lost = jnp.nan if inexact else jnp.iinfo(array.dtype).min
+    lost = jnp.nan if inexact else np.iinfo(array.dtype).min
     return jnp.where(holds, array, jnp.asarray(lost, array.dtype))
 
 
