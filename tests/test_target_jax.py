@@ -112,6 +112,22 @@ def test_as_many_as_were_true_when_recorded_or_it_fails(function):
         assert leaf.size and lost[leaf.dtype.kind].all()
 
 
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x, m: x[m],
+        lambda x, m: x[:, :0][m[:, 0]],
+        lambda x, m: (m.nonzero(), torch.where(m), x.masked_select(m)),
+    ],
+)
+def test_none_that_were_true_when_recorded_are_a_number_like_others(function):
+    x, mask = torch.randn(2, 3), torch.zeros(2, 3, dtype=torch.bool)
+    result = target.convert(function, (x, mask), strict=True)
+    torch.testing.assert_close(target.run(result.output, x, mask), function(x, mask))
+    with pytest.raises(flexir.Diverged, match="0 were true when recorded"):
+        target.run(result.output, x, ~mask)
+
+
 def test_other_inputs_than_recorded_are_refused():
     result = converted(torch.relu, torch.randn(2, 3))
     with pytest.raises(flexir.Diverged):

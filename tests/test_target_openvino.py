@@ -179,6 +179,22 @@ def test_as_many_as_were_true_when_recorded_or_it_fails(function):
         target.run(result.output, x, torch.ones(2, 3, dtype=torch.bool))
 
 
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x, m: x[m],
+        lambda x, m: x[:, :0][m[:, 0]],
+        lambda x, m: (m.nonzero(), torch.where(m), x.masked_select(m)),
+    ],
+)
+def test_none_that_were_true_when_recorded_are_a_number_like_others(function):
+    x, mask = torch.randn(2, 3), torch.zeros(2, 3, dtype=torch.bool)
+    result = target.convert(function, (x, mask), strict=True)
+    torch.testing.assert_close(target.run(result.output, x, mask), function(x, mask))
+    with pytest.raises(flexir.Diverged, match="0 were true when recorded"):
+        target.run(result.output, x, ~mask)
+
+
 def test_a_remainder_of_floating_point_is_exact_or_diverged():
     both = lambda x, y: (torch.fmod(x, y), torch.remainder(x, y), torch.remainder(x, 0.3), x % 7)
     scales = torch.logspace(-6, 6, 13)

@@ -18,7 +18,19 @@ import flexir
 from ..arguments import fail_unless
 from .remainders import rest_of, towards_zero
 from .shapes import places
-from .values import DTYPES, cast, constant, dtype_of, ints, is_number, op, operands, port, type_of
+from .values import (
+    DTYPES,
+    cast,
+    constant,
+    dtype_of,
+    ints,
+    is_number,
+    nothing,
+    op,
+    operands,
+    port,
+    type_of,
+)
 
 _UNARY = {  # op -> builder; computed in floating point, as torch does
     "sigmoid": ops.sigmoid, "tanh": ops.tanh, "log": ops.log, "relu": lambda x: at_least(x, 0),
@@ -203,10 +215,12 @@ def logical_not(ctx: Any, input: Any) -> Any:
     return ops.logical_not(cast(input, torch.bool))
 
 
-@op("where")
+@op("where", counted=True)
 def where(ctx: Any, condition: Any, input: Any = None, other: Any = None) -> Any:
     if input is None:
         return tuple(places(ctx, condition, ctx.type.shape[0]))
+    if 0 in ctx.type.shape:
+        return nothing(ctx.type)
     return ops.select(condition, *operands(input, other, dtype=ctx.type.dtype))
 
 

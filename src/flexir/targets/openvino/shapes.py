@@ -13,7 +13,7 @@ import flexir
 
 from ..arguments import fail_unless
 from .layers import reshaped, shape
-from .values import DTYPES, cast, constant, dtype_of, ints, op, operands
+from .values import DTYPES, cast, constant, dtype_of, ints, nothing, op, operands
 
 _FREE = ("reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "contiguous", "clone", "detach",
          "view_as", "ravel", "reshape_as")  # fmt: skip
@@ -68,7 +68,7 @@ def split(ctx: Any, input: Any, dim: int, **_: Any) -> tuple[Any, ...]:
     return tuple(made)
 
 
-@op("getitem")
+@op("getitem", counted=True)
 def getitem(ctx: Any, input: Any, indices: Any) -> Any:
     """Numbers and slices first, as in torch; then tensors, together."""
     parts = list(indices) if isinstance(indices, tuple) else [indices]
@@ -103,6 +103,8 @@ def getitem(ctx: Any, input: Any, indices: Any) -> Any:
         width = _width(one)
         sizes += shape(input)[dim : dim + width]
         dim += width
+    if 0 in ctx.type.shape:
+        return nothing(ctx.type)
     input = reshaped(input, sizes).output(0)
     return reshaped(_together(input, tensors) if tensors else input, ctx.type.shape)
 
@@ -132,6 +134,8 @@ def places(ctx: Any, mask: Any, count: int) -> list[Any]:
     found = ops.reduce_sum(rows, ints(0), False)
     text = f"{ctx.node.op}: {count} were true when recorded, {ctx.node.where}"
     ctx.out.conditions.append((text, ops.equal(found, constant(count, np.int32)).output(0)))
+    if not count:
+        return [ints([]).output(0)] * len(own)
     flat: Any = ops.topk(rows, ints(count), 0, "max", "value", "i64", True).output(1)
     made = []
     for dim, size in enumerate(own):
@@ -140,17 +144,20 @@ def places(ctx: Any, mask: Any, count: int) -> list[Any]:
     return made
 
 
-@op("nonzero")
+@op("nonzero", counted=True)
 def nonzero(ctx: Any, input: Any, as_tuple: bool = False) -> Any:
     made = places(ctx, input, ctx.type.shape[0])
+    if not as_tuple and 0 in ctx.type.shape:
+        return nothing(ctx.type)
     return tuple(made) if as_tuple else ops.concat([ops.unsqueeze(row, ints(1)) for row in made], 1)
 
 
-@op("masked_select")
+@op("masked_select", counted=True)
 def masked_select(ctx: Any, input: Any, mask: Any) -> Any:
     sizes = ints(np.broadcast_shapes(shape(input), shape(mask)))
     rows, asked = (reshaped(ops.broadcast(part, sizes), [-1]).output(0) for part in (input, mask))
-    return ops.gather(rows, places(ctx, asked, ctx.type.shape[0])[0], ints(0))
+    (found,) = places(ctx, asked, ctx.type.shape[0])
+    return ops.gather(rows, found, ints(0)) if ctx.type.shape[0] else nothing(ctx.type)
 
 
 def _together(input: Any, tensors: dict[int, Any]) -> Any:

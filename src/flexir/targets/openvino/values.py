@@ -75,12 +75,16 @@ def _unless(holds: Any, value: Any) -> Any:
 target = flexir.Target("openvino", out=Network, dtypes=DTYPES)
 
 
-def op(*names: str, empty: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def op(
+    *names: str, empty: bool = False, counted: bool = False
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Declare a handler of calls whose tensors OpenVINO can hold; its results are checked.
 
     Args:
         names: of the ops.
         empty: it copes with arguments without elements.
+        counted: values decide how many elements it makes, so that it is asked also where it made
+            none; for the others a result without elements is what it is.
     """
 
     def declare(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -92,9 +96,11 @@ def op(*names: str, empty: bool = False) -> Callable[[Callable[..., Any]], Calla
                 check(type_of(value.type), empty or none)
             for type in types:
                 check(type, none)
-            made = tuple(map(nothing, types)) if none else function(ctx, *args, **named)
-            if none and isinstance(ctx.node.result, flexir.Value):
-                (made,) = made
+            if none and not counted:
+                made: Any = tuple(map(nothing, types))
+                (made,) = made if isinstance(ctx.node.result, flexir.Value) else (made,)
+            else:
+                made = function(ctx, *args, **named)
             several = isinstance(made, (tuple, list))
             parts = [port(part) for part in made] if several else [port(made)]
             for part, type in zip(parts, types):
