@@ -48,9 +48,15 @@ COMPOSITES = {
     "chunks": lambda: lambda x: x.chunk(3, 1),
     "roll": lambda: lambda x: torch.roll(x, (1, -2), (2, 3)),
     "nearest": lambda: lambda x: F.interpolate(x, scale_factor=2),
+    "bilinear": lambda: lambda x: F.interpolate(x, scale_factor=1.7, mode="bilinear"),
+    "antialiased": lambda: lambda x: F.interpolate(x, (4, 9), mode="bicubic", antialias=True),
+    "corners": lambda: lambda x: F.interpolate(x[0], 9, mode="linear", align_corners=True),
+    "area": lambda: lambda x: F.interpolate(x, size=(4, 5), mode="area"),
+    "bins": lambda: lambda x: F.adaptive_max_pool2d(x, (4, 5)),
     "std": lambda: lambda x: x.std(1),
     "histc": lambda: lambda x: torch.histc((x * 3).round(), 8, 0, 7),
     "cdist": lambda: lambda x: torch.cdist(x[0, 0], x[0, 1]),
+    "tensordot": lambda: lambda x: torch.tensordot(x, x[0], dims=((1, -1), (0, 1))),
 }
 PRIMITIVES = frozenset(
     "matmul add mul sub div exp log sqrt pow tanh erf sum mean amax reshape permute getitem cat "
@@ -70,6 +76,20 @@ def test_pieces_compute_what_the_composite_does(name):
         expected, made = graph(x4), small(x4)
     for a, b in zip(leaves(expected), leaves(made)):
         torch.testing.assert_close(a, b, rtol=1e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize("norm", [None, "ortho"])
+@pytest.mark.parametrize("s, dim", [(None, None), ((4, 7), None), ((5, -1), (0, 2)), (None, (-2,))])
+def test_transforms_of_several_dimensions_are_those_of_one_after_another(s, dim, norm):
+    from flexir.passes.recipes import spectral
+
+    x = torch.randn(5, 4, 6)
+    for name in ("fftn", "ifftn", "rfftn", "irfftn"):
+        function, input = getattr(torch.fft, name), x + 0j if name == "irfftn" else x
+        expected = function(input, s, dim, norm)
+        torch.testing.assert_close(getattr(spectral, name)(input, s, dim, norm), expected)
+    for name in ("fftshift", "ifftshift"):
+        assert torch.equal(getattr(spectral, name)(x, dim), getattr(torch.fft, name)(x, dim))
 
 
 @pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.LSTMCell, nn.GRUCell, nn.RNNCell])

@@ -97,6 +97,12 @@ def written(x):
     return x
 
 
+def nothing_written(x):
+    y = x.clone()
+    y[:, 3:] = x[:, 3:] * 2
+    return y
+
+
 @pytest.mark.parametrize(
     "function",
     [
@@ -123,6 +129,16 @@ def written(x):
         lambda x: F.scaled_dot_product_attention(x, x, x, is_causal=True),
         lambda x: F.embedding((x * 0).long() + 2, torch.arange(8.0).view(4, 2)),
         lambda x: x.topk(2)[0] + x.masked_fill(x > 0, -1.0).amax(-1, keepdim=True),
+        lambda x: (x[..., :0], torch.cat([x[:, :, 4:4], x[:, :, 1:]], 2), x[:, :, 5:].unbind(1)),
+        nothing_written,
+        lambda x: x[..., : torch.tensor(3)],
+        lambda x: ((x * 9).long() & 6, (x * 9).int() ^ -3, ~(x * 9).long() | 1),
+        lambda x: (torch.div(x * 9, 2, rounding_mode="trunc"), (x * 9).trunc()),
+        lambda x: torch.div((x * 9).long(), torch.tensor(-4), rounding_mode="trunc"),
+        lambda x: x.new_zeros(2, 3, 4, 6).scatter_add(1, (x > 0).long(), x),
+        lambda x: x.scatter_reduce(2, (x > 0).long(), x * 2, "amax"),
+        lambda x: x.index_add(1, torch.tensor([2, 0, 2]), x, alpha=2),
+        lambda x: torch.atan2(x, x.flip(-1)),
     ],
 )
 def test_functions(function):
@@ -134,6 +150,7 @@ def test_functions(function):
     [
         (lambda x: F.avg_pool2d(x, 3, ceil_mode=True), "windows that hang over"),
         (lambda x: x.double() + 1, "torch.float64"),
+        (lambda x: x[x[:, 0, 0, 0] < 9, :, x[0, 0, 0, :2].long()], "a mask beside other tensors"),
     ],
 )
 def test_what_openvino_would_do_otherwise_is_refused_with_its_reason(function, reason):
@@ -142,6 +159,19 @@ def test_what_openvino_would_do_otherwise_is_refused_with_its_reason(function, r
     assert reason in str(result.report)
     with pytest.raises(flexir.UnsupportedError, match="placeholders do not run"):
         target.run(result.output, x)
+
+
+def test_a_remainder_of_floating_point_is_exact_or_diverged():
+    both = lambda x, y: (torch.fmod(x, y), torch.remainder(x, y), torch.remainder(x, 0.3), x % 7)
+    scales = torch.logspace(-6, 6, 13)
+    x, y = torch.randn(13, 4000) * scales[:, None], torch.randn(13, 4000)
+    y = torch.where(y.abs() < 0.5, y.sign() + 0.1 * y, y)
+    x[0, :9] = y[0, :9] * torch.arange(-4, 5)
+    result = target.convert(both, (x, y), strict=True)
+    for made, expected in zip(target.run(result.output, x, y), both(x, y)):
+        assert torch.equal(made, expected)
+    with pytest.raises(flexir.Diverged, match="a quotient of more than 24 bits"):
+        target.run(result.output, x * 1e9, y)
 
 
 INF, NAN = float("inf"), float("nan")

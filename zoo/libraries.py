@@ -48,8 +48,15 @@ def cases() -> Iterator[Case]:
 
 
 def case(name: str) -> Case:
-    """The case of this name."""
-    return next(c for c in cases() if c.name == name)
+    """The case of this name.
+
+    Raises:
+        LookupError: its library is not installed, or has no such model.
+    """
+    for one in cases():
+        if one.name == name:
+            return one
+    raise LookupError(f"no case {name!r}: is its library installed? see zoo/libraries.txt")
 
 
 LIBRARIES: dict[str, dict[str, Callable[[], Made]]] = {}

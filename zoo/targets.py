@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import functools
 import importlib.util
 import json
 import os
@@ -158,7 +159,7 @@ def check(engine: str, suite: str, name: str, mode: str) -> dict[str, Any]:
 def _through(
     target: Any, model: Any, inputs: Callable[[], Any], expected: Any, least: float = 0.0
 ) -> dict[str, Any]:
-    """Convert, run, compare; ``run`` and ``alone`` repeat the run, and the engine's part of it."""
+    """Convert, run, compare; ``run`` repeats the run, ``alone`` onnxruntime's part of it."""
     import torch
 
     (given, named), (args, kwargs) = inputs(), inputs()  # a model may write its inputs
@@ -178,10 +179,21 @@ def _through(
     far = distance(expected, made, least)
     found["distance"] = far
     found["run"], found["made"] = lambda: target.run(result.output, *args, **kwargs), made
-    if hasattr(target, "engine"):
-        tensors = result.graph.bind(*args, **kwargs)
-        found["alone"] = lambda: target.engine(result.output, tensors)
+    if hasattr(target, "session"):
+        found["alone"] = _alone(target, result, inputs)
     return {**found, "verdict": "equal" if far <= TOLERANCE else "wrong", "note": f"{far:.1e}"}
+
+
+def _alone(target: Any, result: Any, inputs: Callable[[], Any]) -> Callable[[], Any]:
+    """onnxruntime's part of a run; what it needs is made at the first."""
+
+    @functools.cache
+    def ready() -> Any:
+        args, kwargs = inputs()
+        session, tensors = target.session(result.output), result.graph.bind(*args, **kwargs)
+        return session, {i.name: tensors[i.name].contiguous().numpy() for i in session.get_inputs()}
+
+    return lambda: ready()[0].run(None, ready()[1])
 
 
 def _excuse(found: dict[str, Any], model: Any, args: Any, kwargs: Any, expected: Any) -> None:
@@ -206,9 +218,12 @@ def _excuse(found: dict[str, Any], model: Any, args: Any, kwargs: Any, expected:
     for seed in range(3):  # one run is one draw of what rounding does: some more
         generator = torch.Generator().manual_seed(seed)
         nudged = [_nudged(part, generator) for part in shown]
+        other = copy.deepcopy(plain)
         with torch.no_grad():
+            for weight in other.parameters():  # an engine rounds in every layer, not in the first
+                weight.copy_(_nudged(weight, generator))
             torch.manual_seed(0)
-            again = plain(*nudged[0], **nudged[1])
+            again = other(*nudged[0], **nudged[1])
         eagers = max(eagers, distance(expected, again))
     if ours <= NEAR * eagers:
         found["verdict"] = "ill-conditioned"
@@ -216,14 +231,15 @@ def _excuse(found: dict[str, Any], model: Any, args: Any, kwargs: Any, expected:
 
 
 def _nudged(part: Any, generator: Any) -> Any:
-    """Inputs whose last bits are others."""
+    """Inputs or weights, each the next number above or below."""
     import torch
     from torch.utils._pytree import tree_map
 
     def other(t: Any) -> Any:
-        if not isinstance(t, torch.Tensor) or not t.is_floating_point():
+        if not isinstance(t, torch.Tensor) or t.dtype not in (torch.float32, torch.float64):
             return t
-        return t * (1 + 1e-7 * (torch.rand(t.shape, generator=generator) - 0.5).to(t.dtype))
+        up = torch.rand(t.shape, generator=generator) < 0.5
+        return torch.nextafter(t, torch.where(up, torch.inf, -torch.inf).to(t.dtype))
 
     return tree_map(other, part)
 
@@ -420,12 +436,10 @@ def run(engine: str, suite: str, every: int, *, mode: str, fresh: bool, jobs: in
 
 
 def _listed(engine: str, suite: str) -> list[str]:
-    path = CACHE / f"{suite}.names.json"
-    if not path.exists():
-        asked = process.Process("zoo.targets", "--worker", engine, suite, cwd=str(ROOT))
-        path.write_text(json.dumps(asked.ask("?", 1200)))
-        asked.close()
-    found: list[str] = json.loads(path.read_text())
+    """The models there are here and now: a library of an earlier sweep may be gone."""
+    asked = process.Process("zoo.targets", "--worker", engine, suite, cwd=str(ROOT))
+    found: list[str] = asked.ask("?", 1200)
+    asked.close()
     return found
 
 

@@ -8,10 +8,20 @@ Formulas are those of torch's documentation.
 This package only says what equals what; :mod:`flexir.decompose` decides when to use it.
 """
 
-from . import activations, arithmetic, normalisation, products, recurrent, reductions, shapes
+from . import (
+    activations,
+    arithmetic,
+    normalisation,
+    products,
+    recurrent,
+    reductions,
+    resizing,
+    shapes,
+    spectral,
+)
 from .table import RECIPES
 
 __all__ = [
     "RECIPES", "activations", "arithmetic", "normalisation", "products", "recurrent", "reductions",
-    "shapes",
+    "resizing", "shapes", "spectral",
 ]  # fmt: skip

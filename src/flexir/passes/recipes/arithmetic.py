@@ -187,3 +187,25 @@ def where_arithmetic(condition: Tensor, input: Any, other: Any) -> Any:
     only_if(isinstance(input, Tensor) and isinstance(other, Tensor))
     chosen = condition.to(input.dtype)
     return input * chosen + other * (1 - chosen)
+
+
+@recipe("atan2")
+def atan2(input: Tensor, other: Tensor, type: Any) -> Any:
+    """The angle of the ratio, turned by half where ``x`` is negative; zeros have signs."""
+    y, x = (t.to(type.dtype) for t in (input, other))
+    below = [torch.where(t == 0, 1 / t, t) < 0 for t in (y, x)]
+    both = (y.abs() == x.abs()) & ((y == 0) | (y.abs() == math.inf))  # where there is no ratio
+    ratio = torch.where(both, torch.where(y == 0, y, torch.sign(y) * torch.sign(x)), y / x)
+    angle = torch.atan(ratio)
+    turned = torch.where(below[0], angle - math.pi, angle + math.pi)
+    return torch.where(below[1], turned, angle)
+
+
+@recipe("hypot")
+def hypot(input: Tensor, other: Tensor) -> Any:
+    """Of the larger and a ratio, so that no square is too large or too small."""
+    a, b = input.abs(), other.abs()
+    large = torch.maximum(a, b)
+    ratio = torch.where(large == 0, 0.0, torch.minimum(a, b) / large)
+    infinite = (a == math.inf) | (b == math.inf)
+    return torch.where(infinite, math.inf, large * torch.sqrt(1 + ratio * ratio))

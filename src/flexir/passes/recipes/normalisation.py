@@ -1,4 +1,4 @@
-"""Normalisation layers and adaptive pooling from means."""
+"""Normalisation layers from means."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .shapes import cut
 from .table import only_if, recipe
 
 
@@ -85,37 +84,3 @@ def batch_norm(
     shape = [1, -1] + [1] * (input.ndim - 2)
     made = (input - running_mean.reshape(shape)) * torch.rsqrt(running_var + eps).reshape(shape)
     return _affine(made, weight, bias, shape)
-
-
-@recipe("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d")
-def adaptive_mean(input: Tensor, output_size: Any, *, shape: tuple[int, ...]) -> Any:
-    rank = input.ndim - len(shape) + (1 if isinstance(output_size, int) else len(output_size))
-    only_if(all(n == 1 for n in shape[-rank:]))
-    return input.mean(tuple(range(-rank, 0)), keepdim=True)
-
-
-@recipe("adaptive_avg_pool2d")
-def adaptive_avg_pool2d(input: Tensor, output_size: Any, *, shape: tuple[int, ...]) -> Any:
-    only_if(all(n % m == 0 for n, m in zip(input.shape[-2:], shape[-2:])))
-    kernel = [n // m for n, m in zip(input.shape[-2:], shape[-2:])]
-    return torch.nn.functional.avg_pool2d(input, kernel, kernel)
-
-
-@recipe("adaptive_avg_pool2d")
-def adaptive_bins(input: Tensor, output_size: Any, *, shape: tuple[int, ...]) -> Any:
-    """Bin by bin: bin i of n inputs over m bins is floor(i n / m) to ceil((i + 1) n / m)."""
-    only_if(shape[-1] * shape[-2] <= 64)
-    made = input
-    for dim in (-2, -1):
-        n, m = input.shape[dim], shape[dim]
-        bins = [(i * n // m, -(-(i + 1) * n // m)) for i in range(m)]
-        parts = [cut(made, dim, a, b - a).mean(dim, keepdim=True) for a, b in bins]
-        made = torch.cat(parts, dim)
-    return made
-
-
-@recipe("adaptive_max_pool2d")
-def adaptive_max_pool2d(input: Tensor, output_size: Any, *, shape: tuple[int, ...]) -> Any:
-    only_if(all(n % m == 0 for n, m in zip(input.shape[-2:], shape[-2:])))
-    kernel = [n // m for n, m in zip(input.shape[-2:], shape[-2:])]
-    return torch.nn.functional.max_pool2d(input, kernel, kernel)

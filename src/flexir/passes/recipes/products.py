@@ -39,15 +39,17 @@ def outer(input: Tensor, vec2: Tensor) -> Any:
 
 @recipe("tensordot")
 def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Any:
+    """One product of matrices: what is kept of each, and what is summed over."""
     if isinstance(dims, int):
         dims = (range(a.ndim - dims, a.ndim), range(dims))
     one, other = ([d % t.ndim for d in part] for part, t in zip(dims, (a, b)))
-    letters = iter("abcdefghijklmnopqrstuvwxyz")
-    left = [next(letters) for _ in range(a.ndim)]
-    right = [left[one[other.index(d)]] if d in other else next(letters) for d in range(b.ndim)]
-    kept = [n for d, n in enumerate(left) if d not in one]
-    kept += [n for d, n in enumerate(right) if d not in other]
-    return torch.einsum(f"{''.join(left)},{''.join(right)}->{''.join(kept)}", a, b)
+    only_if(all(a.shape[i] == b.shape[j] for i, j in zip(one, other)))
+    rest, more = ([d for d in range(t.ndim) if d not in part] for t, part in ((a, one), (b, other)))
+    kept = [a.shape[d] for d in rest], [b.shape[d] for d in more]
+    summed = math.prod(a.shape[d] for d in one)
+    left = a.permute(*rest, *one).reshape(math.prod(kept[0]), summed)
+    right = b.permute(*other, *more).reshape(summed, math.prod(kept[1]))
+    return torch.matmul(left, right).reshape([*kept[0], *kept[1]])
 
 
 @recipe("addmm")
@@ -97,12 +99,15 @@ def attention(
     if is_causal:
         ones = torch.ones(query.shape[-2], key.shape[-2], dtype=torch.bool, device=query.device)
         weight = weight.masked_fill(~ones.tril(), float("-inf"))
-    if attn_mask is not None:
-        if attn_mask.dtype == torch.bool:
-            weight = torch.where(attn_mask, weight, float("-inf"))
-        else:
-            weight = weight + attn_mask
-    return torch.matmul(torch.softmax(weight, -1), value)
+    if attn_mask is None:
+        return torch.matmul(torch.softmax(weight, -1), value)
+    if attn_mask.dtype == torch.bool:
+        seen, weight = attn_mask, torch.where(attn_mask, weight, float("-inf"))
+    else:
+        seen, weight = attn_mask != float("-inf"), weight + attn_mask
+    # A row that sees nothing is zero; softmax makes NaN of it.
+    weight = torch.where(seen.any(-1, keepdim=True), torch.softmax(weight, -1), 0.0)
+    return torch.matmul(weight, value)
 
 
 def _each_twice(input: Tensor, times: int) -> Tensor:

@@ -312,3 +312,11 @@ def as_strided_scatter(
     values = src.to(input.dtype).expand(tuple(size)).reshape(-1)
     made = laid.reshape(-1).scatter(0, places.reshape(-1), values).reshape(laid.shape)
     return made.permute([order.index(d) for d in range(input.ndim)]) if turned else made
+
+
+@recipe("index_add")
+def index_add(input: Tensor, dim: int, index: Tensor, source: Any, alpha: float = 1) -> Any:
+    only_if(input.ndim and index.ndim == 1)
+    places = index.long().reshape([-1 if d == dim % input.ndim else 1 for d in range(input.ndim)])
+    source = source if alpha == 1 else source * alpha
+    return input.scatter_add(dim, places.expand(source.shape), source)

@@ -13,6 +13,7 @@ from typing import Any
 
 import jax
 
+import flexir
 from flexir import passes
 
 from ..door import Door, Tensors
@@ -24,8 +25,9 @@ from . import (  # noqa: F401  they declare handlers
     reductions,
     shapes,
 )  # fmt: skip
+from .arrays import array_of, tensor_of, wide
 from .handlers import target
-from .program import Program, array_of, tensor_of, wide
+from .program import Program
 
 __all__ = ["Program", "convert", "run", "save", "start", "target"]
 
@@ -40,7 +42,10 @@ def carry(output: Program, tensors: Tensors, state: Tensors) -> tuple[Tensors, T
     arrays = {name: array_of(tensors[name]) for name in output.inputs}
     held = {output.state[path]: array_of(tensor) for path, tensor in state.items()}
     with wide():
-        made, left = output.compiled({**output.weights, **held}, arrays)
+        made, left, told = output.compiled({**output.weights, **held}, arrays)
+    for holds, (text, _) in zip(told, output.conditions):
+        if not holds:
+            raise flexir.Diverged(f"what the program takes for granted does not hold: {text}")
     outputs, kept = ({name: tensor_of(array) for name, array in part.items()}
                      for part in (made, left))  # fmt: skip
     return outputs, kept
@@ -53,7 +58,7 @@ def write(output: Program, path: str) -> None:
     def alone(inputs: dict[str, Any], state: dict[str, Any]) -> Any:
         held = {output.state[path]: array for path, array in state.items()}
         made = output.compute({**output.weights, **held}, inputs)
-        return made if output.left else made[0]
+        return made[:2] if output.left else made[0]
 
     types = {name: output.types[place] for name, place in output.inputs.items()}
     kept = {path: output.types[output.places[output.state[path]]] for path in output.left}

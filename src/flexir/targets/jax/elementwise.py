@@ -20,7 +20,8 @@ table({
     "expm1": jnp.expm1, "log": jnp.log, "log1p": jnp.log1p, "log2": jnp.log2, "log10": jnp.log10,
     "neg": jnp.negative, "reciprocal": jnp.reciprocal, "rsqrt": lax.rsqrt, "sigmoid": nn.sigmoid,
     "sin": jnp.sin, "sinh": jnp.sinh, "sqrt": jnp.sqrt, "tan": jnp.tan, "tanh": jnp.tanh,
-    "erfinv": special.erfinv, "lgamma": special.gammaln, "sign": jnp.sign,
+    "erfinv": special.erfinv, "lgamma": special.gammaln,
+    "sign": lambda x: jnp.where(jnp.isnan(x), 0, jnp.sign(x)).astype(x.dtype),
     "bitwise_not": jnp.invert, "relu": lambda x: jnp.maximum(x, 0).astype(x.dtype),
     "silu": lambda x: x * nn.sigmoid(x), "real": jnp.real, "conj": jnp.conj,
     "resolve_conj": lambda x: x, "resolve_neg": lambda x: x, "positive": lambda x: x,
@@ -35,7 +36,8 @@ def _asked(function: Any) -> Any:
 
 for _name, _function in {
     "isnan": jnp.isnan, "isinf": jnp.isinf, "isfinite": jnp.isfinite, "signbit": jnp.signbit,
-    "logical_not": jnp.logical_not, "imag": jnp.imag, "angle": lambda x: jnp.angle(x),
+    "logical_not": jnp.logical_not, "imag": jnp.imag,
+    "angle": lambda x: jnp.angle(jnp.where(x == 0, jnp.abs(x), x)),
 }.items():  # fmt: skip
     op(_name)(_asked(_function))
 
@@ -133,11 +135,6 @@ def clamp(call: Any, input: Any, min: Any = None, max: Any = None) -> Any:
     made = call.cast(input)
     made = made if min is None else jnp.maximum(made, call.cast(min))
     return made if max is None else jnp.minimum(made, call.cast(max))
-
-
-@op("where")
-def where(call: Any, condition: Any, input: Any, other: Any) -> Any:
-    return jnp.where(condition.astype(bool), call.cast(input), call.cast(other))
 
 
 @op("masked_fill")

@@ -17,15 +17,13 @@ import flexir
 
 from ..arguments import fail_unless
 from . import numbers
+from .arrays import DTYPES, TORCH
 from .program import (
-    DTYPES,
-    TORCH,
     Call,
     Missing,
     Number,
     Place,
     Program,
-    array_of,
     given,
     number,
 )  # fmt: skip
@@ -40,6 +38,7 @@ def op(*names: str) -> Callable[[Callable[..., Any]], Any]:
         @functools.wraps(function)
         def handler(ctx: Any, *args: Any, **named: Any) -> Any:
             does = numbers.of if ctx.node.makes_number else function
+            named = {name: cuts_known(ctx, part) for name, part in named.items()}
             return ctx.out.add(does, call_of(ctx), args, named, str(ctx.node.where))
 
         for name in names:
@@ -47,6 +46,14 @@ def op(*names: str) -> Callable[[Callable[..., Any]], Any]:
         return function
 
     return declare
+
+
+def cuts_known(ctx: Any, part: Any) -> Any:
+    """Slices with the numbers that their bounds are, which XLA must know."""
+    if isinstance(part, slice):
+        bounds = (part.start, part.stop, part.step)
+        return slice(*(None if n is None else int(ctx.constant(n)) for n in bounds))
+    return tuple(cuts_known(ctx, one) for one in part) if type(part) is tuple else part
 
 
 def call_of(ctx: Any) -> Call:
@@ -116,7 +123,7 @@ def stored(ctx: flexir.Context[Program], weight: Any) -> Place:
     dtype, net = ctx.dtype(weight.tensor.dtype), ctx.out
     if weight.name not in net.places:
         net.places[weight.name] = net.place(weight.tensor.shape, dtype)
-        net.weights[weight.name] = array_of(weight.tensor)
+        net.weights[weight.name] = ctx.array(weight)
     if weight.state:
         net.state[weight.state] = weight.name
     return net.places[weight.name]

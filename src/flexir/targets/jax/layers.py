@@ -7,8 +7,6 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-import torch
-import torch.nn.functional as F
 from jax import lax
 
 from ..arguments import each, fail_unless
@@ -168,69 +166,7 @@ def avg_pool(call: Any, input: Any, kernel_size: Any, stride: Any = None, paddin
     return summed(input, pads) / summed(ones, behind)
 
 
-@op("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d")
-def adaptive_avg_pool(call: Any, input: Any, output_size: Any) -> Any:
-    size = int(call.op[-2])
-    sizes = list(zip(input.shape[-size:], call.shape[-size:]))
-    if all(m == 1 for _, m in sizes):
-        return jnp.mean(input, tuple(range(-size, 0)), keepdims=True)
-    eyes = [F.adaptive_avg_pool1d(torch.eye(n, dtype=torch.float64), m) for n, m in sizes]
-    return _separated(input, eyes)
-
-
-@op("adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d")
-def adaptive_max_pool(call: Any, input: Any, output_size: Any, return_indices: bool = False) -> Any:
-    size, value = int(call.op[-2]), input
-    fail_unless(not return_indices, "places in an adaptive pool")
-    for dim, n, m in zip(range(-size, 0), input.shape[-size:], call.shape[-size:]):
-        bins = [(i * n // m, -(-(i + 1) * n // m)) for i in range(m)]
-        parts = [lax.slice_in_dim(value, a, b, axis=dim).max(dim, keepdims=True) for a, b in bins]
-        value = jnp.concatenate(parts, dim)
-    return value
-
-
-def _separated(input: Any, eyes: list[torch.Tensor]) -> Any:
-    """What is linear along each of the last dimensions, as products with what it makes of ones."""
-    made = input
-    for dim, eye in zip(range(-len(eyes), 0), eyes):
-        matrix = jnp.asarray(eye.numpy(), input.dtype)
-        made = jnp.swapaxes(jnp.matmul(jnp.swapaxes(made, dim, -1), matrix), dim, -1)
-    return made
-
-
-# -- resizing
-
-
-@op("interpolate")
-def interpolate(call: Any, input: Any, size: Any = None, scale_factor: Any = None,
-                mode: str = "nearest", align_corners: Any = None,
-                recompute_scale_factor: Any = None, antialias: bool = False) -> Any:  # fmt: skip
-    spatial = input.ndim - 2
-    sizes = list(zip(input.shape[2:], call.shape[2:]))
-    fail_unless(not is_whole(input), "resizing whole numbers")
-    if mode == "area":
-        return _separated(input, [F.adaptive_avg_pool1d(torch.eye(n, dtype=torch.float64), m)
-                                  for n, m in sizes])  # fmt: skip
-    factors: Any = [None] * spatial
-    if scale_factor is not None and not recompute_scale_factor:
-        several = isinstance(scale_factor, (tuple, list))
-        factors = scale_factor if several else [scale_factor] * spatial
-    if mode.startswith("nearest"):
-        for dim, ((n, m), factor) in enumerate(zip(sizes, factors), 2):
-            places = _resized(torch.arange(n, dtype=torch.float64)[None], m, factor, mode)
-            input = jnp.take(input, places[0].long().numpy(), axis=dim)
-        return input
-    kind = "bicubic" if mode == "bicubic" else "bilinear"
-    return _separated(input, [
-        _resized(torch.eye(n, dtype=torch.float64), m, factor, kind, antialias=antialias,
-                 align_corners=bool(align_corners))
-        for (n, m), factor in zip(sizes, factors)])  # fmt: skip
-
-
-def _resized(rows: torch.Tensor, size: int, factor: Any, mode: str, **how: Any) -> torch.Tensor:
-    """What torch makes of rows along one dimension."""
-    goal = {"size": (1, size)} if factor is None else {"scale_factor": (1, factor)}
-    return F.interpolate(rows[None, :, None], **goal, mode=mode, **how)[0, :, 0]
+# -- sampling
 
 
 @op("grid_sample")

@@ -20,13 +20,8 @@ import torch
 import flexir
 from flexir import Unsupported
 
-DTYPES = {
-    getattr(torch, name): jnp.dtype(name)
-    for name in ("float32", "float64", "float16", "bfloat16", "int64", "int32", "int16", "int8",
-                 "uint8", "bool", "complex64", "complex128")
-}  # fmt: skip
-TORCH = {made: dtype for dtype, made in DTYPES.items()}
-_WIDER = {torch.int32: torch.int64, torch.float32: torch.float64, torch.complex64: torch.complex128}
+from .arrays import TORCH, WIDER, array_of, wide
+
 # What JAX raises for values that are not known before the program runs.
 _UNKNOWN = (
     jax.errors.ConcretizationTypeError,
@@ -34,15 +29,6 @@ _UNKNOWN = (
     jax.errors.TracerArrayConversionError,
     jax.errors.TracerIntegerConversionError,
 )
-
-
-def wide() -> Any:
-    """Within it arrays of 64 bits stay what they are, whatever JAX is configured to."""
-    if hasattr(jax, "enable_x64"):
-        return jax.enable_x64(True)
-    from jax.experimental import enable_x64  # type: ignore[attr-defined]  # before JAX 0.8
-
-    return enable_x64(True)
 
 
 class Place(int):
@@ -217,6 +203,8 @@ class Program:
         outputs: places of the outputs, by name.
         state: path -> the weight that stands there before the first call; see :meth:`step`.
         left: path -> place of what a call leaves there.
+        conditions: what must hold for outputs to be right -> place of a bool: whether it does.
+        blocks: within how many of them are now; what is made there is not seen outside.
         lacking: ops that nothing handled; with one, it does not run.
         graph: what was converted; it knows the structure of inputs and outputs.
         sized: ``sized(program, *args)``, the program for inputs of other sizes; set by the door.
@@ -230,6 +218,8 @@ class Program:
     outputs: dict[str, Place] = field(default_factory=dict)
     state: dict[str, str] = field(default_factory=dict)
     left: dict[str, Place] = field(default_factory=dict)
+    conditions: list[tuple[str, Place]] = field(default_factory=list)
+    blocks: int = 0
     lacking: list[str] = field(default_factory=list)
     graph: flexir.Graph = field(init=False)
     places: dict[str, Place] = field(default_factory=dict)
@@ -247,10 +237,11 @@ class Program:
     def apart(self) -> Iterator[list[Step]]:
         """Where the steps of a block are collected."""
         steps, self.steps = self.steps, []
+        self.blocks += 1
         try:
             yield self.steps
         finally:
-            self.steps = steps
+            self.steps, self.blocks = steps, self.blocks - 1
 
     def add(self, function: Any, call: Call, args: Any, named: Any, where: str) -> Any:
         """Append a call.
@@ -294,8 +285,10 @@ class Program:
 
     def compute(
         self, weights: dict[str, Any], inputs: dict[str, Any]
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Outputs by name and what is left behind by path, of inputs by name.
+    ) -> tuple[dict[str, Any], dict[str, Any], list[Any]]:
+        """Outputs by name, what is left behind by path, and conditions, of inputs by name.
+
+        Where a condition does not hold, outputs are NaN, the least whole numbers, or False.
 
         Raises:
             UnsupportedError: there are placeholders in it.
@@ -311,7 +304,11 @@ class Program:
             run_steps(self.steps, env, lambda place: _as_number(place, env[place]))
             outputs, left = ({name: env[place] for name, place in part.items()}
                              for part in (self.outputs, self.left))  # fmt: skip
-            return outputs, left
+            told = [env[place] for _, place in self.conditions]
+            if told:
+                holds = jnp.stack(told).all()
+                outputs = {name: _unless(holds, array) for name, array in outputs.items()}
+            return outputs, left, told
 
     def bind(self, *args: Any, **kwargs: Any) -> tuple[Program, dict[str, Any]]:
         """The program of these sizes, and arrays, traced or not, by the names of its inputs.
@@ -332,7 +329,7 @@ class Program:
             if id(part) in stood:  # one array at two places, as one tensor was
                 return stood[id(part)]
             dtype = TORCH[jnp.dtype(part.dtype)]
-            dtype = _WIDER.get(dtype, dtype) if dtype not in wanted else dtype
+            dtype = WIDER.get(dtype, dtype) if dtype not in wanted else dtype
             made = torch.zeros(part.shape, dtype=dtype)
             arrays[id(made)] = part
             stood[id(part)] = made
@@ -365,32 +362,25 @@ class Program:
             weights = {name: weights[name] if name in same else array
                        for name, array in program.weights.items()}  # fmt: skip
         weights = {**weights, **{program.state[path]: array for path, array in state.items()}}
-        outputs, left = program.compute(weights, arrays)
+        outputs, left, _ = program.compute(weights, arrays)
         return program.graph.arrange(outputs), left
 
     @functools.cached_property
-    def compiled(self) -> Callable[..., tuple[dict[str, Any], dict[str, Any]]]:
+    def compiled(self) -> Callable[..., tuple[dict[str, Any], dict[str, Any], list[Any]]]:
         """:meth:`compute`, compiled once."""
-        made: Callable[..., tuple[dict[str, Any], dict[str, Any]]] = jax.jit(self.compute)
+        made: Callable[..., Any] = jax.jit(self.compute)
         return made
+
+
+def _unless(holds: Any, array: Any) -> Any:
+    """An array, or what cannot be taken for one."""
+    if array.dtype == bool:
+        return array & holds
+    inexact = jnp.issubdtype(array.dtype, jnp.inexact)
+    lost = jnp.nan if inexact else np.iinfo(array.dtype).min
+    return jnp.where(holds, array, jnp.asarray(lost, array.dtype))
 
 
 def list_of(made: Any) -> list[Any]:
     """Results, also where there is one."""
     return list(made) if isinstance(made, (tuple, list)) else [made]
-
-
-def array_of(tensor: torch.Tensor) -> Any:
-    """A tensor as a NumPy array over its memory."""
-    tensor = tensor.detach().cpu().resolve_conj().resolve_neg()
-    if tensor.dtype is torch.bfloat16:
-        return tensor.contiguous().view(torch.int16).numpy().view(jnp.bfloat16)
-    return tensor.numpy()
-
-
-def tensor_of(array: Any) -> torch.Tensor:
-    """An array as a tensor of its own."""
-    made = np.array(array)
-    if made.dtype == jnp.bfloat16:
-        return torch.from_numpy(made.view(np.int16)).view(torch.bfloat16)
-    return torch.from_numpy(made)

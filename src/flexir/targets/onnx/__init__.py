@@ -156,6 +156,6 @@ def _same_sizes(inputs: dict[str, Any]) -> None:
                 )
 
 
-door = Door(target, engine, write, prepare=[passes.simplify], sizes=True, partial=True,
-            carry=carry, told=told)  # fmt: skip
+door = Door(target, engine, write, prepare=[passes.simplify, passes.real_pairs], sizes=True,
+            partial=True, carry=carry, told=told)  # fmt: skip
 convert, run, save, start = door.convert, door.run, door.save, door.start

@@ -75,5 +75,5 @@ def logsigmoid(ctx: Any, input: Any) -> Any:
 
 @op("threshold")
 def threshold(ctx: Any, input: Any, threshold: Any, value: Any) -> Any:
-    above = ctx.out.add("Greater", input, threshold, dtype=torch.bool)
-    return ctx.out.add("Where", above, input, value)
+    below = ctx.out.add("LessOrEqual", input, threshold, dtype=torch.bool)
+    return ctx.out.add("Where", below, value, input)

@@ -17,7 +17,7 @@ _UNARY = {
     "atan": "Atan", "atanh": "Atanh", "bitwise_not": "BitwiseNot", "ceil": "Ceil", "cos": "Cos",
     "cosh": "Cosh", "erf": "Erf", "exp": "Exp", "floor": "Floor", "isnan": "IsNaN", "log": "Log",
     "logical_not": "Not", "neg": "Neg", "reciprocal": "Reciprocal", "relu": "Relu",
-    "sigmoid": "Sigmoid", "sign": "Sign", "sin": "Sin", "sinh": "Sinh", "softsign": "Softsign",
+    "sigmoid": "Sigmoid", "sin": "Sin", "sinh": "Sinh", "softsign": "Softsign",
     "sqrt": "Sqrt", "tan": "Tan", "tanh": "Tanh", "mish": "Mish", "hardswish": "HardSwish",
 }  # fmt: skip
 _WHOLE = ("ceil", "floor", "round", "trunc")  # nothing to do to whole numbers
@@ -104,6 +104,15 @@ def rsub(ctx: Any, input: Any, other: Any, alpha: Any = 1) -> Any:
 def ne(ctx: Any, input: Any, other: Any) -> Any:
     pair = brought(ctx, promoted(input, other), input, other)
     return ctx.out.add("Not", ctx.out.add("Equal", *pair, dtype=torch.bool))
+
+
+@op("sign")
+def sign(ctx: Any, input: Any) -> Any:
+    """Of NaN it is 0, as torch has it."""
+    made = ctx.out.add("Sign", ctx.out.cast(input, ctx.type.dtype))
+    if not ctx.type.dtype.is_floating_point:
+        return made
+    return ctx.out.add("Where", ctx.out.add("IsNaN", made, dtype=torch.bool), 0.0, made)
 
 
 @op("round")
@@ -201,7 +210,7 @@ def power(ctx: Any, input: Any, exponent: Any) -> Any:
     a = brought(ctx, dtype, input)[0]
     if exponent == 2 and not given(exponent):
         return out.add("Mul", a, a)
-    if exponent == 3 and not given(exponent):
+    if exponent == 3 and not given(exponent) and not dtype.is_floating_point:
         return out.add("Mul", out.add("Mul", a, a), a)
     fail_unless(dtype.is_floating_point, "powers of whole numbers")
     if exponent == 0.5 and not given(exponent):
@@ -250,23 +259,6 @@ def exp2(ctx: Any, input: Any) -> Any:
     return ctx.out.add("Pow", ctx.out.constant(2, ctx.type.dtype), made)
 
 
-@op("atan2")
-def atan2(ctx: Any, input: Any, other: Any) -> Any:
-    """The angle of the ratio, turned by half where ``x`` is negative; zeros have signs."""
-    out, dtype = ctx.out, ctx.type.dtype
-    y, x = brought(ctx, dtype, input, other)
-    zeros = [out.add("Equal", value, 0, dtype=torch.bool) for value in (y, x)]
-    negative = [
-        out.add("Less", out.add("Where", zero, out.add("Reciprocal", value), value), 0,
-                dtype=torch.bool)
-        for zero, value in zip(zeros, (y, x))
-    ]  # fmt: skip
-    ratio = out.add("Where", out.add("And", *zeros), y, out.add("Div", y, x))
-    angle, pi = out.add("Atan", ratio), out.constant(math.pi, dtype)
-    turned = out.add("Where", negative[0], out.add("Sub", angle, pi), out.add("Add", angle, pi))
-    return out.add("Where", negative[1], turned, angle)
-
-
 @op("clamp")
 def clamp(ctx: Any, input: Any, min: Any = None, max: Any = None) -> Any:
     out, dtype = ctx.out, ctx.type.dtype
@@ -278,6 +270,8 @@ def clamp(ctx: Any, input: Any, min: Any = None, max: Any = None) -> Any:
             made = out.add(kind, made, *brought(ctx, dtype, limit))
     if given(min) or given(max):
         return made
+    if dtype.is_floating_point:  # where it is left out, onnxruntime's is the largest finite number
+        min, max = -math.inf if min is None else min, math.inf if max is None else max
     limits = [None if n is None else out.constant(n, dtype) for n in (min, max)]
     return out.add("Clip", made, *limits)
 

@@ -6,7 +6,6 @@ import math
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 
 import flexir
 
@@ -14,7 +13,7 @@ from ..arguments import each, fail_unless
 from .handlers import brought, empty, fixed, given, op, rank, result_shape, shape_of
 from .network import dtype_of
 from .reductions import reduced
-from .shapes import reshaped, sliced, swapped, triangular
+from .shapes import reshaped, swapped, triangular
 from .values import Arithmetic
 
 # -- products
@@ -250,47 +249,7 @@ def avg_pool(
 
 @op("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d")
 def adaptive_avg_pool(ctx: Any, input: Any, output_size: Any) -> Any:
+    """To one bin, of which the size of the batch is as it was; to more, in pieces."""
     size = int(ctx.node.op[-2])
-    shape, made = shape_of(input)[-size:], result_shape(ctx)[-size:]
-    if all(m == 1 for m in made):
-        return reduced(ctx, "ReduceMean", input, list(range(-size, 0)), True)
-    fixed(*shape, *made)
-    if all(n % m == 0 for n, m in zip(shape, made)):
-        kernel = [n // m for n, m in zip(shape, made)]
-        return _batched(ctx, input, size, lambda value: ctx.out.add(
-            "AveragePool", value, kernel_shape=kernel, strides=kernel))  # fmt: skip
-    eyes = [
-        F.adaptive_avg_pool1d(torch.eye(n, dtype=torch.float64), m) for n, m in zip(shape, made)
-    ]
-    return separated(ctx, input, eyes)
-
-
-@op("adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d")
-def adaptive_max_pool(ctx: Any, input: Any, output_size: Any, return_indices: bool = False) -> Any:
-    size = int(ctx.node.op[-2])
-    shape, made = shape_of(input)[-size:], result_shape(ctx)[-size:]
-    fail_unless(not return_indices and not empty(input), "places in an adaptive pool")
-    if all(m == 1 for m in made):
-        return reduced(ctx, "ReduceMax", input, list(range(-size, 0)), True)
-    fixed(*shape, *made)
-    fail_unless(math.prod(made) <= 256, "an adaptive pool of many bins")
-    value = input
-    for dim, n, m in zip(range(-size, 0), shape, made):
-        bins = [(i * n // m, -(-(i + 1) * n // m), 1) for i in range(m)]
-        parts = [ctx.out.add("ReduceMax", sliced(ctx.out, value, {dim: b}), [dim], keepdims=1)
-                 for b in bins]  # fmt: skip
-        value = ctx.out.add("Concat", *parts, axis=dim)
-    return value
-
-
-def separated(ctx: Any, input: Any, eyes: list[torch.Tensor]) -> Any:
-    """What is linear along each of the last dimensions, as products with what it makes of ones."""
-    made, dtype, size = input, dtype_of(input), rank(input)
-    for dim, eye in zip(range(-len(eyes), 0), eyes):
-        matrix = ctx.out.constant(eye.to(dtype), dtype)
-        if dim != -1:
-            made = swapped(ctx.out, made, dim, -1, size)
-        made = ctx.out.add("MatMul", made, matrix)
-        if dim != -1:
-            made = swapped(ctx.out, made, dim, -1, size)
-    return made
+    fail_unless(all(m == 1 for m in result_shape(ctx)[-size:]), "several bins")
+    return reduced(ctx, "ReduceMean", input, list(range(-size, 0)), True)

@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 
 from ..arguments import fail_unless
 from .handlers import op, rank, result_shape, shape_of
-from .layers import separated
 from .shapes import reshaped, sliced
 from .values import Arithmetic
 
@@ -29,19 +27,9 @@ def interpolate(
         )
     if any(isinstance(n, Arithmetic) for n in (*shape, *made)):
         return _resized_live(ctx, input, size, factors, mode, align_corners, antialias)
-    if mode.startswith("nearest"):
-        value = input
-        for dim, (n, m, factor) in enumerate(zip(shape, made, factors), 2):
-            places = _resized(torch.arange(n, dtype=torch.float64)[None], m, factor, mode)
-            if n != m or factor is not None:
-                value = out.add("Gather", value, places[0].long().tolist(), axis=dim)
-        return value if value is not input else out.add("Identity", input)
+    fail_unless(not mode.startswith("nearest"), "ONNX rounds otherwise")
+    fail_unless(not antialias and factors[0] is None, "another scale than that of the sizes")
     kind = "cubic" if mode == "bicubic" else "linear"
-    plain = {"align_corners": bool(align_corners)}
-    if antialias or any(factor is not None for factor in factors):
-        eyes = [_resized(torch.eye(n, dtype=torch.float64), m, factor, kind, antialias, **plain)
-                for n, m, factor in zip(shape, made, factors)]  # fmt: skip
-        return separated(ctx, input, eyes)
     corners = "align_corners" if align_corners else "half_pixel"
     return out.add(
         "Resize", input, None, None, list(made), mode=kind, axes=list(range(2, rank(input))),
@@ -72,17 +60,6 @@ def _resized_live(
         coordinate_transformation_mode="align_corners" if corners else "half_pixel",
         cubic_coeff_a=-0.75 if kind == "cubic" else None,
     )  # fmt: skip
-
-
-def _resized(
-    rows: torch.Tensor, size: int, factor: Any, mode: str, antialias: bool = False, **how: Any
-) -> torch.Tensor:
-    """What torch makes of rows along one dimension."""
-    goal = {"size": (1, size)} if factor is None else {"scale_factor": (1, factor)}
-    mode = {"linear": "bilinear", "cubic": "bicubic"}.get(mode, mode)
-    return F.interpolate(rows[None, :, None], **goal, mode=mode, antialias=antialias, **how)[
-        0, :, 0
-    ]
 
 
 @op("grid_sample")

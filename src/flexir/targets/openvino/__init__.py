@@ -2,8 +2,8 @@
 
 ``convert`` gives a :class:`Network`, ``run`` compiles it for f32 and gives what the model would,
 ``save`` writes ``.xml`` and ``.bin``. Sizes are those recorded. OpenVINO's own front end for torch
-is not used. The plug-in keeps whole numbers in 32 bits, and NaN not in ``relu``, ``clamp`` and
-extremes: numbers are right to rounding.
+is not used. The plug-in keeps whole numbers in 32 bits, and NaN not in ``max_pool`` and orders:
+numbers are right to rounding.
 """
 
 from __future__ import annotations
@@ -39,6 +39,9 @@ def carry(output: Network, tensors: Tensors, state: Tensors) -> tuple[Tensors, T
     for path, tensor in state.items():
         kept[path].state = openvino.Tensor(tensor.contiguous().numpy())
     made = request.infer(list(arrays.values()))
+    for number, (told, _) in enumerate(output.conditions, len(output.outputs)):
+        if not made[number]:
+            raise flexir.Diverged(f"what the network takes for granted does not hold: {told}")
     outputs = {name: torch.from_numpy(made[number].copy())
                for number, name in enumerate(output.outputs)}  # fmt: skip
     left = {path: torch.from_numpy(one.state.data.copy()) for path, one in kept.items()}
@@ -50,5 +53,11 @@ def write(output: Network, path: str) -> None:
     openvino.save_model(output.finished(), path, compress_to_fp16=False)
 
 
-door = Door(target, engine, write, prepare=[passes.simplify, passes.fold_constants], carry=carry)
+door = Door(
+    target,
+    engine,
+    write,
+    prepare=[passes.simplify, passes.real_pairs, passes.fold_constants],
+    carry=carry,
+)
 convert, run, save, start = door.convert, door.run, door.save, door.start

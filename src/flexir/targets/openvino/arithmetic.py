@@ -1,4 +1,8 @@
-"""Handlers of arithmetic: element by element, comparisons, attention."""
+"""Handlers of arithmetic: element by element, comparisons, attention.
+
+The plug-in's ``relu``, ``clamp``, ``maximum``, ``minimum``, ``exp`` and ``greater`` lose NaN; its
+``less`` does not, and what is chosen by it keeps NaN as torch does, fused into a layer or not.
+"""
 
 from __future__ import annotations
 
@@ -11,24 +15,40 @@ from openvino import opset13 as ops
 
 import flexir
 
-from .values import DTYPES, cast, constant, ints, op, operands, type_of
+from ..arguments import fail_unless
+from .remainders import rest_of, towards_zero
+from .shapes import places
+from .values import (
+    DTYPES,
+    cast,
+    constant,
+    dtype_of,
+    ints,
+    is_number,
+    nothing,
+    op,
+    operands,
+    port,
+    type_of,
+)
 
 _UNARY = {  # op -> builder; computed in floating point, as torch does
-    "relu": ops.relu, "sigmoid": ops.sigmoid, "tanh": ops.tanh, "exp": ops.exp, "log": ops.log,
+    "sigmoid": ops.sigmoid, "tanh": ops.tanh, "log": ops.log, "relu": lambda x: at_least(x, 0),
+    "exp": lambda x: ops.select(ops.is_nan(x), x, ops.exp(x)),
     "sqrt": ops.sqrt, "sin": ops.sin, "cos": ops.cos, "tan": ops.tan, "asin": ops.asin,
     "acos": ops.acos, "atan": ops.atan, "sinh": ops.sinh, "cosh": ops.cosh, "asinh": ops.asinh,
     "atanh": ops.atanh, "erf": ops.erf, "mish": ops.mish, "silu": ops.swish,
-    "hardswish": ops.hswish, "hardsigmoid": ops.hsigmoid, "softsign": ops.softsign,
+    "hardswish": ops.hswish, "softsign": ops.softsign,
     "floor": ops.floor, "ceil": ops.ceiling, "round": ops.round,
 }  # fmt: skip
-_SAME = {"abs": ops.abs, "neg": ops.negative, "sign": ops.sign}
+_SAME = {"abs": ops.abs, "neg": ops.negative, "sign": lambda x: _signed(x)}
 _BINARY = {"add": ops.add, "sub": ops.subtract, "mul": ops.multiply}
 _COMPARE = {"eq": ops.equal, "ne": ops.not_equal, "lt": ops.less, "le": ops.less_equal,
-            "gt": ops.greater, "ge": ops.greater_equal}  # fmt: skip
+            "gt": lambda a, b: ops.less(b, a), "ge": lambda a, b: ops.less_equal(b, a)}  # fmt: skip
 _LOGICAL = {"logical_and": ops.logical_and, "logical_or": ops.logical_or,
             "logical_xor": ops.logical_xor}  # fmt: skip
-_BITS = {"bitwise_and": ops.logical_and, "bitwise_or": ops.logical_or,
-         "bitwise_xor": ops.logical_xor}  # fmt: skip
+_BITS = {"bitwise_and": ops.bitwise_and, "bitwise_or": ops.bitwise_or,
+         "bitwise_xor": ops.bitwise_xor}  # fmt: skip
 
 
 def floating(ctx: Any, *parts: Any) -> list[Any]:
@@ -36,6 +56,34 @@ def floating(ctx: Any, *parts: Any) -> list[Any]:
     if ctx.type.dtype != torch.float32:
         raise flexir.Unsupported(f"{ctx.type.dtype}")
     return operands(*parts, dtype=torch.float32)
+
+
+def at_least(input: Any, bound: Any) -> Any:
+    """The greater of two; NaN of either."""
+    return _chosen(ops.less, input, bound)
+
+
+def at_most(input: Any, bound: Any) -> Any:
+    """The smaller of two; NaN of either."""
+    return _chosen(lambda a, b: ops.less(b, a), input, bound)
+
+
+def _chosen(less: Any, input: Any, bound: Any) -> Any:
+    """``bound`` where ``input`` is less, or where ``bound`` is NaN."""
+    (bound,) = operands(bound, dtype=dtype_of(input)) if is_number(bound) else [bound]
+    taken, source = less(input, bound), port(bound).get_node()
+    fixed = source.get_type_name() == "Constant" and not np.isnan(source.data).any()
+    if dtype_of(input) == torch.float32 and not fixed:
+        taken = ops.logical_or(taken, ops.is_nan(bound))
+    return ops.select(taken, bound, input)
+
+
+def _signed(input: Any) -> Any:
+    """Of NaN it is 0, as torch has it."""
+    made = ops.sign(input)
+    if dtype_of(input) != torch.float32:
+        return made
+    return ops.select(ops.is_nan(input), constant(0, np.float32), made)
 
 
 for _name, _build in _UNARY.items():
@@ -66,9 +114,9 @@ def elu(ctx: Any, input: Any, alpha: float) -> Any:
 
 @op("clamp")
 def clamp(ctx: Any, input: Any, min: Any, max: Any) -> Any:
-    for bound, build in ((min, ops.maximum), (max, ops.minimum)):
+    for bound, within in ((min, at_least), (max, at_most)):
         if bound is not None:
-            input = build(*operands(input, bound, dtype=numeric(ctx))).output(0)
+            input = port(within(*operands(input, bound, dtype=numeric(ctx))))
     return cast(input, ctx.type.dtype)
 
 
@@ -84,20 +132,34 @@ for _name, _build in _BINARY.items():
 
 
 @op("div")
-def divide(ctx: Any, input: Any, other: Any) -> Any:
-    return ops.divide(*floating(ctx, input, other))
+def divide(ctx: Any, input: Any, other: Any, rounding_mode: Any = None) -> Any:
+    if rounding_mode is None or ctx.type.dtype == torch.float32 and rounding_mode == "trunc":
+        made = ops.divide(*floating(ctx, input, other))
+        return made if rounding_mode is None else towards_zero(made)
+    fail_unless(numeric(ctx) != torch.float32, "floor of torch.float32")
+    a, b = operands(input, other, dtype=ctx.type.dtype)
+    return _whole_divided(a, b, ops.mod if rounding_mode == "trunc" else ops.floor_mod)
+
+
+def _whole_divided(a: Any, b: Any, rest: Any) -> Any:
+    """What goes into a whole, by what is left over."""
+    return ops.divide(ops.subtract(a, rest(a, b)), b)
+
+
+@op("trunc")
+def trunc(ctx: Any, input: Any) -> Any:
+    return towards_zero(*floating(ctx, input))
 
 
 @op("floor_divide", "remainder", "fmod")
 def whole_division(ctx: Any, input: Any, other: Any) -> Any:
-    """Of whole numbers; of others, OpenVINO rounds otherwise than torch."""
-    if numeric(ctx) == torch.float32:
-        raise flexir.Unsupported("torch.float32")
     a, b = operands(input, other, dtype=ctx.type.dtype)
-    if ctx.node.op == "fmod":
-        return ops.mod(a, b)
-    rest = ops.floor_mod(a, b)
-    return rest if ctx.node.op == "remainder" else ops.divide(ops.subtract(a, rest), b)
+    if numeric(ctx) == torch.float32:
+        fail_unless(ctx.node.op != "floor_divide", "floor of torch.float32")
+        return rest_of(ctx, a, b)
+    if ctx.node.op == "floor_divide":
+        return _whole_divided(a, b, ops.floor_mod)
+    return (ops.mod if ctx.node.op == "fmod" else ops.floor_mod)(a, b)
 
 
 @op("pow")
@@ -107,12 +169,12 @@ def power(ctx: Any, input: Any, exponent: Any) -> Any:
 
 @op("maximum")
 def maximum(ctx: Any, input: Any, other: Any) -> Any:
-    return ops.maximum(*operands(input, other, dtype=numeric(ctx)))
+    return at_least(*operands(input, other, dtype=numeric(ctx)))
 
 
 @op("minimum")
 def minimum(ctx: Any, input: Any, other: Any) -> Any:
-    return ops.minimum(*operands(input, other, dtype=numeric(ctx)))
+    return at_most(*operands(input, other, dtype=numeric(ctx)))
 
 
 def numeric(ctx: Any) -> torch.dtype:
@@ -140,20 +202,25 @@ for _name, _build in _BITS.items():
 
     @op(_name)
     def bits(ctx: Any, input: Any, other: Any, *, build: Any = _build) -> Any:
-        if ctx.type.dtype != torch.bool:
-            raise flexir.Unsupported(f"{ctx.type.dtype}")
-        return build(*operands(input, other, dtype=torch.bool))
+        return build(*operands(input, other, dtype=ctx.type.dtype))
 
 
-@op("logical_not", "bitwise_not")
+@op("bitwise_not")
+def bitwise_not(ctx: Any, input: Any) -> Any:
+    return ops.bitwise_not(input)
+
+
+@op("logical_not")
 def logical_not(ctx: Any, input: Any) -> Any:
-    if ctx.node.op == "bitwise_not" and ctx.type.dtype != torch.bool:
-        raise flexir.Unsupported(f"{ctx.type.dtype}")
     return ops.logical_not(cast(input, torch.bool))
 
 
-@op("where")
-def where(ctx: Any, condition: Any, input: Any, other: Any) -> Any:
+@op("where", counted=True)
+def where(ctx: Any, condition: Any, input: Any = None, other: Any = None) -> Any:
+    if input is None:
+        return tuple(places(ctx, condition, ctx.type.shape[0]))
+    if 0 in ctx.type.shape:
+        return nothing(ctx.type)
     return ops.select(condition, *operands(input, other, dtype=ctx.type.dtype))
 
 
@@ -193,6 +260,18 @@ for _name in ("float", "long", "int"):
         return to(ctx, input)
 
 
+def softmax_of(input: Any, dim: int) -> Any:
+    """Shares along a dimension."""
+    return lost_rows(input, dim, ops.softmax(input, dim))
+
+
+def lost_rows(input: Any, dim: int, made: Any) -> Any:
+    """NaN along a dimension where there is NaN or inf, which the plug-in takes for zero."""
+    fine = ops.less(input, constant(np.inf, np.float32))
+    fine = ops.reduce_logical_and(fine, ints(dim), True)
+    return ops.select(fine, made, constant(np.nan, np.float32))
+
+
 @op("scaled_dot_product_attention")
 def attention(ctx: Any, query: Any, key: Any, value: Any, attn_mask: Any, is_causal: bool,
               scale: Any) -> Any:  # fmt: skip
@@ -204,11 +283,11 @@ def attention(ctx: Any, query: Any, key: Any, value: Any, attn_mask: Any, is_cau
     if is_causal:
         attn_mask = constant(np.tril(np.ones((rows, columns), bool)), np.bool_).output(0)
     if attn_mask is None:
-        return ops.matmul(ops.softmax(score, last), value, False, False)
+        return ops.matmul(softmax_of(score, last), value, False, False)
     if attn_mask.get_element_type().to_dtype().type is np.bool_:
         score = ops.select(attn_mask, score, low)
     else:
         score = ops.add(score, attn_mask)
     seen = ops.reduce_logical_or(ops.not_equal(score, low), ints(last), True)
-    weights = ops.select(seen, ops.softmax(score, last), constant(0, np.float32))
+    weights = ops.select(seen, softmax_of(score, last), constant(0, np.float32))
     return ops.matmul(weights, value, False, False)

@@ -34,7 +34,11 @@ class Body:
             parameter = _parameter(value.type)
             self.read.append((outer, parameter))
             inner.append(parameter.output(0))
-        made = list(ctx.convert(block, inner))
+        ctx.out.blocks += 1
+        try:
+            made = list(ctx.convert(block, inner))
+        finally:
+            ctx.out.blocks -= 1
         self.more = made.pop(0) if len(made) > len(types) else True
         fail_unless(all(one is not None for one in made), "no example showed one of its results")
         self.results = [ops.result(_typed(one, type)) for one, type in zip(made, types)]

@@ -11,7 +11,7 @@ from openvino import opset13 as ops
 import flexir
 
 from ..arguments import dims
-from .arithmetic import floating, numeric
+from .arithmetic import at_least, at_most, floating, lost_rows, numeric, softmax_of
 from .values import cast, constant, ints, op, operands
 
 _REDUCE = {"sum": ops.reduce_sum, "mean": ops.reduce_mean}
@@ -98,7 +98,7 @@ def _first(ctx: Any, input: Any, dim: int, most: bool) -> list[Any]:
         return [values, places]
     lost = ops.convert(ops.is_nan(input), np.float32).output(0)
     one, at = _ordered(ctx, lost, dim, 1, True)
-    some = ops.greater(one, constant(0, np.float32))
+    some = ops.less(constant(0, np.float32), one)
     nan = constant(np.nan, np.float32)
     return [ops.select(some, nan, values), ops.select(some, at, places)]
 
@@ -107,8 +107,7 @@ def _first(ctx: Any, input: Any, dim: int, most: bool) -> list[Any]:
 def extremes(ctx: Any, input: Any, dim: Any = None, keepdim: Any = False, other: Any = None) -> Any:
     most = ctx.node.op == "max"
     if other is not None:
-        build = ops.maximum if most else ops.minimum
-        return build(*operands(input, other, dtype=numeric(ctx)))
+        return (at_least if most else at_most)(*operands(input, other, dtype=numeric(ctx)))
     if dim is None:
         return extreme_of(ctx, input, None, False, *_EXTREME["amax" if most else "amin"])
     shape = ints(ctx.type.shape)
@@ -124,8 +123,12 @@ def place(ctx: Any, input: Any, dim: Any = None, keepdim: Any = False) -> Any:
 
 @op("softmax", "log_softmax")
 def softmax(ctx: Any, input: Any, dim: int, dtype: Any) -> Any:
-    build = ops.softmax if ctx.node.op == "softmax" else ops.log_softmax
+    build = softmax_of if ctx.node.op == "softmax" else _log_softmax
     (input,) = floating(ctx, input)
     rank = len(input.get_shape())
     return build(input, dim % rank) if rank else ops.reshape(
         build(ops.reshape(input, ints([1]), False), 0), ints([]), False)  # fmt: skip
+
+
+def _log_softmax(input: Any, dim: int) -> Any:
+    return lost_rows(input, dim, ops.log_softmax(input, dim))

@@ -11,8 +11,9 @@ from openvino import opset13 as ops
 
 import flexir
 
+from ..arguments import fail_unless
 from .layers import reshaped, shape
-from .values import DTYPES, cast, constant, ints, op, operands
+from .values import DTYPES, cast, constant, dtype_of, ints, nothing, op, operands
 
 _FREE = ("reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "contiguous", "clone", "detach",
          "view_as", "ravel", "reshape_as")  # fmt: skip
@@ -67,12 +68,12 @@ def split(ctx: Any, input: Any, dim: int, **_: Any) -> tuple[Any, ...]:
     return tuple(made)
 
 
-@op("getitem")
+@op("getitem", counted=True)
 def getitem(ctx: Any, input: Any, indices: Any) -> Any:
-    """Numbers and slices first, as in torch; then tensors of whole numbers, together."""
+    """Numbers and slices first, as in torch; then tensors, together."""
     parts = list(indices) if isinstance(indices, tuple) else [indices]
     at = next((i for i, one in enumerate(parts) if one is ...), len(parts))
-    counted = sum(one is not None and one is not ... for one in parts)
+    counted = sum(_width(one) for one in parts)
     parts[at : at + 1] = [slice(None)] * (len(shape(input)) - counted)
     sizes: list[int] = []
     tensors: dict[int, Any] = {}  # dimension -> index
@@ -83,19 +84,80 @@ def getitem(ctx: Any, input: Any, indices: Any) -> Any:
             continue
         size = shape(input)[dim]
         if isinstance(one, slice):
-            start, stop, step = one.indices(size)
+            bounds = (ctx.constant(n) for n in (one.start, one.stop, one.step))
+            start, stop, step = slice(*bounds).indices(size)
             if (start, stop, step) != (0, size, 1):
                 input = cut(input, dim, start, stop, step)
         elif type(one) is int:
             input = cut(input, dim, one % size, one % size + 1)
+            dim += 1
+            continue
         else:
             listed = isinstance(one, list) and one and all(type(n) is int for n in one)
-            tensors[len(sizes)] = ints(one).output(0) if listed else one
-        if type(one) is not int:
-            sizes.append(shape(input)[dim])
-        dim += 1
+            rows = [ints(one).output(0)] if listed else [one]
+            if is_mask(one):
+                alone = sum(is_tensor(part) for part in parts) == 1
+                fail_unless(alone, "a mask beside other tensors as an index")
+                rows = places(ctx, one, ctx.type.shape[len(sizes)])
+            tensors |= {len(sizes) + number: row for number, row in enumerate(rows)}
+        width = _width(one)
+        sizes += shape(input)[dim : dim + width]
+        dim += width
+    if 0 in ctx.type.shape:
+        return nothing(ctx.type)
     input = reshaped(input, sizes).output(0)
     return reshaped(_together(input, tensors) if tensors else input, ctx.type.shape)
+
+
+def is_tensor(part: Any) -> bool:
+    return hasattr(part, "get_element_type")
+
+
+def is_mask(part: Any) -> bool:
+    return is_tensor(part) and dtype_of(part) == torch.bool
+
+
+def _width(part: Any) -> int:
+    """How many dimensions a part of an index stands for: a mask for all of its own."""
+    return len(shape(part)) if is_mask(part) else int(part is not None and part is not ...)
+
+
+def places(ctx: Any, mask: Any, count: int) -> list[Any]:
+    """Where a mask is true, for each of its dimensions: as many as were recorded.
+
+    Sizes stay fixed, since the plug-in gives numbers from unused memory, and no error, where sizes
+    that it finds while it runs do not fit (2026.4). That there are as many is a condition.
+    """
+    own = shape(mask)
+    fail_unless(own and not ctx.out.blocks, "a mask that is a number, or in a branch or loop")
+    rows = cast(reshaped(cast(mask, torch.bool), [-1]).output(0), torch.int32)
+    found = ops.reduce_sum(rows, ints(0), False)
+    text = f"{ctx.node.op}: {count} were true when recorded, {ctx.node.where}"
+    ctx.out.conditions.append((text, ops.equal(found, constant(count, np.int32)).output(0)))
+    if not count:
+        return [ints([]).output(0)] * len(own)
+    flat: Any = ops.topk(rows, ints(count), 0, "max", "value", "i64", True).output(1)
+    made = []
+    for dim, size in enumerate(own):
+        step = math.prod(own[dim + 1 :])
+        made.append(ops.floor_mod(ops.divide(flat, ints(step)), ints(size)).output(0))
+    return made
+
+
+@op("nonzero", counted=True)
+def nonzero(ctx: Any, input: Any, as_tuple: bool = False) -> Any:
+    made = places(ctx, input, ctx.type.shape[0])
+    if not as_tuple and 0 in ctx.type.shape:
+        return nothing(ctx.type)
+    return tuple(made) if as_tuple else ops.concat([ops.unsqueeze(row, ints(1)) for row in made], 1)
+
+
+@op("masked_select", counted=True)
+def masked_select(ctx: Any, input: Any, mask: Any) -> Any:
+    sizes = ints(np.broadcast_shapes(shape(input), shape(mask)))
+    rows, asked = (reshaped(ops.broadcast(part, sizes), [-1]).output(0) for part in (input, mask))
+    (found,) = places(ctx, asked, ctx.type.shape[0])
+    return ops.gather(rows, found, ints(0)) if ctx.type.shape[0] else nothing(ctx.type)
 
 
 def _together(input: Any, tensors: dict[int, Any]) -> Any:
@@ -119,19 +181,19 @@ def _together(input: Any, tensors: dict[int, Any]) -> Any:
 
 
 def _must_be_whole(index: Any) -> None:
-    if not hasattr(index, "get_element_type"):
-        raise flexir.Unsupported(f"an index {index!r}")
-    if index.get_element_type().to_dtype().type not in (np.int64, np.int32):
-        raise flexir.Unsupported("a mask as an index: how many it takes is not known")
+    fail_unless(is_tensor(index), f"an index {index!r}")
+    fail_unless(dtype_of(index) in (torch.int64, torch.int32), f"an index of {dtype_of(index)}")
 
 
-@op("setitem")
+@op("setitem", empty=True)
 def setitem(ctx: Any, input: Any, indices: Any, value: Any) -> Any:
     """The tensor with some places from elsewhere: a mask says which, whole numbers from where."""
+    if is_tensor(value) and 0 in shape(value):
+        return ops.broadcast(input, ints(shape(input)))
     parts = list(indices) if isinstance(indices, tuple) else [indices]
     (given,) = operands(value, dtype=ctx.type.dtype)
-    if len(parts) == 1 and hasattr(parts[0], "get_element_type"):
-        if parts[0].get_element_type().to_dtype().type is not np.bool_:
+    if len(parts) == 1 and is_tensor(parts[0]):
+        if not is_mask(parts[0]):
             return _scattered(input, parts[0], given)
         if shape(given):
             raise flexir.Unsupported("several values at a mask")
@@ -160,17 +222,25 @@ def _scattered(input: Any, index: Any, value: Any) -> Any:
     return ops.scatter_nd_update(input, ops.unsqueeze(places, ints(-1)), rows)
 
 
-@op("scatter")
-def scatter(ctx: Any, input: Any, dim: int, index: Any, src: Any = None, value: Any = None,
-            reduce: Any = None) -> Any:  # fmt: skip
-    if not shape(input) or len(shape(index)) != len(shape(input)) or reduce is not None:
-        raise flexir.Unsupported("into a number, or with a reduction")
+_REDUCED = {None: "none", "add": "sum", "sum": "sum", "multiply": "prod", "prod": "prod",
+            "amax": "max", "amin": "min"}  # fmt: skip
+
+
+@op("scatter", "scatter_add", "scatter_reduce")
+def scatter(ctx: Any, input: Any, dim: int, index: Any, src: Any = None, **how: Any) -> Any:
+    value, include_self = how.get("value"), how.get("include_self", True)
+    reduce = "sum" if ctx.node.op == "scatter_add" else how.get("reduce")
+    fail_unless(shape(input) and len(shape(index)) == len(shape(input)), "into a number")
+    fail_unless(reduce in _REDUCED and include_self, f"{reduce}, include_self={include_self}")
+    fail_unless(reduce is None or ctx.type.dtype != torch.bool, "reductions of bools")
     (given,) = operands(value if src is None else src, dtype=ctx.type.dtype)
     for at, size in enumerate(shape(index)):
         if shape(given) and shape(given)[at] != size:
             given = cut(given, at, 0, size)
     given = given if shape(given) else ops.broadcast(given, ints(shape(index)))
-    return ops.scatter_elements_update(input, index, given, ints(dim % len(shape(input))))
+    return ops.scatter_elements_update(
+        input, index, given, ints(dim % len(shape(input))), _REDUCED[reduce], True
+    )
 
 
 def gathered(input: Any, dim: int, index: Any) -> Any:

@@ -32,17 +32,26 @@ class Network:
         inputs: parameters, by name.
         outputs: by name.
         sinks: what keeps state from call to call.
+        conditions: what must hold for the outputs to be right, and a bool: whether it does.
+        blocks: within how many handlers are now; what is made there is not seen outside.
         name: of the graph.
     """
 
     inputs: dict[str, Any] = field(default_factory=dict)
     outputs: dict[str, Any] = field(default_factory=dict)
     sinks: list[Any] = field(default_factory=list)
+    conditions: list[tuple[str, Any]] = field(default_factory=list)
+    blocks: int = 0
     name: str = "net"
 
     def finished(self) -> openvino.Model:
-        """The OpenVINO model."""
-        results = [ops.result(value) for value in self.outputs.values()]
+        """The OpenVINO model; its last results are the conditions, without which others are NaN."""
+        values = list(self.outputs.values())
+        if self.conditions:
+            told = [one for _, one in self.conditions]
+            holds = functools.reduce(ops.logical_and, told)
+            values = [_unless(holds, value) for value in values] + told
+        results = [ops.result(value) for value in values]
         return openvino.Model(results, self.sinks, list(self.inputs.values()), self.name)
 
     @functools.cached_property
@@ -54,26 +63,44 @@ class Network:
         return compiled.create_infer_request()
 
 
+def _unless(holds: Any, value: Any) -> Any:
+    """An output, or what cannot be taken for one: NaN, the least of whole numbers."""
+    dtype = value.get_element_type().to_dtype()
+    if dtype == np.bool_:
+        return ops.logical_and(holds, value)
+    lost = np.nan if dtype == np.float32 else max(np.iinfo(dtype).min, np.iinfo(np.int32).min)
+    return ops.select(holds, value, ops.constant(np.asarray(lost, dtype)))
+
+
 target = flexir.Target("openvino", out=Network, dtypes=DTYPES)
 
 
-def op(*names: str, empty: bool = False) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def op(
+    *names: str, empty: bool = False, counted: bool = False
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Declare a handler of calls whose tensors OpenVINO can hold; its results are checked.
 
     Args:
         names: of the ops.
         empty: it copes with arguments without elements.
+        counted: values decide how many elements it makes, so that it is asked also where it made
+            none; for the others a result without elements is what it is.
     """
 
     def declare(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         def checked(ctx: Any, *args: Any, **named: Any) -> Any:
-            for value in ctx.node.inputs:
-                check(type_of(value.type), empty)
             types = [type_of(value.type) for value in ctx.node.returned]
+            none = bool(types) and all(0 in type.shape for type in types)
+            for value in ctx.node.inputs:
+                check(type_of(value.type), empty or none)
             for type in types:
-                check(type)
-            made = function(ctx, *args, **named)
+                check(type, none)
+            if none and not counted:
+                made: Any = tuple(map(nothing, types))
+                (made,) = made if isinstance(ctx.node.result, flexir.Value) else (made,)
+            else:
+                made = function(ctx, *args, **named)
             several = isinstance(made, (tuple, list))
             parts = [port(part) for part in made] if several else [port(made)]
             for part, type in zip(parts, types):
@@ -85,6 +112,11 @@ def op(*names: str, empty: bool = False) -> Callable[[Callable[..., Any]], Calla
         return function
 
     return declare
+
+
+def nothing(type: flexir.TensorType) -> Any:
+    """A tensor without elements."""
+    return ops.constant(np.empty(type.shape, DTYPES[type.dtype])).output(0)
 
 
 def type_of(type: flexir.TensorType) -> flexir.TensorType:
@@ -113,6 +145,8 @@ def check(type: flexir.TensorType, empty: bool = False) -> None:
     """Raise Unsupported for what no output holds."""
     if type.dtype not in DTYPES:
         raise flexir.Unsupported(f"{type.dtype}: not computed as torch does")
+    if any(n < 0 for n in type.shape):
+        raise flexir.Unsupported("rows of several lengths")
     if 0 in type.shape and not empty:
         raise flexir.Unsupported("a tensor without elements")
 
@@ -149,6 +183,12 @@ def cast(value: Any, dtype: torch.dtype) -> Any:
     if dtype == torch.bool:
         return ops.not_equal(value, constant(0, own)).output(0)
     return ops.convert(value, DTYPES[dtype]).output(0)
+
+
+def dtype_of(value: Any) -> torch.dtype:
+    """Torch's dtype of an output or a node of one."""
+    made = port(value).get_element_type().to_dtype().type
+    return next(dtype for dtype, own in DTYPES.items() if own is made)
 
 
 def is_number(value: Any) -> bool:

@@ -1,0 +1,149 @@
+"""Resizing and adaptive pools, one dimension after another.
+
+Both are linear along each dimension, or take one element for another: what torch itself makes of
+ones, or of numbers in a row, says how. Sizes that vary are left to those who have the whole op.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .shapes import cut
+from .table import only_if, recipe
+
+_BINS = 256  # of an adaptive pool that are taken one by one
+
+
+def _spatial(input: Tensor, shape: tuple[int, ...], rank: int) -> list[tuple[int, int]]:
+    """Sizes before and after of the last dimensions, all of them fixed."""
+    sizes = list(zip(input.shape[-rank:], shape[-rank:]))
+    only_if(all(type(n) is int for pair in sizes for n in pair), "a size that varies")
+    return sizes
+
+
+def _has_elements(input: Tensor) -> bool:
+    return all(n for n in input.shape if type(n) is int)
+
+
+def _pool_rank(input: Tensor, output_size: Any, shape: tuple[int, ...]) -> int:
+    return input.ndim - len(shape) + (1 if isinstance(output_size, int) else len(output_size))
+
+
+def _separated(input: Tensor, matrices: list[Tensor]) -> Tensor:
+    """The last dimensions, each times a matrix."""
+    for dim, matrix in zip(range(-len(matrices), 0), matrices):
+        turned = input if dim == -1 else input.transpose(dim, -1)
+        turned = torch.matmul(turned, matrix.to(input.dtype))
+        input = turned if dim == -1 else turned.transpose(dim, -1)
+    return input
+
+
+def _eye(input: Tensor, size: int) -> Tensor:
+    return torch.eye(size, dtype=torch.float64, device=input.device)
+
+
+# -- adaptive pools: bin i of n inputs over m bins is floor(i n / m) to ceil((i + 1) n / m)
+
+
+@recipe("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d")
+def adaptive_mean(input: Tensor, output_size: Any, *, shape: tuple[int, ...]) -> Any:
+    rank = _pool_rank(input, output_size, shape)
+    only_if(all(n == 1 for n in shape[-rank:]))
+    return input.mean(tuple(range(-rank, 0)), keepdim=True)
+
+
+@recipe("adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d")
+def adaptive_most(input: Tensor, output_size: Any, *, shape: tuple[int, ...]) -> Any:
+    rank = _pool_rank(input, output_size, shape)
+    only_if(_has_elements(input) and all(n == 1 for n in shape[-rank:]))
+    return input.amax(tuple(range(-rank, 0)), keepdim=True)
+
+
+def _even(pool: Callable[..., Any], rank: int) -> Callable[..., Any]:
+    """By windows side by side, where the bins are equal."""
+
+    def pooled(input: Tensor, output_size: Any, *, shape: tuple[int, ...]) -> Any:
+        sizes = _spatial(input, shape, rank)
+        only_if(all(n % m == 0 for n, m in sizes))
+        kernel = [n // m for n, m in sizes]
+        return pool(input, kernel, kernel)
+
+    return pooled
+
+
+for _rank in (1, 2, 3):
+    recipe(f"adaptive_avg_pool{_rank}d")(_even(getattr(F, f"avg_pool{_rank}d"), _rank))
+    recipe(f"adaptive_max_pool{_rank}d")(_even(getattr(F, f"max_pool{_rank}d"), _rank))
+
+
+@recipe("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d")
+def adaptive_products(input: Tensor, output_size: Any, *, shape: tuple[int, ...]) -> Any:
+    sizes = _spatial(input, shape, _pool_rank(input, output_size, shape))
+    return _separated(input, [F.adaptive_avg_pool1d(_eye(input, n), m) for n, m in sizes])
+
+
+def _binned(mean: bool, rank: int) -> Callable[..., Any]:
+    """Bin by bin, also of sizes that vary."""
+
+    def pooled(input: Tensor, output_size: Any, *, shape: tuple[int, ...]) -> Any:
+        only_if(_has_elements(input) and math.prod(shape[-rank:]) <= _BINS, "too many bins")
+        for dim in range(-rank, 0):
+            n, m = input.shape[dim], shape[dim]
+            bins = [(i * n // m, -(-(i + 1) * n // m)) for i in range(m)]
+            cuts = [cut(input, dim, a, b - a) for a, b in bins]
+            input = torch.cat([(c.mean if mean else c.amax)(dim, keepdim=True) for c in cuts], dim)
+        return input
+
+    return pooled
+
+
+for _rank in (1, 2, 3):
+    recipe(f"adaptive_avg_pool{_rank}d")(_binned(True, _rank))
+    recipe(f"adaptive_max_pool{_rank}d")(_binned(False, _rank))
+
+
+# -- resizing
+
+
+@recipe("interpolate")
+def interpolate(
+    input: Tensor,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = "nearest",
+    align_corners: Any = None,
+    recompute_scale_factor: Any = None,
+    antialias: bool = False,
+    *,
+    shape: tuple[int, ...],
+) -> Any:
+    sizes = _spatial(input, shape, input.ndim - 2)
+    if mode == "area":
+        return _separated(input, [F.adaptive_avg_pool1d(_eye(input, n), m) for n, m in sizes])
+    factors: Any = [None] * len(sizes)
+    if scale_factor is not None and not recompute_scale_factor:
+        several = isinstance(scale_factor, (tuple, list))
+        factors = scale_factor if several else [scale_factor] * len(sizes)
+    if mode.startswith("nearest"):
+        for dim, ((n, m), factor) in enumerate(zip(sizes, factors), 2):
+            row = torch.arange(n, dtype=torch.float64, device=input.device)[None]
+            input = input.index_select(dim, _resized(row, m, factor, mode)[0].long())
+        return input
+    only_if(input.is_floating_point(), "resizing whole numbers")
+    how = {"align_corners": bool(align_corners), "antialias": antialias}
+    kind = "bicubic" if mode == "bicubic" else "bilinear"
+    return _separated(
+        input, [_resized(_eye(input, n), m, f, kind, **how) for (n, m), f in zip(sizes, factors)]
+    )
+
+
+def _resized(rows: Tensor, size: int, factor: Any, mode: str, **how: Any) -> Tensor:
+    """What torch makes of rows along one dimension."""
+    goal = {"size": (1, size)} if factor is None else {"scale_factor": (1, factor)}
+    return F.interpolate(rows[None, :, None], **goal, mode=mode, **how)[0, :, 0]
