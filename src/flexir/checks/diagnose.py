@@ -213,8 +213,8 @@ def _instead(name: str, part: Any, node: Node) -> Iterator[tuple[str, Any]]:
             if other != part:
                 yield repr(other), other
     elif isinstance(part, int):
-        near = (0, 1, part + 1, part - 1, -part, -1, 2, part * 2, part // 2)
-        for other in dict.fromkeys(near):
+        others = (0, 1, part + 1, part - 1, -part, -1, 2, part * 2, part // 2)
+        for other in dict.fromkeys(others):
             if other != part:
                 yield repr(other), other
     elif isinstance(part, (tuple, list)) and part and all(type(v) is int for v in part):
