@@ -91,6 +91,24 @@ def handed_on(x):
     return helper(x, k)
 
 
+def handed_on_inside_the_other(x):
+    k = x.shape[0] + (1 if x.sum() > 0 else 0)
+    if x.max() > 1:
+        x = helper(x, k)
+    return x
+
+
+def of_a_function_around(x):
+    k = 2 if x.sum() > 0 else 3
+
+    def inner(y):
+        return y * k
+
+    if x.max() > 1:
+        x = inner(x)
+    return x
+
+
 def in_a_dict(x):
     kept = {"k": 2 if x.sum() > 0 else 3}
     if x.max() > 1:
@@ -132,7 +150,8 @@ def counted(x):
 
 
 MODELS = (constants, inside_the_other, sizes, decided_twice, made_of_it, one_more, two_of_them,
-          alike, handed_on, in_a_dict, returned, rounds, in_a_loop, counted)  # fmt: skip
+          alike, handed_on, handed_on_inside_the_other, of_a_function_around, in_a_dict, returned,
+          rounds, in_a_loop, counted)  # fmt: skip
 SHOWN = (((1, 1), (0, 0)), ((1, 0), (0, 1)), ((1, 1), (0, 0), (1, 0)))
 
 

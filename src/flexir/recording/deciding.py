@@ -8,7 +8,7 @@ condition says whether it was decided before. Where that leaves it open, it rais
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import CodeType
 from typing import Any, NamedTuple
 
@@ -159,10 +159,13 @@ class Deciding(Rolled):
         around: Scope | None = scope
         if held is None or not held.frames:
             return args
-        code, at = held.stack[0]
-        read = {(code.co_name, name) for name in names_at(code, at)}
+        read = self._read_at(held)
         numbers = read & _numbers(held).keys()
-        made = set().union(*(self._made_of(*place) for place in numbers)) - read
+        if numbers:  # what a function was called with may be what it computes with
+            read |= {(code.co_name, name) for code, at in held.stack[1:]
+                     for name in names_at(code, at)}  # fmt: skip
+        plain = {place for place in read if place[1] not in self._tensors(place[0])}
+        made = set().union(*(self._made_of(*place) for place in plain)) - read
         seen: set[Place] = set()
         while around is not None:
             for place, (known, meant) in around.before.differing.items() if around.before else ():
@@ -173,6 +176,19 @@ class Deciding(Rolled):
                 seen.add(place)
             around = around.parent
         return args
+
+    def _read_at(self, held: Held) -> set[Place]:
+        """The variables that a call reads, of its function and of those around that one."""
+        code, at = held.stack[0]
+        names = names_at(code, at)
+        found = {(code.co_name, name) for name in names}
+        free = names.intersection(code.co_freevars)
+        return found | {(one.co_name, name) for name in free for one in held.frames[1:]
+                        if name in one.co_cellvars or name in one.co_freevars}  # fmt: skip
+
+    def _tensors(self, function: str) -> Collection[str]:
+        code = self.codes.get(function)
+        return () if code is None else self.known.tensors.get(code, ())
 
     def may_be_read(self, place: Any) -> bool:
         for held in self.reading.values():
@@ -187,8 +203,7 @@ class Deciding(Rolled):
         code = self.codes.get(function)
         if code is None:
             return set()
-        tensors = self.known.tensors.get(code, ())
-        return {(function, one) for one in made_of(code, name, tensors)}
+        return {(function, one) for one in made_of(code, name, self._tensors(function))}
 
     def goes_over(self, scope: Scope, turn: Turn) -> None:
         loop, code = turn.execution.loop, turn.execution.code

@@ -23,7 +23,8 @@ _ENDS = frozenset({
 @functools.lru_cache(maxsize=8192)
 def live_after(code: CodeType, at: int) -> tuple[str, ...]:
     """Names of variables that may be read after the instruction at an offset, in order of name."""
-    return tuple(sorted(_live(code).after.get(at, _every(code))))
+    after = _live(code).after.get(at, _every(code))
+    return tuple(sorted(after.union(code.co_cellvars)))  # functions inside may read those
 
 
 @functools.lru_cache(maxsize=2048)

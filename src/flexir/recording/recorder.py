@@ -5,7 +5,8 @@ function mode sees the public torch calls of the user's Python, global module ho
 calls, and a dispatch mode beneath, the witness, sees the ATen ops that neither accounts for
 (scripted modules, vmap, C++ extensions) and supplies nodes for them; inside one it steps aside.
 
-Nothing is patched, nothing is traced symbolically, no weight is copied unless the run writes it.
+Nothing of torch is patched, nothing is traced symbolically, no weight is copied unless the run
+writes it. Runs that are examples of several have stand-ins for some functions of Python.
 """
 
 from __future__ import annotations
