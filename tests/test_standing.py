@@ -55,7 +55,7 @@ def test_nothing_is_noted_where_nobody_asks():
     node = object()
     quiet.note(node, None)
     assert quiet.lost == {node: (("value", 3),)} and quiet.losing == []
-    assert quiet.seen[node] == ((), (), {}, {}, {})
+    assert quiet.seen[node] == ((), (), {}, {}, {}, {})
 
 
 def ops(graph):

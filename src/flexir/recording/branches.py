@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..calls.signatures import IF
+from ..errors import GraphError
 from ..graph import tree
 from ..graph.check import name_values, settle
 from ..graph.choice import alike
@@ -32,6 +33,7 @@ from .hidden import stand_alike
 from .looping import drop_unread
 from .runs import Recorded, Span
 from .scopes import Branch, Scope
+from .sources import gives_plain
 from .standing import Held
 from .ways import close, copied, only_a_number
 
@@ -55,8 +57,12 @@ def branched(runs: Sequence[Recorded]) -> Graph:
             raise Misfit("a run draws random numbers")
     try:
         return _Laying(runs).graph()
-    except Misfit:  # calls of one line that are given other numbers may still be one call
+    except (Misfit, GraphError):  # calls of one line that are given other numbers may still be one
+        pass
+    try:
         return _Laying(runs, parts_numbers=True).graph()
+    except GraphError as error:  # what was tried for one place stayed where it was not to be
+        raise Misfit(str(error)) from error
 
 
 class _Laying(Deciding):
@@ -248,6 +254,9 @@ class _Laying(Deciding):
         finish: Callable[[], None],
     ) -> None:
         """Let the runs of a scope go their ways after a condition, and pair what follows."""
+        turns = [turn for r, node in heads.items() for turn in self.turns(r, node)]
+        if any(gives_plain(turn.execution.loop) for turn in turns):
+            raise Misfit("what a comprehension gives is decided by a condition, and is no tensor")
         self._stand_alike(scope, heads)
         first = heads[scope.runs[0]]
         condition = copied(first, self._arguments(scope, heads, out))

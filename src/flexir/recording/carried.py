@@ -140,7 +140,7 @@ class Loops(Gathering):
             if output is not None and same and all(same):
                 return output
         problem: Misfit | None = None
-        read, places = self.read, _places(loop.after, finals)
+        read, places = self.read, {**_places(loop.after, finals), **_left_in(loop, finals)}
         for column in self._columns(loop, places, finals):
             slots = list(loop.slots)
             self.read = places.keys() or loop.live
@@ -291,6 +291,13 @@ class Loops(Gathering):
                 slot.initial = self.one(loop.scope, parts, loop.out)
             finally:
                 self.written.pop()
+
+
+def _left_in(loop: Looping, finals: Mapping[int, Value]) -> dict[Any, None]:
+    """The variables that hold these Values when a loop is over."""
+    rows = [loop.left[r] for r in finals if r in loop.left]
+    first = rows[0] if len(rows) == len(finals) else {}
+    return {p: None for p in first if all(loop.left[r].get(p) is v for r, v in finals.items())}
 
 
 def _places(held: Mapping[int, Held | None], values: Mapping[int, Value]) -> dict[Any, None]:

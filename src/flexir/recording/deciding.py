@@ -190,6 +190,25 @@ class Deciding(Rolled):
         code = self.codes.get(function)
         return () if code is None else self.known.tensors.get(code, ())
 
+    def is_held_in_a_list(self, values: Mapping[int, Value]) -> bool:
+        grown = {
+            (loop.code.co_name, name) for loop in self.loops if loop.code for name in loop.grown
+        }
+        found: set[Any] | None = None
+        for r, value in values.items():
+            held = self.reading.get(r)
+            if held is None:
+                return False
+            kept = {**held.tensors, **held.taken}
+            here = set()
+            for place in (p for p, one in kept.items() if one is value and p[:2] not in grown):
+                if len(place) == 3 and isinstance(place[2], int) and value.producer is not None:
+                    whole = value.producer.outputs
+                    if all(kept.get((*place[:2], k)) is one for k, one in enumerate(whole)):
+                        here.add(place[:2])
+            found = here if found is None else found & here
+        return bool(found)
+
     def may_be_read(self, place: Any) -> bool:
         for held in self.reading.values():
             if held is None or not held.frames or held.frames[0].co_name != place[0]:

@@ -19,7 +19,7 @@ from ..graph.lists import element, joined
 from ..graph.nodes import Effects, ListType, Node, NumberType, Value
 from .alike import Misfit
 from .linear import line
-from .looping import Looping
+from .looping import Looping, is_decided, is_decided_since
 from .scopes import Scope
 from .trace import signature_of
 from .ways import Ways
@@ -54,7 +54,8 @@ class Gathering(Ways):
             for loop in reversed(around.branches):
                 if loop.__class__ is Looping and all(v in loop.made for v in values.values()):
                     lists = self._same_in_rounds(loop, values)
-                    if lists is None:
+                    decided = is_decided(loop.body, -1) and not self.is_held_in_a_list(values)
+                    if lists is None or decided:  # then it is not certain which round left it
                         return None
                     self._gain(loop, lists)
                     return self._known_elements(scope, values, out)
@@ -85,12 +86,26 @@ class Gathering(Ways):
         common = [one for one in first if scope.sees(one) and all(one in f for f in found.values())]
         for whole in common:
             places = {r: one[whole][1] for r, one in found.items()}
+            chosen = not self._follows_rounds(scope, places) and is_decided_since(scope, whole)
+            if chosen and not self.is_held_in_a_list(values):
+                continue  # by a condition
             lengths = {r: one[whole][2] for r, one in found.items()}
             try:
                 return self._picked(scope, whole, values, places, lengths, out)
             except Misfit:
                 continue
         return None
+
+    def _follows_rounds(self, scope: Scope, places: Mapping[int, int]) -> bool:
+        """Whether it is by the number of a round around that elements are read."""
+        body = scope.body
+        if body is None or len(set(places.values())) == 1:
+            return False
+        return any(len(set(kept.values())) > 1 for kept, _ in self.features(scope, places))
+
+    def is_held_in_a_list(self, values: Mapping[int, Value]) -> bool:
+        """Whether a variable holds a list with these in it that no condition has made."""
+        raise NotImplementedError
 
     def _picked(
         self, scope: Scope, whole: Value, values: dict[int, Any], places: dict[int, int],

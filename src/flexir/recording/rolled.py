@@ -266,6 +266,9 @@ class Rolled(Ending):
         loop, parts = self._begun(scope, spans, stretches, node, count, out)
         body = loop.body
         self._variables_of(loop, [turn.execution for turn, _, _ in stretches.values()], skipped)
+        for r, (turn, _, _) in stretches.items():
+            for part, rows in zip(loop.rounds[r], turn.execution.rows[turn.number + skipped :]):
+                loop.made.update(dict.fromkeys(rows, part))
         self.written.append({})
         try:
             self.lay(body, parts, body.nodes, lambda: None)
@@ -292,8 +295,11 @@ class Rolled(Ending):
         numbers_are_lines(executions, skipped)
         starts = list(loop.starts.values())
         loop.changing = changing(executions, starts, skipped)
-        loop.grows = bool(rounds_alike(executions, starts, loop.changing.keys(), self.known))
+        loop.grown = rounds_alike(executions, starts, loop.changing.keys(), self.known)
+        loop.grows = bool(loop.grown)
         counters_are_lines(loop, executions)
+        loop.filters = first.loop.is_comprehension and bool(first.loop.node.ifs)
+        loop.grows |= loop.filters
 
     def _begun(
         self,

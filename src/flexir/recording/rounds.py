@@ -22,6 +22,9 @@ from .numbers import Int
 from .sources import Written, in_test, loops_at, span_at
 from .told import tensors_in, told
 
+Counts = Callable[[Written, FrameType], Any]
+Known = Callable[[torch.Tensor], "Value | None"]
+
 
 class Execution:
     """A loop that ran once, with however many rounds.
@@ -37,12 +40,13 @@ class Execution:
         odd: its own variables that held neither those nor tensors.
         before: what the variables that go from round to round held, as ``told`` says it.
         after: the same when it was over.
+        rows: the Values that its own variables had in each round.
         set: what variables that rounds set held when one began, and at the end.
         left: which Values their tensors had then, by place as in ``Held.tensors``.
     """
 
     __slots__ = ("after", "before", "code", "count", "held", "left", "loop", "numbered", "odd",
-                 "plain", "set")  # fmt: skip
+                 "plain", "rows", "set")  # fmt: skip
 
     def __init__(self, loop: Written, code: CodeType, held: tuple[Any, ...]) -> None:
         self.loop, self.code = loop, code
@@ -55,6 +59,7 @@ class Execution:
         self.before: dict[str, Any] = {}
         self.after: dict[str, Any] = {}
         self.left: dict[Any, Value] = {}
+        self.rows: list[list[Value]] = []
         self.set: dict[str, set[Any]] = {}
 
     @property
@@ -69,8 +74,10 @@ class Execution:
             if name in kept:
                 self.set.setdefault(name, set()).add(told(kept[name]))
 
-    def begins(self, held: tuple[Any, ...]) -> None:
+    def begins(self, held: tuple[Any, ...], known: Known) -> None:
         """A round begins; ``held``: by the loop's own variables."""
+        rows = [known(one) for one in held if isinstance(one, torch.Tensor)]
+        self.rows.append([value for value in rows if value is not None])
         own = dict(zip(self.loop.targets, held))
         self.held.append({name: one for name, one in own.items() if type(one) is int})
         self.odd |= {name for name, one in own.items()
@@ -82,10 +89,6 @@ class Turn(NamedTuple):
 
     execution: Execution
     number: int
-
-
-Counts = Callable[[Written, FrameType], Any]
-Known = Callable[[torch.Tensor], Value | None]
 
 
 class _Open:
@@ -213,7 +216,7 @@ class Rounds:
                 loop = one.open[again]
                 loop.number += 1
                 loop.held = _held(loops[again], frame)
-                loop.execution.begins(loop.held)
+                loop.execution.begins(loop.held, self._known)
                 loop.execution.sees(frame.f_locals)
                 same = again + 1
         for loop_written in loops[same:]:
@@ -222,7 +225,7 @@ class Rounds:
             one.open.append(_Open(begun, held))
             begun.count = self._counts(loop_written, frame)
             begun.before = _carried(loop_written, frame)
-            begun.begins(held)
+            begun.begins(held, self._known)
             begun.sees(frame.f_locals)
 
     def _again(self, one: _Activation, loops: tuple[Written, ...]) -> int | None:

@@ -169,6 +169,26 @@ def leaves(loop: Written, *kinds: type) -> bool:
     return any(isinstance(n, wanted) for part in loop.body for n in ast.walk(part))
 
 
+_PLAIN = frozenset({"all", "any", "bool", "float", "int", "len", "repr", "str"})
+
+
+def gives_plain(loop: Written) -> bool:
+    """Whether it is a comprehension that may give something else than tensors, as is written."""
+    return loop.is_comprehension and _is_plain(loop.body[0])
+
+
+def _is_plain(part: Any) -> bool:
+    if isinstance(part, ast.IfExp):
+        return _is_plain(part.body) or _is_plain(part.orelse)
+    if isinstance(part, (ast.Tuple, ast.List)):
+        return any(map(_is_plain, part.elts))
+    if isinstance(part, ast.Call):
+        return isinstance(part.func, ast.Name) and part.func.id in _PLAIN
+    if isinstance(part, ast.UnaryOp):
+        return isinstance(part.op, ast.Not) or _is_plain(part.operand)
+    return isinstance(part, (ast.Constant, ast.BoolOp))
+
+
 def grown_at_times(loop: Written) -> set[str]:
     """Variables whose list some rounds of a loop add to and others do not, as far as is written."""
     cut = leaves(loop, ast.Break, ast.Continue)

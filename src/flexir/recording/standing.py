@@ -23,7 +23,7 @@ from .liveness import live_after
 from .lookups import Lookups
 from .numbers import OURS, Laundered, Numbers
 from .rounds import Rounds, Turn
-from .told import NUMBER, tell, tensors_in
+from .told import NUMBER, tell, tensors_in, which
 from .variables import names_at
 
 _RECORDER = os.path.join(os.path.dirname(__file__), "recorder.py")  # its frame calls the model
@@ -31,7 +31,11 @@ _NOT_PLAIN = ("", None)
 
 
 def _unplain(part: Any) -> Any:
-    return NUMBER if part.__class__ in OURS else _NOT_PLAIN
+    if part.__class__ in OURS:
+        return NUMBER
+    if callable(part) and not isinstance(part, torch.Tensor):
+        return "object", which(part)
+    return _NOT_PLAIN
 
 
 class Held(NamedTuple):
@@ -44,6 +48,7 @@ class Held(NamedTuple):
         tensors: function and variable -> the Value of the tensor it holds.
         spent: function and variable -> what one that the call reads, and nothing after it, holds:
             as in ``plain``, or the Value of a number.
+        taken: the same of tensors, as in ``tensors``.
     """
 
     frames: tuple[CodeType, ...]
@@ -51,6 +56,7 @@ class Held(NamedTuple):
     plain: dict[tuple[int, str], Any]
     tensors: dict[tuple[Any, ...], Value]
     spent: Mapping[tuple[str, str], Any] = {}
+    taken: Mapping[tuple[Any, ...], Value] = {}
 
     @property
     def stack(self) -> tuple[tuple[CodeType, int], ...]:
@@ -144,6 +150,7 @@ class Standing:
         plain: dict[tuple[int, str], Any] = {}
         tensors: dict[tuple[Any, ...], Value] = {}
         spent: dict[tuple[str, str], Any] = {}
+        taken: dict[tuple[Any, ...], Value] = {}
         while frame is not None:
             code = frame.f_code
             if code.co_filename == _RECORDER:
@@ -154,6 +161,9 @@ class Standing:
                     for name in names_at(code, frame.f_lasti).intersection(kept).difference(live):
                         if one := tell(kept[name]) or self._number(kept[name]):
                             spent[code.co_name, name] = one
+                        for place, tensor in tensors_in(kept[name], (code.co_name, name)):
+                            if value := self._known(tensor):
+                                taken[place] = value
                 for name in live:
                     if name not in kept:
                         continue
@@ -168,7 +178,7 @@ class Standing:
                 frames.append(code)
                 at.append(frame.f_lasti)
             frame = frame.f_back
-        self.seen[node] = Held(tuple(frames), tuple(at), plain, tensors, spent)
+        self.seen[node] = Held(tuple(frames), tuple(at), plain, tensors, spent, taken)
 
     def _number(self, part: Any) -> Value | None:
         lowered = self._numbers.lower(part) if part.__class__ in OURS else None

@@ -6,6 +6,8 @@ what no call says. Pure functions.
 
 from __future__ import annotations
 
+import functools
+import types
 from collections.abc import Iterator
 from typing import Any
 
@@ -30,6 +32,17 @@ def told(part: Any) -> Any:
     if isinstance(part, torch.Tensor):
         return IN_GRAPH
     return tell(part) or ("object", id(part))
+
+
+def which(part: Any) -> Any:
+    """What a function, a class or a module is: the same for one that is made anew in each run."""
+    if isinstance(part, types.FunctionType):
+        return id(part.__code__)
+    if isinstance(part, types.MethodType):
+        return which(part.__func__), id(part.__self__)
+    if isinstance(part, functools.partial):
+        return which(part.func), len(part.args), tuple(part.keywords)
+    return id(part)
 
 
 def tell(part: Any, deep: bool = True) -> Any:
