@@ -1,4 +1,4 @@
-"""Which rows a loop, a comprehension or a builtin chooses is decided by conditions, not by places."""
+"""Which rows a loop, a comprehension or a builtin chooses is decided by conditions, not places."""
 
 import pytest
 import torch

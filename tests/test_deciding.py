@@ -149,7 +149,44 @@ def counted(x):
     return x * n
 
 
-MODELS = (constants, inside_the_other, sizes, decided_twice, made_of_it, one_more, two_of_them,
+def counted_by_two(x):
+    n = 0
+    if x.sum() > 0:
+        n += 1
+    if x.max() > 1:
+        n += 1
+    return x * n
+
+
+def counted_by_two_and_returned(x):
+    n = 0
+    if x.sum() > 0:
+        n += 1
+    if x.max() > 1:
+        n += 1
+    return x, n
+
+
+def sizes_counted_by_two(x):
+    n = x.shape[0]
+    if x.sum() > 0:
+        n = n + 1
+    if x.max() > 1:
+        n = n + 1
+    return x * n
+
+
+def collected_by_two(x):
+    got = []
+    if x.sum() > 0:
+        got.append(x)
+    if x.max() > 1:
+        got.append(x * 2)
+    return sum(got, x)
+
+
+MODELS = (counted_by_two, counted_by_two_and_returned, sizes_counted_by_two, collected_by_two,
+          constants, inside_the_other, sizes, decided_twice, made_of_it, one_more, two_of_them,
           alike, handed_on, handed_on_inside_the_other, of_a_function_around, in_a_dict, returned,
           rounds, in_a_loop, counted)  # fmt: skip
 SHOWN = (((1, 1), (0, 0)), ((1, 0), (0, 1)), ((1, 1), (0, 0), (1, 0)))

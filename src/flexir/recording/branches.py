@@ -33,7 +33,6 @@ from .hidden import stand_alike
 from .looping import drop_unread
 from .runs import Recorded, Span
 from .scopes import Branch, Scope
-from .sources import gives_plain
 from .standing import Held
 from .ways import close, copied, only_a_number
 
@@ -86,7 +85,8 @@ class _Laying(Deciding):
         parts = {r: [run.graph.outputs, run.graph.left] for r, run in enumerate(self.runs)}
         self.lose(self.root, {r: self.runs[r].lost.get(None, ()) for r in self.root.runs},
                   self.root.nodes)  # fmt: skip
-        self.reading = {r: _last(run.standing) for r, run in enumerate(self.runs)}
+        self.reading = {r: _last(self.runs[r].standing) for r in self.root.runs}
+        self.agree(self.root)
         self.outputs, self.left_there = self.resolved(self.root, parts, self.root.nodes)
         self.seal(self.root, list(tree.leaves([self.outputs, self.left_there], Value)))
 
@@ -254,9 +254,7 @@ class _Laying(Deciding):
         finish: Callable[[], None],
     ) -> None:
         """Let the runs of a scope go their ways after a condition, and pair what follows."""
-        turns = [turn for r, node in heads.items() for turn in self.turns(r, node)]
-        if any(gives_plain(turn.execution.loop) for turn in turns):
-            raise Misfit("what a comprehension gives is decided by a condition, and is no tensor")
+        self.may_part(heads)
         self._stand_alike(scope, heads)
         first = heads[scope.runs[0]]
         condition = copied(first, self._arguments(scope, heads, out))

@@ -19,9 +19,10 @@ from .alike import Misfit
 from .rolled import Rolled
 from .rounds import Turn
 from .scopes import Branch, Scope
+from .sources import gives_plain
 from .standing import Held
 from .told import NUMBER
-from .variables import made_of, names_at
+from .variables import is_inside_c, made_of, names_at, returned_by
 from .ways import only_a_number
 
 Place = tuple[str, str]  # function and variable
@@ -47,6 +48,21 @@ class Deciding(Rolled):
         super().__init__(*args)
         self.reading: dict[int, Held | None] = {}  # what is held where something is being read
         self.codes: dict[str, CodeType] = {}  # of the functions that read it
+
+    def may_part(self, heads: Mapping[int, Node]) -> None:
+        """Raise Misfit where a condition decides what no variable holds.
+
+        What a comprehension or a function written in C has got so far stands nowhere.
+        """
+        for r, node in heads.items():
+            held = self.runs[r].standing.get(node)
+            if node.op == "bool" and held is not None and held.frames:
+                if is_inside_c(*held.stack[0]):
+                    raise Misfit(f"a condition decides what a function does: {node.where}")
+            for execution in (turn.execution for turn in self.turns(r, node)):
+                filters = execution.loop.is_comprehension and execution.loop.node.ifs
+                if gives_plain(execution.loop) or filters and execution in self.unrolled:
+                    raise Misfit("a condition decides what is in no variable yet")
 
     def before(self, scope: Scope, heads: dict[int, Node], out: list[Node]) -> Before:
         """What the variables hold at a condition."""
@@ -160,6 +176,7 @@ class Deciding(Rolled):
         if held is None or not held.frames:
             return args
         read = self._read_at(held)
+        self.agree(scope, read)
         numbers = read & _numbers(held).keys()
         if numbers:  # what a function was called with may be what it computes with
             read |= {(code.co_name, name) for code, at in held.stack[1:]
@@ -176,6 +193,29 @@ class Deciding(Rolled):
                 seen.add(place)
             around = around.parent
         return args
+
+    def agree(self, scope: Scope, read: Collection[Place] | None = None) -> None:
+        """Raise Misfit where variables that once differed agree again, by chance of conditions.
+
+        A counter, or the length of a list, of which one branch made one thing and the next another.
+
+        Args:
+            scope: where they are read.
+            read: the variables; None at the end, where those are that are returned.
+        """
+        held = [_numbers(self.reading.get(r)) for r in scope.runs]
+        around: Scope | None = scope
+        while around is not None and len(held) > 1:
+            for branch in around.branches:
+                for place in branch.before.differing if branch.__class__ is Branch else ():
+                    if read is None and place[1] in returned_by(self.codes[place[0]]):
+                        raise Misfit(f"{place[1]!r} was decided by conditions, and is returned")
+                    if read is None or place not in read:
+                        continue
+                    told = [one[place] for one in held if place in one]
+                    if len(told) == len(held) and all(_alike(one, told[0]) for one in told):
+                        raise Misfit(f"{place[1]!r} was decided by more than one condition")
+            around = around.parent
 
     def _read_at(self, held: Held) -> set[Place]:
         """The variables that a call reads, of its function and of those around that one."""
@@ -324,6 +364,22 @@ def _is_number(part: Any) -> bool:
     if part.__class__ is Value:
         return bool(part.is_number)
     return part.__class__ is int or part.__class__ is float
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Whether two runs hold the same number, computed alike, or lists of one length."""
+    if one.__class__ is not other.__class__:
+        return False
+    if one.__class__ is not Value:
+        return bool(one == other)
+    a, b = one.producer, other.producer
+    if a is None or b is None or not only_a_number(a) or not only_a_number(b):
+        return True  # asked of some tensor or other
+    return (
+        a.target is b.target
+        and list(a.args) == list(b.args)
+        and all(map(_alike, a.args.values(), b.args.values()))
+    )
 
 
 def _same(one: Any, other: Any) -> bool:

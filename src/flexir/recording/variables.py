@@ -54,3 +54,32 @@ def names_at(code: CodeType, at: int) -> frozenset[str]:
     nodes = [n for n in ast.walk(own) if hasattr(n, "lineno")] if own is not None else []
     found = [n for n in nodes if (holds(span, span_of(n)) if is_line else span_of(n) == span)]
     return frozenset(name for node in found for name in names_in(node))
+
+
+@functools.lru_cache(maxsize=1024)
+def returned_by(code: CodeType) -> frozenset[str]:
+    """The variables that stand alone, or in a tuple or list, where a function returns."""
+    own = function_of(code)
+    found: set[str] = set()
+    stack = [n.value for n in ast.walk(own) if isinstance(n, ast.Return)] if own else []
+    while stack:
+        part = stack.pop()
+        if isinstance(part, (ast.Tuple, ast.List)):
+            stack += part.elts
+        elif isinstance(part, ast.Dict):
+            stack += part.values
+        elif isinstance(part, ast.Name):
+            found.add(part.id)
+    return frozenset(found)
+
+
+@functools.lru_cache(maxsize=8192)
+def is_inside_c(code: CodeType, at: int) -> bool:
+    """Whether an instruction calls a function written in C that asks for truth and keeps count."""
+    span, own = span_at(code, at), function_of(code)
+    nodes = ast.walk(own) if own is not None else ()
+    return any(
+        isinstance(n, ast.Call) and span_of(n) == span
+        and not (isinstance(n.func, ast.Name) and n.func.id in ("all", "any", "bool"))
+        for n in nodes
+    )  # fmt: skip
