@@ -114,6 +114,7 @@ def test_it_is_live(model):
     for n in (2, 3, 4, 5, 9):
         x = torch.rand(n, 3)
         assert torch.equal(graph(x), model(x)), n
+        assert torch.equal(graph.at((x,))(x), model(x)), n
 
 
 def from_a_table(x):

@@ -197,7 +197,8 @@ class _Copy:
         made = []
         for node in nodes:
             args = {name: self.look(part) for name, part in node.args.items()}
-            if node.target is element and args["input"].__class__ in (list, tuple):
+            known = args.get("index").__class__ is int  # else a later copy knows it
+            if node.target is element and args["input"].__class__ in (list, tuple) and known:
                 self.env[node.outputs[0]] = args["input"][args["index"]]
                 continue
             if node.target is joined and not any(_is_list(part) for part in args["parts"]):
