@@ -15,7 +15,7 @@ import inspect
 import math
 import types
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -127,7 +127,7 @@ class Decomposer:
             if piece.effects.escape is not None:
                 continue  # how tensors lie chooses between equal ways; sizes are as they must be
             copy = copy_node(piece, look, lambda name: f"{prefix}.{name}")
-            _place(copy, node, device)
+            place(copy, node, device)
             env.update(zip(piece.outputs, copy.outputs))
             if copy.effects.same is not None:
                 env[piece.outputs[0]] = copy.args[copy.effects.same]
@@ -158,7 +158,7 @@ def _is_same(piece: Node, node: Node) -> bool:
     return piece.op == node.op and piece.inputs == node.inputs
 
 
-def _place(copy: Node, node: Node, device: torch.device) -> None:
+def place(copy: Node, node: Node, device: torch.device) -> None:
     """Let a piece stand where the call stands, on its device."""
     stand_at(copy, node)
     for value in copy.outputs:
@@ -173,17 +173,22 @@ def _compute(node: Node, constants: dict[Value, torch.Tensor]) -> bool:
     """Compute a piece that depends on no argument, if it is small."""
     if node.effects.random or sum(math.prod(v.type.shape) for v in node.outputs) > _SMALL:
         return False
-    args, kwargs = node.signature.unbind(
-        tree.build(node.args, Value, lambda v: constants[v].clone())
-    )
-    with torch.no_grad():
-        made = node.target(*args, **kwargs)
+    made = evaluate(node, constants)
     if not isinstance(made, torch.Tensor):
         return False
     for value in node.outputs:
         value.producer = None
         constants[value] = made
     return True
+
+
+def evaluate(node: Node, constants: Mapping[Value, torch.Tensor]) -> Any:
+    """What a call gives that reads nothing else than these."""
+    args, kwargs = node.signature.unbind(
+        tree.build(node.args, Value, lambda v: constants[v].clone())
+    )
+    with torch.no_grad():
+        return node.target(*args, **kwargs)
 
 
 def _leaves(template: Any) -> list[Value]:

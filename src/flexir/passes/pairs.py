@@ -17,7 +17,8 @@ from ..graph import collector, tree
 from ..graph.graph import Graph
 from ..graph.nodes import Node, Value
 from ..recording.recorder import record
-from .edit import Edit, copy_node, stand_at
+from .decomposer import evaluate, place
+from .edit import Edit, copy_node
 from .pair_rules import RULES, Pair
 
 
@@ -91,11 +92,10 @@ def _rewritten(edit: Edit, node: Node, pairs: dict[Value, Pair]) -> list[Any]:
         if piece.effects.escape is not None:
             continue
         copy = copy_node(piece, lambda v: env.get(v, v), lambda n: edit.name(f"{node.op}.{n}"))
-        stand_at(copy, node)
-        _on_device(copy, node.outputs[0].type.device)
+        place(copy, node, node.outputs[0].type.device)
         env.update(zip(piece.outputs, copy.outputs))
         if known.keys() >= set(copy.inputs):
-            known[copy.outputs[0]] = _computed(copy, known)
+            known[copy.outputs[0]] = evaluate(copy, known)
             copy.outputs[0].producer = None
             continue
         for value in known.keys() & set(copy.inputs):
@@ -121,18 +121,3 @@ def _values(one: Any) -> tuple[Value, ...]:
 
 def _flat(made: Any) -> list[Tensor]:
     return [made] if isinstance(made, Tensor) else [part for one in made for part in _flat(one)]
-
-
-def _on_device(copy: Node, device: torch.device) -> None:
-    for value in copy.outputs:
-        value.type = value.type._replace(device=device)
-    for name, part in copy.args.items():
-        if isinstance(part, torch.device):
-            copy.args[name] = device
-
-
-def _computed(node: Node, known: dict[Value, Tensor]) -> Tensor:
-    args, kwargs = node.signature.unbind(tree.build(node.args, Value, known.__getitem__))
-    with torch.no_grad():
-        made: Tensor = node.target(*args, **kwargs)
-    return made

@@ -24,6 +24,7 @@ from .gathered import Gathering
 from .looping import ANY, Looping, Slot, values_read
 from .scopes import Branch, Scope
 from .standing import Held
+from .ways import is_number
 
 
 class Loops(Gathering):
@@ -49,12 +50,9 @@ class Loops(Gathering):
         return self.one(loop.scope, outer, loop.out)
 
     def changed_at_last(self, scope: Scope, values: dict[int, Value]) -> Value | None:
-        body = scope.body
-        while body is not None:
-            if self._is_changed(body.loop, values):
-                return self._carried(scope, body.loop, values)
-            body = body.loop.scope.body
-        return None
+        loops = (body.loop for body in scope.bodies)
+        changed = next((loop for loop in loops if self._is_changed(loop, values)), None)
+        return None if changed is None else self._carried(scope, changed, values)
 
     def _is_changed(self, loop: Looping, values: dict[int, Value]) -> bool:
         """Whether a variable holds this in all rounds shown, and something else after the last."""
@@ -102,8 +100,7 @@ class Loops(Gathering):
         name, shown = first.args["loop"], {r: node.args["number"] for r, node in nodes.items()}
         if any(node.args["loop"] != name for node in nodes.values()):
             raise Misfit("it is the number of a round of one loop or another")
-        body, kind = scope.body, first.outputs[0].type
-        while body is not None:
+        for body in scope.bodies:
             loop: Looping = body.loop
             if loop.name == name:
                 rounds = {r: self.in_scope(body, r) for r in nodes}
@@ -113,8 +110,7 @@ class Loops(Gathering):
                 if not loop.skipped:
                     return loop.index
                 args = {"input": loop.index, "other": loop.skipped}
-                return self.emitted(scope, numbers.add, args, kind, out)
-            body = loop.scope.body
+                return self.emitted(scope, numbers.add, args, first.outputs[0].type, out)
         over = [loop for loop in self.loops if loop.name == name]
         if not over:
             if len(set(shown.values())) > 1:
@@ -183,12 +179,10 @@ class Loops(Gathering):
         rounds that no example shows it may be.
         """
         ends = loop.shifted(column, finals)
-        for place in _places(loop.starts, column) if column else ():
-            for one, end in ends.items():
-                if end is ANY:
-                    ends[one] = loop.held_after(one, place)
-            break
-        return ends
+        place = next(iter(_places(loop.starts, column)), None) if column else None
+        if place is None:
+            return ends
+        return {p: loop.held_after(p, place) if end is ANY else end for p, end in ends.items()}
 
     def _next(self, loop: Looping, ends: dict[int, Any]) -> Any:
         """What a round leaves in a place for the next."""
@@ -217,20 +211,13 @@ class Loops(Gathering):
                 return self.on_a_line(scope, known, out)
         except Misfit as error:
             problem = error
-        if not any(isinstance(one, bool) for one in known.values()) and all(
-            one.__class__ in (int, float) or one.__class__ is Value and one.is_number
-            for one in known.values()
-        ):
+        if all(map(is_number, known.values())):
             return self.parted(scope, entries)
         for branch in reversed(scope.branches):
             if branch.__class__ is not Branch:
                 continue
-            ways = (branch.then, branch.otherwise)
-            sides = [{r: one for r, one in entries.items() if r in way.members} for way in ways]
             try:
-                if not all(sides):
-                    raise Misfit("what comes by the other way is not known")
-                pair = [self.mixed(way, side, way.nodes) for way, side in zip(ways, sides)]
+                pair = self.by_ways(branch, entries)
             except Misfit as error:
                 problem = problem or error
                 continue
@@ -242,6 +229,15 @@ class Loops(Gathering):
             if pair[0] is not pair[1]:
                 return self.output(scope, branch, *pair)
         raise problem or Misfit("what rounds leave in a place has no condition")
+
+    def by_ways(self, branch: Branch, entries: dict[int, Any]) -> list[Any]:
+        """What one place holds that runs came to by either way of a branch."""
+        ways = (branch.then, branch.otherwise)
+        sides = [{r: one for r, one in entries.items() if self.in_scope(way, r) is not None}
+                 for way in ways]  # fmt: skip
+        if not all(sides):
+            raise Misfit("what comes by the other way is not known")
+        return [self.mixed(way, side, way.nodes) for way, side in zip(ways, sides)]
 
     def outcome(self, scope: Scope, value: Any, run: int) -> Any:
         """What a truth value, made of conditions as ``mixed`` makes it, was in one run."""

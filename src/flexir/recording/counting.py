@@ -10,7 +10,7 @@ are is the matter of :mod:`.rounds`, what becomes of the numbers that of :mod:`.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
@@ -33,6 +33,26 @@ def name_of_loop(key: Any) -> str:
     """A loop's key as a word."""
     file, span = key
     return ":".join(map(str, (file, *span)))
+
+
+def many_in(start: Any, stop: Any, step: int, compute: Callable[..., Any]) -> Any:
+    """How many numbers a range has; not more than none if it is empty.
+
+    Args:
+        start: where it begins.
+        stop: before where it ends.
+        step: not 0.
+        compute: ``compute(function, one, other)`` on numbers that may know where they come from.
+    """
+    first, last = (start, stop) if step > 0 else (stop, start)
+    found, step = last if _is_zero(first) else compute(calls.sub, last, first), abs(step)
+    if step > 1:
+        found = compute(calls.floor_divide, compute(calls.add, found, step - 1), step)
+    return found
+
+
+def _is_zero(number: Any) -> bool:
+    return number.__class__ is int and number == 0
 
 
 class Counting:
@@ -62,8 +82,7 @@ class Counting:
         for number in REAL_RANGE(len(self._range)):
             turn = home.number(number, expression(calls.turn, (number, self._loop), number))
             gone = turn if step == 1 else home.computed(calls.mul, turn, step)
-            is_zero = first.__class__ is int and first == 0
-            yield gone if is_zero else home.computed(calls.add, gone, first)
+            yield gone if _is_zero(first) else home.computed(calls.add, gone, first)
         frame, many = sys._getframe(1), self._many()
         if many is not None and (home.many() > begun or not self._range):
             home.ended(self._loop, many, len(self._range), frame)
@@ -72,12 +91,7 @@ class Counting:
 
     def _many(self) -> Int | None:
         """How many numbers there are, or no more than none; None if they are always as many."""
-        compute, up = self._home.computed, self._step > 0
-        first, last = (self._start, self._stop) if up else (self._stop, self._start)
-        is_zero = first.__class__ is int and first == 0
-        found, step = last if is_zero else compute(calls.sub, last, first), abs(self._step)
-        if step > 1:
-            found = compute(calls.floor_divide, compute(calls.add, found, step - 1), step)
+        found = many_in(self._start, self._stop, self._step, self._home.computed)
         return found if found.__class__ is Int else None
 
     def __iter__(self) -> Iterator[Any]:

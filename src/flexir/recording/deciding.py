@@ -7,8 +7,8 @@ condition says whether it was decided before. Where that leaves it open, it rais
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Collection, Mapping
+import operator
+from collections.abc import Callable, Collection, Mapping
 from types import CodeType
 from typing import Any, NamedTuple
 
@@ -19,11 +19,11 @@ from .alike import Misfit
 from .rolled import Rolled
 from .rounds import Turn
 from .scopes import Branch, Scope
-from .sources import gives_plain
+from .sources import gives_plain, names_in
 from .standing import Held
 from .told import NUMBER
 from .variables import is_inside_c, made_of, names_at, returned_by
-from .ways import only_a_number
+from .ways import is_number, only_a_number
 
 Place = tuple[str, str]  # function and variable
 
@@ -60,8 +60,8 @@ class Deciding(Rolled):
                 if is_inside_c(*held.stack[0]):
                     raise Misfit(f"a condition decides what a function does: {node.where}")
             for execution in (turn.execution for turn in self.turns(r, node)):
-                filters = execution.loop.is_comprehension and execution.loop.node.ifs
-                if gives_plain(execution.loop) or filters and execution in self.unrolled:
+                hides = execution.loop.filters and execution in self.unrolled
+                if gives_plain(execution.loop) or hides:
                     raise Misfit("a condition decides what is in no variable yet")
 
     def before(self, scope: Scope, heads: dict[int, Node], out: list[Node]) -> Before:
@@ -78,7 +78,7 @@ class Deciding(Rolled):
             if len(parts) == len(numbers) and not self._differ(scope, parts, out):
                 continue
             meant = None
-            if len(parts) == len(numbers) and all(map(_is_number, parts.values())):
+            if len(parts) == len(numbers) and all(map(is_number, parts.values())):
                 try:
                     meant = self.mixed(scope, parts, out)
                 except Misfit:
@@ -107,7 +107,7 @@ class Deciding(Rolled):
         The branches are asked from the last one back. Where variables already differed at the
         condition of one, the number is what one of them held, or it was decided later.
         """
-        known = {r: one for r, one in entries.items() if _is_number(one)}
+        known = {r: one for r, one in entries.items() if is_number(one)}
         same = self._places(known)
         for branch in reversed(scope.branches):
             if branch.__class__ is not Branch:
@@ -116,7 +116,9 @@ class Deciding(Rolled):
                     raise Misfit("a loop may have set a number that differs")
                 continue
             found = self._earlier(branch.before, known, same)
-            return self._of_branch(scope, branch, entries) if found is None else found
+            if found is None:
+                return self.output(scope, branch, *self.by_ways(branch, entries))
+            return found
         if scope.before is not None:
             found = self._earlier(scope.before, known, same)
             if found is not None:
@@ -172,7 +174,6 @@ class Deciding(Rolled):
             args: as all runs of the scope have them.
         """
         held = self.reading.get(scope.runs[0])
-        around: Scope | None = scope
         if held is None or not held.frames:
             return args
         read = self._read_at(held)
@@ -184,14 +185,13 @@ class Deciding(Rolled):
         plain = {place for place in read if place[1] not in self._tensors(place[0])}
         made = set().union(*(self._made_of(*place) for place in plain)) - read
         seen: set[Place] = set()
-        while around is not None:
+        for around in scope.outwards:
             for place, (known, meant) in around.before.differing.items() if around.before else ():
                 if place in made:
                     args = self._settled(scope, heads, args, {}, None)
                 elif place in read - seen:
                     args = self._settled(scope, heads, args, known, meant)
                 seen.add(place)
-            around = around.parent
         return args
 
     def agree(self, scope: Scope, read: Collection[Place] | None = None) -> None:
@@ -204,8 +204,7 @@ class Deciding(Rolled):
             read: the variables; None at the end, where those are that are returned.
         """
         held = [_numbers(self.reading.get(r)) for r in scope.runs]
-        around: Scope | None = scope
-        while around is not None and len(held) > 1:
+        for around in scope.outwards if len(held) > 1 else ():
             for branch in around.branches:
                 for place in branch.before.differing if branch.__class__ is Branch else ():
                     if read is None and place[1] in returned_by(self.codes[place[0]]):
@@ -215,7 +214,6 @@ class Deciding(Rolled):
                     told = [one[place] for one in held if place in one]
                     if len(told) == len(held) and all(_alike(one, told[0]) for one in told):
                         raise Misfit(f"{place[1]!r} was decided by more than one condition")
-            around = around.parent
 
     def _read_at(self, held: Held) -> set[Place]:
         """The variables that a call reads, of its function and of those around that one."""
@@ -266,14 +264,11 @@ class Deciding(Rolled):
 
     def goes_over(self, scope: Scope, turn: Turn) -> None:
         loop, code = turn.execution.loop, turn.execution.code
-        names = {n.id for n in ast.walk(loop.iterable) if isinstance(n, ast.Name)} \
-            if loop.iterable is not None else set()  # fmt: skip
-        around: Scope | None = scope
-        while around is not None:
+        names = names_in(loop.iterable) if loop.iterable is not None else ()
+        for around in scope.outwards:
             for function, name in around.before.differing if around.before else ():
                 if function == code.co_name and name in names:
                     raise Misfit(f"an earlier condition may have decided {name!r}, and so a loop")
-            around = around.parent
 
     def _settled(
         self, scope: Scope, heads: dict[int, Node], args: dict[str, Any],
@@ -317,21 +312,11 @@ class Deciding(Rolled):
             found.append((-1 if run is None else run, one))
         return found
 
-    def _of_branch(self, scope: Scope, branch: Branch, entries: dict[int, Any]) -> Any:
-        """The output of the branch that decided it."""
-        ways = (branch.then, branch.otherwise)
-        sides = [{r: one for r, one in entries.items() if self.in_scope(way, r) is not None}
-                 for way in ways]  # fmt: skip
-        if not all(sides):
-            raise Misfit("what comes by the other way is not known")
-        pair = [self.mixed(way, side, way.nodes) for way, side in zip(ways, sides)]
-        return self.output(scope, branch, *pair)
-
 
 def _given(part: Any) -> list[Any]:
     """The numbers in a template."""
     kinds = (int, float, Value)
-    return [one for kind in kinds for one in tree.leaves(part, kind) if _is_number(one)]
+    return [one for kind in kinds for one in tree.leaves(part, kind) if is_number(one)]
 
 
 def _numbers(held: Held | None) -> dict[Place, Any]:
@@ -360,38 +345,26 @@ def _functions(held: Mapping[int, Held | None]) -> frozenset[str]:
     return frozenset(code.co_name for one in known for code in one.frames)
 
 
-def _is_number(part: Any) -> bool:
-    if part.__class__ is Value:
-        return bool(part.is_number)
-    return part.__class__ is int or part.__class__ is float
+def _alike(one: Any, other: Any, leaf: Callable[[Value, Value], bool] = lambda a, b: True) -> bool:
+    """Whether two runs hold the same number, or lists of one length.
 
-
-def _alike(one: Any, other: Any) -> bool:
-    """Whether two runs hold the same number, computed alike, or lists of one length."""
+    Args:
+        one: what one holds.
+        other: what the other holds.
+        leaf: whether two Values that are not computed are the same; those of two runs may be.
+    """
     if one.__class__ is not other.__class__:
         return False
     if one.__class__ is not Value:
         return bool(one == other)
     a, b = one.producer, other.producer
     if a is None or b is None or not only_a_number(a) or not only_a_number(b):
-        return True  # asked of some tensor or other
-    return (
-        a.target is b.target
-        and list(a.args) == list(b.args)
-        and all(map(_alike, a.args.values(), b.args.values()))
-    )
+        return leaf(one, other)
+    return a.target is b.target and list(a.args) == list(b.args) and all(
+        _alike(p, q, leaf) for p, q in zip(a.args.values(), b.args.values())
+    )  # fmt: skip
 
 
 def _same(one: Any, other: Any) -> bool:
     """Whether two numbers of one run are the same: literals, or computed alike of the same."""
-    if one is other:
-        return True
-    if one.__class__ is not Value or other.__class__ is not Value:
-        return one.__class__ is other.__class__ and one.__class__ in (int, float) and one == other
-    a, b = one.producer, other.producer
-    if a is None or b is None or a.target is not b.target or not only_a_number(a):
-        return False
-    return list(a.args) == list(b.args) and all(
-        _same(p, q) if p.__class__ is Value else p.__class__ is q.__class__ and p == q
-        for p, q in zip(a.args.values(), b.args.values())
-    )
+    return _alike(one, other, operator.is_)

@@ -49,8 +49,7 @@ class Gathering(Ways):
         self, scope: Scope, values: dict[int, Any], out: list[Node]
     ) -> Value | None:
         """An element of the list of what the rounds of an earlier loop gave, if there is one."""
-        around: Scope | None = scope
-        while around is not None:
+        for around in scope.outwards:
             for loop in reversed(around.branches):
                 if loop.__class__ is Looping and all(v in loop.made for v in values.values()):
                     lists = self._same_in_rounds(loop, values)
@@ -59,7 +58,6 @@ class Gathering(Ways):
                         return None
                     self._gain(loop, lists)
                     return self._known_elements(scope, values, out)
-            around = around.parent
         return None
 
     def _same_in_rounds(
@@ -163,8 +161,7 @@ class Gathering(Ways):
     ) -> list[tuple[dict[int, int], Value]]:
         """What whole numbers may follow: the numbers of rounds, and how many there are."""
         features: list[tuple[dict[int, int], Value]] = []
-        body = scope.body
-        while body is not None:
+        for body in scope.bodies:
             loop: Looping = body.loop
             rounds = {r: self.in_scope(body, r) for r in literals}
             places = {r: loop.place[p] for r, p in rounds.items() if p is not None}
@@ -172,7 +169,6 @@ class Gathering(Ways):
             if isinstance(loop.count, Value):
                 counts = {r: len(loop.rounds[run]) for r, (run, _) in places.items()}
                 features.append((counts, loop.count))
-            body = loop.scope.body
         return features + self._counts_before(scope, literals)
 
     def literal(self, scope: Scope, literals: dict[int, Any], out: list[Node]) -> Any:
@@ -239,13 +235,11 @@ class Gathering(Ways):
     def _lost(self, scope: Scope, runs: Mapping[int, Any]) -> list[tuple[dict[int, int], Value]]:
         """Numbers that became plain before."""
         found = []
-        around: Scope | None = scope
-        while around is not None:
+        for around in scope.outwards:
             for plain, value in around.lost:
                 here = {r: self.in_scope(around, r) for r in runs}
                 if scope.sees(value) and all(run in plain for run in here.values()):
                     found.append(({r: plain[run] for r, run in here.items()}, value))  # type: ignore[index]
-            around = around.parent
         return found
 
     def _counts_before(
@@ -253,8 +247,7 @@ class Gathering(Ways):
     ) -> list[tuple[dict[int, int], Value]]:
         """How many rounds loops had that are over."""
         found = []
-        around: Scope | None = scope
-        while around is not None:
+        for around in scope.outwards:
             for loop in around.branches:
                 if loop.__class__ is Looping and isinstance(loop.count, Value):
                     counts = {}
@@ -262,7 +255,6 @@ class Gathering(Ways):
                         run = self.in_scope(around, r)
                         counts[r] = 0 if run is None else len(loop.rounds.get(run, ()))
                     found.append((counts, loop.count))
-            around = around.parent
         return found
 
     # -- lists
@@ -313,12 +305,10 @@ class Gathering(Ways):
         """What an element of a list is one of many of: a loop that is over, or another list."""
         if one.__class__ is not Value or one.is_number:
             return None
-        around: Scope | None = scope
-        while around is not None:
+        for around in scope.outwards:
             for loop in reversed(around.branches):
                 if loop.__class__ is Looping and one in loop.made:
                     return loop
-            around = around.parent
         wholes = [whole for whole, _, _ in self.elements.get(one, ()) if scope.sees(whole)]
         return next(iter(wholes), None)
 

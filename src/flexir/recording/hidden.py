@@ -28,7 +28,7 @@ from .uses import Known, unseen
 _DIFFER = ("int", "bool", "float", "list", "tuple")  # kinds of variables that say how often
 
 
-_NOT_PLAIN = {"", NUMBER[0]}
+_NOT_PLAIN = {IN_GRAPH[0], NUMBER[0]}
 _NUMBERS = {"int", NUMBER[0]}
 
 

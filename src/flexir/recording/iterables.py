@@ -19,6 +19,7 @@ import torch
 
 from ..graph import numbers as calls
 from ..graph.nodes import Value
+from .counting import many_in
 from .numbers import Float, Int, Numbers, plain
 from .sources import Written, span_at, stored_before
 
@@ -127,13 +128,7 @@ class _Span:
         step = plain(self.step)
         if self.step.__class__ is not int or not step:
             raise _Unknown
-        start, stop = (self.start, self.stop) if step > 0 else (self.stop, self.start)
-        found = stop
-        if start.__class__ is not int or start:
-            found = of.compute(calls.sub, stop, start)
-        if abs(step) > 1:
-            found = of.compute(calls.add, found, abs(step) - 1)
-            found = of.compute(calls.floor_divide, found, abs(step))
+        found = many_in(self.start, self.stop, step, of.compute)
         return found if plain(found) > 0 else 0
 
 

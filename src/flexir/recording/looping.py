@@ -60,7 +60,6 @@ class Looping:
         changing: other variables that are not the same in all rounds -> what they hold.
         live: function and variable, of those that may be read after it.
         grows: there are lists that only some rounds add to.
-        filters: it is a comprehension with an ``if``.
         grown: variables whose lists only some rounds add to.
         name: where it is written.
         code: of the function it stands in.
@@ -85,7 +84,6 @@ class Looping:
         self.least = 0
         self.grows = False
         self.name, self.skipped = "", 0
-        self.filters = False
         self.grown: set[str] = set()
         self.names: set[str] = set()
         self.changing: dict[str, set[Any]] = {}
@@ -178,20 +176,19 @@ class Looping:
 
 def is_decided(scope: Scope, age: float) -> bool:
     """Whether ways parted in a scope since then, in a loop or not."""
-    for branch in scope.branches:
-        if branch.born > age and (branch.__class__ is not Looping or is_decided(branch.body, -1)):
-            return True
-    return False
+    return any(
+        branch.born > age and (branch.__class__ is not Looping or is_decided(branch.body, -1))
+        for branch in scope.branches
+    )
 
 
 def is_decided_since(scope: Scope, value: Value) -> bool:
     """Whether ways parted since a Value was made, in a scope or before it."""
-    age, around = scope.age(value), scope
-    while around is not None:
-        if is_decided(around, age) or around.before is not None and around.born > age:
-            return True
-        around = around.parent  # type: ignore[assignment]
-    return False
+    age = scope.age(value)
+    return any(
+        is_decided(around, age) or around.before is not None and around.born > age
+        for around in scope.outwards
+    )
 
 
 def recorded_count(count: Any) -> int:

@@ -106,10 +106,8 @@ class Rolled(Ending):
         self.loops = [loop for loop, _ in loops]
         for loop, one in loops:
             loop.back_to(one)
-        around: Scope | None = scope
-        while around is not None:  # what was made since is not there any more
+        for around in scope.outwards:  # what was made since is not there any more
             around.made = {value: age for value, age in around.made.items() if age <= clock}
-            around = around.parent
 
     def turns(self, r: int, node: Node) -> tuple[Turn, ...]:
         """The rounds that a call of a run stands in."""
@@ -296,10 +294,8 @@ class Rolled(Ending):
         starts = list(loop.starts.values())
         loop.changing = changing(executions, starts, skipped)
         loop.grown = rounds_alike(executions, starts, loop.changing.keys(), self.known)
-        loop.grows = bool(loop.grown)
+        loop.grows = bool(loop.grown) or first.loop.filters
         counters_are_lines(loop, executions)
-        loop.filters = first.loop.is_comprehension and bool(first.loop.node.ifs)
-        loop.grows |= loop.filters
 
     def _begun(
         self,

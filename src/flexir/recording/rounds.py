@@ -74,8 +74,15 @@ class Execution:
             if name in kept:
                 self.set.setdefault(name, set()).add(told(kept[name]))
 
-    def begins(self, held: tuple[Any, ...], known: Known) -> None:
-        """A round begins; ``held``: by the loop's own variables."""
+    def begins(self, held: tuple[Any, ...], kept: dict[str, Any], known: Known) -> None:
+        """A round begins.
+
+        Args:
+            held: by the loop's own variables.
+            kept: by all variables of the function.
+            known: the Value of a tensor, if it has one.
+        """
+        self.sees(kept)
         rows = [known(one) for one in held if isinstance(one, torch.Tensor)]
         self.rows.append([value for value in rows if value is not None])
         own = dict(zip(self.loop.targets, held))
@@ -216,8 +223,7 @@ class Rounds:
                 loop = one.open[again]
                 loop.number += 1
                 loop.held = _held(loops[again], frame)
-                loop.execution.begins(loop.held, self._known)
-                loop.execution.sees(frame.f_locals)
+                loop.execution.begins(loop.held, frame.f_locals, self._known)
                 same = again + 1
         for loop_written in loops[same:]:
             held = _held(loop_written, frame)
@@ -225,8 +231,7 @@ class Rounds:
             one.open.append(_Open(begun, held))
             begun.count = self._counts(loop_written, frame)
             begun.before = _carried(loop_written, frame)
-            begun.begins(held, self._known)
-            begun.sees(frame.f_locals)
+            begun.begins(held, frame.f_locals, self._known)
 
     def _again(self, one: _Activation, loops: tuple[Written, ...]) -> int | None:
         """The loop of which a new round begins, if one does."""

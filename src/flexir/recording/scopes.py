@@ -5,7 +5,7 @@ A scope belongs to the runs that went the same way, or to the rounds of a loop. 
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Iterator, Sequence, Set
 from typing import Any
 
 from ..graph.nodes import Node, Value
@@ -28,50 +28,44 @@ class Scope:
 
     def age(self, value: Value) -> int:
         """When a Value was made; never, for one from inside a branch."""
-        scope: Scope | None = self
-        while scope is not None:
-            if value in scope.made:
-                return scope.made[value]
-            scope = scope.parent
-        return -1
+        return next((one.made[value] for one in self.outwards if value in one.made), -1)
 
     def sees(self, value: Value) -> bool:
         """Whether a Value exists here: made in this scope, or around it before it began."""
-        scope: Scope | None = self
         limit: float = float("inf")
-        while scope is not None:
+        for scope in self.outwards:
             if scope.made.get(value, limit) < limit:
                 return True
-            limit, scope = scope.born, scope.parent
+            limit = scope.born
         return False
+
+    @property
+    def outwards(self) -> Iterator[Scope]:
+        """This scope and those around it, from the inside out."""
+        scope: Scope | None = self
+        while scope is not None:
+            yield scope
+            scope = scope.parent
+
+    @property
+    def bodies(self) -> Iterator[Scope]:
+        """The bodies of the loops that this is part of, from the inside out."""
+        return (scope for scope in self.outwards if scope.loop is not None)
 
     @property
     def after_a_branch(self) -> bool:
         """Whether the runs here took different ways before, or are rounds of a loop."""
-        scope: Scope | None = self
-        while scope is not None:
-            if scope.branches or scope.loop is not None:
-                return True
-            scope = scope.parent
-        return False
+        return any(scope.branches or scope.loop is not None for scope in self.outwards)
 
     @property
     def is_parted(self) -> bool:
         """Whether the runs here took different ways before."""
-        scope: Scope | None = self
-        while scope is not None:
-            if any(branch.__class__ is Branch for branch in scope.branches):
-                return True
-            scope = scope.parent
-        return False
+        return any(one.__class__ is Branch for scope in self.outwards for one in scope.branches)
 
     @property
     def body(self) -> Scope | None:
         """The body of the innermost loop that this is part of."""
-        scope: Scope | None = self
-        while scope is not None and scope.loop is None:
-            scope = scope.parent
-        return scope
+        return next(self.bodies, None)
 
 
 class Branch:

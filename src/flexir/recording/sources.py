@@ -59,6 +59,11 @@ class Written(NamedTuple):
         return isinstance(self.node, ast.Call)
 
     @property
+    def filters(self) -> bool:
+        """Whether it is a comprehension with an ``if``."""
+        return self.is_comprehension and bool(self.node.ifs)
+
+    @property
     def is_comprehension(self) -> bool:
         """Whether what it goes over is computed in the function around."""
         return isinstance(self.node, ast.comprehension)

@@ -23,11 +23,10 @@ from .liveness import live_after
 from .lookups import Lookups
 from .numbers import OURS, Laundered, Numbers
 from .rounds import Rounds, Turn
-from .told import NUMBER, tell, tensors_in, which
+from .told import IN_GRAPH, NUMBER, tell, tensors_in, which
 from .variables import names_at
 
 _RECORDER = os.path.join(os.path.dirname(__file__), "recorder.py")  # its frame calls the model
-_NOT_PLAIN = ("", None)
 
 
 def _unplain(part: Any) -> Any:
@@ -35,7 +34,7 @@ def _unplain(part: Any) -> Any:
         return NUMBER
     if callable(part) and not isinstance(part, torch.Tensor):
         return "object", which(part)
-    return _NOT_PLAIN
+    return IN_GRAPH
 
 
 class Held(NamedTuple):
@@ -102,7 +101,6 @@ class Standing:
             entry: the code that calls the model.
         """
         numbers.noted = self.losing
-
         self._known, self._numbers = known, numbers
         self.rounds = Rounds(entry, Iterables(numbers, known).count, known)
 

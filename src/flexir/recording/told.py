@@ -19,7 +19,7 @@ from .numbers import OURS
 _PLAIN = frozenset({int, float, bool, str, bytes, type(None), complex})
 NUMBER = ("number", None)
 NONE = ("NoneType", "None")
-IN_GRAPH = ("in the graph", None)
+IN_GRAPH = ("", None)  # nothing plain: calls say what becomes of it
 SCALARS = frozenset({"int", "float", "bool", "str"})  # kinds that a call can be given as they are
 _HAVE_NONE = (torch.nn.Module, int, float, str, bytes, type(None))  # tensors that may be replaced
 _MANY = 64  # elements of a container that are looked at

@@ -161,9 +161,8 @@ class Ways:
 
     def _came(self, scope: Scope, values: dict[int, Any]) -> Value | None:
         """The output of the last branch by which these Values can have come."""
-        around: Scope | None = scope
         limit: float = float("inf")
-        while around is not None:
+        for around in scope.outwards:
             for branch in reversed(around.branches):
                 if branch.born < limit:
                     self.spend()
@@ -173,7 +172,7 @@ class Ways:
                         return self.final(around, branch, values)
                     except Misfit:
                         continue
-            limit, around = min(limit, around.born), around.parent
+            limit = min(limit, around.born)
         return None
 
     def _certain(self, scope: Scope, values: dict[int, Any], found: Value | None) -> Value:
@@ -213,8 +212,7 @@ class Ways:
             values: what each run has.
             beyond: look also at conditions before the loops around.
         """
-        around: Scope | None = scope
-        while around is not None:
+        for around in scope.outwards:
             found: set[Value | None] = set()
             for r, value in values.items():
                 run = self.in_scope(around, r)
@@ -224,7 +222,6 @@ class Ways:
                     found.update(read or held.values())
             if found or around.loop is not None and not beyond:
                 return found
-            around = around.parent
         return set()
 
     def _one_sided(self, scope: Scope, runs: Collection[int], age: int) -> bool:
@@ -232,9 +229,8 @@ class Ways:
 
         Or only some of those that went through a loop, which may have put another in its place.
         """
-        around: Scope | None = scope
         limit: float = float("inf")
-        while around is not None:
+        for around in scope.outwards:
             for branch in around.branches:
                 if not age < branch.born < limit:
                     continue
@@ -247,7 +243,7 @@ class Ways:
                     unseen = [w for w, side in zip(ways, sides) if not side]
                     if len(unseen) == 1 and unseen[0].members - self.ignored:
                         return True
-            limit, around = min(limit, around.born), around.parent
+            limit = min(limit, around.born)
         return False
 
     def _all_rounds(self, scope: Scope, values: dict[int, Any], body: Scope) -> bool:
@@ -261,12 +257,11 @@ class Ways:
 
     def _partial(self, scope: Scope, runs: Collection[int], age: int) -> bool:
         """Whether only some rounds of a loop read a Value from before it; others may hold more."""
-        body = scope.body
-        while body is not None and age < body.born:
-            seen = {self.in_scope(body, r) for r in runs}
-            if body.members - seen - self.ignored:
+        for body in scope.bodies:
+            if body.born <= age:
+                return False
+            if body.members - {self.in_scope(body, r) for r in runs} - self.ignored:
                 return True
-            body = body.parent.body if body.parent is not None else None
         return False
 
     def _number(self, scope: Scope, nodes: dict[int, Node], out: list[Node]) -> Value:
@@ -342,6 +337,11 @@ def close(scope: Scope) -> None:
         node.target = Choice(*(closed(nodes, outputs, inputs) for nodes, outputs in ways))
         node.args = {"condition": node.args["condition"], "inputs": tuple(inputs)}
         node.outputs = node.result = tuple(made for _, _, made in branch.outputs.values())
+
+
+def is_number(part: Any) -> bool:
+    """Whether it is a whole or floating number, or the Value of one."""
+    return part.is_number if part.__class__ is Value else part.__class__ in (int, float)
 
 
 def only_a_number(node: Node) -> bool:
