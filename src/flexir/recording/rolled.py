@@ -17,7 +17,15 @@ from .alike import Misfit
 from .counting import name_of_loop
 from .ending import Ending
 from .gathered import guarded
-from .hidden import changing, comparisons, counters_are_lines, numbers_are_lines, rounds_alike
+from .hidden import (
+    changing,
+    comparisons,
+    counters_are_lines,
+    inside_alike,
+    kept_alike,
+    numbers_are_lines,
+    rounds_alike,
+)
 from .looping import Looping, recorded_count
 from .rounds import Execution, Turn
 from .runs import Recorded, Span, Stretches, made_in
@@ -296,6 +304,8 @@ class Rolled(Ending):
         loop.grown = rounds_alike(executions, starts, loop.changing.keys(), self.known)
         loop.grows = bool(loop.grown) or first.loop.filters
         counters_are_lines(loop, executions)
+        inside_alike(loop.name, [*starts, *loop.after.values()])
+        kept_alike(loop.name, (kept for one in executions for kept in one.kept[skipped:]))
 
     def _begun(
         self,

@@ -25,6 +25,7 @@ class Recorded(NamedTuple):
         lost: call -> numbers that became plain before it, with their Values.
         ends: condition that says that a loop is over -> the name of the loop.
         kinds: function -> expression that looks up or calls -> what, as in ``lookups``.
+        kept: what the model keeps, as in ``Standing``.
     """
 
     graph: Graph
@@ -34,6 +35,7 @@ class Recorded(NamedTuple):
     lost: Mapping[Node | None, tuple[tuple[Value, Any], ...]] = {}
     ends: Mapping[Node, str] = {}
     kinds: Mapping[CodeType, Mapping[ast.AST, str]] = {}
+    kept: Mapping[Node | None, Mapping[str, Any]] = {}
 
 
 class Span(NamedTuple):
