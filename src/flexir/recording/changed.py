@@ -12,7 +12,7 @@ from ..graph.account import NOTHING, Change, Text
 from ..graph.geometry import tensor_type
 from .holders import BOOKKEEPING, FIXED, Cells, Holder, Mapping, Modules, Sets
 from .innards import Opaque, Remembered, Suspended, holder_of
-from .numbers import plain
+from .live import plain
 
 _SHOWN = 8  # parts of a container that a message shows
 

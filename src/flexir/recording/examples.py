@@ -23,8 +23,8 @@ from .alike import Misfit
 from .branches import branched
 from .eager import copied, initial_state, no_fast_path, run_model
 from .leaving import begin_alike, forget_unread
+from .live import origins_of
 from .naming import Dims, named, values_in
-from .numbers import origins_of
 from .overlooked import overlooked
 from .proof import Trial, Unfit, measured_beyond, proved, takes, tried
 from .recorder import record
@@ -264,6 +264,7 @@ def _recorded(
         return Recorded(
             graph, standing.seen, standing.laundered, standing.turns, standing.lost,
             standing.ends, standing.lookups.kinds, standing.kept,
+            standing.unused,
         )  # fmt: skip
     except Exception as error:
         add_note(error, f"in example {number}")

@@ -17,7 +17,7 @@ import torch
 from ..graph.tree import attributes_of
 from .holders import BOOKKEEPING, FIXED, Modules, Sets, is_users
 from .innards import Opaque, holder_of
-from .numbers import OURS
+from .live import OURS
 from .told import IN_GRAPH, NUMBER
 
 _LIMIT = 5_000  # things that one variable may lead to; of more nothing is said to be the same

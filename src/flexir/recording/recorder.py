@@ -195,7 +195,7 @@ class Recorder:
             graph.left = self.numbers.lower(graph.left)
             graph.outputs = self.numbers.lower(graph.outputs)
             if self.standing is not None:
-                self.standing.end(self.numbers)
+                self.standing.end(self.numbers, graph.input_values, self.trace.frames[0].nodes)
         graph.mutations = mutations(self.memories, self.found)
         holdings = self.found.holdings
         found = holdings.compare(self.draws.left)

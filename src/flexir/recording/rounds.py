@@ -16,9 +16,9 @@ import torch
 
 from ..graph.nodes import Value
 from ..graph.source import is_foreign
+from .live import Int
 from .liveness import carried_by, live_after_span
 from .lookups import is_row
-from .numbers import Int
 from .sources import Written, in_test, loops_at, span_at
 from .told import tensors_in, told
 

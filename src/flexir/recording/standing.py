@@ -10,7 +10,7 @@ that is :mod:`.hidden`'s matter. What hangs on the model itself is seen by :mod:
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
@@ -22,9 +22,10 @@ from .beneath import is_beneath
 from .constants import Origins
 from .inside import Inside
 from .iterables import Iterables
+from .live import OURS, Expr, origins_of
 from .liveness import live_after
 from .lookups import Lookups
-from .numbers import OURS, Laundered, Numbers
+from .numbers import Laundered, Numbers
 from .rounds import Rounds, Turn
 from .state import Holdings
 from .told import IN_GRAPH, NUMBER, tell, tensors_in, which
@@ -87,6 +88,7 @@ class Standing:
             None -> those after the last one.
         losing: those since the last call.
         lookups: what functions look up by numbers.
+        unused: numbers that were computed otherwise than on a line, and that no call was given.
     """
 
     def __init__(self, notes: bool = True) -> None:
@@ -96,6 +98,7 @@ class Standing:
         self.kept: dict[Node | None, Mapping[str, Any]] = {}
         self.laundered: list[Laundered] = []
         self.ends: dict[Node, str] = {}
+        self.unused: list[Expr] = []
         self.turns: dict[Node, tuple[Turn, ...]] = {}
         self.rounds: Rounds | None = None
         self.lost: dict[Node | None, tuple[tuple[Value, Any], ...]] = {}
@@ -122,7 +125,7 @@ class Standing:
             found: what the model holds before the run.
         """
         self._holdings = found.holdings
-        numbers.noted = self.losing
+        numbers.noted, numbers.known = self.losing, known
         self._known, self._numbers = known, numbers
         self.rounds = Rounds(entry, Iterables(numbers, known).count, known)
 
@@ -157,10 +160,22 @@ class Standing:
             turn.execution.kept.append(kept)
         self._turns, self._turned = now, True
 
-    def end(self, numbers: Numbers) -> None:
-        """The run has ended."""
+    def end(
+        self, numbers: Numbers, inputs: Sequence[Value] = (), nodes: Sequence[Node] = ()
+    ) -> None:
+        """The run has ended.
+
+        Args:
+            numbers: of the run.
+            inputs: of the graph.
+            nodes: of the graph, outside of all modules.
+        """
         self.laundered, self.ends = list(numbers.laundered.values()), numbers.ends
         self.lost[None] = tuple(self.losing)
+        self.unused = numbers.unused()
+        if not self.notes:
+            seen = {*inputs, *(value for node in nodes for value in node.outputs)}
+            numbers.keep([one for one in self.unused if seen.issuperset(origins_of(one))])
         if self.rounds is not None:
             self.kept[None] = self._kept()
             self._turn(())
