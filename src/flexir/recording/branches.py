@@ -321,6 +321,8 @@ class _Laying(Deciding):
         self.tells_index(scope, first)
         self.lose(scope, {r: self.lost_at(r, heads[r]) for r in scope.runs}, out)
         self.reading = {r: self.runs[r].standing.get(heads[r]) for r in scope.runs}
+        if all(held is not None and held.beneath for held in self.reading.values()):
+            self.beneath = heads
         try:
             args = {
                 name: self.resolved(scope, {r: heads[r].args[name] for r in scope.runs}, out)
@@ -328,7 +330,7 @@ class _Laying(Deciding):
             }
             return self.settle(scope, heads, args)
         finally:
-            self.reading = {}
+            self.reading, self.beneath = {}, {}
 
     def _stand_alike(self, scope: Scope, heads: dict[int, Node]) -> None:
         """Refuse to go on together where a Python variable that is still read differs."""

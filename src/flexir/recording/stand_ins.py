@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
+from torch._functorch import vmap
 
 from ..graph import numbers as calls
 from .counting import Enumerate, Range
@@ -34,6 +35,7 @@ _MATH = {
     id(function): function for name, function in vars(math).items()
     if name not in _ASKING and callable(function) and not name.startswith("_")
 }  # fmt: skip
+_BATCHES = "vmap_increment_nesting"  # is told by ``torch.vmap`` how long its dimension is
 CACHED = type(functools.lru_cache(len))
 
 
@@ -97,6 +99,17 @@ class Counted(StandIn):
         if isinstance(of, torch.Tensor) and type(of).__len__ is _LEN and of.dim():
             return of.size(0)
         return self.function(of)
+
+
+class Beneath(StandIn):
+    """What ``torch.vmap`` hands numbers to, for C code that computes with them."""
+
+    __slots__ = ()
+
+    def __call__(self, *args: Any) -> Any:
+        for number in (one for one in args if one.__class__ in OURS):
+            number.home.lost("vmap", number, sys._getframe(1))
+        return self.function(*args)
 
 
 _LEN = torch.Tensor.__len__
@@ -170,6 +183,10 @@ def _look_through() -> None:
         if module is builtins:
             for name, made in (("len", Counted(len)), ("range", Range), ("enumerate", Enumerate)):
                 _places[id(vars(module)), name] = vars(module), name, vars(module)[name], made
+        if module is vmap:
+            _places[id(vars(module)), _BATCHES] = (
+                vars(module), _BATCHES, vars(module)[_BATCHES], Beneath(vars(module)[_BATCHES])
+            )  # fmt: skip
         foreign = root == "torch" or root in sys.stdlib_module_names
         if foreign and module is not math and key != "__main__":
             continue

@@ -18,6 +18,7 @@ import torch
 
 from ..graph.nodes import Node, Value
 from ..graph.source import is_foreign
+from .beneath import is_beneath
 from .iterables import Iterables
 from .liveness import live_after
 from .lookups import Lookups
@@ -48,6 +49,7 @@ class Held(NamedTuple):
         spent: function and variable -> what one that the call reads, and nothing after it, holds:
             as in ``plain``, or the Value of a number.
         taken: the same of tensors, as in ``tensors``.
+        beneath: it is C++ that makes the call.
     """
 
     frames: tuple[CodeType, ...]
@@ -56,6 +58,7 @@ class Held(NamedTuple):
     tensors: dict[tuple[Any, ...], Value]
     spent: Mapping[tuple[str, str], Any] = {}
     taken: Mapping[tuple[Any, ...], Value] = {}
+    beneath: bool = False
 
     @property
     def stack(self) -> tuple[tuple[CodeType, int], ...]:
@@ -149,6 +152,7 @@ class Standing:
         tensors: dict[tuple[Any, ...], Value] = {}
         spent: dict[tuple[str, str], Any] = {}
         taken: dict[tuple[Any, ...], Value] = {}
+        beneath = is_beneath(node, frame)
         while frame is not None:
             code = frame.f_code
             if code.co_filename == _RECORDER:
@@ -176,7 +180,7 @@ class Standing:
                 frames.append(code)
                 at.append(frame.f_lasti)
             frame = frame.f_back
-        self.seen[node] = Held(tuple(frames), tuple(at), plain, tensors, spent, taken)
+        self.seen[node] = Held(tuple(frames), tuple(at), plain, tensors, spent, taken, beneath)
 
     def _number(self, part: Any) -> Value | None:
         lowered = self._numbers.lower(part) if part.__class__ in OURS else None
