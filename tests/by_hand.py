@@ -1,5 +1,6 @@
 """Runs, scopes and functions made by hand, for tests of what lays runs over each other."""
 
+import dis
 import textwrap
 from pathlib import Path
 
@@ -60,11 +61,11 @@ def at(code, text):
     if not hasattr(code, "co_positions"):
         pytest.skip("before Python 3.11 only lines are known")
     lines = Path(code.co_filename).read_text().splitlines()
-    found = [
-        2 * i
-        for i, (line, start, last, end) in enumerate(sources.spans(code))
-        if line == last and lines[line - 1][start:end] == text
-    ]
+    found = []
+    for one in dis.get_instructions(code):
+        line, start, last, end = sources.span_at(code, one.offset)
+        if line == last and lines[line - 1][start:end] == text:
+            found.append(one.offset)
     return found[-1]
 
 

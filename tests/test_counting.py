@@ -222,7 +222,8 @@ def test_what_is_enumerated_knows_its_rounds(run, asking):
         found.append((i, row))
     for i, row in Enumerate(asking(2, 3), 5):
         found.append((i, row.shape))
-    for i, row in Enumerate(tuple(asking(2, 3)[k] for k in range(2)), run.number(1)):
+    rows, first = tuple(asking(2, 3)[k] for k in range(2)), run.number(1)
+    for i, row in Enumerate(rows, first):
         found.append((i, row.shape))
     for i, _ in Enumerate((asking(1, 3)[0],)):
         assert type(i) is Int

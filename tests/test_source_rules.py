@@ -52,7 +52,7 @@ def test_the_spans_of_instructions_with_parts_that_are_not_known():
 
 
 def test_an_instruction_is_found_by_its_offset(tmp_path):
-    code = code_of("def f(x):\n    return x + 1\n", tmp_path)
+    code = code_of("def f(x):\n    y = x + 1\n    return y\n", tmp_path)
     found = sources.spans(code)
     assert [sources.span_at(code, 2 * i) for i in range(len(found))] == found
     assert sources.span_at(code, -1) == (0, 0, 0, 0) == sources.span_at(code, -2)
@@ -281,6 +281,7 @@ def test_a_module_is_its_own_function(tmp_path):
     assert sources.function_of(inner) is None
 
 
+@pytest.mark.skipif(not hasattr(INSIDE, "co_positions"), reason="lines alone")
 def test_of_two_functions_in_one_line_the_one_that_holds_it_is_meant(tmp_path):
     code = code_of("def f(x): return (lambda y: y + 1), (lambda y: [y - 1, x])\n", tmp_path)
     lambdas = [one for one in code.co_consts if isinstance(one, INSIDE)]

@@ -1,6 +1,6 @@
 """Which variables an expression reads, of which others one is made, and what is returned."""
 
-import types
+import dis
 
 import pytest
 from by_hand import at, code_of
@@ -72,17 +72,30 @@ def test_the_variables_that_a_function_returns(text, found, tmp_path):
 
 @pytest.mark.parametrize("text, inside", [
     ("sorted(n)", True), ("n.max()", True), ("filter(g, n)", True), ("all(n)", False),
-    ("any(n)", False), ("bool(n)", False), ("n + 1", False), ("n.all()", True), ("n[0]", False),
-    ("(g or any)(n)", True),
+    ("any(n)", False), ("bool(n)", False), ("n + 1", True), ("n.all()", True), ("n[0]", True),
+    ("(g or any)(n)", True), ("n > 1", False), ("n in g", False), ("not n", False),
 ], ids=str)  # fmt: skip
-def test_a_call_may_be_of_a_function_written_in_c(text, inside, tmp_path):
+def test_an_instruction_may_run_a_function_written_in_c(text, inside, tmp_path):
     code = code_of(f"def f(n):\n    return {text}\n", tmp_path)
     assert is_inside_c(code, at(code, text)) is inside
-    assert is_inside_c(code, -1) is False and is_inside_c(BUILT, 0) is False
 
 
 def test_it_is_the_call_at_that_place_that_counts(tmp_path):
     code = code_of("def f(n):\n    return sorted(any(n))\n", tmp_path)
     assert is_inside_c(code, at(code, "sorted(any(n))")) is True
     assert is_inside_c(code, at(code, "any(n)")) is False
-    assert isinstance(code, types.CodeType)
+    assert all(is_inside_c(BUILT, one.offset) for one in dis.get_instructions(BUILT))
+
+
+def test_where_lines_alone_are_known_any_call_of_a_line_may_be_meant(tmp_path, monkeypatch):
+    code = code_of("def f(n):\n    a = any(n)\n    b = any(n), g(n)\n    return n\n", tmp_path)
+    called = at(code, "g(n)")
+
+    def line(number, columns=(0, sources.END)):
+        first, last = columns
+        monkeypatch.setattr(variables, "span_at", lambda code, at: (number, first, number, last))
+        return is_inside_c.__wrapped__(code, called)
+
+    assert line(2) is False and line(3) is True and line(4) is True, "no call is written there"
+    assert line(2, (0, 4)) is True and line(2, (1, sources.END)) is True
+    assert line(2, (8, 14)) is False
