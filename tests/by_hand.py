@@ -2,6 +2,7 @@
 
 import dis
 import textwrap
+import types
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from flexir.graph import numbers
 from flexir.graph.graph import Graph
 from flexir.graph.nodes import Node, NumberType, TensorType, Value
 from flexir.recording import sources
+from flexir.recording.deciding import Deciding
 from flexir.recording.runs import Recorded
 from flexir.recording.scopes import Branch, Scope
 from flexir.recording.standing import Held
@@ -97,4 +99,27 @@ def branch(scope, then, otherwise, before=None, born=1):
     node = Node("if", None, {"condition": number("c", True), "inputs": ()})
     made = Branch(node, *ways, born)
     scope.branches.append(made)
+    return made
+
+
+class Laid(Deciding):
+    """Two runs being laid; what a variable may be read by is not asked."""
+
+    def may_be_read(self, place):
+        return True
+
+
+def body_in(scope, *parts, born=2):
+    """The body of a loop with these rounds."""
+    made = Scope(parts, scope, born)
+    made.loop = types.SimpleNamespace(scope=scope, made={}, place={}, lasts={}, left={}, starts={})
+    return made
+
+
+def stands(laid, scope, *values, like=None, age=1):
+    """One Value that stands for one of each run."""
+    made = Value("", (like or values[0]).type)
+    for r, value in enumerate(values):
+        laid.env[r][value] = made
+    scope.made[made] = age
     return made
