@@ -41,6 +41,11 @@ class Gathering(Ways):
         """What one place holds where some runs have a Value in it and others a literal, or ANY."""
         raise NotImplementedError
 
+    @property
+    def chosen(self) -> str | None:
+        """An element that a size chooses by more than a line, as it is written."""
+        raise NotImplementedError
+
     def element(self, scope: Scope, values: dict[int, Any], out: list[Node]) -> Value | None:
         found = self._known_elements(scope, values, out)
         return self._given_by_rounds(scope, values, out) if found is None else found
@@ -110,6 +115,8 @@ class Gathering(Ways):
         lengths: dict[int, int], out: list[Node],
     ) -> Value:  # fmt: skip
         """One element of a list, by its number."""
+        if self.chosen is not None:
+            raise Misfit(f"a size may choose an element: {self.chosen}")
         if len(set(places.values())) == 1:
             index: Any = next(iter(places.values()))
         elif len({places[r] - lengths[r] for r in places}) == 1:

@@ -22,7 +22,8 @@ from torch._functorch import vmap
 
 from ..graph import numbers as calls
 from .counting import Enumerate, Range
-from .numbers import OURS, Float, Int, expr_of, expression, plain
+from .live import OURS, Float, Int, expr_of, expression, plain
+from .told import MANY
 
 # What has a meaning in the graph; of the others the line is noted.
 _KNOWN: dict[str, Callable[..., Any]] = {
@@ -90,7 +91,7 @@ class Remembered(StandIn):
 
 
 class Counted(StandIn):
-    """``len``: of a tensor it gives what ``size(0)`` does."""
+    """``len``: of a tensor it gives what ``size(0)`` does, of a list of tensors a live number."""
 
     __slots__ = ()
     __module__ = "builtins"  # who asks where it belongs is told what it stands for
@@ -98,7 +99,27 @@ class Counted(StandIn):
     def __call__(self, of: Any, /) -> Any:
         if isinstance(of, torch.Tensor) and type(of).__len__ is _LEN and of.dim():
             return of.size(0)
-        return self.function(of)
+        many = self.function(of)
+        if type(of) is list and 0 < many <= MANY and all(map(_is_tensor, of)):
+            return _many_in(of, many)
+        return many
+
+
+def _many_in(rows: list[Any], many: int) -> Any:
+    """How many tensors a list holds, as a number of the run they belong to, if they do to one."""
+    asked = (one.numel() for one in rows)  # what the run answers knows of which run it is
+    home = next((one.home for one in asked if one.__class__ is Int), None)
+    if home is None or home.known is None or not home.hears():
+        return many
+    with torch._C.DisableTorchFunction():
+        values = tuple(map(home.known, rows))
+    if None in values:
+        return many
+    return home.number(many, expression(calls.length, (values,), many))
+
+
+def _is_tensor(part: Any) -> bool:
+    return isinstance(part, torch.Tensor)
 
 
 class Beneath(StandIn):
