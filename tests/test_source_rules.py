@@ -257,15 +257,17 @@ def test_a_file_that_is_no_python_says_nothing(tmp_path):
     assert sources.mentions(str(bad), 1, "x") is True
 
 
-def test_a_line_belongs_to_the_statements_that_begin_last(tmp_path):
+def test_the_innermost_statement_of_a_line_is_the_one(tmp_path):
     path = tmp_path / "m.py"
-    path.write_text("\ndef f(a, b):\n    if a: b = g(\n        c)\n    return [\n        d]\n\n\n")
+    path.write_text("\ndef f(a, b):\n    b = g(\n        c)\n    return [\n        d]\n\n\n")
     file = str(path)
-    for line, names in ((3, "abgc"), (4, "abgc"), (5, "d"), (2, "")):  # of one line are both
+    for line, names in ((2, ""), (3, "bgc"), (4, "bgc"), (5, "d"), (6, "d")):
         assert "".join(n for n in "abgcd" if sources.mentions(file, line, n)) == names, line
-    assert sources.mentions(file, 6, "d") is True and sources.mentions(file, 6, "c") is False
     assert sources.mentions(file, 1, "a") is True, "there is no statement: it may"
     assert sources.mentions(file, 99, "a") is True
+    short = tmp_path / "short.py"
+    short.write_text("if a:\n    b = c\n    b = d; e = b\n")
+    assert sources.mentions(str(short), 3, "d") and not sources.mentions(str(short), 2, "a")
 
 
 def test_a_module_is_its_own_function(tmp_path):

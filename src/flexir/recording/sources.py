@@ -245,17 +245,17 @@ def copied_elsewhere(code: CodeType, names: Collection[str]) -> bool:
 
 
 def mentions(file: str, line: int, name: str) -> bool:
-    """Whether the statements that a line belongs to read a variable, but for those inside them."""
+    """Whether the statement at a line reads a variable, but for the statements inside it."""
     tree = _tree(file)
     if tree is None:
         return True
     statements = (n for n in ast.walk(tree) if isinstance(n, ast.stmt))
     around = [n for n in statements if n.lineno <= line <= (n.end_lineno or n.lineno)]
-    first = max((n.lineno for n in around), default=None)
-    if first is None:
+    inner = max(around, key=lambda n: (n.lineno, -(n.end_lineno or 0)), default=None)
+    if inner is None:
         return True
-    inner = (part for n in around if n.lineno == first for part in ast.iter_child_nodes(n))
-    return any(name in names_in(part) for part in inner if not isinstance(part, _WITH_STATEMENTS))
+    parts = (n for n in ast.iter_child_nodes(inner) if not isinstance(n, _WITH_STATEMENTS))
+    return any(name in names_in(part) for part in parts)
 
 
 @functools.lru_cache(maxsize=1024)
