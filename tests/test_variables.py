@@ -18,7 +18,7 @@ BUILT = compile("def f(n):\n    return [n]\n", "<nowhere>", "exec").co_consts[0]
     ("k = a\n    n = k", {"a", "k"}), ("n = k\n    k = a", {"a", "k"}), ("n = n + a", {"a", "n"}),
     ("n = a\n    n = b", {"a", "b"}), ("m = [a for n in b]", {"b"}), ("n: int\n    m = a", set()),
     ("k = a\n    j = k\n    n = j", {"a", "j", "k"}), ("n.a = b", set()), ("n = 3", set()),
-], ids=str)  # fmt: skip
+])  # fmt: skip
 def test_a_variable_is_made_of_those_in_what_it_is_set_to(text, found, tmp_path):
     code = code_of(f"def f(a, b, k, n, m):\n    {text}\n", tmp_path)
     assert made_of(code, "n", ()) == found
@@ -64,7 +64,7 @@ def test_where_lines_alone_are_known_all_of_a_line_counts(tmp_path, monkeypatch)
     ("return {'a': n, 'b': [m]}", {"n", "m"}), ("return n + m", set()), ("return", set()),
     ("return g(n)", set()), ("if n:\n        return n\n    return m", {"n", "m"}),
     ("return {n: m}", {"m"}), ("return n, m + 1", {"n"}), ("return ()", set()),
-], ids=str)  # fmt: skip
+])  # fmt: skip
 def test_the_variables_that_a_function_returns(text, found, tmp_path):
     assert returned_by(code_of(f"def f(n, m, k):\n    {text}\n", tmp_path)) == found
     assert returned_by(BUILT) == frozenset()
