@@ -293,3 +293,25 @@ def test_right_or_refused(kind, rows):
                 assert equal(graph(x), kind()(x))
             except flexir.Diverged:
                 continue
+
+
+class CountsOnItself(nn.Module):
+    """Numbers that know where they come from, in attributes, while a loop over a size goes on."""
+
+    def forward(self, x):
+        h = x[0] * 0.5
+        self.made, self.n = [h], 0
+        if h[0] < h[1]:
+            self.n = self.n + x.shape[0]
+            for _ in range(1, x.size(0)):
+                h = h + x.sum(0)
+        else:
+            h = h * 0.5
+        return h * self.n
+
+
+def test_looking_at_numbers_that_a_model_keeps_records_nothing():
+    examples = [(torch.tensor([[a, b, 0.0]] * n),) for n in (2, 3) for a, b in ((0.0, 1), (1, 0.0))]
+    graph = flexir.capture(CountsOnItself(), examples[0], also=examples[1:])
+    for (x,) in examples:
+        assert equal(graph(x), CountsOnItself()(x))

@@ -5,8 +5,9 @@ What they are is said in :mod:`.live`; how a call is written down is the recorde
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import Any, NamedTuple
 
@@ -176,6 +177,15 @@ class Numbers:
             else list(arg) if arg.__class__ is tuple else arg
             for name, arg in zip(names, args)
         }  # fmt: skip
+
+    @contextlib.contextmanager
+    def unheard(self) -> Iterator[None]:
+        """Within, nothing that is computed or compared is recorded."""
+        before, self.open = self.open, False
+        try:
+            yield
+        finally:
+            self.open = before
 
     # -- what the subclasses tell
 

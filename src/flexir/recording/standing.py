@@ -244,17 +244,18 @@ class Standing:
 
     def _inside(self) -> dict[tuple[int, str], Any]:
         """What the variables lead to that the functions which led to the last call may read."""
+        assert self._holdings is not None
         found: dict[tuple[int, str], Any] = {}
         frame, number = self._frame, 0
         while frame is not None and frame.f_code.co_filename != _RECORDER:
-            code = frame.f_code
+            code, kept = frame.f_code, frame.f_locals
             if not is_foreign(code.co_filename):
-                assert self._holdings is not None
-                look, kept = Inside(self._holdings.knows), frame.f_locals
-                for name in (n for n in live_after(code, frame.f_lasti) if n in kept):
-                    # A comprehension's own iterator says the round; what is plain says it all.
-                    if name[0] != "." and tell(kept[name], False) is None:
-                        found[number, name] = look.variable(kept[name])
+                with self._numbers.unheard():
+                    look = Inside(self._holdings.knows)
+                    for name in (n for n in live_after(code, frame.f_lasti) if n in kept):
+                        # A comprehension's own iterator says the round; what is plain says it all.
+                        if name[0] != "." and tell(kept[name], False) is None:
+                            found[number, name] = look.variable(kept[name])
                 number += 1
             frame = frame.f_back
         return found
@@ -262,9 +263,10 @@ class Standing:
     def _kept(self) -> dict[str, Any]:
         """What the model keeps that is other than before; generators of random numbers aside."""
         assert self._holdings is not None
-        found = self._holdings.compare(lambda thing: isinstance(thing, torch.Generator))
-        look = Inside(self._holdings.knows)
-        return {path: look.of(one) for path, one in found.now.items()}
+        with self._numbers.unheard():
+            found = self._holdings.compare(lambda thing: isinstance(thing, torch.Generator))
+            look = Inside(self._holdings.knows)
+            return {path: look.of(one) for path, one in found.now.items()}
 
     def _number(self, part: Any) -> Value | None:
         lowered = self._numbers.lower(part) if part.__class__ in OURS else None
