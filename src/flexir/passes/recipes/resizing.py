@@ -147,3 +147,46 @@ def _resized(rows: Tensor, size: int, factor: Any, mode: str, **how: Any) -> Ten
     """What torch makes of rows along one dimension."""
     goal = {"size": (1, size)} if factor is None else {"scale_factor": (1, factor)}
     return F.interpolate(rows[None, :, None], **goal, mode=mode, **how)[0, :, 0]
+
+
+# -- regions
+
+
+@recipe("roi_align")
+def roi_align(
+    input: Tensor,
+    rois: Tensor,
+    spatial_scale: float,
+    pooled_height: int,
+    pooled_width: int,
+    sampling_ratio: int,
+    aligned: bool,
+) -> Any:
+    """Means of bilinear samples on a grid in every region; outside of the image they are zero."""
+    only_if(sampling_ratio > 0, "as many samples as a region is large")
+    images = rois[:, 0].long()[:, None, None]
+    places = []
+    for dim, bins in enumerate((pooled_height, pooled_width)):
+        low, high = (rois[:, at] * spatial_scale - 0.5 * aligned for at in (2 - dim, 4 - dim))
+        extent = high - low if aligned else (high - low).clamp(min=1)
+        count = bins * sampling_ratio
+        steps = (torch.arange(count, device=input.device) + 0.5) / count
+        places.append(low[:, None] + steps.to(input.dtype) * extent[:, None])
+    made: Any = 0
+    corners = [_between(place, n) for place, n in zip(places, input.shape[-2:])]
+    for row, part in corners[0]:
+        for column, other in corners[1]:
+            taken = input[images, :, row[:, :, None], column[:, None, :]]
+            made = made + taken * (part[:, :, None] * other[:, None, :])[..., None]
+    sizes = (len(rois), pooled_height, sampling_ratio, pooled_width, sampling_ratio, input.shape[1])
+    return made.reshape(sizes).mean((2, 4)).permute(0, 3, 1, 2)
+
+
+def _between(place: Tensor, size: int) -> list[tuple[Tensor, Tensor]]:
+    """The two elements a place lies between, each with its part."""
+    inside = ((place >= -1) & (place <= size)).to(place.dtype)
+    place = place.clamp(0, size - 1)
+    low = place.floor()
+    part = place - low
+    high = (low + 1).clamp(max=size - 1)
+    return [(low.long(), (1 - part) * inside), (high.long(), part * inside)]

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..arguments import fail_unless
+from .counted import places
 from .handlers import call_of, cuts_known, op, target
-from .program import Call, Place, given
+from .program import Place, given
 
 
 def _parts(indices: Any) -> tuple[Any, ...]:
@@ -110,11 +111,6 @@ def gather(call: Any, input: Any, dim: int, index: Any) -> Any:
     return input.at[_along(index, dim)].get(mode="fill")
 
 
-@op("unique")
-def counted(call: Any, **how: Any) -> Any:
-    fail_unless(False, "as many elements as the values say; XLA knows shapes before it runs")
-
-
 @target.op("getitem")
 def getitem(ctx: Any, input: Any, indices: Any) -> Any:
     """A mask is the places where it is true: as many as were recorded, which is a condition."""
@@ -139,56 +135,6 @@ def _is_place(part: Any) -> bool:
 
 def _is_mask(ctx: Any, part: Any) -> bool:
     return isinstance(part, Place) and ctx.out.types[part].dtype == bool
-
-
-def places(ctx: Any, mask: Any, count: int) -> list[Place]:
-    """Where a mask is true, for each of its dimensions."""
-    shape, where = ctx.type_of(mask).shape, str(ctx.node.where)
-    fail_unless(shape and not ctx.out.blocks, "a mask that is a number, or in a branch or loop")
-    rows = Call(
-        "nonzero", (((count,), jnp.dtype("int64")),) * len(shape), True, (None,) * len(shape)
-    )
-    truth = Call("eq", (((), jnp.dtype(bool)),), False, (None,))
-    text = f"{ctx.node.op}: {count} were true when recorded, {where}"
-    ctx.out.conditions.append((text, ctx.out.add(_as_many, truth, (mask, count), {}, where)))
-    found: list[Place] = list(ctx.out.add(_true_at, rows, (mask,), {}, where))
-    return found
-
-
-def _as_many(call: Call, mask: Any, count: int) -> Any:
-    return jnp.count_nonzero(mask) == count
-
-
-def _true_at(call: Call, mask: Any) -> Any:
-    return [row.astype(jnp.int64) for row in jnp.nonzero(mask, size=call.shape[0], fill_value=0)]
-
-
-@target.op("nonzero")
-def nonzero(ctx: Any, input: Any, as_tuple: bool = False) -> Any:
-    found, where = places(ctx, input, ctx.type.shape[0]), str(ctx.node.where)
-    return tuple(found) if as_tuple else ctx.out.add(_rows, call_of(ctx), (found,), {}, where)
-
-
-def _rows(call: Call, rows: Any) -> Any:
-    return jnp.stack(rows, 1)
-
-
-@target.op("where")
-def where(ctx: Any, condition: Any, input: Any = None, other: Any = None) -> Any:
-    if input is None:
-        return tuple(places(ctx, condition, ctx.type.shape[0]))
-    return ctx.out.add(_where, call_of(ctx), (condition, input, other), {}, str(ctx.node.where))
-
-
-def _where(call: Call, condition: Any, input: Any, other: Any) -> Any:
-    return jnp.where(condition.astype(bool), call.cast(input), call.cast(other))
-
-
-@target.op("masked_select")
-def masked_select(ctx: Any, input: Any, mask: Any) -> Any:
-    fail_unless(ctx.type_of(input).shape == ctx.type_of(mask).shape, "a mask of another shape")
-    found = tuple(places(ctx, mask, ctx.type.shape[0]))
-    return ctx.out.add(_getitem, call_of(ctx), (input, found), {}, str(ctx.node.where))
 
 
 @op("scatter", "scatter_add", "scatter_reduce")

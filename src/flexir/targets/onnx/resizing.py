@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 
 from ..arguments import fail_unless
@@ -75,10 +76,12 @@ def grid_sample(
 
 @op("torchvision::nms")
 def nms(ctx: Any, dets: Any, scores: Any, iou_threshold: float) -> Any:
-    out = ctx.out
+    out, threshold = ctx.out, np.float32(iou_threshold)
+    if float(threshold) > iou_threshold:  # torch compares in 64 bits
+        threshold = np.nextafter(threshold, np.float32(-np.inf))
     found = out.add(
         "NonMaxSuppression", reshaped(out, dets, [1, -1, 4]), reshaped(out, scores, [1, 1, -1]),
-        out.constant(2**31 - 1), out.constant(iou_threshold, torch.float32), dtype=torch.int64,
+        out.constant(2**31 - 1), out.constant(float(threshold), torch.float32), dtype=torch.int64,
     )  # fmt: skip
     return out.add("Gather", found, out.constant(2), axis=1)
 

@@ -17,7 +17,6 @@ import flexir
 
 from ..arguments import fail_unless
 from .remainders import rest_of, towards_zero
-from .shapes import places
 from .values import (
     DTYPES,
     cast,
@@ -25,7 +24,6 @@ from .values import (
     dtype_of,
     ints,
     is_number,
-    nothing,
     op,
     operands,
     port,
@@ -213,15 +211,6 @@ def bitwise_not(ctx: Any, input: Any) -> Any:
 @op("logical_not")
 def logical_not(ctx: Any, input: Any) -> Any:
     return ops.logical_not(cast(input, torch.bool))
-
-
-@op("where", counted=True)
-def where(ctx: Any, condition: Any, input: Any = None, other: Any = None) -> Any:
-    if input is None:
-        return tuple(places(ctx, condition, ctx.type.shape[0]))
-    if 0 in ctx.type.shape:
-        return nothing(ctx.type)
-    return ops.select(condition, *operands(input, other, dtype=ctx.type.dtype))
 
 
 @op("masked_fill")

@@ -11,7 +11,7 @@ from openvino import opset13 as ops
 
 import flexir
 
-from ..arguments import each, scaled_by_sizes
+from ..arguments import each, fail_unless, scaled_by_sizes
 from .values import constant, ints, op, operands
 
 
@@ -186,7 +186,7 @@ def interpolate(ctx: Any, input: Any, size: Any, scale_factor: Any, mode: str, a
     if mode not in kinds or len(before) != 2:
         raise flexir.Unsupported(f"{mode} over {len(before)} dimensions")
     scaled_by_sizes(before, after, scale_factor, recompute_scale_factor)
-    where = "align_corners" if align_corners else "pytorch_half_pixel"
+    where = "align_corners" if align_corners else "half_pixel"
     if mode == "nearest":
         where = "asymmetric"
     return ops.interpolate(input, ints(after), kinds[mode], "sizes", None, None, where, "floor",
@@ -211,3 +211,14 @@ def pad(ctx: Any, input: Any, pad: Any, mode: str, value: Any) -> Any:
     (fill,) = operands(value or 0, dtype=ctx.type.dtype)
     before, after = zip(*pairs)
     return ops.pad(input, ints(before), ints(after), kind, fill if kind == "constant" else None)
+
+
+@op("torchvision::roi_align")
+def roi_align(ctx: Any, input: Any, rois: Any, spatial_scale: float, pooled_height: int,
+              pooled_width: int, sampling_ratio: int, aligned: bool) -> Any:  # fmt: skip
+    f32(ctx)
+    fail_unless(not aligned, "samples half a pixel off; the plug-in puts them elsewhere")
+    images = ops.convert(ops.gather(rois, ints(0), ints(1)), np.int32)
+    boxes = ops.gather(rois, ints(range(1, 5)), ints(1))
+    return ops.roi_align(input, boxes, images, pooled_height,
+                         pooled_width, max(sampling_ratio, 0), spatial_scale, "avg")  # fmt: skip

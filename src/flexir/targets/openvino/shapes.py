@@ -12,6 +12,7 @@ from openvino import opset13 as ops
 import flexir
 
 from ..arguments import fail_unless
+from .counted import places
 from .layers import reshaped, shape
 from .values import DTYPES, cast, constant, dtype_of, ints, nothing, op, operands
 
@@ -84,8 +85,7 @@ def getitem(ctx: Any, input: Any, indices: Any) -> Any:
             continue
         size = shape(input)[dim]
         if isinstance(one, slice):
-            bounds = (ctx.constant(n) for n in (one.start, one.stop, one.step))
-            start, stop, step = slice(*bounds).indices(size)
+            start, stop, step = _bounded(ctx, one).indices(size)
             if (start, stop, step) != (0, size, 1):
                 input = cut(input, dim, start, stop, step)
         elif type(one) is int:
@@ -109,6 +109,13 @@ def getitem(ctx: Any, input: Any, indices: Any) -> Any:
     return reshaped(_together(input, tensors) if tensors else input, ctx.type.shape)
 
 
+def _bounded(ctx: Any, part: Any) -> Any:
+    """A slice with the numbers its bounds are."""
+    if not isinstance(part, slice):
+        return part
+    return slice(*(ctx.constant(n) for n in (part.start, part.stop, part.step)))
+
+
 def is_tensor(part: Any) -> bool:
     return hasattr(part, "get_element_type")
 
@@ -120,44 +127,6 @@ def is_mask(part: Any) -> bool:
 def _width(part: Any) -> int:
     """How many dimensions a part of an index stands for: a mask for all of its own."""
     return len(shape(part)) if is_mask(part) else int(part is not None and part is not ...)
-
-
-def places(ctx: Any, mask: Any, count: int) -> list[Any]:
-    """Where a mask is true, for each of its dimensions: as many as were recorded.
-
-    Sizes stay fixed, since the plug-in gives numbers from unused memory, and no error, where sizes
-    that it finds while it runs do not fit (2026.4). That there are as many is a condition.
-    """
-    own = shape(mask)
-    fail_unless(own and not ctx.out.blocks, "a mask that is a number, or in a branch or loop")
-    rows = cast(reshaped(cast(mask, torch.bool), [-1]).output(0), torch.int32)
-    found = ops.reduce_sum(rows, ints(0), False)
-    text = f"{ctx.node.op}: {count} were true when recorded, {ctx.node.where}"
-    ctx.out.conditions.append((text, ops.equal(found, constant(count, np.int32)).output(0)))
-    if not count:
-        return [ints([]).output(0)] * len(own)
-    flat: Any = ops.topk(rows, ints(count), 0, "max", "value", "i64", True).output(1)
-    made = []
-    for dim, size in enumerate(own):
-        step = math.prod(own[dim + 1 :])
-        made.append(ops.floor_mod(ops.divide(flat, ints(step)), ints(size)).output(0))
-    return made
-
-
-@op("nonzero", counted=True)
-def nonzero(ctx: Any, input: Any, as_tuple: bool = False) -> Any:
-    made = places(ctx, input, ctx.type.shape[0])
-    if not as_tuple and 0 in ctx.type.shape:
-        return nothing(ctx.type)
-    return tuple(made) if as_tuple else ops.concat([ops.unsqueeze(row, ints(1)) for row in made], 1)
-
-
-@op("masked_select", counted=True)
-def masked_select(ctx: Any, input: Any, mask: Any) -> Any:
-    sizes = ints(np.broadcast_shapes(shape(input), shape(mask)))
-    rows, asked = (reshaped(ops.broadcast(part, sizes), [-1]).output(0) for part in (input, mask))
-    (found,) = places(ctx, asked, ctx.type.shape[0])
-    return ops.gather(rows, found, ints(0)) if ctx.type.shape[0] else nothing(ctx.type)
 
 
 def _together(input: Any, tensors: dict[int, Any]) -> Any:
@@ -199,6 +168,7 @@ def setitem(ctx: Any, input: Any, indices: Any, value: Any) -> Any:
             raise flexir.Unsupported("several values at a mask")
         sides = shape(parts[0]) + [1] * (len(shape(input)) - len(shape(parts[0])))
         return ops.select(reshaped(parts[0], sides), given, input)
+    parts = [_bounded(ctx, part) for part in parts]
     if not all(p is None or p is ... or isinstance(p, slice) or type(p) is int for p in parts):
         raise flexir.Unsupported("an index that is a tensor")
     mask = np.zeros(shape(input), np.bool_)
