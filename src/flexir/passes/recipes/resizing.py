@@ -31,10 +31,6 @@ def _has_elements(input: Tensor) -> bool:
     return all(n for n in input.shape if type(n) is int)
 
 
-def _pool_rank(input: Tensor, output_size: Any, shape: tuple[int, ...]) -> int:
-    return input.ndim - len(shape) + (1 if isinstance(output_size, int) else len(output_size))
-
-
 def _separated(input: Tensor, matrices: list[Tensor]) -> Tensor:
     """The last dimensions, each times a matrix."""
     for dim, matrix in zip(range(-len(matrices), 0), matrices):
@@ -51,18 +47,15 @@ def _eye(input: Tensor, size: int) -> Tensor:
 # -- adaptive pools: bin i of n inputs over m bins is floor(i n / m) to ceil((i + 1) n / m)
 
 
-@recipe("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d")
-def adaptive_mean(input: Tensor, output_size: Any, *, shape: tuple[int, ...]) -> Any:
-    rank = _pool_rank(input, output_size, shape)
-    only_if(all(n == 1 for n in shape[-rank:]))
-    return input.mean(tuple(range(-rank, 0)), keepdim=True)
+def _one(mean: bool, rank: int) -> Callable[..., Any]:
+    """Into one bin."""
 
+    def pooled(input: Tensor, output_size: Any, *, shape: tuple[int, ...]) -> Any:
+        only_if(all(n == 1 for n in shape[-rank:]))
+        dims = tuple(range(-rank, 0))
+        return input.mean(dims, keepdim=True) if mean else input.amax(dims, keepdim=True)
 
-@recipe("adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d")
-def adaptive_most(input: Tensor, output_size: Any, *, shape: tuple[int, ...]) -> Any:
-    rank = _pool_rank(input, output_size, shape)
-    only_if(_has_elements(input) and all(n == 1 for n in shape[-rank:]))
-    return input.amax(tuple(range(-rank, 0)), keepdim=True)
+    return pooled
 
 
 def _even(pool: Callable[..., Any], rank: int) -> Callable[..., Any]:
@@ -77,15 +70,14 @@ def _even(pool: Callable[..., Any], rank: int) -> Callable[..., Any]:
     return pooled
 
 
-for _rank in (1, 2, 3):
-    recipe(f"adaptive_avg_pool{_rank}d")(_even(getattr(F, f"avg_pool{_rank}d"), _rank))
-    recipe(f"adaptive_max_pool{_rank}d")(_even(getattr(F, f"max_pool{_rank}d"), _rank))
+def _products(rank: int) -> Callable[..., Any]:
+    """Each dimension times what becomes of ones."""
 
+    def pooled(input: Tensor, output_size: Any, *, shape: tuple[int, ...]) -> Any:
+        sizes = _spatial(input, shape, rank)
+        return _separated(input, [F.adaptive_avg_pool1d(_eye(input, n), m) for n, m in sizes])
 
-@recipe("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d")
-def adaptive_products(input: Tensor, output_size: Any, *, shape: tuple[int, ...]) -> Any:
-    sizes = _spatial(input, shape, _pool_rank(input, output_size, shape))
-    return _separated(input, [F.adaptive_avg_pool1d(_eye(input, n), m) for n, m in sizes])
+    return pooled
 
 
 def _binned(mean: bool, rank: int) -> Callable[..., Any]:
@@ -104,8 +96,14 @@ def _binned(mean: bool, rank: int) -> Callable[..., Any]:
 
 
 for _rank in (1, 2, 3):
-    recipe(f"adaptive_avg_pool{_rank}d")(_binned(True, _rank))
-    recipe(f"adaptive_max_pool{_rank}d")(_binned(False, _rank))
+    _mean, _most = recipe(f"adaptive_avg_pool{_rank}d"), recipe(f"adaptive_max_pool{_rank}d")
+    _mean(_one(True, _rank))
+    _most(_one(False, _rank))
+    _mean(_even(getattr(F, f"avg_pool{_rank}d"), _rank))
+    _most(_even(getattr(F, f"max_pool{_rank}d"), _rank))
+    _mean(_products(_rank))
+    _mean(_binned(True, _rank))
+    _most(_binned(False, _rank))
 
 
 # -- resizing

@@ -88,6 +88,17 @@ def repeat(input: Tensor, *, shape: tuple[int, ...], **_: Any) -> Any:
     return made
 
 
+@recipe("repeat_interleave")
+def repeat_interleave(input: Tensor, repeats: Any, dim: Any = None, output_size: Any = None) -> Any:
+    only_if(not isinstance(repeats, Tensor), "a number of repeats for each element")
+    if dim is None:
+        input, dim = input.reshape(-1), 0
+    dim, shape = dim % input.ndim, list(input.shape)
+    made = input.unsqueeze(dim + 1).expand(*shape[: dim + 1], repeats, *shape[dim + 1 :])
+    shape[dim] = shape[dim] * repeats
+    return made.reshape(shape)
+
+
 @recipe("split")
 def split(input: Tensor, split_size_or_sections: Any, dim: int = 0) -> Any:
     sizes = split_size_or_sections
@@ -127,6 +138,24 @@ def slice_(input: Tensor, dim: int = 0, start: Any = None, end: Any = None, step
     return input[(slice(None),) * (dim % input.ndim) + (slice(start, end, step),)]
 
 
+@recipe("slice_scatter")
+def slice_scatter(
+    input: Tensor, src: Tensor, dim: int = 0, start: Any = None, end: Any = None, step: int = 1
+) -> Any:
+    return _written(input, dim, slice(start, end, step), src)
+
+
+@recipe("select_scatter")
+def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Any:
+    return _written(input, dim, index, src)
+
+
+def _written(input: Tensor, dim: int, part: Any, src: Tensor) -> Tensor:
+    made = input.clone()
+    made[(slice(None),) * (dim % input.ndim) + (part,)] = src
+    return made
+
+
 @recipe("getitem")
 def getitem(input: Tensor, indices: Any) -> Any:
     """Basic indexing as narrow and reshape."""
@@ -164,16 +193,54 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> Any:
     return torch.cat([t.unsqueeze(dim) for t in tensors], dim)
 
 
+@recipe("unfold")
+def unfold(input: Tensor, dimension: int, size: int, step: int, *, shape: tuple[int, ...]) -> Any:
+    """Windows along one dimension, which come last."""
+    only_if(input.ndim and type(shape[dimension % input.ndim]) is int, "a size that varies")
+    dimension %= input.ndim
+    first = torch.arange(shape[dimension], device=input.device) * step
+    windows = first[:, None] + torch.arange(size, device=input.device)
+    made = input[(slice(None),) * dimension + (windows,)]
+    return made.movedim(dimension + 1, -1)
+
+
+@recipe("diagonal")
+def diagonal(
+    input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1, *, shape: tuple[int, ...]
+) -> Any:
+    """The two dimensions go last and become one, of which some places are taken."""
+    only_if(type(shape[-1]) is int, "a size that varies")
+    a, b = dim1 % input.ndim, dim2 % input.ndim
+    rest, columns = [d for d in range(input.ndim) if d not in (a, b)], input.shape[b]
+    flat = input.permute(*rest, a, b).flatten(-2)
+    places = torch.arange(shape[-1], device=input.device) * (columns + 1)
+    return flat.index_select(-1, places + (offset if offset >= 0 else -offset * columns))
+
+
+@recipe("meshgrid")
+def meshgrid(tensors: Any, indexing: str = "ij") -> Any:
+    """Each along its own dimension; the first two change places for ``xy``."""
+    tensors = tensors[0] if isinstance(tensors[0], (list, tuple)) else tensors
+    rank = len(tensors)
+    places = [1, 0, *range(2, rank)] if indexing == "xy" and rank > 1 else list(range(rank))
+    sizes = [tensors[place].shape[0] if tensors[place].ndim else 1 for place in places]
+    lone = [[-1 if d == place else 1 for d in range(rank)] for place in places]
+    return tuple(t.reshape(shape).expand(sizes) for t, shape in zip(tensors, lone))
+
+
 @recipe("roll")
 def roll(input: Tensor, shifts: Any, dims: Any = ()) -> Any:
     amounts = [shifts] if isinstance(shifts, int) else list(shifts)
     axes = [dims] if isinstance(dims, int) else list(dims)
-    only_if(len(axes) == len(amounts))
+    if not axes:
+        return roll(input.reshape(-1), amounts, 0).reshape(input.shape)
     made = input
     for shift, dim in zip(amounts, axes):
         size = made.shape[dim]
-        if at := -shift % size:
-            made = torch.cat([cut(made, dim, at, size - at), cut(made, dim, 0, at)], dim)
+        first = -shift % size
+        if type(first) is not int or first:
+            parts = cut(made, dim, first, size - first), cut(made, dim, 0, first)
+            made = torch.cat(parts, dim)
     return made
 
 
@@ -209,7 +276,7 @@ def cut(input: Tensor, dim: int, start: int, size: int) -> Tensor:
 
 
 def pick(input: Tensor, dim: int, index: int) -> Tensor:
-    return input[(slice(None),) * (dim % input.ndim) + (index % input.shape[dim],)]
+    return input[(slice(None),) * (dim % input.ndim) + (index,)]
 
 
 @recipe("dropout", "alpha_dropout", "feature_dropout", "feature_alpha_dropout", "dropout1d",

@@ -179,17 +179,6 @@ def gather(ctx: Any, input: Any, dim: int, index: Any) -> Any:
     return ctx.out.add("GatherElements", input, ctx.out.cast(index, torch.int64), axis=dim)
 
 
-@op("take_along_dim")
-def take_along_dim(ctx: Any, input: Any, indices: Any, dim: Any = None) -> Any:
-    fail_unless(dim is not None and rank(input), "of a flat tensor")
-    shape = [shape_of(input), shape_of(indices)]
-    wide = [together([s[:dim % len(s)] + (1,) + s[dim % len(s) + 1 :],
-                      o[:dim % len(s)] + (s[dim],) + o[dim % len(s) + 1 :]])
-            for s, o in (shape, shape[::-1])]  # fmt: skip
-    made = [ctx.out.add("Expand", v, s) for v, s in zip((input, indices), wide)]
-    return ctx.out.add("GatherElements", *made, axis=dim)
-
-
 @op("nonzero")
 def nonzero(ctx: Any, input: Any, as_tuple: bool = False) -> Any:
     out = ctx.out

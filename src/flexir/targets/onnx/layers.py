@@ -5,15 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import torch
-
 import flexir
 
 from ..arguments import each, fail_unless
 from .handlers import brought, empty, fixed, given, op, rank, result_shape, shape_of
-from .network import dtype_of
-from .reductions import reduced
-from .shapes import reshaped, swapped, triangular
+from .shapes import swapped
 from .values import Arithmetic
 
 # -- products
@@ -59,64 +55,10 @@ def einsum(ctx: Any, equation: str, operands: Any) -> Any:
     return ctx.out.add("Einsum", *made, equation=equation.replace(" ", ""))
 
 
-@op("addmm", "baddbmm", "addmv", "addbmm")
-def addmm(ctx: Any, input: Any, beta: Any = 1, alpha: Any = 1, **factors: Any) -> Any:
-    out = ctx.out
-    a, b = [v for v in factors.values() if given(v)]
-    fail_unless(ctx.node.op != "addbmm", "addbmm")
-    if ctx.node.op == "addmm" and rank(input) <= 2 and dtype_of(input).is_floating_point and beta:
-        return out.add("Gemm", a, b, input, alpha=float(alpha), beta=float(beta))
-    made = out.add("MatMul", a, b)
-    made = made if alpha == 1 else out.add("Mul", made, alpha)
-    if beta == 0:
-        return made
-    return out.add("Add", made, input if beta == 1 else out.add("Mul", input, beta))
-
-
-@op("scaled_dot_product_attention")
-def attention(
-    ctx: Any, query: Any, key: Any, value: Any, attn_mask: Any = None, dropout_p: float = 0.0,
-    is_causal: bool = False, scale: Any = None, enable_gqa: bool = False,
-) -> Any:  # fmt: skip
-    """softmax(query key / sqrt(width) + mask) value; a row that sees nothing is zero."""
-    out, width = ctx.out, shape_of(query)[-1]
-    fail_unless(dropout_p == 0, "dropout while training")
-    fixed(width)
-    fail_unless(width and not empty(key), "attention over nothing")
-    scale = 1 / math.sqrt(width) if scale is None else scale
-    shape = list(shape_of(key))
-    times = 1
-    if enable_gqa:
-        fixed(shape_of(query)[-3], shape[-3])
-        times = shape_of(query)[-3] // shape[-3]
-    turned, held = swapped(out, key, -1, -2), value
-    if times > 1:
-        turned = _repeated(out, turned, [*shape[:-2], shape[-1], shape[-2]], times)
-        held = _repeated(out, value, list(shape_of(value)), times)
-    scores = out.add("MatMul", out.add("Mul", query, float(scale)), turned)
-    seen = None
-    if is_causal:
-        mask = out.add("Expand", out.constant(True, torch.bool), [shape_of(query)[-2], shape[-2]])
-        scores = out.add("Where", triangular(out, mask), scores, -math.inf)
-    elif attn_mask is not None and dtype_of(attn_mask) is torch.bool:
-        scores = out.add("Where", attn_mask, scores, -math.inf)
-        seen = out.add("ReduceMax", out.cast(attn_mask, torch.int32), [-1], keepdims=1)
-        seen = out.cast(seen, torch.bool)
-    elif attn_mask is not None:
-        scores = out.add("Add", scores, attn_mask)
-        top = out.add("ReduceMax", attn_mask, [-1], keepdims=1)
-        seen = out.add("Greater", top, -math.inf, dtype=torch.bool)
-    weights = out.add("Softmax", scores, axis=-1)
-    if seen is not None:
-        weights = out.add("Where", seen, weights, 0.0)
-    return out.add("MatMul", weights, held)
-
-
-def _repeated(out: Any, value: Any, shape: list[Any], times: int) -> Any:
-    """Every head ``times`` times, one after another."""
-    wide = out.add("Unsqueeze", value, [len(shape) - 2])
-    wide = out.add("Expand", wide, [*shape[:-2], times, *shape[-2:]])
-    return reshaped(out, wide, [*shape[:-3], shape[-3] * times, *shape[-2:]])
+@op("addmm")
+def addmm(ctx: Any, input: Any, mat1: Any, mat2: Any, beta: Any = 1, alpha: Any = 1) -> Any:
+    fail_unless(rank(input) <= 2 and ctx.type.dtype.is_floating_point and beta, "no Gemm")
+    return ctx.out.add("Gemm", mat1, mat2, input, alpha=float(alpha), beta=float(beta))
 
 
 # -- convolutions
@@ -245,11 +187,3 @@ def avg_pool(
                            pads=front + behind, count_include_pad=0)  # fmt: skip
 
     return _batched(ctx, input, size, work)
-
-
-@op("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d")
-def adaptive_avg_pool(ctx: Any, input: Any, output_size: Any) -> Any:
-    """To one bin, of which the size of the batch is as it was; to more, in pieces."""
-    size = int(ctx.node.op[-2])
-    fail_unless(all(m == 1 for m in result_shape(ctx)[-size:]), "several bins")
-    return reduced(ctx, "ReduceMean", input, list(range(-size, 0)), True)

@@ -204,22 +204,6 @@ def index_put(ctx: Any, input: Any, indices: Any, values: Any, accumulate: bool 
     return _written_at(ctx, input, given_, parts, value, "add" if accumulate else None)
 
 
-@op("slice_scatter")
-def slice_scatter(
-    ctx: Any, input: Any, src: Any, dim: int = 0, start: Any = None, end: Any = None, step: int = 1
-) -> Any:
-    parts: list[Any] = [slice(None)] * rank(input)
-    parts[dim] = slice(start, end, step)
-    return _written(ctx, input, parts, parts, ctx.out.cast(src, ctx.type.dtype))
-
-
-@op("select_scatter")
-def select_scatter(ctx: Any, input: Any, src: Any, dim: int, index: int) -> Any:
-    parts: list[Any] = [slice(None)] * rank(input)
-    parts[dim] = index
-    return _written(ctx, input, parts, parts, ctx.out.cast(src, ctx.type.dtype))
-
-
 @op("scatter", "scatter_add", "scatter_reduce")
 def scatter(ctx: Any, input: Any, dim: int, index: Any, **how: Any) -> Any:
     out, value = ctx.out, how.get("src", how.get("value"))
@@ -253,15 +237,3 @@ def index_add(ctx: Any, input: Any, dim: int, index: Any, source: Any, **how: An
     places = out.add("Expand", reshaped(out, index, shape), list(shape_of(source)))
     reduction = "add" if ctx.node.op == "index_add" else None
     return out.add("ScatterElements", input, places, value, axis=dim, reduction=reduction)
-
-
-@op("index_fill")
-def index_fill(ctx: Any, input: Any, dim: int, index: Any, value: Any) -> Any:
-    out, shape = ctx.out, list(shape_of(input))
-    fail_unless(rank(input) and rank(index), "an index that is a number")
-    shape[dim] = shape_of(index)[0]
-    at = [1] * rank(input)
-    at[dim] = -1
-    places = out.add("Expand", reshaped(out, index, at), shape)
-    fill = out.add("Expand", brought(ctx, ctx.type.dtype, value)[0], shape)
-    return out.add("ScatterElements", input, places, fill, axis=dim)
