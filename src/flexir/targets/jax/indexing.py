@@ -7,7 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from ..arguments import fail_unless
+from ..arguments import fail_unless, scattered
 from .counted import places
 from .handlers import call_of, cuts_known, op, target
 from .program import Place, given
@@ -139,18 +139,15 @@ def _is_mask(ctx: Any, part: Any) -> bool:
 
 @op("scatter", "scatter_add", "scatter_reduce")
 def scatter(call: Any, input: Any, dim: int, index: Any, **how: Any) -> Any:
-    kind = "sum" if call.op == "scatter_add" else how.get("reduce")
-    include_self = how.get("include_self", True)
-    method = {None: "set", "add": "add", "sum": "add", "prod": "multiply", "multiply": "multiply",
-              "amax": "max", "amin": "min"}.get(kind)  # fmt: skip
-    fail_unless(method and include_self, f"reduce={kind!r}, include_self={include_self}")
+    kind = scattered(call.op, how)
+    method = {None: "set", "sum": "add", "prod": "multiply", "amax": "max", "amin": "min"}[kind]
     fail_unless(call.dtype != bool or kind is None, "reductions of bools")
     fail_unless(input.ndim == index.ndim > 0, "an index of other dimensions, or a number")
     what: Any = how.get("src") if how.get("src") is not None else how.get("value")
     if given(what) and what.ndim:
         what = what[tuple(slice(0, n) for n in index.shape)]
     places = _along(index.astype(jnp.int64), dim)
-    return getattr(input.at[places], str(method))(call.cast(what), mode="drop")
+    return getattr(input.at[places], method)(call.cast(what), mode="drop")
 
 
 def _at(index: Any, dim: int, rank: int) -> tuple[Any, ...]:

@@ -166,12 +166,8 @@ def convolution(ctx: Context, kind: str, input: Any, weight: Any, bias: Any, gro
     """A convolution, or one transposed; ``weight`` is already in ncnn's order."""
     spatial = weight.ndim - 2
     kernel, dilation, stride = (each(n, spatial) for n in (weight.shape[2:], dilation, stride))
-    whole = [d * (k - 1) for d, k in zip(dilation, kernel)]
-    if isinstance(padding, str):
-        before = [0 if padding == "valid" else n // 2 for n in whole]
-        behind = [0 if padding == "valid" else n - n // 2 for n in whole]
-    else:
-        before = behind = list(each(padding, spatial))
+    pads = arguments.around(padding, kernel[::-1], dilation[::-1])[::-1]
+    before, behind = zip(*pads)
     x = image(ctx, input, spatial)
     keys = [_KERNEL, _DILATION, _STRIDE, _BEFORE, _BEHIND]
     params = {0: ctx.type.shape[-spatial - 1], 5: int(bias is not None), 6: weight.size}

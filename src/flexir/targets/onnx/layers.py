@@ -7,7 +7,7 @@ from typing import Any
 
 import flexir
 
-from ..arguments import each, fail_unless
+from ..arguments import Windows, around, each, fail_unless, windows
 from .handlers import brought, empty, fixed, given, op, rank, result_shape, shape_of
 from .shapes import swapped
 from .values import Arithmetic
@@ -80,13 +80,7 @@ def conv(
     size = rank(weight) - 2
     kernel, dilation = shape_of(weight)[2:], each(dilation, size)
     fail_unless(not empty(input) and not empty(weight), "a convolution of nothing")
-    if padding == "valid":
-        pads = [0] * (2 * size)
-    elif padding == "same":
-        whole = [d * (k - 1) for d, k in zip(dilation, kernel)]
-        pads = [n // 2 for n in whole] + [n - n // 2 for n in whole]
-    else:
-        pads = each(padding, size) * 2
+    pads = [n for side in zip(*around(padding, kernel, dilation)) for n in side]
 
     def work(value: Any) -> Any:
         return ctx.out.add(
@@ -120,18 +114,13 @@ def conv_transpose(
 # -- pools
 
 
-def _ends(
-    shape: Any, made: Any, kernel: Any, stride: Any, pad: Any, dilation: Any, ceil: bool
-) -> list[int]:
-    """Padding behind, so that ONNX's windows are torch's, whatever its rounding."""
-    found = []
-    for n, m, k, s, p, d in zip(shape, made, kernel, stride, pad, dilation):
-        if isinstance(n, Arithmetic):
-            fail_unless(not ceil, "ceil_mode over a size that varies")
-            found.append(p)
-        else:
-            found.append(max((m - 1) * s + d * (k - 1) + 1 - n - p, 0))
-    return found
+def _windows(ctx: Any, input: Any, ceil_mode: bool, *how: Any) -> Windows:
+    size = int(ctx.node.op[-2])
+    sizes, made = shape_of(input)[-size:], result_shape(ctx)[-size:]
+    fail_unless(not empty(input), "a pool of nothing")
+    if ceil_mode:
+        fixed(*sizes)
+    return windows(sizes, made, *how)
 
 
 @op("max_pool1d", "max_pool2d", "max_pool3d")
@@ -140,25 +129,20 @@ def max_pool(
     ceil_mode: bool = False, return_indices: bool = False,
 ) -> Any:  # fmt: skip
     size = int(ctx.node.op[-2])
-    made, shape = result_shape(ctx)[-size:], shape_of(input)[-size:]
-    fail_unless(not empty(input), "a pool of nothing")
-    kernel, pads, dilation = (each(p, size) for p in (kernel_size, padding, dilation))
-    stride = each(stride, size) if stride else kernel
-    ends = _ends(shape, made, kernel, stride, pads, dilation, ceil_mode)
-    reach = [d * (k - 1) + 1 for k, d in zip(kernel, dilation)]
-    fail_unless(
-        all(e < k for e, k in zip(ends, kernel)), f"windows of {reach} that hang over by {ends}"
-    )
+    found = _windows(ctx, input, ceil_mode, kernel_size, stride, padding, dilation)
+    fail_unless(all(e < k for e, k in zip(found.behind, found.kernel)),
+                f"windows that hang over by {found.behind}")  # fmt: skip
     batched = rank(input) == size + 2
     value = input if batched else ctx.out.add("Unsqueeze", input, [0])
     results = ctx.out.many(
-        "MaxPool", 2 if return_indices else 1, value, kernel_shape=kernel, strides=stride,
-        pads=pads + ends, dilations=dilation,
+        "MaxPool", 2 if return_indices else 1, value, kernel_shape=found.kernel,
+        strides=found.stride, pads=found.before + found.behind, dilations=found.dilation,
     )  # fmt: skip
     if return_indices:  # ONNX counts through the whole tensor, torch in each plane
         results[1].type = ctx.out.constant(0).type
-        fixed(*shape)
-        results[1] = ctx.out.add("Mod", results[1], math.prod(shape))
+        plane = shape_of(input)[-size:]
+        fixed(*plane)
+        results[1] = ctx.out.add("Mod", results[1], math.prod(plane))
     results = results if batched else [ctx.out.add("Squeeze", r, [0]) for r in results]
     return results if return_indices else results[0]
 
@@ -169,12 +153,8 @@ def avg_pool(
     ceil_mode: bool = False, count_include_pad: bool = True, **how: Any,
 ) -> Any:  # fmt: skip
     size = int(ctx.node.op[-2])
-    made, shape = result_shape(ctx)[-size:], shape_of(input)[-size:]
-    fail_unless(not empty(input), "a pool of nothing")
     fail_unless(how.get("divisor_override") is None, "a divisor of its own")
-    kernel, pads = each(kernel_size, size), each(padding, size)
-    stride = each(stride, size) if stride else kernel
-    ends = _ends(shape, made, kernel, stride, pads, [1] * size, ceil_mode)
+    kernel, stride, _, pads, ends = _windows(ctx, input, ceil_mode, kernel_size, stride, padding)
 
     def work(value: Any) -> Any:
         front = pads

@@ -7,7 +7,7 @@ from typing import Any
 import onnx_ir as ir
 import torch
 
-from ..arguments import fail_unless
+from ..arguments import fail_unless, pairs_of
 from .handlers import (
     brought,
     count,
@@ -237,9 +237,7 @@ def pad(ctx: Any, input: Any, pad: Any, mode: str = "constant", value: Any = Non
     """Pairs from the last dimension on; ONNX: all firsts, then all ends."""
     kinds = {"constant": "constant", "reflect": "reflect", "replicate": "edge"}
     fail_unless(mode == "constant" or min(pad, default=0) >= 0, f"negative padding, {mode}")
-    size, half = rank(input), len(pad) // 2
-    firsts = [0] * (size - half) + list(pad[-2::-2])
-    ends = [0] * (size - half) + list(pad[::-1][::2])
+    firsts, ends = zip(*pairs_of(pad, rank(input)))
     if mode == "circular":
         for dim, n in enumerate(shape_of(input)):
             if firsts[dim] or ends[dim]:
@@ -248,7 +246,7 @@ def pad(ctx: Any, input: Any, pad: Any, mode: str = "constant", value: Any = Non
                 input = ctx.out.add("Gather", input, places.tolist(), axis=dim)
         return input
     fill = (value or 0,) if mode == "constant" else ()
-    return ctx.out.add("Pad", input, firsts + ends, *fill, mode=kinds[mode])
+    return ctx.out.add("Pad", input, [*firsts, *ends], *fill, mode=kinds[mode])
 
 
 @op("zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full", "new_empty",

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ..arguments import fail_unless
+from ..arguments import fail_unless, scattered
 from .handlers import brought, count, given, op, rank, shape_of
 from .indexing import bounds, lone, parts_of, place_of, places_of, rank_known, together
 from .network import dtype_of
@@ -207,14 +207,9 @@ def index_put(ctx: Any, input: Any, indices: Any, values: Any, accumulate: bool 
 @op("scatter", "scatter_add", "scatter_reduce")
 def scatter(ctx: Any, input: Any, dim: int, index: Any, **how: Any) -> Any:
     out, value = ctx.out, how.get("src", how.get("value"))
-    reduction = {"scatter": how.get("reduce"), "scatter_add": "sum"}.get(
-        ctx.node.op, how.get("reduce")
-    )
-    kinds = {None: None, "add": "add", "sum": "add", "prod": "mul", "multiply": "mul",
-             "amax": "max", "amin": "min"}  # fmt: skip
-    fail_unless(reduction in kinds, f"reduce={reduction!r}")
-    fail_unless(not reduction or ctx.type.dtype is not torch.bool, "reductions of bools")
-    fail_unless(how.get("include_self", True), "include_self=False")
+    kind = scattered(ctx.node.op, how)
+    reduction = {None: None, "sum": "add", "prod": "mul", "amax": "max", "amin": "min"}[kind]
+    fail_unless(not kind or ctx.type.dtype is not torch.bool, "reductions of bools")
     fail_unless(rank(input) and rank(index), "scatter into a number")
     if given(value) and rank(value):
         value = sliced(out, value, {d: (0, n, 1) for d, n in enumerate(shape_of(index))
@@ -223,7 +218,7 @@ def scatter(ctx: Any, input: Any, dim: int, index: Any, **how: Any) -> Any:
         value = out.add("Expand", brought(ctx, ctx.type.dtype, value)[0], list(shape_of(index)))
     value = out.cast(value, ctx.type.dtype)
     made = out.cast(index, torch.int64)
-    return out.add("ScatterElements", input, made, value, axis=dim, reduction=kinds[reduction])
+    return out.add("ScatterElements", input, made, value, axis=dim, reduction=reduction)
 
 
 @op("index_add", "index_copy")

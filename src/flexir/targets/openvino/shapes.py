@@ -11,7 +11,7 @@ from openvino import opset13 as ops
 
 import flexir
 
-from ..arguments import fail_unless
+from ..arguments import fail_unless, scattered
 from .counted import places
 from .layers import reshaped, shape
 from .values import DTYPES, cast, constant, dtype_of, ints, nothing, op, operands
@@ -29,13 +29,6 @@ for _name in _FREE:
 
 @op("view")
 def view(ctx: Any, input: Any, size: Any) -> Any:
-    return reshaped(input, ctx.type.shape)
-
-
-@op("dropout")
-def dropout(ctx: Any, input: Any, p: Any, training: bool) -> Any:
-    if training and p:
-        raise flexir.Unsupported("training")
     return reshaped(input, ctx.type.shape)
 
 
@@ -192,16 +185,13 @@ def _scattered(input: Any, index: Any, value: Any) -> Any:
     return ops.scatter_nd_update(input, ops.unsqueeze(places, ints(-1)), rows)
 
 
-_REDUCED = {None: "none", "add": "sum", "sum": "sum", "multiply": "prod", "prod": "prod",
-            "amax": "max", "amin": "min"}  # fmt: skip
+_MET = {None: "none", "sum": "sum", "prod": "prod", "amax": "max", "amin": "min"}
 
 
 @op("scatter", "scatter_add", "scatter_reduce")
 def scatter(ctx: Any, input: Any, dim: int, index: Any, src: Any = None, **how: Any) -> Any:
-    value, include_self = how.get("value"), how.get("include_self", True)
-    reduce = "sum" if ctx.node.op == "scatter_add" else how.get("reduce")
+    value, reduce = how.get("value"), scattered(ctx.node.op, how)
     fail_unless(shape(input) and len(shape(index)) == len(shape(input)), "into a number")
-    fail_unless(reduce in _REDUCED and include_self, f"{reduce}, include_self={include_self}")
     fail_unless(reduce is None or ctx.type.dtype != torch.bool, "reductions of bools")
     (given,) = operands(value if src is None else src, dtype=ctx.type.dtype)
     for at, size in enumerate(shape(index)):
@@ -209,7 +199,7 @@ def scatter(ctx: Any, input: Any, dim: int, index: Any, src: Any = None, **how: 
             given = cut(given, at, 0, size)
     given = given if shape(given) else ops.broadcast(given, ints(shape(index)))
     return ops.scatter_elements_update(
-        input, index, given, ints(dim % len(shape(input))), _REDUCED[reduce], True
+        input, index, given, ints(dim % len(shape(input))), _MET[reduce], True
     )
 
 
