@@ -239,6 +239,27 @@ def minimum(input: Tensor, other: Tensor) -> Any:
     return torch.where(input < other, input, other)
 
 
+@recipe("max")
+def greater_of(input: Tensor, other: Tensor) -> Any:
+    return torch.maximum(input, other)
+
+
+@recipe("min")
+def lesser_of(input: Tensor, other: Tensor) -> Any:
+    return torch.minimum(input, other)
+
+
+@recipe("ceil", "floor", "round")
+def of_whole_numbers(input: Tensor) -> Any:
+    only_if(not input.is_floating_point())
+    return input
+
+
+@recipe("isnan")
+def isnan(input: Tensor) -> Any:
+    return input != input
+
+
 @recipe("abs")
 def absolute(input: Tensor) -> Any:
     return torch.relu(input) + torch.relu(-input)

@@ -11,9 +11,13 @@ from torch import Tensor
 from .table import only_if, recipe
 
 
+def _wide(input: Tensor) -> Tensor:
+    return input.float() if input.dtype in (torch.float16, torch.bfloat16) else input
+
+
 def _normalized(input: Tensor, dims: Any, eps: float) -> Tensor:
     """Mean 0 and variance 1, of numbers of 16 bits in 32."""
-    wide = input.float() if input.dtype in (torch.float16, torch.bfloat16) else input
+    wide = _wide(input)
     away = wide - wide.mean(dims, keepdim=True)
     made = away * torch.rsqrt((away * away).mean(dims, keepdim=True) + eps)
     return made if wide is input else made.to(input.dtype)
@@ -42,8 +46,9 @@ def rms_norm(
     input: Tensor, normalized_shape: Sequence[int], weight: Any = None, eps: Any = None
 ) -> Any:
     dims = tuple(range(-len(normalized_shape), 0))
-    small = torch.finfo(input.dtype).eps if eps is None else eps
-    made = input * torch.rsqrt((input * input).mean(dims, keepdim=True) + small)
+    small, wide = torch.finfo(input.dtype).eps if eps is None else eps, _wide(input)
+    made = wide * torch.rsqrt((wide * wide).mean(dims, keepdim=True) + small)
+    made = made if wide is input else made.to(input.dtype)
     return made if weight is None else made * weight
 
 

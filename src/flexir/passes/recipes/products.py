@@ -132,7 +132,9 @@ def embedding(
 
 @recipe("index_select")
 def index_select(input: Tensor, dim: int, index: Tensor) -> Any:
-    return input[(slice(None),) * (dim % input.ndim) + (index,)]
+    if not input.ndim:
+        return input
+    return input[(slice(None),) * (dim % input.ndim) + (index.reshape(-1),)]
 
 
 @recipe("conv1d")

@@ -46,10 +46,11 @@ def _binary(function: Any) -> Any:
 
 
 for _name, _arithmetic in {
-    "mul": jnp.multiply, "maximum": jnp.maximum, "minimum": jnp.minimum, "fmax": jnp.fmax,
-    "fmin": jnp.fmin, "hypot": jnp.hypot, "atan2": jnp.arctan2, "bitwise_and": jnp.bitwise_and,
-    "bitwise_or": jnp.bitwise_or, "bitwise_xor": jnp.bitwise_xor, "logaddexp": jnp.logaddexp,
-    "copysign": jnp.copysign, "fmod": lambda a, b: lax.rem(*jnp.broadcast_arrays(a, b)),
+    "add": jnp.add, "sub": jnp.subtract, "mul": jnp.multiply, "maximum": jnp.maximum,
+    "minimum": jnp.minimum, "fmax": jnp.fmax, "fmin": jnp.fmin, "hypot": jnp.hypot,
+    "atan2": jnp.arctan2, "bitwise_and": jnp.bitwise_and, "bitwise_or": jnp.bitwise_or,
+    "bitwise_xor": jnp.bitwise_xor, "logaddexp": jnp.logaddexp, "copysign": jnp.copysign,
+    "fmod": lambda a, b: lax.rem(*jnp.broadcast_arrays(a, b)),
     "remainder": lambda a, b: jnp.remainder(*_wholes(a, b)),
     "floor_divide": lambda a, b: jnp.floor_divide(*_wholes(a, b)),
 }.items():  # fmt: skip
@@ -79,13 +80,6 @@ def div(call: Any, input: Any, other: Any, rounding_mode: Any = None) -> Any:
     if rounding_mode is None:
         return a / b
     return (jnp.floor_divide if rounding_mode == "floor" else lax.div)(*_wholes(a, b))
-
-
-@op("add", "sub")
-def add(call: Any, input: Any, other: Any, alpha: Any = 1) -> Any:
-    a, b = call.cast(input), call.cast(other)
-    b = b if alpha == 1 else b * call.cast(alpha)
-    return a + b if call.op == "add" else a - b
 
 
 @op("pow")

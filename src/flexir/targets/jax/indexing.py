@@ -92,13 +92,6 @@ def index_put(call: Any, input: Any, indices: Any, values: Any, accumulate: bool
     return input.at[_parts(whole)].add(call.cast(values), mode="drop")
 
 
-@op("embedding")
-def embedding(call: Any, input: Any, weight: Any, padding_idx: Any = None, max_norm: Any = None,
-              **how: Any) -> Any:  # fmt: skip
-    fail_unless(max_norm is None, "max_norm, which changes the weight")
-    return jnp.take(weight, input, axis=0, mode="fill")
-
-
 def _along(index: Any, dim: int) -> tuple[Any, ...]:
     """An index of one dimension, with all others as they are."""
     grid = np.meshgrid(*[np.arange(n) for n in index.shape], indexing="ij", sparse=True)

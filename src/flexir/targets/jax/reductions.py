@@ -31,11 +31,8 @@ def extreme(call: Any, input: Any, dim: Any = None, keepdim: bool = False) -> An
 
 
 @op("max", "min")
-def extremes(call: Any, input: Any, dim: Any = None, keepdim: bool = False,
-             other: Any = None) -> Any:  # fmt: skip
+def extremes(call: Any, input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     most = call.op == "max"
-    if other is not None:
-        return (jnp.maximum if most else jnp.minimum)(call.cast(input), call.cast(other))
     made = (jnp.max if most else jnp.min)(
         input, axis=tuple(dims(dim, input.ndim)), keepdims=keepdim
     )

@@ -10,88 +10,68 @@ import torch
 from ..arguments import fail_unless
 from .handlers import brought, given, op, promoted
 from .indexing import nonzero
-from .network import dtype_of
 
-_UNARY = {
+_UNARY = {  # computed in the dtype of the result
     "abs": "Abs", "acos": "Acos", "acosh": "Acosh", "asin": "Asin", "asinh": "Asinh",
-    "atan": "Atan", "atanh": "Atanh", "bitwise_not": "BitwiseNot", "ceil": "Ceil", "cos": "Cos",
-    "cosh": "Cosh", "erf": "Erf", "exp": "Exp", "floor": "Floor", "isnan": "IsNaN", "log": "Log",
-    "logical_not": "Not", "neg": "Neg", "reciprocal": "Reciprocal", "relu": "Relu",
-    "round": "Round", "sigmoid": "Sigmoid", "sin": "Sin", "sinh": "Sinh", "softsign": "Softsign",
-    "sqrt": "Sqrt", "tan": "Tan", "tanh": "Tanh", "mish": "Mish", "hardswish": "HardSwish",
+    "atan": "Atan", "atanh": "Atanh", "ceil": "Ceil", "cos": "Cos", "cosh": "Cosh", "erf": "Erf",
+    "exp": "Exp", "floor": "Floor", "log": "Log", "neg": "Neg", "reciprocal": "Reciprocal",
+    "relu": "Relu", "round": "Round", "sigmoid": "Sigmoid", "sin": "Sin", "sinh": "Sinh",
+    "softsign": "Softsign", "sqrt": "Sqrt", "tan": "Tan", "tanh": "Tanh", "mish": "Mish",
+    "hardswish": "HardSwish",
 }  # fmt: skip
-_WHOLE = ("ceil", "floor", "round")  # nothing to do to whole numbers
-_BINARY = {"add": "Add", "mul": "Mul", "sub": "Sub", "maximum": "Max", "minimum": "Min"}
-_OF_BOOLS = {"mul": "And", "minimum": "And", "maximum": "Or"}
+_BINARY = {  # so, too; of bools it is the second
+    "add": ("Add", "Or"), "mul": ("Mul", "And"), "sub": ("Sub", None), "maximum": ("Max", "Or"),
+    "minimum": ("Min", "And"), "bitwise_and": ("BitwiseAnd", "And"),
+    "bitwise_or": ("BitwiseOr", "Or"), "bitwise_xor": ("BitwiseXor", "Xor"),
+}  # fmt: skip
+_LOGICAL = {"logical_and": "And", "logical_or": "Or", "logical_xor": "Xor"}
 _COMPARED = {"eq": "Equal", "gt": "Greater", "ge": "GreaterOrEqual", "lt": "Less",
              "le": "LessOrEqual"}  # fmt: skip
-_LOGICAL = {"logical_and": "And", "logical_or": "Or", "logical_xor": "Xor"}
-_BITWISE = {"bitwise_and": "And", "bitwise_or": "Or", "bitwise_xor": "Xor"}
-
-
-def _unary(name: str, kind: str) -> None:
-    @op(name)
-    def handler(ctx: Any, input: Any) -> Any:
-        out, dtype = ctx.out, ctx.type.dtype
-        if name in ("isnan", "logical_not"):
-            if name == "isnan" and not dtype_of(input).is_floating_point:
-                return out.add("Not", out.add("Equal", input, input, dtype=torch.bool))
-            taken = out.cast(input, torch.bool) if name == "logical_not" else input
-            return out.add(kind, taken, dtype=torch.bool)
-        if name in _WHOLE and not dtype.is_floating_point:
-            return input
-        if name == "bitwise_not" and dtype is torch.bool:
-            return out.add("Not", input)
-        return out.add(kind, out.cast(input, dtype))
-
 
 for _name, _kind in _UNARY.items():
-    _unary(_name, _kind)
+
+    @op(_name)
+    def unary(ctx: Any, input: Any, *, kind: str = _kind) -> Any:
+        return ctx.out.add(kind, ctx.out.cast(input, ctx.type.dtype))
 
 
-def _binary(name: str, kind: str) -> None:
-    @op(name)
-    def handler(ctx: Any, input: Any, other: Any) -> Any:
-        dtype = ctx.type.dtype
-        made = _OF_BOOLS[name] if dtype is torch.bool else kind
-        return ctx.out.add(made, *brought(ctx, dtype, input, other))
+for _name, _kinds in _BINARY.items():
+
+    @op(_name)
+    def binary(ctx: Any, input: Any, other: Any, *, kinds: Any = _kinds) -> Any:
+        kind = kinds[ctx.type.dtype is torch.bool]
+        fail_unless(kind, f"{ctx.node.op} of bools")
+        return ctx.out.add(kind, *brought(ctx, ctx.type.dtype, input, other))
 
 
-def _compared(name: str, kind: str) -> None:
-    @op(name)
-    def handler(ctx: Any, input: Any, other: Any) -> Any:
+for _name, _kind in _LOGICAL.items():
+
+    @op(_name)
+    def logical(ctx: Any, input: Any, other: Any, *, kind: str = _kind) -> Any:
+        return ctx.out.add(kind, *brought(ctx, torch.bool, input, other))
+
+
+for _name, _kind in _COMPARED.items():
+
+    @op(_name)
+    def compared(ctx: Any, input: Any, other: Any, *, kind: str = _kind) -> Any:
         pair = brought(ctx, promoted(input, other), input, other)
         return ctx.out.add(kind, *pair, dtype=torch.bool)
 
 
-def _logical(name: str, kind: str) -> None:
-    @op(name)
-    def handler(ctx: Any, input: Any, other: Any) -> Any:
-        dtype = ctx.type.dtype
-        if name in _LOGICAL or dtype is torch.bool:
-            return ctx.out.add(kind, *brought(ctx, torch.bool, input, other))
-        return ctx.out.add(f"Bitwise{kind}", *brought(ctx, dtype, input, other))
+@op("isnan")
+def isnan(ctx: Any, input: Any) -> Any:
+    return ctx.out.add("IsNaN", input, dtype=torch.bool)
 
 
-for _name, _kind in _BINARY.items():
-    if _name not in ("add", "sub"):
-        _binary(_name, _kind)
-for _name, _kind in _COMPARED.items():
-    _compared(_name, _kind)
-for _name, _kind in {**_LOGICAL, **_BITWISE}.items():
-    _logical(_name, _kind)
+@op("logical_not")
+def logical_not(ctx: Any, input: Any) -> Any:
+    return ctx.out.add("Not", ctx.out.cast(input, torch.bool))
 
 
-@op("add", "sub")
-def add(ctx: Any, input: Any, other: Any, alpha: Any = 1) -> Any:
-    out, dtype = ctx.out, ctx.type.dtype
-    a, b = brought(ctx, dtype, input, other)
-    if dtype is torch.bool:
-        fail_unless(ctx.node.op == "add" and alpha == 1, "sub of bools")
-        return out.add("Or", a, b)
-    if alpha != 1:
-        b = out.add("Mul", b, alpha)
-    return out.add(_BINARY[ctx.node.op], a, b)
+@op("bitwise_not")
+def bitwise_not(ctx: Any, input: Any) -> Any:
+    return ctx.out.add("Not" if ctx.type.dtype is torch.bool else "BitwiseNot", input)
 
 
 @op("sign")
@@ -159,27 +139,20 @@ def rsqrt(ctx: Any, input: Any) -> Any:
     return out.add("Reciprocal", out.add("Sqrt", out.cast(input, ctx.type.dtype)))
 
 
-def in_double(ctx: Any, input: Any, work: Any) -> Any:
-    """Through float64, where what ONNX lacks can be computed without losing what float32 has."""
-    dtype = ctx.type.dtype
-    fail_unless(dtype is not torch.float64, f"{ctx.node.op} of float64")
-    return ctx.out.cast(work(ctx.out, ctx.out.cast(input, torch.float64)), dtype)
+# Through float64, where what ONNX lacks is computed without losing what float32 has.
+_IN_DOUBLE = {
+    "expm1": lambda out, x: out.add("Sub", out.add("Exp", x), 1),
+    "log1p": lambda out, x: out.add("Log", out.add("Add", x, 1)),
+    "log2": lambda out, x: out.add("Mul", out.add("Log", x), 1 / math.log(2)),
+    "log10": lambda out, x: out.add("Mul", out.add("Log", x), 1 / math.log(10)),
+}
+for _name, _work in _IN_DOUBLE.items():
 
-
-@op("expm1")
-def expm1(ctx: Any, input: Any) -> Any:
-    return in_double(ctx, input, lambda out, x: out.add("Sub", out.add("Exp", x), 1))
-
-
-@op("log1p")
-def log1p(ctx: Any, input: Any) -> Any:
-    return in_double(ctx, input, lambda out, x: out.add("Log", out.add("Add", x, 1)))
-
-
-@op("log2", "log10")
-def log_of(ctx: Any, input: Any) -> Any:
-    scale = 1 / math.log(2 if ctx.node.op == "log2" else 10)
-    return in_double(ctx, input, lambda out, x: out.add("Mul", out.add("Log", x), scale))
+    @op(_name)
+    def in_double(ctx: Any, input: Any, *, work: Any = _work) -> Any:
+        dtype = ctx.type.dtype
+        fail_unless(dtype is not torch.float64, f"{ctx.node.op} of float64")
+        return ctx.out.cast(work(ctx.out, ctx.out.cast(input, torch.float64)), dtype)
 
 
 @op("clamp")
@@ -199,12 +172,6 @@ def where(ctx: Any, condition: Any, input: Any = None, other: Any = None) -> Any
         return nonzero(ctx, condition, as_tuple=True)
     asked = ctx.out.cast(condition, torch.bool)
     return ctx.out.add("Where", asked, *brought(ctx, ctx.type.dtype, input, other))
-
-
-@op("masked_fill")
-def masked_fill(ctx: Any, input: Any, mask: Any, value: Any) -> Any:
-    asked = ctx.out.cast(mask, torch.bool)
-    return ctx.out.add("Where", asked, *brought(ctx, ctx.type.dtype, value, input))
 
 
 _SAME = ("contiguous", "clone", "detach", "positive", "requires_grad")

@@ -159,20 +159,6 @@ def together(shapes: list[tuple[Any, ...]]) -> list[Any]:
     return made[::-1]
 
 
-@op("index_select")
-def index_select(ctx: Any, input: Any, dim: int, index: Any) -> Any:
-    if not rank(input):
-        return input
-    places = index if rank(index) else reshaped(ctx.out, index, [1])
-    return ctx.out.add("Gather", input, places, axis=dim)
-
-
-@op("embedding")
-def embedding(ctx: Any, input: Any, weight: Any, padding_idx: Any = None, **how: Any) -> Any:
-    fail_unless(how.get("max_norm") is None, "max_norm, which changes the weight")
-    return ctx.out.add("Gather", weight, input)
-
-
 @op("gather")
 def gather(ctx: Any, input: Any, dim: int, index: Any) -> Any:
     fail_unless(rank(input) and rank(index) == rank(input), "gather of a number")

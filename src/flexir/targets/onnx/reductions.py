@@ -9,7 +9,7 @@ import onnx_ir as ir
 import torch
 
 from ..arguments import dims, fail_unless
-from .handlers import brought, empty, op, rank, shape_of
+from .handlers import empty, op, rank, shape_of
 from .network import dtype_of
 from .shapes import reshaped
 
@@ -50,13 +50,8 @@ def extreme(ctx: Any, input: Any, dim: Any = None, keepdim: bool = False) -> Any
 
 
 @op("max", "min")
-def extremes(
-    ctx: Any, input: Any, dim: Any = None, keepdim: bool = False, other: Any = None
-) -> Any:
-    out, name = ctx.out, ctx.node.op.title()
-    if other is not None:
-        fail_unless(ctx.type.dtype is not torch.bool, "extremes of bools")
-        return out.add(name, *brought(ctx, ctx.type.dtype, input, other))
+def extremes(ctx: Any, input: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    name = ctx.node.op.title()
     made = reduced(ctx, f"Reduce{name}", input, dim, keepdim)
     if dim is None:
         return made

@@ -238,13 +238,7 @@ def pad(ctx: Any, input: Any, pad: Any, mode: str = "constant", value: Any = Non
     kinds = {"constant": "constant", "reflect": "reflect", "replicate": "edge"}
     fail_unless(mode == "constant" or min(pad, default=0) >= 0, f"negative padding, {mode}")
     firsts, ends = zip(*pairs_of(pad, rank(input)))
-    if mode == "circular":
-        for dim, n in enumerate(shape_of(input)):
-            if firsts[dim] or ends[dim]:
-                fixed(n)
-                places = torch.arange(-firsts[dim], n + ends[dim]) % n
-                input = ctx.out.add("Gather", input, places.tolist(), axis=dim)
-        return input
+    fail_unless(mode in kinds, f"{mode} padding")
     fill = (value or 0,) if mode == "constant" else ()
     return ctx.out.add("Pad", input, [*firsts, *ends], *fill, mode=kinds[mode])
 
