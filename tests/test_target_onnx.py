@@ -534,7 +534,7 @@ def test_what_would_need_a_size_now_is_refused():
     shown = [(torch.rand(1, 2, n, 8),) for n in (6, 9)]
     model = lambda x: F.interpolate(x, scale_factor=1.5)
     report = target.convert(model, shown[0], also=shown[1:]).report
-    assert "by no whole factor, of a size that varies" in str(report)
+    assert "by a scale that is no whole factor" in str(report)
 
 
 def test_bins_of_a_size_that_varies_are_computed_in_the_file():

@@ -20,9 +20,9 @@ def dims(dim: Any, rank: int) -> list[int]:
     return sorted(d % max(rank, 1) for d in given)[:rank] if given else list(range(rank))
 
 
-def each(value: Any, count: int) -> list[int]:
+def each(value: Any, count: int) -> list[Any]:
     """A setting of every spatial dimension, where one number may stand for all of them."""
-    made = [value] if isinstance(value, int) else list(value)
+    made = list(value) if isinstance(value, (list, tuple)) else [value]
     return made * count if len(made) == 1 else made
 
 

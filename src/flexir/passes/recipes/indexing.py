@@ -127,9 +127,25 @@ def as_strided_scatter(
     return made.permute([order.index(d) for d in range(input.ndim)]) if turned else made
 
 
+@recipe("scatter_add")
+def scatter_bools(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Any:
+    only_if(input.dtype is torch.bool)
+    return input.int().scatter_add(dim, index, src.int()) != 0
+
+
 @recipe("index_add")
 def index_add(input: Tensor, dim: int, index: Tensor, source: Any, alpha: float = 1) -> Any:
-    only_if(input.ndim and index.ndim == 1)
-    places = index.long().reshape([-1 if d == dim % input.ndim else 1 for d in range(input.ndim)])
     source = source if alpha == 1 else source * alpha
-    return input.scatter_add(dim, places.expand(source.shape), source)
+    return input.scatter_add(dim, _rows(input, dim, index, source), source)
+
+
+@recipe("index_copy")
+def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Any:
+    return input.scatter(dim, _rows(input, dim, index, source), source)
+
+
+def _rows(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Tensor:
+    """Places of whole rows as places of their elements."""
+    only_if(input.ndim)
+    places = index.long().reshape([-1 if d == dim % input.ndim else 1 for d in range(input.ndim)])
+    return places.expand(source.shape)

@@ -147,6 +147,43 @@ def _resized(rows: Tensor, size: int, factor: Any, mode: str, **how: Any) -> Ten
     return F.interpolate(rows[None, :, None], **goal, mode=mode, **how)[0, :, 0]
 
 
+# -- samples
+
+
+@recipe("grid_sample")
+def grid_sample(
+    input: Tensor,
+    grid: Tensor,
+    mode: str = "bilinear",
+    padding_mode: str = "zeros",
+    align_corners: Any = None,
+) -> Any:
+    only_if(input.ndim == 4 and mode in ("bilinear", "nearest"), f"{mode} of volumes or cubes")
+    only_if(padding_mode in ("zeros", "border"), f"padding_mode={padding_mode!r}")
+    places = []
+    for part, n in ((grid[..., 0], input.shape[3]), (grid[..., 1], input.shape[2])):
+        place = (part + 1) / 2 * (n - 1) if align_corners else ((part + 1) * n - 1) / 2
+        places.append(place.clamp(0, n - 1) if padding_mode == "border" else place)
+    if mode == "nearest":
+        return _pixels(input, places[0].round(), places[1].round())
+    made: Any = 0
+    x, y = (place.floor() for place in places)
+    for right in (0, 1):
+        for below in (0, 1):
+            share = (1 - (places[0] - x - right).abs()) * (1 - (places[1] - y - below).abs())
+            made = made + _pixels(input, x + right, y + below) * share[:, None]
+    return made
+
+
+def _pixels(input: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Those at places [N, H, W]; zero outside."""
+    inside = (x >= 0) & (x < input.shape[3]) & (y >= 0) & (y < input.shape[2])
+    column, row = (torch.where(inside, part, 0).long() for part in (x, y))
+    batch = torch.arange(input.shape[0], device=input.device)[:, None, None]
+    made = input[batch, :, row, column].permute(0, 3, 1, 2)
+    return torch.where(inside[:, None], made, 0)
+
+
 # -- regions
 
 

@@ -150,39 +150,6 @@ def avg_pool(call: Any, input: Any, kernel_size: Any, stride: Any = None, paddin
     return summed(input, pads) / summed(ones, behind)
 
 
-# -- sampling
-
-
-@op("grid_sample")
-def grid_sample(call: Any, input: Any, grid: Any, mode: str = "bilinear",
-                padding_mode: str = "zeros", align_corners: Any = None) -> Any:  # fmt: skip
-    fail_unless(input.ndim == 4 and mode in ("bilinear", "nearest"), f"{mode} of volumes or cubes")
-    fail_unless(padding_mode in ("zeros", "border"), f"padding_mode={padding_mode!r}")
-    at = []
-    for part, n in ((grid[..., 0], input.shape[3]), (grid[..., 1], input.shape[2])):
-        place = (part + 1) / 2 * (n - 1) if align_corners else ((part + 1) * n - 1) / 2
-        at.append(jnp.clip(place, 0, n - 1) if padding_mode == "border" else place)
-    if mode == "nearest":
-        return _taken(input, jnp.round(at[0]), jnp.round(at[1]))
-    x, y = jnp.floor(at[0]), jnp.floor(at[1])
-    made = jnp.zeros(call.shape, call.dtype)
-    for dx in (0, 1):
-        for dy in (0, 1):
-            share = (1 - jnp.abs(at[0] - x - dx)) * (1 - jnp.abs(at[1] - y - dy))
-            made = made + _taken(input, x + dx, y + dy) * share[:, None]
-    return made
-
-
-def _taken(input: Any, x: Any, y: Any) -> Any:
-    """Pixels at places [N, H, W]; zero outside."""
-    height, width = input.shape[2:]
-    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    column, row = (jnp.where(inside, part, 0).astype(jnp.int64) for part in (x, y))
-    batch = jnp.arange(input.shape[0])[:, None, None]
-    made = jnp.moveaxis(jnp.moveaxis(input, 1, -1)[batch, row, column], -1, 1)
-    return jnp.where(inside[:, None], made, 0)
-
-
 # -- Fourier transforms
 
 

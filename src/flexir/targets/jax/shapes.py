@@ -46,11 +46,6 @@ def cat(call: Any, tensors: Any, dim: int = 0) -> Any:
     return jnp.concatenate([call.cast(part) for part in parts], axis=dim)
 
 
-@op("stack")
-def stack(call: Any, tensors: Any, dim: int = 0) -> Any:
-    return jnp.stack([call.cast(part) for part in tensors], axis=dim)
-
-
 @op("split", "split_with_sizes", "chunk", "tensor_split", "unsafe_split", "unsafe_chunk")
 def split(call: Any, input: Any, dim: int = 0, **how: Any) -> Any:
     """Cut as torch cut it."""

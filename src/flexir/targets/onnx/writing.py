@@ -219,16 +219,3 @@ def scatter(ctx: Any, input: Any, dim: int, index: Any, **how: Any) -> Any:
     value = out.cast(value, ctx.type.dtype)
     made = out.cast(index, torch.int64)
     return out.add("ScatterElements", input, made, value, axis=dim, reduction=reduction)
-
-
-@op("index_add", "index_copy")
-def index_add(ctx: Any, input: Any, dim: int, index: Any, source: Any, **how: Any) -> Any:
-    out = ctx.out
-    fail_unless(rank(input) and rank(index), "an index that is a number")
-    alpha = how.get("alpha", 1)
-    value = source if alpha == 1 else out.add("Mul", source, alpha)
-    shape = [1] * rank(input)
-    shape[dim] = -1
-    places = out.add("Expand", reshaped(out, index, shape), list(shape_of(source)))
-    reduction = "add" if ctx.node.op == "index_add" else None
-    return out.add("ScatterElements", input, places, value, axis=dim, reduction=reduction)
