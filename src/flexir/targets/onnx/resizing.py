@@ -19,10 +19,11 @@ def interpolate(
     align_corners: Any = None, recompute_scale_factor: Any = None,
 ) -> Any:  # fmt: skip
     """Where ONNX's rule is torch's: by a whole factor, or to the size given."""
-    axes, shape, goal = list(range(2, rank(input))), shape_of(input)[2:], result_shape(ctx)[2:]
-    factors = (
-        [] if recompute_scale_factor or scale_factor is None else each(scale_factor, len(axes))
-    )
+    axes, shape = list(range(2, rank(input))), shape_of(input)[2:]
+    goal: Any = list(result_shape(ctx)[2:])
+    factors: list[Any] = []
+    if scale_factor is not None and not recompute_scale_factor:
+        factors = each(scale_factor, len(axes))
     whole = bool(factors) and all(f == int(f) >= 1 for f in factors)
     fail_unless(whole or not factors, "by a scale that is no whole factor")
     if any(isinstance(n, Arithmetic) for n in (*shape, *goal)):
