@@ -1,5 +1,7 @@
 """Which rows a loop, a comprehension or a builtin chooses is decided by conditions, not places."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -58,6 +60,22 @@ def in_order(x):
     return torch.stack(sorted(x, key=lambda row: float(row.sum())))
 
 
+def filtered(x):
+    total = x[0]
+    for row in filter(lambda row: row.sum() > 0, x):
+        total = total * 0.5 + row
+    return total
+
+
+def filtered_before(x):
+    kept = iter(filter(lambda row: row.sum() > 0, x))
+    return next(kept, x[0]) + sum(kept, x[0])
+
+
+def the_first_ones(x):
+    return torch.stack([x[0], *itertools.takewhile(lambda row: row.sum() > 0, x)]).sum(0)
+
+
 def how_many(x):
     return x * sum(1 for row in x if row.sum() > 0)
 
@@ -100,8 +118,9 @@ def a_function(x):
     return act(x)
 
 
-NEVER_WRONG = (if_there_is_any, the_largest, in_order, how_many, weighted, of_truth_values,
-               their_numbers, in_a_dict, any_of_them, all_of_them, a_function)  # fmt: skip
+NEVER_WRONG = (if_there_is_any, the_largest, in_order, filtered, filtered_before,
+               the_first_ones, how_many, weighted, of_truth_values, their_numbers, in_a_dict,
+               any_of_them, all_of_them, a_function)  # fmt: skip
 
 
 def answers(model, sizes, seed):

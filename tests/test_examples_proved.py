@@ -8,9 +8,10 @@ import torch
 import flexir
 from flexir.graph.inputs import Inputs
 from flexir.graph.nodes import Dim, ListType, TensorType
-from flexir.recording.examples import _begun, _loose, _loosened, _truth, examples_of
+from flexir.recording.examples import Merging, _begun, _loose, _loosened, _truth, examples_of
 from flexir.recording.proof import Trial, equal, proved, takes, tried
 from flexir.recording.recorder import record
+from flexir.recording.runs import Recorded
 
 CPU = torch.device("cpu")
 
@@ -197,7 +198,9 @@ def test_a_call_that_leaves_something_is_one_of_a_row():
             self.n = self.n + 1
             return x * 2
 
-    assert begun(Kept(), ones(2)).is_one_of_a_row is True
+    assert begun(Kept(), ones(2)).is_one_of_a_row is False, "each example begins anew"
+    run, x = Recorded(record(Kept(), (ones(2),), {}, witness=True), {}), Inputs(ones(2))
+    assert Merging(run, 0, x, ones(2) * 2, after=x).is_one_of_a_row is True
 
 
 def test_sizes_that_nobody_understands_are_not_taken_and_their_examples_say_so_in_order():

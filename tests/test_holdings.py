@@ -285,9 +285,9 @@ def changes(model, act):
     assert held.stands() is True
     act(model)
     assert held.stands() is False
-    replaced, changed = held.compare()
+    found = held.compare()
     held.restore()
-    return [one.path for one in (*replaced, *changed)]
+    return [one.path for one in (*found.replaced, *found.changes)]
 
 
 def test_what_changed_is_named_by_its_place():

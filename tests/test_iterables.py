@@ -11,7 +11,8 @@ import torch
 from flexir.graph.geometry import tensor_type
 from flexir.graph.nodes import Node, NumberType, TensorType, Value
 from flexir.recording.iterables import Iterables, _Reader, _Unknown
-from flexir.recording.numbers import Int, Numbers, plain
+from flexir.recording.live import Int, plain
+from flexir.recording.numbers import Numbers
 
 CPU = torch.device("cpu")
 

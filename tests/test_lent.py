@@ -12,7 +12,8 @@ from torch import nn
 from flexir.graph.nodes import NumberType, Value
 from flexir.recording.lazy import NotInitialised, initialise, those_made
 from flexir.recording.lent import lend, take_back
-from flexir.recording.numbers import OURS, Int, Numbers
+from flexir.recording.live import OURS, Int
+from flexir.recording.numbers import Numbers
 from flexir.recording.switches import SwitchWatch, autocast_regions
 
 NUMBERS = Numbers(None, None, lambda: False)

@@ -10,15 +10,8 @@ import torch
 
 from flexir.graph import numbers as calls
 from flexir.graph.nodes import NumberType, TensorType, Value
-from flexir.recording.numbers import (
-    Float,
-    Int,
-    Numbers,
-    expr_of,
-    expression,
-    origins_of,
-    plain,
-)
+from flexir.recording.live import Float, Int, expr_of, expression, origins_of, plain
+from flexir.recording.numbers import Numbers
 
 BINARY = {
     "add": operator.add, "sub": operator.sub, "mul": operator.mul, "div": operator.truediv,

@@ -19,7 +19,8 @@ from flexir.graph import numbers as calls
 from flexir.graph.nodes import NumberType, Value
 from flexir.recording.compilers import _WhenLoaded, eager_compilers
 from flexir.recording.effects import beneath, changes_view_only
-from flexir.recording.numbers import Numbers, expression, plain
+from flexir.recording.live import expression, plain
+from flexir.recording.numbers import Numbers
 from flexir.recording.randomness import Draws, default_generator, device_of, foreign_draws
 from flexir.recording.session import collector_at_rest
 from flexir.recording.stand_ins import Followed, Remembered, behind, stand_ins

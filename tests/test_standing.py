@@ -6,9 +6,10 @@ from torch import nn
 
 import flexir
 from flexir import passes
-from flexir.graph.nodes import Value
-from flexir.recording.numbers import Int, Numbers
-from flexir.recording.standing import Standing
+from flexir.graph.nodes import Node, Value
+from flexir.recording.live import Int
+from flexir.recording.numbers import Numbers
+from flexir.recording.standing import Held, Standing
 from flexir.recording.told import tell, tensors_in
 
 
@@ -52,10 +53,10 @@ def test_nothing_is_noted_where_nobody_asks():
     assert Standing(notes=False).note(None, None) is None
     quiet = Standing()
     quiet.losing.append(("value", 3))
-    node = object()
+    node = Node("relu", torch.relu, {})
     quiet.note(node, None)
     assert quiet.lost == {node: (("value", 3),)} and quiet.losing == []
-    assert quiet.seen[node] == ((), (), {}, {}, {}, {})
+    assert quiet.seen[node] == Held((), (), {}, {})
 
 
 def ops(graph):

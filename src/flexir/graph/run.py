@@ -70,6 +70,7 @@ class Run:
         self.graph = graph
         self.memory = Memory() if memory is None else memory
         self._places: dict[Value, str] = {s.initial: s.path for s in graph.state}
+        kept = {*kept, *(s.path for one in (graph, *graph.variants) for s in one.state)}
         for value in graph.constants:
             path = next((name for name in (value.name, *value.names) if name in kept), None)
             if path is not None:

@@ -28,8 +28,8 @@ from ..graph.graph import Graph
 from ..graph.inputs import same_literal
 from ..graph.nodes import Effects, ListType, Node, NumberType, Value
 from .alike import Misfit, same_constant, zipped
-from .deciding import Deciding
-from .hidden import stand_alike
+from .hidden import inside_alike, kept_alike, stand_alike
+from .leaving import Leaving, written
 from .looping import drop_unread
 from .runs import Recorded, Span
 from .scopes import Branch, Scope
@@ -50,10 +50,9 @@ def branched(runs: Sequence[Recorded]) -> Graph:
     """
     for run in runs:
         graph = run.graph
-        if graph.mutations or graph.state or graph.audit.changes:
-            raise Misfit("a run leaves something behind for the next")
         if any(node.effects.random for node in graph):
             raise Misfit("a run draws random numbers")
+    kept_alike("the end", (run.kept.get(None) for run in runs))
     try:
         return _Laying(runs).graph()
     except (Misfit, GraphError):  # calls of one line that are given other numbers may still be one
@@ -64,7 +63,7 @@ def branched(runs: Sequence[Recorded]) -> Graph:
         raise Misfit(str(error)) from error
 
 
-class _Laying(Deciding):
+class _Laying(Leaving):
     """Runs being laid over each other."""
 
     def __init__(self, runs: Sequence[Recorded], *, parts_numbers: bool = False) -> None:
@@ -82,22 +81,27 @@ class _Laying(Deciding):
         self.first = first
 
     def _finish(self) -> None:
-        parts = {r: [run.graph.outputs, run.graph.left] for r, run in enumerate(self.runs)}
+        self.places, kept = self.left_behind(self.runs[: len(self.root.runs)])
+        parts = {r: [run.graph.outputs, run.graph.left, kept[r]]
+                 for r, run in enumerate(self.runs[: len(kept)])}  # fmt: skip
         self.lose(self.root, {r: self.runs[r].lost.get(None, ()) for r in self.root.runs},
                   self.root.nodes)  # fmt: skip
         self.reading = {r: _last(self.runs[r].standing) for r in self.root.runs}
         self.agree(self.root)
-        self.outputs, self.left_there = self.resolved(self.root, parts, self.root.nodes)
-        self.seal(self.root, list(tree.leaves([self.outputs, self.left_there], Value)))
+        self.results = self.resolved(self.root, parts, self.root.nodes)
+        self.seal(self.root, list(tree.leaves(self.results, Value)))
 
     def graph(self) -> Graph:
         """The one graph."""
-        results = list(tree.leaves([self.outputs, self.left_there], Value))
-        drop_unread(self.root, results, self.nobodys)
+        drop_unread(self.root, list(tree.leaves(self.results, Value)), self.nobodys)
         close(self.root)
         first = self.first
+        outputs, left, finals = self.results
+        mutations, state = written(self.places, finals)
+        changes = {one.path: one for run in reversed(self.runs) for one in run.graph.audit.changes}
         made = dataclasses.replace(
-            first, inputs=self.inputs, outputs=self.outputs, left=self.left_there,
+            first, inputs=self.inputs, outputs=outputs, left=left, mutations=mutations, state=state,
+            audit=dataclasses.replace(first.audit, changes=list(changes.values())),
             nodes=self.root.nodes, constants=self.constants, origins=self.origins,
             layouts={self.env[0][v]: s for v, s in first.layouts.items()},
             differentiable={self.env[0][v] for v in first.differentiable},
@@ -257,6 +261,9 @@ class _Laying(Deciding):
         self.may_part(heads)
         self._stand_alike(scope, heads)
         first = heads[scope.runs[0]]
+        if scope.after_a_branch:
+            kept_alike(first.where, (self.runs[r].kept.get(heads[r]) for r in scope.runs))
+            inside_alike(first.where, (self.runs[r].standing.get(heads[r]) for r in scope.runs))
         condition = copied(first, self._arguments(scope, heads, out))
         value = self.new(NumberType(bool, first.result), condition, scope)
         condition.result, condition.outputs = value, (value,)
@@ -321,6 +328,8 @@ class _Laying(Deciding):
         self.tells_index(scope, first)
         self.lose(scope, {r: self.lost_at(r, heads[r]) for r in scope.runs}, out)
         self.reading = {r: self.runs[r].standing.get(heads[r]) for r in scope.runs}
+        if all(held is not None and held.beneath for held in self.reading.values()):
+            self.beneath = heads
         try:
             args = {
                 name: self.resolved(scope, {r: heads[r].args[name] for r in scope.runs}, out)
@@ -328,7 +337,7 @@ class _Laying(Deciding):
             }
             return self.settle(scope, heads, args)
         finally:
-            self.reading = {}
+            self.reading, self.beneath = {}, {}
 
     def _stand_alike(self, scope: Scope, heads: dict[int, Node]) -> None:
         """Refuse to go on together where a Python variable that is still read differs."""

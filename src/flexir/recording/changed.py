@@ -12,7 +12,7 @@ from ..graph.account import NOTHING, Change, Text
 from ..graph.geometry import tensor_type
 from .holders import BOOKKEEPING, FIXED, Cells, Holder, Mapping, Modules, Sets
 from .innards import Opaque, Remembered, Suspended, holder_of
-from .numbers import plain
+from .live import plain
 
 _SHOWN = 8  # parts of a container that a message shows
 
@@ -32,10 +32,17 @@ class Replaced(NamedTuple):
 
 
 class Comparison:
-    """Before and after laid over each other."""
+    """Before and after laid over each other.
+
+    Attributes:
+        replaced: places that held one tensor and hold another.
+        changes: everything else.
+        now: what stands at each place of a change, or what tells its state from another.
+    """
 
     def __init__(self, holders: dict[int, Holder]) -> None:
         self.holders = holders
+        self.now: dict[str, Any] = {}
         self.replaced: list[Replaced] = []
         self.changes: list[Change] = []
         self.seen: set[tuple[int, int]] = set()
@@ -46,7 +53,7 @@ class Comparison:
         if moved or isinstance(holder, (Opaque, Remembered)):
             text = Text(f"one state of {show(holder.thing)}")
             kept = Inside(before[""]) if isinstance(holder, Opaque) else None
-            self.changes.append(Change(holder.path, text, Text("another"), kept))
+            self._changed(Change(holder.path, text, Text("another"), kept), now)
             return
         if isinstance(before, list):
             self.items(holder.path, before, now)
@@ -56,24 +63,25 @@ class Comparison:
                 continue
             if isinstance(holder, Sets) and (key not in before or key not in now):
                 sizes = (Text(f"set of {len(parts)}") for parts in (before, now))
-                self.changes.append(Change(holder.path, *sizes))
+                self._changed(Change(holder.path, *sizes), set(now))
                 return
             self.pair(join(holder, key), before.get(key, NOTHING), now.get(key, NOTHING))
         orders = [ordered(holder, contents) for contents in (before, now)]
         if orders[0] != orders[1] and set(orders[0]) == set(orders[1]):
             texts = (Text(f"in the order {', '.join(map(str, keys))}") for keys in orders)
-            self.changes.append(Change(holder.path, *texts))
+            self._changed(Change(holder.path, *texts), list(now))
 
     def items(self, path: str, before: list[Any], now: list[Any]) -> None:
         """The items of one list."""
         if len(before) != len(now):
-            self.changes.append(Change(path, frozen(before), frozen(now), before))
+            self._changed(Change(path, frozen(before), frozen(now), before), now)
             return
         for position, (old, new) in enumerate(zip(before, now)):
             self.pair(f"{path}.{position}", old, new)
 
     def pair(self, path: str, old: Any, new: Any) -> None:
         """One place, before and after."""
+        stands = new
         old, new = plain(old), plain(new)
         if old is new:
             return
@@ -85,7 +93,7 @@ class Comparison:
                 return
             self.seen.add((id(old), id(new)))
         if isinstance(old, type) or isinstance(new, type):
-            self.changes.append(Change(path, frozen(old), frozen(new), old))
+            self._changed(Change(path, frozen(old), frozen(new), old), stands)
             return
         if type(old) is type(new):
             if type(old) in FIXED:
@@ -99,7 +107,11 @@ class Comparison:
                     for key, part in parts[0].items():
                         self.pair(f"{path}.{key}" if key != "" else path, part, parts[1][key])
                     return
-        self.changes.append(Change(path, frozen(old), frozen(new), old))
+        self._changed(Change(path, frozen(old), frozen(new), old), stands)
+
+    def _changed(self, change: Change, now: Any) -> None:
+        self.changes.append(change)
+        self.now[change.path] = now
 
     def _parts(self, old: Any, new: Any) -> tuple[dict[Any, Any], dict[Any, Any]] | None:
         """The parts of two things of one class, as they were and as they are."""

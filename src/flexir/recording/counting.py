@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from ..graph import numbers as calls
-from .numbers import Int, expression, plain
+from .live import Int, expression, plain
 from .sources import loop_over
 
 REAL_RANGE, REAL_ENUMERATE = range, enumerate

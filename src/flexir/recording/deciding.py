@@ -16,9 +16,9 @@ from ..graph import tree
 from ..graph.inputs import same_literal
 from ..graph.nodes import Node, Value
 from .alike import Misfit
-from .rolled import Rolled
 from .rounds import Turn
 from .scopes import Branch, Scope
+from .sized import Sized
 from .sources import gives_plain, names_in
 from .standing import Held
 from .told import NUMBER
@@ -41,7 +41,7 @@ class Before(NamedTuple):
     functions: frozenset[str]
 
 
-class Deciding(Rolled):
+class Deciding(Sized):
     """Numbers, and the branches that decided them."""
 
     def __init__(self, *args: Any) -> None:

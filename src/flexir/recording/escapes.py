@@ -163,4 +163,5 @@ class Escapes:
         if self.standing is not None:
             with self.recorder.quietly():
                 self.standing.note(node, frame)
+                self.standing.decided(node)
         return node

@@ -22,8 +22,9 @@ from ..graph.sizes import rewritten
 from .alike import Misfit
 from .branches import branched
 from .eager import copied, initial_state, no_fast_path, run_model
+from .leaving import begin_alike, forget_unread
+from .live import origins_of
 from .naming import Dims, named, values_in
-from .numbers import origins_of
 from .overlooked import overlooked
 from .proof import Trial, Unfit, measured_beyond, proved, takes, tried
 from .recorder import record
@@ -33,7 +34,12 @@ from .uses import joined
 
 
 def merged(
-    model: Callable[..., Any], examples: Sequence[Inputs], dims: Dims | None, **options: Any
+    model: Callable[..., Any],
+    examples: Sequence[Inputs],
+    dims: Dims | None,
+    *,
+    among: bool = False,
+    **options: Any,
 ) -> Graph:
     """One graph of several calls.
 
@@ -41,6 +47,7 @@ def merged(
         model: what is called.
         examples: inputs of each call, the first one the one that is recorded.
         dims: input name -> dimension -> name of that size.
+        among: others than this graph may read what a call leaves behind.
         options: of the recorder.
 
     Returns:
@@ -49,7 +56,11 @@ def merged(
     Raises:
         Exception: whatever the model raises, with a note that says in which example.
     """
-    return whole(_begun(model, list(enumerate(examples)), options), model, dims or {}, options)
+    options = {"among": True, **options}  # what one path leaves behind, another one may read
+    graph = whole(_begun(model, list(enumerate(examples)), options), model, dims or {}, options)
+    if not among:
+        forget_unread([graph, *graph.variants])
+    return graph
 
 
 def whole(
@@ -58,9 +69,12 @@ def whole(
     """The graph of the examples that fit it, with variants for the others."""
     first, rest = merging.concluded(model, dims, options)
     while rest:
-        graph, rest = _begun(model, rest, options).concluded(model, dims, options)
+        with initial_state(first, options.get("within") or model, options.get("held")):
+            begun = _begun(model, rest, options)
+        graph, rest = begun.concluded(model, dims, options)
         first.variants.append(graph)
         first.frozen += graph.frozen
+    begin_alike([first, *first.variants])
     return first
 
 
@@ -111,7 +125,8 @@ class Merging:
     @property
     def is_one_of_a_row(self) -> bool:
         """Whether a call goes on from what the one before left, so that none can be made again."""
-        return bool(self._loose.state or self._loose.audit.changes)
+        in_a_row = self._trials[0].after is not None  # all others begin where the first one began
+        return in_a_row and bool(self._loose.state or self._loose.audit.changes)
 
     @property
     def shown(self) -> list[tuple[int, Inputs]]:
@@ -152,15 +167,19 @@ class Merging:
     def _branch(self, model: Callable[..., Any], options: dict[str, Any]) -> None:
         """Lay calls that took another path over the first; the graph is what is then proved."""
         trial_of = {trial.number: trial for trial in self._trials}
-        runs = [self._again(model, self._runs[0].graph, self._trials[0], options)]
+        try:
+            runs = [self._again(model, self._runs[0].graph, self._trials[0], options)]
+        except Misfit:
+            return
         again = {self._trials[0].number: runs[0]}
         for number in [one.number for one in self.unfit]:
             unfit = {one.number for one in self.unfit}
             more = [number] if number in unfit else []  # the paths found meanwhile may be enough
             while more:
-                for n in (n for n in more if n not in again):
-                    again[n] = self._again(model, self._runs[0].graph, trial_of[n], options)
                 try:
+                    for n in (n for n in more if n not in again):
+                        again[n] = self._again(model, self._runs[0].graph, trial_of[n], options)
+                    begin_alike([run.graph for run in again.values()])
                     loose = _loosened(branched([*runs, *(again[n] for n in more)]))
                 except (Misfit, RecursionError):  # no one graph
                     break
@@ -178,9 +197,16 @@ class Merging:
     def _again(
         self, model: Callable[..., Any], graph: Graph, trial: Trial, options: dict[str, Any]
     ) -> Recorded:
-        """A call recorded with what Python holds on the way, from where the first began."""
+        """A call recorded with what Python holds on the way, from where the first began.
+
+        Raises:
+            Misfit: that cannot be put back.
+        """
         inputs = copied(trial.copy)
-        with initial_state(graph, options.get("within") or model, options.get("held")):
+        whole = options.get("within") or model
+        with initial_state(graph, whole, options.get("held")) as lost:
+            if lost:
+                raise Misfit(f"what the model keeps cannot be put back: {', '.join(lost)}")
             return _recorded(model, trial.number, inputs, Standing(), **options)
 
     def result(self, dims: Dims) -> Graph:
@@ -237,7 +263,8 @@ def _recorded(
         graph = record(model, *inputs, numbers=True, standing=standing, **options)
         return Recorded(
             graph, standing.seen, standing.laundered, standing.turns, standing.lost,
-            standing.ends, standing.lookups.kinds,
+            standing.ends, standing.lookups.kinds, standing.kept,
+            standing.unused,
         )  # fmt: skip
     except Exception as error:
         add_note(error, f"in example {number}")

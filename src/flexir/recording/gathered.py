@@ -41,6 +41,11 @@ class Gathering(Ways):
         """What one place holds where some runs have a Value in it and others a literal, or ANY."""
         raise NotImplementedError
 
+    @property
+    def chosen(self) -> str | None:
+        """An element that a size chooses by more than a line, as it is written."""
+        raise NotImplementedError
+
     def element(self, scope: Scope, values: dict[int, Any], out: list[Node]) -> Value | None:
         found = self._known_elements(scope, values, out)
         return self._given_by_rounds(scope, values, out) if found is None else found
@@ -110,6 +115,8 @@ class Gathering(Ways):
         lengths: dict[int, int], out: list[Node],
     ) -> Value:  # fmt: skip
         """One element of a list, by its number."""
+        if self.chosen is not None:
+            raise Misfit(f"a size may choose an element: {self.chosen}")
         if len(set(places.values())) == 1:
             index: Any = next(iter(places.values()))
         elif len({places[r] - lengths[r] for r in places}) == 1:
@@ -181,7 +188,7 @@ class Gathering(Ways):
     def on_a_line(self, scope: Scope, literals: dict[int, Any], out: list[Node]) -> Any:
         """Whole numbers that follow the numbers of rounds, or how many there are."""
         features = self.features(scope, literals)
-        lost = self._lost(scope, literals)
+        lost = self.lost_in(scope, literals)
         # Where ways part, what they have may lie on a line by chance.
         confirmed = scope.is_parted or any(loop.grows for loop in self.loops)
         found = line(literals, [one for one, _ in features], confirmed=confirmed)
@@ -228,11 +235,11 @@ class Gathering(Ways):
 
     def as_shown(self, scope: Scope) -> None:
         """In a block, a number that became plain before is as shown, if it was always the same."""
-        for plain, value in self._lost(scope, dict.fromkeys(scope.runs)):
+        for plain, value in self.lost_in(scope, dict.fromkeys(scope.runs)):
             if len(set(plain.values())) == 1:
                 scope.nodes.append(guarded(numbers.eq, value, plain[scope.runs[0]]))
 
-    def _lost(self, scope: Scope, runs: Mapping[int, Any]) -> list[tuple[dict[int, int], Value]]:
+    def lost_in(self, scope: Scope, runs: Mapping[int, Any]) -> list[tuple[dict[int, int], Value]]:
         """Numbers that became plain before."""
         found = []
         for around in scope.outwards:

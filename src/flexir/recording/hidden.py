@@ -73,6 +73,34 @@ def stand_alike(
             raise Misfit(f"{where}: {name!r} differs at: {node}   # {node.where}")
 
 
+def inside_alike(where: object, held: Iterable[Held | None]) -> None:
+    """Raise Misfit where what variables lead to, deep inside, could let runs part.
+
+    Args:
+        where: a call, or a loop, that is named.
+        held: by each run at a condition, or when rounds begin and end.
+    """
+    seen: dict[Any, Any] = {}
+    for one in (one for one in held if one is not None):
+        for (number, name), found in one.inside.items():
+            place = one.frames[number], len(one.frames) - number, name
+            if seen.setdefault(place, found) != found:
+                raise Misfit(f"what {name!r} leads to is not the same: {where}")
+
+
+def kept_alike(where: object, kept: Iterable[Mapping[str, Any] | None]) -> None:
+    """Raise Misfit where what the model keeps could let runs part, but for tensors and sizes.
+
+    Args:
+        where: a call that is named.
+        kept: by each run, as in ``Standing``.
+    """
+    known = [one for one in kept if one is not None]
+    for path in dict.fromkeys(path for one in known for path in one):
+        if len({one.get(path) for one in known}) > 1:
+            raise Misfit(f"what the model keeps as {path!r} is not the same: {where}")
+
+
 def comparisons(escapes: Iterable[Node]) -> set[tuple[str, int]]:
     """File and line of the comparisons that were recorded, among what Python was told."""
     return {(node.source.file, node.source.line) for node in escapes

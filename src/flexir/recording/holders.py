@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from ..graph.tree import attributes_of, kind_of, parts_of, refill, slots_of
-from .numbers import OURS
+from .live import OURS
 from .stand_ins import CACHED, behind
 
 # What never changes and holds nothing that does.

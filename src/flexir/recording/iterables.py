@@ -20,7 +20,8 @@ import torch
 from ..graph import numbers as calls
 from ..graph.nodes import Value
 from .counting import many_in
-from .numbers import Float, Int, Numbers, plain
+from .live import Float, Int, plain
+from .numbers import Numbers
 from .sources import Written, span_at, stored_before
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from ..graph import tree
-from .numbers import OURS, plain
+from .live import OURS, plain
 
 
 def lend(part: Any, number: Callable[[Any], Any]) -> Any:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from .numbers import Float, Int
+from .live import Float, Int
 from .sources import Written, function_of
 
 

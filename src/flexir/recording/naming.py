@@ -142,6 +142,8 @@ def _literals(graph: Graph, table: Table, types: Mapping[Value, TensorType]) -> 
         if node.target is numbers.size:  # it is checked where its tensor is made
             of, dim = node.args["input"], node.args["dim"]
             fixed = types.get(of, of.type).shape[dim].__class__ is not Dim
+        elif node.target is numbers.length:  # of so many tensors, or of a list that is one Value
+            fixed = not isinstance(node.args["input"], Value)
         elif node.target in numbers.QUESTIONS:
             fixed = not any(types[v].is_live for v in node.inputs if v in types)
         elif node.target in numbers.FUNCTIONS:

@@ -1,20 +1,12 @@
-"""Ints and floats that know where they come from.
+"""The live numbers of one run: where they are written down, and where they become plain ones.
 
-What a model asks a tensor for (a size, a stride, the number of elements) is handed to it as a
-subclass of ``int`` or ``float`` with an :class:`Expr`. Arithmetic makes more of them; a comparison
-gives a plain ``bool`` and is recorded as a guard. They have the right values, so whatever runs with
-plain numbers runs with them. Owns these classes and the expressions; how a call is written
-down is the recorder's matter.
-
-Lost on the way, because Python asks no method of a subclass: ``range``, indices, ``[0] * n``,
-``operator.index``. What can be seen (``int()``, ``float()``, ``len()``) is noted with its
-line.
+What they are is said in :mod:`.live`; how a call is written down is the recorder's matter.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any, NamedTuple
 
@@ -24,27 +16,7 @@ from ..graph import numbers as calls
 from ..graph.nodes import Node, NumberType, Value
 from ..graph.source import Source, locate
 from ..graph.tree import Record
-
-
-class Expr(NamedTuple):
-    """Where a number comes from: a call of :mod:`flexir.graph.numbers`.
-
-    Attributes:
-        function: what was called.
-        args: Values, numbers and further expressions.
-        kinds: classes of the arguments and the result, since 1, 1.0 and True are equal.
-        recorded: what came of it in this run.
-    """
-
-    function: Callable[..., Any]
-    args: tuple[Any, ...]
-    kinds: tuple[type, ...]
-    recorded: Any
-
-
-def expression(function: Callable[..., Any], args: tuple[Any, ...], recorded: Any) -> Expr:
-    """The Expr of one call."""
-    return Expr(function, args, (*map(type, args), type(recorded)), recorded)
+from .live import OURS, Expr, Float, Int, expr_of, expression, plain
 
 
 class Laundered(NamedTuple):
@@ -94,6 +66,10 @@ class Numbers:
         self.open = True
         # Numbers that became plain since this was emptied, after what gave them; None: not noted.
         self.noted: list[tuple[Value, Any]] | None = None
+        self.known: Callable[[Any], Value | None] | None = None  # the Value of a tensor, if noted
+        # Computed otherwise than on a line; and all that were given to calls, or compared.
+        self.bent: dict[Expr, None] = {}
+        self.used: set[Any] = set()
 
     # -- scopes: what was computed inside a module is not seen outside
 
@@ -109,6 +85,8 @@ class Numbers:
 
     def number(self, value: Any, expr: Expr | Value) -> Any:
         """A number that knows its origin; anything else as it is."""
+        if expr.__class__ is Expr and expr.function not in _ON_LINES:
+            self.bent[expr] = None
         if value.__class__ is int:
             return Int(value, expr, self)
         if value.__class__ is float:
@@ -181,6 +159,7 @@ class Numbers:
         if expr.__class__ is Value:
             return expr
         assert isinstance(expr, Expr)
+        self.used.add(expr)
         scope: dict[Any, Value]
         for scope in reversed(self._scopes):
             if expr in scope:
@@ -193,9 +172,10 @@ class Numbers:
     def _arguments(self, function: Callable[..., Any], args: tuple[Any, ...]) -> dict[str, Any]:
         names = function.__code__.co_varnames[: len(args)]
         return {
-            name: self._value(arg, arg.recorded) if arg.__class__ is Expr else arg
+            name: self._value(arg, arg.recorded) if arg.__class__ is Expr
+            else list(arg) if arg.__class__ is tuple else arg
             for name, arg in zip(names, args)
-        }
+        }  # fmt: skip
 
     # -- what the subclasses tell
 
@@ -221,180 +201,29 @@ class Numbers:
             self.laundered.setdefault((how, source), Laundered(how, number, source))
             made = number if made is None else made
             known = plain(made)
+            used = self.used.copy()
             given = self._value(expression(calls.plain, (made.expr,), known), known)
+            self.used = used
             if given.producer is not None:
                 given.producer.source = given.producer.source or source
             if self.noted is not None:
                 self.noted.append((given, known))
 
+    def unused(self) -> list[Expr]:
+        """Numbers that were computed otherwise than on a line and went nowhere: Python has them."""
+        parts = {arg for one in self.bent for arg in one.args if arg.__class__ is Expr}
+        return [one for one in self.bent if one not in self.used and one not in parts]
 
+    def keep(self, numbers: Sequence[Expr]) -> None:
+        """Write down numbers that Python has, as some that became plain."""
+        for one in numbers:
+            self._value(expression(calls.plain, (one,), one.recorded), one.recorded)
+
+
+_ON_LINES = frozenset({*calls.QUESTIONS, calls.length, calls.add, calls.sub, calls.mul, calls.neg,
+                       calls.plain, calls.turn})  # fmt: skip
 SIZES = frozenset({"shape", "size", "numel", "nelement", "stride"})
 
 
 def _holds(part: Any) -> bool:
     return part.__class__ in (Int, Float, tuple, list, slice, torch.Size, Record, dict)
-
-
-def plain(number: Any) -> Any:
-    """The int or float itself."""
-    if isinstance(number, Int):
-        return int.__int__(number)
-    return float.__float__(number) if isinstance(number, Float) else number
-
-
-def expr_of(number: Any, home: Numbers) -> Any:
-    """Where a number comes from; a plain one, or one of another run, stands for itself."""
-    ours = number.__class__ in OURS and number.home is home
-    return number.expr if ours else plain(number)
-
-
-def origins_of(number: Any) -> list[Value]:
-    """The tensors and numbers of the graph that a number was computed from."""
-    found, stack = [], [number.expr if number.__class__ in OURS else number]
-    while stack:
-        part = stack.pop()
-        if part.__class__ is Value:
-            found.append(part)
-        elif part.__class__ is Expr:
-            stack.extend(part.args)
-    return found
-
-
-class Int(int):
-    """An int that knows where it comes from."""
-
-    expr: Expr | Value
-    home: Numbers
-
-    def __new__(cls, value: int, expr: Expr | Value, home: Numbers) -> Int:
-        made = int.__new__(cls, value)
-        made.expr, made.home = expr, home
-        return made
-
-
-class Float(float):
-    """A float that knows where it comes from."""
-
-    expr: Expr | Value
-    home: Numbers
-
-    def __new__(cls, value: float, expr: Expr | Value, home: Numbers) -> Float:
-        made = float.__new__(cls, value)
-        made.expr, made.home = expr, home
-        return made
-
-
-OURS = (Int, Float)
-_KNOWN = (int, float, bool, Int, Float)
-
-
-def _binary(function: Callable[..., Any], reflected: bool) -> Callable[..., Any]:
-    def method(self: Any, other: Any, *more: Any) -> Any:
-        if other.__class__ not in _KNOWN or more:
-            if isinstance(other, (list, tuple, str, bytes)):  # repeated
-                self.home.lost("*", self, sys._getframe(1))
-            return NotImplemented
-        pair = (other, self) if reflected else (self, other)
-        result = function(*map(plain, pair))
-        home = self.home
-        if not home.hears():
-            return result
-        return home.number(
-            result, expression(function, tuple(expr_of(one, home) for one in pair), result)
-        )
-
-    return method
-
-
-def _unary(function: Callable[..., Any]) -> Callable[..., Any]:
-    def method(self: Any, *more: Any) -> Any:
-        given = tuple(map(plain, more))
-        result = function(plain(self), *given)
-        home = self.home
-        if not home.hears():
-            return result
-        return home.number(result, expression(function, (self.expr, *given), result))
-
-    return method
-
-
-def _comparison(function: Callable[..., Any]) -> Callable[..., Any]:
-    def method(self: Any, other: Any) -> Any:
-        if other.__class__ not in _KNOWN:
-            return NotImplemented
-        outcome = function(plain(self), plain(other))
-        home = self.home
-        if home.hears():
-            home.compared(function, (self.expr, expr_of(other, home)), outcome)
-        return outcome
-
-    return method
-
-
-def _divmod(self: Any, other: Any) -> Any:
-    return NotImplemented if other.__class__ not in _KNOWN else (self // other, self % other)
-
-
-def _rdivmod(self: Any, other: Any) -> Any:
-    return NotImplemented if other.__class__ not in _KNOWN else (other // self, other % self)
-
-
-def _truth(self: Any) -> bool:
-    outcome: bool = plain(self) != 0
-    if self.home.hears():
-        self.home.compared(calls.ne, (self.expr, 0), outcome)
-    return outcome
-
-
-def _losing(how: str, base: type, name: str) -> Callable[..., Any]:
-    method = getattr(base, name)
-
-    def lose(self: Any) -> Any:
-        made, home = method(self), self.home
-        whole = base is float and how == "int"
-        kept = home.number(made, expression(calls.trunc, (self.expr,), made)) if whole else None
-        home.lost(how, self, sys._getframe(1), kept)
-        return made
-
-    return lose
-
-
-_ARITHMETIC = {
-    "add": calls.add, "sub": calls.sub, "mul": calls.mul, "truediv": calls.div,
-    "floordiv": calls.floor_divide, "mod": calls.remainder, "pow": calls.pow,
-}  # fmt: skip
-_BITS = {
-    "and": calls.bitwise_and, "or": calls.bitwise_or, "xor": calls.bitwise_xor,
-    "lshift": calls.bitwise_left_shift, "rshift": calls.bitwise_right_shift,
-}  # fmt: skip
-_UNARY = {
-    "neg": calls.neg, "abs": calls.abs, "ceil": calls.ceil, "floor": calls.floor,
-    "trunc": calls.trunc, "round": calls.round,
-}  # fmt: skip
-_COMPARISONS = {
-    "lt": calls.lt, "le": calls.le, "gt": calls.gt, "ge": calls.ge, "eq": calls.eq, "ne": calls.ne,
-}  # fmt: skip
-
-
-def _equip(cls: Any, base: type) -> None:
-    """Give a subclass its arithmetic."""
-    for word, function in (_ARITHMETIC | (_BITS if base is int else {})).items():
-        setattr(cls, f"__{word}__", _binary(function, False))
-        setattr(cls, f"__r{word}__", _binary(function, True))
-    for word, unary in _UNARY.items():
-        setattr(cls, f"__{word}__", _unary(unary))
-    for word, function in _COMPARISONS.items():
-        setattr(cls, f"__{word}__", _comparison(function))
-    cls.__pos__ = lambda self: self
-    cls.__divmod__, cls.__rdivmod__, cls.__bool__ = _divmod, _rdivmod, _truth
-    for word in ("int", "float", "hash", "index"):
-        if hasattr(base, f"__{word}__"):  # what Python asks for by name
-            setattr(cls, f"__{word}__", _losing(word, base, f"__{word}__"))
-    cls.__copy__ = lambda self: self
-    cls.__deepcopy__ = lambda self, memo: self
-    cls.__reduce_ex__ = lambda self, protocol: (base, (plain(self),))
-
-
-_equip(Int, int)
-_equip(Float, float)
-Int.bit_length = _unary(calls.bit_length)  # type: ignore[method-assign]

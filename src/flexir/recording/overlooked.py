@@ -16,7 +16,7 @@ from types import CodeType
 from typing import Any
 
 from ..graph.source import Source
-from .lookups import ROWS, STRANGE, TABLE
+from .lookups import STRANGE, TENSORS
 from .sources import function_of
 from .uses import Following, Known, parents_of
 
@@ -24,6 +24,7 @@ _ASKED = frozenset({"size", "stride", "numel", "nelement"})
 _LISTS = frozenset({"split", "tolist", "unbind"})
 _READ = frozenset({"bytearray", "bytes", "range"})  # and tell nobody
 _TEXTS = frozenset({"bin", "chr", "format", "hex", "oct", "repr", "str"})
+_NUMBERS = frozenset({"abs", "divmod", "float", "int", "max", "min", "pow", "round", "sum"})
 _LOOPS = (ast.For, ast.AsyncFor, ast.comprehension)
 
 
@@ -42,15 +43,51 @@ def overlooked(
         if own is not None:
             plain = _Plain(code, known)
             sizes = _Size(code, known, plain)
+            for size in _sizes_in(own):
+                sizes.follow(0, own, size)
             for node in ast.walk(own):
                 name = _name_of(node.func if isinstance(node, ast.Call) else node)
-                if name == "shape" or isinstance(node, ast.Call) and name in _ASKED:
-                    sizes.follow(0, own, node)
-                elif name in _LISTS and isinstance(node, ast.Call) or name == "nbytes":
+                if name in _LISTS and isinstance(node, ast.Call) or name == "nbytes":
                     plain.follow(0, own, node)
             for node in dict.fromkeys((*sizes.found, *plain.found)):
                 where = Source(code.co_filename, node.lineno, code.co_name)
                 yield ast.unparse(node).splitlines()[0], where
+
+
+def chosen(kinds: Mapping[CodeType, Mapping[ast.AST, str]]) -> str | None:
+    """An element that a size chooses by more than a line, as it is written; None if there is none.
+
+    ``rows[n - 1]`` is on a line through the sizes that examples show; ``rows[n // 2]`` may be by
+    chance.
+
+    Args:
+        kinds: as for ``overlooked``.
+    """
+    known = Known((), kinds, {})
+    for code in kinds:
+        own = function_of(code)
+        if own is not None:
+            texts = _Plain(code, known)
+            beyond, lines = _Beyond(code, known, texts), _Lines(code, known, texts)
+            for node in _sizes_in(own):
+                lines.follow(0, own, node)
+            for node in lines.beyond:
+                beyond.follow(0, own, node)
+            for node in beyond.found:
+                if isinstance(node, ast.Subscript):
+                    return ast.unparse(node)
+    return None
+
+
+def _sizes_in(own: ast.AST) -> Iterator[ast.expr]:
+    """Where a function asks for sizes."""
+    for node in ast.walk(own):
+        if isinstance(node, ast.Attribute) and node.attr == "shape":
+            yield node
+        elif isinstance(node, ast.Call):
+            is_length = isinstance(node.func, ast.Name) and node.func.id == "len"
+            if _name_of(node.func) in _ASKED or is_length:
+                yield node
 
 
 class _Listed(Following):
@@ -79,7 +116,7 @@ class _Listed(Following):
 class _Size(_Listed):
     """The sizes that a function asks for, and all that are made of them."""
 
-    _arithmetic = (ast.operator,)
+    _arithmetic: tuple[type, ...] = (ast.operator,)
     _kept = ("enumerate", "list", "range", "reversed", "slice", "tuple", "zip")
 
     def __init__(self, code: CodeType, known: Known, texts: _Plain) -> None:
@@ -101,7 +138,7 @@ class _Size(_Listed):
             self._texts.follow(0, own, node)
             return True
         if isinstance(node, ast.Subscript):
-            return self._kind(code, node) not in (ROWS, STRANGE, TABLE)
+            return self._kind(code, node) == TENSORS  # what is not known yet may be a list
         if isinstance(node, ast.Call):
             name = node.func.id if isinstance(node.func, ast.Name) else ""
             if name in vars(builtins):
@@ -138,6 +175,36 @@ class _Size(_Listed):
         return None
 
 
+class _Lines(_Size):
+    """The sizes that a function asks for, and what is computed from them on a line.
+
+    Attributes:
+        beyond: what is computed from those otherwise.
+    """
+
+    _arithmetic = (ast.Add, ast.Sub, ast.Mult)
+
+    def __init__(self, code: CodeType, known: Known, texts: _Plain) -> None:
+        super().__init__(code, known, texts)
+        self.beyond: list[ast.expr] = []
+
+    def _computed(self, node: ast.expr) -> str | None:
+        self.beyond.append(node)
+        return None
+
+    def _is_seen(self, code: CodeType, node: ast.AST, inner: ast.AST) -> bool:
+        if _is_number(node):
+            self.beyond.append(node)  # type: ignore[arg-type]
+        return super()._is_seen(code, node, inner)
+
+
+class _Beyond(_Size):
+    """What is computed from numbers in whatever way."""
+
+    def _goes_on(self, node: ast.AST, inner: ast.AST) -> bool:
+        return _is_number(node) or super()._goes_on(node, inner)
+
+
 class _Plain(_Listed):
     """Numbers and lists that torch gives as plain ones."""
 
@@ -169,3 +236,13 @@ def _may_be_recorded(node: ast.AST) -> bool:
     if isinstance(node, ast.Call):
         return not isinstance(node.func, ast.Name) or node.func.id not in vars(builtins)
     return isinstance(node, ast.Subscript)
+
+
+def _is_number(node: ast.AST) -> bool:
+    """Whether an expression calls a function that makes a number of numbers."""
+    if not isinstance(node, ast.Call):
+        return False
+    func = node.func
+    if isinstance(func, ast.Attribute):
+        return isinstance(func.value, ast.Name) and func.value.id == "math"
+    return isinstance(func, ast.Name) and func.id in _NUMBERS

@@ -14,13 +14,13 @@ import torch
 
 from ..errors import CaptureError, add_note
 from ..graph.answering import answered_by
-from ..graph.check import settle
 from ..graph.graph import Graph
 from ..graph.inputs import Inputs, inputs_of
 from ..graph.program import Program, kind_of
 from . import recorder
 from .eager import copied, copies_of, no_fast_path
 from .examples import Merging, merged, whole
+from .leaving import forget_unread
 from .runs import Recorded
 from .session import collector_at_rest
 from .standing import Standing
@@ -64,7 +64,7 @@ def program(model: Callable[..., Any], entries: Mapping[str, Any]) -> Program:
         except Exception as error:
             add_note(error, f"in the entry point {name!r}")
             raise
-    drop_unread(graphs)
+    forget_unread(graphs.values())
     keep_initial(graphs)
     title = type(model).__name__
     if not isinstance(model, torch.nn.Module):
@@ -158,7 +158,7 @@ class Recording:
         """Give a Program the entry points, in the order in which they were first called."""
         names = _names([one.path for one in self.entries.values()], self.names)
         graphs = {n: self._graph(one) for n, one in zip(names, self.entries.values())}
-        drop_unread(graphs)
+        forget_unread(graphs.values())
         keep_initial(graphs)
         made.graphs.update(graphs)
         called = zip(names, self.entries.values())
@@ -226,20 +226,6 @@ def _called(model: Callable[..., Any], entry: Any) -> tuple[Callable[..., Any], 
     if isinstance(entry, list) and entry and all(isinstance(one, Inputs) for one in entry):
         return model, entry
     return model, [inputs_of(entry)]
-
-
-def drop_unread(graphs: Mapping[str, Graph]) -> None:
-    """Forget what the entry points leave behind and none of them reads."""
-    read: set[str] = set()
-    for graph in graphs.values():
-        used = {value for node in graph for value in node.inputs}
-        used.update(graph.output_values, (m.initial for m in graph.mutations))
-        read.update(name for value in used for name in (value.name, *value.names))
-        # what goes on into another place is read by whatever reads that
-        read.update(s.final.name for s in graph.state if s.final in graph.constants)
-    for graph in graphs.values():
-        graph.state = [state for state in graph.state if state.path in read]
-        settle(graph)
 
 
 def keep_initial(graphs: Mapping[str, Graph]) -> None:

@@ -115,7 +115,7 @@ class Recorder:
         self.standing = self.escapes.standing = self.trace.standing = standing
         self.numbers = self.escapes.numbers
         if standing is not None and standing.notes and self.numbers is not None:
-            standing.begin(self.numbers, self.memories.known, Recorder.run.__code__)
+            standing.begin(self.numbers, self.memories.known, Recorder.run.__code__, self.found)
         # Watchers know the recorder, and are let go when the run has ended.
         self.modules: ModuleCalls | None = ModuleCalls(self)
         self.witness = Witness(self) if witness else None
@@ -195,12 +195,12 @@ class Recorder:
             graph.left = self.numbers.lower(graph.left)
             graph.outputs = self.numbers.lower(graph.outputs)
             if self.standing is not None:
-                self.standing.end(self.numbers)
+                self.standing.end(self.numbers, graph.input_values, self.trace.frames[0].nodes)
         graph.mutations = mutations(self.memories, self.found)
         holdings = self.found.holdings
-        replaced, changes = holdings.compare(self.draws.left)
-        replaced = [one for one in replaced if not lies_in(one.path, self.carried)]
-        changes += parted(replaced, self.found)
+        found = holdings.compare(self.draws.left)
+        replaced = [one for one in found.replaced if not lies_in(one.path, self.carried)]
+        changes = [*found.changes, *parted(replaced, self.found)]
         self.audit.changes = [one for one in changes if not lies_in(one.path, self.carried)]
         graph.nodes, graph.modules = self.trace.frames[0].nodes, self.trace.classes
         graph.state = state(graph, replaced, self.memories, self.found, self.among)
@@ -374,6 +374,8 @@ class Recorder:
         live = returned(call, written, self.trace)
         say_effects(call, written, live, draw, self.escapes)
         define(call, written, live, self.memories, self.trace)
+        if node.effects.escape and self.standing is not None:
+            self.standing.decided(node)
         if self.watch is not None:
             self.watch(node, [tensor for tensor, _ in live])
         return self.escapes.taken(node, result) if node.effects.escape == "value" else result

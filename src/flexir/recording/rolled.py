@@ -7,6 +7,7 @@ there are and what ends them; what a place holds from round to round is :mod:`.c
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,14 +18,23 @@ from .alike import Misfit
 from .counting import name_of_loop
 from .ending import Ending
 from .gathered import guarded
-from .hidden import changing, comparisons, counters_are_lines, numbers_are_lines, rounds_alike
+from .hidden import (
+    changing,
+    comparisons,
+    counters_are_lines,
+    inside_alike,
+    kept_alike,
+    numbers_are_lines,
+    rounds_alike,
+)
 from .looping import Looping, recorded_count
+from .overlooked import chosen
 from .rounds import Execution, Turn
 from .runs import Recorded, Span, Stretches, made_in
 from .scopes import Scope
 from .sources import mentions
 from .standing import Held
-from .uses import Known, joined, variables_of_tensors
+from .uses import Known, joined, variables_of_lists, variables_of_tensors
 from .ways import copied, only_a_number
 
 
@@ -40,7 +50,16 @@ class Rolled(Ending):
             set().union(*(comparisons(run.graph.escapes) for run in runs)),
             joined(run.kinds for run in runs),
             variables_of_tensors(held for run in runs for held in run.standing.values()),
+            variables_of_lists(
+                (held for run in runs for held in run.standing.values()),
+                set().union(*(run.graph.constants for run in runs)),
+            ),
         )
+
+    @functools.cached_property
+    def chosen(self) -> str | None:
+        unused = next((one for run in self.runs for one in run.unused), None)
+        return chosen(self.known.kinds) if unused is None else f"{unused.function.__name__}(...)"
 
     def tells_index(self, scope: Scope, node: Node) -> None:
         """Raise Misfit where a number may be that of the round, and this block shows one alone."""
@@ -296,6 +315,8 @@ class Rolled(Ending):
         loop.grown = rounds_alike(executions, starts, loop.changing.keys(), self.known)
         loop.grows = bool(loop.grown) or first.loop.filters
         counters_are_lines(loop, executions)
+        inside_alike(loop.name, [*starts, *loop.after.values()])
+        kept_alike(loop.name, (kept for one in executions for kept in one.kept[skipped:]))
 
     def _begun(
         self,

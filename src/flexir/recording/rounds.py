@@ -8,7 +8,7 @@ for that; what the loops are is said by :mod:`.sources`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
@@ -16,9 +16,9 @@ import torch
 
 from ..graph.nodes import Value
 from ..graph.source import is_foreign
+from .live import Int
 from .liveness import carried_by, live_after_span
 from .lookups import is_row
-from .numbers import Int
 from .sources import Written, in_test, loops_at, span_at
 from .told import tensors_in, told
 
@@ -42,11 +42,12 @@ class Execution:
         after: the same when it was over.
         rows: the Values that its own variables had in each round.
         set: what variables that rounds set held when one began, and at the end.
+        kept: what the model kept then, as in ``Standing``.
         left: which Values their tensors had then, by place as in ``Held.tensors``.
     """
 
-    __slots__ = ("after", "before", "code", "count", "held", "left", "loop", "numbered", "odd",
-                 "plain", "rows", "set")  # fmt: skip
+    __slots__ = ("after", "before", "code", "count", "held", "kept", "left", "loop", "numbered",
+                 "odd", "plain", "rows", "set")  # fmt: skip
 
     def __init__(self, loop: Written, code: CodeType, held: tuple[Any, ...]) -> None:
         self.loop, self.code = loop, code
@@ -61,6 +62,7 @@ class Execution:
         self.left: dict[Any, Value] = {}
         self.rows: list[list[Value]] = []
         self.set: dict[str, set[Any]] = {}
+        self.kept: list[Mapping[str, Any]] = []
 
     @property
     def live_after(self) -> frozenset[tuple[str, str]]:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from ..graph.graph import Graph
 from ..graph.nodes import Node, Value
+from .live import Expr
 from .numbers import Laundered
 from .rounds import Turn
 from .standing import Held
@@ -25,6 +26,8 @@ class Recorded(NamedTuple):
         lost: call -> numbers that became plain before it, with their Values.
         ends: condition that says that a loop is over -> the name of the loop.
         kinds: function -> expression that looks up or calls -> what, as in ``lookups``.
+        kept: what the model keeps, as in ``Standing``.
+        unused: numbers that Python computed and kept to itself, as there.
     """
 
     graph: Graph
@@ -34,6 +37,8 @@ class Recorded(NamedTuple):
     lost: Mapping[Node | None, tuple[tuple[Value, Any], ...]] = {}
     ends: Mapping[Node, str] = {}
     kinds: Mapping[CodeType, Mapping[ast.AST, str]] = {}
+    kept: Mapping[Node | None, Mapping[str, Any]] = {}
+    unused: Sequence[Expr] = ()
 
 
 class Span(NamedTuple):

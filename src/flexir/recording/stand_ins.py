@@ -18,10 +18,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
+from torch._functorch import vmap
 
 from ..graph import numbers as calls
 from .counting import Enumerate, Range
-from .numbers import OURS, Float, Int, expr_of, expression, plain
+from .live import OURS, Float, Int, expr_of, expression, plain
+from .told import MANY
 
 # What has a meaning in the graph; of the others the line is noted.
 _KNOWN: dict[str, Callable[..., Any]] = {
@@ -34,6 +36,7 @@ _MATH = {
     id(function): function for name, function in vars(math).items()
     if name not in _ASKING and callable(function) and not name.startswith("_")
 }  # fmt: skip
+_BATCHES = "vmap_increment_nesting"  # is told by ``torch.vmap`` how long its dimension is
 CACHED = type(functools.lru_cache(len))
 
 
@@ -88,7 +91,7 @@ class Remembered(StandIn):
 
 
 class Counted(StandIn):
-    """``len``: of a tensor it gives what ``size(0)`` does."""
+    """``len``: of a tensor it gives what ``size(0)`` does, of a list of tensors a live number."""
 
     __slots__ = ()
     __module__ = "builtins"  # who asks where it belongs is told what it stands for
@@ -96,7 +99,38 @@ class Counted(StandIn):
     def __call__(self, of: Any, /) -> Any:
         if isinstance(of, torch.Tensor) and type(of).__len__ is _LEN and of.dim():
             return of.size(0)
-        return self.function(of)
+        many = self.function(of)
+        if type(of) is list and 0 < many <= MANY and all(map(_is_tensor, of)):
+            return _many_in(of, many)
+        return many
+
+
+def _many_in(rows: list[Any], many: int) -> Any:
+    """How many tensors a list holds, as a number of the run they belong to, if they do to one."""
+    asked = (one.numel() for one in rows)  # what the run answers knows of which run it is
+    home = next((one.home for one in asked if one.__class__ is Int), None)
+    if home is None or home.known is None or not home.hears():
+        return many
+    with torch._C.DisableTorchFunction():
+        values = tuple(map(home.known, rows))
+    if None in values:
+        return many
+    return home.number(many, expression(calls.length, (values,), many))
+
+
+def _is_tensor(part: Any) -> bool:
+    return isinstance(part, torch.Tensor)
+
+
+class Beneath(StandIn):
+    """What ``torch.vmap`` hands numbers to, for C code that computes with them."""
+
+    __slots__ = ()
+
+    def __call__(self, *args: Any) -> Any:
+        for number in (one for one in args if one.__class__ in OURS):
+            number.home.lost("vmap", number, sys._getframe(1))
+        return self.function(*args)
 
 
 _LEN = torch.Tensor.__len__
@@ -170,6 +204,10 @@ def _look_through() -> None:
         if module is builtins:
             for name, made in (("len", Counted(len)), ("range", Range), ("enumerate", Enumerate)):
                 _places[id(vars(module)), name] = vars(module), name, vars(module)[name], made
+        if module is vmap:
+            _places[id(vars(module)), _BATCHES] = (
+                vars(module), _BATCHES, vars(module)[_BATCHES], Beneath(vars(module)[_BATCHES])
+            )  # fmt: skip
         foreign = root == "torch" or root in sys.stdlib_module_names
         if foreign and module is not math and key != "__main__":
             continue

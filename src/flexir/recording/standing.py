@@ -10,7 +10,7 @@ that is :mod:`.hidden`'s matter. What hangs on the model itself is seen by :mod:
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
@@ -18,11 +18,16 @@ import torch
 
 from ..graph.nodes import Node, Value
 from ..graph.source import is_foreign
+from .beneath import is_beneath
+from .constants import Origins
+from .inside import Inside
 from .iterables import Iterables
+from .live import OURS, Expr, origins_of
 from .liveness import live_after
 from .lookups import Lookups
-from .numbers import OURS, Laundered, Numbers
+from .numbers import Laundered, Numbers
 from .rounds import Rounds, Turn
+from .state import Holdings
 from .told import IN_GRAPH, NUMBER, tell, tensors_in, which
 from .variables import names_at
 
@@ -48,6 +53,9 @@ class Held(NamedTuple):
         spent: function and variable -> what one that the call reads, and nothing after it, holds:
             as in ``plain``, or the Value of a number.
         taken: the same of tensors, as in ``tensors``.
+        beneath: it is C++ that makes the call.
+        inside: of a condition, or where rounds begin or end: as ``plain``, all that a variable
+            leads to.
     """
 
     frames: tuple[CodeType, ...]
@@ -56,6 +64,8 @@ class Held(NamedTuple):
     tensors: dict[tuple[Any, ...], Value]
     spent: Mapping[tuple[str, str], Any] = {}
     taken: Mapping[tuple[Any, ...], Value] = {}
+    beneath: bool = False
+    inside: Mapping[tuple[int, str], Any] = {}
 
     @property
     def stack(self) -> tuple[tuple[CodeType, int], ...]:
@@ -68,6 +78,8 @@ class Standing:
 
     Attributes:
         seen: call -> what was held at it.
+        kept: condition -> what the model keeps that is other than before the run: path -> as
+            ``told`` says it. None -> at the end.
         laundered: where a number lost its origin.
         ends: condition that says that a loop is over -> the name of the loop.
         turns: call -> the rounds of loops it stands in, from the outside in.
@@ -76,22 +88,33 @@ class Standing:
             None -> those after the last one.
         losing: those since the last call.
         lookups: what functions look up by numbers.
+        unused: numbers that were computed otherwise than on a line, and that no call was given.
     """
 
     def __init__(self, notes: bool = True) -> None:
         """Begin; ``notes``: whether variables and rounds are noted, which costs at each call."""
         self.notes = notes
         self.seen: dict[Node, Held] = {}
+        self.kept: dict[Node | None, Mapping[str, Any]] = {}
         self.laundered: list[Laundered] = []
         self.ends: dict[Node, str] = {}
+        self.unused: list[Expr] = []
         self.turns: dict[Node, tuple[Turn, ...]] = {}
         self.rounds: Rounds | None = None
         self.lost: dict[Node | None, tuple[tuple[Value, Any], ...]] = {}
         self.losing: list[tuple[Value, Any]] = []
         self.lookups = Lookups()
+        self._turns: tuple[Turn, ...] = ()
+        self._turned = False
+        self._frame: FrameType | None = None  # that made the last call
+        self._holdings: Holdings | None = None
 
     def begin(
-        self, numbers: Numbers, known: Callable[[torch.Tensor], Value | None], entry: CodeType
+        self,
+        numbers: Numbers,
+        known: Callable[[torch.Tensor], Value | None],
+        entry: CodeType,
+        found: Origins,
     ) -> None:
         """The run begins: watch its rounds, and what becomes of its numbers.
 
@@ -99,8 +122,10 @@ class Standing:
             numbers: of the run.
             known: the Value of a tensor, if it has one.
             entry: the code that calls the model.
+            found: what the model holds before the run.
         """
-        numbers.noted = self.losing
+        self._holdings = found.holdings
+        numbers.noted, numbers.known = self.losing, known
         self._known, self._numbers = known, numbers
         self.rounds = Rounds(entry, Iterables(numbers, known).count, known)
 
@@ -114,18 +139,49 @@ class Standing:
         if self.rounds is not None:
             self.rounds.over(frame)
 
+    def decided(self, node: Node) -> None:
+        """A condition was met."""
+        if self._holdings is not None and node in self.seen:
+            self.kept[node] = self._kept()
+            self.seen[node] = self.seen[node]._replace(inside=self._inside())
+
     def place(self, node: Node) -> None:
         """A node is written down, for the call that the run came to last."""
         if self.rounds is not None and self.rounds.now:
             self.turns[node] = self.rounds.now
+        if self.rounds is not None and self.rounds.now != self._turns:
+            self._turn(self.rounds.now)
 
-    def end(self, numbers: Numbers) -> None:
-        """The run has ended."""
+    def _turn(self, now: tuple[Turn, ...]) -> None:
+        """Rounds begin, or loops are over."""
+        kept, going = self._kept(), {one.execution for one in now}
+        over = [one for one in self._turns if one.execution not in going]
+        for turn in (*over, *(one for one in now if one not in self._turns)):
+            turn.execution.kept.append(kept)
+        self._turns, self._turned = now, True
+
+    def end(
+        self, numbers: Numbers, inputs: Sequence[Value] = (), nodes: Sequence[Node] = ()
+    ) -> None:
+        """The run has ended.
+
+        Args:
+            numbers: of the run.
+            inputs: of the graph.
+            nodes: of the graph, outside of all modules.
+        """
         self.laundered, self.ends = list(numbers.laundered.values()), numbers.ends
         self.lost[None] = tuple(self.losing)
+        self.unused = numbers.unused()
+        if not self.notes:
+            seen = {*inputs, *(value for node in nodes for value in node.outputs)}
+            numbers.keep([one for one in self.unused if seen.issuperset(origins_of(one))])
         if self.rounds is not None:
+            self.kept[None] = self._kept()
+            self._turn(())
+            self._frame = None
             self.rounds.leave()
-            self.rounds = None
+            self.rounds = self._holdings = None
             del self._known, self._numbers
 
     def note(self, node: Node, frame: FrameType | None) -> None:
@@ -149,6 +205,8 @@ class Standing:
         tensors: dict[tuple[Any, ...], Value] = {}
         spent: dict[tuple[str, str], Any] = {}
         taken: dict[tuple[Any, ...], Value] = {}
+        beneath = is_beneath(node, frame)
+        self._frame = frame
         while frame is not None:
             code = frame.f_code
             if code.co_filename == _RECORDER:
@@ -176,7 +234,34 @@ class Standing:
                 frames.append(code)
                 at.append(frame.f_lasti)
             frame = frame.f_back
-        self.seen[node] = Held(tuple(frames), tuple(at), plain, tensors, spent, taken)
+        inside = self._inside() if self._turned else {}
+        self._turned = False
+        self.seen[node] = Held(
+            tuple(frames), tuple(at), plain, tensors, spent, taken, beneath, inside
+        )
+
+    def _inside(self) -> dict[tuple[int, str], Any]:
+        """What the variables lead to that the functions which led to the last call may read."""
+        found: dict[tuple[int, str], Any] = {}
+        frame, number = self._frame, 0
+        while frame is not None and frame.f_code.co_filename != _RECORDER:
+            code = frame.f_code
+            if not is_foreign(code.co_filename):
+                assert self._holdings is not None
+                look, kept = Inside(self._holdings.knows), frame.f_locals
+                for name in (n for n in live_after(code, frame.f_lasti) if n in kept):
+                    if tell(kept[name], False) is None:  # else that says it all
+                        found[number, name] = look.variable(kept[name])
+                number += 1
+            frame = frame.f_back
+        return found
+
+    def _kept(self) -> dict[str, Any]:
+        """What the model keeps that is other than before; generators of random numbers aside."""
+        assert self._holdings is not None
+        found = self._holdings.compare(lambda thing: isinstance(thing, torch.Generator))
+        look = Inside(self._holdings.knows)
+        return {path: look.of(one) for path, one in found.now.items()}
 
     def _number(self, part: Any) -> Value | None:
         lowered = self._numbers.lower(part) if part.__class__ in OURS else None

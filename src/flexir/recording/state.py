@@ -18,9 +18,9 @@ from typing import Any
 
 import torch
 
-from ..graph.account import NOTHING, Change, Text
+from ..graph.account import NOTHING, Text
 from .attributes import HOOKS, Beside, Tree, dictionary
-from .changed import Comparison, Inside, Replaced, join
+from .changed import Comparison, Inside, join
 from .holders import (
     BOOKKEEPING,
     CALLED,
@@ -285,6 +285,11 @@ class Holdings:
             else:
                 self._todo.append(("global", place, part))
 
+    def knows(self, part: Any) -> bool:
+        """Whether the model held a thing, or held it by a name, when this was made."""
+        one = id(part)
+        return one in self._holders or one in self.paths or one in self._plain
+
     @property
     def generators(self) -> Iterator[torch.Generator]:
         """The generators of random numbers that the model holds."""
@@ -293,16 +298,11 @@ class Holdings:
 
     # -- after
 
-    def compare(
-        self, carried: Callable[[Any], bool] = lambda thing: False
-    ) -> tuple[list[Replaced], list[Change]]:
+    def compare(self, carried: Callable[[Any], bool] = lambda thing: False) -> Comparison:
         """What is other than it was.
 
         Args:
             carried: whether the state of a generator is known to the caller.
-
-        Returns:
-            the places that hold another tensor, and everything else that changed.
         """
         tree = self._tree
         holders = list(self._holders.values()) if tree is None or tree.stands() else self._all()
@@ -321,12 +321,12 @@ class Holdings:
                 found.contents(gained, gained.before, gained.read())
         for tensor, what, old, new in self._beside.changes():
             found.pair(f"{self._name(tensor)}.{what}", old, new)
-        return found.replaced, found.changes
+        return found
 
     def stands(self) -> bool:
         """Whether nothing is other than it was."""
-        replaced, changes = self.compare()
-        return not replaced and not changes
+        found = self.compare()
+        return not found.replaced and not found.changes
 
     def restore(self) -> None:
         """Put everything back that was replaced, added or removed; memory that was written is

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from ..graph.tree import attributes_of
-from .numbers import OURS
+from .live import OURS
 
 _PLAIN = frozenset({int, float, bool, str, bytes, type(None), complex})
 NUMBER = ("number", None)
@@ -22,7 +22,7 @@ NONE = ("NoneType", "None")
 IN_GRAPH = ("", None)  # nothing plain: calls say what becomes of it
 SCALARS = frozenset({"int", "float", "bool", "str"})  # kinds that a call can be given as they are
 _HAVE_NONE = (torch.nn.Module, int, float, str, bytes, type(None))  # tensors that may be replaced
-_MANY = 64  # elements of a container that are looked at
+MANY = 64  # elements of a container that are looked at
 
 
 def told(part: Any) -> Any:
@@ -54,10 +54,10 @@ def tell(part: Any, deep: bool = True) -> Any:
         return None
     if isinstance(part, (list, tuple, dict, set)) and deep:
         inner = [*part.keys(), *part.values()] if isinstance(part, dict) else list(part)
-        return cls.__name__, len(part), tuple([tell(one, False) for one in inner[:_MANY]])
+        return cls.__name__, len(part), tuple([tell(one, False) for one in inner[:MANY]])
     kept = attributes_of(part)
     if kept and deep:
-        return cls.__name__, tuple([(k, tell(v, False)) for k, v in list(kept.items())[:_MANY]])
+        return cls.__name__, tuple([(k, tell(v, False)) for k, v in list(kept.items())[:MANY]])
     return None
 
 
@@ -68,10 +68,10 @@ def tensors_in(part: Any, place: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, .
     elif isinstance(part, _HAVE_NONE) or len(place) > 5:
         return
     elif isinstance(part, (list, tuple)):
-        for key, inner in enumerate(part[:_MANY]):
+        for key, inner in enumerate(part[:MANY]):
             yield from tensors_in(inner, (*place, key))
     else:
         kept = part if isinstance(part, dict) else attributes_of(part)
         if isinstance(kept, dict) and not callable(part):
-            for key, inner in list(kept.items())[:_MANY]:
+            for key, inner in list(kept.items())[:MANY]:
                 yield from tensors_in(inner, (*place, str(key)))

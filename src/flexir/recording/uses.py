@@ -13,14 +13,16 @@ from __future__ import annotations
 import ast
 import builtins
 import functools
-from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence, Set
 from types import CodeType
 from typing import Any, NamedTuple
 
+from ..graph.nodes import Value
 from .liveness import live_after_span
 from .lookups import DECIDING
 from .sources import Written, function_of, holds, is_guarded, span_at, span_of
 from .standing import Held
+from .told import MANY
 
 PARTS = (ast.Tuple, ast.List, ast.Starred, ast.keyword, ast.Slice, ast.FormattedValue,
           ast.JoinedStr, ast.UnaryOp)  # fmt: skip
@@ -38,11 +40,14 @@ class Known(NamedTuple):
         guarded: file and line of comparisons that were recorded.
         kinds: per function: expression that looks up or calls -> what, as in ``lookups``.
         tensors: per function: variables that hold tensors.
+        lists: per function: variables that hold lists of tensors, of which ``len`` is a number that
+            tells.
     """
 
     guarded: Collection[Any]
     kinds: Mapping[CodeType, Mapping[ast.AST, str]]
     tensors: Mapping[CodeType, Set[str]]
+    lists: Mapping[CodeType, Set[str]] = {}
 
 
 def joined(
@@ -68,6 +73,28 @@ def variables_of_tensors(seen: Iterable[Held]) -> dict[CodeType, set[str]]:
             elif (code.co_name, name) in held.tensors:
                 found.setdefault(code, set()).add(name)
     return {code: names - plain.get(code, set()) for code, names in found.items()}
+
+
+def variables_of_lists(
+    seen: Iterable[Held], constants: Container[Value]
+) -> dict[CodeType, set[str]]:
+    """Function -> variables that held lists of tensors whenever they held something plain.
+
+    Args:
+        seen: what was held at calls.
+        constants: tensors that belong to the model; of a list of such alone, ``len`` is plain.
+    """
+    found: dict[CodeType, set[str]] = {}
+    other: dict[CodeType, set[str]] = {}
+    for held in seen:
+        for (number, name), told in held.plain.items():
+            if not told[0]:
+                continue
+            code, many = held.frames[number], told[1] if told[0] == "list" else 0
+            rows = [held.tensors.get((code.co_name, name, k)) for k in range(many)]
+            live = rows and None not in rows and any(one not in constants for one in rows)
+            (found if live and many <= MANY else other).setdefault(code, set()).add(name)
+    return {code: names - other.get(code, set()) for code, names in found.items()}
 
 
 def unseen(
@@ -133,6 +160,9 @@ class Following:
         around, code = parents_of(own), self._stack[depth][0]
         while True:
             inner, node = node, around[node]
+            if _is_length(node) and isinstance(inner, ast.Name):
+                if inner.id in self._known.lists.get(code, ()):
+                    return Telling(self._stack, self._known, depth).follow(depth, own, node)
             if isinstance(node, _NESTED) or node is own:
                 return self._back(depth) if isinstance(own, ast.Lambda) else ast.unparse(inner)
             if isinstance(node, (ast.NamedExpr, ast.Assign, ast.AugAssign, ast.AnnAssign)):
@@ -143,7 +173,7 @@ class Following:
                 if self._is_tensor(code, node.left) or self._is_tensor(code, node.right):
                     return None
                 if not isinstance(node.op, self._arithmetic):
-                    return ast.unparse(node)
+                    return self._computed(node)
             elif isinstance(node, ast.Return):
                 inside = _function_around(around, node) is not own
                 return ast.unparse(node) if inside else self._back(depth)
@@ -151,6 +181,10 @@ class Following:
                 continue
             else:
                 return None if self._is_seen(code, node, inner) else ast.unparse(node)
+
+    def _computed(self, node: ast.expr) -> str | None:
+        """What is decided by arithmetic that is not followed."""
+        return ast.unparse(node)
 
     def _is_seen(self, code: CodeType, node: ast.AST, inner: ast.AST) -> bool:
         """Whether what goes into an expression or statement is seen there, or decides nothing."""
@@ -249,6 +283,11 @@ class Telling(Following):
         if isinstance(node, ast.FormattedValue):
             return False
         return isinstance(node, ast.BoolOp) or super()._goes_on(node, inner)
+
+
+def _is_length(node: ast.AST) -> bool:
+    """Whether an expression is ``len`` of something."""
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "len"
 
 
 _BY_SIZE = (ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE)

@@ -6,6 +6,7 @@ Runs nothing.
 from __future__ import annotations
 
 import ast
+import dis
 import functools
 from collections.abc import Collection
 from types import CodeType
@@ -73,13 +74,26 @@ def returned_by(code: CodeType) -> frozenset[str]:
     return frozenset(found)
 
 
+# Instructions that ask for truth and hold nothing else.
+_TESTS = ("POP_JUMP", "JUMP_IF", "TO_BOOL", "UNARY_NOT", "COMPARE_OP", "CONTAINS_OP")
+
+
 @functools.lru_cache(maxsize=8192)
 def is_inside_c(code: CodeType, at: int) -> bool:
-    """Whether an instruction calls a function written in C that asks for truth and keeps count."""
+    """Whether an instruction runs a function written in C that asks for truth and keeps count.
+
+    ``max(rows, key=f)``, or a round over ``filter(f, rows)``. Before Python 3.11 any call of the
+    line may be meant.
+    """
+    name = dis.opname[code.co_code[at]]
+    if name.startswith(_TESTS):
+        return False
+    if not name.startswith("CALL"):
+        return True
     span, own = span_at(code, at), function_of(code)
-    nodes = ast.walk(own) if own is not None else ()
-    return any(
-        isinstance(n, ast.Call) and span_of(n) == span
-        and not (isinstance(n.func, ast.Name) and n.func.id in ("all", "any", "bool"))
-        for n in nodes
-    )  # fmt: skip
+    is_line = span[1] == 0 and span[3] == END
+    nodes = [n for n in ast.walk(own) if isinstance(n, ast.Call)] if own is not None else []
+    found = [n for n in nodes if (holds(span, span_of(n)) if is_line else span_of(n) == span)]
+    return not found or not all(
+        isinstance(n.func, ast.Name) and n.func.id in ("all", "any", "bool") for n in found
+    )

@@ -277,7 +277,8 @@ class Ways:
             name: self.resolved(scope, {r: node.args[name] for r, node in nodes.items()}, out)
             for name in first.args
         }
-        key = (first.target, *((name, type(part), part) for name, part in args.items()))
+        parts = {n: tuple(part) if type(part) is list else part for n, part in args.items()}
+        key = (first.target, *((name, type(part), part) for name, part in parts.items()))
         for body in self.written[::-1]:
             if (known := body.get(key)) is not None and scope.sees(known):
                 return known

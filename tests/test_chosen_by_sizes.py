@@ -1,0 +1,213 @@
+"""What a size chooses in Python is right or refused; how long a list of tensors is, is a size."""
+
+import itertools
+import math
+
+import pytest
+import torch
+
+import flexir
+from flexir.recording.proof import equal
+
+SIZES = ((3, 5), (4, 5), (3, 6), (4, 7), (3, 4, 5), (3, 3, 6, 4), (5, 6, 7))
+
+
+def pick(rows, k):
+    return rows[k]
+
+
+def picks(rows, n):
+    return rows[n // 2]
+
+
+class Box:
+    pass
+
+
+def in_the_middle(x):
+    rows = [r * 2 for r in x]
+    return rows[x.shape[0] // 2]
+
+
+def of_what_it_gave_before(x):
+    rows, k = list(x.unbind(0)), x.shape[0] // 2
+    return x[k] + rows[k]
+
+
+def by_its_length(x):
+    rows = [r * 2 for r in x]
+    return rows[len(rows) // 2]
+
+
+def in_a_function(x):
+    return pick([r * 2 for r in x], x.shape[0] // 2)
+
+
+def by_a_function(x):
+    return picks([r * 2 for r in x], x.shape[0])
+
+
+def taken_out(x):
+    rows = [r * 2 for r in x]
+    return rows.pop(x.shape[0] // 2)
+
+
+def put_in(x):
+    rows = [r * 2 for r in x]
+    rows.insert(x.shape[0] // 2, x.sum(0))
+    return torch.stack(rows)
+
+
+def the_first_half(x):
+    return sum(itertools.islice([r * 2 for r in x], x.shape[0] // 2), x[0])
+
+
+def kept_in_an_object(x):
+    box, rows = Box(), [r * 2 for r in x]
+    box.n = x.shape[0]
+    return rows[box.n // 2]
+
+
+def kept_in_a_dict(x):
+    rows, kept = [r * 2 for r in x], {"n": x.shape[0] // 2}
+    return rows[kept["n"]]
+
+
+def by_a_root(x):
+    rows = list(x.split(1))
+    return rows[int(math.sqrt(x.shape[0])) - 1]
+
+
+def by_a_search(x):
+    middle = sorted(range(x.shape[0]), key=lambda i: abs(i - x.shape[0] // 2))[0]
+    return list(x)[middle]
+
+
+def two_halves(x):
+    rows, k = [r * 2 for r in x], x.shape[0] // 2
+    return sum(rows[:k], x[0] * 0) - sum(rows[k:], x[0] * 0)
+
+
+def one_of_three(x):
+    return [x * 1, x * 2, x * 3][x.shape[0] % 3]
+
+
+def by_a_table(x):
+    return x * [1.0, 2.0, 3.0][x.shape[0] % 3]
+
+
+def one_of_three_functions(x):
+    return [torch.sin, torch.cos, torch.tanh][x.shape[0] % 3](x)
+
+
+def by_half_the_round(x):
+    rows, y = [r * 2 for r in x], x[0]
+    for i in range(x.shape[0]):
+        y = y * 0.5 + rows[i // 2]
+    return y
+
+
+RIGHT_OR_REFUSED = (
+    in_the_middle, of_what_it_gave_before, by_its_length, in_a_function, by_a_function, taken_out,
+    put_in, the_first_half, kept_in_an_object, kept_in_a_dict, by_a_root, by_a_search, two_halves,
+    one_of_three, by_a_table, one_of_three_functions, by_half_the_round,
+)  # fmt: skip
+
+
+def answers(model, sizes):
+    """How many fresh inputs are answered, all of them rightly."""
+    torch.manual_seed(0)
+    first, *others = [(torch.randn(n, 3),) for n in sizes]
+    graph = flexir.capture(model, first, also=others)
+    found = 0
+    for n in range(1, 10):
+        x = torch.randn(n, 3)
+        try:
+            made = graph(x)
+        except flexir.Diverged:
+            continue
+        assert equal(made, model(x)), n
+        found += 1
+    return graph, found
+
+
+@pytest.mark.parametrize("model", RIGHT_OR_REFUSED, ids=lambda model: model.__name__)
+def test_right_or_refused(model):
+    for sizes in SIZES:
+        assert answers(model, sizes)[1] >= len(set(sizes))
+
+
+def the_last(x):
+    rows = [r * 2 for r in x]
+    return rows[x.shape[0] - 1]
+
+
+def every_second(x):
+    rows, y = [r * 2 for r in x], x[0]
+    for i in range(0, x.shape[0], 2):
+        y = y * 0.5 + rows[i]
+    return y
+
+
+def from_the_end(x):
+    rows, y = [r * 2 for r in x], x[0]
+    for i in range(x.shape[0]):
+        y = y * 0.5 + rows[-i - 1]
+    return y
+
+
+def times_its_length(x):
+    made = [x[0]]
+    for row in x:
+        made.append(made[-1] + row)
+    return made[-1] * len(made), len(made)
+
+
+def until_it_is_long(x):
+    made, h = [x[0]], x[0]
+    for row in x:
+        h = h + row
+        made.append(h)
+    for i in range(len(made)):
+        h = h * 0.5 + made[i]
+    return h
+
+
+@pytest.mark.parametrize("model", [the_last, every_second, from_the_end, times_its_length,
+                                   until_it_is_long], ids=lambda model: model.__name__)  # fmt: skip
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
+def test_live(model, sizes):
+    graph, found = answers(model, sizes)
+    assert not graph.variants and found == 9
+
+
+def only_some(x):
+    made, h = [x[0]], x[0]
+    for row in x:
+        h = h + row
+        if h.sum() > 0:
+            made.append(h)
+    if len(made) > 2:
+        h = h * 2
+    return h, len(made)
+
+
+def test_the_length_of_a_list_that_only_some_rounds_add_to():
+    for seed in range(4):
+        torch.manual_seed(seed)
+        first, *others = [(torch.randn(n, 3),) for n in (2, 4, 5)]
+        graph = flexir.capture(only_some, first, also=others)
+        assert not graph.variants
+        for n in range(1, 8):
+            x = torch.randn(n, 3)
+            assert equal(graph(x), only_some(x))
+
+
+def test_the_length_of_a_list_that_does_not_vary_is_a_number():
+    def model(x):
+        h = x * 1 if x.sum() > 0 else x * 2
+        parts = [h, x * 2]
+        return sum(parts) / len(parts)
+
+    graph = flexir.capture(model, (torch.rand(2),), also=[(-torch.rand(2),)])
+    assert not graph.variants and "length" not in str(graph)
