@@ -47,20 +47,22 @@ for _name, (_kind, _params) in _UNARY.items():
 
 @op("gelu")
 def gelu(ctx: Context, input: Any, approximate: str) -> Blob:
-    x = blob(ctx, input)
-    return ctx.out.add("GELU", [x], x.dims, {0: int(approximate == "tanh")})
+    return _set(ctx, "GELU", input, int(approximate == "tanh"))
 
 
 @op("leaky_relu")
 def leaky_relu(ctx: Context, input: Any, negative_slope: float) -> Blob:
-    x = blob(ctx, input)
-    return ctx.out.add("ReLU", [x], x.dims, {0: float(negative_slope)})
+    return _set(ctx, "ReLU", input, float(negative_slope))
 
 
 @op("elu")
 def elu(ctx: Context, input: Any, alpha: float) -> Blob:
+    return _set(ctx, "ELU", input, float(alpha))
+
+
+def _set(ctx: Context, kind: str, input: Any, setting: float) -> Blob:
     x = blob(ctx, input)
-    return ctx.out.add("ELU", [x], x.dims, {0: float(alpha)})
+    return ctx.out.add(kind, [x], x.dims, {0: setting}, place=place(ctx))
 
 
 @op("clamp")
