@@ -568,3 +568,11 @@ def test_bools_are_multiplied_and_compared(function):
     a, b = torch.tensor([True, True, False, False]), torch.tensor([True, False, True, False])
     result = converted(function, a, b)
     assert torch.equal(target.run(result.output, a, b), function(a, b))
+
+
+def test_boxes_that_overlap_by_the_threshold_are_told_apart_in_64_bits():
+    pytest.importorskip("zoo.torchvision_models", reason="torchvision is not installed").ensure()
+    keep = lambda dets, scores: torch.ops.torchvision.nms(dets, scores, 1 / 3)
+    dets = torch.tensor([[0.0, 0, 2, 2], [0, 1, 2, 3], [5, 5, 6, 6]])  # 2 of 6, in 32 bits more
+    given = dets, torch.tensor([0.1, 0.2, 0.3])
+    assert target.run(target.convert(keep, given).output, *given).tolist() == [2, 1]

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 import flexir
-from zoo import torchvision_ops
 
 pytest.importorskip("numpy", reason="targets need it")
 
@@ -57,7 +56,7 @@ def boxes(*rows):
 
 @pytest.mark.parametrize("threshold", [1 / 3, 0.3, 0.5])
 def test_boxes_that_overlap_no_better_one_best_first(target, threshold):
-    torchvision_ops.ensure()
+    pytest.importorskip("zoo.torchvision_models", reason="torchvision is not installed").ensure()
 
     def keep(dets, scores):
         return dets[torch.ops.torchvision.nms(dets, scores, threshold)]
@@ -84,7 +83,7 @@ def test_numbers_of_which_each_is_once(target):
 @pytest.mark.parametrize("aligned", [False, True])
 @pytest.mark.parametrize("ratio", [0, 2])
 def test_samples_of_regions_or_refused_by_name(target, aligned, ratio):
-    torchvision_ops.ensure()
+    pytest.importorskip("zoo.torchvision_models", reason="torchvision is not installed").ensure()
 
     def sampled(image, regions):
         return torch.ops.torchvision.roi_align(image, regions, 0.5, 2, 3, ratio, aligned)
