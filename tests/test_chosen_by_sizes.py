@@ -211,3 +211,53 @@ def test_the_length_of_a_list_that_does_not_vary_is_a_number():
 
     graph = flexir.capture(model, (torch.rand(2),), also=[(-torch.rand(2),)])
     assert not graph.variants and "length" not in str(graph)
+
+
+# -- two sizes that examples vary alike
+
+
+def by_their_difference(x, y):
+    return [r * 2 for r in x][x.shape[0] - y.shape[0]]
+
+
+def by_another_size(x, y):
+    return pick([r * 2 for r in x], y.shape[0])
+
+
+def by_another_from_the_end(x, y):
+    return [r * 2 for r in x][-y.shape[0]]
+
+
+def as_many_as_their_difference(x, y):
+    return sum(itertools.islice([r * 2 for r in x], x.shape[0] - y.shape[0]), x[0])
+
+
+def from_the_end_as_often_as_another(x, y):
+    rows, h = [r * 2 for r in x], x[0]
+    for i in range(y.shape[0]):
+        h = h * 0.5 + rows[x.shape[0] - 1 - i]
+    return h
+
+
+def by_a_table_of_both(x, y):
+    return x.sum() * [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0][x.shape[0] - y.shape[0]]
+
+
+OF_TWO = (by_their_difference, by_another_size, by_another_from_the_end,
+          as_many_as_their_difference, from_the_end_as_often_as_another,
+          by_a_table_of_both)  # fmt: skip
+
+
+@pytest.mark.parametrize("model", OF_TWO, ids=lambda model: model.__name__)
+@pytest.mark.parametrize("sizes", [((4, 1), (5, 2)), ((5, 2), (6, 2)), ((4, 1), (6, 3), (7, 2)),
+                                   ((5, 3), (6, 3), (7, 4))], ids=str)  # fmt: skip
+def test_sizes_that_examples_vary_alike(model, sizes):
+    torch.manual_seed(0)
+    first, *others = [(torch.randn(n, 3), torch.randn(m, 3)) for n, m in sizes]
+    graph = flexir.capture(model, first, also=others)
+    for n, m in itertools.product(range(4, 9), range(1, 5)):
+        x, y = torch.randn(n, 3), torch.randn(m, 3)
+        try:
+            assert equal(graph(x, y), model(x, y)), (n, m)
+        except flexir.Diverged:
+            assert (n, m) not in sizes

@@ -16,13 +16,13 @@ import torch
 from ..graph import numbers
 from ..graph.choice import alike
 from ..graph.lists import element, joined
-from ..graph.nodes import Effects, ListType, Node, NumberType, Value
+from ..graph.nodes import ListType, Node, NumberType, Value
 from .alike import Misfit
-from .linear import line
+from .linear import Found, lines
 from .looping import Looping, is_decided, is_decided_since
 from .scopes import Scope
 from .trace import signature_of
-from .ways import Ways
+from .ways import Ways, guarded
 
 
 class Gathering(Ways):
@@ -41,9 +41,8 @@ class Gathering(Ways):
         """What one place holds where some runs have a Value in it and others a literal, or ANY."""
         raise NotImplementedError
 
-    @property
-    def chosen(self) -> str | None:
-        """An element that a size chooses by more than a line, as it is written."""
+    def is_chosen(self, places: Mapping[int, int], lengths: Mapping[int, int]) -> None:
+        """Raise Misfit where a number that no call shows may have chosen an element of a list."""
         raise NotImplementedError
 
     def element(self, scope: Scope, values: dict[int, Any], out: list[Node]) -> Value | None:
@@ -115,8 +114,7 @@ class Gathering(Ways):
         lengths: dict[int, int], out: list[Node],
     ) -> Value:  # fmt: skip
         """One element of a list, by its number."""
-        if self.chosen is not None:
-            raise Misfit(f"a size may choose an element: {self.chosen}")
+        self.is_chosen(places, lengths)
         if len(set(places.values())) == 1:
             index: Any = next(iter(places.values()))
         elif len({places[r] - lengths[r] for r in places}) == 1:
@@ -191,17 +189,26 @@ class Gathering(Ways):
         lost = self.lost_in(scope, literals)
         # Where ways part, what they have may lie on a line by chance.
         confirmed = scope.is_parted or any(loop.grows for loop in self.loops)
-        found = line(literals, [one for one, _ in features], confirmed=confirmed)
-        if found is None and lost:  # what Python made of them is a guess
+        found = lines(literals, [one for one, _ in features], confirmed=confirmed)
+        if not found and lost:  # what Python made of them is a guess
             features = [*features, *lost]
-            found = line(literals, [one for one, _ in features], confirmed=True)
-        if found is None:
+            found = lines(literals, [one for one, _ in features], confirmed=True)
+        if not found:
             shown = ", ".join(map(str, list(literals.values())[:8]))
             raise Misfit(f"a number that nothing explains: {shown}")
-        constant, factors = found
+        kind = NumberType(int, literals[next(iter(literals))])
+        made, *others = [self._sum(scope, one, features, kind, out) for one in found]
+        for other in dict.fromkeys(one for one in others if one is not made):
+            out.append(guarded(numbers.eq, made, other))  # what else it may be must agree
+        return made
+
+    def _sum(
+        self, scope: Scope, line: Found, features: Sequence[tuple[Any, Value]], kind: NumberType,
+        out: list[Node],
+    ) -> Any:  # fmt: skip
+        """A line through features, written down."""
+        constant, factors = line
         total: Any = None
-        recorded = literals[next(iter(literals))]
-        kind = NumberType(int, recorded)
         for factor, (_, value) in zip(factors, features):
             if factor:
                 term: Any = value
@@ -371,17 +378,6 @@ class Gathering(Ways):
         loop.gains.append((column, gain, made))
         self.list_of(made, lists.values())
         return made
-
-
-def guarded(
-    compare: Callable[[Any, Any], bool], value: Value, shown: Any, where: Node | None = None
-) -> Node:
-    """A guard: a number is to what was shown as it was, at the line of a call."""
-    args = {"input": value, "other": shown}
-    node = Node(compare.__name__, compare, args, signature=signature_of(compare, tuple(args)))
-    node.result, node.effects = True, Effects(escape="branch")
-    node.source = None if where is None else where.source
-    return node
 
 
 def _like(pattern: list[tuple[Any, list[Any]]], segments: list[Any]) -> list[Any]:

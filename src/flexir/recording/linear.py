@@ -16,16 +16,27 @@ Found = tuple[int, list[int]]
 def line(
     numbers: Mapping[Any, int], features: Sequence[Mapping[Any, int]], *, confirmed: bool = False
 ) -> Found | None:
-    """The constant, and the factor of each feature, that give all of the numbers.
+    """The first of :func:`lines`; None if there is none."""
+    return next(iter(lines(numbers, features, confirmed=confirmed)), None)
 
-    The fewest features that do; None where none do, or where what was shown leaves it open.
+
+def lines(
+    numbers: Mapping[Any, int], features: Sequence[Mapping[Any, int]], *, confirmed: bool = False
+) -> list[Found]:
+    """All lines through the fewest features that give all of the numbers.
+
+    There is none where what was shown leaves it open.
 
     Args:
         numbers: case -> number.
         features: each case -> number.
         confirmed: only where one more case than it takes to find the line lies on it, which goes
             through zero with one case less.
+
+    Returns:
+        of each, the constant and the factor of each feature.
     """
+    all_found: list[Found] = []
     for many in range(1, len(features) + 1):
         for chosen in combinations(range(len(features)), many):
             used = [features[i] for i in chosen]
@@ -37,8 +48,10 @@ def line(
                 factors = [0] * len(features)
                 for i, factor in zip(chosen, found[1]):
                     factors[i] = factor
-                return found[0], factors
-    return None
+                all_found.append((found[0], factors))
+        if all_found:
+            break
+    return all_found
 
 
 def _solved(numbers: Mapping[Any, int], features: Sequence[Mapping[Any, int]]) -> Found | None:

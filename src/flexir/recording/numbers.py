@@ -67,8 +67,8 @@ class Numbers:
         # Numbers that became plain since this was emptied, after what gave them; None: not noted.
         self.noted: list[tuple[Value, Any]] | None = None
         self.known: Callable[[Any], Value | None] | None = None  # the Value of a tensor, if noted
-        # Computed otherwise than on a line; and all that were given to calls, or compared.
-        self.bent: dict[Expr, None] = {}
+        # All that were computed; and those that were given to calls, or compared.
+        self.made: dict[Expr, None] = {}
         self.used: set[Any] = set()
 
     # -- scopes: what was computed inside a module is not seen outside
@@ -85,8 +85,8 @@ class Numbers:
 
     def number(self, value: Any, expr: Expr | Value) -> Any:
         """A number that knows its origin; anything else as it is."""
-        if expr.__class__ is Expr and expr.function not in _ON_LINES:
-            self.bent[expr] = None
+        if expr.__class__ is Expr:
+            self.made[expr] = None
         if value.__class__ is int:
             return Int(value, expr, self)
         if value.__class__ is float:
@@ -210,9 +210,9 @@ class Numbers:
                 self.noted.append((given, known))
 
     def unused(self) -> list[Expr]:
-        """Numbers that were computed otherwise than on a line and went nowhere: Python has them."""
-        parts = {arg for one in self.bent for arg in one.args if arg.__class__ is Expr}
-        return [one for one in self.bent if one not in self.used and one not in parts]
+        """Numbers that were computed and went nowhere that is recorded: Python has them."""
+        parts = {arg for one in self.made for arg in one.args if arg.__class__ is Expr}
+        return [one for one in self.made if one not in self.used and one not in parts]
 
     def keep(self, numbers: Sequence[Expr]) -> None:
         """Write down numbers that Python has, as some that became plain."""
@@ -220,8 +220,6 @@ class Numbers:
             self._value(expression(calls.plain, (one,), one.recorded), one.recorded)
 
 
-_ON_LINES = frozenset({*calls.QUESTIONS, calls.length, calls.add, calls.sub, calls.mul, calls.neg,
-                       calls.plain, calls.turn})  # fmt: skip
 SIZES = frozenset({"shape", "size", "numel", "nelement", "stride"})
 
 

@@ -8,7 +8,7 @@ there are and what ends them; what a place holds from round to round is :mod:`.c
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..calls.signatures import LOOP
@@ -17,7 +17,6 @@ from ..graph.nodes import Node, NumberType, Value
 from .alike import Misfit
 from .counting import name_of_loop
 from .ending import Ending
-from .gathered import guarded
 from .hidden import (
     changing,
     comparisons,
@@ -27,6 +26,7 @@ from .hidden import (
     numbers_are_lines,
     rounds_alike,
 )
+from .kept_back import choosing
 from .looping import Looping, recorded_count
 from .overlooked import chosen
 from .rounds import Execution, Turn
@@ -35,7 +35,7 @@ from .scopes import Scope
 from .sources import mentions
 from .standing import Held
 from .uses import Known, joined, variables_of_lists, variables_of_tensors
-from .ways import copied, only_a_number
+from .ways import copied, guarded, only_a_number
 
 
 class Rolled(Ending):
@@ -57,9 +57,14 @@ class Rolled(Ending):
         )
 
     @functools.cached_property
-    def chosen(self) -> str | None:
-        unused = next((one for run in self.runs for one in run.unused), None)
-        return chosen(self.known.kinds) if unused is None else f"{unused.function.__name__}(...)"
+    def _written_choice(self) -> str | None:
+        return chosen(self.known.kinds)
+
+    def is_chosen(self, places: Mapping[int, int], lengths: Mapping[int, int]) -> None:
+        unused = {r: self.runs[r].unused for r in places}
+        number = choosing(unused, places, lengths) or self._written_choice
+        if number is not None:
+            raise Misfit(f"a size may have chosen an element: {number}")
 
     def tells_index(self, scope: Scope, node: Node) -> None:
         """Raise Misfit where a number may be that of the round, and this block shows one alone."""

@@ -7,9 +7,9 @@ from typing import Any
 from ..graph import numbers
 from ..graph.nodes import Node, NumberType, Value
 from .beneath import Sizes, sizes_that_are, tensors_of
-from .gathered import guarded
 from .rolled import Rolled
 from .scopes import Scope
+from .ways import guarded
 
 
 class Sized(Rolled):

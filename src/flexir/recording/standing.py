@@ -22,6 +22,7 @@ from .beneath import is_beneath
 from .constants import Origins
 from .inside import Inside
 from .iterables import Iterables
+from .kept_back import is_bent
 from .live import OURS, Expr, origins_of
 from .liveness import live_after
 from .lookups import Lookups
@@ -88,7 +89,7 @@ class Standing:
             None -> those after the last one.
         losing: those since the last call.
         lookups: what functions look up by numbers.
-        unused: numbers that were computed otherwise than on a line, and that no call was given.
+        unused: numbers that were computed, and that no call was given.
     """
 
     def __init__(self, notes: bool = True) -> None:
@@ -175,7 +176,8 @@ class Standing:
         self.unused = numbers.unused()
         if not self.notes:
             seen = {*inputs, *(value for node in nodes for value in node.outputs)}
-            numbers.keep([one for one in self.unused if seen.issuperset(origins_of(one))])
+            bent = filter(is_bent, self.unused)
+            numbers.keep([one for one in bent if seen.issuperset(origins_of(one))])
         if self.rounds is not None:
             self.kept[None] = self._kept()
             self._turn(())

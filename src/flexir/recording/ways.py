@@ -9,16 +9,17 @@ them. Where the examples do not tell, it raises :class:`Misfit`. Pairs no calls;
 
 from __future__ import annotations
 
-from collections.abc import Collection, Set
+from collections.abc import Callable, Collection, Set
 from typing import Any
 
 import torch
 
 from ..graph import numbers
 from ..graph.choice import Choice, alike, closed, free_values
-from ..graph.nodes import Node, NumberType, TensorType, Value
+from ..graph.nodes import Effects, Node, NumberType, TensorType, Value
 from .alike import Misfit, zipped
 from .scopes import Branch, Scope
+from .trace import signature_of
 
 
 class Env(dict[Value, Value]):
@@ -321,6 +322,17 @@ class Ways:
         scope.made[made] = branch.born
         branch.outputs[key] = then, otherwise, made
         return made
+
+
+def guarded(
+    compare: Callable[[Any, Any], bool], value: Value, shown: Any, where: Node | None = None
+) -> Node:
+    """A guard: a number is to what was shown as it was, at the line of a call."""
+    args = {"input": value, "other": shown}
+    node = Node(compare.__name__, compare, args, signature=signature_of(compare, tuple(args)))
+    node.result, node.effects = True, Effects(escape="branch")
+    node.source = None if where is None else where.source
+    return node
 
 
 def close(scope: Scope) -> None:
