@@ -121,8 +121,11 @@ def cat(ctx: Any, tensors: Any, dim: int = 0) -> Any:
 
 @op("stack")
 def stack(ctx: Any, tensors: Any, dim: int = 0) -> Any:
-    fail_unless(isinstance(tensors, Tensor), "no list that a loop made")
-    return stacked(ctx.out, tensors, dim)
+    if isinstance(tensors, Tensor):
+        return stacked(ctx.out, tensors, dim)
+    dim = dim % len(ctx.type.shape)
+    parts = [ctx.out.add("Unsqueeze", t, [dim]) for t in brought(ctx, ctx.type.dtype, *tensors)]
+    return ctx.out.add("Concat", *parts, axis=dim)
 
 
 def stacked(out: Any, rows: Any, dim: int) -> Any:
