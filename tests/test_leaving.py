@@ -166,6 +166,27 @@ def test_attributes_that_every_call_sets_anew():
         run(torch.rand(3, 4))
 
 
+def noisy(x):
+    x = x + torch.rand(3)
+    return x * 2 if x.sum() > 1.5 else x - 1
+
+
+def noisy_at_times(x):
+    return x + torch.rand(3) if x.sum() > 1.5 else x - 1
+
+
+def test_random_numbers_that_every_path_draws():
+    graph = flexir.capture(noisy, (torch.ones(3),), also=[(-torch.ones(3),)])
+    assert not graph.variants
+    for x in torch.randn(6, 3):
+        assert flexir.verify(graph, noisy, (x,), perturb=False)
+
+
+def test_random_numbers_that_one_path_draws_are_on_a_path_of_their_own():
+    graph = flexir.capture(noisy_at_times, (torch.ones(3),), also=[(-torch.ones(3),)])
+    assert graph.variants
+
+
 # -- what only the model itself holds, from one condition to the next
 
 

@@ -1,11 +1,14 @@
 """Where plain numbers go: into recorded calls, or into what no example may have shown."""
 
+import ast
+
 import pytest
 import torch
 from test_sources import function_of, loop_of
 from torch import nn
 
 import flexir
+from flexir.recording import sources
 from flexir.recording.proof import equal
 from flexir.recording.uses import Known, joined, unseen
 
@@ -193,3 +196,42 @@ def test_a_count_that_reaches_a_call_or_an_output_is_live():
     graph = flexir.capture(model, (torch.rand(2, 3),), also=[(torch.rand(3, 3),)])
     x = torch.rand(7, 3)
     assert not graph.variants and equal(graph(x), model(x)) and graph(x)[1] == 7
+
+
+def test_what_is_set_again_is_not_read_after_it():
+    def straight(n):
+        here()  # noqa: F821
+        n = 0
+        return f(n)  # noqa: F821
+
+    def left_before(x, n):
+        for _ in x:
+            here()  # noqa: F821
+            if x:
+                break
+            n = 0
+        return f(n)  # noqa: F821
+
+    def sometimes(x, n):
+        here()  # noqa: F821
+        if x:
+            n = 0
+        return f(n)  # noqa: F821
+
+    for made, seen in ((straight, None), (left_before, "f(n)"), (sometimes, "f(n)")):
+        code = made.__code__
+        own = sources.function_of(code)
+        (call,) = (n for n in ast.walk(own) if isinstance(n, ast.Call) and n.func.id == "here")
+        at = next(2 * i for i, s in enumerate(sources.spans(code)) if s[0] == call.lineno)
+        kinds = {code: {n: "users" for n in ast.walk(own) if isinstance(n, ast.Call)}}
+        assert unseen(((code, at),), 0, "n", Known((), kinds, {})) == seen
+
+
+def test_none_is_asked_of_what_never_is():
+    def model(n):
+        if n is None:
+            return 1
+
+    stack = ((model.__code__, -1),)
+    assert unseen(stack, 0, "n", NOTHING) == "n is None"
+    assert unseen(stack, 0, "n", NOTHING, is_none=False) is None

@@ -117,13 +117,12 @@ def _product(node: Node, named: dict[str, Any]) -> Any:
             raise Unsupported("another product")
         operands = [named[name] for name in names]
         times = lambda a, b: _called(node, {**named, **dict(zip(names, (a, b)))}, lambda p: p.re)
-    a, b = operands
+    a, b = (_paired(one) if isinstance(one, complex) else one for one in operands)
     if not isinstance(a, Pair):
-        return Pair(times(a, b.re), times(a, b.im)) if not isinstance(a, complex) else _both(
-            times, _paired(a), b)  # fmt: skip
-    if not isinstance(b, (Pair, complex)):
+        return Pair(times(a, b.re), times(a, b.im))
+    if not isinstance(b, Pair):
         return Pair(times(a.re, b), times(a.im, b))
-    return _both(times, a, _paired(b))
+    return _both(times, a, b)
 
 
 def _both(times: Callable[[Any, Any], Any], a: Pair, b: Pair) -> Pair:

@@ -48,10 +48,6 @@ def branched(runs: Sequence[Recorded]) -> Graph:
     Raises:
         Misfit: they cannot be laid over each other.
     """
-    for run in runs:
-        graph = run.graph
-        if any(node.effects.random for node in graph):
-            raise Misfit("a run draws random numbers")
     kept_alike("the end", (run.kept.get(None) for run in runs))
     try:
         return _Laying(runs).graph()
@@ -185,6 +181,8 @@ class _Laying(Leaving):
     def _call(self, scope: Scope, heads: dict[int, Node], out: list[Node]) -> None:
         self._stand_alike(scope, heads)
         first = heads[scope.runs[0]]
+        if first.effects.random and scope is not self.root:
+            raise Misfit(f"random numbers are drawn on one path, or in a round: {first}")
         args = self._arguments(scope, heads, out)
         node = copied(first, args)
         if any(heads[r].effects.escape != first.effects.escape for r in scope.runs):

@@ -99,7 +99,8 @@ class Deciding(Sized):
                 return False
             except Misfit:
                 return True
-        return len({self.env[r].get(one) for r, one in parts.items()} | {None}) != 2
+        stand = {self.env[r].get(one) for r, one in parts.items()}
+        return len(stand) != 1 or None in stand
 
     def parted(self, scope: Scope, entries: dict[int, Any]) -> Any:
         """A number that is not the same in all runs, from the branch that decided it.

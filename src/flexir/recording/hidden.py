@@ -68,7 +68,7 @@ def stand_alike(
             continue
         if not kinds <= _NUMBERS and not _is_harmless(told):
             raise Misfit(f"the variable {name!r} differs at: {node}   # {node.where}")
-        where = unseen(first.stack, number, name, facts)
+        where = unseen(first.stack, number, name, facts, is_none=False)
         if where is not None:
             raise Misfit(f"{where}: {name!r} differs at: {node}   # {node.where}")
 

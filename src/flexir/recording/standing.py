@@ -252,7 +252,8 @@ class Standing:
                 assert self._holdings is not None
                 look, kept = Inside(self._holdings.knows), frame.f_locals
                 for name in (n for n in live_after(code, frame.f_lasti) if n in kept):
-                    if tell(kept[name], False) is None:  # else that says it all
+                    # A comprehension's own iterator says the round; what is plain says it all.
+                    if name[0] != "." and tell(kept[name], False) is None:
                         found[number, name] = look.variable(kept[name])
                 number += 1
             frame = frame.f_back

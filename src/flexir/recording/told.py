@@ -69,9 +69,11 @@ def tensors_in(part: Any, place: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, .
         return
     elif isinstance(part, (list, tuple)):
         for key, inner in enumerate(part[:MANY]):
-            yield from tensors_in(inner, (*place, key))
+            if inner.__class__ not in _PLAIN:
+                yield from tensors_in(inner, (*place, key))
     else:
         kept = part if isinstance(part, dict) else attributes_of(part)
         if isinstance(kept, dict) and not callable(part):
             for key, inner in list(kept.items())[:MANY]:
-                yield from tensors_in(inner, (*place, str(key)))
+                if inner.__class__ not in _PLAIN:
+                    yield from tensors_in(inner, (*place, str(key)))

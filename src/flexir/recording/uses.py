@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from ..graph.nodes import Value
 from .liveness import live_after_span
 from .lookups import DECIDING
-from .sources import Written, function_of, holds, is_guarded, span_at, span_of
+from .sources import Span, Written, function_of, holds, is_guarded, span_at, span_of
 from .standing import Held
 from .told import MANY
 
@@ -105,6 +105,7 @@ def unseen(
     loop: Written | None = None,
     *,
     tells: bool = False,
+    is_none: bool = True,
 ) -> str | None:
     """What may be decided by a variable without a recorded call, as it is written; None if nothing.
 
@@ -116,13 +117,21 @@ def unseen(
         known: of the runs.
         loop: only what is read in it, or after it before it is set again.
         tells: it holds numbers that know where they come from, and tell when they are compared.
+        is_none: it may also be None.
     """
-    following = Telling if tells else Following
-    return following(stack, known, depth, loop).through(depth, name)
+    following = (Telling if tells else Following)(stack, known, depth, loop)
+    following.is_none = is_none
+    return following.through(depth, name)
 
 
 class Following:
-    """One variable, and all that are made of it."""
+    """One variable, and all that are made of it.
+
+    Attributes:
+        is_none: the variable may also be None.
+    """
+
+    is_none = True
 
     _arithmetic: tuple[type, ...] = (ast.Add, ast.Sub, ast.Mult)
     _kept: Collection[str] = ("list", "tuple")  # what gives a container, or a number, to follow
@@ -147,12 +156,34 @@ class Following:
         if own is None:
             return name
         loop = self._loop if depth == self._depth and name not in self._live else None
+        again = self._set_again(own, name) if len(self._seen) == 1 else None
         for node in _loads(own).get(name, ()):
             if loop is not None and not holds(loop.span, span_of(node)):
+                continue
+            if again is not None and span_of(node) > again:
                 continue
             found = self.follow(depth, own, node)
             if found is not None:
                 return found
+        return None
+
+    def _set_again(self, own: ast.AST, name: str) -> Span | None:
+        """Where the first statement ends that sets the variable to another in any case."""
+        code, at = self._stack[self._depth]
+        span = span_at(code, at) if self._loop is None else self._loop.span
+        around = parents_of(own)
+        inside = [n for n in around if isinstance(n, ast.stmt) and holds(span_of(n), span)]
+        for statement in sorted(inside, key=lambda n: span_of(n)[:2], reverse=True):
+            if _jumps(statement) or isinstance(around[statement], ast.Try):
+                return None
+            for later in getattr(around[statement], "body", ()):
+                if span_of(later)[:2] < span_of(statement)[2:]:
+                    continue
+                if isinstance(later, ast.Assign):
+                    if [getattr(one, "id", None) for one in later.targets] == [name]:
+                        return (*span_of(later)[2:], 0, 0)
+                if _jumps(later):
+                    return None
         return None
 
     def follow(self, depth: int, own: ast.AST, node: ast.AST) -> str | None:
@@ -201,6 +232,8 @@ class Following:
             return node.attr in _GROWS or node.attr not in _OF_NUMBERS
         if isinstance(node, ast.Compare):
             sides = (node.left, *node.comparators)
+            if not self.is_none and _asks_for_none(node):
+                return True  # it never is
             return is_guarded(node, code.co_filename, self._known.guarded) or any(
                 self._is_tensor(code, side) for side in sides
             )
@@ -283,6 +316,24 @@ class Telling(Following):
         if isinstance(node, ast.FormattedValue):
             return False
         return isinstance(node, ast.BoolOp) or super()._goes_on(node, inner)
+
+
+def _asks_for_none(node: ast.Compare) -> bool:
+    """Whether a comparison is ``is None`` or ``is not None``."""
+    one = node.comparators[0]
+    return (
+        isinstance(node.ops[0], (ast.Is, ast.IsNot))
+        and len(node.ops) == 1
+        and (isinstance(one, ast.Constant) and one.value is None)
+    )
+
+
+def _jumps(statement: ast.stmt) -> bool:
+    """Whether a statement may leave, or go on with, a loop around it."""
+    is_loop = isinstance(statement, (ast.For, ast.AsyncFor, ast.While))
+    return not is_loop and any(
+        isinstance(n, (ast.Break, ast.Continue)) for n in ast.walk(statement)
+    )
 
 
 def _is_length(node: ast.AST) -> bool:
