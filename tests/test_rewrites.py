@@ -157,7 +157,7 @@ def test_the_logarithm_of_a_sum_of_nothing_is_not_nan():
 @pytest.mark.parametrize("where", [((2, 3), (12, 1), 1), ((3,), (5,), 0), ((), (), 7)])
 def test_a_write_to_places_of_memory_in_the_order_it_lies_in(order, where):
     from flexir.graph.geometry import as_strided_scatter
-    from flexir.passes.recipes.shapes import as_strided_scatter as recipe
+    from flexir.passes.recipes.indexing import as_strided_scatter as recipe
 
     input = torch.rand(2, 3, 4).permute(order)
     input = input if order == (0, 1, 2) else torch.empty_strided(input.shape, input.stride())
@@ -167,7 +167,7 @@ def test_a_write_to_places_of_memory_in_the_order_it_lies_in(order, where):
 
 
 def test_places_that_overlap_are_not_taken_apart():
-    from flexir.passes.recipes.shapes import as_strided_scatter as recipe
+    from flexir.passes.recipes.indexing import as_strided_scatter as recipe
 
     with pytest.raises(flexir.Unsupported, match="overlaps itself"):
         recipe(torch.rand(6), torch.rand(3, 2), (3, 2), (1, 1), 0, (1,), torch.float32)
@@ -176,9 +176,10 @@ def test_places_that_overlap_are_not_taken_apart():
 def test_every_recipe_names_arguments_its_op_has():
     from flexir.calls import schemas
     from flexir.calls.schemas import callables, parameter_names
+    from flexir.conversion.layers.names import CUSTOM
 
     for op, functions in RECIPES.items():
-        assert op in callables() or hasattr(torch.ops.aten, op), op
+        assert op in {*callables(), *CUSTOM} or hasattr(torch.ops.aten, op), op
         names = set(parameter_names(op)) if op in callables() else set()
         for function in functions:
             code = function.__code__

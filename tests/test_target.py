@@ -416,6 +416,18 @@ def test_what_is_no_weight_is_refused_with_the_true_reason(ir):
 # --- pieces --------------------------------------------------------------------------------------
 
 
+def test_a_refused_piece_comes_apart_further(ir):
+    @ir.op("clamp")
+    def clamp(ctx, input, min, max):
+        raise flexir.Unsupported("no limits")
+
+    ir.op("relu")(lambda ctx, input: "at least 0")
+    for name in ("add", "mul", "sub", "rsub"):
+        ir.op(name)(lambda ctx, input, other: "arithmetic")
+    result = flexir.convert(lambda x: F.relu6(x), torch.ones(3), ir)
+    assert not result.report.entries and result.report.taken_apart == {"relu6": 1}
+
+
 def test_a_refused_piece_is_reported_under_its_callers_name(ir):
     @ir.op("getitem")
     def getitem(ctx, input, indices):

@@ -534,7 +534,7 @@ def test_what_would_need_a_size_now_is_refused():
     shown = [(torch.rand(1, 2, n, 8),) for n in (6, 9)]
     model = lambda x: F.interpolate(x, scale_factor=1.5)
     report = target.convert(model, shown[0], also=shown[1:]).report
-    assert "by no whole factor, of a size that varies" in str(report)
+    assert "by a scale that is no whole factor" in str(report)
 
 
 def test_bins_of_a_size_that_varies_are_computed_in_the_file():
@@ -568,3 +568,11 @@ def test_bools_are_multiplied_and_compared(function):
     a, b = torch.tensor([True, True, False, False]), torch.tensor([True, False, True, False])
     result = converted(function, a, b)
     assert torch.equal(target.run(result.output, a, b), function(a, b))
+
+
+def test_boxes_that_overlap_by_the_threshold_are_told_apart_in_64_bits():
+    pytest.importorskip("zoo.torchvision_models", reason="torchvision is not installed").ensure()
+    keep = lambda dets, scores: torch.ops.torchvision.nms(dets, scores, 1 / 3)
+    dets = torch.tensor([[0.0, 0, 2, 2], [0, 1, 2, 3], [5, 5, 6, 6]])  # 2 of 6, in 32 bits more
+    given = dets, torch.tensor([0.1, 0.2, 0.3])
+    assert target.run(target.convert(keep, given).output, *given).tolist() == [2, 1]

@@ -116,6 +116,10 @@ def nothing_written(x):
         lambda x: x[0, :, torch.tensor([2, -1])],
         lambda x: torch.cat([torch.zeros(2, 0, 4, 6), x], 1),
         lambda x: F.interpolate(x, scale_factor=1.3),
+        lambda x: (
+            F.interpolate(x, (1, 9), mode="bicubic"),
+            F.interpolate(x, (5, 1), mode="bilinear"),
+        ),
         lambda x: x[:, None, 0, ::2].expand(2, 3, 2, 6),
         lambda x: torch.cat([x, x.roll((1, 2), (2, 3))], 1).chunk(3, 1)[1],
         lambda x: torch.stack(x.unbind(1), -1).flip(0),

@@ -52,7 +52,8 @@ def nms(dets: torch.Tensor, scores: torch.Tensor, iou_threshold: float) -> torch
         low = torch.maximum(boxes[i, :2], boxes[i + 1 :, :2])
         high = torch.minimum(boxes[i, 2:], boxes[i + 1 :, 2:])
         inter = (high - low).clamp(min=0).prod(1)
-        alive[i + 1 :] &= inter / (area[i] + area[i + 1 :] - inter) <= iou_threshold
+        overlap = inter / (area[i] + area[i + 1 :] - inter)
+        alive[i + 1 :] &= ~(overlap.double() > iou_threshold)  # NaN, of empty boxes, drops nothing
     return order[torch.tensor(keep, dtype=torch.int64)]
 
 
@@ -87,7 +88,9 @@ def roi_align(
             )
         return made
     for k in range(len(rois)):  # as many samples as the region has pixels
-        counts = [max(math.ceil(float(e) / n), 1) for e, n in zip(extent[k], size)]
+        counts = [math.ceil(float(e) / n) for e, n in zip(extent[k], size)]
+        if min(counts) <= 0:  # no sample at all: 0
+            continue
         one = slice(k, k + 1)
         made[one] = _pool(input, rois[one, 0], low[one], extent[one], size, counts)
     return made

@@ -12,7 +12,7 @@ import contextlib
 import dataclasses
 import functools
 import logging
-from collections import ChainMap, Counter
+from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Literal
@@ -81,6 +81,7 @@ class Conversion:
         self.env: dict[Value, Any] = {}
         self.absent: dict[Value, str] = {}  # inputs that the target declined, and why
         self.pieces: list[tuple[Node, str]] | None = None  # of a call under way: those refused
+        self.above: tuple[Node, ...] = ()  # calls whose pieces are under way
         self.declined: dict[Node, str] = {}  # conditions the guard handler was asked about
         self.kept = omissions.kept(graph)
         self.state = {k.initial: k.path for k in self.kept if k.kind == "state"}
@@ -223,17 +224,19 @@ class Conversion:
         return True
 
     def _decompose(self, node: Node) -> bool:
-        """Convert the pieces of a call instead of the call."""
+        """Convert the pieces of a call instead of the call, and of a piece that is declined."""
         assert self.apart is not None
-        found = self.apart(node)
+        found = self.apart(node, self.above)
         if found is None:
             return False
         self.extra.update(found.constants)
-        apart, self.apart = self.apart, None  # a piece whose handler declines stays a placeholder
-        self.pieces = []
+        above, outer, self.pieces = self.above, self.pieces, []
+        self.above = (*above, node)
         for piece in found.nodes:
             self.claim(piece, self.env)
-        refused, self.apart, self.pieces = self.pieces, apart, None
+        refused, self.pieces, self.above = self.pieces, outer, above
+        if refused and outer is not None:
+            return False
         try:
             made = [self.look(value) for value in tree.leaves(found.result, Value)]
         except _Refused as absent:  # an input comes out as it is, and the target has none such
@@ -244,10 +247,9 @@ class Conversion:
             reasons = [why if piece.op == node.op else f"its piece {piece.op}: {why}"
                        for piece, why in refused]  # fmt: skip
             self._refuse(node, "; ".join(dict.fromkeys(reasons)))
-            return True
-        self.status[node] = "decomposed"
-        self.report.decomposed.setdefault(node.op, Counter()).update(n.op for n in found.nodes)
-        self.report.taken_apart[node.op] = self.report.taken_apart.get(node.op, 0) + 1
+        elif outer is None:
+            self.report.took_apart(node, found.nodes)
+            self.status[node] = "decomposed"
         return True
 
     def _call(self, node: Node, handler: Handler) -> None:

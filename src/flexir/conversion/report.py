@@ -144,6 +144,11 @@ class Report:
     escapes: list[Node] = field(default_factory=list)
     audit: Audit = field(default_factory=Audit)
 
+    def took_apart(self, node: Node, pieces: Sequence[Node]) -> None:
+        """Pieces stood for a call."""
+        self.taken_apart[node.op] = self.taken_apart.get(node.op, 0) + 1
+        self.decomposed.setdefault(node.op, Counter()).update(piece.op for piece in pieces)
+
     def add(self, node: Node, reason: str, lacking: Sequence[str] = ()) -> None:
         """Count one more placeholder; ``lacking`` are pieces that would have done instead."""
         for entry in self.entries:

@@ -15,7 +15,7 @@ import inspect
 import math
 import types
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -67,12 +67,17 @@ class Decomposer:
         self.missing: dict[str, set[str]] = {}
         self._known: dict[Any, tuple[Node, Pieces] | None] = {}
 
-    def __call__(self, node: Node) -> Pieces | None:
-        """The pieces of a function call, all of which are taken; None if there is no way."""
+    def __call__(self, node: Node, above: Sequence[Node] = ()) -> Pieces | None:
+        """The pieces of a function call, all of which are taken; None if there is no way.
+
+        Args:
+            node: the call.
+            above: calls of which it is a piece, or a piece of a piece.
+        """
         missing: set[str] = set()
         if set(node.outputs) != set(node.returned):  # it also writes what it does not return
             return None
-        pieces = self._expand(node, (), missing)
+        pieces = self._expand(node, tuple(map(call_key, above)), missing)
         if pieces is None:
             self.missing.setdefault(node.op, set()).update(missing - {node.op})
         return pieces

@@ -11,6 +11,7 @@ This package only says what equals what; :mod:`flexir.decompose` decides when to
 from . import (
     activations,
     arithmetic,
+    indexing,
     normalisation,
     products,
     recurrent,
@@ -22,6 +23,6 @@ from . import (
 from .table import RECIPES
 
 __all__ = [
-    "RECIPES", "activations", "arithmetic", "normalisation", "products", "recurrent", "reductions",
-    "resizing", "shapes", "spectral",
+    "RECIPES", "activations", "arithmetic", "indexing", "normalisation", "products", "recurrent",
+    "reductions", "resizing", "shapes", "spectral",
 ]  # fmt: skip

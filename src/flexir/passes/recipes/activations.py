@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .shapes import cut
-from .table import only_if, recipe
+from .table import recipe
 
 
 @recipe("relu")
@@ -53,10 +53,10 @@ def gelu(input: Tensor, approximate: str = "none") -> Any:
 @recipe("softplus")
 def softplus(input: Tensor, beta: float = 1, threshold: float = 20) -> Any:
     """Without the threshold, where it only saves work."""
-    only_if(threshold >= 15)
     scaled = input if beta == 1 else input * beta
-    found = torch.relu(scaled) + torch.log(1 + torch.exp(-torch.abs(scaled)))
-    return found if beta == 1 else found * (1 / beta)
+    found = torch.relu(scaled) + torch.log1p(torch.exp(-torch.abs(scaled)))
+    found = found if beta == 1 else found * (1 / beta)
+    return found if threshold >= 15 else torch.where(scaled > threshold, input, found)
 
 
 @recipe("mish")
@@ -107,6 +107,11 @@ def celu(input: Tensor, alpha: float = 1.0) -> Any:
 @recipe("logsigmoid", "log_sigmoid")
 def logsigmoid(input: Tensor) -> Any:
     return -torch.nn.functional.softplus(-input)
+
+
+@recipe("threshold")
+def threshold(input: Tensor, threshold: Any, value: Any) -> Any:
+    return torch.where(input <= threshold, value, input)
 
 
 @recipe("glu")

@@ -38,6 +38,57 @@ def div(input: Any, other: Any, rounding_mode: str | None = None) -> Any:
     return input * other.pow(-1)
 
 
+@recipe("div")
+def div_rounded(input: Any, other: Any, rounding_mode: str | None = None) -> Any:
+    only_if(rounding_mode is not None)
+    if rounding_mode == "floor":
+        return torch.floor_divide(input, other)
+    return torch.trunc(torch.div(input, other))
+
+
+@recipe("floor_divide")
+def floor_divide(input: Any, other: Any, type: Any) -> Any:
+    """As Python: what goes into it whole, found by the remainder, for the quotient may round up."""
+    a, b = _floats(type.dtype, input, other)
+    rest, exact = torch.fmod(a, b), a / b
+    quotient = (a - rest) / b
+    quotient = torch.where(_crosses(rest, b), quotient - 1, quotient)
+    below = quotient.floor()
+    made = torch.where(quotient - below > 0.5, below + 1, below)
+    made = torch.where(quotient == 0, exact * 0, made)  # a zero has a sign
+    return torch.where(b == 0, exact, made)
+
+
+@recipe("remainder")
+def remainder(input: Any, other: Any, type: Any) -> Any:
+    """Of the sign of the divisor."""
+    a, b = _floats(type.dtype, input, other)
+    rest = torch.fmod(a, b)
+    return torch.where(_crosses(rest, b), rest + b, rest)
+
+
+def _floats(dtype: torch.dtype, *parts: Any) -> list[Tensor]:
+    only_if(dtype.is_floating_point, "whole numbers")
+    return [p.to(dtype) if isinstance(p, Tensor) else torch.full((), p, dtype=dtype) for p in parts]
+
+
+def _crosses(rest: Tensor, divisor: Tensor) -> Tensor:
+    """Whether there is a rest, of the other sign than the divisor."""
+    return (rest != 0) & ((rest < 0) ^ (divisor < 0))
+
+
+@recipe("trunc")
+def trunc(input: Tensor) -> Any:
+    if not input.is_floating_point():
+        return input
+    return torch.where(input < 0, input.ceil(), input.floor())
+
+
+@recipe("ne")
+def differs(input: Tensor, other: Any) -> Any:
+    return torch.logical_not(input == other)
+
+
 @recipe("reciprocal")
 def reciprocal(input: Tensor) -> Any:
     return 1 / input
@@ -97,6 +148,11 @@ def rsqrt_div(input: Tensor) -> Any:
 
 
 @recipe("exp2")
+def power_of_two(input: Tensor, type: Any) -> Any:
+    return torch.pow(2, input.to(type.dtype))
+
+
+@recipe("exp2")
 def exp2(input: Tensor) -> Any:
     return torch.exp(input * math.log(2))
 
@@ -138,6 +194,18 @@ def lerp(input: Tensor, end: Tensor, weight: Any) -> Any:
 
 
 @recipe("clamp")
+def clamp_each(input: Tensor, min: Any = None, max: Any = None, *, type: Any) -> Any:
+    """Limits of each element; of numbers, those of NaN."""
+    only_if(any(isinstance(n, Tensor) or n is not None and n != n for n in (min, max)))
+    made, dtype = input.to(type.dtype), type.dtype
+    for limit, within in ((min, torch.maximum), (max, torch.minimum)):
+        if limit is not None:
+            one = limit if isinstance(limit, Tensor) else torch.full((), limit)
+            made = within(made, one.to(dtype))
+    return made
+
+
+@recipe("clamp")
 def clamp(input: Tensor, min: Any = None, max: Any = None) -> Any:
     """With relu: ``max(x, a) = relu(x - a) + a``."""
     made = input
@@ -169,6 +237,27 @@ def maximum(input: Tensor, other: Tensor) -> Any:
 @recipe("minimum")
 def minimum(input: Tensor, other: Tensor) -> Any:
     return torch.where(input < other, input, other)
+
+
+@recipe("max")
+def greater_of(input: Tensor, other: Tensor) -> Any:
+    return torch.maximum(input, other)
+
+
+@recipe("min")
+def lesser_of(input: Tensor, other: Tensor) -> Any:
+    return torch.minimum(input, other)
+
+
+@recipe("ceil", "floor", "round")
+def of_whole_numbers(input: Tensor) -> Any:
+    only_if(not input.is_floating_point())
+    return input
+
+
+@recipe("isnan")
+def isnan(input: Tensor) -> Any:
+    return input != input
 
 
 @recipe("abs")

@@ -11,9 +11,16 @@ from torch import Tensor
 from .table import only_if, recipe
 
 
+def _wide(input: Tensor) -> Tensor:
+    return input.float() if input.dtype in (torch.float16, torch.bfloat16) else input
+
+
 def _normalized(input: Tensor, dims: Any, eps: float) -> Tensor:
-    away = input - input.mean(dims, keepdim=True)
-    return away * torch.rsqrt((away * away).mean(dims, keepdim=True) + eps)
+    """Mean 0 and variance 1, of numbers of 16 bits in 32."""
+    wide = _wide(input)
+    away = wide - wide.mean(dims, keepdim=True)
+    made = away * torch.rsqrt((away * away).mean(dims, keepdim=True) + eps)
+    return made if wide is input else made.to(input.dtype)
 
 
 def _affine(made: Tensor, weight: Any, bias: Any, shape: Sequence[int]) -> Tensor:
@@ -39,8 +46,9 @@ def rms_norm(
     input: Tensor, normalized_shape: Sequence[int], weight: Any = None, eps: Any = None
 ) -> Any:
     dims = tuple(range(-len(normalized_shape), 0))
-    small = torch.finfo(input.dtype).eps if eps is None else eps
-    made = input * torch.rsqrt((input * input).mean(dims, keepdim=True) + small)
+    small, wide = torch.finfo(input.dtype).eps if eps is None else eps, _wide(input)
+    made = wide * torch.rsqrt((wide * wide).mean(dims, keepdim=True) + small)
+    made = made if wide is input else made.to(input.dtype)
     return made if weight is None else made * weight
 
 
@@ -80,7 +88,9 @@ def batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Any:
-    only_if(not training and running_mean is not None, "it updates its statistics")
     shape = [1, -1] + [1] * (input.ndim - 2)
+    if training:
+        only_if(running_mean is None, "it updates its statistics")
+        return _affine(_normalized(input, (0, *range(2, input.ndim)), eps), weight, bias, shape)
     made = (input - running_mean.reshape(shape)) * torch.rsqrt(running_var + eps).reshape(shape)
     return _affine(made, weight, bias, shape)

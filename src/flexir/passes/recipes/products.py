@@ -90,15 +90,14 @@ def attention(
 ) -> Any:
     only_if(not dropout_p, "it draws random numbers")
     if enable_gqa:
-        only_if(query.ndim == 4)
-        groups = query.shape[1] // key.shape[1]
+        groups = query.shape[-3] // key.shape[-3]
         if groups > 1:
-            key, value = (_each_twice(t, groups) for t in (key, value))
+            key, value = (t.repeat_interleave(groups, -3) for t in (key, value))
     factor = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
-    weight = torch.matmul(query, key.transpose(-1, -2)) * factor
+    weight = torch.matmul(query * factor, key.transpose(-1, -2))
     if is_causal:
         ones = torch.ones(query.shape[-2], key.shape[-2], dtype=torch.bool, device=query.device)
-        weight = weight.masked_fill(~ones.tril(), float("-inf"))
+        weight = torch.where(ones.tril(), weight, float("-inf"))
     if attn_mask is None:
         return torch.matmul(torch.softmax(weight, -1), value)
     if attn_mask.dtype == torch.bool:
@@ -108,12 +107,6 @@ def attention(
     # A row that sees nothing is zero; softmax makes NaN of it.
     weight = torch.where(seen.any(-1, keepdim=True), torch.softmax(weight, -1), 0.0)
     return torch.matmul(weight, value)
-
-
-def _each_twice(input: Tensor, times: int) -> Tensor:
-    b, h, n, d = input.shape
-    made = input.reshape(b, h, 1, n, d).expand(b, h, times, n, d)
-    return made.reshape(b, h * times, n, d)
 
 
 @recipe("cdist")
@@ -139,7 +132,9 @@ def embedding(
 
 @recipe("index_select")
 def index_select(input: Tensor, dim: int, index: Tensor) -> Any:
-    return input[(slice(None),) * (dim % input.ndim) + (index,)]
+    if not input.ndim:
+        return input
+    return input[(slice(None),) * (dim % input.ndim) + (index.reshape(-1),)]
 
 
 @recipe("conv1d")

@@ -31,48 +31,74 @@ def total(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
 
 
 @recipe("var")
-def variance(input: Tensor, dim: Any = None, correction: Any = 1, keepdim: bool = False) -> Any:
+def variance(
+    input: Tensor, dim: Any = None, correction: Any = 1, keepdim: bool = False, unbiased: Any = None
+) -> Any:
     away = input - input.mean(dim, keepdim=True)
-    count = _count(input, dim)
-    found = (away * away).sum(dim, keepdim)
-    return found * (1 / max(0, count - (1 if correction is None else correction)))
+    count = _count(input, dim) - _corrected(correction, unbiased)
+    only_if(type(count) is not int or count > 0, "of too few elements")
+    return (away * away).sum(dim, keepdim) / count
 
 
-@recipe("var")
-def variance_biased(input: Tensor, dim: Any, unbiased: bool = True, keepdim: bool = False) -> Any:
-    return variance(input, dim, int(unbiased), keepdim)
+def _corrected(correction: Any, unbiased: Any) -> int:
+    return (1 if correction is None else correction) if unbiased is None else int(unbiased)
 
 
 @recipe("std")
-def deviation(input: Tensor, dim: Any = None, correction: Any = 1, keepdim: bool = False) -> Any:
+def deviation(
+    input: Tensor, dim: Any = None, correction: Any = 1, keepdim: bool = False, unbiased: Any = None
+) -> Any:
+    correction = _corrected(correction, unbiased)
     return torch.var(input, dim, correction=correction, keepdim=keepdim).sqrt()
 
 
-@recipe("std")
-def deviation_biased(input: Tensor, dim: Any, unbiased: bool = True, keepdim: bool = False) -> Any:
-    return torch.var(input, dim, correction=int(unbiased), keepdim=keepdim).sqrt()
-
-
 @recipe("var_mean")
-def var_mean(input: Tensor, dim: Any = None, correction: Any = 1, keepdim: bool = False) -> Any:
-    return (
-        torch.var(input, dim, correction=correction, keepdim=keepdim),
-        input.mean(dim, keepdim=keepdim),
-    )
+def variance_with_mean(
+    input: Tensor, dim: Any = None, correction: Any = 1, keepdim: bool = False, unbiased: Any = None
+) -> Any:
+    correction = _corrected(correction, unbiased)
+    found = torch.var(input, dim, correction=correction, keepdim=keepdim)
+    return found, input.mean(dim, keepdim=keepdim)
+
+
+@recipe("std_mean")
+def deviation_with_mean(
+    input: Tensor, dim: Any = None, correction: Any = 1, keepdim: bool = False, unbiased: Any = None
+) -> Any:
+    found, mean = variance_with_mean(input, dim, correction, keepdim, unbiased)
+    return found.sqrt(), mean
 
 
 @recipe("linalg_vector_norm")
-def vector_norm(input: Tensor, ord: Any = 2, dim: Any = None, keepdim: bool = False) -> Any:
-    only_if(ord in (1, 2))
-    if ord == 1:
-        return input.abs().sum(dim, keepdim)
-    return (input * input).sum(dim, keepdim).sqrt()
+def vector_norm(
+    input: Tensor, ord: Any = 2, dim: Any = None, keepdim: bool = False, dtype: Any = None, *,
+    type: Any,
+) -> Any:  # fmt: skip
+    if ord == 2 and not input.is_complex():
+        wide = input.to(type.dtype)
+        return (wide * wide).sum(dim, keepdim).sqrt()
+    sizes = input.abs().to(type.dtype)
+    if abs(ord) == math.inf:
+        dims = tuple(range(input.ndim)) if dim is None else dim
+        return sizes.amax(dims, keepdim) if ord > 0 else sizes.amin(dims, keepdim)
+    if ord in (0, 1):
+        return (sizes if ord else (sizes != 0).to(type.dtype)).sum(dim, keepdim)
+    return (sizes**ord).sum(dim, keepdim) ** (1 / ord)
 
 
 @recipe("norm")
-def norm(input: Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False) -> Any:
-    only_if(p in ("fro", 2, None))
-    return (input * input).sum(dim, keepdim).sqrt()
+def norm(
+    input: Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None
+) -> Any:
+    only_if(p != "nuc", "the nuclear norm")
+    order = 2 if p in ("fro", None) else p
+    return torch.linalg.vector_norm(input, order, dim, keepdim, dtype=dtype)
+
+
+@recipe("count_nonzero")
+def count_nonzero(input: Tensor, dim: Any = None) -> Any:
+    found = input != 0
+    return found.sum() if dim is None else found.sum(dim)
 
 
 @recipe("logsumexp")

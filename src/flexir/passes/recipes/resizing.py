@@ -31,10 +31,6 @@ def _has_elements(input: Tensor) -> bool:
     return all(n for n in input.shape if type(n) is int)
 
 
-def _pool_rank(input: Tensor, output_size: Any, shape: tuple[int, ...]) -> int:
-    return input.ndim - len(shape) + (1 if isinstance(output_size, int) else len(output_size))
-
-
 def _separated(input: Tensor, matrices: list[Tensor]) -> Tensor:
     """The last dimensions, each times a matrix."""
     for dim, matrix in zip(range(-len(matrices), 0), matrices):
@@ -51,18 +47,15 @@ def _eye(input: Tensor, size: int) -> Tensor:
 # -- adaptive pools: bin i of n inputs over m bins is floor(i n / m) to ceil((i + 1) n / m)
 
 
-@recipe("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d")
-def adaptive_mean(input: Tensor, output_size: Any, *, shape: tuple[int, ...]) -> Any:
-    rank = _pool_rank(input, output_size, shape)
-    only_if(all(n == 1 for n in shape[-rank:]))
-    return input.mean(tuple(range(-rank, 0)), keepdim=True)
+def _one(mean: bool, rank: int) -> Callable[..., Any]:
+    """Into one bin."""
 
+    def pooled(input: Tensor, output_size: Any, *, shape: tuple[int, ...]) -> Any:
+        only_if(all(n == 1 for n in shape[-rank:]))
+        dims = tuple(range(-rank, 0))
+        return input.mean(dims, keepdim=True) if mean else input.amax(dims, keepdim=True)
 
-@recipe("adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d")
-def adaptive_most(input: Tensor, output_size: Any, *, shape: tuple[int, ...]) -> Any:
-    rank = _pool_rank(input, output_size, shape)
-    only_if(_has_elements(input) and all(n == 1 for n in shape[-rank:]))
-    return input.amax(tuple(range(-rank, 0)), keepdim=True)
+    return pooled
 
 
 def _even(pool: Callable[..., Any], rank: int) -> Callable[..., Any]:
@@ -77,15 +70,14 @@ def _even(pool: Callable[..., Any], rank: int) -> Callable[..., Any]:
     return pooled
 
 
-for _rank in (1, 2, 3):
-    recipe(f"adaptive_avg_pool{_rank}d")(_even(getattr(F, f"avg_pool{_rank}d"), _rank))
-    recipe(f"adaptive_max_pool{_rank}d")(_even(getattr(F, f"max_pool{_rank}d"), _rank))
+def _products(rank: int) -> Callable[..., Any]:
+    """Each dimension times what becomes of ones."""
 
+    def pooled(input: Tensor, output_size: Any, *, shape: tuple[int, ...]) -> Any:
+        sizes = _spatial(input, shape, rank)
+        return _separated(input, [F.adaptive_avg_pool1d(_eye(input, n), m) for n, m in sizes])
 
-@recipe("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d")
-def adaptive_products(input: Tensor, output_size: Any, *, shape: tuple[int, ...]) -> Any:
-    sizes = _spatial(input, shape, _pool_rank(input, output_size, shape))
-    return _separated(input, [F.adaptive_avg_pool1d(_eye(input, n), m) for n, m in sizes])
+    return pooled
 
 
 def _binned(mean: bool, rank: int) -> Callable[..., Any]:
@@ -104,8 +96,14 @@ def _binned(mean: bool, rank: int) -> Callable[..., Any]:
 
 
 for _rank in (1, 2, 3):
-    recipe(f"adaptive_avg_pool{_rank}d")(_binned(True, _rank))
-    recipe(f"adaptive_max_pool{_rank}d")(_binned(False, _rank))
+    _mean, _most = recipe(f"adaptive_avg_pool{_rank}d"), recipe(f"adaptive_max_pool{_rank}d")
+    _mean(_one(True, _rank))
+    _most(_one(False, _rank))
+    _mean(_even(getattr(F, f"avg_pool{_rank}d"), _rank))
+    _most(_even(getattr(F, f"max_pool{_rank}d"), _rank))
+    _mean(_products(_rank))
+    _mean(_binned(True, _rank))
+    _most(_binned(False, _rank))
 
 
 # -- resizing
@@ -147,3 +145,83 @@ def _resized(rows: Tensor, size: int, factor: Any, mode: str, **how: Any) -> Ten
     """What torch makes of rows along one dimension."""
     goal = {"size": (1, size)} if factor is None else {"scale_factor": (1, factor)}
     return F.interpolate(rows[None, :, None], **goal, mode=mode, **how)[0, :, 0]
+
+
+# -- samples
+
+
+@recipe("grid_sample")
+def grid_sample(
+    input: Tensor,
+    grid: Tensor,
+    mode: str = "bilinear",
+    padding_mode: str = "zeros",
+    align_corners: Any = None,
+) -> Any:
+    only_if(input.ndim == 4 and mode in ("bilinear", "nearest"), f"{mode} of volumes or cubes")
+    only_if(padding_mode in ("zeros", "border"), f"padding_mode={padding_mode!r}")
+    places = []
+    for part, n in ((grid[..., 0], input.shape[3]), (grid[..., 1], input.shape[2])):
+        place = (part + 1) / 2 * (n - 1) if align_corners else ((part + 1) * n - 1) / 2
+        places.append(place.clamp(0, n - 1) if padding_mode == "border" else place)
+    if mode == "nearest":
+        return _pixels(input, places[0].round(), places[1].round())
+    made: Any = 0
+    x, y = (place.floor() for place in places)
+    for right in (0, 1):
+        for below in (0, 1):
+            share = (1 - (places[0] - x - right).abs()) * (1 - (places[1] - y - below).abs())
+            made = made + _pixels(input, x + right, y + below) * share[:, None]
+    return made
+
+
+def _pixels(input: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Those at places [N, H, W]; zero outside."""
+    inside = (x >= 0) & (x < input.shape[3]) & (y >= 0) & (y < input.shape[2])
+    column, row = (torch.where(inside, part, 0).long() for part in (x, y))
+    batch = torch.arange(input.shape[0], device=input.device)[:, None, None]
+    made = input[batch, :, row, column].permute(0, 3, 1, 2)
+    return torch.where(inside[:, None], made, 0)
+
+
+# -- regions
+
+
+@recipe("roi_align")
+def roi_align(
+    input: Tensor,
+    rois: Tensor,
+    spatial_scale: float,
+    pooled_height: int,
+    pooled_width: int,
+    sampling_ratio: int,
+    aligned: bool,
+) -> Any:
+    """Means of bilinear samples on a grid in every region; outside of the image they are zero."""
+    only_if(sampling_ratio > 0, "as many samples as a region is large")
+    images = rois[:, 0].long()[:, None, None]
+    places = []
+    for dim, bins in enumerate((pooled_height, pooled_width)):
+        low, high = (rois[:, at] * spatial_scale - 0.5 * aligned for at in (2 - dim, 4 - dim))
+        extent = high - low if aligned else (high - low).clamp(min=1)
+        count = bins * sampling_ratio
+        steps = (torch.arange(count, device=input.device) + 0.5) / count
+        places.append(low[:, None] + steps.to(input.dtype) * extent[:, None])
+    made: Any = 0
+    corners = [_between(place, n) for place, n in zip(places, input.shape[-2:])]
+    for row, part in corners[0]:
+        for column, other in corners[1]:
+            taken = input[images, :, row[:, :, None], column[:, None, :]]
+            made = made + taken * (part[:, :, None] * other[:, None, :])[..., None]
+    sizes = (len(rois), pooled_height, sampling_ratio, pooled_width, sampling_ratio, input.shape[1])
+    return made.reshape(sizes).mean((2, 4)).permute(0, 3, 1, 2)
+
+
+def _between(place: Tensor, size: int) -> list[tuple[Tensor, Tensor]]:
+    """The two elements a place lies between, each with its part."""
+    inside = ((place >= -1) & (place <= size)).to(place.dtype)
+    place = place.clamp(0, size - 1)
+    low = place.floor()
+    part = place - low
+    high = (low + 1).clamp(max=size - 1)
+    return [(low.long(), (1 - part) * inside), (high.long(), part * inside)]

@@ -88,6 +88,17 @@ def repeat(input: Tensor, *, shape: tuple[int, ...], **_: Any) -> Any:
     return made
 
 
+@recipe("repeat_interleave")
+def repeat_interleave(input: Tensor, repeats: Any, dim: Any = None, output_size: Any = None) -> Any:
+    only_if(not isinstance(repeats, Tensor), "a number of repeats for each element")
+    if dim is None:
+        input, dim = input.reshape(-1), 0
+    dim, shape = dim % input.ndim, list(input.shape)
+    made = input.unsqueeze(dim + 1).expand(*shape[: dim + 1], repeats, *shape[dim + 1 :])
+    shape[dim] = shape[dim] * repeats
+    return made.reshape(shape)
+
+
 @recipe("split")
 def split(input: Tensor, split_size_or_sections: Any, dim: int = 0) -> Any:
     sizes = split_size_or_sections
@@ -122,58 +133,35 @@ def select(input: Tensor, dim: int, index: int) -> Any:
     return pick(input, dim, index)
 
 
-@recipe("slice")
-def slice_(input: Tensor, dim: int = 0, start: Any = None, end: Any = None, step: int = 1) -> Any:
-    return input[(slice(None),) * (dim % input.ndim) + (slice(start, end, step),)]
-
-
-@recipe("getitem")
-def getitem(input: Tensor, indices: Any) -> Any:
-    """Basic indexing as narrow and reshape."""
-    parts = list(indices) if isinstance(indices, tuple) else [indices]
-    only_if(all(p is None or p is ... or type(p) in (int, slice) for p in parts))
-    used = sum(p is not None and p is not ... for p in parts)
-    if ... in parts:
-        place = parts.index(...)
-        parts[place : place + 1] = [slice(None)] * (input.ndim - used)
-    made, shape, dim = input, [], 0
-    for part in parts:
-        if part is None:
-            shape.append(1)
-            continue
-        size = input.shape[dim]
-        if isinstance(part, int):
-            made = made.narrow(dim, part % size, 1)
-        else:
-            start, stop, step = part.indices(size)
-            only_if(step == 1)
-            if (start, stop) != (0, size):
-                made = made.narrow(dim, start, max(0, stop - start))
-            shape.append(max(0, stop - start))
-        dim += 1
-    return made.reshape([*shape, *input.shape[dim:]])
-
-
-@recipe("index", "_unsafe_index")
-def index(input: Tensor, indices: Any) -> Any:
-    return input[tuple(slice(None) if part is None else part for part in indices)]
-
-
 @recipe("stack")
 def stack(tensors: Sequence[Tensor], dim: int = 0) -> Any:
     return torch.cat([t.unsqueeze(dim) for t in tensors], dim)
+
+
+@recipe("meshgrid")
+def meshgrid(tensors: Any, indexing: str = "ij") -> Any:
+    """Each along its own dimension; the first two change places for ``xy``."""
+    tensors = tensors[0] if isinstance(tensors[0], (list, tuple)) else tensors
+    rank = len(tensors)
+    places = [1, 0, *range(2, rank)] if indexing == "xy" and rank > 1 else list(range(rank))
+    sizes = [tensors[place].shape[0] if tensors[place].ndim else 1 for place in places]
+    lone = [[-1 if d == place else 1 for d in range(rank)] for place in places]
+    return tuple(t.reshape(shape).expand(sizes) for t, shape in zip(tensors, lone))
 
 
 @recipe("roll")
 def roll(input: Tensor, shifts: Any, dims: Any = ()) -> Any:
     amounts = [shifts] if isinstance(shifts, int) else list(shifts)
     axes = [dims] if isinstance(dims, int) else list(dims)
-    only_if(len(axes) == len(amounts))
+    if not axes:
+        return roll(input.reshape(-1), amounts, 0).reshape(input.shape)
     made = input
     for shift, dim in zip(amounts, axes):
         size = made.shape[dim]
-        if at := -shift % size:
-            made = torch.cat([cut(made, dim, at, size - at), cut(made, dim, 0, at)], dim)
+        first = -shift % size
+        if type(first) is not int or first:
+            parts = cut(made, dim, first, size - first), cut(made, dim, 0, first)
+            made = torch.cat(parts, dim)
     return made
 
 
@@ -209,7 +197,7 @@ def cut(input: Tensor, dim: int, start: int, size: int) -> Tensor:
 
 
 def pick(input: Tensor, dim: int, index: int) -> Tensor:
-    return input[(slice(None),) * (dim % input.ndim) + (index % input.shape[dim],)]
+    return input[(slice(None),) * (dim % input.ndim) + (index,)]
 
 
 @recipe("dropout", "alpha_dropout", "feature_dropout", "feature_alpha_dropout", "dropout1d",
@@ -261,6 +249,18 @@ def copy(input: Tensor, src: Tensor) -> Any:
     return made if src.shape == input.shape else made.expand_as(input)
 
 
+@recipe("pad")
+def pad_around(input: Tensor, pad: Sequence[int], mode: str = "constant") -> Any:
+    """What follows an end is what stands at the other."""
+    only_if(mode == "circular" and min(pad, default=0) >= 0)
+    for place in range(len(pad) // 2):
+        dim, before, after = -1 - place, pad[2 * place], pad[2 * place + 1]
+        size = input.shape[dim]
+        places = torch.arange(-before, size + after, device=input.device) % size
+        input = input.index_select(dim, places)
+    return input
+
+
 @recipe("pad_sequence")
 def pad_sequence(
     sequences: Sequence[Tensor], batch_first: bool = False, padding_value: float = 0.0,
@@ -274,49 +274,3 @@ def pad_sequence(
         sides = [0, 0] * (one.ndim - 1) + pad  # of the last dimension first
         made.append(torch.nn.functional.pad(one, sides, "constant", padding_value))
     return torch.stack(made, 0 if batch_first else 1)
-
-
-@recipe("scatter_reduce")
-def scatter_reduce(
-    input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, include_self: bool = True
-) -> Any:
-    """Without the input's own elements: what changes nothing takes their place."""
-    only_if(not include_self and reduce in ("sum", "prod", "amax", "amin"))
-    only_if(input.dtype is not torch.bool and not input.is_complex())
-    ends = {"amax": float("-inf"), "amin": float("inf")}
-    if not input.is_floating_point():
-        ends = {"amax": torch.iinfo(input.dtype).min, "amin": torch.iinfo(input.dtype).max}
-    neutral = {"sum": 0, "prod": 1, **ends}[reduce]
-    return input.scatter(dim, index, neutral).scatter_reduce(dim, index, src, reduce)
-
-
-@recipe("as_strided_scatter")
-def as_strided_scatter(
-    input: Tensor, src: Tensor, size: Any, stride: Any, storage_offset: int,
-    input_stride: Any, dtype: torch.dtype, flags: int = 0,
-) -> Any:  # fmt: skip
-    """Elements at places of the memory, which are those of the input in the order it lies in."""
-    only_if(dtype == input.dtype and not flags, "memory seen as of another dtype")
-    order = sorted(range(input.ndim), key=lambda d: (-input_stride[d], d))
-    turned = order != list(range(input.ndim))
-    laid = input.permute(order) if turned else input
-    dense = torch.empty(laid.shape, device="meta").stride()
-    only_if(dense == tuple(input_stride[d] for d in order), "memory with gaps")
-    reach = 0
-    for step, count in sorted((s, n) for s, n in zip(stride, size) if n > 1):
-        only_if(step > reach, "a write to memory that overlaps itself")
-        reach += step * (count - 1)
-    places = torch.full((), storage_offset, dtype=torch.int64, device=input.device)
-    for step, count in zip(stride, size):
-        places = places.unsqueeze(-1) + torch.arange(count, device=input.device) * step
-    values = src.to(input.dtype).expand(tuple(size)).reshape(-1)
-    made = laid.reshape(-1).scatter(0, places.reshape(-1), values).reshape(laid.shape)
-    return made.permute([order.index(d) for d in range(input.ndim)]) if turned else made
-
-
-@recipe("index_add")
-def index_add(input: Tensor, dim: int, index: Tensor, source: Any, alpha: float = 1) -> Any:
-    only_if(input.ndim and index.ndim == 1)
-    places = index.long().reshape([-1 if d == dim % input.ndim else 1 for d in range(input.ndim)])
-    source = source if alpha == 1 else source * alpha
-    return input.scatter_add(dim, places.expand(source.shape), source)

@@ -19,6 +19,7 @@ from flexir import passes
 from ..door import Door, Tensors
 from . import (  # noqa: F401  they declare handlers
     control,
+    counted,
     elementwise,
     indexing,
     layers,

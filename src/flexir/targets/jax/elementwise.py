@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import jax.numpy as jnp
@@ -26,7 +25,7 @@ table({
     "silu": lambda x: x * nn.sigmoid(x), "real": jnp.real, "conj": jnp.conj,
     "resolve_conj": lambda x: x, "resolve_neg": lambda x: x, "positive": lambda x: x,
     **{name: lambda x, f=f: x if is_whole(x) else f(x) for name, f in {
-        "ceil": jnp.ceil, "floor": jnp.floor, "trunc": jnp.trunc, "round": jnp.round}.items()},
+        "ceil": jnp.ceil, "floor": jnp.floor, "round": jnp.round}.items()},
 })  # fmt: skip
 
 
@@ -47,12 +46,13 @@ def _binary(function: Any) -> Any:
 
 
 for _name, _arithmetic in {
-    "mul": jnp.multiply, "maximum": jnp.maximum, "minimum": jnp.minimum, "fmax": jnp.fmax,
-    "fmin": jnp.fmin, "hypot": jnp.hypot, "atan2": jnp.arctan2, "bitwise_and": jnp.bitwise_and,
-    "bitwise_or": jnp.bitwise_or, "bitwise_xor": jnp.bitwise_xor, "logaddexp": jnp.logaddexp,
-    "copysign": jnp.copysign, "fmod": lambda a, b: _fmod(a, b),
-    "remainder": lambda a, b: _rest(a, b),
-    "floor_divide": lambda a, b: _floor_divided(a, b),
+    "add": jnp.add, "sub": jnp.subtract, "mul": jnp.multiply, "maximum": jnp.maximum,
+    "minimum": jnp.minimum, "fmax": jnp.fmax, "fmin": jnp.fmin, "hypot": jnp.hypot,
+    "atan2": jnp.arctan2, "bitwise_and": jnp.bitwise_and, "bitwise_or": jnp.bitwise_or,
+    "bitwise_xor": jnp.bitwise_xor, "logaddexp": jnp.logaddexp, "copysign": jnp.copysign,
+    "fmod": lambda a, b: lax.rem(*jnp.broadcast_arrays(a, b)),
+    "remainder": lambda a, b: jnp.remainder(*_wholes(a, b)),
+    "floor_divide": lambda a, b: jnp.floor_divide(*_wholes(a, b)),
 }.items():  # fmt: skip
     op(_name)(_binary(_arithmetic))
 
@@ -69,49 +69,17 @@ for _name, _comparison in {
     op(_name)(_compared(_comparison))
 
 
-def _no_zero(a: Any, b: Any) -> None:
-    fail_unless(a.dtype != jnp.bool_, "a division of bools")
-
-
-def _fmod(a: Any, b: Any) -> Any:
-    _no_zero(a, b)
-    return lax.rem(*jnp.broadcast_arrays(a, b))
-
-
-def _rest(a: Any, b: Any) -> Any:
-    rest = _fmod(a, b)
-    return jnp.where((rest != 0) & ((rest < 0) != (b < 0)), rest + b, rest)
-
-
-def _floor_divided(a: Any, b: Any) -> Any:
-    """As Python: computed from the remainder, for a / b may round up."""
-    _no_zero(a, b)
-    if is_whole(a):
-        return jnp.floor_divide(a, b)
-    rest = _fmod(a, b)
-    quotient = (a - rest) / b
-    quotient = jnp.where((rest != 0) & ((b < 0) != (rest < 0)), quotient - 1, quotient)
-    below = jnp.floor(quotient)
-    made = jnp.where(quotient - below > 0.5, below + 1, below)
-    made = jnp.where(quotient == 0, jnp.copysign(jnp.zeros_like(made), a / b), made)
-    return jnp.where(b == 0, a / b, made)
+def _wholes(a: Any, b: Any) -> list[Any]:
+    fail_unless(jnp.issubdtype(a.dtype, jnp.integer), f"of {a.dtype}")
+    return jnp.broadcast_arrays(a, b)
 
 
 @op("div")
 def div(call: Any, input: Any, other: Any, rounding_mode: Any = None) -> Any:
     a, b = call.cast(input), call.cast(other)
-    if rounding_mode == "floor":
-        return _floor_divided(a, b)
-    if rounding_mode == "trunc":
-        return lax.div(*jnp.broadcast_arrays(a, b)) if is_whole(a) else jnp.trunc(a / b)
-    return a / b
-
-
-@op("add", "sub")
-def add(call: Any, input: Any, other: Any, alpha: Any = 1) -> Any:
-    a, b = call.cast(input), call.cast(other)
-    b = b if alpha == 1 else b * call.cast(alpha)
-    return a + b if call.op == "add" else a - b
+    if rounding_mode is None:
+        return a / b
+    return (jnp.floor_divide if rounding_mode == "floor" else lax.div)(*_wholes(a, b))
 
 
 @op("pow")
@@ -135,18 +103,6 @@ def clamp(call: Any, input: Any, min: Any = None, max: Any = None) -> Any:
     made = call.cast(input)
     made = made if min is None else jnp.maximum(made, call.cast(min))
     return made if max is None else jnp.minimum(made, call.cast(max))
-
-
-@op("masked_fill")
-def masked_fill(call: Any, input: Any, mask: Any, value: Any) -> Any:
-    return jnp.where(mask.astype(bool), call.cast(value), input)
-
-
-@op("gelu")
-def gelu(call: Any, input: Any, approximate: str = "none") -> Any:
-    if approximate == "tanh":
-        return nn.gelu(input, approximate=True)
-    return 0.5 * input * (1 + special.erf(input * math.sqrt(0.5)))
 
 
 @op("complex")

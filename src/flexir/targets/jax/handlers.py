@@ -96,12 +96,6 @@ def is_whole(value: Any) -> bool:
     return not jnp.issubdtype(value.dtype, jnp.inexact)
 
 
-def dims(dim: Any, rank: int) -> tuple[int, ...]:
-    """Dimensions counted from the front; all of them for None or none."""
-    listed = [] if dim is None else [dim] if isinstance(dim, int) else list(dim)
-    return tuple(d % max(rank, 1) for d in listed)[: rank or 0] if listed else tuple(range(rank))
-
-
 @target.input
 def enter(ctx: Any, name: str, type: flexir.TensorType) -> Place:
     made: Place = ctx.out.place(type.shape, ctx.dtype(type))

@@ -7,9 +7,10 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from ..arguments import fail_unless
+from ..arguments import fail_unless, scattered
+from .counted import places
 from .handlers import call_of, cuts_known, op, target
-from .program import Call, Place, given
+from .program import Place, given
 
 
 def _parts(indices: Any) -> tuple[Any, ...]:
@@ -91,13 +92,6 @@ def index_put(call: Any, input: Any, indices: Any, values: Any, accumulate: bool
     return input.at[_parts(whole)].add(call.cast(values), mode="drop")
 
 
-@op("embedding")
-def embedding(call: Any, input: Any, weight: Any, padding_idx: Any = None, max_norm: Any = None,
-              **how: Any) -> Any:  # fmt: skip
-    fail_unless(max_norm is None, "max_norm, which changes the weight")
-    return jnp.take(weight, input, axis=0, mode="fill")
-
-
 def _along(index: Any, dim: int) -> tuple[Any, ...]:
     """An index of one dimension, with all others as they are."""
     grid = np.meshgrid(*[np.arange(n) for n in index.shape], indexing="ij", sparse=True)
@@ -108,11 +102,6 @@ def _along(index: Any, dim: int) -> tuple[Any, ...]:
 def gather(call: Any, input: Any, dim: int, index: Any) -> Any:
     fail_unless(input.ndim == index.ndim > 0, "an index of other dimensions, or a number")
     return input.at[_along(index, dim)].get(mode="fill")
-
-
-@op("unique")
-def counted(call: Any, **how: Any) -> Any:
-    fail_unless(False, "as many elements as the values say; XLA knows shapes before it runs")
 
 
 @target.op("getitem")
@@ -141,70 +130,17 @@ def _is_mask(ctx: Any, part: Any) -> bool:
     return isinstance(part, Place) and ctx.out.types[part].dtype == bool
 
 
-def places(ctx: Any, mask: Any, count: int) -> list[Place]:
-    """Where a mask is true, for each of its dimensions."""
-    shape, where = ctx.type_of(mask).shape, str(ctx.node.where)
-    fail_unless(shape and not ctx.out.blocks, "a mask that is a number, or in a branch or loop")
-    rows = Call(
-        "nonzero", (((count,), jnp.dtype("int64")),) * len(shape), True, (None,) * len(shape)
-    )
-    truth = Call("eq", (((), jnp.dtype(bool)),), False, (None,))
-    text = f"{ctx.node.op}: {count} were true when recorded, {where}"
-    ctx.out.conditions.append((text, ctx.out.add(_as_many, truth, (mask, count), {}, where)))
-    found: list[Place] = list(ctx.out.add(_true_at, rows, (mask,), {}, where))
-    return found
-
-
-def _as_many(call: Call, mask: Any, count: int) -> Any:
-    return jnp.count_nonzero(mask) == count
-
-
-def _true_at(call: Call, mask: Any) -> Any:
-    return [row.astype(jnp.int64) for row in jnp.nonzero(mask, size=call.shape[0], fill_value=0)]
-
-
-@target.op("nonzero")
-def nonzero(ctx: Any, input: Any, as_tuple: bool = False) -> Any:
-    found, where = places(ctx, input, ctx.type.shape[0]), str(ctx.node.where)
-    return tuple(found) if as_tuple else ctx.out.add(_rows, call_of(ctx), (found,), {}, where)
-
-
-def _rows(call: Call, rows: Any) -> Any:
-    return jnp.stack(rows, 1)
-
-
-@target.op("where")
-def where(ctx: Any, condition: Any, input: Any = None, other: Any = None) -> Any:
-    if input is None:
-        return tuple(places(ctx, condition, ctx.type.shape[0]))
-    return ctx.out.add(_where, call_of(ctx), (condition, input, other), {}, str(ctx.node.where))
-
-
-def _where(call: Call, condition: Any, input: Any, other: Any) -> Any:
-    return jnp.where(condition.astype(bool), call.cast(input), call.cast(other))
-
-
-@target.op("masked_select")
-def masked_select(ctx: Any, input: Any, mask: Any) -> Any:
-    fail_unless(ctx.type_of(input).shape == ctx.type_of(mask).shape, "a mask of another shape")
-    found = tuple(places(ctx, mask, ctx.type.shape[0]))
-    return ctx.out.add(_getitem, call_of(ctx), (input, found), {}, str(ctx.node.where))
-
-
 @op("scatter", "scatter_add", "scatter_reduce")
 def scatter(call: Any, input: Any, dim: int, index: Any, **how: Any) -> Any:
-    kind = "sum" if call.op == "scatter_add" else how.get("reduce")
-    include_self = how.get("include_self", True)
-    method = {None: "set", "add": "add", "sum": "add", "prod": "multiply", "multiply": "multiply",
-              "amax": "max", "amin": "min"}.get(kind)  # fmt: skip
-    fail_unless(method and include_self, f"reduce={kind!r}, include_self={include_self}")
+    kind = scattered(call.op, how)
+    method = {None: "set", "sum": "add", "prod": "multiply", "amax": "max", "amin": "min"}[kind]
     fail_unless(call.dtype != bool or kind is None, "reductions of bools")
     fail_unless(input.ndim == index.ndim > 0, "an index of other dimensions, or a number")
     what: Any = how.get("src") if how.get("src") is not None else how.get("value")
     if given(what) and what.ndim:
         what = what[tuple(slice(0, n) for n in index.shape)]
     places = _along(index.astype(jnp.int64), dim)
-    return getattr(input.at[places], str(method))(call.cast(what), mode="drop")
+    return getattr(input.at[places], method)(call.cast(what), mode="drop")
 
 
 def _at(index: Any, dim: int, rank: int) -> tuple[Any, ...]:

@@ -9,17 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from ..arguments import each, fail_unless
+from ..arguments import Windows, around, each, fail_unless, windows
 from .handlers import is_whole, op
 from .program import given, number
 
 # -- products
-
-
-@op("linear")
-def linear(call: Any, input: Any, weight: Any, bias: Any = None) -> Any:
-    made = input @ weight.T
-    return made if bias is None else made + bias
 
 
 @op("matmul", "bmm", "mm")
@@ -57,13 +51,7 @@ def conv(call: Any, input: Any, weight: Any, bias: Any = None, stride: Any = 1, 
     size = weight.ndim - 2
     fail_unless(not is_whole(input), "a convolution of whole numbers")
     dilation = each(dilation, size)
-    if padding == "valid":
-        pads = [(0, 0)] * size
-    elif padding == "same":
-        whole = [d * (k - 1) for d, k in zip(dilation, weight.shape[2:])]
-        pads = [(n // 2, n - n // 2) for n in whole]
-    else:
-        pads = [(n, n) for n in each(padding, size)]
+    pads = around(padding, weight.shape[2:], dilation)
     return _batched(input, size, lambda value: _convolved(
         value, weight, bias, window_strides=each(stride, size), padding=pads,
         rhs_dilation=dilation, feature_group_count=groups))  # fmt: skip
@@ -92,26 +80,22 @@ def conv_transpose(call: Any, input: Any, weight: Any, bias: Any = None, stride:
 # -- pools
 
 
-def _windows(call: Any, input: Any, kernel: Any, stride: Any, pad: Any, dilation: Any) -> Any:
-    """Kernel, strides, dilation, and padding so that the windows are torch's."""
+def _windows(call: Any, input: Any, *how: Any) -> tuple[Windows, Any]:
+    """Windows of all dimensions, and their padding."""
     size = int(call.op[-2])
-    kernel, pad, dilation = (each(part, size) for part in (kernel, pad, dilation))
-    stride = each(stride, size) if stride else kernel
-    shapes = zip(input.shape[-size:], call.shape[-size:], kernel, stride, pad, dilation)
-    ends = [max((m - 1) * s + d * (k - 1) + 1 - n - p, 0) for n, m, k, s, p, d in shapes]
-    front = [0] * (input.ndim - size)
-    one = [1] * (input.ndim - size)
-    pads = [(0, 0)] * len(front) + list(zip(pad, ends))
-    return one + kernel, one + stride, one + dilation, pads, pad
+    found = windows(input.shape[-size:], call.shape[-size:], *how)
+    one, none = [1] * (input.ndim - size), [0] * (input.ndim - size)
+    fronts = one, one, one, none, none
+    found = Windows(*(front + part for front, part in zip(fronts, found)))
+    return found, list(zip(found.before, found.behind))
 
 
 @op("max_pool1d", "max_pool2d", "max_pool3d")
 def max_pool(call: Any, input: Any, kernel_size: Any, stride: Any = None, padding: Any = 0,
              dilation: Any = 1, ceil_mode: bool = False,
              return_indices: bool = False) -> Any:  # fmt: skip
-    kernel, strides, dilations, pads, _ = _windows(
-        call, input, kernel_size, stride, padding, dilation
-    )
+    found, pads = _windows(call, input, kernel_size, stride, padding, dilation)
+    kernel, strides, dilations = found[:3]
     fail_unless(not is_whole(input), "a pool of whole numbers")
     fill = jnp.array(-jnp.inf, input.dtype)
     if not return_indices:
@@ -147,95 +131,26 @@ def avg_pool(call: Any, input: Any, kernel_size: Any, stride: Any = None, paddin
              ceil_mode: bool = False, count_include_pad: bool = True,
              **how: Any) -> Any:  # fmt: skip
     """Sums of windows by how many elements count: padding may, what rounding up adds does not."""
-    kernel, strides, _, pads, pad = _windows(call, input, kernel_size, stride, padding, 1)
+    found, pads = _windows(call, input, kernel_size, stride, padding)
+    size, rank = int(call.op[-2]), input.ndim
     fail_unless(not is_whole(input), "a pool of whole numbers")
 
     def summed(value: Any, pads: Any) -> Any:
-        made = lax.reduce_window(value, number(0, input.dtype), lax.add, kernel, strides, pads)
-        return made[(..., *(slice(0, n) for n in call.shape[-len(pad) :]))]
+        zero = number(0, input.dtype)
+        made = lax.reduce_window(value, zero, lax.add, found.kernel, found.stride, pads)
+        return made[(..., *(slice(0, n) for n in call.shape[-size:]))]
 
     if how.get("divisor_override") is not None:
         return summed(input, pads) / how["divisor_override"]
-    size, rank = len(pad), input.ndim
     ones = jnp.ones([1] * (rank - size) + list(input.shape[-size:]), input.dtype)
     behind = pads
     if count_include_pad:
-        around = [(0, 0)] * (rank - size) + [(p, p) for p in pad]
-        ones = jnp.pad(ones, around, constant_values=1)
+        ones = jnp.pad(ones, [(p, p) for p in found.before], constant_values=1)
         behind = [(0, max(end - a, 0)) for a, end in pads]
     return summed(input, pads) / summed(ones, behind)
 
 
-# -- sampling
-
-
-@op("grid_sample")
-def grid_sample(call: Any, input: Any, grid: Any, mode: str = "bilinear",
-                padding_mode: str = "zeros", align_corners: Any = None) -> Any:  # fmt: skip
-    fail_unless(input.ndim == 4 and mode in ("bilinear", "nearest"), f"{mode} of volumes or cubes")
-    fail_unless(padding_mode in ("zeros", "border"), f"padding_mode={padding_mode!r}")
-    at = []
-    for part, n in ((grid[..., 0], input.shape[3]), (grid[..., 1], input.shape[2])):
-        place = (part + 1) / 2 * (n - 1) if align_corners else ((part + 1) * n - 1) / 2
-        at.append(jnp.clip(place, 0, n - 1) if padding_mode == "border" else place)
-    if mode == "nearest":
-        return _taken(input, jnp.round(at[0]), jnp.round(at[1]))
-    x, y = jnp.floor(at[0]), jnp.floor(at[1])
-    made = jnp.zeros(call.shape, call.dtype)
-    for dx in (0, 1):
-        for dy in (0, 1):
-            share = (1 - jnp.abs(at[0] - x - dx)) * (1 - jnp.abs(at[1] - y - dy))
-            made = made + _taken(input, x + dx, y + dy) * share[:, None]
-    return made
-
-
-def _taken(input: Any, x: Any, y: Any) -> Any:
-    """Pixels at places [N, H, W]; zero outside."""
-    height, width = input.shape[2:]
-    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
-    column, row = (jnp.where(inside, part, 0).astype(jnp.int64) for part in (x, y))
-    batch = jnp.arange(input.shape[0])[:, None, None]
-    made = jnp.moveaxis(jnp.moveaxis(input, 1, -1)[batch, row, column], -1, 1)
-    return jnp.where(inside[:, None], made, 0)
-
-
-# -- normalisations
-
-
-def _scaled(value: Any, weight: Any, bias: Any) -> Any:
-    """Times weight, plus bias, both along dimension 1."""
-    shape = [1, -1] + [1] * (value.ndim - 2)
-    value = value if weight is None else value * weight.reshape(shape)
-    return value if bias is None else value + bias.reshape(shape)
-
-
-def _normal(value: Any, axes: Any, eps: Any) -> Any:
-    """Mean 0 and variance 1 along some dimensions, in float32 at least."""
-    wide = value.astype(jnp.promote_types(value.dtype, jnp.float32))
-    mean = jnp.mean(wide, axes, keepdims=True)
-    away = wide - mean
-    return (away * lax.rsqrt(jnp.mean(away * away, axes, keepdims=True) + eps)).astype(value.dtype)
-
-
-@op("batch_norm")
-def batch_norm(call: Any, input: Any, running_mean: Any, running_var: Any, weight: Any = None,
-               bias: Any = None, training: bool = False, momentum: Any = 0.1,
-               eps: float = 1e-5) -> Any:  # fmt: skip
-    if training:
-        fail_unless(running_mean is None, "it updates its statistics")
-        axes = (0, *range(2, input.ndim))
-        return _scaled(_normal(input, axes, eps), weight, bias).astype(call.dtype)
-    scale = lax.rsqrt(running_var + eps)
-    return _scaled(_scaled(input, None, -running_mean), scale if weight is None else scale * weight,
-                   bias).astype(call.dtype)  # fmt: skip
-
-
-@op("layer_norm")
-def layer_norm(call: Any, input: Any, normalized_shape: Any, weight: Any = None, bias: Any = None,
-               eps: float = 1e-5) -> Any:  # fmt: skip
-    made = _normal(input, tuple(range(-len(normalized_shape), 0)), eps)
-    made = made if weight is None else made * weight
-    return made if bias is None else made + bias
+# -- Fourier transforms
 
 
 for _name, _function in {"fft_fft": jnp.fft.fft, "fft_ifft": jnp.fft.ifft, "fft_rfft": jnp.fft.rfft,

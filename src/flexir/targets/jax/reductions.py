@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from ..arguments import fail_unless
-from .handlers import dims, is_whole, op
+from ..arguments import dims, fail_unless
+from .handlers import is_whole, op
 
 
 def _reduction(function: Any) -> Any:
     def handler(call: Any, input: Any, dim: Any = None, keepdim: bool = False,
                 dtype: Any = None) -> Any:  # fmt: skip
-        return function(call.cast(input), axis=dims(dim, input.ndim), keepdims=keepdim)
+        return function(call.cast(input), axis=tuple(dims(dim, input.ndim)), keepdims=keepdim)
 
     return handler
 
@@ -28,16 +27,15 @@ for _name, _function in {"sum": jnp.sum, "mean": jnp.mean, "prod": jnp.prod}.ite
 @op("amax", "amin")
 def extreme(call: Any, input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     function = jnp.max if call.op == "amax" else jnp.min
-    return function(input, axis=dims(dim, input.ndim), keepdims=keepdim)
+    return function(input, axis=tuple(dims(dim, input.ndim)), keepdims=keepdim)
 
 
 @op("max", "min")
-def extremes(call: Any, input: Any, dim: Any = None, keepdim: bool = False,
-             other: Any = None) -> Any:  # fmt: skip
+def extremes(call: Any, input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     most = call.op == "max"
-    if other is not None:
-        return (jnp.maximum if most else jnp.minimum)(call.cast(input), call.cast(other))
-    made = (jnp.max if most else jnp.min)(input, axis=dims(dim, input.ndim), keepdims=keepdim)
+    made = (jnp.max if most else jnp.min)(
+        input, axis=tuple(dims(dim, input.ndim)), keepdims=keepdim
+    )
     return made if dim is None else [made, _place(most, input, dim, keepdim)]
 
 
@@ -56,18 +54,7 @@ def place(call: Any, input: Any, dim: Any = None, keepdim: bool = False) -> Any:
 @op("any", "all")
 def asked(call: Any, input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     function = jnp.any if call.op == "any" else jnp.all
-    return function(input, axis=dims(dim, input.ndim), keepdims=keepdim).astype(call.dtype)
-
-
-@op("linalg_vector_norm")
-def vector_norm(call: Any, input: Any, ord: Any = 2, dim: Any = None, keepdim: bool = False,
-                dtype: Any = None) -> Any:  # fmt: skip
-    sizes, axes = jnp.abs(input).astype(call.dtype), dims(dim, input.ndim)
-    if abs(ord) == math.inf:
-        return (jnp.max if ord > 0 else jnp.min)(sizes, axis=axes, keepdims=keepdim)
-    powers = (sizes != 0).astype(call.dtype) if ord == 0 else jnp.power(sizes, ord)
-    summed = jnp.sum(powers, axis=axes, keepdims=keepdim)
-    return summed if ord in (0, 1) else jnp.power(summed, 1 / ord)
+    return function(input, axis=tuple(dims(dim, input.ndim)), keepdims=keepdim).astype(call.dtype)
 
 
 @op("softmax", "log_softmax")

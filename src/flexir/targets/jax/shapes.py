@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import torch
 
-from ..arguments import fail_unless
+from ..arguments import fail_unless, pairs_of
 from .handlers import op
 from .program import number
 
@@ -46,11 +46,6 @@ def cat(call: Any, tensors: Any, dim: int = 0) -> Any:
     return jnp.concatenate([call.cast(part) for part in parts], axis=dim)
 
 
-@op("stack")
-def stack(call: Any, tensors: Any, dim: int = 0) -> Any:
-    return jnp.stack([call.cast(part) for part in tensors], axis=dim)
-
-
 @op("split", "split_with_sizes", "chunk", "tensor_split", "unsafe_split", "unsafe_chunk")
 def split(call: Any, input: Any, dim: int = 0, **how: Any) -> Any:
     """Cut as torch cut it."""
@@ -68,25 +63,10 @@ def flip(call: Any, input: Any, dims: Any) -> Any:
     return jnp.flip(input, dims if isinstance(dims, int) else tuple(dims)) if input.ndim else input
 
 
-@op("unfold")
-def unfold(call: Any, input: Any, dimension: int, size: int, step: int) -> Any:
-    """Windows along one dimension, which come last."""
-    fail_unless(input.ndim, "windows of a number")
-    windows = np.arange(0, input.shape[dimension] - size + 1, step)[:, None] + np.arange(size)
-    dimension %= input.ndim
-    return jnp.moveaxis(jnp.take(input, windows, axis=dimension), dimension + 1, -1)
-
-
-@op("diagonal")
-def diagonal(call: Any, input: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
-    return jnp.diagonal(input, offset, dim1, dim2)
-
-
 @op("pad")
 def pad(call: Any, input: Any, pad: Any, mode: str = "constant", value: Any = None) -> Any:
     """Pairs from the last dimension on."""
-    pairs = [(0, 0)] * (input.ndim - len(pad) // 2)
-    pairs += [(int(a), int(b)) for a, b in zip(pad[-2::-2], pad[::-2])]
+    pairs = pairs_of(pad, input.ndim)
     if min(pad, default=0) < 0:
         fail_unless(mode == "constant", f"negative padding, {mode}")
         cut = [slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(input.shape, pairs)]

@@ -47,20 +47,22 @@ for _name, (_kind, _params) in _UNARY.items():
 
 @op("gelu")
 def gelu(ctx: Context, input: Any, approximate: str) -> Blob:
-    x = blob(ctx, input)
-    return ctx.out.add("GELU", [x], x.dims, {0: int(approximate == "tanh")})
+    return _set(ctx, "GELU", input, int(approximate == "tanh"))
 
 
 @op("leaky_relu")
 def leaky_relu(ctx: Context, input: Any, negative_slope: float) -> Blob:
-    x = blob(ctx, input)
-    return ctx.out.add("ReLU", [x], x.dims, {0: float(negative_slope)})
+    return _set(ctx, "ReLU", input, float(negative_slope))
 
 
 @op("elu")
 def elu(ctx: Context, input: Any, alpha: float) -> Blob:
+    return _set(ctx, "ELU", input, float(alpha))
+
+
+def _set(ctx: Context, kind: str, input: Any, setting: float) -> Blob:
     x = blob(ctx, input)
-    return ctx.out.add("ELU", [x], x.dims, {0: float(alpha)})
+    return ctx.out.add(kind, [x], x.dims, {0: setting}, place=place(ctx))
 
 
 @op("clamp")
@@ -166,12 +168,8 @@ def convolution(ctx: Context, kind: str, input: Any, weight: Any, bias: Any, gro
     """A convolution, or one transposed; ``weight`` is already in ncnn's order."""
     spatial = weight.ndim - 2
     kernel, dilation, stride = (each(n, spatial) for n in (weight.shape[2:], dilation, stride))
-    whole = [d * (k - 1) for d, k in zip(dilation, kernel)]
-    if isinstance(padding, str):
-        before = [0 if padding == "valid" else n // 2 for n in whole]
-        behind = [0 if padding == "valid" else n - n // 2 for n in whole]
-    else:
-        before = behind = list(each(padding, spatial))
+    pads = arguments.around(padding, kernel[::-1], dilation[::-1])[::-1]
+    before, behind = zip(*pads)
     x = image(ctx, input, spatial)
     keys = [_KERNEL, _DILATION, _STRIDE, _BEFORE, _BEHIND]
     params = {0: ctx.type.shape[-spatial - 1], 5: int(bias is not None), 6: weight.size}

@@ -8,8 +8,8 @@ from typing import Any
 
 import flexir
 
-from ..arguments import scaled_by_sizes
-from .layers import each, place
+from ..arguments import scaled_by_sizes, windows
+from .layers import place
 from .network import Blob, Dims
 from .tensors import Context, around, blob, image, op
 
@@ -22,13 +22,6 @@ for _name in _FREE:
     def free(ctx: Context, input: Any, **_: Any) -> Blob:
         """The same numbers in the same order: no layer."""
         return Blob(*blob(ctx, input))
-
-
-@op("dropout")
-def dropout(ctx: Context, input: Any, p: Any, training: bool) -> Blob:
-    if training:
-        raise flexir.Unsupported("training")
-    return Blob(*blob(ctx, input))
 
 
 def permuted(ctx: Context, input: Any, order: list[int]) -> Blob:
@@ -231,53 +224,38 @@ def pad(ctx: Context, input: Any, pad: Any, mode: str, value: Any) -> Blob:
 _POOL = [(1, 11, 21), (2, 12, 22), (3, 13, 23), (14, 15, 16)]  # kernel, stride, before, behind
 
 
-def pooled(ctx: Context, input: Any, spatial: int, params: dict[int, Any]) -> Blob:
-    """A Pooling layer of 1, 2 or 3 dimensions."""
-    x = image(ctx, input, spatial)
-    kind = "Pooling" + ("1D", "", "3D")[spatial - 1]
-    return ctx.out.add(kind, [x], tuple(ctx.type.shape[-spatial - 1 :]), params, place=place(ctx))
+def pooled(ctx: Context, input: Any, kind: int, *how: Any, mean: Any = None) -> Blob:
+    """A Pooling layer of 1, 2 or 3 dimensions.
 
-
-def windows(
-    ctx: Context, input: Any, spatial: int, kernel: Any, stride: Any, padding: Any
-) -> dict[int, Any]:
-    """Parameters of pooling windows.
-
-    Raises:
-        flexir.Unsupported: ``ceil_mode`` makes windows that hang over; torch and ncnn fill those
-            otherwise.
+    Args:
+        ctx: of the call.
+        input: what is pooled.
+        kind: 0, the largest, or 1, the mean.
+        how: kernel, stride and padding, as torch has them.
+        mean: whether padding counts, of a mean.
     """
-    sizes = tuple(ctx.type(input).shape[-spatial:])[::-1]
-    kernel, padding = each(kernel, spatial), each(padding, spatial)
-    stride = each(stride, spatial) if stride not in (None, (), []) else kernel
-    fits = [(n + 2 * p - k) // s + 1 for n, p, k, s in zip(sizes, padding, kernel, stride)]
-    if tuple(fits) != tuple(ctx.type.shape[-spatial:])[::-1]:
-        over = [(o - 1) * s + k - n - p for o, s, k, n, p in
-                zip(ctx.type.shape[-spatial:][::-1], stride, kernel, sizes, padding)]  # fmt: skip
-    else:
-        over = list(padding)
-    params = {5: 1}
-    for keys, values in zip(_POOL, (kernel, stride, padding, over)):
-        params.update(zip(keys, values))
-    return params
+    spatial = int(ctx.node.op[-2])
+    found = windows(ctx.type(input).shape[-spatial:], ctx.type.shape[-spatial:], *how)
+    if kind and any(b > a for a, b in zip(found.before, found.behind)):
+        raise flexir.Unsupported("ceil_mode with windows that hang over")
+    params = {0: kind, 5: 1} if mean is None else {0: kind, 5: 1, 6: int(mean)}
+    for keys, values in zip(_POOL, (found.kernel, found.stride, found.before, found.behind)):
+        params.update(zip(keys, values[::-1]))
+    x, layer = image(ctx, input, spatial), "Pooling" + ("1D", "", "3D")[spatial - 1]
+    return ctx.out.add(layer, [x], tuple(ctx.type.shape[-spatial - 1 :]), params, place=place(ctx))
 
 
 for _rank in (1, 2, 3):
 
     @op(f"max_pool{_rank}d")
     def max_pool(ctx: Context, input: Any, kernel_size: Any, stride: Any, padding: Any,
-                 ceil_mode: Any, *, rank: int = _rank) -> Blob:  # fmt: skip
-        params = windows(ctx, input, rank, kernel_size, stride, padding)
-        return pooled(ctx, input, rank, {0: 0, **params})
+                 ceil_mode: Any) -> Blob:  # fmt: skip
+        return pooled(ctx, input, 0, kernel_size, stride, padding)
 
     @op(f"avg_pool{_rank}d")
     def avg_pool(ctx: Context, input: Any, kernel_size: Any, stride: Any, padding: Any,
-                 ceil_mode: Any, count_include_pad: bool,
-                 *, rank: int = _rank) -> Blob:  # fmt: skip
-        params = windows(ctx, input, rank, kernel_size, stride, padding)
-        if ceil_mode and any(params[a] != params[b] for a, b in zip(*_POOL[2:]) if a in params):
-            raise flexir.Unsupported("ceil_mode with windows that hang over")
-        return pooled(ctx, input, rank, {0: 1, **params, 6: int(count_include_pad)})
+                 ceil_mode: Any, count_include_pad: bool) -> Blob:  # fmt: skip
+        return pooled(ctx, input, 1, kernel_size, stride, padding, mean=count_include_pad)
 
     @op(f"adaptive_avg_pool{_rank}d", f"adaptive_max_pool{_rank}d")
     def adaptive_pool(ctx: Context, input: Any, output_size: Any, *, rank: int = _rank) -> Blob:

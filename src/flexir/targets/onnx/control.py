@@ -23,7 +23,7 @@ from .network import dtype_of, live, tensor_type
 from .values import Arithmetic, Perhaps, Tensor, plain
 
 
-@op("size", "numel", "length", "item", "to_float", "isqrt")
+@op("size", "numel", "length", "item", "to_float", "isqrt", "trunc")
 def number(ctx: Any, input: Any, **how: Any) -> Any:
     """Numbers alone: the door of all handlers computes them."""
     raise Unsupported(f"{ctx.node.op} that gives no number")

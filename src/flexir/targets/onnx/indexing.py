@@ -159,35 +159,10 @@ def together(shapes: list[tuple[Any, ...]]) -> list[Any]:
     return made[::-1]
 
 
-@op("index_select")
-def index_select(ctx: Any, input: Any, dim: int, index: Any) -> Any:
-    if not rank(input):
-        return input
-    places = index if rank(index) else reshaped(ctx.out, index, [1])
-    return ctx.out.add("Gather", input, places, axis=dim)
-
-
-@op("embedding")
-def embedding(ctx: Any, input: Any, weight: Any, padding_idx: Any = None, **how: Any) -> Any:
-    fail_unless(how.get("max_norm") is None, "max_norm, which changes the weight")
-    return ctx.out.add("Gather", weight, input)
-
-
 @op("gather")
 def gather(ctx: Any, input: Any, dim: int, index: Any) -> Any:
     fail_unless(rank(input) and rank(index) == rank(input), "gather of a number")
     return ctx.out.add("GatherElements", input, ctx.out.cast(index, torch.int64), axis=dim)
-
-
-@op("take_along_dim")
-def take_along_dim(ctx: Any, input: Any, indices: Any, dim: Any = None) -> Any:
-    fail_unless(dim is not None and rank(input), "of a flat tensor")
-    shape = [shape_of(input), shape_of(indices)]
-    wide = [together([s[:dim % len(s)] + (1,) + s[dim % len(s) + 1 :],
-                      o[:dim % len(s)] + (s[dim],) + o[dim % len(s) + 1 :]])
-            for s, o in (shape, shape[::-1])]  # fmt: skip
-    made = [ctx.out.add("Expand", v, s) for v, s in zip((input, indices), wide)]
-    return ctx.out.add("GatherElements", *made, axis=dim)
 
 
 @op("nonzero")

@@ -5,15 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import torch
-
 import flexir
 
-from ..arguments import each, fail_unless
+from ..arguments import Windows, around, each, fail_unless, windows
 from .handlers import brought, empty, fixed, given, op, rank, result_shape, shape_of
-from .network import dtype_of
-from .reductions import reduced
-from .shapes import reshaped, swapped, triangular
+from .shapes import swapped
 from .values import Arithmetic
 
 # -- products
@@ -59,64 +55,10 @@ def einsum(ctx: Any, equation: str, operands: Any) -> Any:
     return ctx.out.add("Einsum", *made, equation=equation.replace(" ", ""))
 
 
-@op("addmm", "baddbmm", "addmv", "addbmm")
-def addmm(ctx: Any, input: Any, beta: Any = 1, alpha: Any = 1, **factors: Any) -> Any:
-    out = ctx.out
-    a, b = [v for v in factors.values() if given(v)]
-    fail_unless(ctx.node.op != "addbmm", "addbmm")
-    if ctx.node.op == "addmm" and rank(input) <= 2 and dtype_of(input).is_floating_point and beta:
-        return out.add("Gemm", a, b, input, alpha=float(alpha), beta=float(beta))
-    made = out.add("MatMul", a, b)
-    made = made if alpha == 1 else out.add("Mul", made, alpha)
-    if beta == 0:
-        return made
-    return out.add("Add", made, input if beta == 1 else out.add("Mul", input, beta))
-
-
-@op("scaled_dot_product_attention")
-def attention(
-    ctx: Any, query: Any, key: Any, value: Any, attn_mask: Any = None, dropout_p: float = 0.0,
-    is_causal: bool = False, scale: Any = None, enable_gqa: bool = False,
-) -> Any:  # fmt: skip
-    """softmax(query key / sqrt(width) + mask) value; a row that sees nothing is zero."""
-    out, width = ctx.out, shape_of(query)[-1]
-    fail_unless(dropout_p == 0, "dropout while training")
-    fixed(width)
-    fail_unless(width and not empty(key), "attention over nothing")
-    scale = 1 / math.sqrt(width) if scale is None else scale
-    shape = list(shape_of(key))
-    times = 1
-    if enable_gqa:
-        fixed(shape_of(query)[-3], shape[-3])
-        times = shape_of(query)[-3] // shape[-3]
-    turned, held = swapped(out, key, -1, -2), value
-    if times > 1:
-        turned = _repeated(out, turned, [*shape[:-2], shape[-1], shape[-2]], times)
-        held = _repeated(out, value, list(shape_of(value)), times)
-    scores = out.add("MatMul", out.add("Mul", query, float(scale)), turned)
-    seen = None
-    if is_causal:
-        mask = out.add("Expand", out.constant(True, torch.bool), [shape_of(query)[-2], shape[-2]])
-        scores = out.add("Where", triangular(out, mask), scores, -math.inf)
-    elif attn_mask is not None and dtype_of(attn_mask) is torch.bool:
-        scores = out.add("Where", attn_mask, scores, -math.inf)
-        seen = out.add("ReduceMax", out.cast(attn_mask, torch.int32), [-1], keepdims=1)
-        seen = out.cast(seen, torch.bool)
-    elif attn_mask is not None:
-        scores = out.add("Add", scores, attn_mask)
-        top = out.add("ReduceMax", attn_mask, [-1], keepdims=1)
-        seen = out.add("Greater", top, -math.inf, dtype=torch.bool)
-    weights = out.add("Softmax", scores, axis=-1)
-    if seen is not None:
-        weights = out.add("Where", seen, weights, 0.0)
-    return out.add("MatMul", weights, held)
-
-
-def _repeated(out: Any, value: Any, shape: list[Any], times: int) -> Any:
-    """Every head ``times`` times, one after another."""
-    wide = out.add("Unsqueeze", value, [len(shape) - 2])
-    wide = out.add("Expand", wide, [*shape[:-2], times, *shape[-2:]])
-    return reshaped(out, wide, [*shape[:-3], shape[-3] * times, *shape[-2:]])
+@op("addmm")
+def addmm(ctx: Any, input: Any, mat1: Any, mat2: Any, beta: Any = 1, alpha: Any = 1) -> Any:
+    fail_unless(rank(input) <= 2 and ctx.type.dtype.is_floating_point and beta, "no Gemm")
+    return ctx.out.add("Gemm", mat1, mat2, input, alpha=float(alpha), beta=float(beta))
 
 
 # -- convolutions
@@ -138,13 +80,7 @@ def conv(
     size = rank(weight) - 2
     kernel, dilation = shape_of(weight)[2:], each(dilation, size)
     fail_unless(not empty(input) and not empty(weight), "a convolution of nothing")
-    if padding == "valid":
-        pads = [0] * (2 * size)
-    elif padding == "same":
-        whole = [d * (k - 1) for d, k in zip(dilation, kernel)]
-        pads = [n // 2 for n in whole] + [n - n // 2 for n in whole]
-    else:
-        pads = each(padding, size) * 2
+    pads = [n for side in zip(*around(padding, kernel, dilation)) for n in side]
 
     def work(value: Any) -> Any:
         return ctx.out.add(
@@ -178,18 +114,13 @@ def conv_transpose(
 # -- pools
 
 
-def _ends(
-    shape: Any, made: Any, kernel: Any, stride: Any, pad: Any, dilation: Any, ceil: bool
-) -> list[int]:
-    """Padding behind, so that ONNX's windows are torch's, whatever its rounding."""
-    found = []
-    for n, m, k, s, p, d in zip(shape, made, kernel, stride, pad, dilation):
-        if isinstance(n, Arithmetic):
-            fail_unless(not ceil, "ceil_mode over a size that varies")
-            found.append(p)
-        else:
-            found.append(max((m - 1) * s + d * (k - 1) + 1 - n - p, 0))
-    return found
+def _windows(ctx: Any, input: Any, ceil_mode: bool, *how: Any) -> Windows:
+    size = int(ctx.node.op[-2])
+    sizes, made = shape_of(input)[-size:], result_shape(ctx)[-size:]
+    fail_unless(not empty(input), "a pool of nothing")
+    if ceil_mode:
+        fixed(*sizes)
+    return windows(sizes, made, *how)
 
 
 @op("max_pool1d", "max_pool2d", "max_pool3d")
@@ -198,25 +129,20 @@ def max_pool(
     ceil_mode: bool = False, return_indices: bool = False,
 ) -> Any:  # fmt: skip
     size = int(ctx.node.op[-2])
-    made, shape = result_shape(ctx)[-size:], shape_of(input)[-size:]
-    fail_unless(not empty(input), "a pool of nothing")
-    kernel, pads, dilation = (each(p, size) for p in (kernel_size, padding, dilation))
-    stride = each(stride, size) if stride else kernel
-    ends = _ends(shape, made, kernel, stride, pads, dilation, ceil_mode)
-    reach = [d * (k - 1) + 1 for k, d in zip(kernel, dilation)]
-    fail_unless(
-        all(e < k for e, k in zip(ends, kernel)), f"windows of {reach} that hang over by {ends}"
-    )
+    found = _windows(ctx, input, ceil_mode, kernel_size, stride, padding, dilation)
+    fail_unless(all(e < k for e, k in zip(found.behind, found.kernel)),
+                f"windows that hang over by {found.behind}")  # fmt: skip
     batched = rank(input) == size + 2
     value = input if batched else ctx.out.add("Unsqueeze", input, [0])
     results = ctx.out.many(
-        "MaxPool", 2 if return_indices else 1, value, kernel_shape=kernel, strides=stride,
-        pads=pads + ends, dilations=dilation,
+        "MaxPool", 2 if return_indices else 1, value, kernel_shape=found.kernel,
+        strides=found.stride, pads=found.before + found.behind, dilations=found.dilation,
     )  # fmt: skip
     if return_indices:  # ONNX counts through the whole tensor, torch in each plane
         results[1].type = ctx.out.constant(0).type
-        fixed(*shape)
-        results[1] = ctx.out.add("Mod", results[1], math.prod(shape))
+        plane = shape_of(input)[-size:]
+        fixed(*plane)
+        results[1] = ctx.out.add("Mod", results[1], math.prod(plane))
     results = results if batched else [ctx.out.add("Squeeze", r, [0]) for r in results]
     return results if return_indices else results[0]
 
@@ -227,12 +153,8 @@ def avg_pool(
     ceil_mode: bool = False, count_include_pad: bool = True, **how: Any,
 ) -> Any:  # fmt: skip
     size = int(ctx.node.op[-2])
-    made, shape = result_shape(ctx)[-size:], shape_of(input)[-size:]
-    fail_unless(not empty(input), "a pool of nothing")
     fail_unless(how.get("divisor_override") is None, "a divisor of its own")
-    kernel, pads = each(kernel_size, size), each(padding, size)
-    stride = each(stride, size) if stride else kernel
-    ends = _ends(shape, made, kernel, stride, pads, [1] * size, ceil_mode)
+    kernel, stride, _, pads, ends = _windows(ctx, input, ceil_mode, kernel_size, stride, padding)
 
     def work(value: Any) -> Any:
         front = pads
@@ -245,11 +167,3 @@ def avg_pool(
                            pads=front + behind, count_include_pad=0)  # fmt: skip
 
     return _batched(ctx, input, size, work)
-
-
-@op("adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d")
-def adaptive_avg_pool(ctx: Any, input: Any, output_size: Any) -> Any:
-    """To one bin, of which the size of the batch is as it was; to more, in pieces."""
-    size = int(ctx.node.op[-2])
-    fail_unless(all(m == 1 for m in result_shape(ctx)[-size:]), "several bins")
-    return reduced(ctx, "ReduceMean", input, list(range(-size, 0)), True)

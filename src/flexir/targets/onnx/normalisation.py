@@ -9,7 +9,6 @@ import torch
 from ..arguments import fail_unless
 from .handlers import empty, fixed, op, shape_of
 from .network import dtype_of
-from .reductions import reduced
 from .shapes import reshaped
 
 
@@ -48,18 +47,6 @@ def layer_norm(
     scale = ones if weight is None else weight
     return out.add("LayerNormalization", input, scale, bias, axis=-len(normalized_shape),
                    epsilon=float(eps))  # fmt: skip
-
-
-@op("rms_norm")
-def rms_norm(
-    ctx: Any, input: Any, normalized_shape: Any, weight: Any = None, eps: Any = None
-) -> Any:
-    out, dtype = ctx.out, dtype_of(input)
-    eps = torch.finfo(dtype).eps if eps is None else eps
-    axes = list(range(-len(normalized_shape), 0))
-    square = reduced(ctx, "ReduceMean", out.add("Mul", input, input), axes, True)
-    made = out.add("Div", input, out.add("Sqrt", out.add("Add", square, float(eps))))
-    return made if weight is None else out.add("Mul", made, weight)
 
 
 @op("group_norm")

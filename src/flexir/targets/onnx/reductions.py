@@ -9,10 +9,9 @@ import onnx_ir as ir
 import torch
 
 from ..arguments import dims, fail_unless
-from .handlers import brought, empty, op, rank, shape_of
+from .handlers import empty, op, rank, shape_of
 from .network import dtype_of
 from .shapes import reshaped
-from .values import Arithmetic
 
 _REDUCED = {"sum": "ReduceSum", "mean": "ReduceMean", "prod": "ReduceProd", "amax": "ReduceMax",
             "amin": "ReduceMin"}  # fmt: skip
@@ -51,13 +50,8 @@ def extreme(ctx: Any, input: Any, dim: Any = None, keepdim: bool = False) -> Any
 
 
 @op("max", "min")
-def extremes(
-    ctx: Any, input: Any, dim: Any = None, keepdim: bool = False, other: Any = None
-) -> Any:
-    out, name = ctx.out, ctx.node.op.title()
-    if other is not None:
-        fail_unless(ctx.type.dtype is not torch.bool, "extremes of bools")
-        return out.add(name, *brought(ctx, ctx.type.dtype, input, other))
+def extremes(ctx: Any, input: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    name = ctx.node.op.title()
     made = reduced(ctx, f"Reduce{name}", input, dim, keepdim)
     if dim is None:
         return made
@@ -106,71 +100,13 @@ def asked(ctx: Any, input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     return out.cast(out.add("Not", some) if every else some, ctx.type.dtype)
 
 
-@op("count_nonzero")
-def count_nonzero(ctx: Any, input: Any, dim: Any = None) -> Any:
-    counted = ctx.out.cast(ctx.out.cast(input, torch.bool), torch.int64)
-    return reduced(ctx, "ReduceSum", counted, dim, False)
-
-
-@op("logsumexp")
-def logsumexp(ctx: Any, input: Any, dim: Any, keepdim: bool = False) -> Any:
-    value = ctx.out.cast(input, ctx.type.dtype)
-    return reduced(ctx, "ReduceLogSumExp", value, dim, keepdim)
-
-
-def _norm(ctx: Any, input: Any, order: Any, dim: Any, keepdim: bool) -> Any:
-    out, value = ctx.out, ctx.out.cast(input, ctx.type.dtype)
-    if not rank(value):
-        return out.add("Abs", value) if order else fail_unless(False, "norm 0 of a number")
-    if order in (1, 2):
-        return reduced(ctx, f"ReduceL{int(order)}", value, dim, keepdim)
-    sizes = out.add("Abs", value)
-    if abs(order) == math.inf:
-        return reduced(ctx, "ReduceMax" if order > 0 else "ReduceMin", sizes, dim, keepdim)
-    fail_unless(order != 0, "norm 0")
-    powers = out.add("Pow", sizes, float(order))
-    return out.add("Pow", reduced(ctx, "ReduceSum", powers, dim, keepdim), 1 / order)
-
-
 @op("linalg_vector_norm")
 def vector_norm(
     ctx: Any, input: Any, ord: Any = 2, dim: Any = None, keepdim: bool = False, dtype: Any = None
 ) -> Any:
-    return _norm(ctx, input, ord, dim, keepdim)
-
-
-@op("norm")
-def norm(
-    ctx: Any, input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None
-) -> Any:
-    fail_unless(p != "nuc", "the nuclear norm")
-    return _norm(ctx, input, 2 if p in ("fro", None) else p, dim, keepdim)
-
-
-def _spread(ctx: Any, input: Any, dim: Any, correction: Any, keepdim: bool) -> tuple[Any, Any]:
-    """Variance and mean."""
-    out, value = ctx.out, input
-    axes = dims(dim, rank(value))
-    size = math.prod(shape_of(value)[d] for d in axes)
-    varies = isinstance(size, Arithmetic)
-    few = "a variance of too few elements"
-    fail_unless(rank(value) and (varies or size > correction), few)
-    mean = reduced(ctx, "ReduceMean", value, dim, True)
-    away = out.add("Sub", value, mean)
-    total = reduced(ctx, "ReduceSum", out.add("Mul", away, away), dim, keepdim)
-    mean = mean if keepdim else out.add("Squeeze", mean, axes)
-    return out.add("Div", total, size - correction), mean
-
-
-@op("var", "std", "var_mean", "std_mean")
-def spread(
-    ctx: Any, input: Any, dim: Any = None, correction: Any = 1, keepdim: bool = False,
-    unbiased: Any = None,
-) -> Any:  # fmt: skip
-    correction = (1 if correction is None else correction) if unbiased is None else int(unbiased)
-    variance, mean = _spread(ctx, input, dim, correction, keepdim)
-    made = ctx.out.add("Sqrt", variance) if "std" in ctx.node.op else variance
-    return [made, mean] if "mean" in ctx.node.op else made
+    fail_unless(ord in (1, 2) and rank(input), "a norm that ONNX has not")
+    value = ctx.out.cast(input, ctx.type.dtype)
+    return reduced(ctx, f"ReduceL{int(ord)}", value, dim, keepdim)
 
 
 @op("softmax", "log_softmax")

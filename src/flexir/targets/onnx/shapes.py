@@ -7,11 +7,10 @@ from typing import Any
 import onnx_ir as ir
 import torch
 
-from ..arguments import fail_unless
+from ..arguments import fail_unless, pairs_of
 from .handlers import (
     brought,
     count,
-    empty,
     fixed,
     known,
     known_or,
@@ -88,11 +87,6 @@ def transpose(ctx: Any, input: Any, dim0: int, dim1: int) -> Any:
     return swapped(ctx.out, input, dim0, dim1)
 
 
-@op("t", "T", "mT")
-def turn(ctx: Any, input: Any) -> Any:
-    return input if rank(input) < 2 else swapped(ctx.out, input, -1, -2)
-
-
 def swapped(out: Any, value: Any, a: int, b: int, size: int | None = None) -> Any:
     """A value with two dimensions swapped."""
     order = list(range(size or rank(value)))
@@ -115,20 +109,6 @@ def repeat(ctx: Any, input: Any, **how: Any) -> Any:
     times = [times] if isinstance(times, (int, Arithmetic)) else list(times)
     made = reshaped(ctx.out, input, [1] * (size - rank(input)) + list(shape_of(input)))
     return ctx.out.add("Tile", made, [1] * (size - len(times)) + times)
-
-
-@op("repeat_interleave")
-def repeat_interleave(
-    ctx: Any, input: Any, repeats: Any, dim: Any = None, output_size: Any = None
-) -> Any:
-    fail_unless(isinstance(repeats, int), "a number of repeats for each element")
-    out = ctx.out
-    if dim is None:
-        input, dim = reshaped(out, input, [-1]), 0
-    shape, dim = list(shape_of(input)), dim % rank(input)
-    wide = out.add("Unsqueeze", input, [dim + 1])
-    wide = out.add("Expand", wide, [1] * (dim + 1) + [repeats] + [1] * (len(shape) - dim - 1))
-    return reshaped(out, wide, [*shape[:dim], shape[dim] * repeats, *shape[dim + 1 :]])
 
 
 @op("cat")
@@ -205,38 +185,6 @@ def flip(ctx: Any, input: Any, dims: Any) -> Any:
     return ctx.out.add("Slice", input, [-1] * n, [-FAR] * n, axes, [-1] * n)
 
 
-@op("roll")
-def roll(ctx: Any, input: Any, shifts: Any, dims: Any = None) -> Any:
-    """What stands behind goes to the front, counted around the size."""
-    shifts = [shifts] if isinstance(shifts, (int, Arithmetic)) else list(shifts)
-    axes = [dims] if isinstance(dims, int) else list(dims or ())
-    fail_unless(not empty(input), "a roll of nothing")
-    made = input if axes else reshaped(ctx.out, input, [-1])
-    shape = shape_of(input) if axes else (count(input),)
-    for shift, dim in zip(shifts, axes or [0]):
-        first = shape[dim] - shift % shape[dim]
-        parts = [sliced(ctx.out, made, {dim: cut}) for cut in ((first, FAR, 1), (0, first, 1))]
-        made = ctx.out.add("Concat", *parts, axis=dim)
-    return made if axes else reshaped(ctx.out, made, shape_of(input))
-
-
-@op("meshgrid")
-def meshgrid(ctx: Any, tensors: Any, indexing: str = "ij") -> Any:
-    """Each along its own dimension; the first two change places for ``xy``."""
-    tensors = tensors[0] if isinstance(tensors[0], (list, tuple)) else tensors
-    places = list(range(len(tensors)))
-    if indexing == "xy" and len(places) > 1:
-        places[:2] = [1, 0]
-    sizes = [shape_of(t)[0] if rank(t) else 1 for t in tensors]
-    goal = [sizes[places.index(d)] for d in range(len(places))]
-    made = []
-    for tensor, place in zip(tensors, places):
-        lone = [1] * len(places)
-        lone[place] = -1
-        made.append(ctx.out.add("Expand", reshaped(ctx.out, tensor, lone), goal))
-    return made
-
-
 @op("narrow")
 def narrow(ctx: Any, input: Any, dim: int, start: Any, length: Any) -> Any:
     fail_unless(isinstance(start, (int, Arithmetic)), "a start that is a tensor")
@@ -260,18 +208,6 @@ def sliced(out: Any, value: Any, cuts: dict[int, tuple[Any, Any, int]]) -> Any:
     return out.add("Slice", value, first, end, list(cuts), step)
 
 
-@op("unfold")
-def unfold(ctx: Any, input: Any, dimension: int, size: int, step: int) -> Any:
-    """Windows along one dimension, which come last."""
-    fail_unless(rank(input), "windows of a number")
-    fixed(shape_of(input)[dimension], size, step)
-    windows = torch.arange(shape_of(input)[dimension]).unfold(0, size, step)
-    made = ctx.out.add("Gather", input, windows.tolist(), axis=dimension)
-    order = list(range(rank(input) + 1))
-    order.append(order.pop(dimension % rank(input) + 1))
-    return ctx.out.add("Transpose", made, perm=order)
-
-
 @op("as_strided")
 def as_strided(ctx: Any, input: Any, size: Any, stride: Any, storage_offset: Any = None) -> Any:
     """Of memory in reading order, the elements at places that are known."""
@@ -283,19 +219,6 @@ def as_strided(ctx: Any, input: Any, size: Any, stride: Any, storage_offset: Any
     fail_unless(laid, "as_strided of memory whose order is not known")
     flat = reshaped(ctx.out, input, [-1])
     return ctx.out.add("Gather", flat, ctx.out.constant(places))
-
-
-@op("diagonal")
-def diagonal(ctx: Any, input: Any, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Any:
-    """The two dimensions go last and become one, of which some places are taken."""
-    shape, size = shape_of(input), rank(input)
-    a, b = dim1 % size, dim2 % size
-    fixed(shape[a], shape[b])
-    order = [d for d in range(size) if d not in (a, b)]
-    flat = ctx.out.add("Transpose", input, perm=[*order, a, b])
-    flat = reshaped(ctx.out, flat, [*(shape[d] for d in order), shape[a] * shape[b]])
-    places = torch.arange(shape[a] * shape[b]).reshape(shape[a], shape[b]).diagonal(offset)
-    return ctx.out.add("Gather", flat, places.tolist(), axis=-1)
 
 
 @op("tril", "triu")
@@ -314,18 +237,10 @@ def pad(ctx: Any, input: Any, pad: Any, mode: str = "constant", value: Any = Non
     """Pairs from the last dimension on; ONNX: all firsts, then all ends."""
     kinds = {"constant": "constant", "reflect": "reflect", "replicate": "edge"}
     fail_unless(mode == "constant" or min(pad, default=0) >= 0, f"negative padding, {mode}")
-    size, half = rank(input), len(pad) // 2
-    firsts = [0] * (size - half) + list(pad[-2::-2])
-    ends = [0] * (size - half) + list(pad[::-1][::2])
-    if mode == "circular":
-        for dim, n in enumerate(shape_of(input)):
-            if firsts[dim] or ends[dim]:
-                fixed(n)
-                places = torch.arange(-firsts[dim], n + ends[dim]) % n
-                input = ctx.out.add("Gather", input, places.tolist(), axis=dim)
-        return input
+    firsts, ends = zip(*pairs_of(pad, rank(input)))
+    fail_unless(mode in kinds, f"{mode} padding")
     fill = (value or 0,) if mode == "constant" else ()
-    return ctx.out.add("Pad", input, firsts + ends, *fill, mode=kinds[mode])
+    return ctx.out.add("Pad", input, [*firsts, *ends], *fill, mode=kinds[mode])
 
 
 @op("zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full", "new_empty",

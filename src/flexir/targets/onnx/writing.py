@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from ..arguments import fail_unless
+from ..arguments import fail_unless, scattered
 from .handlers import brought, count, given, op, rank, shape_of
 from .indexing import bounds, lone, parts_of, place_of, places_of, rank_known, together
 from .network import dtype_of
@@ -204,33 +204,12 @@ def index_put(ctx: Any, input: Any, indices: Any, values: Any, accumulate: bool 
     return _written_at(ctx, input, given_, parts, value, "add" if accumulate else None)
 
 
-@op("slice_scatter")
-def slice_scatter(
-    ctx: Any, input: Any, src: Any, dim: int = 0, start: Any = None, end: Any = None, step: int = 1
-) -> Any:
-    parts: list[Any] = [slice(None)] * rank(input)
-    parts[dim] = slice(start, end, step)
-    return _written(ctx, input, parts, parts, ctx.out.cast(src, ctx.type.dtype))
-
-
-@op("select_scatter")
-def select_scatter(ctx: Any, input: Any, src: Any, dim: int, index: int) -> Any:
-    parts: list[Any] = [slice(None)] * rank(input)
-    parts[dim] = index
-    return _written(ctx, input, parts, parts, ctx.out.cast(src, ctx.type.dtype))
-
-
 @op("scatter", "scatter_add", "scatter_reduce")
 def scatter(ctx: Any, input: Any, dim: int, index: Any, **how: Any) -> Any:
     out, value = ctx.out, how.get("src", how.get("value"))
-    reduction = {"scatter": how.get("reduce"), "scatter_add": "sum"}.get(
-        ctx.node.op, how.get("reduce")
-    )
-    kinds = {None: None, "add": "add", "sum": "add", "prod": "mul", "multiply": "mul",
-             "amax": "max", "amin": "min"}  # fmt: skip
-    fail_unless(reduction in kinds, f"reduce={reduction!r}")
-    fail_unless(not reduction or ctx.type.dtype is not torch.bool, "reductions of bools")
-    fail_unless(how.get("include_self", True), "include_self=False")
+    kind = scattered(ctx.node.op, how)
+    reduction = {None: None, "sum": "add", "prod": "mul", "amax": "max", "amin": "min"}[kind]
+    fail_unless(not kind or ctx.type.dtype is not torch.bool, "reductions of bools")
     fail_unless(rank(input) and rank(index), "scatter into a number")
     if given(value) and rank(value):
         value = sliced(out, value, {d: (0, n, 1) for d, n in enumerate(shape_of(index))
@@ -239,29 +218,4 @@ def scatter(ctx: Any, input: Any, dim: int, index: Any, **how: Any) -> Any:
         value = out.add("Expand", brought(ctx, ctx.type.dtype, value)[0], list(shape_of(index)))
     value = out.cast(value, ctx.type.dtype)
     made = out.cast(index, torch.int64)
-    return out.add("ScatterElements", input, made, value, axis=dim, reduction=kinds[reduction])
-
-
-@op("index_add", "index_copy")
-def index_add(ctx: Any, input: Any, dim: int, index: Any, source: Any, **how: Any) -> Any:
-    out = ctx.out
-    fail_unless(rank(input) and rank(index), "an index that is a number")
-    alpha = how.get("alpha", 1)
-    value = source if alpha == 1 else out.add("Mul", source, alpha)
-    shape = [1] * rank(input)
-    shape[dim] = -1
-    places = out.add("Expand", reshaped(out, index, shape), list(shape_of(source)))
-    reduction = "add" if ctx.node.op == "index_add" else None
-    return out.add("ScatterElements", input, places, value, axis=dim, reduction=reduction)
-
-
-@op("index_fill")
-def index_fill(ctx: Any, input: Any, dim: int, index: Any, value: Any) -> Any:
-    out, shape = ctx.out, list(shape_of(input))
-    fail_unless(rank(input) and rank(index), "an index that is a number")
-    shape[dim] = shape_of(index)[0]
-    at = [1] * rank(input)
-    at[dim] = -1
-    places = out.add("Expand", reshaped(out, index, at), shape)
-    fill = out.add("Expand", brought(ctx, ctx.type.dtype, value)[0], shape)
-    return out.add("ScatterElements", input, places, fill, axis=dim)
+    return out.add("ScatterElements", input, made, value, axis=dim, reduction=reduction)

@@ -15,7 +15,14 @@ import flexir
 from flexir import passes
 
 from ..door import Door, Tensors
-from . import arithmetic, control, layers, reductions, shapes  # noqa: F401  they declare handlers
+from . import (  # noqa: F401  they declare handlers
+    arithmetic,
+    control,
+    counted,
+    layers,
+    reductions,
+    shapes,
+)
 from .values import Network, target, too_wide
 
 __all__ = ["Network", "convert", "run", "save", "start", "target"]

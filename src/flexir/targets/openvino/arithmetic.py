@@ -6,7 +6,6 @@ The plug-in's ``relu``, ``clamp``, ``maximum``, ``minimum``, ``exp`` and ``great
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -16,8 +15,7 @@ from openvino import opset13 as ops
 import flexir
 
 from ..arguments import fail_unless
-from .remainders import rest_of, towards_zero
-from .shapes import places
+from .remainders import rest_of
 from .values import (
     DTYPES,
     cast,
@@ -25,7 +23,6 @@ from .values import (
     dtype_of,
     ints,
     is_number,
-    nothing,
     op,
     operands,
     port,
@@ -133,33 +130,32 @@ for _name, _build in _BINARY.items():
 
 @op("div")
 def divide(ctx: Any, input: Any, other: Any, rounding_mode: Any = None) -> Any:
-    if rounding_mode is None or ctx.type.dtype == torch.float32 and rounding_mode == "trunc":
-        made = ops.divide(*floating(ctx, input, other))
-        return made if rounding_mode is None else towards_zero(made)
-    fail_unless(numeric(ctx) != torch.float32, "floor of torch.float32")
-    a, b = operands(input, other, dtype=ctx.type.dtype)
-    return _whole_divided(a, b, ops.mod if rounding_mode == "trunc" else ops.floor_mod)
+    if rounding_mode is None:
+        return ops.divide(*floating(ctx, input, other))
+    return _whole_divided(ctx, input, other, floor=rounding_mode == "floor")
 
 
-def _whole_divided(a: Any, b: Any, rest: Any) -> Any:
+@op("floor_divide")
+def _whole_divided(ctx: Any, input: Any, other: Any, *, floor: bool = True) -> Any:
     """What goes into a whole, by what is left over."""
-    return ops.divide(ops.subtract(a, rest(a, b)), b)
+    a, b = operands(input, other, dtype=_whole(ctx))
+    return ops.divide(ops.subtract(a, (ops.floor_mod if floor else ops.mod)(a, b)), b)
 
 
-@op("trunc")
-def trunc(ctx: Any, input: Any) -> Any:
-    return towards_zero(*floating(ctx, input))
+def _whole(ctx: Any) -> torch.dtype:
+    fail_unless(numeric(ctx) != torch.float32, "torch.float32")
+    return numeric(ctx)
 
 
-@op("floor_divide", "remainder", "fmod")
-def whole_division(ctx: Any, input: Any, other: Any) -> Any:
-    a, b = operands(input, other, dtype=ctx.type.dtype)
-    if numeric(ctx) == torch.float32:
-        fail_unless(ctx.node.op != "floor_divide", "floor of torch.float32")
-        return rest_of(ctx, a, b)
-    if ctx.node.op == "floor_divide":
-        return _whole_divided(a, b, ops.floor_mod)
-    return (ops.mod if ctx.node.op == "fmod" else ops.floor_mod)(a, b)
+@op("remainder")
+def remainder(ctx: Any, input: Any, other: Any) -> Any:
+    return ops.floor_mod(*operands(input, other, dtype=_whole(ctx)))
+
+
+@op("fmod")
+def fmod(ctx: Any, input: Any, other: Any) -> Any:
+    a, b = operands(input, other, dtype=numeric(ctx))
+    return rest_of(ctx, a, b) if numeric(ctx) == torch.float32 else ops.mod(a, b)
 
 
 @op("pow")
@@ -215,15 +211,6 @@ def logical_not(ctx: Any, input: Any) -> Any:
     return ops.logical_not(cast(input, torch.bool))
 
 
-@op("where", counted=True)
-def where(ctx: Any, condition: Any, input: Any = None, other: Any = None) -> Any:
-    if input is None:
-        return tuple(places(ctx, condition, ctx.type.shape[0]))
-    if 0 in ctx.type.shape:
-        return nothing(ctx.type)
-    return ops.select(condition, *operands(input, other, dtype=ctx.type.dtype))
-
-
 @op("masked_fill")
 def masked_fill(ctx: Any, input: Any, mask: Any, value: Any) -> Any:
     other, own = operands(value, input, dtype=ctx.type.dtype)
@@ -270,24 +257,3 @@ def lost_rows(input: Any, dim: int, made: Any) -> Any:
     fine = ops.less(input, constant(np.inf, np.float32))
     fine = ops.reduce_logical_and(fine, ints(dim), True)
     return ops.select(fine, made, constant(np.nan, np.float32))
-
-
-@op("scaled_dot_product_attention")
-def attention(ctx: Any, query: Any, key: Any, value: Any, attn_mask: Any, is_causal: bool,
-              scale: Any) -> Any:  # fmt: skip
-    width, rows, columns = query.get_shape()[-1], query.get_shape()[-2], key.get_shape()[-2]
-    score = ops.matmul(query, key, False, True)
-    factor = 1 / math.sqrt(width) if scale is None else float(scale)
-    score = ops.multiply(score, constant(factor, np.float32))
-    low, last = constant(-np.inf, np.float32), len(ctx.type.shape) - 1
-    if is_causal:
-        attn_mask = constant(np.tril(np.ones((rows, columns), bool)), np.bool_).output(0)
-    if attn_mask is None:
-        return ops.matmul(softmax_of(score, last), value, False, False)
-    if attn_mask.get_element_type().to_dtype().type is np.bool_:
-        score = ops.select(attn_mask, score, low)
-    else:
-        score = ops.add(score, attn_mask)
-    seen = ops.reduce_logical_or(ops.not_equal(score, low), ints(last), True)
-    weights = ops.select(seen, softmax_of(score, last), constant(0, np.float32))
-    return ops.matmul(weights, value, False, False)

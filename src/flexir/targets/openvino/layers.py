@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from openvino import opset13 as ops
 
 import flexir
 
-from ..arguments import each, scaled_by_sizes
+from ..arguments import around, each, fail_unless, pairs_of, scaled_by_sizes, windows
 from .values import constant, ints, op, operands
 
 
@@ -46,11 +45,7 @@ for _rank in (1, 2, 3):
              dilation: Any, groups: int, *, rank: int = _rank) -> Any:  # fmt: skip
         f32(ctx)
         dilation, kernel = each(dilation, rank), shape(weight)[2:]
-        whole = [d * (k - 1) for d, k in zip(dilation, kernel)]
-        if padding == "same":
-            before, after = [n // 2 for n in whole], [n - n // 2 for n in whole]
-        else:
-            before = after = [0] * rank if padding == "valid" else each(padding, rank)
+        before, after = zip(*around(padding, kernel, dilation))
         build = ops.convolution
         if groups > 1:
             out, own = shape(weight)[:2]
@@ -77,42 +72,26 @@ for _rank in (1, 2, 3):
     def max_pool(ctx: Any, input: Any, kernel_size: Any, stride: Any, padding: Any, dilation: Any,
                  ceil_mode: bool, *, rank: int = _rank) -> Any:  # fmt: skip
         f32(ctx)
-        kernel, pads, wide = each(kernel_size, rank), each(padding, rank), each(dilation, rank)
-        steps = each(stride, rank) if stride not in (None, (), []) else kernel
         sizes, made = shape(input)[-rank:], ctx.type.shape[-rank:]
-        behind = [max((m - 1) * s + d * (k - 1) + 1 - n - p, 0) for m, s, d, k, n, p in
-                  zip(made, steps, wide, kernel, sizes, pads)]  # fmt: skip
+        found = windows(sizes, made, kernel_size, stride, padding, dilation)
         x = batched(ctx, input, rank)
-        both = [0, 0]
+        zeros, both = [0] * rank, [0, 0]
         low = constant(-np.inf, np.float32)
-        x = ops.pad(x, ints(both + pads), ints(both + behind), "constant", low)
-        zeros = [0] * rank
-        pooled = ops.max_pool(x, steps, wide, zeros, zeros, kernel).output(0)
+        x = ops.pad(x, ints(both + found.before), ints(both + found.behind), "constant", low)
+        pooled = ops.max_pool(x, found.stride, found.dilation, zeros, zeros, found.kernel).output(0)
         return reshaped(pooled, ctx.type.shape)
 
     @op(f"avg_pool{_rank}d")
     def avg_pool(ctx: Any, input: Any, kernel_size: Any, stride: Any, padding: Any, ceil_mode: bool,
                  count_include_pad: bool, *, rank: int = _rank) -> Any:  # fmt: skip
         f32(ctx)
-        kernel, pads = each(kernel_size, rank), each(padding, rank)
-        steps = each(stride, rank) if stride not in (None, (), []) else kernel
-        sizes, made = shape(input)[-rank:], list(ctx.type.shape[-rank:])
-        if made != [(n + 2 * p - k) // s + 1 for n, p, k, s in zip(sizes, pads, kernel, steps)]:
-            raise flexir.Unsupported("ceil_mode with windows that hang over")
+        sizes, made = shape(input)[-rank:], ctx.type.shape[-rank:]
+        kernel, steps, _, pads, behind = windows(sizes, made, kernel_size, stride, padding)
+        over = [b - p for b, p in zip(behind, pads)]
+        fail_unless(not ceil_mode or max(over) <= 0, "ceil_mode with windows that hang over")
         x = batched(ctx, input, rank)
         pooled = ops.avg_pool(x, steps, pads, pads, kernel, not count_include_pad)
         return reshaped(pooled, ctx.type.shape)
-
-    @op(f"adaptive_avg_pool{_rank}d")
-    def adaptive_avg_pool(ctx: Any, input: Any, output_size: Any, *, rank: int = _rank) -> Any:
-        f32(ctx)
-        made = ctx.type.shape[-rank:]
-        if math.prod(made) == 1:
-            axes = range(len(shape(input)) - rank, len(shape(input)))
-            return ops.reduce_mean(input, ints(list(axes)), True)
-        return reshaped(
-            ops.adaptive_avg_pool(batched(ctx, input, rank), ints(made)), ctx.type.shape
-        )
 
 
 @op("linear")
@@ -186,7 +165,7 @@ def interpolate(ctx: Any, input: Any, size: Any, scale_factor: Any, mode: str, a
     if mode not in kinds or len(before) != 2:
         raise flexir.Unsupported(f"{mode} over {len(before)} dimensions")
     scaled_by_sizes(before, after, scale_factor, recompute_scale_factor)
-    where = "align_corners" if align_corners else "pytorch_half_pixel"
+    where = "align_corners" if align_corners else "half_pixel"
     if mode == "nearest":
         where = "asymmetric"
     return ops.interpolate(input, ints(after), kinds[mode], "sizes", None, None, where, "floor",
@@ -199,8 +178,7 @@ def pad(ctx: Any, input: Any, pad: Any, mode: str, value: Any) -> Any:
     if kind is None:
         raise flexir.Unsupported(f"{mode} padding")
     rank = len(shape(input))
-    pairs = [(0, 0)] * (rank - len(pad) // 2)
-    pairs += [(pad[i], pad[i + 1]) for i in range(len(pad) - 2, -1, -2)]
+    pairs = pairs_of(pad, rank)
     if any(n < 0 for pair in pairs for n in pair):
         if kind != "constant":
             raise flexir.Unsupported(f"negative padding, {mode}")
@@ -211,3 +189,14 @@ def pad(ctx: Any, input: Any, pad: Any, mode: str, value: Any) -> Any:
     (fill,) = operands(value or 0, dtype=ctx.type.dtype)
     before, after = zip(*pairs)
     return ops.pad(input, ints(before), ints(after), kind, fill if kind == "constant" else None)
+
+
+@op("torchvision::roi_align")
+def roi_align(ctx: Any, input: Any, rois: Any, spatial_scale: float, pooled_height: int,
+              pooled_width: int, sampling_ratio: int, aligned: bool) -> Any:  # fmt: skip
+    f32(ctx)
+    fail_unless(not aligned, "samples half a pixel off; the plug-in puts them elsewhere")
+    images = ops.convert(ops.gather(rois, ints(0), ints(1)), np.int32)
+    boxes = ops.gather(rois, ints(range(1, 5)), ints(1))
+    return ops.roi_align(input, boxes, images, pooled_height,
+                         pooled_width, max(sampling_ratio, 0), spatial_scale, "avg")  # fmt: skip

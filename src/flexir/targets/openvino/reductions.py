@@ -69,7 +69,7 @@ def _axis(input: Any, dim: int) -> int:
     return int(dim % len(input.get_shape()))
 
 
-def _ordered(ctx: Any, input: Any, dim: int, count: int, descending: bool) -> list[Any]:
+def ordered(ctx: Any, input: Any, dim: int, count: int, descending: bool) -> list[Any]:
     """The first of an order, equal ones as they came, and their places."""
     kind = "max" if descending else "min"
     if input.get_element_type().to_dtype().type not in (np.float32, np.int64, np.int32):
@@ -80,24 +80,24 @@ def _ordered(ctx: Any, input: Any, dim: int, count: int, descending: bool) -> li
 
 @op("topk")
 def topk(ctx: Any, input: Any, k: int, dim: int, largest: bool, sorted: bool) -> Any:
-    return tuple(_ordered(ctx, input, dim, k, largest))
+    return tuple(ordered(ctx, input, dim, k, largest))
 
 
 @op("sort", "argsort")
 def sort(ctx: Any, input: Any, dim: int = -1, descending: bool = False,
          stable: Any = False) -> Any:  # fmt: skip
     count = input.get_shape()[_axis(input, dim)]
-    values, places = _ordered(ctx, input, dim, count, descending)
+    values, places = ordered(ctx, input, dim, count, descending)
     return (values, places) if ctx.node.op == "sort" else places
 
 
 def _first(ctx: Any, input: Any, dim: int, most: bool) -> list[Any]:
     """The extreme along a dimension and its place; NaN, the first of them, goes before all."""
-    values, places = _ordered(ctx, input, dim, 1, most)
+    values, places = ordered(ctx, input, dim, 1, most)
     if input.get_element_type().to_dtype().type is not np.float32:
         return [values, places]
     lost = ops.convert(ops.is_nan(input), np.float32).output(0)
-    one, at = _ordered(ctx, lost, dim, 1, True)
+    one, at = ordered(ctx, lost, dim, 1, True)
     some = ops.less(constant(0, np.float32), one)
     nan = constant(np.nan, np.float32)
     return [ops.select(some, nan, values), ops.select(some, at, places)]

@@ -23,7 +23,7 @@ def _number(value: float) -> Any:
     return constant(value, np.float32)
 
 
-def towards_zero(value: Any) -> Any:
+def _towards_zero(value: Any) -> Any:
     """Whole, by leaving out what follows the point."""
     return ops.select(ops.less(value, _number(0)), ops.ceiling(value), ops.floor(value))
 
@@ -36,9 +36,9 @@ def _halves(value: Any) -> tuple[Any, Any]:
 
 
 def rest_of(ctx: Any, a: Any, b: Any) -> Any:
-    """``fmod``, of the dividend's sign, or ``remainder``, of the divisor's."""
+    """What is left of ``a``, of its sign."""
     fail_unless(not ctx.out.blocks, "torch.float32 in a branch or loop")
-    times = towards_zero(ops.divide(a, b))
+    times = _towards_zero(ops.divide(a, b))
     _hold(ctx, a, b, times)
     rest = a
     for part in _halves(times):
@@ -51,11 +51,7 @@ def rest_of(ctx: Any, a: Any, b: Any) -> Any:
     above = ops.less_equal(ops.abs(b), ops.abs(rest))
     rest = ops.select(above, ops.subtract(rest, size), rest)
     nothing = ops.equal(b, _number(0))
-    rest = ops.select(nothing, _number(np.nan), rest)
-    if ctx.node.op == "fmod":
-        return rest
-    turned = ops.less(ops.multiply(ops.sign(rest), ops.sign(b)), _number(0))
-    return ops.select(turned, ops.add(rest, b), rest)
+    return ops.select(nothing, _number(np.nan), rest)
 
 
 def _hold(ctx: Any, a: Any, b: Any, times: Any) -> None:

@@ -11,7 +11,8 @@ from openvino import opset13 as ops
 
 import flexir
 
-from ..arguments import fail_unless
+from ..arguments import fail_unless, scattered
+from .counted import places
 from .layers import reshaped, shape
 from .values import DTYPES, cast, constant, dtype_of, ints, nothing, op, operands
 
@@ -28,13 +29,6 @@ for _name in _FREE:
 
 @op("view")
 def view(ctx: Any, input: Any, size: Any) -> Any:
-    return reshaped(input, ctx.type.shape)
-
-
-@op("dropout")
-def dropout(ctx: Any, input: Any, p: Any, training: bool) -> Any:
-    if training and p:
-        raise flexir.Unsupported("training")
     return reshaped(input, ctx.type.shape)
 
 
@@ -84,8 +78,7 @@ def getitem(ctx: Any, input: Any, indices: Any) -> Any:
             continue
         size = shape(input)[dim]
         if isinstance(one, slice):
-            bounds = (ctx.constant(n) for n in (one.start, one.stop, one.step))
-            start, stop, step = slice(*bounds).indices(size)
+            start, stop, step = _bounded(ctx, one).indices(size)
             if (start, stop, step) != (0, size, 1):
                 input = cut(input, dim, start, stop, step)
         elif type(one) is int:
@@ -109,6 +102,13 @@ def getitem(ctx: Any, input: Any, indices: Any) -> Any:
     return reshaped(_together(input, tensors) if tensors else input, ctx.type.shape)
 
 
+def _bounded(ctx: Any, part: Any) -> Any:
+    """A slice with the numbers its bounds are."""
+    if not isinstance(part, slice):
+        return part
+    return slice(*(ctx.constant(n) for n in (part.start, part.stop, part.step)))
+
+
 def is_tensor(part: Any) -> bool:
     return hasattr(part, "get_element_type")
 
@@ -120,44 +120,6 @@ def is_mask(part: Any) -> bool:
 def _width(part: Any) -> int:
     """How many dimensions a part of an index stands for: a mask for all of its own."""
     return len(shape(part)) if is_mask(part) else int(part is not None and part is not ...)
-
-
-def places(ctx: Any, mask: Any, count: int) -> list[Any]:
-    """Where a mask is true, for each of its dimensions: as many as were recorded.
-
-    Sizes stay fixed, since the plug-in gives numbers from unused memory, and no error, where sizes
-    that it finds while it runs do not fit (2026.4). That there are as many is a condition.
-    """
-    own = shape(mask)
-    fail_unless(own and not ctx.out.blocks, "a mask that is a number, or in a branch or loop")
-    rows = cast(reshaped(cast(mask, torch.bool), [-1]).output(0), torch.int32)
-    found = ops.reduce_sum(rows, ints(0), False)
-    text = f"{ctx.node.op}: {count} were true when recorded, {ctx.node.where}"
-    ctx.out.conditions.append((text, ops.equal(found, constant(count, np.int32)).output(0)))
-    if not count:
-        return [ints([]).output(0)] * len(own)
-    flat: Any = ops.topk(rows, ints(count), 0, "max", "value", "i64", True).output(1)
-    made = []
-    for dim, size in enumerate(own):
-        step = math.prod(own[dim + 1 :])
-        made.append(ops.floor_mod(ops.divide(flat, ints(step)), ints(size)).output(0))
-    return made
-
-
-@op("nonzero", counted=True)
-def nonzero(ctx: Any, input: Any, as_tuple: bool = False) -> Any:
-    made = places(ctx, input, ctx.type.shape[0])
-    if not as_tuple and 0 in ctx.type.shape:
-        return nothing(ctx.type)
-    return tuple(made) if as_tuple else ops.concat([ops.unsqueeze(row, ints(1)) for row in made], 1)
-
-
-@op("masked_select", counted=True)
-def masked_select(ctx: Any, input: Any, mask: Any) -> Any:
-    sizes = ints(np.broadcast_shapes(shape(input), shape(mask)))
-    rows, asked = (reshaped(ops.broadcast(part, sizes), [-1]).output(0) for part in (input, mask))
-    (found,) = places(ctx, asked, ctx.type.shape[0])
-    return ops.gather(rows, found, ints(0)) if ctx.type.shape[0] else nothing(ctx.type)
 
 
 def _together(input: Any, tensors: dict[int, Any]) -> Any:
@@ -199,6 +161,7 @@ def setitem(ctx: Any, input: Any, indices: Any, value: Any) -> Any:
             raise flexir.Unsupported("several values at a mask")
         sides = shape(parts[0]) + [1] * (len(shape(input)) - len(shape(parts[0])))
         return ops.select(reshaped(parts[0], sides), given, input)
+    parts = [_bounded(ctx, part) for part in parts]
     if not all(p is None or p is ... or isinstance(p, slice) or type(p) is int for p in parts):
         raise flexir.Unsupported("an index that is a tensor")
     mask = np.zeros(shape(input), np.bool_)
@@ -222,16 +185,13 @@ def _scattered(input: Any, index: Any, value: Any) -> Any:
     return ops.scatter_nd_update(input, ops.unsqueeze(places, ints(-1)), rows)
 
 
-_REDUCED = {None: "none", "add": "sum", "sum": "sum", "multiply": "prod", "prod": "prod",
-            "amax": "max", "amin": "min"}  # fmt: skip
+_MET = {None: "none", "sum": "sum", "prod": "prod", "amax": "max", "amin": "min"}
 
 
 @op("scatter", "scatter_add", "scatter_reduce")
 def scatter(ctx: Any, input: Any, dim: int, index: Any, src: Any = None, **how: Any) -> Any:
-    value, include_self = how.get("value"), how.get("include_self", True)
-    reduce = "sum" if ctx.node.op == "scatter_add" else how.get("reduce")
+    value, reduce = how.get("value"), scattered(ctx.node.op, how)
     fail_unless(shape(input) and len(shape(index)) == len(shape(input)), "into a number")
-    fail_unless(reduce in _REDUCED and include_self, f"{reduce}, include_self={include_self}")
     fail_unless(reduce is None or ctx.type.dtype != torch.bool, "reductions of bools")
     (given,) = operands(value if src is None else src, dtype=ctx.type.dtype)
     for at, size in enumerate(shape(index)):
@@ -239,7 +199,7 @@ def scatter(ctx: Any, input: Any, dim: int, index: Any, src: Any = None, **how: 
             given = cut(given, at, 0, size)
     given = given if shape(given) else ops.broadcast(given, ints(shape(index)))
     return ops.scatter_elements_update(
-        input, index, given, ints(dim % len(shape(input))), _REDUCED[reduce], True
+        input, index, given, ints(dim % len(shape(input))), _MET[reduce], True
     )
 
 
