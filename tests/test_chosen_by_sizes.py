@@ -9,7 +9,7 @@ import torch
 import flexir
 from flexir.recording.proof import equal
 
-SIZES = ((3, 5), (4, 5), (3, 6), (4, 7), (3, 4, 5), (3, 3, 6, 4), (5, 6, 7))
+SIZES = ((2, 3), (3, 5), (4, 5), (3, 6), (4, 7), (3, 4, 5), (3, 3, 6, 4), (5, 6, 7))
 
 
 def pick(rows, k):
@@ -50,6 +50,16 @@ def by_a_function(x):
 def taken_out(x):
     rows = [r * 2 for r in x]
     return rows.pop(x.shape[0] // 2)
+
+
+def taken_out_by_a_number_that_a_call_has(x):
+    rows, k = [r * 2 for r in x], x.shape[0] // 2
+    return x[:k].sum(0) + rows.pop(k)
+
+
+def picked_by_a_number_that_a_call_has(x):
+    rows, k = [r * 2 for r in x], x.shape[0] // 2
+    return x[k] + pick(rows, k)
 
 
 def put_in(x):
@@ -109,7 +119,8 @@ def by_half_the_round(x):
 
 RIGHT_OR_REFUSED = (
     in_the_middle, of_what_it_gave_before, by_its_length, in_a_function, by_a_function, taken_out,
-    put_in, the_first_half, kept_in_an_object, kept_in_a_dict, by_a_root, by_a_search, two_halves,
+    taken_out_by_a_number_that_a_call_has, picked_by_a_number_that_a_call_has, put_in,
+    the_first_half, kept_in_an_object, kept_in_a_dict, by_a_root, by_a_search, two_halves,
     one_of_three, by_a_table, one_of_three_functions, by_half_the_round,
 )  # fmt: skip
 

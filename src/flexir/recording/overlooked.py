@@ -16,7 +16,7 @@ from types import CodeType
 from typing import Any
 
 from ..graph.source import Source
-from .lookups import STRANGE, TENSORS
+from .lookups import ASKING, STRANGE, TENSORS
 from .sources import function_of
 from .uses import Following, Known, parents_of
 
@@ -54,17 +54,16 @@ def overlooked(
                 yield ast.unparse(node).splitlines()[0], where
 
 
-def chosen(kinds: Mapping[CodeType, Mapping[ast.AST, str]]) -> str | None:
+def chosen(known: Known) -> str | None:
     """An element that a size chooses by more than a line, as it is written; None if there is none.
 
     ``rows[n - 1]`` is on a line through the sizes that examples show; ``rows[n // 2]`` may be by
     chance.
 
     Args:
-        kinds: as for ``overlooked``.
+        known: of the runs.
     """
-    known = Known((), kinds, {})
-    for code in kinds:
+    for code in known.kinds:
         own = function_of(code)
         if own is not None:
             texts = _Plain(code, known)
@@ -74,7 +73,7 @@ def chosen(kinds: Mapping[CodeType, Mapping[ast.AST, str]]) -> str | None:
             for node in lines.beyond:
                 beyond.follow(0, own, node)
             for node in beyond.found:
-                if isinstance(node, ast.Subscript):
+                if isinstance(node, (ast.Subscript, ast.Call)):
                     return ast.unparse(node)
     return None
 
@@ -204,6 +203,11 @@ class _Beyond(_Size):
     def _goes_on(self, node: ast.AST, inner: ast.AST) -> bool:
         return _is_number(node) or super()._goes_on(node, inner)
 
+    def _is_asked(self, code: CodeType, node: ast.AST, inner: ast.AST) -> bool:
+        if isinstance(node, ast.Call) and not _is_builtin(node.func):  # rows.pop(k), pick(rows, k)
+            return self._kind(code, node) in (TENSORS, ASKING)
+        return super()._is_asked(code, node, inner)
+
 
 class _Plain(_Listed):
     """Numbers and lists that torch gives as plain ones."""
@@ -225,6 +229,10 @@ def _name_of(node: ast.AST) -> str:
 def _is_text(node: ast.AST) -> bool:
     is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
     return isinstance(node, ast.FormattedValue) or is_call and node.func.id in _TEXTS  # type: ignore[attr-defined]
+
+
+def _is_builtin(func: ast.expr) -> bool:
+    return isinstance(func, ast.Name) and func.id in vars(builtins)
 
 
 def _has_range(part: ast.AST) -> bool:

@@ -58,7 +58,7 @@ class Rolled(Ending):
 
     @functools.cached_property
     def _written_choice(self) -> str | None:
-        return chosen(self.known.kinds)
+        return chosen(self.known)
 
     def is_chosen(self, places: Mapping[int, int], lengths: Mapping[int, int]) -> None:
         unused = {r: self.runs[r].unused for r in places}
