@@ -84,6 +84,17 @@ def test_equal_literals(a, b, same):
     assert same_literal(a, b) is same
 
 
+def test_objects_that_refuse_to_be_compared_are_the_same_if_they_are_one():
+    class Refusing:
+        def __eq__(self, other):
+            raise TypeError("not comparable")
+
+        __hash__ = None
+
+    one = Refusing()
+    assert same_literal(one, one) is True and same_literal(one, Refusing()) is False
+
+
 @pytest.mark.parametrize("shape, like, stride", [
     ((2, 3), (3, 1), (3, 1)), ((2, 3), (1, 2), (1, 2)), ((4, 5), (1, 2), (1, 4)), ((), (), ()),
     ((2, 3, 4), (12, 1, 3), (12, 1, 3)), ((2, 0, 4), (1, 2, 8), (1, 2, 2)),

@@ -315,3 +315,46 @@ def test_looking_at_numbers_that_a_model_keeps_records_nothing():
     graph = flexir.capture(CountsOnItself(), examples[0], also=examples[1:])
     for (x,) in examples:
         assert equal(graph(x), CountsOnItself()(x))
+
+
+class GivenOrNone(nn.Module):
+    """A count that differs between the ways, and is asked whether it is None."""
+
+    def forward(self, x, n=None):
+        if n is None:
+            n = 1
+        if x.sum() > 0:
+            x, n = x * 2, n + 1
+        if n is None:
+            return x
+        return x * n
+
+
+def test_none_is_asked_of_a_count_that_differs():
+    graph = flexir.capture(GivenOrNone(), (torch.ones(3),), also=[(-torch.ones(3),)])
+    assert not graph.variants
+    for x in torch.randn(6, 3):
+        assert equal(graph(x), GivenOrNone()(x))
+
+
+def test_an_input_that_is_written_and_never_read_is_no_state():
+    class Clears(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.h, self.g = torch.zeros(3), torch.zeros(3)
+
+        def forward(self, x):
+            self.h = x * 2 if x.sum() > 0 else x
+            self.g.add_(x)  # written in place: a next call reads it
+            return x
+
+    graph = flexir.capture(Clears(), (torch.ones(3),), also=[(-torch.ones(3),)])
+    assert [one.path for one in graph.state] == ["g"]
+
+
+def test_variants_are_checked_like_the_graph():
+    graph = flexir.capture(TwoRanks(), (torch.rand(4),), also=[(torch.rand(3, 4),)])
+    graph.check()
+    graph.variants[0].nodes.pop(0)
+    with pytest.raises(flexir.GraphError, match="nothing makes it"):
+        graph.check()

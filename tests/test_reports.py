@@ -87,6 +87,17 @@ def test_the_text_shows_three_forms_and_counts_the_others(report):
     assert report.complete is False
 
 
+@pytest.mark.parametrize("many", [3, 4])
+def test_one_form_more_than_is_shown_is_counted(many):
+    def model(x):
+        for n in range(many):
+            x = torch.relu(x[n:])
+        return x
+
+    report = flexir.convert(flexir.capture(model, (torch.ones(9),)), flexir.Target("none")).report
+    assert ("    ... 1 more forms" in report.text()) is (many == 4)
+
+
 def test_markdown_and_data_say_the_same(report):
     text = report.markdown().splitlines()
     assert text[0] == f"### {report.verdict()}" and text[1] == ""
@@ -94,6 +105,19 @@ def test_markdown_and_data_say_the_same(report):
     rows = text[4:]
     assert len(rows) == len(report.entries) and rows[0].startswith("| `relu` | 6 | no handler | ")
     assert rows[0].count("`relu(") == 3, "three forms"
+    assert all(cell.count("<br>") <= 2 for row in rows for cell in row.split(" | "))
+
+    class Lines(nn.Module):
+        def forward(self, x):
+            x = torch.relu(x)
+            x = torch.relu(x)
+            x = torch.relu(x)
+            x = torch.relu(x)
+            return x
+
+    four = flexir.convert(flexir.capture(Lines(), (torch.ones(2),)), target=flexir.Target("none"))
+    [row] = four.report.markdown().splitlines()[4:]
+    assert row.count("test_reports.py") == 3, "three sources"
     data = report.data()
     assert data["model"] == "Net" and data["handled"] == {"conv2d": 1, "sum": 1}
     first = data["placeholders"][0]

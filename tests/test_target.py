@@ -525,3 +525,12 @@ def test_strict_lists_everything_and_shows_the_first_handler_to_write():
     assert text.splitlines()[-4:] == [
         "To support the first:", '  @ir.op("tanh")', "  def tanh(ctx, input):", "      ...",
     ]  # fmt: skip
+
+
+def test_a_handler_of_a_module_takes_what_comes_before_its_inputs():
+    ir = flexir.Target("mine")
+    with pytest.raises(flexir.TargetError, match=r"must take \(ctx, module, \.\.\.\)"):
+        ir.module(nn.ReLU)(lambda ctx: "one is missing")
+    ir.module(nn.ReLU)(lambda *parts: "any number will do")
+    graph = flexir.capture(nn.Sequential(nn.ReLU()), (torch.ones(2),))
+    assert flexir.convert(graph, ir).output == "any number will do"
