@@ -531,6 +531,6 @@ def test_a_handler_of_a_module_takes_what_comes_before_its_inputs():
     ir = flexir.Target("mine")
     with pytest.raises(flexir.TargetError, match=r"must take \(ctx, module, \.\.\.\)"):
         ir.module(nn.ReLU)(lambda ctx: "one is missing")
-    ir.module(nn.ReLU)(lambda *parts: "any number will do")
+    ir.module(nn.ReLU)(lambda *parts, input: "any number will do")
     graph = flexir.capture(nn.Sequential(nn.ReLU()), (torch.ones(2),))
     assert flexir.convert(graph, ir).output == "any number will do"
