@@ -87,7 +87,8 @@ def inspected(
         raise TargetError(f"the handler of {what} must take ({first}, ...)")
     own = [
         p
-        for p in parameters[skip:]
+        for place, p in enumerate(parameters)
+        if place >= skip or p.kind is p.KEYWORD_ONLY  # after `*parts`
         if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
         # a keyword-only parameter with a default is the handler's own (`*, kind="Relu"`)
         and not (p.kind is p.KEYWORD_ONLY and p.default is not p.empty)
