@@ -83,6 +83,13 @@ def kept_in_a_dict(x):
     return rows[kept["n"]]
 
 
+def kept_in_a_variable_and_an_object(x):
+    k, box = x.shape[0] // 2, Box()
+    rows = [r * 2 for r in x]  # while these calls are made a variable holds it
+    box.k = k
+    return rows[box.k]
+
+
 def by_a_root(x):
     rows = list(x.split(1))
     return rows[int(math.sqrt(x.shape[0])) - 1]
@@ -120,7 +127,8 @@ def by_half_the_round(x):
 RIGHT_OR_REFUSED = (
     in_the_middle, of_what_it_gave_before, by_its_length, in_a_function, by_a_function, taken_out,
     taken_out_by_a_number_that_a_call_has, picked_by_a_number_that_a_call_has, put_in,
-    the_first_half, kept_in_an_object, kept_in_a_dict, by_a_root, by_a_search, two_halves,
+    the_first_half, kept_in_an_object, kept_in_a_dict, kept_in_a_variable_and_an_object,
+    by_a_root, by_a_search, two_halves,
     one_of_three, by_a_table, one_of_three_functions, by_half_the_round,
 )  # fmt: skip
 

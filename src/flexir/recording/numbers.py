@@ -141,7 +141,10 @@ class Numbers:
         """A template with Values in the place of numbers that know their origin."""
         cls = part.__class__
         if cls is Int or cls is Float:
-            return self._value(part.expr, plain(part)) if part.home is self else plain(part)
+            if part.home is not self:
+                return plain(part)
+            self.used.add(part.expr)
+            return self.value_of(part)
         if cls is tuple or cls is torch.Size:
             if any(_holds(p) for p in part):
                 return tuple([self.lower(p) for p in part])
@@ -156,11 +159,14 @@ class Numbers:
             part.items, part.attributes = self.lower(part.items), self.lower(part.attributes)
         return part
 
+    def value_of(self, number: Any) -> Value:
+        """What stands for a number of this run."""
+        return self._value(number.expr, plain(number))
+
     def _value(self, expr: Expr | Value, recorded: Any) -> Value:
         if expr.__class__ is Value:
             return expr
         assert isinstance(expr, Expr)
-        self.used.add(expr)
         scope: dict[Any, Value]
         for scope in reversed(self._scopes):
             if expr in scope:
@@ -195,12 +201,14 @@ class Numbers:
 
     def compared(self, function: Callable[..., Any], args: tuple[Any, ...], outcome: bool) -> None:
         """A comparison decided something; each counts, for another run may meet only some."""
+        self.used.update(args)
         self._guard(function, self._arguments(function, args), outcome, sys._getframe(2))
 
     def ended(self, loop: str, count: Int, many: int, frame: FrameType) -> None:
         """A loop is over after ``many`` rounds, since ``count`` said so."""
         if self.hears() and self._over is not None:
             function = calls.eq if many else calls.le
+            self.used.add(count.expr)
             args = self._arguments(function, (count.expr, many))
             self.ends[self._over(function, args, frame)] = loop
 
@@ -211,9 +219,7 @@ class Numbers:
             self.laundered.setdefault((how, source), Laundered(how, number, source))
             made = number if made is None else made
             known = plain(made)
-            used = self.used.copy()
             given = self._value(expression(calls.plain, (made.expr,), known), known)
-            self.used = used
             if given.producer is not None:
                 given.producer.source = given.producer.source or source
             if self.noted is not None:

@@ -269,5 +269,5 @@ class Standing:
             return {path: look.of(one) for path, one in found.now.items()}
 
     def _number(self, part: Any) -> Value | None:
-        lowered = self._numbers.lower(part) if part.__class__ in OURS else None
-        return lowered if isinstance(lowered, Value) else None
+        ours = part.__class__ in OURS and part.home is self._numbers
+        return self._numbers.value_of(part) if ours else None  # to look is no use of it
