@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from flexir.recording.inside import Inside
+from flexir.recording.inside import Contents
 from flexir.recording.told import IN_GRAPH
 
 
@@ -17,7 +17,7 @@ class Box:
 
 
 def look(part, known=()):
-    return Inside(lambda one: any(one is other for other in known)).variable(part)
+    return Contents(lambda one: any(one is other for other in known)).variable(part)
 
 
 def box(**kept):

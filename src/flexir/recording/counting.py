@@ -186,9 +186,9 @@ def _asked(iterable: Any) -> Int | None:
     """A number of the run that rows belong to: a range's, a tensor's, those of ``unbind``."""
     if type(iterable) is Counting:
         return iterable._number
-    if type(iterable) is tuple and iterable and all(map(_is_tensor, iterable)):
+    if type(iterable) is tuple and iterable and all(map(is_tensor, iterable)):
         iterable = iterable[0]
-    if not _is_tensor(iterable) or not iterable.dim():
+    if not is_tensor(iterable) or not iterable.dim():
         return None
     asked = iterable.size(0)  # what the run answers knows of which run it is
     return asked if asked.__class__ is Int and asked.home.hears() else None
@@ -198,8 +198,9 @@ def _many(iterable: Any) -> Any:
     if type(iterable) is Counting:
         many = iterable._many()
         return len(iterable._range) if many is None else many
-    return iterable.size(0) if _is_tensor(iterable) else len(iterable)
+    return iterable.size(0) if is_tensor(iterable) else len(iterable)
 
 
-def _is_tensor(part: Any) -> bool:
+def is_tensor(part: Any) -> bool:
+    """Whether something is a tensor."""
     return isinstance(part, torch.Tensor)

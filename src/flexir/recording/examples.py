@@ -56,7 +56,7 @@ def merged(
     Raises:
         Exception: whatever the model raises, with a note that says in which example.
     """
-    options = {"among": True, **options}  # what one path leaves behind, another one may read
+    options["among"] = True  # what one path leaves behind, another one may read
     graph = whole(_begun(model, list(enumerate(examples)), options), model, dims or {}, options)
     if not among:
         forget_unread([graph, *graph.variants])

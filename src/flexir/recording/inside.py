@@ -23,7 +23,7 @@ from .told import IN_GRAPH, NUMBER
 _LIMIT = 5_000  # things that one variable may lead to; of more nothing is said to be the same
 
 
-class Inside:
+class Contents:
     """Looks into variables at one moment.
 
     Attributes:

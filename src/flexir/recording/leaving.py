@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+import torch
+
 from ..graph.account import Mutation, State
 from ..graph.check import settle
 from ..graph.graph import Graph
@@ -80,10 +82,20 @@ def begin_alike(graphs: Collection[Graph]) -> None:
     first = {one[0]: graph.constants[one.initial] for graph in graphs for one in graph.kept
              if one.initial in graph.constants}  # fmt: skip
     for graph in graphs:
-        written = {one.initial for one in graph.kept}
-        for value in graph.constants:
-            if value not in written and value.name in first:
-                graph.constants[value] = first[value.name]
+        hold(graph, first)
+
+
+def hold(graph: Graph, initial: Mapping[str, torch.Tensor]) -> None:
+    """Let a graph hold other tensors in places that it only reads.
+
+    Args:
+        graph: changed in place.
+        initial: path -> the tensor.
+    """
+    written = {one.initial for one in graph.kept}
+    for value in graph.constants:
+        if value not in written and value.name in initial:
+            graph.constants[value] = initial[value.name]
 
 
 def forget_unread(graphs: Collection[Graph]) -> None:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import torch
 
 from .live import Float, Int
-from .sources import Written, function_of
+from .sources import Written, called, function_of
 
 
 class Lookup(NamedTuple):
@@ -105,8 +105,7 @@ class _Names(NamedTuple):
         None where that cannot be told yet: a part of a tensor, or a variable that is not there.
         """
         if isinstance(of, ast.Call):
-            name = of.func.id if isinstance(of.func, ast.Name) else ""
-            return TABLE if name in vars(builtins) else self.kind(of.func, True)
+            return TABLE if called(of) in vars(builtins) else self.kind(of.func, True)
         if isinstance(of, ast.BinOp):
             return self.kind(of.left, False)
         if isinstance(of, ast.Subscript) and not isinstance(of.slice, ast.Constant):

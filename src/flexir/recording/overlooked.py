@@ -17,7 +17,7 @@ from typing import Any
 
 from ..graph.source import Source
 from .lookups import ASKING, STRANGE, TENSORS
-from .sources import function_of
+from .sources import called, function_of
 from .uses import Following, Known, parents_of
 
 _ASKED = frozenset({"size", "stride", "numel", "nelement"})
@@ -84,8 +84,7 @@ def _sizes_in(own: ast.AST) -> Iterator[ast.expr]:
         if isinstance(node, ast.Attribute) and node.attr == "shape":
             yield node
         elif isinstance(node, ast.Call):
-            is_length = isinstance(node.func, ast.Name) and node.func.id == "len"
-            if _name_of(node.func) in _ASKED or is_length:
+            if _name_of(node.func) in _ASKED or called(node) == "len":
                 yield node
 
 
@@ -123,8 +122,8 @@ class _Size(_Listed):
         self._texts = texts  # what goes on with a size that is shown
 
     def _goes_on(self, node: ast.AST, inner: ast.AST) -> bool:
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            return node.func.id in self._kept
+        if name := called(node):
+            return name in self._kept
         if isinstance(node, ast.Subscript):
             return inner is node.value
         return super()._goes_on(node, inner) and not isinstance(
@@ -139,8 +138,7 @@ class _Size(_Listed):
         if isinstance(node, ast.Subscript):
             return self._kind(code, node) == TENSORS  # what is not known yet may be a list
         if isinstance(node, ast.Call):
-            name = node.func.id if isinstance(node.func, ast.Name) else ""
-            if name in vars(builtins):
+            if (name := called(node)) in vars(builtins):
                 return name not in _READ and not _has_range(inner)
             return self._kind(code, node) != STRANGE
         if isinstance(node, ast.Compare):
@@ -204,7 +202,8 @@ class _Beyond(_Size):
         return _is_number(node) or super()._goes_on(node, inner)
 
     def _is_asked(self, code: CodeType, node: ast.AST, inner: ast.AST) -> bool:
-        if isinstance(node, ast.Call) and not _is_builtin(node.func):  # rows.pop(k), pick(rows, k)
+        is_builtin = called(node) in vars(builtins)
+        if isinstance(node, ast.Call) and not is_builtin:  # rows.pop(k), pick(rows, k)
             return self._kind(code, node) in (TENSORS, ASKING)
         return super()._is_asked(code, node, inner)
 
@@ -227,12 +226,7 @@ def _name_of(node: ast.AST) -> str:
 
 
 def _is_text(node: ast.AST) -> bool:
-    is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
-    return isinstance(node, ast.FormattedValue) or is_call and node.func.id in _TEXTS  # type: ignore[attr-defined]
-
-
-def _is_builtin(func: ast.expr) -> bool:
-    return isinstance(func, ast.Name) and func.id in vars(builtins)
+    return isinstance(node, ast.FormattedValue) or called(node) in _TEXTS
 
 
 def _has_range(part: ast.AST) -> bool:
@@ -242,7 +236,7 @@ def _has_range(part: ast.AST) -> bool:
 def _may_be_recorded(node: ast.AST) -> bool:
     """Whether an expression may call torch: brackets, and calls but of Python's own functions."""
     if isinstance(node, ast.Call):
-        return not isinstance(node.func, ast.Name) or node.func.id not in vars(builtins)
+        return called(node) not in vars(builtins)
     return isinstance(node, ast.Subscript)
 
 
@@ -253,4 +247,4 @@ def _is_number(node: ast.AST) -> bool:
     func = node.func
     if isinstance(func, ast.Attribute):
         return isinstance(func.value, ast.Name) and func.value.id == "math"
-    return isinstance(func, ast.Name) and func.id in _NUMBERS
+    return called(node) in _NUMBERS

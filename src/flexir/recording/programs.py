@@ -20,7 +20,7 @@ from ..graph.program import Program, kind_of
 from . import recorder
 from .eager import copied, copies_of, no_fast_path
 from .examples import Merging, merged, whole
-from .leaving import forget_unread
+from .leaving import forget_unread, hold
 from .runs import Recorded
 from .session import collector_at_rest
 from .standing import Standing
@@ -236,8 +236,5 @@ def keep_initial(graphs: Mapping[str, Graph]) -> None:
     """
     later: dict[str, torch.Tensor] = {}
     for graph in reversed(list(graphs.values())):
-        written = {state.initial for state in graph.state}
-        for value in graph.constants:
-            if value not in written and value.name in later:
-                graph.constants[value] = later[value.name]
+        hold(graph, later)
         later.update((state.path, graph.constants[state.initial]) for state in graph.state)

@@ -137,7 +137,7 @@ def _numbers_rounds(over: ast.expr, span: Span) -> bool:
 
 
 def _adds_up(node: ast.Call) -> bool:
-    return isinstance(node.func, ast.Name) and node.func.id == "sum" and len(node.args) > 0
+    return called(node) == "sum" and len(node.args) > 0
 
 
 def in_test(loop: Written, span: Span) -> bool:
@@ -188,7 +188,7 @@ def _is_plain(part: Any) -> bool:
     if isinstance(part, (ast.Tuple, ast.List)):
         return any(map(_is_plain, part.elts))
     if isinstance(part, ast.Call):
-        return isinstance(part.func, ast.Name) and part.func.id in _PLAIN
+        return called(part) in _PLAIN
     if isinstance(part, ast.UnaryOp):
         return isinstance(part.op, ast.Not) or _is_plain(part.operand)
     return isinstance(part, (ast.Constant, ast.BoolOp))
@@ -272,6 +272,12 @@ def compares_once(file: str, line: int) -> bool:
         and called.isdisjoint({"eq", "ge", "gt", "le", "lt", "ne", "greater", "less", "not_equal",
                                "greater_equal", "less_equal"})
     )  # fmt: skip
+
+
+def called(node: ast.AST) -> str:
+    """The name that an expression calls; "" where it is no call, or of no name."""
+    is_named = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    return node.func.id if is_named else ""  # type: ignore[attr-defined]
 
 
 def names_in(node: ast.AST) -> set[str]:

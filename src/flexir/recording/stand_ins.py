@@ -21,7 +21,7 @@ import torch
 from torch._functorch import vmap
 
 from ..graph import numbers as calls
-from .counting import Enumerate, Range
+from .counting import Enumerate, Range, is_tensor
 from .live import OURS, Float, Int, expr_of, expression, plain
 from .told import MANY
 
@@ -100,7 +100,7 @@ class Counted(StandIn):
         if isinstance(of, torch.Tensor) and type(of).__len__ is _LEN and of.dim():
             return of.size(0)
         many = self.function(of)
-        if type(of) is list and 0 < many <= MANY and all(map(_is_tensor, of)):
+        if type(of) is list and 0 < many <= MANY and all(map(is_tensor, of)):
             return _many_in(of, many)
         return many
 
@@ -116,10 +116,6 @@ def _many_in(rows: list[Any], many: int) -> Any:
     if None in values:
         return many
     return home.number(many, expression(calls.length, (values,), many))
-
-
-def _is_tensor(part: Any) -> bool:
-    return isinstance(part, torch.Tensor)
 
 
 class Beneath(StandIn):

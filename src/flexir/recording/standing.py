@@ -10,7 +10,7 @@ that is :mod:`.hidden`'s matter. What hangs on the model itself is seen by :mod:
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ from ..graph.nodes import Node, Value
 from ..graph.source import is_foreign
 from .beneath import is_beneath
 from .constants import Origins
-from .inside import Inside
+from .inside import Contents
 from .iterables import Iterables
 from .kept_back import is_bent
 from .live import OURS, Expr, origins_of
@@ -41,6 +41,14 @@ def _unplain(part: Any) -> Any:
     if callable(part) and not isinstance(part, torch.Tensor):
         return "object", which(part)
     return IN_GRAPH
+
+
+def _users(frame: FrameType | None) -> Iterator[FrameType]:
+    """The user's functions that led to a call, from the inside out."""
+    while frame is not None and frame.f_code.co_filename != _RECORDER:
+        if not is_foreign(frame.f_code.co_filename):
+            yield frame
+        frame = frame.f_back
 
 
 class Held(NamedTuple):
@@ -209,33 +217,29 @@ class Standing:
         taken: dict[tuple[Any, ...], Value] = {}
         beneath = is_beneath(node, frame)
         self._frame = frame
-        while frame is not None:
-            code = frame.f_code
-            if code.co_filename == _RECORDER:
-                break
-            if not is_foreign(code.co_filename):
-                kept, live = frame.f_locals, live_after(code, frame.f_lasti)
-                if not frames:
-                    for name in names_at(code, frame.f_lasti).intersection(kept).difference(live):
-                        if one := tell(kept[name]) or self._number(kept[name]):
-                            spent[code.co_name, name] = one
-                        for place, tensor in tensors_in(kept[name], (code.co_name, name)):
-                            if value := self._known(tensor):
-                                taken[place] = value
-                for name in live:
-                    if name not in kept:
-                        continue
-                    plain[len(frames), name] = tell(kept[name]) or _unplain(kept[name])
-                    if value := self._number(kept[name]):
-                        tensors[code.co_name, name] = value
+        for user in _users(frame):
+            code, kept = user.f_code, user.f_locals
+            live = live_after(code, user.f_lasti)
+            if not frames:
+                for name in names_at(code, user.f_lasti).intersection(kept).difference(live):
+                    if one := tell(kept[name]) or self._number(kept[name]):
+                        spent[code.co_name, name] = one
                     for place, tensor in tensors_in(kept[name], (code.co_name, name)):
-                        value = self._known(tensor)
-                        if value is not None:
-                            tensors[place] = value
-                self.lookups.look(frame)
-                frames.append(code)
-                at.append(frame.f_lasti)
-            frame = frame.f_back
+                        if value := self._known(tensor):
+                            taken[place] = value
+            for name in live:
+                if name not in kept:
+                    continue
+                plain[len(frames), name] = tell(kept[name]) or _unplain(kept[name])
+                if value := self._number(kept[name]):
+                    tensors[code.co_name, name] = value
+                for place, tensor in tensors_in(kept[name], (code.co_name, name)):
+                    value = self._known(tensor)
+                    if value is not None:
+                        tensors[place] = value
+            self.lookups.look(user)
+            frames.append(code)
+            at.append(user.f_lasti)
         inside = self._inside() if self._turned else {}
         self._turned = False
         self.seen[node] = Held(
@@ -246,18 +250,13 @@ class Standing:
         """What the variables lead to that the functions which led to the last call may read."""
         assert self._holdings is not None
         found: dict[tuple[int, str], Any] = {}
-        frame, number = self._frame, 0
-        while frame is not None and frame.f_code.co_filename != _RECORDER:
-            code, kept = frame.f_code, frame.f_locals
-            if not is_foreign(code.co_filename):
-                with self._numbers.unheard():
-                    look = Inside(self._holdings.knows)
-                    for name in (n for n in live_after(code, frame.f_lasti) if n in kept):
-                        # A comprehension's own iterator says the round; what is plain says it all.
-                        if name[0] != "." and tell(kept[name], False) is None:
-                            found[number, name] = look.variable(kept[name])
-                number += 1
-            frame = frame.f_back
+        with self._numbers.unheard():
+            for number, frame in enumerate(_users(self._frame)):
+                look, kept = Contents(self._holdings.knows), frame.f_locals
+                for name in (n for n in live_after(frame.f_code, frame.f_lasti) if n in kept):
+                    # A comprehension's own iterator says the round; what is plain says it all.
+                    if name[0] != "." and tell(kept[name], False) is None:
+                        found[number, name] = look.variable(kept[name])
         return found
 
     def _kept(self) -> dict[str, Any]:
@@ -265,7 +264,7 @@ class Standing:
         assert self._holdings is not None
         with self._numbers.unheard():
             found = self._holdings.compare(lambda thing: isinstance(thing, torch.Generator))
-            look = Inside(self._holdings.knows)
+            look = Contents(self._holdings.knows)
             return {path: look.of(one) for path, one in found.now.items()}
 
     def _number(self, part: Any) -> Value | None:

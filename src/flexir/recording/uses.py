@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from ..graph.nodes import Value
 from .liveness import live_after_span
 from .lookups import DECIDING
-from .sources import Span, Written, function_of, holds, is_guarded, span_at, span_of
+from .sources import Span, Written, called, function_of, holds, is_guarded, span_at, span_of
 from .standing import Held
 from .told import MANY
 
@@ -191,7 +191,7 @@ class Following:
         around, code = parents_of(own), self._stack[depth][0]
         while True:
             inner, node = node, around[node]
-            if _is_length(node) and isinstance(inner, ast.Name):
+            if called(node) == "len" and isinstance(inner, ast.Name):
                 if inner.id in self._known.lists.get(code, ()):
                     return Telling(self._stack, self._known, depth).follow(depth, own, node)
             if isinstance(node, _NESTED) or node is own:
@@ -223,10 +223,10 @@ class Following:
             table = isinstance(inner, (ast.Tuple, ast.List)) and inner is node.value
             return not table and self._kind(code, node) not in DECIDING
         if isinstance(node, ast.Call):
-            if isinstance(node.func, ast.Name) and node.func.id in vars(builtins):
-                made = vars(builtins)[node.func.id]
+            if (name := called(node)) in vars(builtins):
+                made = vars(builtins)[name]
                 raised = isinstance(made, type) and issubclass(made, BaseException)
-                return raised or node.func.id in _HARMLESS
+                return raised or name in _HARMLESS
             return inner is not node.func and self._kind(code, node) not in DECIDING
         if isinstance(node, ast.Attribute):  # of a tensor, unless a number or a list has it too
             return node.attr in _GROWS or node.attr not in _OF_NUMBERS
@@ -247,8 +247,8 @@ class Following:
         """Whether an expression is a number or container made of a part of it, deciding nothing."""
         if isinstance(node, ast.IfExp):
             return inner is not node.test
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            return node.func.id in self._kept
+        if name := called(node):
+            return name in self._kept
         if isinstance(node, ast.Subscript):
             return inner is node.value and isinstance(node.slice, ast.Slice)
         return isinstance(node, PARTS) and not isinstance(getattr(node, "op", None), ast.Not)
@@ -334,11 +334,6 @@ def _jumps(statement: ast.stmt) -> bool:
     return not is_loop and any(
         isinstance(n, (ast.Break, ast.Continue)) for n in ast.walk(statement)
     )
-
-
-def _is_length(node: ast.AST) -> bool:
-    """Whether an expression is ``len`` of something."""
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "len"
 
 
 _BY_SIZE = (ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE)

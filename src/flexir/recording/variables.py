@@ -11,7 +11,7 @@ import functools
 from collections.abc import Collection
 from types import CodeType
 
-from .sources import END, function_of, holds, names_in, span_at, span_of, stored_in
+from .sources import END, called, function_of, holds, names_in, span_at, span_of, stored_in
 
 
 def made_of(code: CodeType, name: str, seen: Collection[str]) -> set[str]:
@@ -50,11 +50,15 @@ def _given(code: CodeType) -> dict[str, frozenset[str]]:
 @functools.lru_cache(maxsize=8192)
 def names_at(code: CodeType, at: int) -> frozenset[str]:
     """The variables in the expression of an instruction; in its lines, before Python 3.11."""
+    return frozenset(name for node in _nodes_at(code, at) for name in names_in(node))
+
+
+def _nodes_at(code: CodeType, at: int) -> list[ast.AST]:
+    """The expressions that an instruction is; all in its lines, before Python 3.11."""
     span, own = span_at(code, at), function_of(code)
     is_line = span[1] == 0 and span[3] == END
     nodes = [n for n in ast.walk(own) if hasattr(n, "lineno")] if own is not None else []
-    found = [n for n in nodes if (holds(span, span_of(n)) if is_line else span_of(n) == span)]
-    return frozenset(name for node in found for name in names_in(node))
+    return [n for n in nodes if (holds(span, span_of(n)) if is_line else span_of(n) == span)]
 
 
 @functools.lru_cache(maxsize=1024)
@@ -90,10 +94,5 @@ def is_inside_c(code: CodeType, at: int) -> bool:
         return False
     if not name.startswith("CALL"):
         return True
-    span, own = span_at(code, at), function_of(code)
-    is_line = span[1] == 0 and span[3] == END
-    nodes = [n for n in ast.walk(own) if isinstance(n, ast.Call)] if own is not None else []
-    found = [n for n in nodes if (holds(span, span_of(n)) if is_line else span_of(n) == span)]
-    return not found or not all(
-        isinstance(n.func, ast.Name) and n.func.id in ("all", "any", "bool") for n in found
-    )
+    found = [n for n in _nodes_at(code, at) if isinstance(n, ast.Call)]
+    return not found or not all(called(n) in ("all", "any", "bool") for n in found)
