@@ -123,3 +123,10 @@ def stands(laid, scope, *values, like=None, age=1):
         laid.env[r][value] = made
     scope.made[made] = age
     return made
+
+
+def two_runs(kind=Laid):
+    """Two runs that are being laid over each other, with patience."""
+    found = kind([recorded(), recorded()])
+    found.left = 1000
+    return found

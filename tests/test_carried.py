@@ -3,7 +3,7 @@
 import types
 
 import pytest
-from by_hand import TENSOR, Laid, branch, code_of, computed, held, number, recorded, stands, tensor
+from by_hand import TENSOR, branch, code_of, computed, held, number, stands, tensor, two_runs
 from test_looping import loop_in
 
 from flexir.graph import numbers
@@ -16,9 +16,7 @@ from flexir.recording.scopes import Scope
 
 @pytest.fixture
 def laid():
-    found = Laid([recorded(), recorded()])
-    found.left = 1000
-    return found
+    return two_runs()
 
 
 @pytest.fixture

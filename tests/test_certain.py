@@ -3,7 +3,7 @@
 import types
 
 import pytest
-from by_hand import Laid, body_in, branch, recorded, stands, tensor
+from by_hand import body_in, branch, stands, tensor, two_runs
 
 from flexir.recording.alike import Misfit
 from flexir.recording.scopes import Scope
@@ -11,9 +11,7 @@ from flexir.recording.scopes import Scope
 
 @pytest.fixture
 def laid():
-    found = Laid([recorded(), recorded()])
-    found.left = 1000
-    return found
+    return two_runs()
 
 
 @pytest.fixture

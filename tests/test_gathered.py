@@ -4,7 +4,7 @@ import types
 
 import pytest
 import torch
-from by_hand import TENSOR, Laid, branch, call, number, recorded, stands, tensor
+from by_hand import TENSOR, Laid, branch, call, number, stands, tensor, two_runs
 from test_looping import loop_in
 
 from flexir.graph import numbers
@@ -26,9 +26,7 @@ class Gathers(Laid):
 
 @pytest.fixture
 def laid():
-    found = Gathers([recorded(), recorded()])
-    found.left = 1000
-    return found
+    return two_runs(Gathers)
 
 
 @pytest.fixture

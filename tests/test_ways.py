@@ -11,10 +11,10 @@ from by_hand import (
     call,
     computed,
     number,
-    recorded,
     size,
     stands,
     tensor,
+    two_runs,
 )
 
 from flexir.graph import numbers
@@ -26,9 +26,7 @@ from flexir.recording.ways import Env, Ways, close, copied, is_number, only_a_nu
 
 @pytest.fixture
 def laid():
-    found = Laid([recorded(), recorded()])
-    found.left = 1000
-    return found
+    return two_runs()
 
 
 @pytest.fixture
