@@ -10,9 +10,14 @@ from torch import Tensor
 from .table import only_if, recipe
 
 
+def along(dim: int, rank: int, part: Any) -> tuple[Any, ...]:
+    """What takes a part of one dimension, and all of those before it."""
+    return (slice(None),) * (dim % rank) + (part,)
+
+
 @recipe("slice")
 def slice_(input: Tensor, dim: int = 0, start: Any = None, end: Any = None, step: int = 1) -> Any:
-    return input[(slice(None),) * (dim % input.ndim) + (slice(start, end, step),)]
+    return input[along(dim, input.ndim, slice(start, end, step))]
 
 
 @recipe("slice_scatter")
@@ -29,7 +34,7 @@ def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Any:
 
 def _written(input: Tensor, dim: int, part: Any, src: Tensor) -> Tensor:
     made = input.clone()
-    made[(slice(None),) * (dim % input.ndim) + (part,)] = src
+    made[along(dim, input.ndim, part)] = src
     return made
 
 
@@ -72,7 +77,7 @@ def unfold(input: Tensor, dimension: int, size: int, step: int, *, shape: tuple[
     dimension %= input.ndim
     first = torch.arange(shape[dimension], device=input.device) * step
     windows = first[:, None] + torch.arange(size, device=input.device)
-    made = input[(slice(None),) * dimension + (windows,)]
+    made = input[along(dimension, input.ndim, windows)]
     return made.movedim(dimension + 1, -1)
 
 

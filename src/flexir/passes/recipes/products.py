@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .indexing import along
 from .table import only_if, recipe
 
 
@@ -134,7 +135,7 @@ def embedding(
 def index_select(input: Tensor, dim: int, index: Tensor) -> Any:
     if not input.ndim:
         return input
-    return input[(slice(None),) * (dim % input.ndim) + (index.reshape(-1),)]
+    return input[along(dim, input.ndim, index.reshape(-1))]
 
 
 @recipe("conv1d")

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from .indexing import along
 from .table import only_if, recipe
 
 
@@ -193,11 +194,11 @@ def _starts(sizes: Sequence[int]) -> list[tuple[int, int]]:
 
 
 def cut(input: Tensor, dim: int, start: int, size: int) -> Tensor:
-    return input[(slice(None),) * (dim % input.ndim) + (slice(start, start + size),)]
+    return input[along(dim, input.ndim, slice(start, start + size))]
 
 
 def pick(input: Tensor, dim: int, index: int) -> Tensor:
-    return input[(slice(None),) * (dim % input.ndim) + (index,)]
+    return input[along(dim, input.ndim, index)]
 
 
 @recipe("dropout", "alpha_dropout", "feature_dropout", "feature_alpha_dropout", "dropout1d",
