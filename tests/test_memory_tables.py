@@ -220,7 +220,7 @@ def test_memory_that_numpy_shares_is_told_by_its_bytes(x):
     tensors = Tensors()
     tensors._alone(x, value_of(x), storage_of(x))
     memory = tensors.own(tensors.aliases[id(x)], x)
-    tensors.settle(x)
+    tensors.redigest(x)
     assert memory.shared is None, "nobody but torch can reach it"
     tensors._watch(x, memory)
     tensors._watch(x, memory)
@@ -228,7 +228,7 @@ def test_memory_that_numpy_shares_is_told_by_its_bytes(x):
     assert watched is memory and end - start == 24 and start == x.data_ptr()
     before = memory.shared
     x += 1
-    tensors.settle(x)
+    tensors.redigest(x)
     assert memory.shared != before
     part = torch.from_numpy(x.numpy()[2:4])
     assert tensors._shared(storage_of(part)) == (memory, 8)

@@ -48,11 +48,11 @@ def check(graph: Graph) -> set[Value]:
     return read
 
 
-def settle(graph: Graph) -> Graph:
-    """Check a new graph and forget the constants nobody reads.
+def finalize(graph: Graph) -> Graph:
+    """Check a new graph and drop its unused constants.
 
     Returns:
-        the graph itself, so producers can end with ``return settle(graph)``.
+        the graph itself, so producers can end with ``return finalize(graph)``.
     """
     read = check(graph)
     for value in [value for value in graph.constants if value not in read]:

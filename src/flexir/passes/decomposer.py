@@ -97,7 +97,7 @@ class Decomposer:
             return None if known is None else _moved(*known, node)
         found = None
         for graph, values in _ways(node):
-            found = self._settle(node, graph, values, (*above, key), missing)
+            found = self._take_pieces(node, graph, values, (*above, key), missing)
             if found is not None:
                 break
         else:
@@ -108,7 +108,7 @@ class Decomposer:
             self._known[key] = None
         return found
 
-    def _settle(
+    def _take_pieces(
         self,
         node: Node,
         graph: Graph,

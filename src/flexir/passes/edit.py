@@ -17,7 +17,7 @@ from ..calls.schemas import op_of, signatures
 from ..errors import GraphError
 from ..graph import collector, tree
 from ..graph.account import Mutation, Origin, State
-from ..graph.check import free_name, names_in, settle
+from ..graph.check import finalize, free_name, names_in
 from ..graph.geometry import tensor_type
 from ..graph.graph import Graph
 from ..graph.nodes import Effects, Node, TensorType, Value
@@ -270,7 +270,7 @@ class Edit:
             status={},
             unknown={},
         )
-        return settle(graph)
+        return finalize(graph)
 
     def _check_anchors(self) -> None:
         """Raise where a change refers to a node of another graph, which would be ignored."""

@@ -23,7 +23,7 @@ from ..errors import Error
 from ..graph import numbers, tree
 from ..graph.account import Mutation, Origin, State
 from ..graph.answers import answer
-from ..graph.check import free_name, names_in, settle
+from ..graph.check import finalize, free_name, names_in
 from ..graph.choice import blocks_of
 from ..graph.graph import Graph
 from ..graph.inputs import dense_stride, same_literal, with_keyword
@@ -115,7 +115,7 @@ class Padded:
             differentiable={look(v) for v in old.differentiable}, live=[], status={}, unknown={},
             history=[*old.history, f"fixed_cache: {self.slots.length} slots"],
         )  # fmt: skip
-        return settle(made)
+        return finalize(made)
 
     def _run(self, way: Way, node: Node) -> None:
         for world in self.worlds:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from ..graph.account import Mutation, State
-from ..graph.check import settle
+from ..graph.check import finalize
 from ..graph.graph import Graph
 from ..graph.nodes import Value
 from .alike import Misfit
@@ -109,4 +109,4 @@ def forget_unread(graphs: Collection[Graph]) -> None:
         read.update(s.final.name for s in graph.state if s.final in graph.constants)
     for graph in graphs:
         graph.state = [state for state in graph.state if state.path in read]
-        settle(graph)
+        finalize(graph)

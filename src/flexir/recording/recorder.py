@@ -21,7 +21,7 @@ import torch
 
 from ..graph import places, tree
 from ..graph.account import Audit
-from ..graph.check import settle
+from ..graph.check import finalize
 from ..graph.geometry import tensor_type
 from ..graph.graph import HELD, Graph
 from ..graph.nodes import Node, Value
@@ -152,7 +152,7 @@ class Recorder:
             if before.get(name, after) != after
         ]
         self._close()
-        return settle(graph)
+        return finalize(graph)
 
     @contextlib.contextmanager
     def _lent(self, args: Any, kwargs: Any) -> Iterator[tuple[Any, Any]]:

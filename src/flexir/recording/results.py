@@ -85,7 +85,7 @@ def define(call: Call, written: Written, live: Live, memories: Memories, trace: 
     for tensor, value in live:
         if id(tensor) in written:
             needed |= memories.write(tensor, value, only_view=only_view)
-            memories.settle(tensor)
+            memories.redigest(tensor)
         else:
             memories.define(tensor, value, node, () if effects.writes else call.tensors, views)
             needed = True

@@ -159,8 +159,8 @@ class Tensors:
             self.shared.append((start, start + storage.nbytes(), memory))
         memory.shared = digest(tensor)
 
-    def settle(self, tensor: torch.Tensor) -> None:
-        """A recorded call wrote this memory: its bytes are known again."""
+    def redigest(self, tensor: torch.Tensor) -> None:
+        """Take the digest of memory that a recorded call wrote: its bytes are known again."""
         memory = self.aliases[id(tensor)].memory
         if memory.shared is not None:
             memory.shared = digest(tensor)

@@ -201,7 +201,7 @@ class Reader:
 
     Attributes:
         things: what the entries stand for.
-        used: the indices of those that were got, for :meth:`settle`.
+        used: the indices of those that were got, for :meth:`charge`.
         lost: whether something among them is only known by its printed form.
     """
 
@@ -241,8 +241,8 @@ class Reader:
         self.used.append(index)
         return self.things[index]
 
-    def settle(self) -> None:
-        """FormatError if all that was got so far unfolds into more than the file has room for.
+    def charge(self) -> None:
+        """Take the parts of all that was got so far from the budget; FormatError if that is spent.
 
         A few entries that mention one another over and over could unfold without end.
         """

@@ -126,7 +126,7 @@ class _Reader:
             source = self.source(entry.source_plus1)
             graph.origins[value] = Origin(entry.origin, source, tuple(s for s in escaped if s))
         graph.status, graph.history = self.status, list(message.history)
-        self.data.settle()
+        self.data.charge()
         if self.known.newer:
             whole: list[Any] = [(None, message), *zip(walk(graph.nodes), message.nodes)]
             whole += zip(constants, message.constants)
@@ -199,7 +199,7 @@ class _Reader:
 
     def _lost(self, args: dict[str, Any]) -> Opaque | None:
         """What among some arguments no file can hold."""
-        self.data.settle()  # before something is walked
+        self.data.charge()  # before something is walked
         return next(tree.leaves(args, Opaque), None)
 
     def _call(self, entry: Any) -> _Call:

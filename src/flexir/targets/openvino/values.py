@@ -104,7 +104,7 @@ def op(
             several = isinstance(made, (tuple, list))
             parts = [port(part) for part in made] if several else [port(made)]
             for part, type in zip(parts, types):
-                settle(part, type)
+                check_result(part, type)
             return tuple(parts) if several else parts[0]
 
         for name in names:
@@ -134,7 +134,7 @@ def port(made: Any) -> Any:
     return made.output(0) if hasattr(made, "get_output_size") else made
 
 
-def settle(port: Any, type: flexir.TensorType) -> None:
+def check_result(port: Any, type: flexir.TensorType) -> None:
     """Raise TypeError unless a result has torch's dtype and shape."""
     made = port.get_element_type().to_dtype().type, tuple(port.get_shape())
     if made != (DTYPES[type.dtype], tuple(type.shape)):
