@@ -24,7 +24,7 @@ import torch
 
 from .. import __version__, targets
 from ..calls.schemas import callables
-from ..checks.verify import Check, verify
+from ..checks.verify import Verification, verify
 from ..conversion.convert import Result, convert
 from ..conversion.stubs import stub
 from ..errors import Error, HandlerError, UnsupportedError
@@ -117,7 +117,7 @@ def verify_(options: argparse.Namespace) -> int:
     return 0 if check.verdict in ("exact", "close") else 3
 
 
-def _facts(check: Check) -> dict[str, Any]:
+def _facts(check: Verification) -> dict[str, Any]:
     names = ("verdict", "perturbed", "max_abs", "frozen", "notes")
     return {name: getattr(check, name) for name in names}
 

@@ -244,13 +244,13 @@ class Target:
         """
         return self._hook("state", function, "(ctx, path, initial, final)")
 
-    def _hook(self, name: str, function: Callable[..., Any], form: str) -> Callable[..., Any]:
+    def _hook(self, name: str, function: Callable[..., Any], parameters: str) -> Callable[..., Any]:
         if name in self.hooks:
             raise TargetError(f"target {self.name!r} already has a {name} handler")
         try:
-            inspect.signature(function).bind(*form.split(", "))
+            inspect.signature(function).bind(*parameters.split(", "))
         except TypeError as error:
-            raise TargetError(f"the {name} handler must take {form}: {error}") from error
+            raise TargetError(f"the {name} handler must take {parameters}: {error}") from error
         self.hooks[name] = function
         return function
 

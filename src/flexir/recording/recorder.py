@@ -253,7 +253,7 @@ class Recorder:
         try:
             call = Call(func, args, kwargs, frame)
             self._read(call)
-            if not call.form.quiet:
+            if not call.layout.quiet:
                 self._prepare(call)
             self._run(call)
             return self._record(call)
@@ -264,10 +264,10 @@ class Recorder:
         """Make the node of a call, its arguments the Values that tensors hold now."""
         if self.standing is not None:
             self.standing.come_to(call.frame)
-        form, memories, tensors = call.form, self.memories, call.tensors
+        layout, memories, tensors = call.layout, self.memories, call.tensors
         self.found.lifting = call.func is _LIFT
-        template = form.named(call.args, call.kwargs)
-        for name in form.spots:
+        template = layout.named(call.args, call.kwargs)
+        for name in layout.spots:
             part = template[name]
             cls = part.__class__
             if cls is _Tensor or cls is _Parameter:
@@ -278,7 +278,7 @@ class Recorder:
                 template[name] = tree.template(part, self._reader(tensors))
         if self.numbers is not None:
             template = self.numbers.lower(template)
-        top, signature = self.trace.frames[-1], form.signature
+        top, signature = self.trace.frames[-1], layout.signature
         source = top.source or locate(call.frame)
         call.node = node = Node(signature.op, call.func, template, signature, None,
                                 top.node.path, top.node.call, source)  # fmt: skip
@@ -307,9 +307,9 @@ class Recorder:
 
     def _run(self, call: Call) -> None:
         """Run a call, the witness aside unless it is needed, the generators watched."""
-        form, witness, previous = call.form, self.witness, self.owner
+        layout, witness, previous = call.layout, self.witness, self.owner
         aside = witness is not None and _modes() > 0
-        if not form.plain or self.switches.inference:
+        if not layout.plain or self.switches.inference:
             aside = self._attended(call, aside and _mode_at(_modes() - 1) is witness)
         if aside and (top := _pop_mode(None)) is not witness:  # one of the model's own is on
             _push_mode(top)
@@ -327,7 +327,7 @@ class Recorder:
                 _push_mode(witness)
             elif self.waiting is not None:
                 call.generator, self.drawn, self.waiting = self.drawn, None, None
-                form.shallow = self.beneath < FEW_OPS
+                layout.shallow = self.beneath < FEW_OPS
 
     def _attended(self, call: Call, aside: bool) -> bool:
         """Watch a call of which torch does not say itself that it draws and writes nothing unseen.
@@ -341,13 +341,13 @@ class Recorder:
         """
         random = call.signature.random
         if random is not False:
-            if aside and call.form.shallow and not random:
+            if aside and call.layout.shallow and not random:
                 # Few such calls do draw. Where few ops lie beneath, the witness can tell.
                 self.waiting, self.beneath = call, 0
                 return False
             call.generator = self.draws.before(call.signature, call.named, call.tensors)
         # Torch's own marks tell what is written; of other code the witness must see it.
-        return aside and call.form.trusted and not self.switches.inference
+        return aside and call.layout.trusted and not self.switches.inference
 
     def _record(self, call: Call) -> Any:
         """Write down what a call returned and changed; what its caller is to get."""

@@ -125,7 +125,7 @@ class _Writer:
                 entry.least = node.target.least
         else:
             entry.target_plus1 = string(functions.name_of(node.target)) + 1
-            entry.form = _form(node)
+            entry.form = _signature_index(node)
         entry.arg_names.extend([string(name) for name in node.args])
         entry.arg_data.extend([put(part) for part in node.args.values()])
         if node.result is not None:
@@ -224,10 +224,10 @@ class _Writer:
         return index
 
 
-def _form(node: Node) -> int:
+def _signature_index(node: Node) -> int:
     """Which of its callable's signatures a call follows; past the last one if none is known."""
-    forms, made_of = signatures(node.target), node.signature.parameters
-    return next((i for i, form in enumerate(forms) if form.parameters is made_of), len(forms))
+    known, made_of = signatures(node.target), node.signature.parameters
+    return next((i for i, one in enumerate(known) if one.parameters is made_of), len(known))
 
 
 def _is_literal(part: Any) -> bool:

@@ -136,12 +136,12 @@ def resolve(name: str, extra: dict[str, Callable[..., Any]]) -> Callable[..., An
     return Missing(name)
 
 
-def signature_of(target: Any, form: int, args: Collection[str], op: str) -> Signature:
+def signature_of(target: Any, index: int, args: Collection[str], op: str) -> Signature:
     """The signature the arguments follow: the recorded one if it still has these names."""
     if not isinstance(target, Missing):
-        forms = signatures(target)
-        first = forms[form : form + 1]
-        for found in (*first, *forms):
+        known = signatures(target)
+        first = known[index : index + 1]
+        for found in (*first, *known):
             rest = set(args) - {*found.names, "out", "requires_grad"}
             if not rest or any(p.kind is STARS for p in found.parameters):
                 return found

@@ -29,7 +29,7 @@ from .data import Known, torch_constant
 from .decode import decode
 from .digests import kept_in
 from .directory import aside_of
-from .mapped import File, Form, Part, Weights, check_part
+from .mapped import Assembly, File, Part, Weights, check_part
 
 _SMALL = 64 << 20  # bytes of weights up to which all are checked at once
 
@@ -173,9 +173,9 @@ class _Stored:
                 if value in kept:
                     raise FormatError(f"{value!r} is there twice")
                 parts = self._parts(entry.parts)
-                form = Form(entry.layout, entry.requires_grad, entry.coalesced)
-                _check_parts(value, parts, form.layout)
-                kept[value] = (parts, form)
+                assembly = Assembly(entry.layout, entry.requires_grad, entry.coalesced)
+                _check_parts(value, parts, assembly.layout)
+                kept[value] = (parts, assembly)
         except FormatError as error:
             raise FormatError(f"constants[{len(kept)}]: {error}") from error.__cause__
         self.made.append(made)
