@@ -153,11 +153,6 @@ def test_what_calls_of_the_same_classes_have_in_common():
     layout = layout_of(torch.add, (X, Y), {})
     assert layout is layout_of(torch.add, (Y, X), {})
     assert layout.trusted and layout.quiet and layout.shallow
-        layout is layout_of(torch.add, (Y, X), {})
-        and layout.trusted
-        and layout.quiet
-        and layout.shallow
-    )
     assert layout.spots == ("input", "other")
     assert layout_of(torch.max, (X, 1), {}) is not layout_of(torch.max, (X, Y), {})
     assert not layout_of(T.add_, (X, Y), {}).quiet and not layout_of(stranger, (X,), {}).trusted

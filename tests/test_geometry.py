@@ -12,7 +12,7 @@ from flexir.graph import tree
 from flexir.graph.account import NOTHING
 from flexir.graph.nodes import TensorType, Value
 from flexir.recording import alike
-from flexir.recording.changed import Comparison, Inside, frozen, join, lies_in, ordered, show
+from flexir.recording.changed import Changes, Inside, frozen, join, lies_in, ordered, show
 from flexir.recording.holders import Sets
 from flexir.recording.innards import holder_of
 from flexir.recording.proof import equal
@@ -218,7 +218,7 @@ def change(make, act):
     thing = make()
     holder = holder_of(thing, "m")
     act(thing)
-    found = Comparison({id(thing): holder})
+    found = Changes({id(thing): holder})
     found.contents(holder, holder.before, holder.read())
     return [(c.path, c.before, c.after) for c in found.changes], found.replaced
 

@@ -285,7 +285,7 @@ def changes(model, act):
     assert held.stands() is True
     act(model)
     assert held.stands() is False
-    found = held.compare()
+    found = held.changes()
     held.restore()
     return [one.path for one in (*found.replaced, *found.changes)]
 

@@ -200,7 +200,7 @@ def _first_difference(
     found: list[tuple[Node, Difference]] = []
     position = 0
 
-    def compare(node: Node, tensors: Sequence[torch.Tensor]) -> None:
+    def match_step(node: Node, tensors: Sequence[torch.Tensor]) -> None:
         nonlocal position
         if found or not tensors:
             return
@@ -218,7 +218,7 @@ def _first_difference(
 
     copies = copies_of(args, kwargs)
     with initial_state(graph, model), contextlib.suppress(Error):
-        record(model, *copies, witness=graph.audit.witnessed, watch=compare)
+        record(model, *copies, witness=graph.audit.witnessed, watch=match_step)
     return found[0] if found else None
 
 

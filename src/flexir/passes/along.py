@@ -35,7 +35,7 @@ def join(way: Way) -> None:
     after = [way.look(part) for part in parts[middle + 1 :]]
     if count:
         new = after[0] if len(after) == 1 else way.call(torch.cat, after, dim)
-        made = way.call(torch.index_copy, made, dim, way.places(offset, count), new)
+        made = way.call(torch.index_copy, made, dim, way.positions(offset, count), new)
     way.gives(made)
 
 
@@ -144,7 +144,7 @@ def _at(way: Way, made: Value, dim: int, size: Any, part: Any) -> tuple[Value, A
 def _from(way: Way, start: Any, count: int) -> Value:
     if not isinstance(start, Filled):
         raise Unfit("where it begins to take is no sum of the position and a number")
-    return way.places(start.offset, count)
+    return way.positions(start.offset, count)
 
 
 def _plain(way: Way, part: slice) -> slice:

@@ -127,27 +127,27 @@ class Way:
         over, slots = self.written.over[value], self.written.slots
         found = fitted(over, slots.positions)
         if isinstance(found, Filled):
-            return self.place(found.offset)
+            return self.position(found.offset)
         exact = torch.tensor([over[0], *over])
-        index = self._flat(self.place(0))
+        index = self._flat(self.position(0))
         table = self.constant("by_position", exact)
         return self._once(("number", tuple(over)), lambda: self.call(
             torch.reshape, self.call(torch.index_select, table, 0, index), ()))  # fmt: skip
 
-    def place(self, offset: int) -> Value:
+    def position(self, offset: int) -> Value:
         """``position + offset``."""
         position = self.written.position
         if not offset:
             return position
-        return self._once(("place", offset), lambda: self.call(torch.add, position, offset))
+        return self._once(("position", offset), lambda: self.call(torch.add, position, offset))
 
-    def places(self, offset: int, count: int) -> Value:
-        """The ``count`` places from ``position + offset`` on."""
+    def positions(self, offset: int, count: int) -> Value:
+        """The ``count`` positions from ``position + offset`` on."""
         if count == 1:
-            return self._flat(self.place(offset))
+            return self._flat(self.position(offset))
         steps = self.constant("steps", self._range(count))
-        key = ("places", offset, count)
-        return self._once(key, lambda: self.call(torch.add, steps, self.place(offset)))
+        key = ("positions", offset, count)
+        return self._once(key, lambda: self.call(torch.add, steps, self.position(offset)))
 
     def only(self, value: Value, fill: Any) -> Value:
         """The twin of a recorded tensor with ``fill`` in its empty slots."""
@@ -165,7 +165,7 @@ class Way:
         shape = (self.written.slots.capacity(size), *[1] * (width - 1))
         slots = self.constant("slots", self._range(shape[0]).reshape(shape))
         key = ("empty", size, width)
-        return self._once(key, lambda: self.call(torch.ge, slots, self.place(size.offset)))
+        return self._once(key, lambda: self.call(torch.ge, slots, self.position(size.offset)))
 
     def _flat(self, value: Value) -> Value:
         return self._once(("flat", value), lambda: self.call(torch.reshape, value, (1,)))

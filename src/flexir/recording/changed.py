@@ -31,7 +31,7 @@ class Replaced(NamedTuple):
     after: torch.Tensor
 
 
-class Comparison:
+class Changes:
     """Before and after laid over each other.
 
     Attributes:

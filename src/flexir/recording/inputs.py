@@ -14,7 +14,7 @@ import torch
 
 from ..graph import tree
 from ..graph.geometry import copy_like
-from .changed import Comparison
+from .changed import Changes
 from .holders import FIXED, Holder
 from .innards import Opaque, holder_of
 
@@ -41,7 +41,7 @@ class Given:
             result: what the model returned.
             carried: an argument of which the next call is given what this one left in it.
         """
-        found = Comparison(self._holders)
+        found = Changes(self._holders)
         others = [holder for holder in self._holders.values()
                   if not holder.stands() and holder.path.partition(".")[0] != carried]  # fmt: skip
         if not others:

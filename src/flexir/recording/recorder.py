@@ -198,7 +198,7 @@ class Recorder:
                 self.standing.end(self.numbers, graph.input_values, self.trace.frames[0].nodes)
         graph.mutations = mutations(self.memories, self.found)
         holdings = self.found.holdings
-        found = holdings.compare(self.draws.left)
+        found = holdings.changes(self.draws.left)
         replaced = [one for one in found.replaced if not lies_in(one.path, self.carried)]
         changes = [*found.changes, *parted(replaced, self.found)]
         self.audit.changes = [one for one in changes if not lies_in(one.path, self.carried)]

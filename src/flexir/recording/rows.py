@@ -135,7 +135,7 @@ def _changed(model: torch.nn.Module, calls: Sequence[Inputs]) -> dict[str, tuple
             for inputs in calls:
                 args, kwargs = copies_of(*inputs)
                 model(*args, **kwargs)
-                other = held.compare()
+                other = held.changes()
                 paths = {one.path for one in other.replaced} | {one.path for one in other.changes}
                 paths.update(held.tensors[one][2][0] for one in kept if _is_written(*kept[one]))
                 found.update(_places(model, paths))  # what a call leaves, the next may remove

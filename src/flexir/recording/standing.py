@@ -154,8 +154,8 @@ class Standing:
             self.kept[node] = self._kept()
             self.seen[node] = self.seen[node]._replace(inside=self._inside())
 
-    def place(self, node: Node) -> None:
-        """A node is written down, for the call that the run came to last."""
+    def note_rounds(self, node: Node) -> None:
+        """Note which rounds a new node belongs to: those of the call the run came to last."""
         if self.rounds is not None and self.rounds.now:
             self.turns[node] = self.rounds.now
         if self.rounds is not None and self.rounds.now != self._turns:
@@ -205,7 +205,7 @@ class Standing:
             if frame is not None and not is_foreign(frame.f_code.co_filename):
                 self.lookups.look(frame)
             return
-        self.place(node)
+        self.note_rounds(node)
         if self.losing:
             self.lost[node] = tuple(self.losing)
             self.losing.clear()
@@ -263,7 +263,7 @@ class Standing:
         """What the model keeps that is other than before; generators of random numbers aside."""
         assert self._holdings is not None
         with self._numbers.unheard():
-            found = self._holdings.compare(lambda thing: isinstance(thing, torch.Generator))
+            found = self._holdings.changes(lambda thing: isinstance(thing, torch.Generator))
             look = Contents(self._holdings.knows)
             return {path: look.of(one) for path, one in found.now.items()}
 

@@ -20,7 +20,7 @@ import torch
 
 from ..graph.account import NOTHING, Text
 from .attributes import HOOKS, Beside, Tree, dictionary
-from .changed import Comparison, Inside, join
+from .changed import Changes, Inside, join
 from .holders import (
     BOOKKEEPING,
     CALLED,
@@ -298,7 +298,7 @@ class Holdings:
 
     # -- after
 
-    def compare(self, carried: Callable[[Any], bool] = lambda thing: False) -> Comparison:
+    def changes(self, carried: Callable[[Any], bool] = lambda thing: False) -> Changes:
         """What is other than it was.
 
         Args:
@@ -306,7 +306,7 @@ class Holdings:
         """
         tree = self._tree
         holders = list(self._holders.values()) if tree is None or tree.stands() else self._all()
-        found = Comparison({id(holder.thing): holder for holder in holders})
+        found = Changes({id(holder.thing): holder for holder in holders})
         for holder in holders:
             if holder.stands():
                 continue
@@ -325,7 +325,7 @@ class Holdings:
 
     def stands(self) -> bool:
         """Whether nothing is other than it was."""
-        found = self.compare()
+        found = self.changes()
         return not found.replaced and not found.changes
 
     def restore(self) -> None:

@@ -106,7 +106,7 @@ class Tensors:
             }
             self.crowd_of_aliases = max(32, 2 * len(self.aliases))
 
-    def _enter(
+    def _new_alias(
         self, tensor: torch.Tensor, memory: Memory, where: Geometry, value: Value, view: View | None
     ) -> Alias:
         alias = self.aliases[id(tensor)] = Alias(tensor, memory, where, value, view)

@@ -89,7 +89,7 @@ class Trace:
         )  # fmt: skip
         top.nodes.append(node)
         if self.standing is not None:
-            self.standing.place(node)
+            self.standing.note_rounds(node)
         return node
 
     def emit(self, func: Callable[..., Any], named: dict[str, Any], type: TensorType) -> Value:

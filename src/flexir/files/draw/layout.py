@@ -18,7 +18,7 @@ _LANE = 8.0  # width of an edge on its way past a row
 _FAR = 12  # ranks; edges over more keep no lane free, or long bodies would become wide
 
 
-def place(
+def lay_out(
     sizes: Sequence[Size], edges: Sequence[Edge], *, graphviz: bool = True, aspect: float = 1.5
 ) -> Placed:
     """Lay out the boxes of one body.

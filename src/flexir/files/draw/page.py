@@ -29,7 +29,7 @@ from ...graph.nodes import Node, Value
 from ...graph.source import Source
 from .columns import Placed
 from .dot import COLOURS, called, inside
-from .layout import place
+from .layout import lay_out
 
 _INNER = (250.0, 190.0)  # the most a body takes in its module's box
 _SCREEN = 1.2  # width over height of the whole graph, folded into columns
@@ -263,7 +263,7 @@ class _Page:
         placed = self.layouts.get(key)
         if placed is None:
             aspect = _SCREEN if box.kind == "graph" else _INNER[0] / _INNER[1]
-            placed = place(sizes, box.edges, graphviz=self.graphviz, aspect=aspect)
+            placed = lay_out(sizes, box.edges, graphviz=self.graphviz, aspect=aspect)
             self.layouts[key] = placed
         box.placed = placed
         width, height = placed.width + 2 * _PAD, placed.height + 2 * _PAD

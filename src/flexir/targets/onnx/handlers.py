@@ -183,7 +183,7 @@ def known(part: Any) -> Any:
 
 
 @target.input
-def enter(ctx: Any, name: str, type: flexir.TensorType) -> ir.Value:
+def model_input(ctx: Any, name: str, type: flexir.TensorType) -> ir.Value:
     made: ir.Value = ctx.out.input(name, type)
     return made
 

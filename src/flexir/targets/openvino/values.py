@@ -203,7 +203,7 @@ def operands(*parts: Any, dtype: torch.dtype) -> list[Any]:
 
 
 @target.input
-def enter(ctx: Any, name: str, type: flexir.TensorType) -> Any:
+def model_input(ctx: Any, name: str, type: flexir.TensorType) -> Any:
     check(type, empty=True)
     parameter = ops.parameter(list(type.shape), DTYPES[type.dtype], name)
     ctx.out.inputs[name] = parameter
@@ -222,7 +222,7 @@ def stored(ctx: Any, weight: Any) -> Any:
 
 
 @target.output
-def leave(ctx: Any, outputs: dict[str, Any]) -> Network:
+def model_output(ctx: Any, outputs: dict[str, Any]) -> Network:
     made: Network = ctx.out
     made.outputs, made.name = outputs, ctx.graph.name
     return made
