@@ -83,7 +83,7 @@ def test_nasty_graphs_survive(name, tmp_path):
         with pytest.raises(type(error)):
             loaded(*args)
         return
-    if any(isinstance(n.target, functions.Missing) for n in loaded):
+    if any(isinstance(n.target, functions.MissingFunction) for n in loaded):
         return
     made = leaves(loaded(*args))
     for a, b in zip(expected, made, strict=True):

@@ -21,7 +21,7 @@ from .account import State
 from .graph import Graph
 from .inputs import Inputs
 from .nodes import Node, Value
-from .run import Memory, Run
+from .run import Run, RunMemory
 
 if TYPE_CHECKING:
     import os
@@ -203,7 +203,7 @@ class ProgramRun:
     """
 
     def __init__(self, program: Program) -> None:
-        self.program, self.memory = program, Memory()
+        self.program, self.memory = program, RunMemory()
         kept = program.state
         for graph in program.graphs.values():
             for state in graph.state:

@@ -167,10 +167,10 @@ class Pattern:
 
 
 def _default(node: Node, name: str) -> Any:
-    return node.signature.defaults.get(name, _Missing)
+    return node.signature.defaults.get(name, _Absent)
 
 
-class _Missing:
+class _Absent:
     """No such argument."""
 
 

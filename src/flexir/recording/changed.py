@@ -11,7 +11,7 @@ import torch
 from ..graph.account import NOTHING, Change, Text
 from ..graph.geometry import tensor_type
 from .holders import BOOKKEEPING, FIXED, Cells, Holder, Mapping, Modules, Sets
-from .innards import Opaque, Remembered, Suspended, holder_of
+from .innards import CachedResults, Opaque, Suspended, holder_of
 from .live import plain
 
 _SHOWN = 8  # parts of a container that a message shows
@@ -50,7 +50,7 @@ class Changes:
     def contents(self, holder: Holder, before: Any, now: Any) -> None:
         """The contents of one holder."""
         moved = isinstance(holder, Suspended) and before[""] != now[""]
-        if moved or isinstance(holder, (Opaque, Remembered)):
+        if moved or isinstance(holder, (Opaque, CachedResults)):
             text = Text(f"one state of {show(holder.thing)}")
             kept = Inside(before[""]) if isinstance(holder, Opaque) else None
             self._changed(Change(holder.path, text, Text("another"), kept), now)

@@ -26,7 +26,7 @@ from .leaving import begin_alike, forget_unread
 from .live import origins_of
 from .naming import Dims, named, values_in
 from .overlooked import overlooked
-from .proof import Trial, Unfit, measured_beyond, proved, takes, tried
+from .proof import Trial, UnfitExample, measured_beyond, proved, takes, tried
 from .recorder import record
 from .runs import Recorded
 from .standing import Standing
@@ -222,7 +222,7 @@ class Merging:
             known = {one.number: one for one in self.unfit}
             why = "another example of such sizes is not understood"
             self.unfit = [
-                known.get(n) or Unfit(n, inputs, Frozen(n, why)) for n, inputs in self.shown
+                known.get(n) or UnfitExample(n, inputs, Frozen(n, why)) for n, inputs in self.shown
             ]
         result.frozen = [one.frozen for one in self.unfit]
         return result

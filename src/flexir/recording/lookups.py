@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import torch
 
 from .live import Float, Int
-from .sources import Written, called, function_of
+from .sources import LoopSource, called, function_of
 
 
 class Lookup(NamedTuple):
@@ -65,7 +65,7 @@ class Lookups:
             self.kinds[code] = {}
         elif not todo:
             return
-        names = _Names(frame.f_locals, frame.f_globals)
+        names = _Namespaces(frame.f_locals, frame.f_globals)
         self._open[code] = left = []
         for one in todo:
             kind = names.kind(one.of, one.is_call)
@@ -84,7 +84,7 @@ def is_row(part: Any) -> bool:
     return isinstance(part, (torch.Tensor, torch.nn.Module, Int, Float, torch.Size))
 
 
-def reads(loop: Written, name: str) -> bool:
+def reads(loop: LoopSource, name: str) -> bool:
     """Whether a round reads a variable."""
     return name in _read(loop)
 
@@ -93,7 +93,7 @@ class _Unknown(Exception):
     """It cannot be told without running something."""
 
 
-class _Names(NamedTuple):
+class _Namespaces(NamedTuple):
     """What the names of a function stand for: its variables, and those of its file."""
 
     local: dict[str, Any]
@@ -182,7 +182,7 @@ def _lookups(code: CodeType) -> tuple[Lookup, ...]:
 
 
 @functools.lru_cache(maxsize=1024)
-def _read(loop: Written) -> frozenset[str]:
+def _read(loop: LoopSource) -> frozenset[str]:
     nodes = (n for part in loop.body for n in ast.walk(part))
     return frozenset(n.id for n in nodes
                      if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load))  # fmt: skip

@@ -72,7 +72,7 @@ def program(model: Callable[..., Any], entries: Mapping[str, Any]) -> Program:
     return Program(title, graphs)
 
 
-class _Entry:
+class _EntryPoint:
     """Calls of one kind: the graph of the first, and those that were shown to it.
 
     Attributes:
@@ -107,7 +107,7 @@ class Recording:
 
     def __init__(self, model: torch.nn.Module, names: Sequence[str], shown: int) -> None:
         self.model, self.names, self.shown = model, names, shown
-        self.entries: dict[tuple[str, str], _Entry] = {}
+        self.entries: dict[tuple[str, str], _EntryPoint] = {}
         self.calls = 0
         self.held: Holdings | None = None
 
@@ -137,7 +137,7 @@ class Recording:
         run = Recorded(graph, {}, standing.laundered, {})
         with collector_at_rest():
             merging = Merging(run, number, before, *_kept(returned[0], args, kwargs))
-        self.entries[key] = _Entry(path, forward, merging, facts)
+        self.entries[key] = _EntryPoint(path, forward, merging, facts)
         return returned[0]
 
     def _options(self) -> dict[str, Any]:
@@ -147,7 +147,7 @@ class Recording:
                 self.held = Holdings(self.model)
         return {"witness": True, "among": True, "within": self.model, "held": self.held}
 
-    def _graph(self, entry: _Entry) -> Graph:
+    def _graph(self, entry: _EntryPoint) -> Graph:
         """The one graph of an entry point; with branches and variants, if not all calls fit one."""
         merging = entry.merging
         if merging.is_one_of_a_row:

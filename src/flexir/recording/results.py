@@ -23,11 +23,11 @@ from .randomness import Draw
 from .ssa import Memories
 from .trace import Trace
 
-Written = dict[int, torch.Tensor]  # by their ids
+Writes = dict[int, torch.Tensor]  # by their ids
 Live = Sequence[tuple[torch.Tensor, Value]]  # what a call returned or wrote, with its new Values
 
 
-def returned(call: Call, written: Written, trace: Trace) -> Live:
+def returned(call: Call, written: Writes, trace: Trace) -> Live:
     """Make Values of what a call returned and wrote, and say in its node where they stand."""
     node = call.node
     fresh: dict[int, tuple[torch.Tensor, Value]] = {}
@@ -57,7 +57,7 @@ def returned(call: Call, written: Written, trace: Trace) -> Live:
 
 
 def say_effects(
-    call: Call, written: Written, live: Live, draw: Draw | None, escapes: Escapes
+    call: Call, written: Writes, live: Live, draw: Draw | None, escapes: Escapes
 ) -> None:
     """Say on the node of a call what it did besides returning tensors."""
     node, result = call.node, call.result
@@ -73,7 +73,7 @@ def say_effects(
     node.effects = Effects(writes, node.effects.switches, same, escape, *drawn)
 
 
-def define(call: Call, written: Written, live: Live, memories: Memories, trace: Trace) -> None:
+def define(call: Call, written: Writes, live: Live, memories: Memories, trace: Trace) -> None:
     """Tell what tensors mean now, and put the node of the call where it belongs."""
     node, effects = call.node, call.node.effects
     only_view = bool(written) and changes_view_only(node.target)

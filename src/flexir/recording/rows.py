@@ -38,7 +38,7 @@ def in_a_row(
     if not isinstance(model, torch.nn.Module):
         raise CaptureError("calls in a row go on from what a module holds; this is no module")
     places = _changed(model, calls)
-    row = _Row(model, places)
+    row = _Stateless(model, places)
     examples, results, first = [], [], copies_of(row.held(), {})[0]
     try:
         for inputs in calls:
@@ -72,7 +72,7 @@ def _prove(graph: Graph, calls: Sequence[Inputs], results: Sequence[Any]) -> Non
         return
 
 
-class _Row:
+class _Stateless:
     """A model whose changing attributes are an argument.
 
     Attributes:

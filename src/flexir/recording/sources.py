@@ -24,7 +24,7 @@ END = 1 << 30
 Span = tuple[int, int, int, int]  # line, column, last line, column after the last
 
 
-class Written(NamedTuple):
+class LoopSource(NamedTuple):
     """A loop as it is written.
 
     Attributes:
@@ -88,13 +88,13 @@ def span_at(code: CodeType, at: int) -> Span:
 
 
 @functools.lru_cache(maxsize=65536)
-def loops_at(code: CodeType, at: int) -> tuple[Written, ...]:
+def loops_at(code: CodeType, at: int) -> tuple[LoopSource, ...]:
     """The loops of a function that the instruction at an offset stands in, from the outside in."""
     span = span_at(code, at)
     own = function_of(code)
     if own is None:
         return ()
-    found: list[Written] = []
+    found: list[LoopSource] = []
     for node in _around(own, span):
         if isinstance(node, _FUNCTIONS) and node is not own:
             found.clear()  # of a function around
@@ -140,12 +140,12 @@ def _adds_up(node: ast.Call) -> bool:
     return called(node) == "sum" and len(node.args) > 0
 
 
-def in_test(loop: Written, span: Span) -> bool:
+def in_test(loop: LoopSource, span: Span) -> bool:
     """Whether a span lies in the test of a ``while``."""
     return isinstance(loop.node, ast.While) and _in(span, [loop.node.test])
 
 
-def stored_before(loop: Written, span: Span) -> set[str]:
+def stored_before(loop: LoopSource, span: Span) -> set[str]:
     """Variables that a round sets before it comes to a span, in statements of their own."""
     found: set[str] = set()
     for statement in getattr(loop.node, "body", ()):
@@ -168,7 +168,7 @@ def is_read(code: CodeType, name: str) -> bool:
                for n in ast.walk(own) if n not in counting)  # fmt: skip
 
 
-def leaves(loop: Written, *kinds: type) -> bool:
+def leaves(loop: LoopSource, *kinds: type) -> bool:
     """Whether a loop may be left in a round, or go on to the next one, before the round is over."""
     wanted = kinds or (ast.Break, ast.Return)
     return any(isinstance(n, wanted) for part in loop.body for n in ast.walk(part))
@@ -177,7 +177,7 @@ def leaves(loop: Written, *kinds: type) -> bool:
 _PLAIN = frozenset({"all", "any", "bool", "float", "int", "len", "repr", "str"})
 
 
-def gives_plain(loop: Written) -> bool:
+def gives_plain(loop: LoopSource) -> bool:
     """Whether it is a comprehension that may give something else than tensors, as is written."""
     return loop.is_comprehension and _is_plain(loop.body[0])
 
@@ -194,7 +194,7 @@ def _is_plain(part: Any) -> bool:
     return isinstance(part, (ast.Constant, ast.BoolOp))
 
 
-def grown_at_times(loop: Written) -> set[str]:
+def grown_at_times(loop: LoopSource) -> set[str]:
     """Variables whose list some rounds of a loop add to and others do not, as far as is written."""
     cut = leaves(loop, ast.Break, ast.Continue)
     found: set[str] = set()
@@ -211,7 +211,7 @@ def grown_at_times(loop: Written) -> set[str]:
     return found
 
 
-def set_at_times(loop: Written) -> set[str]:
+def set_at_times(loop: LoopSource) -> set[str]:
     """Variables that some rounds of a loop set otherwise than others, as far as is written."""
     found: set[str] = set()
     cut = False
@@ -373,19 +373,19 @@ def stored_in(nodes: Any) -> set[str]:
 
 
 @functools.lru_cache(maxsize=4096)
-def _loop(file: str, node: Any, place: Any, targets: Any, body: Any) -> Written:
+def _loop(file: str, node: Any, place: Any, targets: Any, body: Any) -> LoopSource:
     inside = stored_in(body)
     names = stored_in(targets)
-    return Written(
+    return LoopSource(
         file, node, span_of(place), tuple(sorted(names - inside)), frozenset(names | inside), body
     )  # fmt: skip
 
 
-def _written(file: str, node: Any, place: Any, targets: Any, body: Any) -> Written:
+def _written(file: str, node: Any, place: Any, targets: Any, body: Any) -> LoopSource:
     return _loop(file, node, place, tuple(targets), tuple(body))
 
 
-def _comprehension(file: str, node: Any, span: Span) -> list[Written]:
+def _comprehension(file: str, node: Any, span: Span) -> list[LoopSource]:
     parts = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
     found = []
     for number, one in enumerate(node.generators):

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from ..graph.nodes import Value
 from .liveness import live_after_span
 from .lookups import DECIDING
-from .sources import Span, Written, called, function_of, holds, is_guarded, span_at, span_of
+from .sources import LoopSource, Span, called, function_of, holds, is_guarded, span_at, span_of
 from .standing import Held
 from .told import MANY
 
@@ -102,7 +102,7 @@ def unseen(
     depth: int,
     name: str,
     known: Known,
-    loop: Written | None = None,
+    loop: LoopSource | None = None,
     *,
     tells: bool = False,
     is_none: bool = True,
@@ -141,7 +141,7 @@ class Following:
         stack: Sequence[tuple[CodeType, int]],
         known: Known,
         depth: int,
-        loop: Written | None = None,
+        loop: LoopSource | None = None,
     ) -> None:
         self._stack, self._known, self._depth, self._loop = stack, known, depth, loop
         self._live = live_after_span(stack[depth][0], loop.span) if loop is not None else ()

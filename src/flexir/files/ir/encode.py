@@ -19,7 +19,7 @@ from ...graph.nodes import Dim, ListType, Node, NumberType, Value
 from ...graph.source import Source
 from . import functions
 from .account import write_audit, write_live
-from .data import Table, class_name
+from .data import TableWriter, class_name
 
 
 def encode(graph: Graph, message: Any, status: Mapping[Node, tuple[str, str]]) -> None:
@@ -33,10 +33,10 @@ def encode(graph: Graph, message: Any, status: Mapping[Node, tuple[str, str]]) -
     Raises:
         Error: a type that cannot be stored.
     """
-    _Writer(graph, message, status).write()
+    _GraphWriter(graph, message, status).write()
 
 
-class _Writer:
+class _GraphWriter:
     """Fills the message of one graph."""
 
     def __init__(self, graph: Graph, message: Any, status: Mapping[Node, tuple[str, str]]) -> None:
@@ -47,7 +47,7 @@ class _Writer:
         self.sources: dict[Source, int] = {}
         self.states: dict[Any, int] = {}
         self.modules: dict[str, int] = {}
-        self.data = Table(message.data, self.value)
+        self.data = TableWriter(message.data, self.value)
 
     def write(self) -> None:
         """Write everything but where the weights are."""

@@ -2,7 +2,7 @@
 
 A graph from a file can name only what stands here: the public functions, methods and properties
 of torch that compute with tensors, the operators registered with ``torch.ops``, and the few
-functions derived nodes call. Anything else becomes a :class:`Missing` callable.
+functions derived nodes call. Anything else becomes a :class:`MissingFunction` callable.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ...graph.geometry import as_strided, as_strided_scatter, assemble, setitem
 _FORBIDDEN = frozenset({"from_file"})
 
 
-class Missing:
+class MissingFunction:
     """Stands for a function this process does not have; the graph around it stays usable."""
 
     def __init__(self, name: str, why: str = "") -> None:
@@ -107,7 +107,7 @@ def name_of(function: Any) -> str:
         return f"torch.ops.{function}"
     if isinstance(function, torch._ops.OpOverloadPacket):
         return f"torch.ops.{function._qualified_op_name.replace('::', '.')}"
-    if isinstance(function, Missing):
+    if isinstance(function, MissingFunction):
         return function.__name__
     known = _tables()[1].get(function)
     if known is not None:
@@ -117,7 +117,7 @@ def name_of(function: Any) -> str:
 
 
 def resolve(name: str, extra: dict[str, Callable[..., Any]]) -> Callable[..., Any]:
-    """The callable of a stored name; :class:`Missing` where there is none."""
+    """The callable of a stored name; :class:`MissingFunction` where there is none."""
     if name in extra:
         return extra[name]
     known = _tables()[0].get(name)
@@ -130,15 +130,15 @@ def resolve(name: str, extra: dict[str, Callable[..., Any]]) -> Callable[..., An
             for part in parts[2:]:
                 found = getattr(found, part)
         except (AttributeError, RuntimeError):
-            return Missing(name)
+            return MissingFunction(name)
         if isinstance(found, (torch._ops.OpOverload, torch._ops.OpOverloadPacket)):
             return found
-    return Missing(name)
+    return MissingFunction(name)
 
 
 def signature_of(target: Any, index: int, args: Collection[str], op: str) -> Signature:
     """The signature the arguments follow: the recorded one if it still has these names."""
-    if not isinstance(target, Missing):
+    if not isinstance(target, MissingFunction):
         known = signatures(target)
         first = known[index : index + 1]
         for found in (*first, *known):

@@ -25,7 +25,7 @@ from ...graph.program import Program, same_tensor
 from . import manifest as manifests
 from . import schema
 from .carried import raised
-from .data import Known, torch_constant
+from .data import Vocabulary, torch_constant
 from .decode import decode
 from .digests import kept_in
 from .directory import aside_of
@@ -65,11 +65,11 @@ def load(
         FormatError: anything about the files is not as it should be.
     """
     path, manifest, kind = _opened(Path(path))
-    known = Known(dict(functions or {}), imports)
+    known = Vocabulary(dict(functions or {}), imports)
     file = f"{kind}.pb"
     with collector.paused(), _inside(f"{path.name}/{file}"):
         message = _parsed(path / file, kind, known)
-        stored = _Stored(path, manifest, message, weights)
+        stored = _StoredWeights(path, manifest, message, weights)
         loaded = (_graph if kind == "graph" else _program)(message, known, stored)
     total = sum(e["size"] for n, e in manifest["files"].items() if n.endswith(".safetensors"))
     if check or (check is None and total <= _SMALL):
@@ -99,7 +99,7 @@ def _opened(path: Path) -> tuple[Path, dict[str, Any], str]:
     return path, manifest, kind
 
 
-def _parsed(file: Path, kind: str, known: Known) -> Any:
+def _parsed(file: Path, kind: str, known: Vocabulary) -> Any:
     """The message of a file; ``known`` is told whether that is newer, and how large it is."""
     data = file.read_bytes()
     try:
@@ -110,7 +110,7 @@ def _parsed(file: Path, kind: str, known: Known) -> Any:
     return message
 
 
-def _program(message: Any, known: Known, stored: _Stored) -> Program:
+def _program(message: Any, known: Vocabulary, stored: _StoredWeights) -> Program:
     program = Program(message.name, {})
     for entry in message.entries:
         with _inside(f"the entry point {entry.name!r}"):
@@ -125,7 +125,7 @@ def _program(message: Any, known: Known, stored: _Stored) -> Program:
     return program
 
 
-def _graph(message: Any, known: Known, stored: _Stored) -> Graph:
+def _graph(message: Any, known: Vocabulary, stored: _StoredWeights) -> Graph:
     """A graph with its variants and constants."""
     graph, values = decode(message, known)
     graph.constants = stored.constants(message, values)
@@ -141,7 +141,7 @@ def _graph(message: Any, known: Known, stored: _Stored) -> Graph:
 # --- weights --------------------------------------------------------------------------------------
 
 
-class _Stored:
+class _StoredWeights:
     """The weights of a directory, mapped and not yet read; graphs share them.
 
     Attributes:

@@ -20,9 +20,9 @@ from . import numbers
 from .arrays import DTYPES, TORCH
 from .program import (
     Call,
-    Missing,
     Number,
     Program,
+    Unhandled,
     Var,
     given,
     number,
@@ -109,7 +109,7 @@ def missing(ctx: Any, inputs: Any) -> tuple[Any, ...]:
     ctx.out.lacking.append(ctx.node.op)
     types = [value.type for value in ctx.node.outputs]
     return tuple(ctx.out.new_var(t.shape, DTYPES[t.dtype]) if t.dtype in DTYPES
-                 else Missing(ctx.node.op) for t in types)  # fmt: skip
+                 else Unhandled(ctx.node.op) for t in types)  # fmt: skip
 
 
 @target.constant

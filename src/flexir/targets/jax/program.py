@@ -48,7 +48,7 @@ class Number(NamedTuple):
     kind: type
 
 
-class Missing(str):
+class Unhandled(str):
     """The op of a call that nothing handled, where an array would be that JAX does not have."""
 
 
@@ -173,7 +173,7 @@ def filled(part: Any, fill: Callable[[Var], Any]) -> Any:
     Raises:
         Unsupported: what should be among them is missing.
     """
-    if isinstance(part, Missing):
+    if isinstance(part, Unhandled):
         raise Unsupported(f"it reads {part}, which is missing")
     if isinstance(part, Var):
         return fill(part)
