@@ -243,9 +243,9 @@ def test_integers_and_numbers_as_torchs_parsers_take_them():
         ("a", False, False), (None, False, False), (whole, True, False), (half, False, False),
         (many, False, False), (torch.tensor(1j), False, False),
     ):  # fmt: skip
-        assert (kinds.is_int(value), kinds.is_number(value)) == (is_int, is_number), value
+        assert (kinds.is_int(value), kinds.parses_as_number(value)) == (is_int, is_number), value
     np = pytest.importorskip("numpy")
-    assert kinds.is_int(np.int64(3)) and kinds.is_number(np.float32(3)) and not kinds.is_int(
+    assert kinds.is_int(np.int64(3)) and kinds.parses_as_number(np.float32(3)) and not kinds.is_int(
         np.float32(3))  # fmt: skip
 
 

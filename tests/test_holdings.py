@@ -31,7 +31,7 @@ from flexir.recording.holders import (
     functions_of,
     has_attributes,
     is_users,
-    names_in,
+    outer_names,
 )
 from flexir.recording.innards import (
     CachedResults,
@@ -224,7 +224,7 @@ def test_names_and_functions_behind_things():
     def outer():
         return lambda: (len, elsewhere)  # noqa: F821
 
-    assert "elsewhere" in names_in(outer.__code__) and "len" not in names_in(outer.__code__)
+    assert "elsewhere" in outer_names(outer.__code__) and "len" not in outer_names(outer.__code__)
 
     class Own:
         @property

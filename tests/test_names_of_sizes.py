@@ -14,7 +14,7 @@ from flexir.recording.naming import (
     _list_type,
     _literals,
     _SizeNames,
-    named,
+    with_names,
 )
 
 CPU = torch.device("cpu")
@@ -113,7 +113,7 @@ def test_numbers_given_that_never_varied_are_literals():
     table.add({n: [1], m: [1]})
     table.add({n: [1], m: [4]})
     assert _literals(graph, table, {}) == {n: 1}
-    made = named(graph, table, {})
+    made = with_names(graph, table, {})
     assert [(one.name, one.values) for one in made.live] == [("m", (1, 4))]
 
 
@@ -127,7 +127,7 @@ def test_a_value_that_no_example_reached_stays_as_recorded():
     table = Table(graph)
     table.add({x: [(2, 3)]})
     table.add({x: [(4, 3)]})
-    made = named(graph, table, {})
+    made = with_names(graph, table, {})
     [of] = made.input_values
     [last] = made.nodes
     assert of.type.shape[0].name == "B" and type(last.outputs[0].type.shape[0]) is int

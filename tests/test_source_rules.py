@@ -8,7 +8,7 @@ from by_hand import at, code_of
 from test_sources import loop_of
 
 from flexir.recording import sources
-from flexir.recording.sources import END, holds
+from flexir.recording.sources import END, contains
 
 INSIDE = types.CodeType
 
@@ -70,7 +70,7 @@ def test_an_instruction_is_found_by_its_offset(tmp_path):
     ((2, 4, 2, 8), (2, 0, 2, END), True), ((2, 4, 2, 8), (1, 0, 3, END), False),
 ])  # fmt: skip
 def test_a_span_lies_in_another(outer, inner, expected):
-    assert holds(outer, inner) is expected
+    assert contains(outer, inner) is expected
 
 
 SUMS = "def f(x):\n    for i in x:\n        y = sum(x) + sum() + x.sum(i) + max(x)\n"
@@ -209,7 +209,7 @@ def test_what_some_rounds_set_otherwise_than_others(body, found, tmp_path):
 ])  # fmt: skip
 def test_a_loop_may_be_left_or_go_on_before_the_round_is_over(body, leaves, cuts, tmp_path):
     loop = loop_of(f"for i in x:\n    {body}", tmp_path)
-    assert sources.leaves(loop) is leaves and sources.leaves(loop, ast.Continue) is cuts
+    assert sources.may_leave(loop) is leaves and sources.may_leave(loop, ast.Continue) is cuts
 
 
 @pytest.mark.parametrize("text, read", [

@@ -254,7 +254,7 @@ class Conversion:
 
     def _call(self, node: Node, handler: Handler) -> None:
         named = tree.build(self._arguments(node, handler), Value, self.look)
-        named.update(blocks.named(node))
+        named.update(blocks.blocks_by_name(node))
         args = () if node.body is None else (node.target,)
         with self._blame(node, "handler"):
             made = handler.function(self.context(node), *args, **named)
@@ -301,7 +301,7 @@ class Conversion:
             elif name not in defaults or not same_default(part, defaults[name]):
                 shown = part if not isinstance(part, Value) else repr(part)
                 raise _Refused(f"handler ignores {name}={shown}")
-        missing = handler.required - named.keys() - blocks.named(node).keys()
+        missing = handler.required - named.keys() - blocks.blocks_by_name(node).keys()
         if missing:
             raise _Refused(f"this form of {node.op} has no {', '.join(sorted(missing))}")
         return named

@@ -27,7 +27,7 @@ class Keep(Unsupported):
         super().__init__("kept whole, no handler")
 
 
-def kept(ctx: Context[Any], module: torch.nn.Module, **named: Any) -> Any:
+def kept_whole(ctx: Context[Any], module: torch.nn.Module, **named: Any) -> Any:
     """The handler of modules that are kept whole."""
     raise Keep
 
@@ -154,7 +154,7 @@ class Target:
         """
 
         for one in what:
-            self.module(one)(kept)
+            self.module(one)(kept_whole)
 
     def placeholder(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Declare what a placeholder is in your representation: ``function(ctx, inputs)``.

@@ -150,7 +150,7 @@ def _stands_for(part: Any, value: Value) -> bool:
     return part is None or isinstance(value.type, NumberType) and type(part) is value.type.kind
 
 
-def names_in(graph: Graph) -> set[str]:
+def value_names(graph: Graph) -> set[str]:
     """The names of all Values of a graph, those of module calls and in blocks aside."""
     found = {value.name for value in (*graph.constants, *graph.input_values)}
     found.update(value.name for node in graph for value in node.outputs)

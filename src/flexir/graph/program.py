@@ -240,7 +240,7 @@ def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
     return bool(torch.equal(one, other))
 
 
-def kind_of(inputs: Inputs) -> tuple[str, tuple[Any, ...]]:
+def structure_of(inputs: Inputs) -> tuple[str, tuple[Any, ...]]:
     """How the inputs of a call are built, which calls of one entry point have in common.
 
     Returns:

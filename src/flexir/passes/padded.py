@@ -23,7 +23,7 @@ from ..errors import Error
 from ..graph import numbers, tree
 from ..graph.account import Mutation, Origin, State
 from ..graph.answers import answer
-from ..graph.check import finalize, free_name, names_in
+from ..graph.check import finalize, free_name, value_names
 from ..graph.choice import blocks_of
 from ..graph.graph import Graph
 from ..graph.inputs import dense_stride, same_literal, with_keyword
@@ -57,7 +57,7 @@ class Padded:
             Error: something in it does not go with slots; the message names the call.
         """
         self.recorded, self.slots = graph, slots
-        names = names_in(graph)
+        names = value_names(graph)
         device = next((v.type.device for v in shapes if not v.is_number), torch.device("cpu"))
         self.word = free_name(POSITION, names | set(graph.inputs))
         position = Value(self.word, TensorType(torch.int64, (), device))
@@ -308,7 +308,7 @@ class Padded:
 
     def _holds(self, way: Way, grows: Sequence[Value]) -> bool:
         """Whether a way gives what the call gave, in every world; the worlds then hold it."""
-        layers = []
+        overlays = []
         for world in self.worlds:
             overlay = Overlay(world.fixed, way.constants)
             try:
@@ -324,10 +324,10 @@ class Padded:
                     overlay[new], world.recorded[old], self.draft.shape(old), self.slots
                 ):
                     return False
-            layers.append(overlay)
+            overlays.append(overlay)
         if not signs.holds(way, grows, self.worlds, self.meaning):
             return False
-        for world, overlay in zip(self.worlds, layers):
+        for world, overlay in zip(self.worlds, overlays):
             for old, new in way.made.items():
                 if not old.is_number:
                     made = world.recorded[old]

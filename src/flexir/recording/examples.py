@@ -21,10 +21,10 @@ from ..graph.nodes import Dim, ListType, TensorType
 from ..graph.sizes import rewritten
 from .alike import Misfit
 from .branches import branched
-from .eager import copied, initial_state, no_fast_path, run_model
+from .eager import copied_inputs, initial_state, no_fast_path, run_model
 from .leaving import begin_alike, forget_unread
 from .live import origins_of
-from .naming import Dims, named, values_in
+from .naming import Dims, values_in, with_names
 from .overlooked import overlooked
 from .proof import Trial, UnfitExample, measured_beyond, proved, takes, tried
 from .recorder import record
@@ -82,7 +82,7 @@ def _begun(
     model: Callable[..., Any], examples: list[tuple[int, Inputs]], options: dict[str, Any]
 ) -> Merging:
     """The first example recorded, and the others shown to its graph."""
-    copies = [copied(inputs) for _, inputs in examples]
+    copies = [copied_inputs(inputs) for _, inputs in examples]
     number, first = examples[0]
     returned: list[Any] = []
     run = _recorded(model, number, first, Standing(False), returned=returned.append, **options)
@@ -202,7 +202,7 @@ class Merging:
         Raises:
             Misfit: that cannot be put back.
         """
-        inputs = copied(trial.copy)
+        inputs = copied_inputs(trial.copy)
         whole = options.get("within") or model
         with initial_state(graph, whole, options.get("held")) as lost:
             if lost:
@@ -214,11 +214,11 @@ class Merging:
         unfit = {one.number for one in self.unfit}
         fits = [trial.copy for trial in self._trials if trial.number not in unfit]
         measured_beyond(self._loose, self._table, fits)
-        result = named(self._loose, self._table, dims)
+        result = with_names(self._loose, self._table, dims)
         if any(not one.refused and takes(result, one.inputs) for one in self.unfit):
             # What these sizes decide is not understood: it would take a call it is wrong on.
             self._table.keep_first()
-            result = named(self._loose, self._table, dims)
+            result = with_names(self._loose, self._table, dims)
             known = {one.number: one for one in self.unfit}
             why = "another example of such sizes is not understood"
             self.unfit = [

@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 
-from ..graph.tree import attributes_of, kind_of, parts_of, refill, slots_of
+from ..graph.tree import attributes_of, dict_class, parts_of, refill, slots_of
 from .live import OURS
 from .stand_ins import CACHED, behind
 
@@ -175,7 +175,7 @@ class Mapping(Holder):
         return super().stands() and all(map(operator.is_, self.before, self.read()))
 
     def read(self) -> dict[Any, Any]:
-        return dict(kind_of(self.thing).items(self.thing))
+        return dict(dict_class(self.thing).items(self.thing))
 
     def put(self, contents: dict[Any, Any]) -> None:
         refill(self.thing, contents)
@@ -294,12 +294,12 @@ def is_users(module: str | None) -> bool:
 
 
 @functools.lru_cache(maxsize=None)
-def names_in(code: types.CodeType) -> frozenset[str]:
+def outer_names(code: types.CodeType) -> frozenset[str]:
     """The names a function's code, and the functions inside it, take from elsewhere."""
     names = set(code.co_names) - _BUILTINS
     for part in code.co_consts:
         if isinstance(part, types.CodeType):
-            names |= names_in(part)
+            names |= outer_names(part)
     return frozenset(names)
 
 

@@ -79,7 +79,7 @@ def _containers(parts: dict[str, Any], limit: int) -> Iterator[Holder]:
         todo += [(f"{path}.{key}" if path else str(key), inner) for key, inner in pairs]
 
 
-def apart(inputs: Any, known: Mapping[int, Any]) -> Any:
+def unshared(inputs: Any, known: Mapping[int, Any]) -> Any:
     """The inputs, copied where the model holds the very same tensor: another call's inputs will
     not be what the model holds.
 

@@ -84,7 +84,7 @@ def is_row(part: Any) -> bool:
     return isinstance(part, (torch.Tensor, torch.nn.Module, Int, Float, torch.Size))
 
 
-def reads(loop: LoopSource, name: str) -> bool:
+def round_reads(loop: LoopSource, name: str) -> bool:
     """Whether a round reads a variable."""
     return name in _read(loop)
 

@@ -74,7 +74,7 @@ class Table:
         return tuple(found)
 
 
-def named(graph: Graph, table: Table, dims: Dims) -> Graph:
+def with_names(graph: Graph, table: Table, dims: Dims) -> Graph:
     """The graph with a name for every size that varies, and literals for numbers that cannot."""
     names = _SizeNames(dims)
     paths = {v: path for path, v in places.paths(graph.inputs, Value)}

@@ -16,9 +16,9 @@ from ..errors import CaptureError, add_note
 from ..graph.answering import answered_by
 from ..graph.graph import Graph
 from ..graph.inputs import Inputs, inputs_of
-from ..graph.program import Program, kind_of
+from ..graph.program import Program, structure_of
 from . import recorder
-from .eager import copied, copies_of, no_fast_path
+from .eager import copied_inputs, copies_of, no_fast_path
 from .examples import Merging, merged, whole
 from .leaving import forget_unread, hold
 from .runs import Recorded
@@ -115,13 +115,13 @@ class Recording:
         self, path: str, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         """One call of the model, or of a part of it."""
-        kind, facts = kind_of(Inputs(*args, **kwargs))
+        kind, facts = structure_of(Inputs(*args, **kwargs))
         key, number = (path, kind), self.calls
         known = self.entries.get(key)
         self.calls += 1
         if known is not None and not known.is_new(facts, self.shown):
             return forward(*args, **kwargs)
-        before = copied(Inputs(*args, **kwargs))
+        before = copied_inputs(Inputs(*args, **kwargs))
         if known is not None:
             with no_fast_path():  # as the call that was recorded
                 result = forward(*args, **kwargs)

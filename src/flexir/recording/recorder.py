@@ -32,13 +32,13 @@ from .changed import lies_in
 from .constants import Origins
 from .effects import beneath
 from .escapes import Escapes
-from .inputs import Given, apart
+from .inputs import Given, unshared
 from .lazy import NotInitialised, initialise, those_made
 from .left import mutations, overlapping, parted, state
 from .lent import lend, take_back
 from .memory import Alias
 from .modules import ModuleCalls
-from .parameters import bind_inputs
+from .parameters import bind_model_call
 from .randomness import Draws, foreign_draws
 from .results import define, returned, say_effects
 from .session import collector_at_rest, watching
@@ -171,11 +171,11 @@ class Recorder:
         self, graph: Graph, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any], dict[str, Any]]:
         """Give the inputs, and what the model holds, their Values."""
-        graph.parameters, bound, defaults = bind_inputs(self.model, args, kwargs)
+        graph.parameters, bound, defaults = bind_model_call(self.model, args, kwargs)
         for name, default in defaults.items():
             self.found.tensors[id(default)] = (default, "default", (name,))
         with self.quietly():
-            args, kwargs, bound = apart((args, kwargs, bound), self.found.tensors)
+            args, kwargs, bound = unshared((args, kwargs, bound), self.found.tensors)
             graph.inputs = self._inputs(bound, graph)
             held = [t for t, kind, _ in self.found.tensors.values() if kind != "default"]
             self.memories.expect(those_made(held, self.initialised))

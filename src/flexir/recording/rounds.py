@@ -20,7 +20,7 @@ from .live import Int
 from .liveness import carried_by, live_after_span
 from .lookups import is_row
 from .sources import LoopSource, in_test, loops_at, span_at
-from .told import tensors_in, told
+from .told import tensors_by_path, told
 
 Counts = Callable[[LoopSource, FrameType], Any]
 Known = Callable[[torch.Tensor], "Value | None"]
@@ -126,7 +126,7 @@ class _Activation:
             execution.after = _carried(execution.loop, self.frame)
             execution.sees(kept)
             for name in execution.after:
-                for place, tensor in tensors_in(kept[name], (code.co_name, name)):
+                for place, tensor in tensors_by_path(kept[name], (code.co_name, name)):
                     if (value := known(tensor)) is not None:
                         execution.left[place] = value
         del self.open[depth:]

@@ -129,7 +129,7 @@ def _numbers_rounds(over: ast.expr, span: Span) -> bool:
     while isinstance(over, ast.Call) and isinstance(over.func, ast.Name):
         if span_of(over) == span or span[1] == 0 and span[3] == END and over.lineno == span[0]:
             return True
-        inner = [one for one in over.args if holds(span_of(one), span)]
+        inner = [one for one in over.args if contains(span_of(one), span)]
         if over.func.id not in _SAME_ROUNDS or len(inner) != 1:
             return False
         over = inner[0]
@@ -168,7 +168,7 @@ def is_read(code: CodeType, name: str) -> bool:
                for n in ast.walk(own) if n not in counting)  # fmt: skip
 
 
-def leaves(loop: LoopSource, *kinds: type) -> bool:
+def may_leave(loop: LoopSource, *kinds: type) -> bool:
     """Whether a loop may be left in a round, or go on to the next one, before the round is over."""
     wanted = kinds or (ast.Break, ast.Return)
     return any(isinstance(n, wanted) for part in loop.body for n in ast.walk(part))
@@ -196,7 +196,7 @@ def _is_plain(part: Any) -> bool:
 
 def grown_at_times(loop: LoopSource) -> set[str]:
     """Variables whose list some rounds of a loop add to and others do not, as far as is written."""
-    cut = leaves(loop, ast.Break, ast.Continue)
+    cut = may_leave(loop, ast.Break, ast.Continue)
     found: set[str] = set()
     for part in loop.body:
         simple = isinstance(part, (ast.Expr, ast.Assign, ast.AugAssign)) and not cut
@@ -306,7 +306,7 @@ def span_of(node: Any) -> Span:
     return node.lineno, node.col_offset, node.end_lineno, node.end_col_offset
 
 
-def holds(outer: Span, inner: Span) -> bool:
+def contains(outer: Span, inner: Span) -> bool:
     """Whether a span lies in another."""
     if inner[1] == 0 and inner[3] == END:  # a line of an old Python
         return outer[0] <= inner[0] and inner[2] <= outer[2]
@@ -314,7 +314,7 @@ def holds(outer: Span, inner: Span) -> bool:
 
 
 def _in(span: Span, parts: list[Any]) -> bool:
-    return any(holds(span_of(part), span) for part in parts)
+    return any(contains(span_of(part), span) for part in parts)
 
 
 def _around(node: ast.AST, span: Span) -> Iterator[Any]:
@@ -322,12 +322,12 @@ def _around(node: ast.AST, span: Span) -> Iterator[Any]:
     yield node
     for child in ast.iter_child_nodes(node):
         if hasattr(child, "lineno"):
-            if holds(span_of(child), span):
+            if contains(span_of(child), span):
                 yield from _around(child, span)
                 return
         elif isinstance(child, ast.comprehension):
             for part in ast.iter_child_nodes(child):
-                if holds(span_of(part), span):
+                if contains(span_of(part), span):
                     yield from _around(part, span)
                     return
 
@@ -344,7 +344,7 @@ def function_of(code: CodeType) -> ast.AST | None:
     inside = max(lines, key=lambda span: (span[0], span[1]), default=None)
     found = None
     for node in _functions(code.co_filename).get((code.co_name, code.co_firstlineno), ()):
-        if inside is None or holds(span_of(node), inside):
+        if inside is None or contains(span_of(node), inside):
             found = node
     return found
 

@@ -29,7 +29,7 @@ from .lookups import Lookups
 from .numbers import Laundered, Numbers
 from .rounds import Rounds, Turn
 from .state import Holdings
-from .told import IN_GRAPH, NUMBER, tell, tensors_in, which
+from .told import IN_GRAPH, NUMBER, tell, tensors_by_path, which
 from .variables import names_at
 
 _RECORDER = os.path.join(os.path.dirname(__file__), "recorder.py")  # its frame calls the model
@@ -224,7 +224,7 @@ class Standing:
                 for name in names_at(code, user.f_lasti).intersection(kept).difference(live):
                     if one := tell(kept[name]) or self._number(kept[name]):
                         spent[code.co_name, name] = one
-                    for place, tensor in tensors_in(kept[name], (code.co_name, name)):
+                    for place, tensor in tensors_by_path(kept[name], (code.co_name, name)):
                         if value := self._known(tensor):
                             taken[place] = value
             for name in live:
@@ -233,7 +233,7 @@ class Standing:
                 plain[len(frames), name] = tell(kept[name]) or _unplain(kept[name])
                 if value := self._number(kept[name]):
                     tensors[code.co_name, name] = value
-                for place, tensor in tensors_in(kept[name], (code.co_name, name)):
+                for place, tensor in tensors_by_path(kept[name], (code.co_name, name)):
                     value = self._known(tensor)
                     if value is not None:
                         tensors[place] = value

@@ -20,7 +20,7 @@ import torch
 
 from ..graph.account import NOTHING, Text
 from .attributes import HOOKS, Beside, Tree, dictionary
-from .changed import Changes, Inside, join
+from .changed import Changes, Inside, path_of
 from .holders import (
     BOOKKEEPING,
     CALLED,
@@ -39,7 +39,7 @@ from .holders import (
     is_users,
     mentioned_in,
     methods_of,
-    names_in,
+    outer_names,
 )
 from .innards import Opaque, has_more, holder_of
 from .steps import keyed_by, steps_to, ways_to, with_part, within
@@ -262,7 +262,7 @@ class Holdings:
         last = code.co_varnames[: code.co_argcount][-len(given) :] if given else ()
         for name, part in (*zip(last, given), *(function.__kwdefaults__ or {}).items()):
             self._todo.append(("default", name, part))
-        names = names_in(function.__code__)
+        names = outer_names(function.__code__)
         for name in mentioned_in(function.__code__) - self._named_in:
             self._named_in.add(name)
             self._todo += self._unnamed.pop(name, ())
@@ -279,7 +279,7 @@ class Holdings:
         assert isinstance(scope, Globals)
         for name in scope.watch(names):
             part = scope.before[name]
-            place = join(scope, name)
+            place = path_of(scope, name)
             if isinstance(part, types.ModuleType) and is_users(part.__name__):
                 self._scope(vars(part), place, names)
             else:
@@ -352,7 +352,7 @@ class Holdings:
             if not isinstance(holder, Opaque):
                 for key, part in keyed_by(holder.before).items():
                     for one, rest in ways_to(part, found):
-                        found[one].append(join(holder, key) + rest)
+                        found[one].append(path_of(holder, key) + rest)
         return found
 
     def get(self, path: str) -> Any:
@@ -361,7 +361,7 @@ class Holdings:
             if isinstance(holder, Opaque):
                 continue
             for key, part in keyed_by(holder.before).items():
-                found = within(part, steps_to(path, join(holder, key)))
+                found = within(part, steps_to(path, path_of(holder, key)))
                 if found is not NOTHING:
                     return found
         return NOTHING
@@ -380,7 +380,7 @@ class Holdings:
                 return True
             keyed = keyed_by(contents)
             for key, now in keyed.items():
-                rest = steps_to(path, join(holder, key))
+                rest = steps_to(path, path_of(holder, key))
                 if rest is None or isinstance(holder, Opaque) or within(now, rest) is NOTHING:
                     continue
                 keyed[key] = with_part(now, rest, part)

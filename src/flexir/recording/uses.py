@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from ..graph.nodes import Value
 from .liveness import live_after_span
 from .lookups import DECIDING
-from .sources import LoopSource, Span, called, function_of, holds, is_guarded, span_at, span_of
+from .sources import LoopSource, Span, called, contains, function_of, is_guarded, span_at, span_of
 from .standing import Held
 from .told import MANY
 
@@ -158,7 +158,7 @@ class Following:
         loop = self._loop if depth == self._depth and name not in self._live else None
         again = self._set_again(own, name) if len(self._seen) == 1 else None
         for node in _loads(own).get(name, ()):
-            if loop is not None and not holds(loop.span, span_of(node)):
+            if loop is not None and not contains(loop.span, span_of(node)):
                 continue
             if again is not None and span_of(node) > again:
                 continue
@@ -172,7 +172,7 @@ class Following:
         code, at = self._stack[self._depth]
         span = span_at(code, at) if self._loop is None else self._loop.span
         around = parents_of(own)
-        inside = [n for n in around if isinstance(n, ast.stmt) and holds(span_of(n), span)]
+        inside = [n for n in around if isinstance(n, ast.stmt) and contains(span_of(n), span)]
         for statement in sorted(inside, key=lambda n: span_of(n)[:2], reverse=True):
             if _jumps(statement) or isinstance(around[statement], ast.Try):
                 return None

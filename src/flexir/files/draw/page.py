@@ -28,7 +28,7 @@ from ...graph.graph import Graph
 from ...graph.nodes import Node, Value
 from ...graph.source import Source
 from .columns import Placed
-from .dot import COLOURS, called, inside
+from .dot import COLOURS, inside, module_label
 from .layout import lay_out
 
 _INNER = (250.0, 190.0)  # the most a body takes in its module's box
@@ -148,7 +148,7 @@ class _Page:
 
     def _box(self, node: Node) -> _Drawn:
         if node.body is not None and self.status.get(node) != "handled":
-            inner = self._body(node.body, "module", called(node.path, node.op))
+            inner = self._body(node.body, "module", module_label(node.path, node.op))
             if len(inner.children) == 1 and inner.children[0].kind == "call":
                 inner.children[0].title = inner.title
                 return inner.children[0]
@@ -185,7 +185,7 @@ class _Page:
         status = self.status.get(node, "escape" if node.effects.escape else "")
         if node.effects.escape == "branch":
             status = "guard"
-        title = node.op if node.body is None else called(node.path, node.op)
+        title = node.op if node.body is None else module_label(node.path, node.op)
         shown = (node.returned or node.outputs)[:2]
         box = _Drawn("call", title, ", ".join(value.type.sizes for value in shown))
         box.status, box.detail = status, self._detail(node)

@@ -161,7 +161,7 @@ def _named(thing: Any) -> tuple[str, str] | None:
     if isinstance(thing, type):
         return "class", class_name(thing)
     if callable(thing) and not isinstance(thing, torch.nn.Module):
-        return "function", functions.name_of(thing)
+        return "function", functions.stored_name(thing)
     return None
 
 
@@ -306,7 +306,7 @@ class TableReader:
         if kind == "ellipsis":
             return ...
         if kind == "function":
-            return functions.resolve(name, self.known.functions)
+            return functions.callable_of(name, self.known.functions)
         if kind == "class":
             return _loaded(name, self.known.imports) or _stand_in(name, "object", ())
         self.lost = True

@@ -179,7 +179,7 @@ class _GraphReader:
         elif self.data.lost and (lost := self._lost(args)) is not None:
             why = f"it was given {lost}, which no file can hold"
             target = functions.MissingFunction(self._target_name(entry), why)
-            signature = functions.signature_of(target, entry.form, args, op)
+            signature = functions.recorded_signature(target, entry.form, args, op)
         node = Node(
             op, target, args, signature=signature, body=body, path=self.strings[entry.path],
             call=entry.call, source=self.sources[entry.source_plus1],
@@ -223,7 +223,9 @@ class _GraphReader:
         # Older versions saved the names that each spelling has: `split_size`.
         names = tuple([documented(op, name) for name in names])
         target = self._function(self._target_name(entry))
-        return _Callee(op, target, functions.signature_of(target, entry.form, names, op), names)
+        return _Callee(
+            op, target, functions.recorded_signature(target, entry.form, names, op), names
+        )
 
     def _target_name(self, entry: Any) -> str:
         return self.strings[entry.target_plus1 - 1] if entry.target_plus1 else ""
@@ -246,7 +248,7 @@ class _GraphReader:
     def _function(self, name: str) -> Any:
         found = self.functions.get(name)
         if found is None:
-            found = self.functions[name] = functions.resolve(name, self.known.functions)
+            found = self.functions[name] = functions.callable_of(name, self.known.functions)
         return found
 
     def _effects(self, entry: Any) -> Effects:

@@ -124,7 +124,7 @@ class _GraphWriter:
                 entry.ends.extend(node.target.ends)
                 entry.least = node.target.least
         else:
-            entry.target_plus1 = string(functions.name_of(node.target)) + 1
+            entry.target_plus1 = string(functions.stored_name(node.target)) + 1
             entry.form = _signature_index(node)
         entry.arg_names.extend([string(name) for name in node.args])
         entry.arg_data.extend([put(part) for part in node.args.values()])

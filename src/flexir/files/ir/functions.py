@@ -101,7 +101,7 @@ def _computes(function: Any, name: str) -> bool:
     return code is not None and "handle_torch_function" in code.co_names
 
 
-def name_of(function: Any) -> str:
+def stored_name(function: Any) -> str:
     """The name a function is stored under."""
     if isinstance(function, torch._ops.OpOverload):
         return f"torch.ops.{function}"
@@ -116,7 +116,7 @@ def name_of(function: Any) -> str:
     return f"{module}.{getattr(function, '__qualname__', type(function).__qualname__)}"
 
 
-def resolve(name: str, extra: dict[str, Callable[..., Any]]) -> Callable[..., Any]:
+def callable_of(name: str, extra: dict[str, Callable[..., Any]]) -> Callable[..., Any]:
     """The callable of a stored name; :class:`MissingFunction` where there is none."""
     if name in extra:
         return extra[name]
@@ -136,7 +136,7 @@ def resolve(name: str, extra: dict[str, Callable[..., Any]]) -> Callable[..., An
     return MissingFunction(name)
 
 
-def signature_of(target: Any, index: int, args: Collection[str], op: str) -> Signature:
+def recorded_signature(target: Any, index: int, args: Collection[str], op: str) -> Signature:
     """The signature the arguments follow: the recorded one if it still has these names."""
     if not isinstance(target, MissingFunction):
         known = signatures(target)

@@ -103,7 +103,7 @@ def _parsed(file: Path, kind: str, known: Vocabulary) -> Any:
     """The message of a file; ``known`` is told whether that is newer, and how large it is."""
     data = file.read_bytes()
     try:
-        message, known.newer = schema.parsed(kind, data)
+        message, known.newer = schema.parse_message(kind, data)
     except Exception as error:  # the parser's own error type differs between protobuf versions
         raise FormatError(str(error)) from error
     known.budget = 1000 + 16 * len(data)

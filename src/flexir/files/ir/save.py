@@ -22,7 +22,7 @@ from ...graph.nodes import Node
 from ...graph.program import Program
 from . import manifest, schema
 from .carried import lowered
-from .digests import chosen
+from .digests import algorithm
 from .directory import appearing_whole
 from .encode import encode
 from .mapped import File
@@ -67,7 +67,7 @@ def save(
     kind = "graph" if isinstance(graph, Graph) else "program"
     message, graphs = _messages(graph)
     with collector.paused(), appearing_whole(path) as folder:
-        sums = chosen(checksums)
+        sums = algorithm(checksums)
         files = _write_weights(graphs, message, folder, weights, sums, shard, progress)
         for one, its in graphs:
             encode(one, its, status or one.status)
