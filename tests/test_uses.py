@@ -10,7 +10,7 @@ from torch import nn
 import flexir
 from flexir.recording import sources
 from flexir.recording.proof import equal
-from flexir.recording.uses import Known, joined, unseen
+from flexir.recording.uses import Known, united, unseen
 
 NOTHING = Known((), {}, {})
 
@@ -68,7 +68,7 @@ def test_what_is_looked_up_in_a_table_decides(tmp_path):
 
     [node] = [one for one in ast.walk(tree_of(code)) if isinstance(one, ast.Subscript)]
     assert unseen(((code, -1),), 0, "n", NOTHING) is None
-    known = Known((), joined([{code: {node: "table"}}, {}]), {})
+    known = Known((), united([{code: {node: "table"}}, {}]), {})
     assert unseen(((code, -1),), 0, "n", known) == "t[n + 1]"
 
 

@@ -56,8 +56,8 @@ def check_handlers(
             target's ``@ir.run`` does.
         out: makes a builder for every conversion, if your handlers need one.
         rtol: difference allowed, over the largest magnitude of torch's result. Without, 64 times
-            the rounding error that the call has by its nature (see :mod:`flexir.rounding`). Whole
-            numbers and bools must be equal in any case.
+            the rounding error that the call has by its nature (see :mod:`flexir.checks.rounding`).
+            Whole numbers and bools must be equal in any case.
         kwargs: keyword inputs.
 
     Returns:

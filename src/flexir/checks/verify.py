@@ -23,7 +23,7 @@ from ..graph.nodes import Node
 from ..graph.program import one_graph
 from ..graph.replay import replay
 from ..recording.eager import copies_of, initial_state, no_fast_path, run_model, run_once
-from ..recording.recorder import record
+from ..recording.recorder import record_run
 from .differences import Difference, compare_outputs, compare_tensors, flat, verdict_of
 
 
@@ -218,7 +218,7 @@ def _first_difference(
 
     copies = copies_of(args, kwargs)
     with initial_state(graph, model), contextlib.suppress(Error):
-        record(model, *copies, witness=graph.audit.witnessed, watch=match_step)
+        record_run(model, *copies, witness=graph.audit.witnessed, watch=match_step)
     return found[0] if found else None
 
 

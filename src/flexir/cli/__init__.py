@@ -179,9 +179,9 @@ def stub_(options: argparse.Namespace) -> int:
         return done(f"{len(entries)} stubs")
     calls = [(graph, node) for entry in entries for node in entry.nodes]
     if calls:
-        from ..files.ir.samples import write
+        from ..files.ir.samples import write_samples
 
-        write(options.output, calls, args=args, kwargs=kwargs)
+        write_samples(options.output, calls, args=args, kwargs=kwargs)
     return done(f"{len(entries)} stubs and their tests in {options.output}")
 
 

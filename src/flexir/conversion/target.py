@@ -162,8 +162,8 @@ class Target:
         ``inputs`` are the converted tensor arguments; return one thing per output, in a tuple; for
         one output, a tuple of one or the thing itself. ``ctx.reason`` says why.
 
-        Without this hook a :class:`Placeholder` flows on. A handler that is given one and raises
-        becomes a placeholder, too, with the error in its reason.
+        Without this hook a :class:`.context.Placeholder` flows on. A handler that is given one and
+        raises becomes a placeholder, too, with the error in its reason.
         """
         return self._hook("placeholder", function, "(ctx, inputs)")
 
@@ -174,9 +174,9 @@ class Target:
     def constant(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Declare how a weight or constant enters: ``function(ctx, weight)``, once for each.
 
-        ``weight`` is a :class:`Weight`. Without this hook constants arrive as Values, to be
-        opened with ``ctx.weight``. With it, handlers are given what it returned, and ``ctx.weight``
-        opens that.
+        ``weight`` is a :class:`.context.Weight`. Without this hook constants arrive as Values, to
+        be opened with ``ctx.weight``. With it, handlers are given what it returned, and
+        ``ctx.weight`` opens that.
         """
         return self._hook("constant", function, "(ctx, weight)")
 
@@ -189,8 +189,8 @@ class Target:
         turn a call's arguments into tensors by name, and tensors by name into what the model
         returns.
 
-        Not called where an output is a :class:`Placeholder`; then ``Result.output`` is your builder
-        as it is.
+        Not called where an output is a :class:`.context.Placeholder`; then ``Result.output`` is
+        your builder as it is.
         """
         return self._hook("output", function, "(ctx, outputs)")
 

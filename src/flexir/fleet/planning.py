@@ -231,13 +231,13 @@ def stubs(
         made: the plan, for the order.
         surveys: what it was made of.
         target: the handlers there are; calls they take are left out.
-        folder: where; see :func:`flexir.files.ir.samples.write`.
+        folder: where; see :func:`flexir.files.ir.samples.write_samples`.
         top: how many items.
 
     Returns:
         the ops of which no sample could be made.
     """
-    from ..files.ir.samples import write
+    from ..files.ir.samples import write_samples
 
     wanted = dict.fromkeys(item.op for item in made.items[:top])
     needed = {name for item in made.items[:top] for name in item.models}
@@ -248,7 +248,7 @@ def stubs(
             for entry in coverage(graph, target).entries:
                 if entry.op in wanted:
                     calls[entry.op] += [(graph, node) for node in entry.nodes]
-    return write(folder, [call for group in calls.values() for call in group])
+    return write_samples(folder, [call for group in calls.values() for call in group])
 
 
 class _Counts:

@@ -78,7 +78,7 @@ def replay(
         begin: called when a block begins, with its parameters and what they are.
         taken: gains which way each branch went and how many rounds each loop had, in the order in
             which they began.
-        generators: where an earlier call of the same :class:`~flexir.run.Run` left them.
+        generators: where an earlier call of the same :class:`~flexir.graph.run.Run` left them.
         led: branches of which both blocks run, loops of which one round runs, and conditions that
             are not checked: for who wants to know sizes, whatever the values are.
 

@@ -1,7 +1,7 @@
 """Take one call apart into calls a target does take, or say what is missing.
 
 Four ways are tried, each of which shows the call as a graph of smaller calls: the recipes of
-:mod:`flexir.recipes`; the body of a Python function of torch, run so that its inner calls are
+:mod:`.recipes`; the body of a Python function of torch, run so that its inner calls are
 visible; the ATen ops beneath it; torch's own decomposition of an ATen op. What comes out is taken
 apart further until the target takes every piece. The call runs on the meta device: no memory, no
 computing.
@@ -29,7 +29,7 @@ from ..graph.graph import Graph
 from ..graph.inputs import Inputs
 from ..graph.nodes import Dim, Node, Value
 from ..recording.examples import merged
-from ..recording.recorder import record
+from ..recording.recorder import record_run
 from .edit import call_key, copy_node, stand_at
 from .recipes import RECIPES
 
@@ -132,7 +132,7 @@ class Decomposer:
             if piece.effects.escape is not None:
                 continue  # how tensors lie chooses between equal ways; sizes are as they must be
             copy = copy_node(piece, look, lambda name: f"{prefix}.{name}")
-            locate(copy, node, device)
+            adopt(copy, node, device)
             env.update(zip(piece.outputs, copy.outputs))
             if copy.effects.same is not None:
                 env[piece.outputs[0]] = copy.args[copy.effects.same]
@@ -163,7 +163,7 @@ def _is_same(piece: Node, node: Node) -> bool:
     return piece.op == node.op and piece.inputs == node.inputs
 
 
-def locate(copy: Node, node: Node, device: torch.device) -> None:
+def adopt(copy: Node, node: Node, device: torch.device) -> None:
     """Give a piece the path, the source line and the device of the call it is a piece of."""
     stand_at(copy, node)
     for value in copy.outputs:
@@ -284,7 +284,7 @@ def _try(
                 examples = [Inputs(_stand_ins(values, step)) for step in range(_SIZES)]
                 graph = merged(run, examples, None, **options)
             else:
-                graph = record(run, (_stand_ins(values, 0),), {}, **options)
+                graph = record_run(run, (_stand_ins(values, 0),), {}, **options)
     except Unsupported:
         return
     except Exception:  # noqa: BLE001  whatever keeps it from running there, it is no way down

@@ -16,7 +16,7 @@ from ..graph.graph import Graph
 from ..graph.inputs import Inputs, inputs_of
 from .examples import examples_of, merged
 from .naming import Dims
-from .recorder import record
+from .recorder import record_run
 from .rows import in_a_row
 
 
@@ -73,5 +73,5 @@ def capture(
     if not also:
         if dims:
             raise CaptureError("dims names sizes that vary; show some by also=[other inputs]")
-        return record(model, *first, witness=audit)
+        return record_run(model, *first, witness=audit)
     return merged(model, examples_of(first, also), dims, witness=audit)

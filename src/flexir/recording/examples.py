@@ -27,10 +27,10 @@ from .live import origins_of
 from .naming import Dims, values_in, with_names
 from .overlooked import overlooked
 from .proof import Trial, UnfitExample, measured_beyond, proved, takes, tried
-from .recorder import record
+from .recorder import record_run
 from .runs import Recorded
 from .standing import Standing
-from .uses import joined
+from .uses import united
 
 
 def merged(
@@ -240,7 +240,7 @@ def _laundered(graph: Graph, runs: Sequence[Recorded]) -> list[str]:
         for how, number, source in run.laundered:
             if not all(v.name in fixed for v in origins_of(number)):
                 found[f"{how}() at {source}, which was {number}"] = None
-    for what, where in overlooked(joined(run.kinds for run in runs)):
+    for what, where in overlooked(united(run.kinds for run in runs)):
         found[f"{what} at {where}"] = None
     return list(found)
 
@@ -260,7 +260,7 @@ def _recorded(
 ) -> Recorded:
     """One call, recorded; with where Python stood, which costs, if it is to be laid over others."""
     try:
-        graph = record(model, *inputs, numbers=True, standing=standing, **options)
+        graph = record_run(model, *inputs, numbers=True, standing=standing, **options)
         return Recorded(
             graph, standing.seen, standing.laundered, standing.turns, standing.lost,
             standing.ends, standing.lookups.kinds, standing.kept,

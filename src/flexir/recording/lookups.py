@@ -89,7 +89,7 @@ def round_reads(loop: LoopSource, name: str) -> bool:
     return name in _read(loop)
 
 
-class _Unknown(Exception):
+class _Unresolved(Exception):
     """It cannot be told without running something."""
 
 
@@ -120,7 +120,7 @@ class _Namespaces(NamedTuple):
                 if isinstance(holder, (dict, list, tuple, str)):
                     return ROWS if is_row(holder) else TABLE
             found = self._resolved(of)
-        except _Unknown:
+        except _Unresolved:
             return self.kind(of.value, False) if isinstance(of, ast.Subscript) else None
         if isinstance(found, torch.Tensor):
             return TENSORS
@@ -148,10 +148,10 @@ class _Namespaces(NamedTuple):
                 try:
                     return of[node.slice.value]  # type: ignore[index]
                 except (LookupError, TypeError):
-                    raise _Unknown from None
+                    raise _Unresolved from None
         if isinstance(node, (ast.List, ast.Tuple, ast.Dict, ast.Set, ast.Constant)):
             return "a table"
-        raise _Unknown
+        raise _Unresolved
 
 
 def _kind_of_function(found: Any) -> str:

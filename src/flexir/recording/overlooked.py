@@ -42,7 +42,7 @@ def overlooked(
         own = function_of(code)
         if own is not None:
             plain = _Plain(code, known)
-            sizes = _Size(code, known, plain)
+            sizes = _SizeUses(code, known, plain)
             for size in _sizes_in(own):
                 sizes.follow(0, own, size)
             for node in ast.walk(own):
@@ -111,7 +111,7 @@ class _Listed(Following):
         return None
 
 
-class _Size(_Listed):
+class _SizeUses(_Listed):
     """The sizes that a function asks for, and all that are made of them."""
 
     _arithmetic: tuple[type, ...] = (ast.operator,)
@@ -172,7 +172,7 @@ class _Size(_Listed):
         return None
 
 
-class _Lines(_Size):
+class _Lines(_SizeUses):
     """The sizes that a function asks for, and what is computed from them on a line.
 
     Attributes:
@@ -195,7 +195,7 @@ class _Lines(_Size):
         return super()._is_seen(code, node, inner)
 
 
-class _Beyond(_Size):
+class _Beyond(_SizeUses):
     """What is computed from numbers in whatever way."""
 
     def _goes_on(self, node: ast.AST, inner: ast.AST) -> bool:

@@ -60,7 +60,7 @@ def program(model: Callable[..., Any], entries: Mapping[str, Any]) -> Program:
             if len(examples) > 1:
                 graphs[name] = merged(function, examples, None, witness=True, among=True)
             else:
-                graphs[name] = recorder.record(function, *examples[0], witness=True, among=True)
+                graphs[name] = recorder.record_run(function, *examples[0], witness=True, among=True)
         except Exception as error:
             add_note(error, f"in the entry point {name!r}")
             raise
@@ -130,7 +130,7 @@ class Recording:
             return result
         returned: list[Any] = []
         standing = Standing(False)
-        graph = recorder.record(
+        graph = recorder.record_run(
             forward, args, kwargs, numbers=True, standing=standing, returned=returned.append,
             **self._options(),
         )  # fmt: skip

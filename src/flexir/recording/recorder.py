@@ -49,7 +49,7 @@ from .state import Holdings
 from .switches import SwitchWatch
 from .trace import Trace
 from .watchers import Witness
-from .writes import marked, save
+from .writes import marked, save_initial
 
 _Tensor = torch.Tensor
 _Parameter = torch.nn.Parameter
@@ -63,7 +63,7 @@ _push_mode = torch._C._push_on_torch_dispatch_stack
 FEW_OPS = 4
 
 
-def record(
+def record_run(
     model: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], **options: Any
 ) -> Graph:
     """As :func:`flexir.capture`, with the options of :class:`Recorder`."""
@@ -303,7 +303,7 @@ class Recorder:
         if call.marked:
             for name, part in call.named.items():
                 if name in call.marked:
-                    save(part, call.func, self.memories, self.found)
+                    save_initial(part, call.func, self.memories, self.found)
 
     def _run(self, call: Call) -> None:
         """Run a call, the witness aside unless it is needed, the generators watched."""
@@ -392,7 +392,7 @@ class Recorder:
             if argument.alias_info is not None and argument.alias_info.is_write:
                 part = args[position] if position < len(args) else kwargs.get(argument.name)
                 self.busy = True
-                save(part, func, self.memories, self.found)
+                save_initial(part, func, self.memories, self.found)
                 self.busy = False
 
 

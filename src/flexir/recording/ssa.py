@@ -26,7 +26,7 @@ from ..graph.geometry import (
 )
 from ..graph.nodes import Node, Value
 from .constants import Origins
-from .memory import ALONE, UNKNOWN, Alias, Memory, Piece, View, Weight, version
+from .memory import ALONE, UNKNOWN, Alias, LoneConstant, Memory, Piece, View, version
 from .pieces import derive, scatter, written_piece
 from .tensors import Tensors
 from .trace import Trace
@@ -368,7 +368,7 @@ class Memories(Tensors):
             if storage is None or id(storage) in self.memories:
                 self.alias(tensor)  # shares its memory with another
                 continue
-            weight = Weight(tensor, storage, self.found.origin(tensor, False))
+            weight = LoneConstant(tensor, storage, self.found.origin(tensor, False))
             self.weights.append(weight)
             self.aliases[id(tensor)] = weight
             self.memories[id(storage)] = (weight.home, weight)

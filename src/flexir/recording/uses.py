@@ -50,7 +50,7 @@ class Known(NamedTuple):
     lists: Mapping[CodeType, Set[str]] = {}
 
 
-def joined(
+def united(
     many: Iterable[Mapping[CodeType, Mapping[ast.AST, str]]],
 ) -> dict[CodeType, dict[ast.AST, str]]:
     """What several runs say of the expressions of functions, as one."""

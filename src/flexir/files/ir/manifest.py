@@ -21,7 +21,7 @@ def canonical_bytes(manifest: dict[str, Any]) -> bytes:
     return json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()
 
 
-def write(folder: Path, files: dict[str, Any], minimum_reader: int) -> None:
+def write_manifest(folder: Path, files: dict[str, Any], minimum_reader: int) -> None:
     """Write the manifest of these files, which are there."""
     from ... import __version__
 
