@@ -9,7 +9,7 @@ from torch import nn
 import flexir
 from flexir.graph.inputs import Inputs
 from flexir.recording.eager import copied_inputs, copies_of, initial_state, no_fast_path
-from flexir.recording.inputs import Given, unshared
+from flexir.recording.given import Given, unshared
 
 
 class Cache:

@@ -158,7 +158,7 @@ class Signature:
     def as_called(self, given: int) -> Signature:
         """This signature, for calls that give so many arguments by position.
 
-        Whoever overrides a torch function may tell ``f(x, w, b)`` from ``f(x, w, bias=b)``.
+        A ``__torch_function__`` override may tell ``f(x, w, b)`` from ``f(x, w, bias=b)``.
         """
         made = copy.copy(self)
         made.given = given

@@ -57,7 +57,7 @@ def causes(
         node: the call.
         env: what it was given.
         expected: what torch made of it.
-        got: what the engine made, for each of the outputs; None for one that nobody knows.
+        got: what the engine made, for each of the outputs; None for an unknown one.
         rtol: how near an explanation must come, over the largest magnitude.
     """
     known = [i for i, made in enumerate(got) if made is not None]

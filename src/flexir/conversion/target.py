@@ -281,7 +281,7 @@ class Target:
         return found
 
     def lacks(self, op: str) -> bool:
-        """Whether an op was declared not to be had."""
+        """Whether an op was declared unsupported."""
         here = op in self.without and op not in self.ops
         return here or (self.parent is not None and op not in self.ops and self.parent.lacks(op))
 

@@ -1,7 +1,7 @@
 """Calls that join and take apart along a dimension, on tensors with slots.
 
 What is joined to a tensor that grows is put where it ends; what is taken from it is taken from
-where it is. Owns these two; that it comes out right is checked by whoever asks for the way.
+where it is. Owns these two; that a way is right is checked by the caller, :mod:`.padded`.
 """
 
 from __future__ import annotations

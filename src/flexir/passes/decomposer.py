@@ -287,7 +287,7 @@ def _try(
                 graph = record_run(run, (_stand_ins(values, 0),), {}, **options)
     except Unsupported:
         return
-    except Exception:  # noqa: BLE001  whatever keeps it from running there, it is no way down
+    except Exception:  # noqa: BLE001  if it does not run there, it is no way down
         return
     decides = any(node.effects.escape in ("branch", "value") and not _must_be(node)
                   for node in graph)  # fmt: skip

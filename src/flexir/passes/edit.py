@@ -139,7 +139,7 @@ class Edit:
         self._names = value_names(graph)
 
     def only_reader(self, value: Value) -> Node | None:
-        """The one call that reads a Value nobody else can see, else None."""
+        """The one call that reads a Value of a single use, else None."""
         readers = self.readers.get(value, ())
         return readers[0] if len(readers) == 1 and value not in self.results else None
 

@@ -2,7 +2,7 @@
 
 A complex Value becomes two real ones. What is linear is done to each part, what is a product to
 both, and a Fourier transform is a product with cosines and sines. Where one call has no rule, or
-complex numbers go in or come out, the graph stays as it is, and whoever converts it names them.
+complex numbers go in or come out, the graph stays as it is, and the conversion names them.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ first call of one line from which on everything pairs again, and where nothing a
 holds differs that is still read. Values that came to the meeting point by different ways are
 outputs of the ``if``. Where runs come to a loop that had other numbers of rounds, the rounds of all
 runs are laid over each other in the same way, as the body of a ``loop``. What cannot be laid so
-raises :class:`Misfit`; nothing is guessed, and whoever calls proves the result by replaying every
+raises :class:`Misfit`; nothing is guessed, and the caller proves the result by replaying every
 run on it.
 
 Owns the pairing; runs no model and no torch.
@@ -89,7 +89,7 @@ class _Laying(Leaving):
 
     def graph(self) -> Graph:
         """The one graph."""
-        drop_unread(self.root, list(tree.leaves(self.results, Value)), self.nobodys)
+        drop_unread(self.root, list(tree.leaves(self.results, Value)), self.derived)
         close(self.root)
         first = self.first
         outputs, left, finals = self.results

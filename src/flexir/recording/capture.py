@@ -53,7 +53,7 @@ def capture(
 
     Raises:
         CaptureError: a capture is already running in this thread; an example is no inputs.
-        Exception: whatever the model raises, with a note naming the module and line.
+        Exception: what the model raises, with a note naming the module and line.
 
     Example:
         >>> graph = capture(torch.nn.Linear(3, 2), (torch.ones(1, 3),))

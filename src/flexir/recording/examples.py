@@ -54,7 +54,7 @@ def merged(
         the graph, with variants for examples that do not fit it.
 
     Raises:
-        Exception: whatever the model raises, with a note that says in which example.
+        Exception: what the model raises, with a note that says in which example.
     """
     options["among"] = True  # what one path leaves behind, another one may read
     graph = whole(_begun(model, list(enumerate(examples)), options), model, dims or {}, options)

@@ -46,7 +46,7 @@ def stand_alike(
     """
     held = list(held_by.values())
     known = [one for one in held if one is not None]
-    if len(known) < len(held):  # of a call nobody wrote nothing is noted
+    if len(known) < len(held):  # nothing is noted of a derived call
         if known:
             raise Misfit(f"Python variables differ at: {node}   # {node.where}")
         return

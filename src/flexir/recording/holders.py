@@ -256,7 +256,7 @@ class Globals(Holder):
         self.thing.update(contents)
 
 
-# Methods that torch calls, whoever names them.
+# Methods that torch calls by itself.
 CALLED = frozenset({"apply", "backward", "forward", "jvp", "setup_context", "vjp", "vmap"})
 MAKERS = frozenset({"__init__", "__init_subclass__", "__new__", "__post_init__", "__set_name__"})
 _CODE = (types.FunctionType, classmethod, staticmethod, property, functools.cached_property,

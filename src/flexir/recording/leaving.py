@@ -105,7 +105,7 @@ def forget_unread(graphs: Collection[Graph]) -> None:
         used = {value for node in graph for value in node.inputs}
         used.update(graph.output_values, (m.initial for m in graph.mutations))
         read.update(name for value in used for name in (value.name, *value.names))
-        # what goes on into another place is read by whatever reads that
+        # what goes on into another place is used by what uses that
         read.update(s.final.name for s in graph.state if s.final in graph.constants)
     for graph in graphs:
         graph.state = [state for state in graph.state if state.path in read]

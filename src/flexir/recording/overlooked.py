@@ -1,4 +1,4 @@
-"""Where sizes go without being asked: what Python reads out of an int itself, and tells nobody.
+"""Where sizes go without being asked: what Python reads out of an int itself, unseen.
 
 A size is an int that knows where it comes from, and tells when something is computed from it, when
 it is compared, shown or hashed. ``table[n]``, ``range(n)``, ``n is 3`` and functions written in C
@@ -22,7 +22,7 @@ from .uses import Following, Known, parents_of
 
 _ASKED = frozenset({"size", "stride", "numel", "nelement"})
 _LISTS = frozenset({"split", "tolist", "unbind"})
-_READ = frozenset({"bytearray", "bytes", "range"})  # and tell nobody
+_READ = frozenset({"bytearray", "bytes", "range"})  # unseen
 _TEXTS = frozenset({"bin", "chr", "format", "hex", "oct", "repr", "str"})
 _NUMBERS = frozenset({"abs", "divmod", "float", "int", "max", "min", "pow", "round", "sum"})
 _LOOPS = (ast.For, ast.AsyncFor, ast.comprehension)
@@ -31,7 +31,7 @@ _LOOPS = (ast.For, ast.AsyncFor, ast.comprehension)
 def overlooked(
     kinds: Mapping[CodeType, Mapping[ast.AST, str]],
 ) -> Iterator[tuple[str, Source]]:
-    """What decides something by a size that nobody sees, as it is written, and where.
+    """What decides something by a size unseen, as it is written, and where.
 
     Args:
         kinds: function that made recorded calls -> expression that looks up or calls -> what, as in

@@ -43,7 +43,7 @@ def program(model: Callable[..., Any], entries: Mapping[str, Any]) -> Program:
 
     Raises:
         CaptureError: there are no entry points, or inputs that are none.
-        Exception: whatever the model raises, with a note naming the entry point.
+        Exception: what the model raises, with a note naming the entry point.
 
     Example:
         >>> import torch

@@ -32,7 +32,7 @@ from .changed import lies_in
 from .constants import Origins
 from .effects import beneath
 from .escapes import Escapes
-from .inputs import Given, unshared
+from .given import Given, unshared
 from .lazy import NotInitialised, initialise, those_made
 from .left import mutations, overlapping, parted, state
 from .lent import lend, take_back

@@ -1,7 +1,7 @@
 """A call that wrote arguments, drew numbers, or returned not just one new tensor.
 
 Owns what becomes of such a call's node: its results, the arguments it wrote, its effects, its
-place before whatever its writes entail.
+place before the derived calls that its writes need.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ def in_a_row(
 
     Raises:
         CaptureError: the model is no module, or has an argument of the name that state gets.
-        Exception: whatever the model raises.
+        Exception: what the model raises.
     """
     if not isinstance(model, torch.nn.Module):
         raise CaptureError("calls in a row go on from what a module holds; this is no module")

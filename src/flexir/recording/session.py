@@ -82,7 +82,9 @@ def collector_at_rest() -> Iterator[bool]:
         return
     gc.disable()
     try:
-        gc.collect(0)  # what is there grows up; what is made now stays young
+        gc.collect(
+            0
+        )  # what is there moves to an older generation; what is made now stays in the young one
         yield True
     finally:
         gc.enable()

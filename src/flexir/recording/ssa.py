@@ -93,7 +93,7 @@ class Memories(Tensors):
         return alias
 
     def _meet(self, tensor: torch.Tensor) -> Alias:
-        """A tensor object nobody has recorded: an alias of known memory, or a new constant."""
+        """An unrecorded tensor object: an alias of known memory, or a new constant."""
         storage = storage_of(tensor)
         where = where_of(tensor)
         memory = self.memory(storage)

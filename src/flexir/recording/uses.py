@@ -1,11 +1,11 @@
-"""Where a plain variable goes: into calls that are recorded, or into what nobody sees.
+"""Where a plain variable goes: into calls that are recorded, or elsewhere, unseen.
 
 A whole number that counts rounds, or the length of a list, may differ between runs that go on alike
 only if all that is made of it reaches a recorded call as it is: there it is seen. What goes into a
 test, a table, a function of the user's or arithmetic that is not linear decides something that no
 example may have shown. Follows a variable through the source from each place where it is read: up
 through linear arithmetic, into other variables, out of a function to where it was called. Runs
-nothing; what is not known to be harmless counts as seen by nobody.
+nothing; what is not known to be harmless counts as unseen.
 """
 
 from __future__ import annotations

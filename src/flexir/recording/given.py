@@ -1,8 +1,8 @@
-"""What a call does to the containers it is given: a list that grew, a cache with other tensors.
+"""The containers a call is given, before and after it: a list that grew, a cache of new tensors.
 
-A graph takes tensors and gives tensors; it leaves the caller's containers as they are. So what a
-model puts into one is in the graph only if the model also returns it. Owns the look at the inputs
-before and after; what is written into the memory of tensors is no matter of this module.
+Owns which arguments hold something else after the run (the recorder keeps what, as ``graph.left``)
+and a line of the audit for each changed container that the model does not return. Compares
+containers and objects by identity only: writes into the memory of tensors are :mod:`.writes`'.
 """
 
 from __future__ import annotations
