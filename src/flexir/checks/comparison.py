@@ -99,7 +99,7 @@ def row_tensor(made: Any) -> torch.Tensor:
 
 def near(row: Row, rtol: float) -> float:
     """How near an explanation must come: what is allowed, or well below what is to be explained."""
-    return max(min(rtol, row.max_rel / 10), 1e-12)
+    return max(min(rtol, row.max_rel / 10), 1e-12)  # rounding in float64, and more
 
 
 def row_of(

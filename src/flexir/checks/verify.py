@@ -240,6 +240,7 @@ def _perturb(
         if tensor.device.type != "cpu" or tensor.layout is not torch.strided or tensor.is_nested:
             return tensor
         if tensor.is_floating_point():
+            # By up to a tenth and of the same sign, so that most branches stay as they were.
             noise = torch.rand(tensor.shape, generator=generator, dtype=torch.float32)
             return (
                 (tensor.detach() * (0.9 + 0.2 * noise)).to(tensor.dtype).as_subclass(type(tensor))

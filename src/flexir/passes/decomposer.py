@@ -298,6 +298,7 @@ def _try(
 def _stand_ins(values: list[Value], step: int) -> list[torch.Tensor]:
     """Meta tensors for Values; sizes that vary are others at each step, each by its own measure."""
     names = dict.fromkeys(n.name for v in values for n in v.type.shape if isinstance(n, Dim))
+    # Another step for each name: sizes that are equal by chance would not stay so.
     added = {name: step * (7 + 4 * i) for i, name in enumerate(names)}
     shapes = [[int(n) + added.get(getattr(n, "name", ""), 0) for n in v.type.shape] for v in values]
     return [torch.empty(shape, dtype=value.type.dtype, device="meta")

@@ -342,7 +342,7 @@ class Padded:
         self.draft.constants.update(way.constants)
 
 
-_FEW = 3
+_FEW = 3  # of numbers that vary: every choice of them is tried, and each doubles the choices
 
 
 def _modes(count: int) -> Iterator[tuple[bool, ...]]:

@@ -64,10 +64,15 @@ def tell(part: Any, deep: bool = True) -> Any:
 def tensors_by_path(
     part: Any, place: tuple[Any, ...]
 ) -> Iterator[tuple[tuple[Any, ...], torch.Tensor]]:
-    """The tensors a variable holds, down to three containers."""
+    """The tensors a variable holds, down to four containers.
+
+    Args:
+        part: what it holds.
+        place: function and variable, and the keys of the containers around ``part``.
+    """
     if isinstance(part, torch.Tensor):
         yield place, part
-    elif isinstance(part, _HAVE_NONE) or len(place) > 5:
+    elif isinstance(part, _HAVE_NONE) or len(place) > 5:  # more would cost more than the run
         return
     elif isinstance(part, (list, tuple)):
         for key, inner in enumerate(part[:MANY]):

@@ -17,7 +17,7 @@ import numpy as np
 
 import flexir
 
-MAGIC = 7767517
+MAGIC = 7767517  # the first line of a .param file
 Dims = tuple[int, ...]
 # Layers that a convolution or inner product does on its way, by activation_type.
 _FUSED = {"ReLU": 1, "Sigmoid": 4, "Mish": 5}
