@@ -45,7 +45,7 @@ def overlooked(
             sizes = _Size(code, known, plain)
             for size in _sizes_in(own):
                 sizes.follow(0, own, size)
-            for node in ast.walk(own):
+            for node in nodes_of(own):
                 name = _name_of(node.func if isinstance(node, ast.Call) else node)
                 if name in _LISTS and isinstance(node, ast.Call) or name == "nbytes":
                     plain.follow(0, own, node)
@@ -80,7 +80,7 @@ def chosen(known: Known) -> str | None:
 
 def _sizes_in(own: ast.AST) -> Iterator[ast.expr]:
     """Where a function asks for sizes."""
-    for node in ast.walk(own):
+    for node in nodes_of(own):
         if isinstance(node, ast.Attribute) and node.attr == "shape":
             yield node
         elif isinstance(node, ast.Call):

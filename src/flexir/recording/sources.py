@@ -9,6 +9,7 @@ source there are no loops. Runs nothing.
 from __future__ import annotations
 
 import ast
+import collections
 import functools
 import linecache
 from collections.abc import Collection, Iterator
@@ -343,21 +344,33 @@ def function_of(code: CodeType) -> ast.AST | None:
     lines = [span for span in spans(code) if span[0]]
     inside = max(lines, key=lambda span: (span[0], span[1]), default=None)
     found = None
-    for node in _functions(code.co_filename).get((code.co_name, code.co_firstlineno), ()):
-        if inside is None or holds(span_of(node), inside):
-            found = node
+    for node in _around_line(tree, code.co_firstlineno):
+        if isinstance(node, (*_FUNCTIONS, *_COMPREHENSIONS)) and _name(node) == code.co_name:
+            if _first(node) == code.co_firstlineno and (not inside or holds(span_of(node), inside)):
+                found = node
     return found
 
 
-@functools.lru_cache(maxsize=256)
-def _functions(file: str) -> dict[tuple[str, int], list[ast.AST]]:
-    """Name and first line -> the functions, lambdas and comprehensions of a file."""
-    found: dict[tuple[str, int], list[ast.AST]] = {}
-    for node in ast.walk(_tree(file) or ast.Module([], [])):
-        if isinstance(node, (*_FUNCTIONS, *_COMPREHENSIONS)):
-            first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
-            found.setdefault((_name(node), first), []).append(node)
-    return found
+def _around_line(tree: ast.AST, line: int) -> Iterator[ast.AST]:
+    """The nodes that a line is a part of, the outer ones first."""
+    todo = collections.deque([tree])
+    while todo:
+        for node in ast.iter_child_nodes(todo.popleft()):
+            end = getattr(node, "end_lineno", None)
+            if end is None or _first(node) <= line <= end:
+                todo.append(node)
+                yield node
+
+
+def _first(node: Any) -> int:
+    """The first line of a node, decorators included."""
+    return min([node.lineno, *(one.lineno for one in getattr(node, "decorator_list", ()))])
+
+
+@functools.lru_cache(maxsize=1024)
+def nodes_of(tree: ast.AST) -> tuple[ast.AST, ...]:
+    """All nodes of a function, as :func:`ast.walk` gives them; to walk takes longer than to read."""
+    return tuple(ast.walk(tree))
 
 
 def _name(node: Any) -> str:
