@@ -21,7 +21,7 @@ from flexir.recording.holders import (
     has_attributes,
     is_users,
 )
-from flexir.recording.innards import Opaque, Remembered, Suspended, has_more, holder_of
+from flexir.recording.innards import CachedResults, Opaque, Suspended, has_more, holder_of
 
 
 class Slotted:
@@ -362,7 +362,7 @@ def test_what_a_function_remembers():
         return [n] if n > 1 else (n, ("word", [n])) if n else (n, "word", torch.ones(1))
 
     holder = holder_of(remembered, "")
-    assert type(holder) is Remembered and holder.stands()
+    assert type(holder) is CachedResults and holder.stands()
     remembered(0)
     assert holder.stands(), "nobody can change it"
     holder.put(holder.before)

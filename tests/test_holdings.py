@@ -33,9 +33,9 @@ from flexir.recording.holders import (
     is_users,
 )
 from flexir.recording.innards import (
+    CachedResults,
     Contexts,
     Opaque,
-    Remembered,
     Suspended,
     _bytes_of,
     _may_change,
@@ -70,7 +70,8 @@ KINDS = [
     (random.Random, Opaque), (bytearray, Opaque), (lambda: numpy.zeros(2), Opaque),
     (io.BytesIO, Opaque),
     (lambda: iter([1]), Opaque), (lambda: numpy.random.default_rng(0), Opaque),
-    (lambda: contextvars.ContextVar("v"), Contexts), (lambda: functools.lru_cache(len), Remembered),
+    (lambda: contextvars.ContextVar("v"), Contexts),
+    (lambda: functools.lru_cache(len), CachedResults),
     (lambda: (lambda x: lambda: x)(1).__closure__[0], Cells),
 ]  # fmt: skip
 
@@ -195,7 +196,7 @@ def test_what_a_remembering_function_gains_counts_if_somebody_may_change_it():
     def made(n):
         return [n] if n > 5 else n
 
-    holder = Remembered(made, "p")
+    holder = CachedResults(made, "p")
     made(1)
     assert holder.stands(), "a number is what it is"
     made(9)
@@ -285,7 +286,7 @@ def changes(model, act):
     assert held.stands() is True
     act(model)
     assert held.stands() is False
-    found = held.compare()
+    found = held.changes()
     held.restore()
     return [one.path for one in (*found.replaced, *found.changes)]
 

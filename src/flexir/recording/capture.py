@@ -16,7 +16,7 @@ from ..graph.graph import Graph
 from ..graph.inputs import Inputs, inputs_of
 from .examples import examples_of, merged
 from .naming import Dims
-from .recorder import record
+from .recorder import record_run
 from .rows import in_a_row
 from .session import collector_at_rest
 
@@ -54,7 +54,7 @@ def capture(
 
     Raises:
         CaptureError: a capture is already running in this thread; an example is no inputs.
-        Exception: whatever the model raises, with a note naming the module and line.
+        Exception: what the model raises, with a note naming the module and line.
 
     Example:
         >>> graph = capture(torch.nn.Linear(3, 2), (torch.ones(1, 3),))
@@ -75,6 +75,6 @@ def capture(
     if not also:
         if dims:
             raise CaptureError("dims names sizes that vary; show some by also=[other inputs]")
-        return record(model, *first, witness=audit)
+        return record_run(model, *first, witness=audit)
     with collector_at_rest():
         return merged(model, examples_of(first, also), dims, witness=audit)

@@ -128,7 +128,7 @@ def _rewind(graph: Graph) -> None:
                 torch.set_rng_state(state)
 
 
-def copied(inputs: Inputs) -> Inputs:
+def copied_inputs(inputs: Inputs) -> Inputs:
     """Inputs of a call, copied as by :func:`copies_of`."""
     args, kwargs = copies_of(*inputs)
     return Inputs(*args, **kwargs)

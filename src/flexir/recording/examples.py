@@ -21,17 +21,17 @@ from ..graph.nodes import Dim, ListType, TensorType
 from ..graph.sizes import rewritten
 from .alike import Misfit
 from .branches import branched
-from .eager import copied, initial_state, no_fast_path, run_model
+from .eager import copied_inputs, initial_state, no_fast_path, run_model
 from .leaving import begin_alike, forget_unread
 from .live import origins_of
-from .naming import Dims, named, values_in
+from .naming import Dims, values_in, with_names
 from .overlooked import overlooked
-from .proof import Trial, Unfit, measured_beyond, proved, takes, tried
-from .recorder import record
+from .proof import Trial, UnfitExample, measured_beyond, proved, takes, tried
+from .recorder import record_run
 from .runs import Recorded
 from .standing import Standing
 from .state import Holdings
-from .uses import joined
+from .uses import united
 
 
 def merged(
@@ -55,7 +55,7 @@ def merged(
         the graph, with variants for examples that do not fit it.
 
     Raises:
-        Exception: whatever the model raises, with a note that says in which example.
+        Exception: what the model raises, with a note that says in which example.
     """
     options["among"] = True  # what one path leaves behind, another one may read
     graph = whole(_begun(model, list(enumerate(examples)), options), model, dims or {}, options)
@@ -83,7 +83,7 @@ def _begun(
     model: Callable[..., Any], examples: list[tuple[int, Inputs]], options: dict[str, Any]
 ) -> Merging:
     """The first example recorded, and the others shown to its graph."""
-    copies = [copied(inputs) for _, inputs in examples]
+    copies = [copied_inputs(inputs) for _, inputs in examples]
     number, first = examples[0]
     returned: list[Any] = []
     run = _recorded(model, number, first, Standing(False), returned=returned.append, **options)
@@ -208,7 +208,7 @@ class Merging:
         Raises:
             Misfit: that cannot be put back.
         """
-        inputs = copied(trial.copy)
+        inputs = copied_inputs(trial.copy)
         whole = options.get("within") or model
         with initial_state(graph, whole, options.get("held")) as lost:
             if lost:
@@ -220,15 +220,15 @@ class Merging:
         unfit = {one.number for one in self.unfit}
         fits = [trial.copy for trial in self._trials if trial.number not in unfit]
         measured_beyond(self._loose, self._table, fits)
-        result = named(self._loose, self._table, dims)
+        result = with_names(self._loose, self._table, dims)
         if any(not one.refused and takes(result, one.inputs) for one in self.unfit):
             # What these sizes decide is not understood: it would take a call it is wrong on.
             self._table.keep_first()
-            result = named(self._loose, self._table, dims)
+            result = with_names(self._loose, self._table, dims)
             known = {one.number: one for one in self.unfit}
             why = "another example of such sizes is not understood"
             self.unfit = [
-                known.get(n) or Unfit(n, inputs, Frozen(n, why)) for n, inputs in self.shown
+                known.get(n) or UnfitExample(n, inputs, Frozen(n, why)) for n, inputs in self.shown
             ]
         result.frozen = [one.frozen for one in self.unfit]
         return result
@@ -246,7 +246,7 @@ def _laundered(graph: Graph, runs: Sequence[Recorded]) -> list[str]:
         for how, number, source in run.laundered:
             if not all(v.name in fixed for v in origins_of(number)):
                 found[f"{how}() at {source}, which was {number}"] = None
-    for what, where in overlooked(joined(run.kinds for run in runs)):
+    for what, where in overlooked(united(run.kinds for run in runs)):
         found[f"{what} at {where}"] = None
     return list(found)
 
@@ -266,7 +266,7 @@ def _recorded(
 ) -> Recorded:
     """One call, recorded; with where Python stood, which costs, if it is to be laid over others."""
     try:
-        graph = record(model, *inputs, numbers=True, standing=standing, **options)
+        graph = record_run(model, *inputs, numbers=True, standing=standing, **options)
         return Recorded(
             graph, standing.seen, standing.laundered, standing.turns, standing.lost,
             standing.ends, standing.lookups.kinds, standing.kept,

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from ..graph.tree import attributes_of, kind_of, parts_of, refill, slots_of
+from ..graph.tree import attributes_of, dict_class, parts_of, refill, slots_of
 from .live import OURS
 from .stand_ins import behind
 
@@ -173,7 +173,7 @@ class Mapping(Holder):
         return super().stands() and all(map(operator.is_, self.before, self.read()))
 
     def read(self) -> dict[Any, Any]:
-        return dict(kind_of(self.thing).items(self.thing))
+        return dict(dict_class(self.thing).items(self.thing))
 
     def put(self, contents: dict[Any, Any]) -> None:
         refill(self.thing, contents)

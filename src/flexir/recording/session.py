@@ -84,7 +84,9 @@ def collector_at_rest() -> Iterator[bool]:
     gc.disable()
     _local.rests = True
     try:
-        gc.collect(0)  # what is there grows up; what is made now stays young
+        gc.collect(
+            0
+        )  # what is there moves to an older generation; what is made now stays in the young one
         yield True
     finally:
         _local.rests = inside

@@ -28,7 +28,7 @@ from .lookups import Lookups
 from .numbers import Laundered, Numbers
 from .rounds import Rounds, Turn
 from .state import Holdings
-from .told import IN_GRAPH, NUMBER, tell, tensors_in, which
+from .told import IN_GRAPH, NUMBER, tell, tensors_by_path, which
 from .variables import names_at
 
 _RECORDER = os.path.join(os.path.dirname(__file__), "recorder.py")  # its frame calls the model
@@ -156,8 +156,8 @@ class Standing:
             self.kept[node] = self._kept()
             self.seen[node] = self.seen[node]._replace(inside=self._inside())
 
-    def place(self, node: Node) -> None:
-        """A node is written down, for the call that the run came to last."""
+    def note_rounds(self, node: Node) -> None:
+        """Note which rounds a new node belongs to: those of the call the run came to last."""
         if self.rounds is not None and self.rounds.now:
             self.turns[node] = self.rounds.now
         if self.rounds is not None and self.rounds.now != self._turns:
@@ -207,7 +207,7 @@ class Standing:
             if frame is not None and not is_foreign(frame.f_code.co_filename):
                 self.lookups.look(frame)
             return
-        self.place(node)
+        self.note_rounds(node)
         if self.losing:
             self.lost[node] = tuple(self.losing)
             self.losing.clear()
@@ -226,7 +226,7 @@ class Standing:
                 for name in names_at(code, user.f_lasti).intersection(kept).difference(live):
                     if one := tell(kept[name]) or self._number(kept[name]):
                         spent[code.co_name, name] = one
-                    for place, tensor in tensors_in(kept[name], (code.co_name, name)):
+                    for place, tensor in tensors_by_path(kept[name], (code.co_name, name)):
                         if value := self._known(tensor):
                             taken[place] = value
             for name in live:
@@ -235,7 +235,7 @@ class Standing:
                 plain[len(frames), name] = tell(kept[name]) or _unplain(kept[name])
                 if value := self._number(kept[name]):
                     tensors[code.co_name, name] = value
-                for place, tensor in tensors_in(kept[name], (code.co_name, name)):
+                for place, tensor in tensors_by_path(kept[name], (code.co_name, name)):
                     value = self._known(tensor)
                     if value is not None:
                         tensors[place] = value
@@ -265,7 +265,7 @@ class Standing:
         """What the model keeps that is other than before; generators of random numbers aside."""
         assert self.held is not None
         with self._numbers.unheard():
-            found = self.held.compare(lambda thing: isinstance(thing, torch.Generator))
+            found = self.held.changes(lambda thing: isinstance(thing, torch.Generator))
             look = Contents(self.held.knows)
             return {path: look.of(one) for path, one in found.now.items()}
 

@@ -19,7 +19,7 @@ import torch
 
 from ..graph.account import NOTHING, Text
 from .attributes import HOOKS, Beside, Tree, dictionary
-from .changed import Comparison, Inside, join
+from .changed import Changes, Inside, path_of
 from .functions import CALLED, MAKERS, functions_of, imported, methods_of, reach_of
 from .holders import (
     BOOKKEEPING,
@@ -285,10 +285,10 @@ class Holdings:
             if isinstance(part, types.ModuleType) and is_users(part.__name__):
                 scope.modules.add(name)
             else:
-                self._todo.append(("global", join(scope, name), part))
+                self._todo.append(("global", path_of(scope, name), part))
         if scope.modules and (modules := names & scope.modules):
             for name in sorted(modules):  # each function may name other variables of theirs
-                self._scope(vars(scope.before[name]), join(scope, name), names)
+                self._scope(vars(scope.before[name]), path_of(scope, name), names)
 
     def knows(self, part: Any) -> bool:
         """Whether the model held a thing, or held it by a name, when this was made."""
@@ -303,7 +303,7 @@ class Holdings:
 
     # -- after
 
-    def compare(self, carried: Callable[[Any], bool] = lambda thing: False) -> Comparison:
+    def changes(self, carried: Callable[[Any], bool] = lambda thing: False) -> Changes:
         """What is other than it was.
 
         Args:
@@ -311,7 +311,7 @@ class Holdings:
         """
         tree = self._tree
         holders = list(self._holders.values()) if tree is None or tree.stands() else self._all()
-        found = Comparison({id(holder.thing): holder for holder in holders})
+        found = Changes({id(holder.thing): holder for holder in holders})
         for holder in holders:
             if holder.stands():
                 continue
@@ -329,7 +329,7 @@ class Holdings:
 
     def stands(self) -> bool:
         """Whether nothing is other than it was."""
-        found = self.compare()
+        found = self.changes()
         return not found.replaced and not found.changes
 
     def restore(self) -> None:
@@ -361,7 +361,7 @@ class Holdings:
             if not isinstance(holder, Opaque):
                 for key, part in keyed_by(holder.before).items():
                     for one, rest in ways_to(part, found):
-                        found[one].append(join(holder, key) + rest)
+                        found[one].append(path_of(holder, key) + rest)
         return found
 
     def get(self, path: str) -> Any:
@@ -370,7 +370,7 @@ class Holdings:
             if isinstance(holder, Opaque):
                 continue
             for key, part in keyed_by(holder.before).items():
-                found = within(part, steps_to(path, join(holder, key)))
+                found = within(part, steps_to(path, path_of(holder, key)))
                 if found is not NOTHING:
                     return found
         return NOTHING
@@ -389,7 +389,7 @@ class Holdings:
                 return True
             keyed = keyed_by(contents)
             for key, now in keyed.items():
-                rest = steps_to(path, join(holder, key))
+                rest = steps_to(path, path_of(holder, key))
                 if rest is None or isinstance(holder, Opaque) or within(now, rest) is NOTHING:
                     continue
                 keyed[key] = with_part(now, rest, part)

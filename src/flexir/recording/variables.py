@@ -11,7 +11,8 @@ import functools
 from collections.abc import Collection
 from types import CodeType
 
-from .sources import END, called, function_of, holds, names_in, span_at, span_of, stored_in
+from .parsed import END, contains, function_of, nodes_of, span_at, span_of
+from .sources import called, names_in, stored_in
 
 
 def made_of(code: CodeType, name: str, seen: Collection[str]) -> set[str]:
@@ -58,7 +59,7 @@ def _nodes_at(code: CodeType, at: int) -> list[ast.AST]:
     span, own = span_at(code, at), function_of(code)
     is_line = span[1] == 0 and span[3] == END
     nodes = [n for n in nodes_of(own) if hasattr(n, "lineno")] if own is not None else []
-    return [n for n in nodes if (holds(span, span_of(n)) if is_line else span_of(n) == span)]
+    return [n for n in nodes if (contains(span, span_of(n)) if is_line else span_of(n) == span)]
 
 
 @functools.lru_cache(maxsize=1024)
