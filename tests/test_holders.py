@@ -13,14 +13,13 @@ from torch import nn
 
 import flexir
 from flexir.graph.tree import template
+from flexir.recording.functions import functions_of, reach_of
 from flexir.recording.holders import (
     Cells,
     Classes,
     Globals,
-    functions_of,
     has_attributes,
     is_users,
-    outer_names,
 )
 from flexir.recording.innards import CachedResults, Opaque, Suspended, has_more, holder_of
 
@@ -231,12 +230,12 @@ def test_attributes_of_a_class_methods_aside():
 def test_functions_behind_a_class_and_what_they_name():
     found = {function.__name__ for function in functions_of(Shared)}
     assert found == {"method", "made", "still", "seen"}
-    assert outer_names(Shared.method.__code__) == {"unknown_name"}, "builtins aside"
+    assert reach_of(Shared.method.__code__).names == {"unknown_name"}, "builtins aside"
 
     def outer():
         return lambda: inner_name  # noqa: F821
 
-    assert "inner_name" in outer_names(outer.__code__)
+    assert "inner_name" in reach_of(outer.__code__).names
     assert functions_of(Shared().method) == [Shared.method] and functions_of(3) == []
     assert functions_of(torch.nn.functional.relu) == [] and functions_of(len) == []
     assert functions_of(functools.lru_cache(outer)) == [outer]

@@ -20,6 +20,7 @@ from flexir.graph.account import NOTHING
 from flexir.graph.nodes import NumberType, Value
 from flexir.recording.attributes import Alike, Beside, Tree
 from flexir.recording.changed import frozen, lies_in
+from flexir.recording.functions import functions_of, reach_of
 from flexir.recording.holders import (
     Attributes,
     Cells,
@@ -28,10 +29,8 @@ from flexir.recording.holders import (
     Modules,
     Sequences,
     Sets,
-    functions_of,
     has_attributes,
     is_users,
-    outer_names,
 )
 from flexir.recording.innards import (
     CachedResults,
@@ -224,7 +223,8 @@ def test_names_and_functions_behind_things():
     def outer():
         return lambda: (len, elsewhere)  # noqa: F821
 
-    assert "elsewhere" in outer_names(outer.__code__) and "len" not in outer_names(outer.__code__)
+    names = reach_of(outer.__code__).names
+    assert "elsewhere" in names and "len" not in names
 
     class Own:
         @property

@@ -30,6 +30,7 @@ from .proof import Trial, UnfitExample, measured_beyond, proved, takes, tried
 from .recorder import record_run
 from .runs import Recorded
 from .standing import Standing
+from .state import Holdings
 from .uses import united
 
 
@@ -69,7 +70,7 @@ def whole(
     """The graph of the examples that fit it, with variants for the others."""
     first, rest = merging.concluded(model, dims, options)
     while rest:
-        with initial_state(first, options.get("within") or model, options.get("held")):
+        with initial_state(first, options.get("within") or model, merging.held(options)):
             begun = _begun(model, rest, options)
         graph, rest = begun.concluded(model, dims, options)
         first.variants.append(graph)
@@ -88,7 +89,7 @@ def _begun(
     run = _recorded(model, number, first, Standing(False), returned=returned.append, **options)
     merging = Merging(run, number, copies[0], returned[0])
     for (n, inputs), copy in zip(examples[1:], copies[1:]):
-        truth = _truth(run.graph, model, n, copy, options.get("within"))
+        truth = _truth(run.graph, model, n, copy, options.get("within"), merging.held(options))
         merging.show(n, inputs, copy, truth)
     return merging
 
@@ -128,6 +129,10 @@ class Merging:
         in_a_row = self._trials[0].after is not None  # all others begin where the first one began
         return in_a_row and bool(self._loose.state or self._loose.audit.changes)
 
+    def held(self, options: dict[str, Any]) -> Holdings | None:
+        """What the model holds, as far as it is known already."""
+        return options.get("held") or self._runs[0].held
+
     @property
     def shown(self) -> list[tuple[int, Inputs]]:
         """The calls after the first."""
@@ -166,6 +171,7 @@ class Merging:
 
     def _branch(self, model: Callable[..., Any], options: dict[str, Any]) -> None:
         """Lay calls that took another path over the first; the graph is what is then proved."""
+        options = {**options, "held": self.held(options)}
         trial_of = {trial.number: trial for trial in self._trials}
         try:
             runs = [self._again(model, self._runs[0].graph, self._trials[0], options)]
@@ -264,20 +270,32 @@ def _recorded(
         return Recorded(
             graph, standing.seen, standing.laundered, standing.turns, standing.lost,
             standing.ends, standing.lookups.kinds, standing.kept,
-            standing.unused,
+            standing.unused, None if options.get("carried") else _unchanged(graph, standing.held),
         )  # fmt: skip
     except Exception as error:
         add_note(error, f"in example {number}")
         raise
 
 
+def _unchanged(graph: Graph, held: Holdings | None) -> Holdings | None:
+    """What a model held before a run, if it holds the same things after it."""
+    if held is None or graph.state or graph.audit.changes or any(held.generators):
+        return None
+    return held
+
+
 def _truth(
-    graph: Graph, model: Callable[..., Any], number: int, inputs: Inputs, within: Any
+    graph: Graph,
+    model: Callable[..., Any],
+    number: int,
+    inputs: Inputs,
+    within: Any,
+    held: Holdings | None = None,
 ) -> Any:
     """What the model gives, from the state in which the graph began, on the watched run's path."""
     try:
         with no_fast_path():
-            return run_model(graph, model, inputs.args, inputs.kwargs, within)[0]
+            return run_model(graph, model, inputs.args, inputs.kwargs, within, held)[0]
     except Exception as error:
         add_note(error, f"in example {number}")
         raise

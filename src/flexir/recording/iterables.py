@@ -22,7 +22,8 @@ from ..graph.nodes import Value
 from .counting import many_in
 from .live import Float, Int, plain
 from .numbers import Numbers
-from .sources import LoopSource, span_at, stored_before
+from .parsed import span_at
+from .sources import LoopSource, stored_before
 
 
 class _Unknown(Exception):

@@ -11,7 +11,7 @@ import functools
 from types import CodeType
 from typing import NamedTuple
 
-from .sources import Span, contains, span_at
+from .parsed import Span, contains, span_at
 
 _READS = ("LOAD_FAST", "LOAD_DEREF", "LOAD_CLOSURE", "LOAD_NAME", "LOAD_CLASSDEREF")
 _ENDS = frozenset({

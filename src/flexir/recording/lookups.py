@@ -19,7 +19,8 @@ from typing import Any, NamedTuple
 import torch
 
 from .live import Float, Int
-from .sources import LoopSource, called, function_of
+from .parsed import function_of, nodes_of
+from .sources import LoopSource, called
 
 
 class Lookup(NamedTuple):
@@ -171,7 +172,7 @@ def _lookups(code: CodeType) -> tuple[Lookup, ...]:
     """What a function looks up, or calls, with variables in the brackets."""
     own = function_of(code)
     found = []
-    for node in ast.walk(own) if own is not None else ():
+    for node in nodes_of(own) if own is not None else ():
         if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
             if _has_names(node.slice):
                 found.append(Lookup(node, node.value, False))

@@ -17,7 +17,8 @@ from typing import Any
 
 from ..graph.source import Source
 from .lookups import ASKING, STRANGE, TENSORS
-from .sources import called, function_of
+from .parsed import function_of, nodes_of
+from .sources import called
 from .uses import Following, Known, parents_of
 
 _ASKED = frozenset({"size", "stride", "numel", "nelement"})
@@ -45,7 +46,7 @@ def overlooked(
             sizes = _SizeUses(code, known, plain)
             for size in _sizes_in(own):
                 sizes.follow(0, own, size)
-            for node in ast.walk(own):
+            for node in nodes_of(own):
                 name = _name_of(node.func if isinstance(node, ast.Call) else node)
                 if name in _LISTS and isinstance(node, ast.Call) or name == "nbytes":
                     plain.follow(0, own, node)
@@ -80,7 +81,7 @@ def chosen(known: Known) -> str | None:
 
 def _sizes_in(own: ast.AST) -> Iterator[ast.expr]:
     """Where a function asks for sizes."""
-    for node in ast.walk(own):
+    for node in nodes_of(own):
         if isinstance(node, ast.Attribute) and node.attr == "shape":
             yield node
         elif isinstance(node, ast.Call):

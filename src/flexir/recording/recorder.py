@@ -106,7 +106,7 @@ class Recorder:
     ) -> None:
         self.model, self.watch, self.functions = model, watch, functions
         self.returned, self.among, self.carried = returned, among, carried
-        self.found = Origins(within or model, Recorder.run.__code__, held)
+        self.found = Origins(within or model, _RUN, held)
         self.switches = SwitchWatch()
         self.draws = Draws(self.found.holdings.generators)
         self.trace = Trace(self.found, self.switches, numbers)
@@ -114,8 +114,8 @@ class Recorder:
         self.escapes = Escapes(self, self.memories, self.trace, self.switches, numbers)
         self.standing = self.escapes.standing = self.trace.standing = standing
         self.numbers = self.escapes.numbers
-        if standing is not None and standing.notes and self.numbers is not None:
-            standing.begin(self.numbers, self.memories.known, Recorder.run.__code__, self.found)
+        if standing is not None:
+            standing.begin(self.found.holdings, self.numbers, self.memories.known, _RUN)
         # Watchers know the recorder, and are let go when the run has ended.
         self.modules: ModuleCalls | None = ModuleCalls(self)
         self.witness = Witness(self) if witness else None
@@ -124,9 +124,8 @@ class Recorder:
         self.owner: Node | None = None  # the recorded call that is running
         self.busy = False  # torch is being called by this recorder itself
         self.initialised, self.thread = initialised, threading.get_ident()
-        # A call under way that may draw random numbers, and the generator's state before it does.
-        self.waiting: Call | None = None
-        self.drawn, self.beneath = None, 0  # and ATen ops that the witness saw in it
+        self.waiting: Call | None = None  # a call under way that may draw random numbers,
+        self.drawn, self.beneath = None, 0  # the generator's state before, ATen ops seen in it
 
     def run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Graph:
         """Run the model once; the Graph it became."""
@@ -396,5 +395,6 @@ class Recorder:
                 self.busy = False
 
 
+_RUN = Recorder.run.__code__
 # What torch calls on a tensor it has made of Python numbers; also of NumPy's memory.
 _LIFT = torch.ops.aten.lift_fresh.default

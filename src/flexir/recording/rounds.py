@@ -19,7 +19,8 @@ from ..graph.source import is_foreign
 from .live import Int
 from .liveness import carried_by, live_after_span
 from .lookups import is_row
-from .sources import LoopSource, in_test, loops_at, span_at
+from .parsed import span_at
+from .sources import LoopSource, in_test, loops_at
 from .told import tensors_by_path, told
 
 Counts = Callable[[LoopSource, FrameType], Any]

@@ -10,18 +10,25 @@ from __future__ import annotations
 
 import ast
 import functools
-import linecache
 from collections.abc import Collection, Iterator
 from types import CodeType
 from typing import Any, NamedTuple
 
-_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
-_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+from .parsed import (
+    COMPREHENSIONS,
+    END,
+    FUNCTIONS,
+    Span,
+    around_line,
+    contains,
+    function_of,
+    span_at,
+    span_of,
+    tree_of,
+)  # fmt: skip
+
 _RUNS = (ast.Call, ast.Await, ast.Yield, ast.YieldFrom, ast.NamedExpr)
 _WITH_STATEMENTS = (ast.stmt, ast.ExceptHandler, ast.match_case)
-END = 1 << 30
-
-Span = tuple[int, int, int, int]  # line, column, last line, column after the last
 
 
 class LoopSource(NamedTuple):
@@ -69,24 +76,6 @@ class LoopSource(NamedTuple):
         return isinstance(self.node, ast.comprehension)
 
 
-@functools.lru_cache(maxsize=4096)
-def spans(code: CodeType) -> list[Span]:
-    """The span of each instruction; whole lines before Python 3.11."""
-    if hasattr(code, "co_positions"):
-        return [(a or 0, c or 0, b or a or 0, END if d is None else d)
-                for a, b, c, d in code.co_positions()]  # fmt: skip
-    found: list[Span] = []
-    for start, end, line in code.co_lines():
-        found += [(line or 0, 0, line or 0, END)] * ((end - start) // 2)
-    return found
-
-
-def span_at(code: CodeType, at: int) -> Span:
-    """The span of the instruction at an offset."""
-    found = spans(code)
-    return found[at // 2] if at >= 0 else (0, 0, 0, 0)
-
-
 @functools.lru_cache(maxsize=65536)
 def loops_at(code: CodeType, at: int) -> tuple[LoopSource, ...]:
     """The loops of a function that the instruction at an offset stands in, from the outside in."""
@@ -96,7 +85,7 @@ def loops_at(code: CodeType, at: int) -> tuple[LoopSource, ...]:
         return ()
     found: list[LoopSource] = []
     for node in _around(own, span):
-        if isinstance(node, _FUNCTIONS) and node is not own:
+        if isinstance(node, FUNCTIONS) and node is not own:
             found.clear()  # of a function around
         elif isinstance(node, (ast.For, ast.AsyncFor)):
             if _in(span, node.body):
@@ -104,7 +93,7 @@ def loops_at(code: CodeType, at: int) -> tuple[LoopSource, ...]:
         elif isinstance(node, ast.While):
             if _in(span, [node.test, *node.body]):
                 found.append(_written(code.co_filename, node, node, (), node.body))
-        elif isinstance(node, _COMPREHENSIONS):
+        elif isinstance(node, COMPREHENSIONS):
             found += _comprehension(code.co_filename, node, span)
         elif isinstance(node, ast.Call) and _adds_up(node) and span_of(node) == span:
             found.append(_written(code.co_filename, node, node, (), (node.func,)))
@@ -246,11 +235,10 @@ def copied_elsewhere(code: CodeType, names: Collection[str]) -> bool:
 
 def mentions(file: str, line: int, name: str) -> bool:
     """Whether the statement at a line reads a variable, but for the statements inside it."""
-    tree = _tree(file)
+    tree = tree_of(file)
     if tree is None:
         return True
-    statements = (n for n in ast.walk(tree) if isinstance(n, ast.stmt))
-    around = [n for n in statements if n.lineno <= line <= (n.end_lineno or n.lineno)]
+    around = [n for n in around_line(tree, line) if isinstance(n, ast.stmt) and n.lineno <= line]
     inner = max(around, key=lambda n: (n.lineno, -(n.end_lineno or 0)), default=None)
     if inner is None:
         return True
@@ -261,8 +249,12 @@ def mentions(file: str, line: int, name: str) -> bool:
 @functools.lru_cache(maxsize=1024)
 def compares_once(file: str, line: int) -> bool:
     """Whether a line has one comparison, of two things by size, and calls none."""
-    tree = _tree(file)
-    nodes = [] if tree is None else [n for n in ast.walk(tree) if getattr(n, "lineno", 0) == line]
+    tree = tree_of(file)
+    nodes = (
+        []
+        if tree is None
+        else [n for n in around_line(tree, line) if getattr(n, "lineno", 0) == line]
+    )
     found = [n for n in nodes if isinstance(n, ast.Compare)]
     called = {n.func.attr for n in nodes
               if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)}  # fmt: skip
@@ -290,29 +282,6 @@ def is_guarded(part: Any, file: str, guarded: Collection[Any]) -> bool:
     return isinstance(part, ast.Compare) and (file, part.lineno) in guarded
 
 
-# -- the tree
-
-
-@functools.lru_cache(maxsize=256)
-def _tree(file: str) -> ast.Module | None:
-    try:
-        return ast.parse("".join(linecache.getlines(file)))
-    except (SyntaxError, ValueError):
-        return None
-
-
-def span_of(node: Any) -> Span:
-    """Where an expression or statement stands."""
-    return node.lineno, node.col_offset, node.end_lineno, node.end_col_offset
-
-
-def contains(outer: Span, inner: Span) -> bool:
-    """Whether a span lies in another."""
-    if inner[1] == 0 and inner[3] == END:  # a line of an old Python
-        return outer[0] <= inner[0] and inner[2] <= outer[2]
-    return outer[:2] <= inner[:2] and inner[2:] <= outer[2:]
-
-
 def _in(span: Span, parts: list[Any]) -> bool:
     return any(contains(span_of(part), span) for part in parts)
 
@@ -330,40 +299,6 @@ def _around(node: ast.AST, span: Span) -> Iterator[Any]:
                 if contains(span_of(part), span):
                     yield from _around(part, span)
                     return
-
-
-@functools.lru_cache(maxsize=4096)
-def function_of(code: CodeType) -> ast.AST | None:
-    """The function, lambda or comprehension that a code object was compiled from."""
-    tree = _tree(code.co_filename)
-    if tree is None:
-        return None
-    if code.co_name == "<module>":
-        return tree
-    lines = [span for span in spans(code) if span[0]]
-    inside = max(lines, key=lambda span: (span[0], span[1]), default=None)
-    found = None
-    for node in _functions(code.co_filename).get((code.co_name, code.co_firstlineno), ()):
-        if inside is None or contains(span_of(node), inside):
-            found = node
-    return found
-
-
-@functools.lru_cache(maxsize=256)
-def _functions(file: str) -> dict[tuple[str, int], list[ast.AST]]:
-    """Name and first line -> the functions, lambdas and comprehensions of a file."""
-    found: dict[tuple[str, int], list[ast.AST]] = {}
-    for node in ast.walk(_tree(file) or ast.Module([], [])):
-        if isinstance(node, (*_FUNCTIONS, *_COMPREHENSIONS)):
-            first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
-            found.setdefault((_name(node), first), []).append(node)
-    return found
-
-
-def _name(node: Any) -> str:
-    kinds = {ast.Lambda: "<lambda>", ast.ListComp: "<listcomp>", ast.SetComp: "<setcomp>",
-             ast.DictComp: "<dictcomp>", ast.GeneratorExp: "<genexpr>"}  # fmt: skip
-    return kinds.get(type(node)) or node.name
 
 
 def stored_in(nodes: Any) -> set[str]:

@@ -19,7 +19,6 @@ import torch
 from ..graph.nodes import Node, Value
 from ..graph.source import is_foreign
 from .beneath import is_beneath
-from .constants import Origins
 from .inside import Contents
 from .iterables import Iterables
 from .kept_back import is_bent
@@ -98,11 +97,13 @@ class Standing:
         losing: those since the last call.
         lookups: what functions look up by numbers.
         unused: numbers that were computed, and that no call was given.
+        held: what the model held before the run.
     """
 
     def __init__(self, notes: bool = True) -> None:
         """Begin; ``notes``: whether variables and rounds are noted, which costs at each call."""
         self.notes = notes
+        self.held: Holdings | None = None
         self.seen: dict[Node, Held] = {}
         self.kept: dict[Node | None, Mapping[str, Any]] = {}
         self.laundered: list[Laundered] = []
@@ -116,24 +117,25 @@ class Standing:
         self._turns: tuple[Turn, ...] = ()
         self._turned = False
         self._frame: FrameType | None = None  # that made the last call
-        self._holdings: Holdings | None = None
 
     def begin(
         self,
-        numbers: Numbers,
+        held: Holdings,
+        numbers: Numbers | None,
         known: Callable[[torch.Tensor], Value | None],
         entry: CodeType,
-        found: Origins,
     ) -> None:
         """The run begins: watch its rounds, and what becomes of its numbers.
 
         Args:
-            numbers: of the run.
+            held: what the model holds.
+            numbers: of the run, if sizes may turn out to vary.
             known: the Value of a tensor, if it has one.
             entry: the code that calls the model.
-            found: what the model holds before the run.
         """
-        self._holdings = found.holdings
+        self.held = held
+        if numbers is None or not self.notes:
+            return
         numbers.noted, numbers.known = self.losing, known
         self._known, self._numbers = known, numbers
         self.rounds = Rounds(entry, Iterables(numbers, known).count, known)
@@ -150,7 +152,7 @@ class Standing:
 
     def decided(self, node: Node) -> None:
         """A condition was met."""
-        if self._holdings is not None and node in self.seen:
+        if self.held is not None and node in self.seen:
             self.kept[node] = self._kept()
             self.seen[node] = self.seen[node]._replace(inside=self._inside())
 
@@ -191,7 +193,7 @@ class Standing:
             self._turn(())
             self._frame = None
             self.rounds.leave()
-            self.rounds = self._holdings = None
+            self.rounds = None
             del self._known, self._numbers
 
     def note(self, node: Node, frame: FrameType | None) -> None:
@@ -248,11 +250,11 @@ class Standing:
 
     def _inside(self) -> dict[tuple[int, str], Any]:
         """What the variables lead to that the functions which led to the last call may read."""
-        assert self._holdings is not None
+        assert self.held is not None
         found: dict[tuple[int, str], Any] = {}
         with self._numbers.unheard():
             for number, frame in enumerate(_users(self._frame)):
-                look, kept = Contents(self._holdings.knows), frame.f_locals
+                look, kept = Contents(self.held.knows), frame.f_locals
                 for name in (n for n in live_after(frame.f_code, frame.f_lasti) if n in kept):
                     # A comprehension's own iterator says the round; what is plain says it all.
                     if name[0] != "." and tell(kept[name], False) is None:
@@ -261,10 +263,10 @@ class Standing:
 
     def _kept(self) -> dict[str, Any]:
         """What the model keeps that is other than before; generators of random numbers aside."""
-        assert self._holdings is not None
+        assert self.held is not None
         with self._numbers.unheard():
-            found = self._holdings.changes(lambda thing: isinstance(thing, torch.Generator))
-            look = Contents(self._holdings.knows)
+            found = self.held.changes(lambda thing: isinstance(thing, torch.Generator))
+            look = Contents(self.held.knows)
             return {path: look.of(one) for path, one in found.now.items()}
 
     def _number(self, part: Any) -> Value | None:

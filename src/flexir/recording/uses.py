@@ -20,7 +20,8 @@ from typing import Any, NamedTuple
 from ..graph.nodes import Value
 from .liveness import live_after_span
 from .lookups import DECIDING
-from .sources import LoopSource, Span, called, contains, function_of, is_guarded, span_at, span_of
+from .parsed import Span, contains, function_of, nodes_of, span_at, span_of
+from .sources import LoopSource, called, is_guarded
 from .standing import Held
 from .told import MANY
 
@@ -278,7 +279,7 @@ class Following:
         code, at = self._stack[depth + 1]
         own = function_of(code)
         span = span_at(code, at)
-        called = [n for n in ast.walk(own) if isinstance(n, ast.Call) and span_of(n) == span] \
+        called = [n for n in nodes_of(own) if isinstance(n, ast.Call) and span_of(n) == span] \
             if own is not None else []  # fmt: skip
         if own is None or len(called) != 1:
             return f"what {self._stack[depth][0].co_name} returns"
@@ -347,14 +348,14 @@ def _function_around(around: Mapping[ast.AST, ast.AST], node: ast.AST) -> ast.AS
 
 @functools.lru_cache(maxsize=1024)
 def parents_of(own: ast.AST) -> dict[ast.AST, ast.AST]:
-    return {child: node for node in ast.walk(own) for child in ast.iter_child_nodes(node)}
+    return {child: node for node in nodes_of(own) for child in ast.iter_child_nodes(node)}
 
 
 @functools.lru_cache(maxsize=1024)
 def _loads(own: ast.AST) -> dict[str, list[ast.Name]]:
     """Variable -> where it is read."""
     found: dict[str, list[ast.Name]] = {}
-    for node in ast.walk(own):
+    for node in nodes_of(own):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
             found.setdefault(node.id, []).append(node)
     return found
