@@ -20,7 +20,7 @@ class Told:
 
     def __init__(self):
         self.escapes = self.memories = self
-        self.busy, self.owner, self.numbers, self.witness, self.fallback = (
+        self.busy, self.running, self.numbers, self.witness, self.fallback = (
             False,
             None,
             None,
@@ -117,7 +117,7 @@ def test_the_witness_counts_what_nobody_recorded_and_tells_what_lies_beneath(tol
     with Witness(told):
         made = torch.sum(x, dim=1)
         assert told.fallback == 1 and [what for what, *_ in told.seen] == ["call", "forget"]
-        told.owner, told.seen = "a call", []
+        told.running, told.seen = "a call", []
         again = x.sum(dim=1)
         assert [what for what, *_ in told.seen] == ["below"] and told.fallback == 1
         told.busy, told.seen = True, []

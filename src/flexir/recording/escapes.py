@@ -107,7 +107,7 @@ class Escapes:
 
     def _listening(self) -> bool:
         recorder = self.recorder
-        ours = recorder.owner is None and not recorder.busy
+        ours = recorder.running is None and not recorder.busy
         if not ours or threading.get_ident() != recorder.thread:
             return False
         return torch._C._functorch.maybe_current_level() is None

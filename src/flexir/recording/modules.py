@@ -31,7 +31,7 @@ class ModuleCalls:
     def _elsewhere(self) -> bool:
         """Whether a module runs in a recorded call, another thread, or a transform (``vmap``)."""
         recorder = self.recorder
-        ours = recorder.owner is None and get_ident() == recorder.thread
+        ours = recorder.running is None and get_ident() == recorder.thread
         return not ours or _functorch_level() is not None
 
     def enter(self, module: torch.nn.Module, args: tuple[Any, ...]) -> None:

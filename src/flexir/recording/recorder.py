@@ -121,7 +121,7 @@ class Recorder:
         self.witness = Witness(self) if witness else None
         self.audit = Audit(witnessed=witness, problems=self.found.problems)
         self.fallback = 0
-        self.owner: Node | None = None  # the recorded call that is running
+        self.running: Node | None = None  # the recorded call that is running
         self.busy = False  # torch is being called by this recorder itself
         self.initialised, self.thread = initialised, threading.get_ident()
         self.waiting: Call | None = None  # a call under way that may draw random numbers,
@@ -252,7 +252,7 @@ class Recorder:
         try:
             call = Call(func, args, kwargs, frame)
             self._read(call)
-            if not call.layout.quiet:
+            if not call.layout.never_writes:
                 self._prepare(call)
             self._run(call)
             return self._record(call)
@@ -266,7 +266,7 @@ class Recorder:
         layout, memories, tensors = call.layout, self.memories, call.tensors
         self.found.lifting = call.func is _LIFT
         template = layout.named(call.args, call.kwargs)
-        for name in layout.spots:
+        for name in layout.structured:
             part = template[name]
             cls = part.__class__
             if cls is _Tensor or cls is _Parameter:
@@ -306,14 +306,14 @@ class Recorder:
 
     def _run(self, call: Call) -> None:
         """Run a call, the witness aside unless it is needed, the generators watched."""
-        layout, witness, previous = call.layout, self.witness, self.owner
+        layout, witness, previous = call.layout, self.witness, self.running
         aside = witness is not None and _modes() > 0
         if not layout.plain or self.switches.inference:
             aside = self._attended(call, aside and _mode_at(_modes() - 1) is witness)
         if aside and (top := _pop_mode(None)) is not witness:  # one of the model's own is on
             _push_mode(top)
             aside = False
-        self.owner, self.busy = call.node, False
+        self.running, self.busy = call.node, False
         try:
             kwargs = call.kwargs
             call.result = call.func(*call.args, **kwargs) if kwargs else call.func(*call.args)
@@ -321,7 +321,7 @@ class Recorder:
             call.explain(error)
             raise
         finally:
-            self.owner, self.busy = previous, True
+            self.running, self.busy = previous, True
             if aside and witness is not None:
                 _push_mode(witness)
             elif self.waiting is not None:

@@ -1,7 +1,7 @@
 """The two modes that see a run: torch's public calls above, the ATen ops beneath.
 
 They hand what they see to a recorder and know nothing of graphs. ``recorder.busy`` is true while
-the recorder itself calls torch; ``recorder.owner`` is the recorded call that is running.
+the recorder itself calls torch; ``recorder.running`` is the recorded call that is running.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class Witness(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if recorder.busy:
             return func(*args, **kwargs) if kwargs else func(*args)
         with _stack.DisableTorchFunction():
-            if recorder.owner is not None:
+            if recorder.running is not None:
                 recorder.below(func, args, kwargs or {})
                 return func(*args, **kwargs) if kwargs else func(*args)
             recorder.fallback += 1

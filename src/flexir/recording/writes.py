@@ -44,7 +44,7 @@ def marked(call: Call, written: dict[int, torch.Tensor]) -> dict[int, torch.Tens
         written: the tensors whose counters have moved, by their ids.
     """
     signature, named = call.signature, call.named
-    certain = signature.writes.union(signature.uncounted(named), ("out",))
+    certain = signature.writes.union(signature.unmarked_writes(named), ("out",))
     sure = {
         id(t): t
         for name in call.marked
