@@ -24,7 +24,7 @@ def verdict(plan: Plan) -> str:
 
 
 def text(plan: Plan, top: int) -> str:
-    """For a terminal."""
+    """The plan as text for a terminal."""
     lines = []
     if plan.items:
         lines.append(f"{'':4} {'op':28} {'calls':>6} {'in models':>9} {'unlocks':>8} {'then':>6}")

@@ -29,7 +29,7 @@ TORCHS = (RuntimeError, TypeError, ValueError, IndexError)  # what torch raises 
 
 @contextlib.contextmanager
 def as_shown(graph: Graph, meaning: Replay) -> Iterator[None]:
-    """Within, what torch refuses at sizes or on paths that no example showed is Diverged."""
+    """Context manager: what torch refuses where no example was shown is Diverged."""
     try:
         yield
     except TORCHS as error:

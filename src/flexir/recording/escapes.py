@@ -79,7 +79,7 @@ class Escapes:
         return alias if known else None
 
     def _of_the_run(self, tensor: torch.Tensor) -> Alias | None:
-        """The same, if it is no part of the model's own, either."""
+        """As :meth:`_met`, without tensors on the model's own memory."""
         alias = self._met(tensor)
         return None if alias is None or alias.memory.kind == "constant" else alias
 

@@ -90,7 +90,7 @@ class Suspended(Holder):
         return {**frame.f_locals, "": (frame.f_lasti, waits)}
 
     def put(self, contents: dict[str, Any]) -> None:
-        """It cannot be set back."""
+        """Do nothing: Python cannot set a generator back."""
 
 
 class CachedResults(Holder):

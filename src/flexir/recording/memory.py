@@ -233,7 +233,7 @@ class LoneConstant(Lone):
         self.tensor, self.storage, self.ref = tensor, storage, lambda: tensor
 
     def share(self, tensor: torch.Tensor) -> None:
-        """It is told by where it lies in any case: it may be swapped."""
+        """Nothing to do: it is told by where it lies in any case, for it may be swapped."""
 
     def as_met(self) -> torch.Tensor:
         """A tensor that holds what the object held."""

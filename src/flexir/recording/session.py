@@ -24,7 +24,7 @@ _local = threading.local()
 
 @contextlib.contextmanager
 def watching(recorder: Any) -> Iterator[None]:
-    """Within, a recorder is told of torch calls, module calls and the ATen ops beneath.
+    """Context manager: a recorder is told of torch calls, module calls and the ATen ops beneath.
 
     Raises:
         CaptureError: a capture is already running in this thread.
@@ -69,7 +69,7 @@ def _note(error: BaseException, recorder: Any) -> None:
 
 @contextlib.contextmanager
 def collector_at_rest() -> Iterator[bool]:
-    """Within, the garbage collector runs only when it is asked to.
+    """Context manager: the garbage collector runs only when it is asked to.
 
     A graph is many small objects. Left alone they would make the collector walk the whole heap of
     the process, torch included.

@@ -164,7 +164,7 @@ _places: dict[tuple[int, str], tuple[dict[str, Any], str, Any, Any]] = {}
 
 @contextlib.contextmanager
 def stand_ins(wanted: bool) -> Iterator[None]:
-    """Within, if wanted, they stand in, in all threads, until the last one leaves."""
+    """Context manager: if wanted, they stand in, in all threads, until the last block ends."""
     global _users
     if not wanted:
         yield

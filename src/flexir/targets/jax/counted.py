@@ -96,7 +96,7 @@ def _counted(ctx: Any, input: Any, mask: Any) -> Any:
 
 @target.op("torchvision::nms")
 def nms(ctx: Any, dets: Any, scores: Any, iou_threshold: float) -> Any:
-    """Those boxes that overlap no better one that is kept, the best first."""
+    """The indices of boxes that overlap no better box that is kept, the best first."""
     size = ctx.out.types[scores].shape
     call = _call("nms", (size, np.int64), (size, bool), many=True)
     given = (dets, scores, iou_threshold)

@@ -213,7 +213,7 @@ def plain(array: Any) -> bytes:
 
 
 def tagged(array: Any) -> bytes:
-    """Those that ncnn reads with a tag before them; the tag of f32 is 0."""
+    """Numbers of a layer, where ncnn reads a tag before them; the tag of f32 is 0."""
     return b"\0\0\0\0" + plain(array)
 
 
