@@ -61,6 +61,13 @@ def diff(a: Saved, b: Saved) -> Diff:
     lines do not count. Variants are compared in order, entry points by name. Weights are compared
     by content, through their stored checksums where there are any.
 
+    Args:
+        a: a Graph or a Program, or the directory of a saved one.
+        b: the same kind of thing; what only it has is marked ``+``.
+
+    Returns:
+        a :class:`Diff`; false if there is no difference.
+
     Raises:
         FormatError: a path holds nothing sound.
         Error: one is a graph, the other a Program.
