@@ -1,4 +1,7 @@
-"""What came of comparing an engine with torch: a Row for each call, a Comparison of all."""
+"""What came of comparing an engine with torch: a Row for each call, a Comparison of all.
+
+Plain data, and how one row is made of two lists of tensors; runs neither.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What a handler returned, laid over the outputs of its call, place by place."""
+"""What a handler returned, laid over the outputs of its call, place by place.
+
+Owns which Value gets which part, and the error for a wrong number of them; runs no handler.
+"""
 
 from __future__ import annotations
 

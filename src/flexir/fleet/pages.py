@@ -1,4 +1,7 @@
-"""A plan as text, Markdown and one HTML page."""
+"""A plan as text, Markdown and one HTML page.
+
+Owns the wording and the layout; what is in a plan, and its order, is :mod:`.planning`'s.
+"""
 
 from __future__ import annotations
 

@@ -22,9 +22,9 @@ import torch
 from ..errors import Error
 from ..graph import numbers, tree
 from ..graph.account import Mutation, Origin, State
-from ..graph.answers import answer
 from ..graph.check import finalize, free_name, value_names
 from ..graph.choice import blocks_of
+from ..graph.escaped import as_literal
 from ..graph.graph import Graph
 from ..graph.inputs import dense_stride, same_literal, with_keyword
 from ..graph.nodes import Node, TensorType, Value
@@ -258,7 +258,7 @@ class Padded:
                 named = {k: tree.build(part, Value, world.recorded.__getitem__)
                          for k, part in node.args.items()}  # fmt: skip
                 args, kwargs = node.signature.unbind(named)
-                found = answer(node.target(*args, **kwargs))
+                found = as_literal(node.target(*args, **kwargs))
                 if node.effects.escape == "about" and not same_literal(found, node.result):
                     raise refused(node, "what it asks has another answer at another position")
             return [], True

@@ -17,7 +17,7 @@ import torch
 from ..calls.binding import layout_of
 from ..calls.names import MEMORY, name_of
 from ..graph import tree
-from ..graph.answers import answer, is_about, is_plain
+from ..graph.escaped import as_literal, is_about, is_plain
 from ..graph.geometry import fingerprint
 from ..graph.nodes import Effects, Escape, Node, Value
 from ..graph.source import Source
@@ -100,7 +100,7 @@ class Escapes:
             self.questions.add(key)
             named = tree.template(layout.named(args, kwargs), self.memories.read)
             node = self.trace.append(layout.signature.op, func, layout.signature, named, frame)
-            node.result = answer(result)
+            node.result = as_literal(result)
             node.effects = Effects(switches=self.switches.now().switches, escape="about")
 
     # -- numbers that know where they come from

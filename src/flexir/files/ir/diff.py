@@ -1,4 +1,7 @@
-"""What changed between two graphs or Programs: calls by module, interfaces, weights by content."""
+"""What changed between two graphs or Programs: calls by module, interfaces, weights by content.
+
+Reads graphs and checksums, and tensors only where there are no checksums; runs nothing.
+"""
 
 from __future__ import annotations
 

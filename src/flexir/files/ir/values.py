@@ -1,4 +1,8 @@
-"""Golden values in a folder: ``values.safetensors`` and ``index.json``, for engines elsewhere."""
+"""Golden values in a folder: ``values.safetensors`` and ``index.json``, for engines elsewhere.
+
+Owns these two files, written from a replay and compared with others of their kind; no graph is
+needed to read them.
+"""
 
 from __future__ import annotations
 
