@@ -22,6 +22,7 @@ from .parsed import (
     around_line,
     contains,
     function_of,
+    nodes_of,
     span_at,
     span_of,
     tree_of,
@@ -143,18 +144,19 @@ def stored_before(loop: LoopSource, span: Span) -> set[str]:
     return found
 
 
+@functools.lru_cache(maxsize=1024)
 def is_read(code: CodeType, name: str) -> bool:
     """Whether a variable is read but to be counted up, ``n += 1`` or ``n = n + x.shape[0]``."""
     own = function_of(code)
     if own is None:
         return True
     counting: set[ast.AST] = set()
-    for node in ast.walk(own):
+    for node in nodes_of(own):
         if isinstance(node, ast.Assign) and not any(isinstance(n, _RUNS) for n in ast.walk(node)):
             if [getattr(one, "id", None) for one in node.targets] == [name]:
                 counting.update(ast.walk(node))
     return any(isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Load)
-               for n in ast.walk(own) if n not in counting)  # fmt: skip
+               for n in nodes_of(own) if n not in counting)  # fmt: skip
 
 
 def may_leave(loop: LoopSource, *kinds: type) -> bool:
@@ -218,7 +220,7 @@ def copied_elsewhere(code: CodeType, names: Collection[str]) -> bool:
     own = function_of(code)
     if own is None:
         return bool(names)
-    for node in ast.walk(own):
+    for node in nodes_of(own):
         parts: list[Any] = []
         if isinstance(node, ast.Starred):
             parts = [node.value]
