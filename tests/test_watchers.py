@@ -16,10 +16,10 @@ from flexir.recording.watchers import Functions, Witness
 
 
 class Told:
-    """What stands for a recorder, its escapes and its memories, and notes what it is told."""
+    """What stands for a recorder, its escapes and its value table, and notes what it is told."""
 
     def __init__(self):
-        self.escapes = self.memories = self
+        self.escapes = self.table = self
         self.busy, self.running, self.numbers, self.witness, self.fallback = (
             False,
             None,

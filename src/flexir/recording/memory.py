@@ -9,11 +9,11 @@ What always holds, and which functions change it:
 field                 means                                                      changed by
 ===================== ========================================================== ==================
 ``Memory.epoch``      writes so far; an alias with a smaller one is stale        ``ssa`` writes
-``Memory.pieces``     cover every live tensor; disjoint once written, unless     ``ssa`` writes,
-                      a constant's                                               ``Memories.define``
+``Memory.pieces``     cover every live tensor; disjoint once written, unless     ``ssa`` writes
+                      a constant's                                               and ``define``
 ``Memory.known``      geometry -> one tensor there; those made equal are found   ``Tensors._know``,
                       by it; None while there is one tensor                      ``_bury``
-``Memory.loose``      True once a tensor moved from or to here: counters are     ``Memories._move``
+``Memory.loose``      True once a tensor moved from or to here: counters are     ``ssa``, ``_move``
                       read anew, not compared
 ``Memory.owed``       how far a counter may have moved unseen (``mark_dirty``)   ``Tensors.owe``
 ``Alias.memory``      ``ALONE`` until something else looks at the storage        ``Tensors.memory``

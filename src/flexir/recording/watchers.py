@@ -93,5 +93,5 @@ class Witness(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 return func(*args, **kwargs) if kwargs else func(*args)
             recorder.fallback += 1
             result = recorder.call(func, args, kwargs or {}, sys._getframe(1))
-            recorder.memories.forget_versions(result)
+            recorder.table.forget_versions(result)
             return result
