@@ -17,7 +17,7 @@ import torch
 from ..errors import CaptureError, add_note
 from ..graph.source import locate
 from .compilers import eager_compilers
-from .watchers import Functions
+from .watchers import FunctionWatch
 
 _local = threading.local()
 
@@ -44,7 +44,7 @@ def watching(recorder: Any) -> Iterator[None]:
         post = hooks.register_module_forward_hook(recorder.modules.leave, always_call=True)
         stack.callback(post.remove)
         if recorder.functions:
-            stack.enter_context(Functions(recorder))
+            stack.enter_context(FunctionWatch(recorder))
         try:
             yield
         except Exception as error:

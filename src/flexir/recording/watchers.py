@@ -23,7 +23,7 @@ _functorch_level = torch._C._functorch.maybe_current_level
 _FUNCTIONS = frozenset({type(torch.relu), type(torch.Tensor.relu), type(torch.Tensor.backward)})
 
 
-class Functions(TorchFunctionMode):
+class FunctionWatch(TorchFunctionMode):
     """Sees the public torch calls."""
 
     def __init__(self, recorder: Any) -> None:
