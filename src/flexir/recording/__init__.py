@@ -16,7 +16,7 @@ escape         a value that left torch for Python; a guard, if it decided a bran
 live number    an int or float that knows what it was computed from; laundered: made plain again
 place          where something is kept: a path of attributes and keys, or function and variable
 held, kept     what a function's variables hold; what the model keeps from call to call
-told           a thing in a form that can be compared between runs
+comparable     what stands for a thing where two runs are compared
 to lay over    to make one graph of several runs; Misfit where that would be a guess
 scope          the runs that went one way, or the rounds of a loop; it has its own nodes
 round, turn    one time around a loop; which round of which execution of it a call stands in

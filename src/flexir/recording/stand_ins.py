@@ -21,9 +21,9 @@ import torch
 from torch._functorch import vmap
 
 from ..graph import numbers as calls
+from .comparable import MANY
 from .counting import Enumerate, Range, is_tensor
 from .live import OURS, Float, Int, expr_of, expression, plain
-from .told import MANY
 
 # What has a meaning in the graph; of the others the line is noted.
 _KNOWN: dict[str, Callable[..., Any]] = {
