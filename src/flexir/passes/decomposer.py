@@ -132,7 +132,7 @@ class Decomposer:
             if piece.effects.escape is not None:
                 continue  # how tensors lie chooses between equal ways; sizes are as they must be
             copy = copy_node(piece, look, lambda name: f"{prefix}.{name}")
-            adopt(copy, node, device)
+            relocate(copy, node, device)
             env.update(zip(piece.outputs, copy.outputs))
             if copy.effects.same is not None:
                 env[piece.outputs[0]] = copy.args[copy.effects.same]
@@ -163,7 +163,7 @@ def _is_same(piece: Node, node: Node) -> bool:
     return piece.op == node.op and piece.inputs == node.inputs
 
 
-def adopt(copy: Node, node: Node, device: torch.device) -> None:
+def relocate(copy: Node, node: Node, device: torch.device) -> None:
     """Give a piece the path, the source line and the device of the call it is a piece of."""
     stand_at(copy, node)
     for value in copy.outputs:

@@ -141,7 +141,7 @@ class Padded:
         return made, different
 
     def _let_go(self, value: Value) -> None:
-        """Nobody reads a recorded Value any more: the worlds need neither it nor its twin."""
+        """Forget a recorded Value that is not used any more, and its twin, in all worlds."""
         for world in self.worlds:
             world.recorded.pop(value, None)
         twin = self.draft.env.get(value)

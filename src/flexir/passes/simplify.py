@@ -18,7 +18,7 @@ from .edit import Edit
 
 
 def simplify(graph: Graph) -> Graph:
-    """What suits every target: fold constants, merge equals, remove no-ops and the dead."""
+    """For every target: constants folded, equal calls merged, no-ops and unused calls out."""
     before = None
     while graph is not before:
         before = graph

@@ -19,7 +19,7 @@ import torch
 def eager_compilers() -> Iterator[None]:
     """Context manager: what ``torch.compile`` made runs as plain Python, also if it is made inside.
 
-    The compiler takes over a second to import, so it is told only once somebody loads it.
+    The compiler takes over a second to import, so it is told only once it is loaded.
     """
     with contextlib.ExitStack() as stack:
 
