@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from ..conversion.convert import Result, convert, coverage
+from ..conversion.hybrid import Engine
 from ..conversion.target import Target
 from ..errors import TargetError
 from ..graph.geometry import dense
@@ -26,8 +27,6 @@ from ..passes.extract import calls, reads, single_call
 from .comparison import Comparison, Row, near, row_of, row_tensor
 from .diagnose import causes, magnitude
 from .rounding import allowed, run_alone
-
-Engine = Callable[[Result, list[torch.Tensor]], Any]
 
 
 def check_handlers(
