@@ -1,10 +1,8 @@
-"""Which layer is wrong: an engine's values beside torch's, call by call.
+"""``check_handlers``: which handler is wrong, found by converting and running each call alone.
 
-``check_handlers`` converts and runs every call alone, on inputs recorded from the model and on
-random weights, so an error names only its culprit. ``compare`` takes the values of one whole run of
-an engine and finds the first call at which they leave torch's. Both look for an explanation: other
-arguments or layouts under which torch itself would give what the engine gave. Golden values can be
-written to a folder for engines that live elsewhere.
+The inputs of a call are those recorded from the model, then random weights, so an error names only
+its culprit. Owns which calls and modules are tried and why others are not; how far off a result may
+be is :mod:`.rounding`'s matter, and what would explain it :mod:`.diagnose`'s.
 """
 
 from __future__ import annotations
@@ -71,12 +69,12 @@ def check_handlers(
     if engine is None:
         raise TargetError(f"target {target.name!r} does not say how its output is run: "
                           "check_handlers(..., run=engine) or @ir.run")  # fmt: skip
-    check = _HandlerRuns(target, graph, engine, out, rtol)
-    check.claim(graph.nodes)
-    bind_inputs(graph, args, kwargs or {}, check.kept)
+    runs = _HandlerRuns(target, graph, engine, out, rtol)
+    runs.claim(graph.nodes)
+    bind_inputs(graph, args, kwargs or {}, runs.kept)
     env = Environment(graph.constants)
-    replay(graph, args, kwargs, watch=lambda node, made: check.see(node, made, env), env=env)
-    return check.found
+    replay(graph, args, kwargs, watch=lambda node, made: runs.see(node, made, env), env=env)
+    return runs.found
 
 
 # --- one call alone -----------------------------------------------------------------------------

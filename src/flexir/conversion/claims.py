@@ -46,7 +46,7 @@ class _Refused(Exception):
 
 
 class _Stuck(_Refused):
-    """Nor can what is inside it, or its pieces."""
+    """Neither a call, nor what is inside it, nor its pieces can be converted."""
 
 
 # Exceptions that say nothing of what a handler was given.

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..errors import Diverged
-from .answers import answer
 from .choice import blocks_of
+from .escaped import as_literal
 from .geometry import fingerprint, shape_of
 from .inputs import same_literal
 from .nodes import Dim, ListType, Node, NumberType, TensorType, Value
@@ -29,7 +29,7 @@ TORCHS = (RuntimeError, TypeError, ValueError, IndexError)  # what torch raises 
 
 @contextlib.contextmanager
 def as_shown(graph: Graph, meaning: Replay) -> Iterator[None]:
-    """Within, what torch refuses at sizes or on paths that no example showed is Diverged."""
+    """Context manager: what torch refuses where no example was shown is Diverged."""
     try:
         yield
     except TORCHS as error:
@@ -136,7 +136,7 @@ def check_escape(node: Node, named: dict[str, Any], result: Any) -> None:
     if node.effects.escape == "text":
         return
     if node.effects.escape == "about":
-        result = answer(result)
+        result = as_literal(result)
     if node.effects.escape == "memory":
         tensor = tensors_in(named)[0]
         if fingerprint(tensor) != node.result:

@@ -344,7 +344,7 @@ _SIGNS = {
     "add": (" + ", 1), "sub": (" - ", 1), "mul": ("*", 2), "div": ("/", 2),
     "floor_divide": ("//", 2), "remainder": ("%", 2), "neg": ("-", 3), "pow": ("**", 4),
 }  # fmt: skip
-_ATOM = 9
+_ATOM = 9  # of what needs no brackets: above every sign
 
 
 def show_number(part: Any) -> str:

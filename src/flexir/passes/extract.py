@@ -1,4 +1,7 @@
-"""Some calls of a graph, of functions or modules, as a graph of their own."""
+"""Some calls of a graph, of functions or modules, as a graph of their own.
+
+The new graph shares the weights' Values; the old one stays as it is.
+"""
 
 from __future__ import annotations
 

@@ -16,12 +16,12 @@ from ..graph import tree
 from ..graph.inputs import same_literal
 from ..graph.nodes import Node, Value
 from .alike import Misfit
+from .comparable import NUMBER
 from .rounds import Turn
 from .scopes import Branch, Scope
 from .sized import Sized
 from .sources import gives_plain, names_in
 from .standing import Held
-from .told import NUMBER
 from .variables import is_inside_c, made_of, names_at, returned_by
 from .ways import is_number, only_a_number
 

@@ -20,7 +20,7 @@ from .effects import changes_view_only
 from .escapes import Escapes
 from .memory import Memory, View
 from .randomness import Draw
-from .ssa import Memories
+from .ssa import ValueTable
 from .trace import Trace
 
 Writes = dict[int, torch.Tensor]  # by their ids
@@ -73,7 +73,7 @@ def say_effects(
     node.effects = Effects(writes, node.effects.switches, same, escape, *drawn)
 
 
-def define(call: Call, written: Writes, live: Live, memories: Memories, trace: Trace) -> None:
+def define(call: Call, written: Writes, live: Live, table: ValueTable, trace: Trace) -> None:
     """Tell what tensors mean now, and put the node of the call where it belongs."""
     node, effects = call.node, call.node.effects
     only_view = bool(written) and changes_view_only(node.target)
@@ -84,13 +84,13 @@ def define(call: Call, written: Writes, live: Live, memories: Memories, trace: T
     views: dict[Memory, View] = {}
     for tensor, value in live:
         if id(tensor) in written:
-            needed |= memories.write(tensor, value, only_view=only_view)
-            memories.redigest(tensor)
+            needed |= table.write(tensor, value, only_view=only_view)
+            table.redigest(tensor)
         else:
-            memories.define(tensor, value, node, () if effects.writes else call.tensors, views)
+            table.define(tensor, value, node, () if effects.writes else call.tensors, views)
             needed = True
     if needed:  # before what its writes made follow from it
         nodes.insert(place, node)
     if written and trace.in_autograd_function(call.frame):
         for tensor in written.values():
-            memories.owe(tensor)
+            table.owe(tensor)

@@ -249,7 +249,7 @@ class Rolled(Ending):
             self.unrolled -= executions
 
     def _begins(self, scope: Scope, stretches: Stretches, out: list[Node]) -> None:
-        """Of a loop whose first round stands before it: that it has one."""
+        """Guard that a loop has a first round, where that round is laid out before the loop."""
         count = self._count(scope, _counts(stretches), out)
         if count.__class__ is Value:
             out.append(guarded(numbers.ge, count, 1))

@@ -32,8 +32,8 @@ from .tensors import Tensors
 from .trace import Trace
 
 
-class Memories(Tensors):
-    """What the live tensors of a run mean.
+class ValueTable(Tensors):
+    """What the live tensors of a run mean: the Value that each holds now.
 
     Args:
         trace: where derived calls are written down.

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from ..graph.account import NOTHING, Text
-from .attributes import HOOKS, Beside, Tree, dictionary
+from .attributes import HOOKS, ModuleTree, TensorAttributes, dictionary
 from .changed import Changes, Inside, path_of
 from .functions import CALLED, MAKERS, functions_of, imported, methods_of, reach_of
 from .holders import (
@@ -65,20 +65,20 @@ class Holdings:
         self._unnamed: dict[str, list[tuple[str, str, Any]]] = {}
         self._classes: set[int] = set()  # ids of those that were looked at
         self._makers: dict[type, list[types.FunctionType]] = {}  # and until their class is named
-        self._tree: Tree | None = None
+        self._tree: ModuleTree | None = None
         if isinstance(model, torch.nn.Module):
-            self._tree = Tree(model)
+            self._tree = ModuleTree(model)
             self._modules(self._tree)
         else:
             self._todo.append(("attribute", "", model))
         for tensor in filter(dictionary, list(map(_first, self.tensors.values()))):
             self._attributes(tensor)
         self._walk()
-        self._beside = Beside(list(map(_first, self.tensors.values())))
+        self._beside = TensorAttributes(list(map(_first, self.tensors.values())))
 
     # -- before
 
-    def _modules(self, tree: Tree) -> None:
+    def _modules(self, tree: ModuleTree) -> None:
         """The tree of modules; what else they hold waits, so that weights get their names first."""
         self.paths = {**tree.met, **tree.scripted}
         start = 0

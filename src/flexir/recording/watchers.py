@@ -1,7 +1,7 @@
 """The two modes that see a run: torch's public calls above, the ATen ops beneath.
 
 They hand what they see to a recorder and know nothing of graphs. ``recorder.busy`` is true while
-the recorder itself calls torch; ``recorder.owner`` is the recorded call that is running.
+the recorder itself calls torch; ``recorder.running`` is the recorded call that is running.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _functorch_level = torch._C._functorch.maybe_current_level
 _FUNCTIONS = frozenset({type(torch.relu), type(torch.Tensor.relu), type(torch.Tensor.backward)})
 
 
-class Functions(TorchFunctionMode):
+class FunctionWatch(TorchFunctionMode):
     """Sees the public torch calls."""
 
     def __init__(self, recorder: Any) -> None:
@@ -88,10 +88,10 @@ class Witness(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if recorder.busy:
             return func(*args, **kwargs) if kwargs else func(*args)
         with _stack.DisableTorchFunction():
-            if recorder.owner is not None:
+            if recorder.running is not None:
                 recorder.below(func, args, kwargs or {})
                 return func(*args, **kwargs) if kwargs else func(*args)
             recorder.fallback += 1
             result = recorder.call(func, args, kwargs or {}, sys._getframe(1))
-            recorder.memories.forget_versions(result)
+            recorder.table.forget_versions(result)
             return result
