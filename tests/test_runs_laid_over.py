@@ -30,7 +30,7 @@ from flexir.recording.lookups import (
 )
 from flexir.recording.rounds import Rounds
 from flexir.recording.scopes import Branch, Scope
-from flexir.recording.steps import keyed_by, steps_to, ways_to, with_part, within
+from flexir.recording.tuple_parts import keyed_by, steps_to, ways_to, with_part, within
 
 FLOAT = TensorType(torch.float32, (), torch.device("cpu"))
 

@@ -22,13 +22,13 @@ from .beneath import is_beneath
 from .comparable import IN_GRAPH, NUMBER, identity, summary, tensors_by_path
 from .inside import Contents
 from .iterables import Iterables
-from .kept_back import is_bent
 from .live import OURS, Expr, origins_of
 from .liveness import live_after
 from .lookups import Lookups
 from .numbers import Laundered, Numbers
 from .rounds import Rounds, Turn
 from .state import Holdings
+from .unused_numbers import is_bent
 from .variables import names_at
 
 _RECORDER = os.path.join(os.path.dirname(__file__), "recorder.py")  # its frame calls the model

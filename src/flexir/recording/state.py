@@ -36,7 +36,7 @@ from .holders import (
     is_users,
 )
 from .innards import Opaque, has_more, holder_of
-from .steps import keyed_by, steps_to, ways_to, with_part, within
+from .tuple_parts import keyed_by, steps_to, ways_to, with_part, within
 
 _first = operator.itemgetter(0)
 _LIMIT = 20_000  # things looked at in one model; more would cost more than the run
