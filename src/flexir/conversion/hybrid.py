@@ -23,7 +23,7 @@ from ..passes.extract import calls, extract, reads
 from .convert import Result, convert
 from .returns import tensors_of
 
-Engine = Callable[[Result, list[torch.Tensor]], Any]
+Engine = Callable[[Result, list[torch.Tensor]], Any]  # as ``@ir.run`` declares one
 _ON_ENGINE = ("handled", "decomposed")
 
 

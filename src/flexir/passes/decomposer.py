@@ -159,7 +159,7 @@ def _kind(value: Value) -> Any:
 
 
 def _is_same(piece: Node, node: Node) -> bool:
-    """Whether a piece is the call itself by another function; who declines one declines both."""
+    """Whether a piece is the call itself by another function: declined once, it is again."""
     return piece.op == node.op and piece.inputs == node.inputs
 
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from .holders import FIXED, is_users
 from .stand_ins import CACHED
 
-# Methods that torch calls, whoever names them.
+# Methods that torch calls by itself.
 CALLED = frozenset({"apply", "backward", "forward", "jvp", "setup_context", "vjp", "vmap"})
 MAKERS = frozenset({"__init__", "__init_subclass__", "__new__", "__post_init__", "__set_name__"})
 _BUILTINS = frozenset(vars(builtins))

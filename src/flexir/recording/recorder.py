@@ -370,13 +370,13 @@ class Recorder:
             if self.watch is not None:
                 self.watch(node, (result,))
             return result
-        live = returned(call, written, self.trace)
-        say_effects(call, written, live, draw, self.escapes)
-        define(call, written, live, self.table, self.trace)
+        new = returned(call, written, self.trace)
+        say_effects(call, written, new, draw, self.escapes)
+        define(call, written, new, self.table, self.trace)
         if node.effects.escape and self.standing is not None:
             self.standing.decided(node)
         if self.watch is not None:
-            self.watch(node, [tensor for tensor, _ in live])
+            self.watch(node, [tensor for tensor, _ in new])
         return self.escapes.taken(node, result) if node.effects.escape == "value" else result
 
     def below(self, func: Any, args: Any, kwargs: dict[str, Any]) -> None:

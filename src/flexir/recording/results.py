@@ -24,10 +24,10 @@ from .ssa import ValueTable
 from .trace import Trace
 
 Writes = dict[int, torch.Tensor]  # by their ids
-Live = Sequence[tuple[torch.Tensor, Value]]  # what a call returned or wrote, with its new Values
+NewValues = Sequence[tuple[torch.Tensor, Value]]  # of what a call returned or wrote
 
 
-def returned(call: Call, written: Writes, trace: Trace) -> Live:
+def returned(call: Call, written: Writes, trace: Trace) -> NewValues:
     """Make Values of what a call returned and wrote, and say in its node where they stand."""
     node = call.node
     fresh: dict[int, tuple[torch.Tensor, Value]] = {}
@@ -57,14 +57,14 @@ def returned(call: Call, written: Writes, trace: Trace) -> Live:
 
 
 def say_effects(
-    call: Call, written: Writes, live: Live, draw: Draw | None, escapes: Escapes
+    call: Call, written: Writes, fresh: NewValues, draw: Draw | None, escapes: Escapes
 ) -> None:
     """Say on the node of a call what it did besides returning tensors."""
     node, result = call.node, call.result
     same: str | None = None
     escape: Escape | None = None
     getter = getattr(node.target, "__name__", "") == "__get__"
-    if not live and call.tensors and (result is not None or getter):
+    if not fresh and call.tensors and (result is not None or getter):
         escape = escapes.kind(node, [t for t, _ in call.tensors], result)
     elif not written and draw is None and isinstance(result, torch.Tensor):
         same = next((name for name, part in call.named.items() if part is result), None)
@@ -73,7 +73,7 @@ def say_effects(
     node.effects = Effects(writes, node.effects.switches, same, escape, *drawn)
 
 
-def define(call: Call, written: Writes, live: Live, table: ValueTable, trace: Trace) -> None:
+def define(call: Call, written: Writes, fresh: NewValues, table: ValueTable, trace: Trace) -> None:
     """Tell what tensors mean now, and put the node of the call where it belongs."""
     node, effects = call.node, call.node.effects
     only_view = bool(written) and changes_view_only(node.target)
@@ -82,7 +82,7 @@ def define(call: Call, written: Writes, live: Live, table: ValueTable, trace: Tr
     asks = call.tensors and call.result is None and not written
     needed = bool(effects.escape or effects.random or asks)
     views: dict[Memory, View] = {}
-    for tensor, value in live:
+    for tensor, value in fresh:
         if id(tensor) in written:
             needed |= table.write(tensor, value, only_view=only_view)
             table.redigest(tensor)

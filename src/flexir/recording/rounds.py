@@ -245,7 +245,9 @@ class Rounds:
         for depth, loop in enumerate(loops):  # what it goes over may say so even going forward
             if loop.targets and not _same(_held(loop, frame), one.open[depth].held):
                 return depth
-        back = _place(inner, frame.f_code, now) < _place(inner, frame.f_code, before)
+        back = _order_in_round(inner, frame.f_code, now) < _order_in_round(
+            inner, frame.f_code, before
+        )
         if not back and before != now:
             return None
         if before == now:
@@ -270,7 +272,7 @@ def _is_over(loop: _Open) -> bool:
     return isinstance(count, int) and loop.number + 1 >= count
 
 
-def _place(loop: LoopSource, code: Any, at: int) -> tuple[int, ...]:
+def _order_in_round(loop: LoopSource, code: Any, at: int) -> tuple[int, ...]:
     """Where an instruction comes in a round: the test of a ``while`` first, then by offset."""
     span = span_at(code, at)
     return (0, *span[2:]) if in_test(loop, span) else (1, at)

@@ -380,7 +380,7 @@ class ValueTable(Tensors):
         self._watch(tensor, self.own(self.alias(tensor), tensor))
 
     def _changed(self, tensor: torch.Tensor, alias: Alias) -> None:
-        """Nobody saw this memory being written: what stands there now is a new constant."""
+        """This memory was written unseen: what stands there now is a new constant."""
         memory, where, now = self.own(alias, tensor), alias.where, tensor
         self.found.unseen(tensor, alias)
         low, high = where.span()

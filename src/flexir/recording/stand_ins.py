@@ -94,7 +94,7 @@ class Length(StandIn):
     """``len``: of a tensor it gives what ``size(0)`` does, of a list of tensors a live number."""
 
     __slots__ = ()
-    __module__ = "builtins"  # who asks where it belongs is told what it stands for
+    __module__ = "builtins"  # asked for its module, it answers as what it stands for
 
     def __call__(self, of: Any, /) -> Any:
         if isinstance(of, torch.Tensor) and type(of).__len__ is _LEN and of.dim():

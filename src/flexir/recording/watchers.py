@@ -16,7 +16,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ..calls.names import ABOUT, MEMORY, METADATA, is_torch_module
 
-_stack = torch._C
 _HigherOrder = torch._ops.HigherOrderOperator
 _APART = METADATA | ABOUT | MEMORY
 _functorch_level = torch._C._functorch.maybe_current_level
@@ -63,12 +62,12 @@ class FunctionWatch(TorchFunctionMode):
         except AssertionError as error:  # said before it does anything, by kernels like cond's
             if witness is None or "Mode should never be enabled" not in str(error):
                 raise
-        _stack._pop_torch_dispatch_stack(None)
+        torch._C._pop_torch_dispatch_stack(None)
         try:
             with self:
                 return kernel(*args, **kwargs)
         finally:
-            _stack._push_on_torch_dispatch_stack(witness)
+            torch._C._push_on_torch_dispatch_stack(witness)
 
 
 class Witness(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -87,7 +86,7 @@ class Witness(TorchDispatchMode):  # type: ignore[no-untyped-call]
         recorder = self.recorder
         if recorder.busy:
             return func(*args, **kwargs) if kwargs else func(*args)
-        with _stack.DisableTorchFunction():
+        with torch._C.DisableTorchFunction():
             if recorder.running is not None:
                 recorder.below(func, args, kwargs or {})
                 return func(*args, **kwargs) if kwargs else func(*args)

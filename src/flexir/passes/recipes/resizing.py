@@ -1,7 +1,7 @@
 """Resizing and adaptive pools, one dimension after another.
 
 Both are linear along each dimension, or take one element for another: what torch itself makes of
-ones, or of numbers in a row, says how. Sizes that vary are left to those who have the whole op.
+ones, or of numbers in a row, says how. There is no recipe to resize by sizes that vary.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The target, and the door every handler goes through: who is called, what it must give back.
+"""The target, and what every call of a handler goes through before and after.
 
 The handlers themselves are in the modules beside this one; they import ``op`` from here.
 """
