@@ -122,7 +122,7 @@ class Holdings:
                 continue
             if isinstance(part, torch.Tensor):
                 self._name_all("attribute", path, {name: part})
-            elif part.__class__ in (list, tuple) and FIXED.issuperset(map(type, part)):
+            elif part.__class__ in (list, tuple) and _STILL.issuperset(map(type, part)):
                 if part.__class__ is list:
                     self._plain[id(part)] = (prefix + name, part, part.copy())
             else:
