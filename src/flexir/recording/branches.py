@@ -29,7 +29,9 @@ from ..graph.inputs import same_literal
 from ..graph.nodes import Effects, ListType, Node, NumberType, Value
 from .alike import Misfit, same_constant, zipped
 from .hidden import inside_alike, kept_alike, stand_alike
+from .kept_lists import as_joined
 from .leaving import Leaving, written
+from .lists_as_values import lists_as_values
 from .looping import drop_unread
 from .runs import Recorded, Span
 from .scopes import Branch, Scope
@@ -55,8 +57,15 @@ def branched(runs: Sequence[Recorded]) -> Graph:
         pass
     try:
         return _Laying(runs, parts_numbers=True).graph()
-    except GraphError as error:  # what was tried for one place stayed where it was not to be
-        raise Misfit(str(error)) from error
+    except (Misfit, GraphError) as error:  # what was tried for one place may stay where it is not
+        problem = error if isinstance(error, Misfit) else Misfit(str(error))  # to be
+    with lists_as_values(runs) as listed:
+        for parts in (False, True) if listed else ():
+            try:
+                return _Laying(listed, parts_numbers=parts).graph()
+            except (Misfit, GraphError):
+                pass
+    raise problem
 
 
 class _Laying(Leaving):
@@ -91,6 +100,7 @@ class _Laying(Leaving):
         """The one graph."""
         drop_unread(self.root, list(tree.leaves(self.results, Value)), self.nobodys)
         close(self.root)
+        as_joined(self.root.nodes, list(tree.leaves(self.results, Value)))
         first = self.first
         outputs, left, finals = self.results
         mutations, state = written(self.places, finals)

@@ -224,7 +224,7 @@ def rounds_alike(
         where = unseen(stack, depth, name, facts, loop, tells=name in numbered)
         if where is not None:
             raise Misfit(f"{where}: {name!r} differs from round to round")
-    grown = grown_at_times(loop)
+    grown = grown_at_times(loop) - facts.own.get(code, frozenset())
     if grown and copied_elsewhere(code, grown):
         raise Misfit(f"lists that only some rounds add to are copied: {', '.join(sorted(grown))}")
     return grown

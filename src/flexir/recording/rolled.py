@@ -54,6 +54,7 @@ class Rolled(Ending):
                 (held for run in runs for held in run.standing.values()),
                 set().union(*(run.graph.constants for run in runs)),
             ),
+            runs[0].own,
         )
 
     @functools.cached_property
@@ -171,7 +172,7 @@ class Rolled(Ending):
             if all(isinstance(count, Value) for count in counts.values()):
                 shown = {recorded_count(count) for count in counts.values()}
                 if len(shown) == 1:  # so many rounds stand in a row
-                    out.append(guarded(numbers.eq, self.one(scope, counts, out), shown.pop()))
+                    out.append(guarded(numbers.eq, self._count(scope, counts, out), shown.pop()))
 
     def goes_over(self, scope: Scope, turn: Turn) -> None:
         """Raise Misfit where an earlier branch may have decided how many rounds a loop has."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from types import CodeType
 from typing import Any, NamedTuple
 
@@ -28,6 +28,8 @@ class Recorded(NamedTuple):
         kinds: function -> expression that looks up or calls -> what, as in ``lookups``.
         kept: what the model keeps, as in ``Standing``.
         unused: numbers that Python computed and kept to itself, as there.
+        lists: Value that is a list of a function's -> its elements.
+        own: function -> variables of which the lists are Values.
     """
 
     graph: Graph
@@ -39,6 +41,8 @@ class Recorded(NamedTuple):
     kinds: Mapping[CodeType, Mapping[ast.AST, str]] = {}
     kept: Mapping[Node | None, Mapping[str, Any]] = {}
     unused: Sequence[Expr] = ()
+    lists: Mapping[Value, tuple[Value, ...]] = {}
+    own: Mapping[CodeType, Set[str]] = {}
 
 
 class Span(NamedTuple):
