@@ -121,6 +121,8 @@ class ListCalls:
                     self.versions[code, name].append(made)
                 self._sees(turns, now, code)
             turns = self.turns.get(after.node, ())
+            if one.before is not None:
+                self._over(one, code)
             self._sees(turns, now, code)
             held = {name: now[name] for name in after.lists}
             self.standing[after.node] = _with_lists(
@@ -128,6 +130,8 @@ class ListCalls:
             )
             if not after.number:
                 self.at[after.node] = held
+        for turn in row[-1].after.at.turns:
+            self.ends[turn.execution].clear()
         return now
 
     def _sees(self, turns: Sequence[Turn], now: Mapping[str, Value], code: CodeType) -> None:
@@ -136,6 +140,16 @@ class ListCalls:
             self.begins.setdefault(turn.execution, dict(now))
             ends = self.ends.setdefault(turn.execution, {})
             ends.update({(code.co_name, name): value for name, value in now.items()})
+
+    def _over(self, one: Told, code: CodeType) -> None:
+        """Of loops that are over, only what lists that are still there hold in the end is known."""
+        going = {turn.execution for turn in one.after.at.turns}
+        for turn in one.before.at.turns if one.before is not None else ():
+            if turn.execution not in going:
+                kept = self.ends[turn.execution]
+                for place in [p for p in kept if p[0] == code.co_name]:
+                    if place[1] not in one.after.lists:
+                        del kept[place]
 
     def _depth(self, nodes: Sequence[Node]) -> int:
         """In how many lists of calls around all of these the function stands."""

@@ -19,7 +19,6 @@ from .lookups import TENSORS
 from .sources import called, function_of, names_in, span_of, spans
 from .uses import parents_of
 
-_LOOKS = frozenset({"len", "sum", "enumerate", "zip", "reversed", "list", "tuple"})
 _SUSPENDED = 0x20 | 0x80 | 0x100 | 0x200  # generators and coroutines go on at another time
 
 
@@ -162,14 +161,8 @@ def _only_looks(
     part = around[node]
     if isinstance(part, ast.Call) and node in part.args:
         if name := called(part):
-            return name in _LOOKS
+            return name == "len"
         return kinds.get(part) == TENSORS and _root(part.func) in globals_of
-    if isinstance(part, ast.Subscript):
-        return part.value is node and not isinstance(part.slice, ast.Slice) and isinstance(
-            part.ctx, ast.Load
-        )  # fmt: skip
-    if isinstance(part, (ast.For, ast.comprehension)):
-        return part.iter is node
     while isinstance(part, (ast.Tuple, ast.List)):
         part = around[part]
     return isinstance(part, ast.Return)

@@ -273,7 +273,8 @@ class Rolled(Ending):
                for r, one in counts.items() if r not in stretches):  # fmt: skip
             raise Misfit("nothing but a condition says that no round follows the first")
         lead = next((r for r in spans if r in stretches), None)
-        if lead is None:
+        many = max((len(rounds) for _, rounds, _ in stretches.values()), default=0)
+        if lead is None or many < 1 + skipped:
             raise Misfit("no example showed what follows the first round")
         first = spans[lead].nodes[stretches[lead][1][0].start]
         self._lose_before(scope, stretches, out)
