@@ -189,6 +189,7 @@ class _Copy:
             return self.literals[value]
         type = self.types.get(value, value.type)
         if type.__class__ is list and value in self.given:
+            assert isinstance(value.type, ListType)
             type = ListType(len(type), next(iter(type), value.type.element))
         if type.__class__ is list:  # a list whose length is known is its elements
             return [Value(f"{value.name}.{k}", one, producer) for k, one in enumerate(type)]

@@ -108,7 +108,8 @@ class Between:
             key = turn.execution.loop.key
             many[key] = max(many.get(key, 0), turn.number)
         goal, at = self._place[end.at], self._place.get(start.at, -1)
-        waiting = deque((one, at, known, ()) for one in self._first(at, start))
+        none: tuple[Step, ...] = ()
+        waiting = deque((one, at, known, none) for one in self._first(at, start))
         seen: set[Any] = set()
         found: dict[Any, Way] = {}
         while waiting:

@@ -102,7 +102,10 @@ class ListCalls:
             for step, values in _added(one):
                 turns = (*after.around, *_turns(step, one))
                 self._sees(turns, now, code)
-                name, source = step.site.name, Source(code.co_filename, step.site.line, code.co_name)
+                name, source = (
+                    step.site.name,
+                    Source(code.co_filename, step.site.line, code.co_name),
+                )
                 place = self._place(one, depth, turns)
                 if step.site.many is not None:
                     empty = ListType(0, kinds[name])

@@ -1,4 +1,4 @@
-"""Runs in which the lists of functions are Values: what is added to one is a call that gives another.
+"""Runs in which the lists of functions are Values: what is added to one gives another.
 
 Python's ``append`` is no call of torch, so a straight graph says only what a list held where a call
 was given it. Here each list that a function alone has becomes a Value from where it is made, with a
@@ -31,12 +31,12 @@ Changed = list[tuple[Any, str, Any]]  # object, attribute, what it was
 
 
 @contextlib.contextmanager
-def lists_as_values(runs: Sequence[Recorded]) -> Iterator[list[Recorded] | None]:
-    """Within, the runs with lists as Values; None where no function has any that are understood."""
+def lists_as_values(runs: Sequence[Recorded]) -> Iterator[list[Recorded]]:
+    """Within, the runs with lists as Values; none where no function has any that are understood."""
     own = _understood(runs)
     changed: Changed = []
     try:
-        yield [_rewritten(run, own, r, changed) for r, run in enumerate(runs)] if own else None
+        yield [_rewritten(run, own, r, changed) for r, run in enumerate(runs)] if own else []
     finally:
         for one, name, before in reversed(changed):
             setattr(one, name, before)
@@ -115,9 +115,9 @@ def _rewritten(
     copies: dict[Execution, Execution] = {}
     turns = {node: tuple([Turn(_copied(turn.execution, own, calls, copies), turn.number)
                           for turn in row]) for node, row in calls.turns.items()}  # fmt: skip
-    names = {code: one.own.names | one.own.unread for code, one in own.items()}
+    mine = {code: one.own.names | one.own.unread for code, one in own.items()}
     return run._replace(
-        graph=graph, standing=calls.standing, turns=turns, lists=calls.lists, own=names
+        graph=graph, standing=calls.standing, turns=turns, lists=calls.lists, own=mine
     )
 
 

@@ -1,9 +1,9 @@
 """Lists that one function alone has: where it makes them and adds to them, as the source says.
 
-A list is a function's own if the function makes it itself (``rows = [h]``), adds to it by ``append``
-alone, and hands it to nothing but calls of torch and to what only looks at it: then no other name
-leads to it, and all that becomes of it stands in the source. What is not known to be harmless makes
-it somebody else's. Runs nothing.
+A list is a function's own if the function makes it itself (``rows = [h]``), adds to it by
+``append`` alone, and hands it to nothing but calls of torch: then no other name leads to it, and
+all that becomes of it stands in the source. What is not known to be harmless makes it somebody
+else's. Runs nothing.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def _value(around: Mapping[ast.AST, ast.AST], target: ast.Name) -> ast.expr | No
 
 
 def _elements(value: ast.expr | None) -> int:
-    """How many elements a list has that is made; -1 if that is not told, -2 if it is no new list."""
+    """How many elements a new list has; -1 if that is not told, -2 if it is no new list."""
     if isinstance(value, ast.List):
         starred = any(isinstance(one, ast.Starred) for one in value.elts)
         return -1 if starred else len(value.elts)

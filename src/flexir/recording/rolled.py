@@ -165,7 +165,8 @@ class Rolled(Ending):
                 for r, turn in found.items() if turn[0].execution.loop.key == key
             }  # fmt: skip
             many = {len(stretches[r][1]) if r in stretches else 0 for r in spans}
-            if len(many) > 1 or any(map(self._is_grown, found.values())):
+            grown = any(map(self._is_grown, found.values()))
+            if len(many) > 1 or grown or self.ends_otherwise(stretches):
                 return stretches
             self.unrolled.update(one.execution for one, _, _ in stretches.values())
             counts = {r: one.execution.count for r, (one, _, _) in stretches.items()}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from types import CodeType
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 from ..graph.nodes import Node, Value
 from .between import At, Between, Step, Way
@@ -92,7 +92,7 @@ class _Listed(NamedTuple):
 def _elements(held: Held, number: int, name: str) -> _Listed | None:
     """What the list of a variable holds; None if it is not there, or read no more."""
     function = held.frames[number].co_name
-    told, kept = held.plain.get((number, name)), held.tensors
+    told, kept = held.plain.get((number, name)), cast(Mapping[Any, Value], held.tensors)
     if told is None and number == 0:
         told, kept = held.spent.get((function, name)), held.taken
     if told is None:
