@@ -92,7 +92,7 @@ def its_length_ends_a_loop(x):
     for row in x:
         if row.sum() > 1.5:
             rows.append(row)
-        if len(rows) > 3:
+        if len(rows) > 2:
             break
         h = h + row
     return torch.stack(rows), h
