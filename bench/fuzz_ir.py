@@ -29,7 +29,7 @@ from torch import nn
 
 import flexir
 from flexir.files.ir import load, schema
-from flexir.files.ir.manifest import canonical
+from flexir.files.ir.manifest import canonical_bytes
 
 
 class Small(nn.Module):
@@ -114,7 +114,7 @@ def seal(folder: Path, message: Any = None) -> None:
         else:
             size = int.from_bytes(data[:8], "little")
             entry["header_sha256"] = hashlib.sha256(data[: 8 + size]).hexdigest()
-    manifest["sha256"] = hashlib.sha256(canonical(manifest)).hexdigest()
+    manifest["sha256"] = hashlib.sha256(canonical_bytes(manifest)).hexdigest()
     (folder / "manifest.json").write_text(json.dumps(manifest))
 
 

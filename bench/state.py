@@ -19,7 +19,7 @@ import torch
 from torch import nn
 
 from flexir.recording.attributes import Beside
-from flexir.recording.recorder import record
+from flexir.recording.recorder import record_run
 from flexir.recording.state import Holdings
 
 ROUNDS = 21
@@ -60,7 +60,7 @@ def timed(function: Callable[[], object]) -> tuple[float, Any]:
 
 def capture(model: nn.Module, x: torch.Tensor, look: Callable[[nn.Module], Holdings]) -> float:
     """A capture that begins with such a look."""
-    return timed(lambda: record(model, (x,), {}, witness=True, held=look(model)))[0]
+    return timed(lambda: record_run(model, (x,), {}, witness=True, held=look(model)))[0]
 
 
 def alone(model: nn.Module) -> tuple[float, float]:

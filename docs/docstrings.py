@@ -18,5 +18,5 @@ class Docstrings(griffe.Extension):
             waiting += [m for m in thing.members.values() if not m.is_alias]
             if thing.docstring is not None:
                 text = re.sub(r"^Example:$", "Examples:", thing.docstring.value, flags=re.MULTILINE)
-                role = r":(?:class|func|meth|mod|attr|data):`~?([^`]+)`"
+                role = r":(?:class|func|meth|mod|attr|data):`[~.]*([^`]+)`"
                 thing.docstring.value = re.sub(role, r"`\1`", text)

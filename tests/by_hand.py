@@ -11,7 +11,7 @@ import torch
 from flexir.graph import numbers
 from flexir.graph.graph import Graph
 from flexir.graph.nodes import Node, NumberType, TensorType, Value
-from flexir.recording import sources
+from flexir.recording import parsed
 from flexir.recording.deciding import Deciding
 from flexir.recording.runs import Recorded
 from flexir.recording.scopes import Branch, Scope
@@ -65,7 +65,7 @@ def at(code, text):
     lines = Path(code.co_filename).read_text().splitlines()
     found = []
     for one in dis.get_instructions(code):
-        line, start, last, end = sources.span_at(code, one.offset)
+        line, start, last, end = parsed.span_at(code, one.offset)
         if line == last and lines[line - 1][start:end] == text:
             found.append(one.offset)
     return found[-1]

@@ -10,7 +10,7 @@ from flexir.graph.nodes import Value
 from flexir.graph.replay import Environment, Replay, interpret
 from flexir.passes.along import join, pad, take
 from flexir.passes.slots import Filled, Slots
-from flexir.passes.way import Unfit, Way, Written
+from flexir.passes.way import Draft, NoWay, Way
 
 ROWS, CHOSEN = torch.tensor([1, 0, 1]), torch.tensor([False, True])
 SLOTS = Slots(8, 1)  # a cache of eight slots, of which a call fills one
@@ -28,26 +28,26 @@ class Case:
     def __init__(self, model, *shapes, out=None, slots=SLOTS):
         self.model, self.slots = model, slots
         self.position = Value("position", tensor_type(torch.tensor(0)))
-        self.written = Written(slots, self.position, set())
+        self.draft = Draft(slots, self.position, set())
         made = [torch.zeros([self.at(n, 3) for n in shape]) for shape in shapes]
         graph = flexir.capture(model, tuple(made))
         self.node = graph.nodes[-1]
         self.known = graph.constants
         self.values = graph.input_values
         self.shapes = shapes
-        self.written.shapes.update(zip(self.values, shapes))
+        self.draft.shapes.update(zip(self.values, shapes))
         if out is not None:
-            self.written.shapes[self.node.outputs[0]] = out
+            self.draft.shapes[self.node.outputs[0]] = out
         for value, shape in zip(self.values, shapes):
             wide = torch.zeros(slots.static(shape))
-            self.written.env[value] = Value(f"wide_{value.name}", tensor_type(wide))
+            self.draft.env[value] = Value(f"wide_{value.name}", tensor_type(wide))
 
     @staticmethod
     def at(size, position):
         return position + size.offset if isinstance(size, Filled) else size
 
     def write(self, kind):
-        self.way = Way(self.written, self.node)
+        self.way = Way(self.draft, self.node)
         kind(self.way)
         return self
 
@@ -60,7 +60,7 @@ class Case:
             tensor = torch.randn([self.at(n, position) for n in shape])
             wide = torch.full(self.slots.static(shape), 7.0)  # what lies in empty slots
             wide[tuple(slice(0, n) for n in tensor.shape)] = tensor
-            env[self.written.env[value]] = wide
+            env[self.draft.env[value]] = wide
             narrow.append(tensor)
         interpret(self.way.nodes, env, Replay(flexir.Graph("written"), check=False))
         return self.model(*narrow), env[self.way.made[self.node.outputs[0]]]
@@ -98,7 +98,7 @@ def test_several_parts_are_joined_on_both_sides():
 
 def test_of_the_parts_joined_one_grows():
     case = Case(lambda a, b: torch.cat([a, b]), (Filled(0),), (Filled(0),))
-    with pytest.raises(Unfit, match="2 of the tensors"):
+    with pytest.raises(NoWay, match="2 of the tensors"):
         case.write(join)
 
 
@@ -126,7 +126,7 @@ def test_padding_with_what_stands_at_the_end_is_no_way():
         return functional.pad(x, (0, 2), mode="replicate")
 
     case = Case(model, (1, 3, Filled(1)), out=(1, 3, Filled(3)))
-    with pytest.raises(Unfit, match="what stands in the slots"):
+    with pytest.raises(NoWay, match="what stands in the slots"):
         case.write(pad)
 
 
@@ -185,13 +185,13 @@ def test_an_ellipsis_stands_for_what_the_others_leave():
 
 
 def test_a_step_along_a_dimension_that_grows_is_no_way():
-    with pytest.raises(Unfit, match="steps other than 1"):
+    with pytest.raises(NoWay, match="steps other than 1"):
         Case(lambda x: x[:, ::2], (2, Filled(2))).write(take)
     Case(lambda x: x[::2], (4, Filled(2))).holds(take, (2, Filled(2)))
 
 
 def test_a_start_that_the_size_bounds_is_no_way():
-    with pytest.raises(Unfit, match="neither a start nor an end"):
+    with pytest.raises(NoWay, match="neither a start nor an end"):
         Case(lambda x: x[:, 3:], (2, Filled(0))).write(take)
-    with pytest.raises(Unfit, match="neither a start nor an end"):
+    with pytest.raises(NoWay, match="neither a start nor an end"):
         Case(lambda x: x[:, :3], (2, Filled(0))).write(take)

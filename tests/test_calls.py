@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from flexir.calls import kinds
-from flexir.calls.binding import bind, form_of
+from flexir.calls.binding import bind, layout_of
 from flexir.calls.names import (
     ABOUT,
     MEMORY,
@@ -150,13 +150,14 @@ def test_what_torch_says_of_chance():
 
 
 def test_what_calls_of_the_same_classes_have_in_common():
-    form = form_of(torch.add, (X, Y), {})
-    assert form is form_of(torch.add, (Y, X), {}) and form.trusted and form.quiet and form.shallow
-    assert form.spots == ("input", "other")
-    assert form_of(torch.max, (X, 1), {}) is not form_of(torch.max, (X, Y), {})
-    assert not form_of(T.add_, (X, Y), {}).quiet and not form_of(stranger, (X,), {}).trusted
-    assert form_of(torch.cat, ([X, Y],), {}).spots == ("tensors",)
-    assert form_of(torch.add, (X, Y), {"alpha": 2}) is not form
+    layout = layout_of(torch.add, (X, Y), {})
+    assert layout is layout_of(torch.add, (Y, X), {})
+    assert layout.trusted and layout.quiet and layout.shallow
+    assert layout.spots == ("input", "other")
+    assert layout_of(torch.max, (X, 1), {}) is not layout_of(torch.max, (X, Y), {})
+    assert not layout_of(T.add_, (X, Y), {}).quiet and not layout_of(stranger, (X,), {}).trusted
+    assert layout_of(torch.cat, ([X, Y],), {}).spots == ("tensors",)
+    assert layout_of(torch.add, (X, Y), {"alpha": 2}) is not layout
 
 
 @pytest.mark.parametrize("part, default, same", [
@@ -206,22 +207,22 @@ def of(*parameters):
 def test_plans_of_hand_made_signatures():
     f = of(("a", "a", POSITIONAL, EMPTY, None), ("b", "b", POSITIONAL, 1, None),
            ("c", "c", KEYWORD, EMPTY, None))  # fmt: skip
-    assert f.plan((1,), {"c": 2}, True).places == (0, EMPTY, "c")
-    assert f.plan((1, 2), {"c": 2}, True).n_positional == 2
-    assert f.plan((1,), {}, True) is None and f.plan((), {"c": 1}, True) is None
-    assert f.plan((1, 2, 3), {"c": 1}, True) is None, "one too many"
-    assert f.plan((1,), {"c": 1, "d": 2}, True) is None, "an unknown keyword"
-    assert f.plan((), {"a": 1, "c": 2}, True).places == ("a", EMPTY, "c")
+    assert f.bind((1,), {"c": 2}, True).places == (0, EMPTY, "c")
+    assert f.bind((1, 2), {"c": 2}, True).n_positional == 2
+    assert f.bind((1,), {}, True) is None and f.bind((), {"c": 1}, True) is None
+    assert f.bind((1, 2, 3), {"c": 1}, True) is None, "one too many"
+    assert f.bind((1,), {"c": 1, "d": 2}, True) is None, "an unknown keyword"
+    assert f.bind((), {"a": 1, "c": 2}, True).places == ("a", EMPTY, "c")
     stars = of(("a", "a", POSITIONAL, EMPTY, None), ("r", "r", STAR, EMPTY, None),
                ("k", "k", STARS, EMPTY, None))  # fmt: skip
-    plan = stars.plan((1, 2, 3), {"x": 4}, True)
-    assert plan.places == (0, slice(1, 3), None) and plan.extra == ("x",)
+    bound = stars.bind((1, 2, 3), {"x": 4}, True)
+    assert bound.places == (0, slice(1, 3), None) and bound.extra == ("x",)
     typed = of(("a", "a", POSITIONAL, EMPTY, "int"))
-    assert typed.plan((1,), {}, True) and not typed.plan(("w",), {}, True)
-    assert typed.plan((), {"a": 1}, True) and not typed.plan((), {"a": "w"}, True)
+    assert typed.bind((1,), {}, True) and not typed.bind(("w",), {}, True)
+    assert typed.bind((), {"a": 1}, True) and not typed.bind((), {"a": "w"}, True)
     schema = Signature("f", f.parameters, schema=True)
-    plan = schema.plan((1,), {"c": 1, "out": X}, True)
-    assert plan.extra == ("out",) and f.plan((1,), {"c": 1, "out": X}, True) is None
+    bound = schema.bind((1,), {"c": 1, "out": X}, True)
+    assert bound.extra == ("out",) and f.bind((1,), {"c": 1, "out": X}, True) is None
 
 
 def test_arguments_that_call_again():
@@ -242,9 +243,9 @@ def test_integers_and_numbers_as_torchs_parsers_take_them():
         ("a", False, False), (None, False, False), (whole, True, False), (half, False, False),
         (many, False, False), (torch.tensor(1j), False, False),
     ):  # fmt: skip
-        assert (kinds.is_int(value), kinds.is_number(value)) == (is_int, is_number), value
+        assert (kinds.is_int(value), kinds.parses_as_number(value)) == (is_int, is_number), value
     np = pytest.importorskip("numpy")
-    assert kinds.is_int(np.int64(3)) and kinds.is_number(np.float32(3)) and not kinds.is_int(
+    assert kinds.is_int(np.int64(3)) and kinds.parses_as_number(np.float32(3)) and not kinds.is_int(
         np.float32(3))  # fmt: skip
 
 

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 import flexir
-from flexir.checks.diagnose import _instead, apart, causes, distance, magnitude
+from flexir.checks.diagnose import _instead, causes, difference, distance, magnitude
 from flexir.graph.nodes import Value
 from flexir.graph.tree import tensors_in
 
@@ -33,16 +33,19 @@ def others(model, x, name):
 def test_differences_are_infinite_where_one_side_alone_is_finite():
     nan, inf = math.nan, math.inf
     want = torch.tensor([1.0, nan, inf, nan, 2.0, inf])
-    made = apart(want, torch.tensor([1.5, nan, inf, 0.0, inf, -inf]))
+    made = difference(want, torch.tensor([1.5, nan, inf, 0.0, inf, -inf]))
     assert made.tolist() == [0.5, 0.0, 0.0, inf, inf, inf] and made.dtype == torch.float64
-    assert apart(torch.tensor([1 + 1j]), torch.tensor([1 - 2j])).tolist() == [3.0]
+    assert difference(torch.tensor([1 + 1j]), torch.tensor([1 - 2j])).tolist() == [3.0]
 
 
 def test_whole_numbers_that_differ_are_at_least_one_apart():
     large = torch.tensor([2**60, 5, 7])
-    assert apart(large, torch.tensor([2**60 + 1, 5, 4])).tolist() == [1.0, 0.0, 3.0]
-    assert apart(torch.tensor([True, False]), torch.tensor([True, True])).tolist() == [0.0, 1.0]
-    assert apart(torch.tensor([3]), torch.tensor([3.25])).tolist() == [0.25]
+    assert difference(large, torch.tensor([2**60 + 1, 5, 4])).tolist() == [1.0, 0.0, 3.0]
+    assert difference(torch.tensor([True, False]), torch.tensor([True, True])).tolist() == [
+        0.0,
+        1.0,
+    ]
+    assert difference(torch.tensor([3]), torch.tensor([3.25])).tolist() == [0.25]
 
 
 def test_a_magnitude_is_of_what_is_finite_and_never_zero():

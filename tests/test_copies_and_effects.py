@@ -8,8 +8,8 @@ from torch import nn
 
 import flexir
 from flexir.graph.inputs import Inputs
-from flexir.recording.eager import copied, copies_of, initial_state, no_fast_path
-from flexir.recording.inputs import Given, apart
+from flexir.recording.eager import copied_inputs, copies_of, initial_state, no_fast_path
+from flexir.recording.given import Given, unshared
 
 
 class Cache:
@@ -33,7 +33,7 @@ def test_copies_are_of_the_kind_that_was_given():
     (a, b), _ = copies_of((sparse, weight), {})
     assert a is not sparse and a.is_sparse and torch.equal(a.to_dense(), torch.ones(2))
     assert b is not weight and torch.equal(b, weight) and b.requires_grad
-    made = copied(Inputs(torch.ones(1), k=3))
+    made = copied_inputs(Inputs(torch.ones(1), k=3))
     assert type(made) is Inputs and made.kwargs == {"k": 3}
 
 
@@ -135,8 +135,8 @@ def test_inputs_that_the_model_holds_are_apart_from_it():
     x, y = torch.ones(2, requires_grad=True), torch.ones(2)
     known = {id(x): x}
     given = [y, {"k": y}]
-    assert apart(given, known) is given
-    one, [other, same] = apart((x, [y, x]), known)
+    assert unshared(given, known) is given
+    one, [other, same] = unshared((x, [y, x]), known)
     assert one is same is not x and other is y and torch.equal(one, x) and one.requires_grad
 
 

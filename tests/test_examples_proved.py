@@ -10,7 +10,7 @@ from flexir.graph.inputs import Inputs
 from flexir.graph.nodes import Dim, ListType, TensorType
 from flexir.recording.examples import Merging, _begun, _loose, _loosened, _truth, examples_of
 from flexir.recording.proof import Trial, equal, proved, takes, tried
-from flexir.recording.recorder import record
+from flexir.recording.recorder import record_run
 from flexir.recording.runs import Recorded
 
 CPU = torch.device("cpu")
@@ -81,7 +81,7 @@ def grown(x):
 
 
 def loose(model, *args):
-    return _loosened(record(model, args, {}, witness=True, numbers=True))
+    return _loosened(record_run(model, args, {}, witness=True, numbers=True))
 
 
 def trial(number, x, truth, after=None):
@@ -161,7 +161,7 @@ def only_long(x):
 
 
 def test_what_the_model_raises_says_in_which_example():
-    graph = record(only_long, (ones(3),), {}, witness=True)
+    graph = record_run(only_long, (ones(3),), {}, witness=True)
     assert torch.equal(_truth(graph, only_long, 1, Inputs(ones(2)), None), ones(2) * 2)
     for examples in ([(ones(1),), (ones(2),)], [(ones(3),), (ones(1),)]):
         with pytest.raises(ValueError, match="too short") as caught:
@@ -199,7 +199,7 @@ def test_a_call_that_leaves_something_is_one_of_a_row():
             return x * 2
 
     assert begun(Kept(), ones(2)).is_one_of_a_row is False, "each example begins anew"
-    run, x = Recorded(record(Kept(), (ones(2),), {}, witness=True), {}), Inputs(ones(2))
+    run, x = Recorded(record_run(Kept(), (ones(2),), {}, witness=True), {}), Inputs(ones(2))
     assert Merging(run, 0, x, ones(2) * 2, after=x).is_one_of_a_row is True
 
 

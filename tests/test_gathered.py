@@ -68,7 +68,7 @@ def test_an_element_is_read_by_its_number(laid, root):
     for first, second, index in ((0, 0, 0), (1, 1, 1), (1, 2, -1), (0, 1, -2)):
         out = []
         found = laid.element(root, {0: one[first], 1: other[second]}, out)
-        assert found.producer.target is element and found.producer in laid.nobodys
+        assert found.producer.target is element and found.producer in laid.derived
         assert found.producer.args == {"input": whole, "index": index}
         assert out == [found.producer] and laid.ages[found] == root.age(whole)
         assert laid.element(root, {0: one[first], 1: other[second]}, out) is found

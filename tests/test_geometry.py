@@ -12,7 +12,7 @@ from flexir.graph import tree
 from flexir.graph.account import NOTHING
 from flexir.graph.nodes import TensorType, Value
 from flexir.recording import alike
-from flexir.recording.changed import Comparison, Inside, frozen, join, lies_in, ordered, show
+from flexir.recording.changed import Changes, Inside, frozen, lies_in, ordered, path_of, word_for
 from flexir.recording.holders import Sets
 from flexir.recording.innards import holder_of
 from flexir.recording.proof import equal
@@ -218,7 +218,7 @@ def change(make, act):
     thing = make()
     holder = holder_of(thing, "m")
     act(thing)
-    found = Comparison({id(thing): holder})
+    found = Changes({id(thing): holder})
     found.contents(holder, holder.before, holder.read())
     return [(c.path, c.before, c.after) for c in found.changes], found.replaced
 
@@ -285,14 +285,16 @@ def test_a_message_shows_literals_and_few_of_many():
     assert str(frozen(list(range(9)))) == "list of 9" and frozen([1] * 8) == [1] * 8
     assert str(frozen({i: 1 for i in range(9)})) == "dict of 9"
     assert str(frozen(torch.ones(2))) == "f32[2]" and str(frozen(Thing())) == "a Thing"
-    assert show(len) == "len" and show(3) == "a int"
+    assert word_for(len) == "len" and word_for(3) == "a int"
     assert Inside(3).state == 3
 
 
 def test_paths():
     holder = holder_of({}, "m")
-    assert join(holder, "a") == "m.a" and join(holder, "") == "m" and join(holder, 0) == "m.0"
-    assert join(holder_of({}, ""), 3) == "3"
+    assert (
+        path_of(holder, "a") == "m.a" and path_of(holder, "") == "m" and path_of(holder, 0) == "m.0"
+    )
+    assert path_of(holder_of({}, ""), 3) == "3"
     assert lies_in("a.b", ["a"]) and lies_in("a", ["x", "a"]) and not lies_in("ab", ["a"])
     assert not lies_in("a", []) and not lies_in("a", ["a.b"])
     assert ordered(holder, {"b": 1, "a": 2}) == ["b", "a"]

@@ -6,7 +6,7 @@ from torch import nn
 
 import flexir
 from flexir.graph.account import Mutation, State
-from flexir.graph.check import free_name, settle
+from flexir.graph.check import finalize, free_name
 from flexir.graph.nodes import Node, Value
 
 
@@ -121,14 +121,14 @@ def test_settling_forgets_only_the_constants_nobody_reads():
     one, value = graph(), ghost()
     one.constants[value] = torch.ones(2, 3)
     names = {v.name for v in one.constants} - {"ghost"}
-    assert {v.name for v in settle(one).constants} == names
+    assert {v.name for v in finalize(one).constants} == names
 
 
 def test_constants_that_only_a_state_begins_with_are_kept():
     one, value = graph(), ghost()
     one.constants[value] = torch.ones(2, 3)
     one.state.append(State("h", value, next(iter(one)).outputs[0]))
-    assert value in settle(one).constants
+    assert value in finalize(one).constants
 
 
 def test_free_names_are_numbered_and_taken():

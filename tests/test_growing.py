@@ -12,7 +12,7 @@ from flexir.passes import fixed_cache
 from flexir.passes.by_position import at_positions, is_known
 from flexir.passes.fixed_cache import _grown, _origin, _size, growth_of, leaves_more
 from flexir.passes.slots import Filled, Slots, at, fitted, is_filled
-from flexir.passes.way import Written
+from flexir.passes.way import Draft
 
 CPU = torch.device("cpu")
 
@@ -152,14 +152,14 @@ def test_a_number_computed_from_sizes_is_known_at_every_position():
 
     graph, nodes = asked(model, (torch.rand(2, 3),), (torch.rand(2, 4),), (torch.rand(2, 6),))
     (x,) = graph.input_values
-    written = Written(Slots(5, 1), number("position"), set())
-    written.shapes[x] = (2, Filled(0))
+    draft = Draft(Slots(5, 1), number("position"), set())
+    draft.shapes[x] = (2, Filled(0))
     for node in nodes:
-        assert is_known(written, node)
-        written.over[node.outputs[0]] = at_positions(written, node)
-    found = {str(node.outputs[0]): written.over[node.outputs[0]] for node in nodes}
+        assert is_known(draft, node)
+        draft.over[node.outputs[0]] = at_positions(draft, node)
+    found = {str(node.outputs[0]): draft.over[node.outputs[0]] for node in nodes}
     assert [1, 2, 3, 4] in found.values() and [3, 5, 7, 9] in found.values()
     assert [0, 1, 2, 3] in found.values()
-    written.over.clear()
+    draft.over.clear()
     later = [node for node in nodes if node.target not in numbers.QUESTIONS]
-    assert later and not any(is_known(written, node) for node in later)
+    assert later and not any(is_known(draft, node) for node in later)

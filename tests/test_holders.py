@@ -13,16 +13,15 @@ from torch import nn
 
 import flexir
 from flexir.graph.tree import template
+from flexir.recording.functions import functions_of, reach_of
 from flexir.recording.holders import (
     Cells,
     Classes,
     Globals,
-    functions_of,
     has_attributes,
     is_users,
-    names_in,
 )
-from flexir.recording.innards import Opaque, Remembered, Suspended, has_more, holder_of
+from flexir.recording.innards import CachedResults, Opaque, Suspended, has_more, holder_of
 
 
 class Slotted:
@@ -231,12 +230,12 @@ def test_attributes_of_a_class_methods_aside():
 def test_functions_behind_a_class_and_what_they_name():
     found = {function.__name__ for function in functions_of(Shared)}
     assert found == {"method", "made", "still", "seen"}
-    assert names_in(Shared.method.__code__) == {"unknown_name"}, "builtins aside"
+    assert reach_of(Shared.method.__code__).names == {"unknown_name"}, "builtins aside"
 
     def outer():
         return lambda: inner_name  # noqa: F821
 
-    assert "inner_name" in names_in(outer.__code__)
+    assert "inner_name" in reach_of(outer.__code__).names
     assert functions_of(Shared().method) == [Shared.method] and functions_of(3) == []
     assert functions_of(torch.nn.functional.relu) == [] and functions_of(len) == []
     assert functions_of(functools.lru_cache(outer)) == [outer]
@@ -363,7 +362,7 @@ def test_what_a_function_remembers():
         return [n] if n > 1 else (n, ("word", [n])) if n else (n, "word", torch.ones(1))
 
     holder = holder_of(remembered, "")
-    assert type(holder) is Remembered and holder.stands()
+    assert type(holder) is CachedResults and holder.stands()
     remembered(0)
     assert holder.stands(), "nobody can change it"
     holder.put(holder.before)

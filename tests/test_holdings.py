@@ -20,6 +20,7 @@ from flexir.graph.account import NOTHING
 from flexir.graph.nodes import NumberType, Value
 from flexir.recording.attributes import Alike, Beside, Tree
 from flexir.recording.changed import frozen, lies_in
+from flexir.recording.functions import functions_of, reach_of
 from flexir.recording.holders import (
     Attributes,
     Cells,
@@ -28,15 +29,13 @@ from flexir.recording.holders import (
     Modules,
     Sequences,
     Sets,
-    functions_of,
     has_attributes,
     is_users,
-    names_in,
 )
 from flexir.recording.innards import (
+    CachedResults,
     Contexts,
     Opaque,
-    Remembered,
     Suspended,
     _bytes_of,
     _may_change,
@@ -71,7 +70,8 @@ KINDS = [
     (random.Random, Opaque), (bytearray, Opaque), (lambda: numpy.zeros(2), Opaque),
     (io.BytesIO, Opaque),
     (lambda: iter([1]), Opaque), (lambda: numpy.random.default_rng(0), Opaque),
-    (lambda: contextvars.ContextVar("v"), Contexts), (lambda: functools.lru_cache(len), Remembered),
+    (lambda: contextvars.ContextVar("v"), Contexts),
+    (lambda: functools.lru_cache(len), CachedResults),
     (lambda: (lambda x: lambda: x)(1).__closure__[0], Cells),
 ]  # fmt: skip
 
@@ -196,7 +196,7 @@ def test_what_a_remembering_function_gains_counts_if_somebody_may_change_it():
     def made(n):
         return [n] if n > 5 else n
 
-    holder = Remembered(made, "p")
+    holder = CachedResults(made, "p")
     made(1)
     assert holder.stands(), "a number is what it is"
     made(9)
@@ -223,7 +223,8 @@ def test_names_and_functions_behind_things():
     def outer():
         return lambda: (len, elsewhere)  # noqa: F821
 
-    assert "elsewhere" in names_in(outer.__code__) and "len" not in names_in(outer.__code__)
+    names = reach_of(outer.__code__).names
+    assert "elsewhere" in names and "len" not in names
 
     class Own:
         @property
@@ -285,7 +286,7 @@ def changes(model, act):
     assert held.stands() is True
     act(model)
     assert held.stands() is False
-    found = held.compare()
+    found = held.changes()
     held.restore()
     return [one.path for one in (*found.replaced, *found.changes)]
 

@@ -10,7 +10,7 @@ import torch
 
 from flexir.graph.geometry import tensor_type
 from flexir.graph.nodes import Node, NumberType, TensorType, Value
-from flexir.recording.iterables import Iterables, _Reader, _Unknown
+from flexir.recording.iterables import Iterables, _Evaluator, _Unknown
 from flexir.recording.live import Int, plain
 from flexir.recording.numbers import Numbers
 
@@ -35,7 +35,7 @@ class Told:
     def length(self, text, changed=(), **variables):
         frame = types.SimpleNamespace(f_locals=variables, f_globals={"torch": torch, "G": [1, 2]})
         expression = ast.parse(text, mode="eval").body
-        return self.of._length(_Reader(self.of, frame, set(changed)).read(expression))
+        return self.of._length(_Evaluator(self.of, frame, set(changed)).read(expression))
 
 
 RANGES = [

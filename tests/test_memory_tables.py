@@ -18,10 +18,10 @@ from flexir.recording.memory import (
     UNKNOWN,
     Alias,
     Lone,
+    LoneConstant,
     Memory,
     Piece,
     View,
-    Weight,
     nothing,
     version,
 )
@@ -83,7 +83,7 @@ def test_where_a_lone_tensor_lies_is_told_when_somebody_asks(x):
 
 def test_a_weight_gives_what_its_object_held_even_if_that_holds_something_else(x):
     weight = x[1:5].view(2, 2).t()
-    alias = Weight(weight, storage_of(weight), value_of(weight))
+    alias = LoneConstant(weight, storage_of(weight), value_of(weight))
     assert alias.kind == "constant" and alias.ref() is weight
     alias.share(weight)
     assert alias.home is not None, "it is told by where it lies, for it may be swapped"
@@ -155,7 +155,7 @@ def test_a_storage_has_a_memory_of_its_own_once_somebody_asks(x):
 
 def test_weights_that_something_looks_at_are_roots(x):
     tensors = Tensors()
-    alias = Weight(x, storage_of(x), value_of(x))
+    alias = LoneConstant(x, storage_of(x), value_of(x))
     tensors.memories[id(storage_of(x))] = (alias.home, alias)
     assert tensors.is_alone(alias, storage_of(x)) is False, "the run has not made it"
     memory = tensors.own(alias, x)
@@ -164,7 +164,7 @@ def test_weights_that_something_looks_at_are_roots(x):
 
 
 def test_a_tensor_that_moved_away_from_where_it_was_alone_owns_a_memory_of_no_storage(x):
-    for cls in (Lone, Weight):
+    for cls in (Lone, LoneConstant):
         tensors, one = Tensors(), x.clone()
         args = (value_of(one), weakref.ref(storage_of(one)))
         alias = cls(one, *args) if cls is Lone else cls(one, storage_of(one), args[0])
@@ -172,13 +172,13 @@ def test_a_tensor_that_moved_away_from_where_it_was_alone_owns_a_memory_of_no_st
         one.data = torch.zeros(8)[1:7]
         memory = tensors.own(alias, one)
         assert memory.nbytes == 0 and memory.kind == alias.kind
-        assert len(tensors.roots) == (cls is Weight)
-        assert memory.where == where_of(one if cls is Weight else x)
+        assert len(tensors.roots) == (cls is LoneConstant)
+        assert memory.where == where_of(one if cls is LoneConstant else x)
 
 
 def test_what_has_another_storage_than_it_had_was_swapped(x):
     tensors, other = Tensors(), x.clone()
-    tensors.weights = [Weight(t, t.untyped_storage(), value_of(t)) for t in (x, other)]
+    tensors.weights = [LoneConstant(t, t.untyped_storage(), value_of(t)) for t in (x, other)]
     assert tensors.swapped() == []
     other.data = torch.zeros(6)
     assert tensors.swapped() == tensors.weights[1:]
@@ -207,7 +207,7 @@ def test_tensors_that_are_gone_are_forgotten_before_they_are_many():
 
 def test_what_is_over_holds_no_tensor(x):
     tensors = Tensors()
-    tensors.weights = [Weight(x, storage_of(x), value_of(x))]
+    tensors.weights = [LoneConstant(x, storage_of(x), value_of(x))]
     tensors.memories[id(storage_of(x))] = (tensors.weights[0].home, tensors.weights[0])
     memory = tensors.own(tensors.weights[0], x)
     memory.known = {where_of(x): tensors.weights[0]}
@@ -220,7 +220,7 @@ def test_memory_that_numpy_shares_is_told_by_its_bytes(x):
     tensors = Tensors()
     tensors._alone(x, value_of(x), storage_of(x))
     memory = tensors.own(tensors.aliases[id(x)], x)
-    tensors.settle(x)
+    tensors.redigest(x)
     assert memory.shared is None, "nobody but torch can reach it"
     tensors._watch(x, memory)
     tensors._watch(x, memory)
@@ -228,7 +228,7 @@ def test_memory_that_numpy_shares_is_told_by_its_bytes(x):
     assert watched is memory and end - start == 24 and start == x.data_ptr()
     before = memory.shared
     x += 1
-    tensors.settle(x)
+    tensors.redigest(x)
     assert memory.shared != before
     part = torch.from_numpy(x.numpy()[2:4])
     assert tensors._shared(storage_of(part)) == (memory, 8)

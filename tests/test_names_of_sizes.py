@@ -7,7 +7,15 @@ import torch
 
 from flexir.graph.graph import Graph
 from flexir.graph.nodes import Dim, ListType, Node, NumberType, TensorType, Value
-from flexir.recording.naming import Table, _common, _constant, _list_type, _literals, _Names, named
+from flexir.recording.naming import (
+    Table,
+    _common,
+    _constant,
+    _list_type,
+    _literals,
+    _SizeNames,
+    with_names,
+)
 
 CPU = torch.device("cpu")
 
@@ -18,7 +26,7 @@ def floats(*shape):
 
 @pytest.fixture
 def names():
-    return _Names({"x": {1: "words"}})
+    return _SizeNames({"x": {1: "words"}})
 
 
 def test_a_size_that_never_varied_is_a_number(names):
@@ -45,13 +53,13 @@ def test_sizes_that_were_equal_throughout_have_one_name(names):
     "rank, letters", [(1, "N"), (2, "BS"), (3, "BSL"), (4, "BCHW"), (5, "BCDHW"), (7, "BNMK")]
 )
 def test_letters_go_by_the_rank_of_an_input(rank, letters):
-    names = _Names({})
+    names = _SizeNames({})
     made = [names.size((d, d + 9), "x", d, rank) for d in range(min(rank, len(letters)))]
     assert made == list(letters)
 
 
 def test_letters_that_are_taken_are_passed_over():
-    names = _Names({})
+    names = _SizeNames({})
     made = [names.size((n, n + 1), f"x{n}", 0, 2) for n in range(12)]
     assert made == ["B", *"NMKPQRTUV", "B1", "B2"]
     assert [names.size((n, n + 2), None, 0, 0) for n in range(3)] == ["s1", "s2", "s3"]
@@ -83,10 +91,10 @@ def test_the_type_of_a_list_has_the_sizes_that_its_elements_share():
     assert _common(0, []) == ()
     many = Value("l", ListType(2, floats(1, 2, 5)))
     table = Table(Graph("g"))
-    assert _list_type(many.type, table, many, _Names({})) is many.type, "nobody came here"
+    assert _list_type(many.type, table, many, _SizeNames({})) is many.type, "nobody came here"
     table.add({many: [((1, 2, 5), (3, 2, 5))]})
     table.add({many: [((4, 6, 5),)]})
-    made = _list_type(many.type, table, many, _Names({}))
+    made = _list_type(many.type, table, many, _SizeNames({}))
     assert made.shape[0].name == "s1" and made.shape[0] == 2
     first, second, last = made.element.shape
     assert (first.name, second.name) == ("s2", "s3") and (first, second) == (1, 2)
@@ -105,7 +113,7 @@ def test_numbers_given_that_never_varied_are_literals():
     table.add({n: [1], m: [1]})
     table.add({n: [1], m: [4]})
     assert _literals(graph, table, {}) == {n: 1}
-    made = named(graph, table, {})
+    made = with_names(graph, table, {})
     assert [(one.name, one.values) for one in made.live] == [("m", (1, 4))]
 
 
@@ -119,7 +127,7 @@ def test_a_value_that_no_example_reached_stays_as_recorded():
     table = Table(graph)
     table.add({x: [(2, 3)]})
     table.add({x: [(4, 3)]})
-    made = named(graph, table, {})
+    made = with_names(graph, table, {})
     [of] = made.input_values
     [last] = made.nodes
     assert of.type.shape[0].name == "B" and type(last.outputs[0].type.shape[0]) is int

@@ -5,7 +5,7 @@ from by_hand import tensor
 
 from flexir.graph.graph import Graph
 from flexir.graph.nodes import Dim, ListType, TensorType, Value
-from flexir.recording.naming import Table, _common, _list_type, _Names
+from flexir.recording.naming import Table, _common, _list_type, _SizeNames
 
 FLAT = TensorType(torch.float32, (2, 3), torch.device("cpu"))
 
@@ -33,7 +33,7 @@ def test_what_a_value_was_whenever_it_was_made():
 
 
 def test_a_size_that_was_the_same_is_a_number_and_others_have_names():
-    names = _Names({"x": {0: "batch"}})
+    names = _SizeNames({"x": {0: "batch"}})
     fixed = names.dim((3, 3), "x", 1, 2)
     assert fixed == 3 and type(fixed) is int
     live = names.dim((2, 4), "x", 0, 2)
@@ -55,7 +55,7 @@ def test_a_size_that_was_the_same_is_a_number_and_others_have_names():
 
 
 def test_the_type_of_a_list_is_what_its_elements_have_in_common():
-    one, names = Value("list", ListType(2, FLAT)), _Names({})
+    one, names = Value("list", ListType(2, FLAT)), _SizeNames({})
     kind = ListType(2, FLAT)
     assert _list_type(kind, table_of({}), one, names) is kind
     same = table_of({one: [[(2, 3), (2, 3)]]}, {one: [[(2, 3)]]})

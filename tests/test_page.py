@@ -11,7 +11,7 @@ from torch import nn
 import flexir
 from flexir import describe
 from flexir.files.draw import draw
-from flexir.files.draw.layout import place
+from flexir.files.draw.layout import lay_out
 from flexir.files.draw.page import page
 
 
@@ -100,7 +100,7 @@ def test_weights_of_every_kind_are_shown():
 def test_boxes_do_not_overlap_and_edges_go_down_or_to_a_later_column(graphviz):
     sizes = [(60 + 7 * (i % 5), 30.0) for i in range(30)]
     edges = [(i, i + 1) for i in range(29)] + [(i, i + 3) for i in range(0, 24, 4)]
-    made = place(sizes, edges, graphviz=graphviz)
+    made = lay_out(sizes, edges, graphviz=graphviz)
     boxes = [(x, y, x + w, y + h) for (x, y), (w, h) in zip(made.places, sizes)]
     for i, a in enumerate(boxes):
         assert a[0] >= -1 and a[1] >= -1 and a[2] <= made.width + 1 and a[3] <= made.height + 1
@@ -124,7 +124,7 @@ def test_edges_to_another_column_go_beside_the_columns_and_through_no_box(graphv
     sizes = [(60 + 7 * (i % 5), 30.0) for i in range(90)]
     edges = [(i, i + 1) for i in range(89)]
     edges += [(2, 70), (5, 88), (20, 60)]  # over whole columns
-    made = place(sizes, edges, graphviz=graphviz)
+    made = lay_out(sizes, edges, graphviz=graphviz)
     boxes = [(x, y, x + w, y + h) for (x, y), (w, h) in zip(made.places, sizes)]
     across = 0
     for (start, end), route in zip(edges, made.routes):
@@ -144,7 +144,7 @@ def test_an_edge_out_of_the_middle_of_a_row_leaves_between_two_rows():
     sizes = [(60.0, 30.0)] * 61
     edges = [(i, i + d) for i in range(0, 60, 4) for d in (1, 2, 3)]
     edges += [(i + d, i + 4) for i in range(0, 56, 4) for d in (1, 2, 3)] + [(1, 57), (2, 59)]
-    made = place(sizes, edges, graphviz=False)
+    made = lay_out(sizes, edges, graphviz=False)
     boxes = [(x, y, x + w, y + h) for (x, y), (w, h) in zip(made.places, sizes)]
     for route in made.routes[-2:]:
         for x, y in points_on(route):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from flexir.recording.parameters import bind_forward, bind_inputs
+from flexir.recording.parameters import bind_forward, bind_model_call
 
 
 class Plain(nn.Module):
@@ -78,19 +78,19 @@ def test_inputs_of_a_model_and_defaults_that_are_tensors():
     def function(x, scale=2, weight=weight, *, flag=False):
         return x
 
-    names, named, defaults = bind_inputs(function, (1,), {"flag": True})
+    names, named, defaults = bind_model_call(function, (1,), {"flag": True})
     assert [name for name, _ in names] == ["x", "scale", "weight", "flag"]
     assert [kind for _, kind in names] == [1, 1, 1, 3]
     assert named == {"x": 1, "scale": 2, "flag": True} and defaults == {"weight": weight}
-    _, named, defaults = bind_inputs(function, (1, 3, weight), {})
+    _, named, defaults = bind_model_call(function, (1, 3, weight), {})
     assert named["weight"] is weight and not defaults, "it was given"
-    names, named, _ = bind_inputs(Own(), (1,), {})
+    names, named, _ = bind_model_call(Own(), (1,), {})
     assert named == {"x": 1, "y": 5} and names == [("x", 1), ("y", 1)]
-    assert bind_inputs(Static(), (1,), {})[1] == {"a": 1, "b": 2}
+    assert bind_model_call(Static(), (1,), {})[1] == {"a": 1, "b": 2}
 
 
 def test_what_has_no_signature_or_another_takes_anything():
     for model in (Built(), dict.fromkeys, lambda x: x):
-        names, named, _ = bind_inputs(model, (1, 2, 3), {"k": 4})
+        names, named, _ = bind_model_call(model, (1, 2, 3), {"k": 4})
         assert named == {"args": (1, 2, 3), "kwargs": {"k": 4}}
         assert names == [("args", 2), ("kwargs", 4)]

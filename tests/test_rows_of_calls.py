@@ -10,7 +10,7 @@ from torch import nn
 import flexir
 from flexir.graph.account import NOTHING
 from flexir.graph.inputs import Inputs
-from flexir.recording.rows import _changed, _places, _Row
+from flexir.recording.rows import _changed, _places, _Stateless
 
 
 class Deep(nn.Module):
@@ -88,7 +88,7 @@ def test_a_place_is_an_attribute_of_the_innermost_module_that_a_path_names():
 def test_what_stands_at_places_is_read_and_put_whatever_kind_it_is():
     model = Deep()
     names = ("kept", "total", "missing", "word")
-    row = _Row(model, {name: (model, name) for name in names})
+    row = _Stateless(model, {name: (model, name) for name in names})
     first = row.held()
     assert first == {"kept": None, "total": model.total, "missing": NOTHING, "word": "begin"}
     total = torch.ones(2)
@@ -103,7 +103,7 @@ def test_what_stands_at_places_is_read_and_put_whatever_kind_it_is():
 
 def test_a_call_leaves_in_what_it_is_given_what_the_next_begins_with():
     model = Deep()
-    row = _Row(model, {"kept": (model, "kept"), "list": (model, "list")})
+    row = _Stateless(model, {"kept": (model, "kept"), "list": (model, "list")})
     x, held = torch.ones(2, 2), {"kept": None, "list": [5]}
     result = row(x, held=held, scale=2.0)
     assert result.shape == (2, 2) and held["list"] == [5, 1] and torch.equal(held["kept"], x)
@@ -119,7 +119,7 @@ def test_keywords_of_a_model_stay_behind_what_is_held():
         def forward(self, x, **more):
             return x
 
-    parameters = _Row(Any(), {}).__signature__.parameters
+    parameters = _Stateless(Any(), {}).__signature__.parameters
     assert [(n, p.kind.name) for n, p in parameters.items()] == [
         ("x", "POSITIONAL_OR_KEYWORD"), ("held", "KEYWORD_ONLY"), ("more", "VAR_KEYWORD"),
     ]  # fmt: skip
@@ -129,7 +129,7 @@ def test_keywords_of_a_model_stay_behind_what_is_held():
             return x
 
     with pytest.raises(flexir.CaptureError, match="'held'; the model has that"):
-        _Row(Taken(), {})
+        _Stateless(Taken(), {})
 
 
 class Scaled(nn.Module):

@@ -26,7 +26,7 @@ from flexir.recording.lookups import (
     USERS,
     Lookups,
     is_row,
-    reads,
+    round_reads,
 )
 from flexir.recording.rounds import Rounds
 from flexir.recording.scopes import Branch, Scope
@@ -192,7 +192,7 @@ class Loop(types.SimpleNamespace):
 
 def test_what_a_round_reads_and_what_rows_are():
     one = Loop(body=tuple(ast.parse("y = T[i + j] + T[U[k]]").body))
-    assert reads(one, "T") and reads(one, "k") and not reads(one, "y")
+    assert round_reads(one, "T") and round_reads(one, "k") and not round_reads(one, "y")
     assert is_row([torch.ones(1), {"a": torch.nn.ReLU()}]) and not is_row([torch.ones(1), 1])
 
 

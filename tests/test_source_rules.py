@@ -7,8 +7,8 @@ import pytest
 from by_hand import at, code_of
 from test_sources import loop_of
 
-from flexir.recording import sources
-from flexir.recording.sources import END, holds
+from flexir.recording import parsed, sources
+from flexir.recording.parsed import END, contains
 
 INSIDE = types.CodeType
 
@@ -39,7 +39,7 @@ class Lines:
 
 
 def test_before_python_3_11_a_span_is_a_line():
-    found = sources.spans.__wrapped__(Lines((0, 4, 7), (4, 6, None), (6, 10, 9)))
+    found = parsed.spans.__wrapped__(Lines((0, 4, 7), (4, 6, None), (6, 10, 9)))
     line, none, last = (7, 0, 7, END), (0, 0, 0, END), (9, 0, 9, END)
     assert found == [line, line, none, last, last]
 
@@ -47,15 +47,15 @@ def test_before_python_3_11_a_span_is_a_line():
 def test_the_spans_of_instructions_with_parts_that_are_not_known():
     positions = [(3, 5, 1, 2), (3, None, 1, 2), (3, 3, None, None), (None,) * 4, (3, 5, 0, 0)]
     code = types.SimpleNamespace(co_positions=lambda: positions)
-    found = sources.spans.__wrapped__(code)
+    found = parsed.spans.__wrapped__(code)
     assert found == [(3, 1, 5, 2), (3, 1, 3, 2), (3, 0, 3, END), (0, 0, 0, END), (3, 0, 5, 0)]
 
 
 def test_an_instruction_is_found_by_its_offset(tmp_path):
     code = code_of("def f(x):\n    y = x + 1\n    return y\n", tmp_path)
-    found = sources.spans(code)
-    assert [sources.span_at(code, 2 * i) for i in range(len(found))] == found
-    assert sources.span_at(code, -1) == (0, 0, 0, 0) == sources.span_at(code, -2)
+    found = parsed.spans(code)
+    assert [parsed.span_at(code, 2 * i) for i in range(len(found))] == found
+    assert parsed.span_at(code, -1) == (0, 0, 0, 0) == parsed.span_at(code, -2)
     assert len(set(found)) > 1
 
 
@@ -70,7 +70,7 @@ def test_an_instruction_is_found_by_its_offset(tmp_path):
     ((2, 4, 2, 8), (2, 0, 2, END), True), ((2, 4, 2, 8), (1, 0, 3, END), False),
 ])  # fmt: skip
 def test_a_span_lies_in_another(outer, inner, expected):
-    assert holds(outer, inner) is expected
+    assert contains(outer, inner) is expected
 
 
 SUMS = "def f(x):\n    for i in x:\n        y = sum(x) + sum() + x.sum(i) + max(x)\n"
@@ -82,7 +82,7 @@ def test_a_sum_is_a_loop_in_one_instruction(tmp_path):
     assert (
         inner.is_one_call
         and not outer.is_one_call
-        and inner.span == sources.span_at(code, at(code, "sum(x)"))
+        and inner.span == parsed.span_at(code, at(code, "sum(x)"))
     )
     assert ast.unparse(inner.iterable) == "x" and [ast.unparse(p) for p in inner.body] == ["sum"]
     for text in ("sum()", "x.sum(i)", "max(x)"):
@@ -187,7 +187,7 @@ def test_two_loops_over_one_call_are_none(tmp_path, monkeypatch):
 def test_a_comprehension_may_give_something_else_than_tensors(element, plain, tmp_path):
     text = f"def f(xs, y):\n    return [{element} for x in g(xs)]\n"
     nodes = [n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.ListComp)]
-    [loop] = sources._comprehension("file", nodes[0], sources.span_of(nodes[0].elt))
+    [loop] = sources._comprehension("file", nodes[0], parsed.span_of(nodes[0].elt))
     assert sources.gives_plain(loop) is plain
     assert sources.gives_plain(loop_of("for i in x:\n    1", tmp_path)) is False
 
@@ -209,7 +209,7 @@ def test_what_some_rounds_set_otherwise_than_others(body, found, tmp_path):
 ])  # fmt: skip
 def test_a_loop_may_be_left_or_go_on_before_the_round_is_over(body, leaves, cuts, tmp_path):
     loop = loop_of(f"for i in x:\n    {body}", tmp_path)
-    assert sources.leaves(loop) is leaves and sources.leaves(loop, ast.Continue) is cuts
+    assert sources.may_leave(loop) is leaves and sources.may_leave(loop, ast.Continue) is cuts
 
 
 @pytest.mark.parametrize("text, read", [
@@ -274,22 +274,22 @@ def test_a_module_is_its_own_function(tmp_path):
     path = tmp_path / "module.py"
     path.write_text("for i in range(3):\n    g(i)\n")
     code = compile(path.read_text(), str(path), "exec")
-    tree = sources.function_of(code)
+    tree = parsed.function_of(code)
     assert isinstance(tree, ast.Module)
     [loop] = sources.loops_at(code, at(code, "g(i)"))
     assert loop.targets == ("i",)
     empty = compile("def f(): pass\n", str(tmp_path / "no.py"), "exec")
     [inner] = [one for one in empty.co_consts if isinstance(one, INSIDE)]
-    assert sources.function_of(inner) is None
+    assert parsed.function_of(inner) is None
 
 
 @pytest.mark.skipif(not hasattr(INSIDE, "co_positions"), reason="lines alone")
 def test_of_two_functions_in_one_line_the_one_that_holds_it_is_meant(tmp_path):
     code = code_of("def f(x): return (lambda y: y + 1), (lambda y: [y - 1, x])\n", tmp_path)
     lambdas = [one for one in code.co_consts if isinstance(one, INSIDE)]
-    assert [ast.unparse(sources.function_of(one).body) for one in lambdas] == [
+    assert [ast.unparse(parsed.function_of(one).body) for one in lambdas] == [
         "y + 1",
         "[y - 1, x]",
     ]
     with_nothing = lambdas[0].replace(co_code=b"", co_linetable=b"")
-    assert ast.unparse(sources.function_of(with_nothing).body) == "[y - 1, x]", "the last one"
+    assert ast.unparse(parsed.function_of(with_nothing).body) == "[y - 1, x]", "the last one"

@@ -6,7 +6,7 @@ import textwrap
 
 import pytest
 
-from flexir.recording import grown_lists, sources
+from flexir.recording import grown_lists, parsed, sources
 
 FOREVER = 3
 
@@ -15,7 +15,7 @@ def spans_of(function, text):
     """The spans of instructions whose line of source has this text."""
     lines, first = inspect.getsourcelines(function)
     at = {first + i for i, line in enumerate(lines) if text in line}
-    return [i * 2 for i, span in enumerate(sources.spans(function.__code__)) if span[0] in at]
+    return [i * 2 for i, span in enumerate(parsed.spans(function.__code__)) if span[0] in at]
 
 
 def loops(function, text):
@@ -71,14 +71,14 @@ def test_a_loop_says_what_it_sets():
 def test_what_lies_in_a_test_and_what_is_set_before():
     outer, inner = loops(nested, "total += x")
     code = nested.__code__
-    test = [sources.span_at(code, at) for at in spans_of(nested, "x > FOREVER")]
+    test = [parsed.span_at(code, at) for at in spans_of(nested, "x > FOREVER")]
     assert any(sources.in_test(inner, span) for span in test)
     assert not any(sources.in_test(outer, span) for span in test)
     line = code.co_firstlineno + 5
     assert sources.stored_before(inner, (line, 12, line, 20)) == {"x"}
     assert sources.stored_before(inner, (line - 1, 12, line - 1, 20)) == set()
     assert sources.stored_before(inner, (line, 99, line, 99)) == {"x", "total"}
-    assert sources.span_at(code, -1) == (0, 0, 0, 0)
+    assert parsed.span_at(code, -1) == (0, 0, 0, 0)
 
 
 @pytest.mark.skipif(not hasattr(comprehended.__code__, "co_positions"), reason="lines alone")
@@ -86,7 +86,7 @@ def test_comprehensions_are_loops():
     def inner(function):
         codes = [c for c in function.__code__.co_consts if inspect.iscode(c)]
         [code] = codes or [function.__code__]  # no function of its own from Python 3.12
-        every = [sources.loops_at(code, 2 * i) for i, _ in enumerate(sources.spans(code))]
+        every = [sources.loops_at(code, 2 * i) for i, _ in enumerate(parsed.spans(code))]
         return max(every, key=len)
 
     first, second = inner(comprehended)
@@ -148,7 +148,7 @@ def loop_of(body, tmp_path):
         f"def f(n, x):\n{textwrap.indent(textwrap.dedent(body), '    ')}\n", tmp_path
     )
     codes = [code, *(c for c in code.co_consts if inspect.iscode(c))]
-    every = [sources.loops_at(c, 2 * i) for c in codes for i, _ in enumerate(sources.spans(c))]
+    every = [sources.loops_at(c, 2 * i) for c in codes for i, _ in enumerate(parsed.spans(c))]
     return max(every, key=len)[0]
 
 
@@ -169,15 +169,15 @@ def test_decorated_functions_and_lambdas_are_found(tmp_path):
     decorated = function_of(
         "def same(f):\n    return f\n\n@same\n@same\ndef f(n):\n    if n: pass\n", tmp_path
     )
-    assert sources.function_of(decorated).name == "f"
+    assert parsed.function_of(decorated).name == "f"
     two = "f, g = (lambda n: n + 1), (lambda n: n if n else 1)\n"
-    first, second = (sources.function_of(function_of(two, tmp_path, name)) for name in "fg")
+    first, second = (parsed.function_of(function_of(two, tmp_path, name)) for name in "fg")
     assert isinstance(first.body, ast.BinOp) and isinstance(second.body, ast.IfExp)
     inner = (
         "def g():\n    for _ in range(2):\n        def f(n):\n            return n\n    return f\n"
     )
     code = function_of(inner, tmp_path, "g")
     [code] = [c for c in code.co_consts if inspect.iscode(c)]
-    assert all(sources.loops_at(code, 2 * i) == () for i, _ in enumerate(sources.spans(code))), (
+    assert all(sources.loops_at(code, 2 * i) == () for i, _ in enumerate(parsed.spans(code))), (
         "of the function around"
     )

@@ -10,7 +10,7 @@ from flexir.graph.nodes import Node, Value
 from flexir.recording.live import Int
 from flexir.recording.numbers import Numbers
 from flexir.recording.standing import Held, Standing
-from flexir.recording.told import tell, tensors_in
+from flexir.recording.told import tell, tensors_by_path
 
 
 class Plain:
@@ -34,19 +34,21 @@ def test_a_variable_is_told_by_class_and_content():
 def test_the_tensors_that_a_variable_holds():
     a, b, c = torch.ones(1), torch.ones(1), torch.ones(1)
     held = {"x": [a, (b,)], "y": Plain(z=c), "n": 3}
-    assert list(tensors_in(held, ("f", "v"))) == [
+    assert list(tensors_by_path(held, ("f", "v"))) == [
         (("f", "v", "x", 0), a), (("f", "v", "x", 1, 0), b), (("f", "v", "y", "z"), c),
     ]  # fmt: skip
-    assert list(tensors_in(a, ("v",))) == [(("v",), a)]
-    assert list(tensors_in(nn.Linear(1, 1), ("v",))) == [] == list(tensors_in(Plain, ("v",)))
+    assert list(tensors_by_path(a, ("v",))) == [(("v",), a)]
+    assert (
+        list(tensors_by_path(nn.Linear(1, 1), ("v",))) == [] == list(tensors_by_path(Plain, ("v",)))
+    )
     deep = [[[[[[a]]]]]]
-    assert list(tensors_in(deep, ("v",))) == [] and list(tensors_in(deep[0][0], ("v",)))
+    assert list(tensors_by_path(deep, ("v",))) == [] and list(tensors_by_path(deep[0][0], ("v",)))
 
 
 def test_numbers_that_know_their_origin_hold_notensors_in():
     run = Numbers(None, None, lambda: True)
     run.kept = torch.ones(1)  # whatever is kept for the run is not the variable's
-    assert list(tensors_in([Int(3, Value("", None), run), "a", 2.5, None], ("f", "v"))) == []
+    assert list(tensors_by_path([Int(3, Value("", None), run), "a", 2.5, None], ("f", "v"))) == []
 
 
 def test_nothing_is_noted_where_nobody_asks():

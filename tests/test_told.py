@@ -7,7 +7,7 @@ from torch import nn
 
 from flexir.graph.nodes import NumberType, Value
 from flexir.recording.numbers import Float, Int, Numbers
-from flexir.recording.told import IN_GRAPH, NUMBER, tell, tensors_in, told, which
+from flexir.recording.told import IN_GRAPH, NUMBER, tell, tensors_by_path, told, which
 
 
 def one(n):
@@ -55,9 +55,13 @@ def test_so_many_elements_are_looked_at():
     assert len(tell(many)[2]) == 64 == len(tell(more)[2]) and tell(more)[1] == 65
     assert tell(more[:64] + [9])[2] == tell(more)[2]
     x = torch.ones(1)
-    assert len(list(tensors_in([x] * 64, ("v",)))) == 64 == len(list(tensors_in([x] * 65, ("v",))))
+    assert (
+        len(list(tensors_by_path([x] * 64, ("v",))))
+        == 64
+        == len(list(tensors_by_path([x] * 65, ("v",))))
+    )
     named = {str(k): x for k in range(65)}
-    assert len(list(tensors_in(named, ("v",)))) == 64
+    assert len(list(tensors_by_path(named, ("v",)))) == 64
     assert tell({"a": 1, "b": x}) == (
         "dict", 2, (("str", "'a'"), ("str", "'b'"), ("int", "1"), None),
     )  # fmt: skip

@@ -8,9 +8,9 @@ from test_sources import function_of, loop_of
 from torch import nn
 
 import flexir
-from flexir.recording import sources
+from flexir.recording import parsed
 from flexir.recording.proof import equal
-from flexir.recording.uses import Known, joined, unseen
+from flexir.recording.uses import Known, united, unseen
 
 NOTHING = Known((), {}, {})
 
@@ -68,7 +68,7 @@ def test_what_is_looked_up_in_a_table_decides(tmp_path):
 
     [node] = [one for one in ast.walk(tree_of(code)) if isinstance(one, ast.Subscript)]
     assert unseen(((code, -1),), 0, "n", NOTHING) is None
-    known = Known((), joined([{code: {node: "table"}}, {}]), {})
+    known = Known((), united([{code: {node: "table"}}, {}]), {})
     assert unseen(((code, -1),), 0, "n", known) == "t[n + 1]"
 
 
@@ -220,9 +220,9 @@ def test_what_is_set_again_is_not_read_after_it():
 
     for made, seen in ((straight, None), (left_before, "f(n)"), (sometimes, "f(n)")):
         code = made.__code__
-        own = sources.function_of(code)
+        own = parsed.function_of(code)
         (call,) = (n for n in ast.walk(own) if isinstance(n, ast.Call) and n.func.id == "here")
-        at = next(2 * i for i, s in enumerate(sources.spans(code)) if s[0] == call.lineno)
+        at = next(2 * i for i, s in enumerate(parsed.spans(code)) if s[0] == call.lineno)
         kinds = {code: {n: "users" for n in ast.walk(own) if isinstance(n, ast.Call)}}
         assert unseen(((code, at),), 0, "n", Known((), kinds, {})) == seen
 

@@ -5,7 +5,7 @@ import dis
 import pytest
 from by_hand import at, code_of
 
-from flexir.recording import sources, variables
+from flexir.recording import parsed, variables
 from flexir.recording.variables import is_inside_c, made_of, names_at, returned_by
 
 BUILT = compile("def f(n):\n    return [n]\n", "<nowhere>", "exec").co_consts[0]
@@ -45,7 +45,7 @@ def test_where_lines_alone_are_known_all_of_a_line_counts(tmp_path, monkeypatch)
     text = "def f(a, b):\n    k = g(a,\n        h(b))\n    if k: n = a\n    return n\n"
     code = code_of(text, tmp_path)
 
-    def line(number, columns=(0, sources.END)):
+    def line(number, columns=(0, parsed.END)):
         first, last = columns
         monkeypatch.setattr(variables, "span_at", lambda code, at: (number, first, number, last))
         return variables.names_at.__wrapped__(code, 0)
@@ -56,7 +56,7 @@ def test_where_lines_alone_are_known_all_of_a_line_counts(tmp_path, monkeypatch)
         or line(2) == {"g", "a", "k", "h", "b"}
         or line(2) == {"a", "g", "k"}
     )
-    assert line(4, (0, 5)) == frozenset() == line(4, (1, sources.END))
+    assert line(4, (0, 5)) == frozenset() == line(4, (1, parsed.END))
 
 
 @pytest.mark.parametrize("text, found", [
@@ -91,11 +91,11 @@ def test_where_lines_alone_are_known_any_call_of_a_line_may_be_meant(tmp_path, m
     code = code_of("def f(n):\n    a = any(n)\n    b = any(n), g(n)\n    return n\n", tmp_path)
     called = at(code, "g(n)")
 
-    def line(number, columns=(0, sources.END)):
+    def line(number, columns=(0, parsed.END)):
         first, last = columns
         monkeypatch.setattr(variables, "span_at", lambda code, at: (number, first, number, last))
         return is_inside_c.__wrapped__(code, called)
 
     assert line(2) is False and line(3) is True and line(4) is True, "no call is written there"
-    assert line(2, (0, 4)) is True and line(2, (1, sources.END)) is True
+    assert line(2, (0, 4)) is True and line(2, (1, parsed.END)) is True
     assert line(2, (8, 14)) is False

@@ -93,7 +93,7 @@ def _images(step: int) -> Any:
     def change(tensor: torch.Tensor) -> torch.Tensor:
         if tensor.ndim < 3 or not tensor.is_floating_point():
             return tensor
-        height, width = tensor.shape[-2] + 32 * step, tensor.shape[-1] + (0, 64, 32, 96)[step]
+        height, width = tensor.shape[-2] + 32 * step, tensor.shape[-1] + (0, 64, 32, 0)[step]
         rows = torch.arange(height) % tensor.shape[-2]
         return tensor[..., rows, :][..., torch.arange(width) % tensor.shape[-1]].contiguous()
 

@@ -14,7 +14,7 @@ import torch
 from .kinds import EMPTY, Parameter
 from .names import is_torch
 from .schemas import op_of, signatures
-from .signatures import STAR, Plan, Signature
+from .signatures import STAR, Binding, Signature
 
 _UNKNOWN = Signature("", [Parameter("args", "args", STAR, EMPTY, None)])
 _REVERSED = frozenset({("other", "input"), ("exponent", "input")})  # operators, ``1 - x``
@@ -34,21 +34,21 @@ class CallLayout:
     """
 
     __slots__ = (
-        "_all", "_defaults", "_keywords", "_plan", "_positions", "plain", "quiet", "shallow",
+        "_all", "_binding", "_defaults", "_keywords", "_positions", "plain", "quiet", "shallow",
         "signature", "spots", "trusted",
     )  # fmt: skip
 
     def __init__(self, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]):
-        signature, plan = _find(func, args, kwargs)
-        self.signature, self._plan = signature.as_called(plan.n_positional), plan
-        pairs = list(zip(signature.names, plan.places))
+        signature, binding = _find(func, args, kwargs)
+        self.signature, self._binding = signature.as_called(binding.n_positional), binding
+        pairs = list(zip(signature.names, binding.places))
         leading = [name for name, place in pairs if place.__class__ is int]
-        simple = leading == list(signature.names[: len(leading)]) and not plan.extra
-        if signature.names in _REVERSED or any(p.__class__ is slice for p in plan.places):
+        simple = leading == list(signature.names[: len(leading)]) and not binding.extra
+        if signature.names in _REVERSED or any(p.__class__ is slice for p in binding.places):
             simple = False
         self._positions = tuple(leading) if simple else None
         self._keywords = [(name, p) for name, p in pairs if p.__class__ is str]
-        self._defaults = {p.name: p.default for p, at in zip(signature.parameters, plan.places)
+        self._defaults = {p.name: p.default for p, at in zip(signature.parameters, binding.places)
                           if at is not None}  # fmt: skip
         self._all = self._positions is not None and len(leading) == len(self._defaults)
         named = self.named(args, kwargs)
@@ -71,9 +71,9 @@ class CallLayout:
         return named
 
     def _apply(self, args: Sequence[Any], kwargs: dict[str, Any]) -> dict[str, Any]:
-        """As :meth:`named`, for any plan."""
+        """As :meth:`named`, for any binding."""
         named = {}
-        for parameter, place in zip(self.signature.parameters, self._plan.places):
+        for parameter, place in zip(self.signature.parameters, self._binding.places):
             if place is EMPTY:
                 named[parameter.name] = parameter.default
             elif place.__class__ is slice:
@@ -82,7 +82,7 @@ class CallLayout:
                 named[parameter.name] = args[place]
             elif isinstance(place, str):
                 named[parameter.name] = kwargs[place]
-        for extra in self._plan.extra:
+        for extra in self._binding.extra:
             named[extra] = kwargs[extra]
         if self.signature.names in _REVERSED:  # read as it is written
             return {name: named[name] for name in reversed(self.signature.names)}
@@ -92,23 +92,23 @@ class CallLayout:
 _layouts: dict[Any, CallLayout | None] = {}
 
 
-def form_of(func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> CallLayout:
+def layout_of(func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> CallLayout:
     """The CallLayout of a call."""
     key: Any = (func, *map(type, args))
     if kwargs:
         key = (key, *kwargs, *map(type, kwargs.values()))
-    form = _layouts.get(key)
-    if form is not None:
-        return form
+    layout = _layouts.get(key)
+    if layout is not None:
+        return layout
     if key not in _layouts and _classes_decide(func, args, kwargs):
-        form = _layouts[key] = CallLayout(func, args, kwargs)
-        return form
+        layout = _layouts[key] = CallLayout(func, args, kwargs)
+        return layout
     _layouts[key] = None  # such calls differ: look closer
     full = (key, *map(_content, args), *map(_content, kwargs.values()))
-    form = _layouts.get(full)
-    if form is None:
-        form = _layouts[full] = CallLayout(func, args, kwargs)
-    return form
+    layout = _layouts.get(full)
+    if layout is None:
+        layout = _layouts[full] = CallLayout(func, args, kwargs)
+    return layout
 
 
 def _classes_decide(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> bool:
@@ -148,8 +148,8 @@ def bind(
     Returns:
         the Signature that fits, and argument name -> value with defaults filled in.
     """
-    form = form_of(func, args, kwargs)
-    return form.signature, form.named(args, kwargs)
+    layout = layout_of(func, args, kwargs)
+    return layout.signature, layout.named(args, kwargs)
 
 
 def _content(part: Any) -> Any:
@@ -161,11 +161,11 @@ def _content(part: Any) -> Any:
     return None
 
 
-def _find(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Signature, Plan]:
+def _find(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> tuple[Signature, Binding]:
     for strict in (True, False):
         for signature in signatures(func):
-            plan = signature.plan(args, kwargs, strict)
-            if plan is not None:
-                return signature, plan
+            binding = signature.bind(args, kwargs, strict)
+            if binding is not None:
+                return signature, binding
     unknown = Signature(op_of(func), _UNKNOWN.parameters)
-    return unknown, Plan((slice(0, len(args)),), tuple(kwargs))
+    return unknown, Binding((slice(0, len(args)),), tuple(kwargs))

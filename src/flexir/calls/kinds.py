@@ -37,7 +37,7 @@ class Kind(NamedTuple):
 
 
 @lru_cache(maxsize=None)
-def parsed(text: str) -> Kind:
+def parse_kind(text: str) -> Kind:
     """The Kind a schema type spells out."""
     optional = text.startswith("Optional[")
     inner = text[len("Optional[") : -1] if optional else text
@@ -53,7 +53,7 @@ def accepts(parameter: Parameter, value: Any, strict: bool) -> bool:
     """
     if parameter.accepts is None:
         return True
-    kind = parsed(parameter.accepts)
+    kind = parse_kind(parameter.accepts)
     if value is None:
         return kind.optional or parameter.default is None
     if not kind.is_list:
@@ -64,7 +64,7 @@ def accepts(parameter: Parameter, value: Any, strict: bool) -> bool:
         return all(map(item, value))
     if kind.name in _BRACKETED or parameter.length is None:
         return False
-    return is_int(value) or (not strict and is_number(value))
+    return is_int(value) or (not strict and parses_as_number(value))
 
 
 def is_spread(parameter: Parameter, rest: Sequence[Any], strict: bool) -> bool:
@@ -88,7 +88,7 @@ def is_int(value: Any) -> bool:
     return hasattr(value, "__index__")
 
 
-def is_number(value: Any) -> bool:
+def parses_as_number(value: Any) -> bool:
     """Whether torch's parsers take a value for a number, a tensor set aside."""
     return isinstance(value, (int, float, complex, torch.SymInt, torch.SymFloat)) or (
         not isinstance(value, torch.Tensor) and hasattr(value, "__float__")
@@ -96,7 +96,7 @@ def is_number(value: Any) -> bool:
 
 
 def _is_number_or_tensor(value: Any) -> bool:
-    return is_number(value) or isinstance(value, torch.Tensor)
+    return parses_as_number(value) or isinstance(value, torch.Tensor)
 
 
 def _is_tensor(value: Any, strict: bool) -> bool:
@@ -113,13 +113,13 @@ def _is_bool(value: Any, strict: bool) -> bool:
 def _is_scalar(value: Any, strict: bool) -> bool:
     if isinstance(value, torch.Tensor):
         return not strict and value.ndim == 0
-    return is_number(value)
+    return parses_as_number(value)
 
 
 def _is_float(value: Any, strict: bool) -> bool:
     if isinstance(value, torch.Tensor):
         return not strict
-    return is_number(value) and not isinstance(value, complex)
+    return parses_as_number(value) and not isinstance(value, complex)
 
 
 def _is_integer(value: Any, strict: bool) -> bool:

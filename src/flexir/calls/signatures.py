@@ -98,11 +98,12 @@ _UNMARKED_WRITES: dict[str, Callable[[dict[str, Any]], tuple[str, ...]]] = {
 
 
 # Where a parameter's argument stands in a call: an index into the positional arguments, a slice of
-# them, a keyword, EMPTY for the default, or None for `**kwargs`, whose keywords are `Plan.extra`.
+# them, a keyword, EMPTY for the default, or None for `**kwargs`, whose keywords are in
+# `Binding.extra`.
 Place = int | slice | str | type | None
 
 
-class Plan(NamedTuple):
+class Binding(NamedTuple):
     """How the arguments of a call lie over the parameters of a signature.
 
     Attributes:
@@ -157,7 +158,7 @@ class Signature:
     def as_called(self, given: int) -> Signature:
         """This signature, for calls that give so many arguments by position.
 
-        Whoever overrides a torch function may tell ``f(x, w, b)`` from ``f(x, w, bias=b)``.
+        A ``__torch_function__`` override may tell ``f(x, w, b)`` from ``f(x, w, bias=b)``.
         """
         made = copy.copy(self)
         made.given = given
@@ -192,7 +193,7 @@ class Signature:
             written = written | {"out"}
         return written
 
-    def plan(self, args: Sequence[Any], kwargs: dict[str, Any], strict: bool) -> Plan | None:
+    def bind(self, args: Sequence[Any], kwargs: dict[str, Any], strict: bool) -> Binding | None:
         """How to lay a call's arguments over the parameters, or None if they do not fit."""
         places: list[Place] = []
         taken, used = 0, set()
@@ -219,7 +220,7 @@ class Signature:
         unknown = kwargs.keys() - used
         if unknown and not self._takes_extra(unknown):
             return None
-        return Plan(tuple(places), tuple(k for k in kwargs if k in unknown))
+        return Binding(tuple(places), tuple(k for k in kwargs if k in unknown))
 
     def _takes_extra(self, unknown: Set[str]) -> bool:
         """Whether a call may have keywords that are no parameters."""

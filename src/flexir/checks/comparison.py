@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from ..graph.nodes import Node
-from .diagnose import apart, magnitude
+from .diagnose import difference, magnitude
 
 
 @dataclass(slots=True)
@@ -123,7 +123,7 @@ def row_of(
         if want.shape != got.shape:
             shapes = f"shape {tuple(got.shape)}, expected {tuple(want.shape)}"
             return Row(node, float("inf"), float("inf"), False, shapes)
-        off = apart(want, got)
+        off = difference(want, got)
         if not off.numel():
             continue
         most = off.max().item()

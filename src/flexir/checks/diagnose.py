@@ -20,7 +20,7 @@ from ..graph.tree import tensors_in
 _EPS = (0.0, 1e-12, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
 
 
-def apart(want: torch.Tensor, got: torch.Tensor) -> torch.Tensor:
+def difference(want: torch.Tensor, got: torch.Tensor) -> torch.Tensor:
     """Difference of each element, infinite where only one of the two is finite."""
     wide = torch.complex128 if want.is_complex() or got.is_complex() else torch.float64
     want, got = dense(want.detach()), dense(got.detach()).to(want.device)
@@ -41,7 +41,7 @@ def magnitude(tensor: torch.Tensor) -> float:
 
 def distance(want: torch.Tensor, got: torch.Tensor) -> tuple[float, float]:
     """Largest difference (infinite where only one is finite) and largest magnitude."""
-    return (apart(want, got).max().item() if want.numel() else 0.0), magnitude(want)
+    return (difference(want, got).max().item() if want.numel() else 0.0), magnitude(want)
 
 
 def causes(
@@ -57,7 +57,7 @@ def causes(
         node: the call.
         env: what it was given.
         expected: what torch made of it.
-        got: what the engine made, for each of the outputs; None for one that nobody knows.
+        got: what the engine made, for each of the outputs; None for an unknown one.
         rtol: how near an explanation must come, over the largest magnitude.
     """
     known = [i for i, made in enumerate(got) if made is not None]

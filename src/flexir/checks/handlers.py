@@ -56,8 +56,8 @@ def check_handlers(
             target's ``@ir.run`` does.
         out: makes a builder for every conversion, if your handlers need one.
         rtol: difference allowed, over the largest magnitude of torch's result. Without, 64 times
-            the rounding error that the call has by its nature (see :mod:`flexir.rounding`). Whole
-            numbers and bools must be equal in any case.
+            the rounding error that the call has by its nature (see :mod:`flexir.checks.rounding`).
+            Whole numbers and bools must be equal in any case.
         kwargs: keyword inputs.
 
     Returns:
@@ -71,7 +71,7 @@ def check_handlers(
     if engine is None:
         raise TargetError(f"target {target.name!r} does not say how its output is run: "
                           "check_handlers(..., run=engine) or @ir.run")  # fmt: skip
-    check = _Check(target, graph, engine, out, rtol)
+    check = _HandlerRuns(target, graph, engine, out, rtol)
     check.claim(graph.nodes)
     bind_inputs(graph, args, kwargs or {}, check.kept)
     env = Environment(graph.constants)
@@ -82,7 +82,7 @@ def check_handlers(
 # --- one call alone -----------------------------------------------------------------------------
 
 
-class _Check:
+class _HandlerRuns:
     """Every call of a graph, converted and run alone while the graph is replayed."""
 
     def __init__(

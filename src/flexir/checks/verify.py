@@ -23,12 +23,12 @@ from ..graph.nodes import Node
 from ..graph.program import one_graph
 from ..graph.replay import replay
 from ..recording.eager import copies_of, initial_state, no_fast_path, run_model, run_once
-from ..recording.recorder import record
+from ..recording.recorder import record_run
 from .differences import Difference, compare_outputs, compare_tensors, flat, verdict_of
 
 
 @dataclass(slots=True)
-class Check:
+class Verification:
     """The answer of :func:`verify`.
 
     Attributes:
@@ -87,7 +87,7 @@ def verify(
     values: bool = False,
     perturb: bool = True,
     tolerance: float = 1e-5,
-) -> Check:
+) -> Verification:
     """Compare a graph with the model it was captured from.
 
     Args:
@@ -104,7 +104,7 @@ def verify(
         tolerance: largest relative difference that still counts as close.
 
     Returns:
-        a :class:`Check`; true if the graph is exact or close.
+        a :class:`Verification`; true if the graph is exact or close.
 
     Example:
         >>> from flexir import capture
@@ -112,7 +112,7 @@ def verify(
         >>> verify(capture(model, x), model, x).verdict
         'exact'
     """
-    check = Check("exact", one_graph(graph, "verify"))
+    check = Verification("exact", one_graph(graph, "verify"))
     if calls is not None:
         _compare_calls(check, graph, model, list(map(inputs_of, calls)), tolerance)
         return check
@@ -131,7 +131,7 @@ def verify(
 
 
 def _compare(
-    check: Check, graph: Graph, model: Any, args: Any, kwargs: Any, tolerance: float
+    check: Verification, graph: Graph, model: Any, args: Any, kwargs: Any, tolerance: float
 ) -> None:
     with initial_state(graph, model) as lost:
         expected, written = run_once(graph, model, *copies_of(args, kwargs))
@@ -151,7 +151,7 @@ def _compare(
 
 
 def _compare_calls(
-    check: Check, graph: Graph, model: Any, calls: Sequence[Inputs], tolerance: float
+    check: Verification, graph: Graph, model: Any, calls: Sequence[Inputs], tolerance: float
 ) -> None:
     """Compare calls in a row, and what is left behind after the last."""
     run = graph.start()
@@ -177,7 +177,7 @@ def _compare_calls(
 
 def _why_unwatched(graph: Graph, model: Any, args: Any, kwargs: Any, tolerance: float) -> str:
     """Why outputs differ although every call agrees while the model is watched."""
-    slow = Check("exact", graph)
+    slow = Verification("exact", graph)
     with no_fast_path():
         _compare(slow, graph, model, args, kwargs, tolerance)
     if slow.verdict == "exact":
@@ -200,7 +200,7 @@ def _first_difference(
     found: list[tuple[Node, Difference]] = []
     position = 0
 
-    def compare(node: Node, tensors: Sequence[torch.Tensor]) -> None:
+    def match_step(node: Node, tensors: Sequence[torch.Tensor]) -> None:
         nonlocal position
         if found or not tensors:
             return
@@ -218,7 +218,7 @@ def _first_difference(
 
     copies = copies_of(args, kwargs)
     with initial_state(graph, model), contextlib.suppress(Error):
-        record(model, *copies, witness=graph.audit.witnessed, watch=compare)
+        record_run(model, *copies, witness=graph.audit.witnessed, watch=match_step)
     return found[0] if found else None
 
 
@@ -231,7 +231,7 @@ def _alike(a: Node, b: Node) -> bool:
 
 
 def _perturb(
-    check: Check, graph: Graph, model: Any, args: Any, kwargs: Any, tolerance: float
+    check: Verification, graph: Graph, model: Any, args: Any, kwargs: Any, tolerance: float
 ) -> None:
     """Compare on inputs of the same shapes and other elements."""
     generator = torch.Generator().manual_seed(0)

@@ -31,7 +31,7 @@ def compare_values(
     rows: list[Row] = []
     env = Environment(graph.constants)
 
-    def check(node: Node, tensors: tuple[torch.Tensor, ...]) -> None:
+    def compare_call(node: Node, tensors: tuple[torch.Tensor, ...]) -> None:
         pairs = [(t, values[v.name]) for v, t in zip(node.outputs, tensors) if v.name in values]
         if pairs:
             wanted, made = [t for t, _ in pairs], [row_tensor(made) for _, made in pairs]
@@ -42,7 +42,7 @@ def compare_values(
                 row.causes = list(causes(node, env, tensors, all_made, near(row, rtol)))
             rows.append(row)
 
-    replay(graph, args or (), kwargs, watch=check, env=env)
+    replay(graph, args or (), kwargs, watch=compare_call, env=env)
     if not rows:
         raise Error("none of these names is a value of the graph; names are those it prints: %12")
     return Comparison(rows)

@@ -24,7 +24,7 @@ import torch
 
 from .. import __version__, targets
 from ..calls.schemas import callables
-from ..checks.verify import Check, verify
+from ..checks.verify import Verification, verify
 from ..conversion.convert import Result, convert
 from ..conversion.stubs import stub
 from ..errors import Error, HandlerError, UnsupportedError
@@ -117,7 +117,7 @@ def verify_(options: argparse.Namespace) -> int:
     return 0 if check.verdict in ("exact", "close") else 3
 
 
-def _facts(check: Check) -> dict[str, Any]:
+def _facts(check: Verification) -> dict[str, Any]:
     names = ("verdict", "perturbed", "max_abs", "frozen", "notes")
     return {name: getattr(check, name) for name in names}
 
@@ -179,9 +179,9 @@ def stub_(options: argparse.Namespace) -> int:
         return done(f"{len(entries)} stubs")
     calls = [(graph, node) for entry in entries for node in entry.nodes]
     if calls:
-        from ..files.ir.samples import write
+        from ..files.ir.samples import write_samples
 
-        write(options.output, calls, args=args, kwargs=kwargs)
+        write_samples(options.output, calls, args=args, kwargs=kwargs)
     return done(f"{len(entries)} stubs and their tests in {options.output}")
 
 

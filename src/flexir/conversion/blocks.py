@@ -55,6 +55,6 @@ def convert_block(
     return tuple(made)
 
 
-def named(node: Node) -> dict[str, Block]:
+def blocks_by_name(node: Node) -> dict[str, Block]:
     """The blocks of a call, by the names under which its handler is given them."""
     return {_WORDS.get(word, word): block for word, block in blocks_of(node)}

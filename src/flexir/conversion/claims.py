@@ -1,7 +1,7 @@
 """Run a target's handlers over a graph: claim the call, else descend, else placeholder.
 
 A conversion is the loop of :mod:`flexir.graph.replay` with the meaning "call the user's handler".
-It stops only for an error inside a handler; what nobody takes becomes a placeholder, and the
+It stops only for an error inside a handler; an unhandled call becomes a placeholder, and the
 report lists all of it. So it does for what the model does besides returning outputs, if the target
 has no handler for that.
 """
@@ -173,7 +173,7 @@ class Conversion:
         raise _Refused(self.absent.get(value, absent))
 
     def claim(self, node: Node, env: dict[Value, Any]) -> bool:
-        """Hand a node to its handler; False to descend into a module nobody takes."""
+        """Hand a node to its handler; False to descend into a module without one."""
         if node.effects.escape:
             self._escape(node)
             return True
@@ -254,7 +254,7 @@ class Conversion:
 
     def _call(self, node: Node, handler: Handler) -> None:
         named = tree.build(self._arguments(node, handler), Value, self.look)
-        named.update(blocks.named(node))
+        named.update(blocks.blocks_by_name(node))
         args = () if node.body is None else (node.target,)
         with self._blame(node, "handler"):
             made = handler.function(self.context(node), *args, **named)
@@ -264,7 +264,7 @@ class Conversion:
     def _blame(self, node: Node, what: str) -> Iterator[None]:
         """Let what is raised inside name the call, or turn it into a refusal.
 
-        A handler that was given a Placeholder and is not prepared for it raises whatever comes:
+        A handler that was given a Placeholder and is not prepared for it may raise anything:
         that is no defect of the handler, so it declines. Nothing else is taken for that.
         """
         try:
@@ -301,13 +301,13 @@ class Conversion:
             elif name not in defaults or not same_default(part, defaults[name]):
                 shown = part if not isinstance(part, Value) else repr(part)
                 raise _Refused(f"handler ignores {name}={shown}")
-        missing = handler.required - named.keys() - blocks.named(node).keys()
+        missing = handler.required - named.keys() - blocks.blocks_by_name(node).keys()
         if missing:
             raise _Refused(f"this form of {node.op} has no {', '.join(sorted(missing))}")
         return named
 
     def _placeholder(self, node: Node, reason: str) -> None:
-        """Let something stand for a call that nobody took, and tell the report."""
+        """Put a placeholder in the place of an unhandled call, and tell the report."""
         if not self._is_needed(node):
             self.report.unused[node.op] = self.report.unused.get(node.op, 0) + 1
             return

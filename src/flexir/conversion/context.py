@@ -25,13 +25,13 @@ _LITERALS = (bool, int, float, complex, str, type(None), torch.dtype, torch.devi
              torch.memory_format, slice, type(...))  # fmt: skip
 
 
-class _Stored(NamedTuple):
+class _NamedTensor(NamedTuple):
     name: str
     tensor: torch.Tensor
     names: tuple[str, ...]
 
 
-class Weight(_Stored):
+class Weight(_NamedTensor):
     """A constant of the model; unpacks into name, tensor, names.
 
     Attributes:

@@ -200,7 +200,7 @@ def convert(
     Raises:
         UnsupportedError: with ``strict``, listing *all* that nothing handled.
         HandlerError: a handler returned the wrong number of outputs.
-        Exception: whatever a handler raises, with a note naming the call.
+        Exception: what a handler raises, with a note naming the call.
     """
     if isinstance(args, Target) and target is None:
         args, target = (), args

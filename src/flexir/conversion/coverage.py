@@ -11,7 +11,7 @@ from typing import Any
 from ..graph.nodes import Node, Value
 from .claims import Conversion
 from .keys import Handler
-from .target import Keep, kept
+from .target import Keep, kept_whole
 
 
 class Coverage(Conversion):
@@ -26,7 +26,7 @@ class Coverage(Conversion):
 
     def _call(self, node: Node, handler: Handler) -> None:
         self._arguments(node, handler)
-        if handler.function is kept:
+        if handler.function is kept_whole:
             raise Keep
 
 

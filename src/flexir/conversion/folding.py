@@ -1,4 +1,4 @@
-"""The tensor that a Value is, whatever the inputs are: computed of constants when asked for.
+"""The tensor that a Value is for any inputs: computed from constants when asked for.
 
 For handlers of engines that want numbers where torch takes tensors. Changes no graph; the pass
 :func:`flexir.passes.fold_constants` does that.

@@ -197,13 +197,13 @@ def hybrid(
     if run is None:
         raise TargetError(f"target {target.name!r} does not say how its output is run: "
                           "hybrid(result, run=...) or @ir.run")  # fmt: skip
-    plan = _Plan(result)
+    stages = _Stages(result)
     while True:
-        regions = plan.regions()
+        regions = stages.regions()
         refused = [node for region in regions for node in _convert(region, result, out)]
         if not refused:
             return Hybrid(result.graph, regions, f"{result.graph.name} -> {target.name}", run)
-        plan.in_torch.update(refused)
+        stages.in_torch.update(refused)
 
 
 def _convert(region: Region, whole: Result, out: Callable[[], Any] | None) -> list[Node]:
@@ -225,7 +225,7 @@ def _convert(region: Region, whole: Result, out: Callable[[], Any] | None) -> li
     return refused
 
 
-class _Plan:
+class _Stages:
     """Which call runs in which stage: even ones on the engine, odd ones in torch."""
 
     def __init__(self, result: Result) -> None:

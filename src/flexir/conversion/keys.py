@@ -68,7 +68,7 @@ def _resolved(key: Any) -> tuple[str, list[str] | None]:
 
 
 def did_you_mean(word: str, known: Iterable[str], most: int = 2, cutoff: float = 0.5) -> str:
-    """The end of a message about a word nobody knows: those it may have meant, if any."""
+    """The end of a message about an unknown word: near matches, if any."""
     near = difflib.get_close_matches(word, list(known), n=most, cutoff=cutoff)
     return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
 

@@ -42,7 +42,7 @@ def varying(graph: Graph) -> set[Value]:
     """The Values that another call of the same model may have other elements in.
 
     That is what follows from inputs, from what an earlier call left behind, from random numbers and
-    from constants whose making nobody saw.
+    from constants whose making was not recorded.
     """
     found = {*graph.input_values, *(s.initial for s in graph.state)}
     found.update(m.initial for m in graph.mutations)

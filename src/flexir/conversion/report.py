@@ -76,7 +76,7 @@ def configuration(node: Node) -> str:
     return ", ".join(shown)
 
 
-def stub(node: Node) -> str:
+def _stub(node: Node) -> str:
     """Five lines to paste: the handler of this call, with its real argument names."""
     return handler_text(node.op, argument_names([node]))
 
@@ -174,7 +174,7 @@ class Report:
             lines += _lines(entry)
         missing = [entry for entry in self.ranked if entry.reason == "no handler"]
         if missing:
-            lines += ["To support the first:", *_indent(stub(missing[0].nodes[0]))]
+            lines += ["To support the first:", *_indent(_stub(missing[0].nodes[0]))]
         for op, pieces in self.decomposed.items():
             shown = ", ".join(pieces)
             lines.append(f"{op} ×{self.taken_apart[op]} via decomposition: {shown or 'nothing'}")
@@ -269,7 +269,7 @@ class Report:
                     "outputs": [[str(v.type) for v in n.outputs] for n in entry.nodes],
                     "paths": entry.paths,
                     "sources": entry.sources,
-                    "stub": stub(entry.nodes[0]),
+                    "stub": _stub(entry.nodes[0]),
                 }
                 for entry in self.ranked
             ],
@@ -304,7 +304,7 @@ class Report:
         if self.entries:
             lines.append(f"{self.placeholders} calls have no handler in target {self.target!r}")
             lines += _indent("\n".join(line for entry in self.ranked for line in _lines(entry)))
-            lines += ["To support the first:", *_indent(stub(self.ranked[0].nodes[0]))]
+            lines += ["To support the first:", *_indent(_stub(self.ranked[0].nodes[0]))]
         lines += self._besides(len(self.omissions)) if self.omissions else []
         raise UnsupportedError("\n".join(lines))
 

@@ -27,7 +27,7 @@ class Keep(Unsupported):
         super().__init__("kept whole, no handler")
 
 
-def kept(ctx: Context[Any], module: torch.nn.Module, **named: Any) -> Any:
+def kept_whole(ctx: Context[Any], module: torch.nn.Module, **named: Any) -> Any:
     """The handler of modules that are kept whole."""
     raise Keep
 
@@ -154,7 +154,7 @@ class Target:
         """
 
         for one in what:
-            self.module(one)(kept)
+            self.module(one)(kept_whole)
 
     def placeholder(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Declare what a placeholder is in your representation: ``function(ctx, inputs)``.
@@ -162,8 +162,8 @@ class Target:
         ``inputs`` are the converted tensor arguments; return one thing per output, in a tuple; for
         one output, a tuple of one or the thing itself. ``ctx.reason`` says why.
 
-        Without this hook a :class:`Placeholder` flows on. A handler that is given one and raises
-        becomes a placeholder, too, with the error in its reason.
+        Without this hook a :class:`.context.Placeholder` flows on. A handler that is given one and
+        raises becomes a placeholder, too, with the error in its reason.
         """
         return self._hook("placeholder", function, "(ctx, inputs)")
 
@@ -174,9 +174,9 @@ class Target:
     def constant(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Declare how a weight or constant enters: ``function(ctx, weight)``, once for each.
 
-        ``weight`` is a :class:`Weight`. Without this hook constants arrive as Values, to be
-        opened with ``ctx.weight``. With it, handlers are given what it returned, and ``ctx.weight``
-        opens that.
+        ``weight`` is a :class:`.context.Weight`. Without this hook constants arrive as Values, to
+        be opened with ``ctx.weight``. With it, handlers are given what it returned, and
+        ``ctx.weight`` opens that.
         """
         return self._hook("constant", function, "(ctx, weight)")
 
@@ -189,8 +189,8 @@ class Target:
         turn a call's arguments into tensors by name, and tensors by name into what the model
         returns.
 
-        Not called where an output is a :class:`Placeholder`; then ``Result.output`` is your builder
-        as it is.
+        Not called where an output is a :class:`.context.Placeholder`; then ``Result.output`` is
+        your builder as it is.
         """
         return self._hook("output", function, "(ctx, outputs)")
 
@@ -244,13 +244,13 @@ class Target:
         """
         return self._hook("state", function, "(ctx, path, initial, final)")
 
-    def _hook(self, name: str, function: Callable[..., Any], form: str) -> Callable[..., Any]:
+    def _hook(self, name: str, function: Callable[..., Any], parameters: str) -> Callable[..., Any]:
         if name in self.hooks:
             raise TargetError(f"target {self.name!r} already has a {name} handler")
         try:
-            inspect.signature(function).bind(*form.split(", "))
+            inspect.signature(function).bind(*parameters.split(", "))
         except TypeError as error:
-            raise TargetError(f"the {name} handler must take {form}: {error}") from error
+            raise TargetError(f"the {name} handler must take {parameters}: {error}") from error
         self.hooks[name] = function
         return function
 
@@ -281,7 +281,7 @@ class Target:
         return found
 
     def lacks(self, op: str) -> bool:
-        """Whether an op was declared not to be had."""
+        """Whether an op was declared unsupported."""
         here = op in self.without and op not in self.ops
         return here or (self.parent is not None and op not in self.ops and self.parent.lacks(op))
 

@@ -231,13 +231,13 @@ def stubs(
         made: the plan, for the order.
         surveys: what it was made of.
         target: the handlers there are; calls they take are left out.
-        folder: where; see :func:`flexir.files.ir.samples.write`.
+        folder: where; see :func:`flexir.files.ir.samples.write_samples`.
         top: how many items.
 
     Returns:
         the ops of which no sample could be made.
     """
-    from ..files.ir.samples import write
+    from ..files.ir.samples import write_samples
 
     wanted = dict.fromkeys(item.op for item in made.items[:top])
     needed = {name for item in made.items[:top] for name in item.models}
@@ -248,7 +248,7 @@ def stubs(
             for entry in coverage(graph, target).entries:
                 if entry.op in wanted:
                     calls[entry.op] += [(graph, node) for node in entry.nodes]
-    return write(folder, [call for group in calls.values() for call in group])
+    return write_samples(folder, [call for group in calls.values() for call in group])
 
 
 class _Counts:
@@ -277,7 +277,7 @@ class _Counts:
         )  # fmt: skip
 
 
-class _Part(NamedTuple):
+class _Needs(NamedTuple):
     """What one model adds to a plan; ``calls`` is None if there is no graph of it."""
 
     name: str
@@ -287,18 +287,18 @@ class _Part(NamedTuple):
     items: Mapping[tuple[str, str], _Counts] = MappingProxyType({})
 
 
-def _part(one: Survey, target: Target, out: Callable[[], Any] | None) -> _Part:
+def _part(one: Survey, target: Target, out: Callable[[], Any] | None) -> _Needs:
     try:
         graph = one.graph()
     except Error as error:
-        return _Part(one.name, one.number, problem=one.problem or str(error))
+        return _Needs(one.name, one.number, problem=one.problem or str(error))
     calls = sum(1 for _ in graph)
     try:
         report = coverage(graph, target, out)
     except Exception as error:  # noqa: BLE001  of one model; the others are planned
         why = f"the handlers raised {type(error).__name__}: {error}"
-        return _Part(one.name, one.number, calls, why)
-    return _Part(one.name, one.number, calls, items=_counted(report, one.name))
+        return _Needs(one.name, one.number, calls, why)
+    return _Needs(one.name, one.number, calls, items=_counted(report, one.name))
 
 
 def _counted(report: Report, model: str) -> dict[tuple[str, str], _Counts]:

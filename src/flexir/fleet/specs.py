@@ -31,7 +31,7 @@ class Usage(Error):
     """The command line does not say what to do."""
 
 
-def find(spec: str) -> tuple[Any, Any]:
+def find_model(spec: str) -> tuple[Any, Any]:
     """The object a MODEL names, and the module it was found in."""
     where, colon, attribute = spec.rpartition(":")
     if not colon:
@@ -130,7 +130,7 @@ def open_model(
                 model.to(device)
             moved = tree.build((args, kwargs), torch.Tensor, lambda t: t.to(device))
         return (model, *moved)
-    thing, module = find(spec)
+    thing, module = find_model(spec)
     made = thing if isinstance(thing, torch.nn.Module) else thing()
     model, *own = made if isinstance(made, tuple) else (made,)
     if isinstance(model, torch.nn.Module):
@@ -223,7 +223,7 @@ def target_of(spec: str | None) -> Target:
         from ..conversion.layers import describe
 
         return describe
-    made, _ = find(spec)
+    made, _ = find_model(spec)
     if not isinstance(made, Target):
         raise Usage(f"{spec} is a {type(made).__name__}, not a flexir.Target")
     return made

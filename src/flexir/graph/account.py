@@ -114,9 +114,9 @@ class Origin(NamedTuple):
     Attributes:
         kind: ``"parameter"``, ``"buffer"`` or ``"attribute"`` of a module, ``"default"`` of an
             argument, ``"global"`` (reached from a function's globals or closure), ``"cached"``
-            (made before the run, kept where nobody looked), ``"python"`` (made of Python numbers
-            by a legacy constructor), or ``"unseen"`` (made during the
-            run by code no watcher could see; the graph holds it frozen).
+            (made before the run, kept where the search did not look), ``"python"`` (made of Python
+            numbers by a legacy constructor), or ``"unseen"`` (made during the run by code that no
+            watcher sees; the graph holds it frozen).
         source: the line that first used it.
         escaped: lines where values left torch for Python before; an unseen constant may
             depend on them.

@@ -52,7 +52,7 @@ def check_type(node: Node, value: Value, tensor: torch.Tensor) -> None:
             if known.__class__ is TensorType:
                 return
     if tensor is None and blocks_of(node):
-        return  # no example showed what stands there this way; whoever reads it says so
+        return  # no example showed what stands there this way; the call that reads it says so
     if isinstance(value.type, NumberType):
         truth = value.type.kind is bool
         if isinstance(tensor, bool) != truth or not isinstance(tensor, (int, float)):

@@ -48,11 +48,11 @@ def check(graph: Graph) -> set[Value]:
     return read
 
 
-def settle(graph: Graph) -> Graph:
-    """Check a new graph and forget the constants nobody reads.
+def finalize(graph: Graph) -> Graph:
+    """Check a new graph and drop its unused constants.
 
     Returns:
-        the graph itself, so producers can end with ``return settle(graph)``.
+        the graph itself, so producers can end with ``return finalize(graph)``.
     """
     read = check(graph)
     for value in [value for value in graph.constants if value not in read]:
@@ -150,7 +150,7 @@ def _stands_for(part: Any, value: Value) -> bool:
     return part is None or isinstance(value.type, NumberType) and type(part) is value.type.kind
 
 
-def names_in(graph: Graph) -> set[str]:
+def value_names(graph: Graph) -> set[str]:
     """The names of all Values of a graph, those of module calls and in blocks aside."""
     found = {value.name for value in (*graph.constants, *graph.input_values)}
     found.update(value.name for node in graph for value in node.outputs)

@@ -165,7 +165,7 @@ def bit_length(input: int) -> int:
 
 
 def plain(input: Any) -> Any:
-    """A number that Python was given as it is: what was then decided by it nobody saw."""
+    """A number that Python was given as a plain one: what that then decided is not in the graph."""
     return input
 
 

@@ -30,7 +30,8 @@ def zip(*parts: Any, leaf: type, path: str = "", strict: bool = False) -> Places
         strict: tell lists from tuples, the classes of objects and orders of keys apart.
 
     Yields:
-        path and parts, in the order of :func:`leaves`; an object met before is not opened again.
+        path and parts, in the order of :func:`.tree.leaves`; an object met before is not opened
+        again.
     """
     return _zip(path, parts, leaf, strict, set())
 
@@ -89,7 +90,7 @@ def _items(record: Record) -> Any:
 
 
 def paths(template: Any, leaf: type) -> Iterator[tuple[str, Any]]:
-    """Every instance of ``leaf``, in the order of :func:`leaves`, after its place."""
+    """Every instance of ``leaf``, in the order of :func:`.tree.leaves`, after its place."""
     for path, (part,) in zip(template, leaf=leaf):
         if part.__class__ is leaf:
             yield path, part

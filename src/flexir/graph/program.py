@@ -21,7 +21,7 @@ from .account import State
 from .graph import Graph
 from .inputs import Inputs
 from .nodes import Node, Value
-from .run import Memory, Run
+from .run import Run, RunMemory
 
 if TYPE_CHECKING:
     import os
@@ -203,7 +203,7 @@ class ProgramRun:
     """
 
     def __init__(self, program: Program) -> None:
-        self.program, self.memory = program, Memory()
+        self.program, self.memory = program, RunMemory()
         kept = program.state
         for graph in program.graphs.values():
             for state in graph.state:
@@ -240,7 +240,7 @@ def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
     return bool(torch.equal(one, other))
 
 
-def kind_of(inputs: Inputs) -> tuple[str, tuple[Any, ...]]:
+def structure_of(inputs: Inputs) -> tuple[str, tuple[Any, ...]]:
     """How the inputs of a call are built, which calls of one entry point have in common.
 
     Returns:

@@ -70,7 +70,7 @@ def _is_call_of(graph: Graph, node: Node, module: type | str) -> bool:
 
 
 def last_readers(graph: Graph) -> dict[Node, list[Value]]:
-    """Function node -> the Values nobody reads after it."""
+    """Function node -> the Values unused after it."""
     last: dict[Value, Node] = {}
     for node in graph:
         for value in (*node.outputs, *node.inputs):

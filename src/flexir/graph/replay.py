@@ -78,9 +78,9 @@ def replay(
         begin: called when a block begins, with its parameters and what they are.
         taken: gains which way each branch went and how many rounds each loop had, in the order in
             which they began.
-        generators: where an earlier call of the same :class:`~flexir.run.Run` left them.
+        generators: where an earlier call of the same :class:`~flexir.graph.run.Run` left them.
         led: branches of which both blocks run, loops of which one round runs, and conditions that
-            are not checked: for who wants to know sizes, whatever the values are.
+            are not checked: for callers that want sizes, independent of values.
 
     Returns:
         what the model returned, in the same containers.
@@ -355,10 +355,10 @@ class Replay:
 def _copies(
     node: Node, env: dict[Value, Any], isolate: bool, dying: Sequence[Value]
 ) -> dict[Value, Any]:
-    """What a writing call is given: copies where it writes, wherever else that Value stands.
+    """The arguments of a writing call: copies of what it writes, at every place of that Value.
 
     ``dying`` are never read again: where nothing else leads to their memory, it is written over.
-    ``isolate`` copies whatever requires no grad.
+    ``isolate`` copies every tensor that requires no grad.
     """
     given = {v: env[v] for v in node.inputs}
     if isolate:

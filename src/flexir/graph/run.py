@@ -21,7 +21,7 @@ from .nodes import Value
 from .replay import Environment, Generators, replay
 
 
-class Memory:
+class RunMemory:
     """What calls in a row leave behind, of one graph or of the entry points of a Program.
 
     Attributes:
@@ -58,7 +58,7 @@ class Run:
     """
 
     def __init__(
-        self, graph: Graph, memory: Memory | None = None, kept: Collection[str] = ()
+        self, graph: Graph, memory: RunMemory | None = None, kept: Collection[str] = ()
     ) -> None:
         """A run of one graph.
 
@@ -68,7 +68,7 @@ class Run:
             kept: paths of state that others of these runs write.
         """
         self.graph = graph
-        self.memory = Memory() if memory is None else memory
+        self.memory = RunMemory() if memory is None else memory
         self._places: dict[Value, str] = {s.initial: s.path for s in graph.state}
         kept = {*kept, *(s.path for one in (graph, *graph.variants) for s in one.state)}
         for value in graph.constants:
@@ -153,7 +153,7 @@ def _refuse_after(other: Graph | None) -> None:
         )
 
 
-def _check_size(path: str, value: Value, memory: Memory) -> None:
+def _check_size(path: str, value: Value, memory: RunMemory) -> None:
     tensor, type = memory.tensors[path], value.type
     if not type.takes(shape_of(tensor), tensor.dtype):
         raise Diverged(

@@ -13,7 +13,7 @@ from typing import Any
 from ..errors import Error
 from . import numbers, tree
 from .account import Mutation, State
-from .check import name_values, settle
+from .check import finalize, name_values
 from .choice import Block, Choice, Loop, blocks_of, every, is_choice, is_loop
 from .decided import by_values
 from .geometry import shape_of
@@ -168,7 +168,7 @@ class _Copy:
         self.graph.nodes = self._needed(nodes, needed)
         if taken is not None:
             name_values(self.graph)
-        settle(self.graph)
+        finalize(self.graph)
 
     def one(self, value: Value) -> Value:
         """The copy of a Value that is no literal."""

@@ -1,7 +1,7 @@
-"""Whether anybody but a table could see a tensor change; what nobody sees may be written over.
+"""Whether a tensor is referenced outside a table; one that is not may be overwritten.
 
-Looks at who holds the tensor, in Python and in C++, and its memory. What it cannot tell, somebody
-sees.
+Counts references to the tensor, in Python and in C++, and to its storage. Where these counts are
+not available, a tensor counts as referenced.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ _tensor_uses = getattr(torch.Tensor, "_use_count", None)
 
 
 def _holders(key: Any, one: Mapping[Any, Any], other: Mapping[Any, Any]) -> tuple[int, int, int]:
-    """How many hold what both tables have under a key, in Python, in C++, and its memory."""
+    """References to what both tables have under a key: in Python, in C++, and to its storage."""
     storage = one[key].untyped_storage()._cdata
     return sys.getrefcount(one[key]), _tensor_uses(one[key]), _storage_uses(storage)  # type: ignore[misc]
 
 
 def _alone() -> tuple[int, int, int] | None:
-    """What :func:`_holders` says where nobody else holds it; None where it cannot be asked."""
+    """What :func:`_holders` gives for an object without other references; None if unavailable."""
     if _storage_uses is None or _tensor_uses is None:
         return None
     one = {0: torch.empty(1)}

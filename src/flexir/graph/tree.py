@@ -122,7 +122,7 @@ class Record:
             if made_of is not None:
                 made_of[id(self)] = made
             if issubclass(cls, dict):
-                put = kind_of(made).__setitem__
+                put = dict_class(made).__setitem__
                 for key, value in self.items.items():
                     put(made, key, build(value))
             elif issubclass(cls, list):
@@ -132,7 +132,7 @@ class Record:
         return made
 
 
-def kind_of(held: dict[Any, Any]) -> type[dict[Any, Any]]:
+def dict_class(held: dict[Any, Any]) -> type[dict[Any, Any]]:
     """Whose own methods read and write a dictionary, whatever its class makes of them.
 
     An OrderedDict keeps its order beside the dictionary that it is.
@@ -142,7 +142,7 @@ def kind_of(held: dict[Any, Any]) -> type[dict[Any, Any]]:
 
 def refill(held: dict[Any, Any], contents: dict[Any, Any]) -> None:
     """Make a dictionary hold exactly this, in this order."""
-    kind = kind_of(held)
+    kind = dict_class(held)
     kind.clear(held)
     for key, part in contents.items():
         kind.__setitem__(held, key, part)

@@ -5,13 +5,13 @@ nothing to do; ``graph.history`` says what was changed. Running a pass twice cha
 """
 
 from .constants import fold_constants
+from .decomposition import decompose
 from .explicit_state import explicit_state
 from .fixed_cache import fixed_cache
 from .grown import Grown
 from .layers import adaptive_to_pool, fold_batch_norm, merge_pad, warp_affine
 from .pairs import real_pairs
 from .pattern import Pattern, pattern
-from .pieces import decompose
 from .simplify import merge_common, remove_dead, remove_noops, simplify
 
 __all__ = [

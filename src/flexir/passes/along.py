@@ -1,7 +1,7 @@
 """Calls that join and take apart along a dimension, on tensors with slots.
 
 What is joined to a tensor that grows is put where it ends; what is taken from it is taken from
-where it is. Owns these two; that it comes out right is checked by whoever asks for the way.
+where it is. Owns these two; that a way is right is checked by the caller, :mod:`.padded`.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ import torch
 
 from ..graph.nodes import Value
 from .slots import Filled, at, fitted, is_filled
-from .way import Unfit, Way
+from .way import NoWay, Way
 
 
 def join(way: Way) -> None:
     """A ``cat`` with one part that grows: the parts after it are written behind what it holds."""
     parts, dim = list(way.node.args["tensors"]), way.node.args["dim"]
-    shapes = [way.written.shape(part) for part in parts]
+    shapes = [way.draft.shape(part) for part in parts]
     dim %= len(shapes[0])  # handlers of what is written are given no negative one
     growing = [i for i, shape in enumerate(shapes) if isinstance(shape[dim], Filled)]
     if len(growing) != 1:
-        raise Unfit(f"{len(growing)} of the tensors it joins grow with the cache")
+        raise NoWay(f"{len(growing)} of the tensors it joins grow with the cache")
     (middle,) = growing
     before = sum(shape[dim] for shape in shapes[:middle])
     offset = shapes[middle][dim].offset + before
@@ -31,29 +31,29 @@ def join(way: Way) -> None:
     made = way.look(parts[middle])
     if middle:
         made = way.call(torch.cat, [*map(way.look, parts[:middle]), made], dim)
-    made = _resized(way, made, dim, way.written.slots.capacity(Filled(offset + count)))
+    made = _resized(way, made, dim, way.draft.slots.capacity(Filled(offset + count)))
     after = [way.look(part) for part in parts[middle + 1 :]]
     if count:
         new = after[0] if len(after) == 1 else way.call(torch.cat, after, dim)
-        made = way.call(torch.index_copy, made, dim, way.places(offset, count), new)
+        made = way.call(torch.index_copy, made, dim, way.positions(offset, count), new)
     way.gives(made)
 
 
 def pad(way: Way) -> None:
     """A ``pad`` with a number, up to the end of the slots; those of its input hold it, too."""
     args = way.node.args
-    value, after = args["input"], way.written.shape(way.node.outputs[0])
+    value, after = args["input"], way.draft.shape(way.node.outputs[0])
     if args.get("mode", "constant") != "constant":
-        raise Unfit("it pads with what stands in the slots")
+        raise NoWay("it pads with what stands in the slots")
     made = way.only(value, args.get("value") or 0)
     ends = list(args["pad"])
-    positions = way.written.slots.positions
+    positions = way.draft.slots.positions
     for place in range(0, len(ends), 2):
         dim = len(after) - 1 - place // 2
         first = fitted(_over(way, ends[place]), positions)
         if not isinstance(first, int):
-            raise Unfit("what it puts before grows with the cache")
-        whole = way.written.slots.capacity(after[dim])
+            raise NoWay("what it puts before grows with the cache")
+        whole = way.draft.slots.capacity(after[dim])
         ends[place : place + 2] = first, whole - made.type.shape[dim] - first
     way.again({**args, "input": made, "pad": tuple(ends)}, same=False)
 
@@ -76,7 +76,7 @@ def take(way: Way) -> None:
     node = way.node
     value, indices = node.args["input"], node.args["indices"]
     listed = list(indices) if isinstance(indices, tuple) else [indices]
-    made, shape = way.look(value), way.written.shape(value)
+    made, shape = way.look(value), way.draft.shape(value)
     taken: list[Any] = []
     dim = 0
     for place, part in enumerate(listed):
@@ -109,7 +109,7 @@ def _width(part: Any) -> int:
 
 def _at(way: Way, made: Value, dim: int, size: Any, part: Any) -> tuple[Value, Any]:
     """A tensor and what is still to be taken of it along one dimension."""
-    slots, positions = way.written.slots, way.written.slots.positions
+    slots, positions = way.draft.slots, way.draft.slots.positions
     sizes = [at(size, p) for p in positions]
     if not isinstance(part, slice):
         where = [n + of if n < 0 else n for n, of in zip(_over(way, part), sizes)]
@@ -120,8 +120,8 @@ def _at(way: Way, made: Value, dim: int, size: Any, part: Any) -> tuple[Value, A
     ends = [_over(way, end) for end in (part.start, part.stop, part.step)]
     found = [slice(*three).indices(of) for *three, of in zip(*ends, sizes)]
     if {step for _, _, step in found} != {1}:
-        if is_filled((size,)) or any(map(way.written.varies, (part.start, part.stop, part.step))):
-            raise Unfit("steps other than 1 along a dimension that grows")
+        if is_filled((size,)) or any(map(way.draft.varies, (part.start, part.stop, part.step))):
+            raise NoWay("steps other than 1 along a dimension that grows")
         return made, part
     start = fitted([first for first, _, _ in found], positions)
     count = fitted([max(stop - first, 0) for first, stop, _ in found], positions)
@@ -130,21 +130,21 @@ def _at(way: Way, made: Value, dim: int, size: Any, part: Any) -> tuple[Value, A
     if isinstance(count, int):
         return way.call(torch.index_select, made, dim, _from(way, start, count)), slice(None)
     if count is None or not isinstance(start, int):
-        raise Unfit("what it takes along a dimension that grows is neither a start nor an end")
+        raise NoWay("what it takes along a dimension that grows is neither a start nor an end")
     wanted, there = slots.capacity(count), made.type.shape[dim]
     if start:
         index = torch.arange(start, start + wanted).clamp(max=there - 1)
         shifted = way.constant("shifted", index.to(made.type.device))
         return way.call(torch.index_select, made, dim, shifted), slice(None)
     if there < wanted:
-        raise Unfit(f"it takes up to {wanted} of {there}")
+        raise NoWay(f"it takes up to {wanted} of {there}")
     return made, slice(None) if there == wanted else slice(None, wanted)
 
 
 def _from(way: Way, start: Any, count: int) -> Value:
     if not isinstance(start, Filled):
-        raise Unfit("where it begins to take is no sum of the position and a number")
-    return way.places(start.offset, count)
+        raise NoWay("where it begins to take is no sum of the position and a number")
+    return way.positions(start.offset, count)
 
 
 def _plain(way: Way, part: slice) -> slice:
@@ -155,7 +155,7 @@ def _plain(way: Way, part: slice) -> slice:
 def _over(way: Way, part: Any) -> Sequence[Any]:
     """An index at every position."""
     if isinstance(part, Value):
-        if part not in way.written.over:
-            raise Unfit("a number taken out of a tensor says where it takes")
-        return way.written.over[part]
-    return [part] * len(way.written.slots.positions)
+        if part not in way.draft.over:
+            raise NoWay("a number taken out of a tensor says where it takes")
+        return way.draft.over[part]
+    return [part] * len(way.draft.slots.positions)

@@ -14,10 +14,10 @@ from ..graph import numbers, tree
 from ..graph.inputs import same_literal
 from ..graph.nodes import Node, Value
 from .slots import at
-from .way import Unfit, Written
+from .way import Draft, NoWay
 
 
-class _Sizes:
+class _ShapeOnly:
     """A tensor of which only sizes are asked."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
@@ -30,24 +30,24 @@ class _Sizes:
         return math.prod(self.shape)
 
     def stride(self, dim: int) -> int:
-        raise Unfit("it asks how a tensor that grows lies in memory")
+        raise NoWay("it asks how a tensor that grows lies in memory")
 
 
-def is_known(written: Written, node: Node) -> bool:
+def is_known(draft: Draft, node: Node) -> bool:
     """Whether a call on numbers computes only with sizes."""
     asks = node.target in numbers.QUESTIONS
-    return all(v in written.over if v.is_number else asks for v in node.inputs)
+    return all(v in draft.over if v.is_number else asks for v in node.inputs)
 
 
-def at_positions(written: Written, node: Node) -> list[Any]:
+def at_positions(draft: Draft, node: Node) -> list[Any]:
     """What a call on numbers gives at every position.
 
     Raises:
         Error: it decides which way the recorded run went, and at a position it would go another.
     """
     found = []
-    for place, position in enumerate(written.slots.positions):
-        found.append(_at(written, node, place, position))
+    for place, position in enumerate(draft.slots.positions):
+        found.append(_at(draft, node, place, position))
         if not node.outputs and not same_literal(found[-1], node.result):
             raise Error(
                 f"{node} is {found[-1]} where {position} slots are filled, and was {node.result} "
@@ -56,17 +56,17 @@ def at_positions(written: Written, node: Node) -> list[Any]:
     return found
 
 
-def _at(written: Written, node: Node, place: int, position: int) -> Any:
+def _at(draft: Draft, node: Node, place: int, position: int) -> Any:
     def look(value: Value) -> Any:
         if value.is_number:
-            return written.over[value][place]
-        return _Sizes(tuple(at(n, position) for n in written.shape(value)))
+            return draft.over[value][place]
+        return _ShapeOnly(tuple(at(n, position) for n in draft.shape(value)))
 
     named = {name: tree.substitute(part, Value, look) for name, part in node.args.items()}
     args, kwargs = node.signature.unbind(named)
     try:
         return node.target(*args, **kwargs)
-    except Unfit as error:
+    except NoWay as error:
         raise refused(node, str(error)) from None
 
 

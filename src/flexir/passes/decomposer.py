@@ -1,7 +1,7 @@
 """Take one call apart into calls a target does take, or say what is missing.
 
 Four ways are tried, each of which shows the call as a graph of smaller calls: the recipes of
-:mod:`flexir.recipes`; the body of a Python function of torch, run so that its inner calls are
+:mod:`.recipes`; the body of a Python function of torch, run so that its inner calls are
 visible; the ATen ops beneath it; torch's own decomposition of an ATen op. What comes out is taken
 apart further until the target takes every piece. The call runs on the meta device: no memory, no
 computing.
@@ -29,7 +29,7 @@ from ..graph.graph import Graph
 from ..graph.inputs import Inputs
 from ..graph.nodes import Dim, Node, Value
 from ..recording.examples import merged
-from ..recording.recorder import record
+from ..recording.recorder import record_run
 from .edit import call_key, copy_node, stand_at
 from .recipes import RECIPES
 
@@ -97,7 +97,7 @@ class Decomposer:
             return None if known is None else _moved(*known, node)
         found = None
         for graph, values in _ways(node):
-            found = self._settle(node, graph, values, (*above, key), missing)
+            found = self._take_pieces(node, graph, values, (*above, key), missing)
             if found is not None:
                 break
         else:
@@ -108,7 +108,7 @@ class Decomposer:
             self._known[key] = None
         return found
 
-    def _settle(
+    def _take_pieces(
         self,
         node: Node,
         graph: Graph,
@@ -132,7 +132,7 @@ class Decomposer:
             if piece.effects.escape is not None:
                 continue  # how tensors lie chooses between equal ways; sizes are as they must be
             copy = copy_node(piece, look, lambda name: f"{prefix}.{name}")
-            place(copy, node, device)
+            adopt(copy, node, device)
             env.update(zip(piece.outputs, copy.outputs))
             if copy.effects.same is not None:
                 env[piece.outputs[0]] = copy.args[copy.effects.same]
@@ -163,8 +163,8 @@ def _is_same(piece: Node, node: Node) -> bool:
     return piece.op == node.op and piece.inputs == node.inputs
 
 
-def place(copy: Node, node: Node, device: torch.device) -> None:
-    """Let a piece stand where the call stands, on its device."""
+def adopt(copy: Node, node: Node, device: torch.device) -> None:
+    """Give a piece the path, the source line and the device of the call it is a piece of."""
     stand_at(copy, node)
     for value in copy.outputs:
         if not value.is_number:
@@ -284,10 +284,10 @@ def _try(
                 examples = [Inputs(_stand_ins(values, step)) for step in range(_SIZES)]
                 graph = merged(run, examples, None, **options)
             else:
-                graph = record(run, (_stand_ins(values, 0),), {}, **options)
+                graph = record_run(run, (_stand_ins(values, 0),), {}, **options)
     except Unsupported:
         return
-    except Exception:  # noqa: BLE001  whatever keeps it from running there, it is no way down
+    except Exception:  # noqa: BLE001  if it does not run there, it is no way down
         return
     decides = any(node.effects.escape in ("branch", "value") and not _must_be(node)
                   for node in graph)  # fmt: skip
@@ -298,7 +298,7 @@ def _try(
 def _stand_ins(values: list[Value], step: int) -> list[torch.Tensor]:
     """Meta tensors for Values; sizes that vary are others at each step, each by its own measure."""
     names = dict.fromkeys(n.name for v in values for n in v.type.shape if isinstance(n, Dim))
-    added = {name: step * (7 + 4 * place) for place, name in enumerate(names)}
+    added = {name: step * (7 + 4 * i) for i, name in enumerate(names)}
     shapes = [[int(n) + added.get(getattr(n, "name", ""), 0) for n in v.type.shape] for v in values]
     return [torch.empty(shape, dtype=value.type.dtype, device="meta")
             for shape, value in zip(shapes, values)]  # fmt: skip

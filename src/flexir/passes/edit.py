@@ -17,7 +17,7 @@ from ..calls.schemas import op_of, signatures
 from ..errors import GraphError
 from ..graph import collector, tree
 from ..graph.account import Mutation, Origin, State
-from ..graph.check import free_name, names_in, settle
+from ..graph.check import finalize, free_name, value_names
 from ..graph.geometry import tensor_type
 from ..graph.graph import Graph
 from ..graph.nodes import Effects, Node, TensorType, Value
@@ -136,10 +136,10 @@ class Edit:
         self._before: dict[Node, list[Node]] = {}
         self._after: dict[Node, list[Node]] = {}
         self._new: dict[Value, torch.Tensor] = {}
-        self._names = names_in(graph)
+        self._names = value_names(graph)
 
     def only_reader(self, value: Value) -> Node | None:
-        """The one call that reads a Value nobody else can see, else None."""
+        """The one call that reads a Value of a single use, else None."""
         readers = self.readers.get(value, ())
         return readers[0] if len(readers) == 1 and value not in self.results else None
 
@@ -270,7 +270,7 @@ class Edit:
             status={},
             unknown={},
         )
-        return settle(graph)
+        return finalize(graph)
 
     def _check_anchors(self) -> None:
         """Raise where a change refers to a node of another graph, which would be ignored."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import overload
 
 from ..graph.account import State
-from ..graph.check import free_name, settle
+from ..graph.check import finalize, free_name
 from ..graph.graph import Graph
 from ..graph.inputs import with_keyword
 from ..graph.nodes import Value
@@ -78,4 +78,4 @@ def _explicit(graph: Graph, others: Mapping[str, State]) -> Graph:
         status={},
         unknown={},
     )
-    return settle(made)
+    return finalize(made)

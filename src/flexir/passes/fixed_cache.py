@@ -15,7 +15,7 @@ import torch
 from ..errors import Error
 from ..graph import numbers, places, tree
 from ..graph.account import Origin
-from ..graph.check import free_name, names_in, settle
+from ..graph.check import finalize, free_name, value_names
 from ..graph.graph import Graph
 from ..graph.nodes import Dim, Node, NumberType, TensorType, Value
 from ..graph.program import Program
@@ -201,7 +201,7 @@ def _begun(graph: Graph, dims: Mapping[str, int], length: int) -> Graph:
               if place in dims and not v.is_number and len(v.type.shape) > dims[place]}  # fmt: skip
     if not chosen:
         return graph
-    names = names_in(graph)
+    names = value_names(graph)
     like = next(reversed(list(graph)))
     nodes: list[Node] = []
     constants = dict(graph.constants)
@@ -237,7 +237,7 @@ def _begun(graph: Graph, dims: Mapping[str, int], length: int) -> Graph:
         origins={v: graph.origins.get(v, Origin("folded")) for v in constants}, status={},
         unknown={}, history=[*graph.history, f"fixed_cache: results in {length} slots"],
     )  # fmt: skip
-    return settle(made)
+    return finalize(made)
 
 
 def _guarded(count: Value, length: int, nodes: list[Node], like: Node) -> None:

@@ -31,7 +31,7 @@ class Grown:
 
     Attributes:
         program: the Program as it was recorded.
-        fixed: what :func:`fixed_cache` made of it.
+        fixed: what :func:`.fixed_cache.fixed_cache` made of it.
 
     Example:
         >>> import torch, flexir
@@ -60,7 +60,7 @@ class Grown:
 
         Args:
             program: as it was recorded.
-            fixed: what :func:`fixed_cache` made of it.
+            fixed: what :func:`.fixed_cache.fixed_cache` made of it.
             engine: ``engine(entry point, inputs by name)`` gives outputs by name
                 (``graph.output_names``); without, the graphs are replayed.
 

@@ -25,7 +25,7 @@ def fold_batch_norm(graph: Graph) -> Graph:
     2. before conv1d-3d without padding, or linear on rows: ``W' = W a`` along the input channels,
        ``bias' = bias + sum(W b)``.
 
-    The value between the two must be read by nobody else, and all tensors be constants. The sums
+    The value between the two must have no other use, and all tensors be constants. The sums
     are done in float64 and rounded once.
     """
     while True:  # one fold may make room for another

@@ -23,7 +23,7 @@ from ..errors import Error
 from ..graph import numbers, tree
 from ..graph.account import Mutation, Origin, State
 from ..graph.answers import answer
-from ..graph.check import free_name, names_in, settle
+from ..graph.check import finalize, free_name, value_names
 from ..graph.choice import blocks_of
 from ..graph.graph import Graph
 from ..graph.inputs import dense_stride, same_literal, with_keyword
@@ -35,9 +35,9 @@ from .by_position import at_positions, is_known, refused
 from .constants import run_defined
 from .decomposer import Decomposer
 from .edit import Rewritten
-from .signs import Layer
+from .signs import Overlay
 from .slots import Shape, Slots, at, fitted, is_filled, worlds_of
-from .way import Unfit, Way, Written
+from .way import Draft, NoWay, Way
 
 POSITION = "position"
 
@@ -57,23 +57,23 @@ class Padded:
             Error: something in it does not go with slots; the message names the call.
         """
         self.recorded, self.slots = graph, slots
-        names = names_in(graph)
+        names = value_names(graph)
         device = next((v.type.device for v in shapes if not v.is_number), torch.device("cpu"))
         self.word = free_name(POSITION, names | set(graph.inputs))
         position = Value(self.word, TensorType(torch.int64, (), device))
-        self.written = written = Written(slots, position, names | {self.word})
+        self.draft = draft = Draft(slots, position, names | {self.word})
         for value, shape in shapes.items():
             if value.is_number:
-                written.over[value] = [at(shape[0], p) for p in slots.positions]
+                draft.over[value] = [at(shape[0], p) for p in slots.positions]
                 continue
-            written.shapes[value] = shape
+            draft.shapes[value] = shape
             type = TensorType(value.type.dtype, slots.static(shape), value.type.device)
-            written.env[value] = Value(value.name, type)
+            draft.env[value] = Value(value.name, type)
         self.free = last_readers(graph)
-        self.held = Counter(written.env.values())  # for how many recorded Values one stands
-        self.worlds = worlds_of(graph, slots, written.constants)
+        self.held = Counter(draft.env.values())  # for how many recorded Values one stands
+        self.worlds = worlds_of(graph, slots, draft.constants)
         for world in self.worlds:
-            world.begin(shapes, slots, written.env)
+            world.begin(shapes, slots, draft.env)
             world.fixed[position] = torch.tensor(world.position, device=device)
         self.meaning = Replay(graph, check=False)
         try:
@@ -85,11 +85,11 @@ class Padded:
     # -- the graph
 
     def _built(self, nodes: list[Node]) -> Graph:
-        old, written = self.recorded, self.written
-        last = Way(written, next(reversed(list(old))))
+        old, draft = self.recorded, self.draft
+        last = Way(draft, next(reversed(list(old))))
 
         def look(value: Value) -> Any:
-            return last.number(value) if written.varies(value) else last.look(value)
+            return last.number(value) if draft.varies(value) else last.look(value)
 
         def inner(part: Any) -> Any:
             return tree.substitute(part, Value, look)
@@ -100,28 +100,28 @@ class Padded:
         state = [State(s.path, s.initial, look(s.final)) for s in old.state]
         for node in last.nodes:
             self._run(last, node)
-        written.constants.update(last.constants)
+        draft.constants.update(last.constants)
         layouts = {}
         for value, stride in old.layouts.items():
             twin = look(value)
             layouts[twin] = dense_stride(twin.type.shape, stride)
-        constants = {**old.constants, **written.constants}
+        constants = {**old.constants, **draft.constants}
         made = dataclasses.replace(
             old, parameters=with_keyword(old.parameters, self.word),
-            inputs={**inputs, self.word: written.position},
+            inputs={**inputs, self.word: draft.position},
             outputs=outputs, left=left, nodes=[*nodes, *last.nodes], mutations=mutations,
             state=state, constants=constants, layouts=layouts,
             origins={v: old.origins.get(v, Origin("folded")) for v in constants},
             differentiable={look(v) for v in old.differentiable}, live=[], status={}, unknown={},
             history=[*old.history, f"fixed_cache: {self.slots.length} slots"],
         )  # fmt: skip
-        return settle(made)
+        return finalize(made)
 
     def _run(self, way: Way, node: Node) -> None:
         for world in self.worlds:
-            layer = Layer(world.fixed, way.constants)
-            self.meaning(node, layer)
-            world.fixed.update(layer)
+            overlay = Overlay(world.fixed, way.constants)
+            self.meaning(node, overlay)
+            world.fixed.update(overlay)
 
     def _body(self, nodes: Sequence[Node]) -> tuple[list[Node], bool]:
         """Calls once more; and whether they are others."""
@@ -130,7 +130,7 @@ class Padded:
         for node in nodes:
             if node.body is not None:
                 copies, other = self._module(node)
-            elif node.target in numbers.FUNCTIONS and is_known(self.written, node):
+            elif node.target in numbers.FUNCTIONS and is_known(self.draft, node):
                 copies, other = [], self._number(node)
             else:
                 copies, other = self._call(node)
@@ -144,35 +144,35 @@ class Padded:
         """Nobody reads a recorded Value any more: the worlds need neither it nor its twin."""
         for world in self.worlds:
             world.recorded.pop(value, None)
-        twin = self.written.env.get(value)
+        twin = self.draft.env.get(value)
         self.held[twin] -= 1
         if twin is None or self.held[twin] > 0:
             return
-        gone = [twin, *(made for key, made in self.written.known.items() if key[0] is twin)]
+        gone = [twin, *(made for key, made in self.draft.known.items() if key[0] is twin)]
         for world in self.worlds:
             for one in gone:
                 world.fixed.pop(one, None)
 
     def _module(self, node: Node) -> tuple[list[Node], bool]:
-        way = Way(self.written, node)
+        way = Way(self.draft, node)
         look = self._shown(way)
         args = tree.substitute(node.args, Value, look)
         for one in way.nodes:
             self._run(way, one)
         self._keep(way)
         body, different = self._body(node.body or [])
-        different |= any(map(self.written.varies, node.inputs))
+        different |= any(map(self.draft.varies, node.inputs))
         target = Rewritten(node.target) if different else node.target
         copy = Node(
             node.op, target, args, body=body, path=node.path, call=node.call, source=node.source
         )
-        copy.result = tree.substitute(node.result, Value, lambda v: self.written.env.get(v, v))
+        copy.result = tree.substitute(node.result, Value, lambda v: self.draft.env.get(v, v))
         copy.outputs = tuple(copy.returned)
         copy.meta.update(node.meta)
         return [*way.nodes, copy], different
 
     def _shown(self, way: Way) -> Callable[[Value], Any]:
-        return lambda v: way.number(v) if self.written.varies(v) else way.look(v)
+        return lambda v: way.number(v) if self.draft.varies(v) else way.look(v)
 
     # -- numbers
 
@@ -180,14 +180,14 @@ class Padded:
         """Work out a number at every position; whether it varies."""
         for world in self.worlds:
             self.meaning(node, world.recorded)
-        shapes = [self.written.shape(v) for v in node.inputs if not v.is_number]
-        varies = any(map(is_filled, shapes)) or any(map(self.written.varies, node.inputs))
+        shapes = [self.draft.shape(v) for v in node.inputs if not v.is_number]
+        varies = any(map(is_filled, shapes)) or any(map(self.draft.varies, node.inputs))
         if varies:
-            found = at_positions(self.written, node)
+            found = at_positions(self.draft, node)
         else:
             recorded = self.worlds[0].recorded
             found = [recorded[v] for v in node.outputs] * len(self.slots.positions)
-        self.written.over.update((v, found) for v in node.outputs)
+        self.draft.over.update((v, found) for v in node.outputs)
         return varies
 
     # -- calls
@@ -200,14 +200,14 @@ class Padded:
             run_defined(self.meaning, node, world.recorded)
         for value in node.outputs:
             if not value.is_number:
-                self.written.shapes[value] = self._measured(node, value)
+                self.draft.shapes[value] = self._measured(node, value)
         grows = [v for v in dict.fromkeys(node.inputs) if not v.is_number]
-        grows = [v for v in grows if is_filled(self.written.shape(v))]
-        varying = [v for v in dict.fromkeys(node.inputs) if self.written.varies(v)]
+        grows = [v for v in grows if is_filled(self.draft.shape(v))]
+        varying = [v for v in dict.fromkeys(node.inputs) if self.draft.varies(v)]
         if node.effects.escape and (grows or varying):
             return self._escape(node)
         if not grows and not varying:
-            way = Way(self.written, node)
+            way = Way(self.draft, node)
             way.again(self._args(way, {}))
             for world in self.worlds:
                 world.fixed.update((new, world.recorded[old]) for old, new in way.made.items())
@@ -215,13 +215,13 @@ class Padded:
             return way.nodes, False
         reason = "no value in its empty slots makes it right"
         for make in self._ways(node, grows, varying):
-            way = Way(self.written, node)
+            way = Way(self.draft, node)
             try:
                 make(way)
                 if self._holds(way, grows):
                     self._keep(way)
                     return way.nodes, bool(varying) or len(way.nodes) != 1
-            except Unfit as error:
+            except NoWay as error:
                 reason = str(error)
             way.undo()
         return self._apart(node, reason)
@@ -231,14 +231,14 @@ class Padded:
         pieces = None if node.effects.same else Decomposer(lambda one: one.op != node.op)(node)
         if pieces is None or any(one.op == node.op for one in pieces.nodes):
             raise refused(node, reason)
-        self.written.constants.update(pieces.constants)
+        self.draft.constants.update(pieces.constants)
         try:
             made, _ = self._body(pieces.nodes)
         except Error as inner:
             raise refused(node, reason) from inner
         for value, piece in zip(node.returned, tree.leaves(pieces.result, Value)):
-            self.written.env[value] = self.written.env.get(piece, piece)
-            self.held[self.written.env[value]] += 1
+            self.draft.env[value] = self.draft.env.get(piece, piece)
+            self.held[self.draft.env[value]] += 1
         return made, True
 
     def _measured(self, node: Node, value: Value) -> Shape:
@@ -301,45 +301,45 @@ class Padded:
         return {k: tree.substitute(part, Value, look) for k, part in way.node.args.items()}
 
     def _size(self, value: Value) -> Any:
-        size = fitted(self.written.over[value], self.slots.positions)
+        size = fitted(self.draft.over[value], self.slots.positions)
         if size is None:
-            raise Unfit(f"{value} is no sum of the position and a number")
+            raise NoWay(f"{value} is no sum of the position and a number")
         return size
 
     def _holds(self, way: Way, grows: Sequence[Value]) -> bool:
         """Whether a way gives what the call gave, in every world; the worlds then hold it."""
-        layers = []
+        overlays = []
         for world in self.worlds:
-            layer = Layer(world.fixed, way.constants)
+            overlay = Overlay(world.fixed, way.constants)
             try:
                 for node in way.nodes:
-                    run_defined(self.meaning, node, layer)
+                    run_defined(self.meaning, node, overlay)
             except Exception:  # noqa: BLE001  a call that fails is no way
                 return False
             for old, new in way.made.items():
                 if old.is_number:
-                    if layer[new] != world.recorded[old]:
+                    if overlay[new] != world.recorded[old]:
                         return False
                 elif not world.agree(
-                    layer[new], world.recorded[old], self.written.shape(old), self.slots
+                    overlay[new], world.recorded[old], self.draft.shape(old), self.slots
                 ):
                     return False
-            layers.append(layer)
+            overlays.append(overlay)
         if not signs.holds(way, grows, self.worlds, self.meaning):
             return False
-        for world, layer in zip(self.worlds, layers):
+        for world, overlay in zip(self.worlds, overlays):
             for old, new in way.made.items():
                 if not old.is_number:
                     made = world.recorded[old]
-                    layer[new] = world.filled(layer[new], made, self.written.shape(old))
-            world.fixed.update(layer)
+                    overlay[new] = world.filled(overlay[new], made, self.draft.shape(old))
+            world.fixed.update(overlay)
         return True
 
     def _keep(self, way: Way) -> None:
-        self.written.env.update(way.made)
+        self.draft.env.update(way.made)
         self.held.update(way.made.values())
-        self.written.known.update(way.known)
-        self.written.constants.update(way.constants)
+        self.draft.known.update(way.known)
+        self.draft.constants.update(way.constants)
 
 
 _FEW = 3

@@ -2,7 +2,7 @@
 
 A complex Value becomes two real ones. What is linear is done to each part, what is a product to
 both, and a Fourier transform is a product with cosines and sines. Where one call has no rule, or
-complex numbers go in or come out, the graph stays as it is, and whoever converts it names them.
+complex numbers go in or come out, the graph stays as it is, and the conversion names them.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from ..errors import Unsupported
 from ..graph import collector, tree
 from ..graph.graph import Graph
 from ..graph.nodes import Node, Value
-from ..recording.recorder import record
-from .decomposer import evaluate, place
+from ..recording.recorder import record_run
+from .decomposer import adopt, evaluate
 from .edit import Edit, copy_node
 from .pair_rules import RULES, Pair
 
@@ -85,14 +85,14 @@ def _rewritten(edit: Edit, node: Node, pairs: dict[Value, Pair]) -> list[Any]:
 
     stand_ins = [torch.empty(v.type.shape, dtype=v.type.dtype, device="meta") for v in read]
     with torch.no_grad():
-        small = record(run, (stand_ins,), {}, witness=False, functions=True)
+        small = record_run(run, (stand_ins,), {}, witness=False, functions=True)
     env: dict[Value, Value] = dict(zip(small.input_values, read))
     known: dict[Value, Tensor] = {}  # made of nothing: the cosines of a transform
     for piece in small:
         if piece.effects.escape is not None:
             continue
         copy = copy_node(piece, lambda v: env.get(v, v), lambda n: edit.name(f"{node.op}.{n}"))
-        place(copy, node, node.outputs[0].type.device)
+        adopt(copy, node, node.outputs[0].type.device)
         env.update(zip(piece.outputs, copy.outputs))
         if known.keys() >= set(copy.inputs):
             known[copy.outputs[0]] = evaluate(copy, known)

@@ -167,10 +167,10 @@ class Pattern:
 
 
 def _default(node: Node, name: str) -> Any:
-    return node.signature.defaults.get(name, _Missing)
+    return node.signature.defaults.get(name, _Absent)
 
 
-class _Missing:
+class _Absent:
     """No such argument."""
 
 
@@ -225,7 +225,7 @@ class _Wild(int):
     def _free(self, *_: Any) -> _Wild:
         return _Wild()
 
-    # What a number computed from a shape or an attribute is, nobody knows yet.
+    # What a number computed from a shape or an attribute is, is not known yet.
     for _name in ("add", "sub", "mul", "truediv", "floordiv", "pow"):
         vars()[f"__{_name}__"] = vars()[f"__r{_name}__"] = _free
     __neg__ = _free

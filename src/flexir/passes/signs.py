@@ -20,7 +20,7 @@ from .way import Way
 _FEW = 3  # worlds that are asked: positions at both ends and between
 
 
-class Layer(Environment):
+class Overlay(Environment):
     """What a way makes, over what is known."""
 
     def __init__(self, below: Environment, constants: Mapping[Value, torch.Tensor]) -> None:
@@ -55,7 +55,7 @@ def holds(way: Way, grows: Sequence[Value], worlds: Sequence[World], meaning: Re
                     run_defined(meaning, one, wide)
             except Exception:  # noqa: BLE001  a call that fails is no way
                 return False
-            shape, slots = way.written.shape, way.written.slots
+            shape, slots = way.draft.shape, way.draft.slots
             if not all(world.agree(wide[way.made[v]], narrow[v], shape(v), slots) for v in made):
                 return False
     return True
@@ -66,13 +66,13 @@ def _of_one_sign(
 ) -> Iterator[tuple[Environment, Environment]]:
     """What the call reads, and what the way reads: all positive (or True), then all negative."""
     for sign in (1, -1):
-        narrow, wide = Layer(world.recorded, {}), Layer(world.fixed, way.constants)
+        narrow, wide = Overlay(world.recorded, {}), Overlay(world.fixed, way.constants)
         for value in grows:
             twin = way.look(value)
             narrow[value] = _signed(world.recorded[value], sign)
             garbage = world.fixed[twin]
-            if is_filled(way.written.shape(value)):
-                wide[twin] = world.filled(garbage, narrow[value], way.written.shape(value))
+            if is_filled(way.draft.shape(value)):
+                wide[twin] = world.filled(garbage, narrow[value], way.draft.shape(value))
         yield narrow, wide
 
 
@@ -89,11 +89,11 @@ def _signed(tensor: torch.Tensor, sign: int) -> torch.Tensor:
 
 def _calls(way: Way, wide: Environment) -> Iterator[Node]:
     """The calls of a way, after those that set slots for other calls and that it reads."""
-    for key, value in way.written.known.items():
+    for key, value in way.draft.known.items():
         if isinstance(key, tuple) and "only" in key[1:2] and key[0] in wide:
             if value.producer is not None:
                 yield value.producer
     yield from way.nodes
 
 
-__all__ = ["Layer", "holds"]
+__all__ = ["Overlay", "holds"]

@@ -1,4 +1,4 @@
-"""Passes that remove: what changes nothing, what is computed twice, what nobody reads."""
+"""Passes that remove: what changes nothing, what is computed twice, what is unused."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ class _Ref:
 
 
 def remove_dead(graph: Graph) -> Graph:
-    """Remove calls whose results nobody reads.
+    """Remove calls whose results are unused.
 
     What gives values to Python stays (a replay must check it), and so does what draws random
     numbers (the draws after it depend on it).

@@ -20,11 +20,11 @@ from .slots import Filled, Shape, Slots, fitted
 from .traced import traced_call
 
 
-class Unfit(Exception):
+class NoWay(Exception):
     """This is no way to make the call."""
 
 
-class Written:
+class Draft:
     """What is written of the new graph so far, as far as a call can refer to it.
 
     Attributes:
@@ -65,8 +65,8 @@ class Way:
         known: what they make that may serve other calls.
     """
 
-    def __init__(self, written: Written, node: Node) -> None:
-        self.written, self.node = written, node
+    def __init__(self, draft: Draft, node: Node) -> None:
+        self.draft, self.node = draft, node
         self.nodes: list[Node] = []
         self.made: dict[Value, Value] = {}
         self.constants: dict[Value, torch.Tensor] = {}
@@ -75,11 +75,11 @@ class Way:
 
     def look(self, value: Value) -> Any:
         """What stands for a Value of the recorded graph."""
-        over = self.written.over.get(value)
+        over = self.draft.over.get(value)
         if over is None:
-            return self.written.env.get(value, value)
+            return self.draft.env.get(value, value)
         if len(set(over)) > 1:
-            raise Unfit(f"{value} varies")
+            raise NoWay(f"{value} varies")
         return over[0]
 
     def call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Value:
@@ -90,7 +90,7 @@ class Way:
 
     def again(self, args: dict[str, Any], same: bool = True) -> None:
         """The recorded call on other arguments; ``same`` if what it gives may be one of them."""
-        node, slots = self.node, self.written.slots
+        node, slots = self.node, self.draft.slots
         copy = Node(
             node.op, node.target, args, signature=node.signature,
             path=node.path, call=node.call, source=node.source,
@@ -98,7 +98,7 @@ class Way:
         for value in node.outputs:
             type = value.type
             if not value.is_number:
-                type = TensorType(type.dtype, slots.static(self.written.shape(value)), type.device)
+                type = TensorType(type.dtype, slots.static(self.draft.shape(value)), type.device)
             self.made[value] = Value(value.name, type, copy)
 
         def see(value: Value) -> Any:
@@ -124,34 +124,34 @@ class Way:
 
     def number(self, value: Value) -> Value:
         """A number that varies, as a tensor without dimensions."""
-        over, slots = self.written.over[value], self.written.slots
+        over, slots = self.draft.over[value], self.draft.slots
         found = fitted(over, slots.positions)
         if isinstance(found, Filled):
-            return self.place(found.offset)
+            return self.position(found.offset)
         exact = torch.tensor([over[0], *over])
-        index = self._flat(self.place(0))
+        index = self._flat(self.position(0))
         table = self.constant("by_position", exact)
         return self._once(("number", tuple(over)), lambda: self.call(
             torch.reshape, self.call(torch.index_select, table, 0, index), ()))  # fmt: skip
 
-    def place(self, offset: int) -> Value:
+    def position(self, offset: int) -> Value:
         """``position + offset``."""
-        position = self.written.position
+        position = self.draft.position
         if not offset:
             return position
-        return self._once(("place", offset), lambda: self.call(torch.add, position, offset))
+        return self._once(("position", offset), lambda: self.call(torch.add, position, offset))
 
-    def places(self, offset: int, count: int) -> Value:
-        """The ``count`` places from ``position + offset`` on."""
+    def positions(self, offset: int, count: int) -> Value:
+        """The ``count`` positions from ``position + offset`` on."""
         if count == 1:
-            return self._flat(self.place(offset))
+            return self._flat(self.position(offset))
         steps = self.constant("steps", self._range(count))
-        key = ("places", offset, count)
-        return self._once(key, lambda: self.call(torch.add, steps, self.place(offset)))
+        key = ("positions", offset, count)
+        return self._once(key, lambda: self.call(torch.add, steps, self.position(offset)))
 
     def only(self, value: Value, fill: Any) -> Value:
         """The twin of a recorded tensor with ``fill`` in its empty slots."""
-        shape = self.written.shape(value)
+        shape = self.draft.shape(value)
         made: Value = self.look(value)
         for dim, size in enumerate(shape):
             if isinstance(size, Filled):
@@ -162,16 +162,16 @@ class Way:
 
     def _empty(self, size: Filled, width: int) -> Value:
         """Which slots of a dimension are empty, as ``masked_fill`` takes it."""
-        shape = (self.written.slots.capacity(size), *[1] * (width - 1))
+        shape = (self.draft.slots.capacity(size), *[1] * (width - 1))
         slots = self.constant("slots", self._range(shape[0]).reshape(shape))
         key = ("empty", size, width)
-        return self._once(key, lambda: self.call(torch.ge, slots, self.place(size.offset)))
+        return self._once(key, lambda: self.call(torch.ge, slots, self.position(size.offset)))
 
     def _flat(self, value: Value) -> Value:
         return self._once(("flat", value), lambda: self.call(torch.reshape, value, (1,)))
 
     def _range(self, count: int) -> torch.Tensor:
-        return torch.arange(count, device=self.written.position.type.device)
+        return torch.arange(count, device=self.draft.position.type.device)
 
     def _constant(self, wish: str, tensor: torch.Tensor) -> Value:
         value = Value(self._name(wish), tensor_type(tensor))
@@ -180,15 +180,15 @@ class Way:
         return value
 
     def _once(self, key: Any, make: Callable[[], Value]) -> Value:
-        found = self.written.known.get(key) or self.known.get(key)
+        found = self.draft.known.get(key) or self.known.get(key)
         if found is None:
             found = self.known[key] = make()
         return found
 
     def _name(self, wish: str) -> str:
-        self._names.append(free_name(wish, self.written.names))
+        self._names.append(free_name(wish, self.draft.names))
         return self._names[-1]
 
     def undo(self) -> None:
         """This is not the way: its names are free again."""
-        self.written.names.difference_update(self._names)
+        self.draft.names.difference_update(self._names)

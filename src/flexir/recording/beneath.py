@@ -33,7 +33,7 @@ def is_beneath(node: Node, frame: FrameType | None) -> bool:
     return isinstance(node.target, OpOverload) and not direct
 
 
-def tensors_of(node: Node) -> list[Value]:
+def tensor_inputs(node: Node) -> list[Value]:
     """The tensors that a call is given, in reading order."""
     return [one for one in tree.leaves(list(node.args.values()), Value) if not one.is_number]
 
@@ -45,7 +45,7 @@ def sizes_that_are(nodes: Mapping[int, Node], numbers: Mapping[int, Any]) -> Ite
         nodes: the call in each run.
         numbers: that it is given in each.
     """
-    shapes = [[tuple(map(int, one.type.shape)) for one in tensors_of(nodes[r])] for r in numbers]
+    shapes = [[tuple(map(int, one.type.shape)) for one in tensor_inputs(nodes[r])] for r in numbers]
     wanted = list(numbers.values())
     if len({tuple(map(len, one)) for one in shapes}) > 1:  # others, or of other ranks
         return

@@ -16,8 +16,9 @@ from types import CodeType
 from typing import Any, NamedTuple
 
 from .own_lists import Site, place_of, steps_of
+from .parsed import span_at
 from .rounds import Turn
-from .sources import Written, in_test, loops_at, span_at
+from .sources import LoopSource, in_test, loops_at
 
 _LIMIT = 4_000  # instructions that are tried
 _ENDS = ("RETURN", "RAISE", "RERAISE")
@@ -33,7 +34,7 @@ class Round(NamedTuple):
         number: of the round.
     """
 
-    loop: Written
+    loop: LoopSource
     begun: int
     number: int
 
@@ -61,7 +62,7 @@ class At(NamedTuple):
     is_over: bool = False
 
 
-class Way(NamedTuple):
+class Route(NamedTuple):
     """Attributes: what became of lists, in order; the rounds in which it ends."""
 
     steps: tuple[Step, ...]
@@ -90,7 +91,7 @@ class Between:
         self._calls = {one for one in known if self._steps[one].opname != "FOR_ITER"}
         self._loops = [loops_at(code, one.offset) for one in self._steps]
 
-    def way(self, start: At, end: At, names: Collection[str], fits: Fits) -> Way | None:
+    def way(self, start: At, end: At, names: Collection[str], fits: Fits) -> Route | None:
         """The way from one call to another; None where that is not certain.
 
         Args:
@@ -111,7 +112,7 @@ class Between:
         none: tuple[Step, ...] = ()
         waiting = deque((one, at, known, none) for one in self._first(at, start))
         seen: set[Any] = set()
-        found: dict[Any, Way] = {}
+        found: dict[Any, Route] = {}
         while waiting:
             place, last, rounds, steps = waiting.popleft()
             if span_at(self._code, self._steps[place].offset)[0]:
@@ -125,7 +126,7 @@ class Between:
             if len(seen) > _LIMIT:
                 return None
             if place == goal and _is_there(rounds, start, end) and fits(steps):
-                found.setdefault(key[-1], Way(steps, rounds[: len(end.turns)]))
+                found.setdefault(key[-1], Route(steps, rounds[: len(end.turns)]))
             if place == goal or place in self._calls:
                 continue
             if place in self._sites and self._sites[place].name in names:
@@ -178,17 +179,17 @@ class Between:
             found.append(one)
         return (*found, *rounds[len(here) :])
 
-    def _is_next(self, loop: Written, was_in: bool, last: int, place: int) -> bool:
+    def _is_next(self, loop: LoopSource, was_in: bool, last: int, place: int) -> bool:
         """Whether a round of a loop begins, of which there was one before."""
         if not isinstance(loop.node, ast.While):
             return not was_in
         return self._in_test(loop, place) and not (was_in and self._in_test(loop, last))
 
-    def _in_test(self, loop: Written, place: int) -> bool:
+    def _in_test(self, loop: LoopSource, place: int) -> bool:
         return in_test(loop, span_at(self._code, self._steps[place].offset))
 
 
-def _written(turns: Sequence[Turn]) -> tuple[Written, ...]:
+def _written(turns: Sequence[Turn]) -> tuple[LoopSource, ...]:
     return tuple(turn.execution.loop for turn in turns)
 
 

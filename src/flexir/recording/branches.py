@@ -6,7 +6,7 @@ first call of one line from which on everything pairs again, and where nothing a
 holds differs that is still read. Values that came to the meeting point by different ways are
 outputs of the ``if``. Where runs come to a loop that had other numbers of rounds, the rounds of all
 runs are laid over each other in the same way, as the body of a ``loop``. What cannot be laid so
-raises :class:`Misfit`; nothing is guessed, and whoever calls proves the result by replaying every
+raises :class:`Misfit`; nothing is guessed, and the caller proves the result by replaying every
 run on it.
 
 Owns the pairing; runs no model and no torch.
@@ -23,7 +23,7 @@ from typing import Any
 from ..calls.signatures import IF
 from ..errors import GraphError
 from ..graph import tree
-from ..graph.check import name_values, settle
+from ..graph.check import finalize, name_values
 from ..graph.choice import alike
 from ..graph.graph import Graph
 from ..graph.inputs import same_literal
@@ -96,7 +96,7 @@ class _Laying(Beginning):
 
     def graph(self) -> Graph:
         """The one graph."""
-        drop_unread(self.root, list(tree.leaves(self.results, Value)), self.nobodys)
+        drop_unread(self.root, list(tree.leaves(self.results, Value)), self.derived)
         close(self.root)
         as_joined(self.root.nodes, list(tree.leaves(self.results, Value)))
         first = self.first
@@ -113,7 +113,7 @@ class _Laying(Beginning):
         for run in self.runs:
             made.modules = {**run.graph.modules, **made.modules}
         name_values(made)
-        return settle(made)
+        return finalize(made)
 
     # -- pairing
 
@@ -122,7 +122,7 @@ class _Laying(Beginning):
         scope: Scope,
         spans: dict[int, Span],
         out: list[Node],
-        finish: Callable[[], None],
+        finalize: Callable[[], None],
     ) -> None:
         """Pair the calls of the runs of a scope; ``finish`` once all have come to their end."""
         at = {r: span.start for r, span in spans.items()}
@@ -132,11 +132,11 @@ class _Laying(Beginning):
                     at[r] += 1
             heads = {r: span.nodes[at[r]] for r, span in spans.items() if at[r] < span.end}
             if not heads:
-                finish()
+                finalize()
                 return
             loop = self.loop_at(scope, spans, heads, out)
             if loop:
-                self.through(scope, spans, at, loop, out, finish)
+                self.through(scope, spans, at, loop, out, finalize)
                 return
             over = [r for r, node in heads.items() if self.is_told(scope, r, node, heads)]
             if over:
@@ -150,7 +150,7 @@ class _Laying(Beginning):
             if first.body is not None:
                 self._module(scope, heads, out)
             elif _decides(heads) and len({node.result for node in heads.values()}) > 1:
-                self._split(scope, spans, at, heads, out, finish)
+                self._split(scope, spans, at, heads, out, finalize)
                 return
             else:
                 self._call(scope, heads, out)
@@ -211,7 +211,7 @@ class _Laying(Beginning):
         node.body = []
         self.written.append({})
 
-        def finish() -> None:
+        def finalize() -> None:
             parts = {r: heads[r].result for r in scope.runs}
             node.result = self.resolved(scope, parts, node.body or [])
             node.outputs = tuple(node.returned)
@@ -219,7 +219,7 @@ class _Laying(Beginning):
         spans = {r: _whole(heads[r].body or [], len(self.turns(r, heads[r]))) for r in scope.runs}
         body = node.body
         try:
-            self.lay(scope, spans, body, finish)
+            self.lay(scope, spans, body, finalize)
         finally:
             self.written.pop()
         node.outputs = tuple(node.returned)
@@ -232,7 +232,7 @@ class _Laying(Beginning):
         at: dict[int, int],
         heads: dict[int, Node],
         out: list[Node],
-        finish: Callable[[], None],
+        finalize: Callable[[], None],
     ) -> None:
         """Let the runs of a scope go their ways after a condition, and pair what follows."""
         self.may_part(heads)
@@ -263,7 +263,7 @@ class _Laying(Beginning):
                 out.append(node)
                 scope.branches.append(Branch(node, then, otherwise, self.tick()))
                 rest = {r: spans[r]._replace(start=meeting[r]) for r in scope.runs}
-                self.lay(scope, rest, out, finish)
+                self.lay(scope, rest, out, finalize)
             except Misfit as error:
                 problem = problem or error
                 continue

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ..calls.binding import form_of
+from ..calls.binding import layout_of
 from ..errors import add_note
 from ..graph.nodes import Node
 from .memory import Alias
@@ -21,7 +21,7 @@ class Call:
 
     Attributes:
         func, args, kwargs, frame: the call as it was made, and where.
-        form, signature: how its arguments have names.
+        layout, signature: how its arguments have names.
         tensors: every place a tensor stands among the arguments, and what it meant.
         node: what is recorded; it has no result yet.
         marked: names of the arguments that torch's own marks say it writes.
@@ -30,7 +30,7 @@ class Call:
     """
 
     __slots__ = (
-        "_named", "args", "form", "frame", "func", "generator", "kwargs", "marked", "node",
+        "_named", "args", "frame", "func", "generator", "kwargs", "layout", "marked", "node",
         "result", "signature", "tensors",
     )  # fmt: skip
     node: Node
@@ -38,8 +38,8 @@ class Call:
 
     def __init__(self, func: Any, args: Any, kwargs: dict[str, Any], frame: FrameType) -> None:
         self.func, self.args, self.kwargs, self.frame = func, args, kwargs, frame
-        form = self.form = form_of(func, args, kwargs)
-        self.signature = form.signature
+        layout = self.layout = layout_of(func, args, kwargs)
+        self.signature = layout.signature
         self.tensors: list[tuple[torch.Tensor, Alias]] = []
         self.marked: frozenset[str] = NO_NAMES
         self.generator: Any = None
@@ -49,7 +49,7 @@ class Call:
     def named(self) -> dict[str, Any]:
         """The arguments by name, as they were given: tensors, not Values."""
         if self._named is None:
-            self._named = self.form.named(self.args, self.kwargs)
+            self._named = self.layout.named(self.args, self.kwargs)
         return self._named
 
     def explain(self, error: Exception) -> None:

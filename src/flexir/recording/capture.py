@@ -16,8 +16,9 @@ from ..graph.graph import Graph
 from ..graph.inputs import Inputs, inputs_of
 from .examples import examples_of, merged
 from .naming import Dims
-from .recorder import record
+from .recorder import record_run
 from .rows import in_a_row
+from .session import collector_at_rest
 
 
 def capture(
@@ -53,7 +54,7 @@ def capture(
 
     Raises:
         CaptureError: a capture is already running in this thread; an example is no inputs.
-        Exception: whatever the model raises, with a note naming the module and line.
+        Exception: what the model raises, with a note naming the module and line.
 
     Example:
         >>> graph = capture(torch.nn.Linear(3, 2), (torch.ones(1, 3),))
@@ -68,10 +69,12 @@ def capture(
     if calls:
         if also or kwargs or (isinstance(args, torch.Tensor) or args):
             raise CaptureError("calls are all examples: give no args, kwargs or also beside them")
-        return in_a_row(model, examples_of(inputs_of(calls[0]), calls[1:]), dims, witness=audit)
+        with collector_at_rest():
+            return in_a_row(model, examples_of(inputs_of(calls[0]), calls[1:]), dims, witness=audit)
     first = inputs_of(args, kwargs)
     if not also:
         if dims:
             raise CaptureError("dims names sizes that vary; show some by also=[other inputs]")
-        return record(model, *first, witness=audit)
-    return merged(model, examples_of(first, also), dims, witness=audit)
+        return record_run(model, *first, witness=audit)
+    with collector_at_rest():
+        return merged(model, examples_of(first, also), dims, witness=audit)

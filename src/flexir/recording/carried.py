@@ -175,7 +175,7 @@ class Loops(Gathering):
     def _left_by_rounds(
         self, loop: Looping, column: dict[int, Value], finals: Any
     ) -> dict[int, Any]:
-        """What stands in a place when each round is over; ANY where nobody reads it.
+        """What stands in a place when each round is over; ANY where it is unused.
 
         Where the variable is known that it is, what that holds, whether it is read or not: in
         rounds that no example shows it may be.

@@ -11,7 +11,7 @@ import torch
 from ..graph.account import NOTHING, Change, Text
 from ..graph.geometry import tensor_type
 from .holders import BOOKKEEPING, FIXED, Cells, Holder, Mapping, Modules, Sets
-from .innards import Opaque, Remembered, Suspended, holder_of
+from .innards import CachedResults, Opaque, Suspended, holder_of
 from .live import plain
 
 _SHOWN = 8  # parts of a container that a message shows
@@ -31,7 +31,7 @@ class Replaced(NamedTuple):
     after: torch.Tensor
 
 
-class Comparison:
+class Changes:
     """Before and after laid over each other.
 
     Attributes:
@@ -50,8 +50,8 @@ class Comparison:
     def contents(self, holder: Holder, before: Any, now: Any) -> None:
         """The contents of one holder."""
         moved = isinstance(holder, Suspended) and before[""] != now[""]
-        if moved or isinstance(holder, (Opaque, Remembered)):
-            text = Text(f"one state of {show(holder.thing)}")
+        if moved or isinstance(holder, (Opaque, CachedResults)):
+            text = Text(f"one state of {word_for(holder.thing)}")
             kept = Inside(before[""]) if isinstance(holder, Opaque) else None
             self._changed(Change(holder.path, text, Text("another"), kept), now)
             return
@@ -65,7 +65,7 @@ class Comparison:
                 sizes = (Text(f"set of {len(parts)}") for parts in (before, now))
                 self._changed(Change(holder.path, *sizes), set(now))
                 return
-            self.pair(join(holder, key), before.get(key, NOTHING), now.get(key, NOTHING))
+            self.pair(path_of(holder, key), before.get(key, NOTHING), now.get(key, NOTHING))
         orders = [ordered(holder, contents) for contents in (before, now)]
         if orders[0] != orders[1] and set(orders[0]) == set(orders[1]):
             texts = (Text(f"in the order {', '.join(map(str, keys))}") for keys in orders)
@@ -139,7 +139,7 @@ def lies_in(path: str, places: Collection[str]) -> bool:
     return any(path == place or path.startswith(f"{place}.") for place in places)
 
 
-def join(holder: Holder, key: Any) -> str:
+def path_of(holder: Holder, key: Any) -> str:
     """The path of a part of a holder."""
     if isinstance(holder, Cells) or key == "":
         return holder.path
@@ -160,9 +160,9 @@ def frozen(part: Any) -> Any:
         if len(part) > _SHOWN:
             return Text(f"dict of {len(part)}")
         return {key: frozen(inner) for key, inner in part.items()}
-    return Text(show(part))
+    return Text(word_for(part))
 
 
-def show(part: Any) -> str:
+def word_for(part: Any) -> str:
     """A word for a thing that is no literal."""
     return getattr(part, "__name__", None) or f"a {type(part).__name__}"

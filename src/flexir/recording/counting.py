@@ -86,7 +86,7 @@ class Counting:
         frame, many = sys._getframe(1), self._many()
         if many is not None and (home.many() > begun or not self._range):
             home.ended(self._loop, many, len(self._range), frame)
-        else:  # what its rounds did nobody saw
+        else:  # what its rounds did was not recorded
             home.lost("range", self._number, frame)
 
     def _many(self) -> Int | None:

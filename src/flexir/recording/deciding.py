@@ -25,7 +25,7 @@ from .told import NUMBER
 from .variables import is_inside_c, made_of, names_at, returned_by
 from .ways import is_number, only_a_number
 
-Place = tuple[str, str]  # function and variable
+Variable = tuple[str, str]  # function and variable
 
 
 class Before(NamedTuple):
@@ -37,7 +37,7 @@ class Before(NamedTuple):
         functions: those that led to it.
     """
 
-    differing: Mapping[Place, tuple[Mapping[int, Any], Any]]
+    differing: Mapping[Variable, tuple[Mapping[int, Any], Any]]
     functions: frozenset[str]
 
 
@@ -69,7 +69,7 @@ class Deciding(Sized):
         held = {r: self.runs[r].standing.get(heads[r]) for r in scope.runs}
         known = [one for one in held.values() if one is not None]
         self.codes.update((code.co_name, code) for one in known for code in one.frames)
-        found: dict[Place, tuple[Mapping[int, Any], Any]] = {}
+        found: dict[Variable, tuple[Mapping[int, Any], Any]] = {}
         if not scope.after_a_branch:
             return Before(found, _functions(held))
         numbers = {r: _numbers(one) for r, one in held.items()}
@@ -127,9 +127,9 @@ class Deciding(Sized):
         shown = ", ".join(map(str, list(known.values())[:8]))
         raise Misfit(f"a number that nothing explains: {shown}")
 
-    def _places(self, entries: Mapping[int, Any]) -> set[Place]:
+    def _places(self, entries: Mapping[int, Any]) -> set[Variable]:
         """The variables that hold these numbers where they are read."""
-        found: set[Place] | None = None
+        found: set[Variable] | None = None
         for r, number in entries.items():
             held = self.reading.get(r)
             one = _numbers(held)
@@ -137,7 +137,7 @@ class Deciding(Sized):
             found = here if found is None else found & here
         return found or set()
 
-    def _earlier(self, before: Before, entries: Mapping[int, Any], same: set[Place]) -> Any:
+    def _earlier(self, before: Before, entries: Mapping[int, Any], same: set[Variable]) -> Any:
         """What stood for these numbers at a condition; None if they were decided after it.
 
         Args:
@@ -185,7 +185,7 @@ class Deciding(Sized):
                      for name in names_at(code, at)}  # fmt: skip
         plain = {place for place in read if place[1] not in self._tensors(place[0])}
         made = set().union(*(self._made_of(*place) for place in plain)) - read
-        seen: set[Place] = set()
+        seen: set[Variable] = set()
         for around in scope.outwards:
             for place, (known, meant) in around.before.differing.items() if around.before else ():
                 if place in made:
@@ -195,7 +195,7 @@ class Deciding(Sized):
                 seen.add(place)
         return args
 
-    def agree(self, scope: Scope, read: Collection[Place] | None = None) -> None:
+    def agree(self, scope: Scope, read: Collection[Variable] | None = None) -> None:
         """Raise Misfit where variables that once differed agree again, by chance of conditions.
 
         A counter, or the length of a list, of which one branch made one thing and the next another.
@@ -216,7 +216,7 @@ class Deciding(Sized):
                     if len(told) == len(held) and all(_alike(one, told[0]) for one in told):
                         raise Misfit(f"{place[1]!r} was decided by more than one condition")
 
-    def _read_at(self, held: Held) -> set[Place]:
+    def _read_at(self, held: Held) -> set[Variable]:
         """The variables that a call reads, of its function and of those around that one."""
         code, at = held.stack[0]
         names = names_at(code, at)
@@ -256,7 +256,7 @@ class Deciding(Sized):
                 return True
         return not self.reading
 
-    def _made_of(self, function: str, name: str) -> set[Place]:
+    def _made_of(self, function: str, name: str) -> set[Variable]:
         """The variables of which one is made, but for tensors, of which that is seen."""
         code = self.codes.get(function)
         if code is None:
@@ -320,12 +320,12 @@ def _given(part: Any) -> list[Any]:
     return [one for kind in kinds for one in tree.leaves(part, kind) if is_number(one)]
 
 
-def _numbers(held: Held | None) -> dict[Place, Any]:
+def _numbers(held: Held | None) -> dict[Variable, Any]:
     """Variable -> the number it holds, or what is told of it."""
     if held is None:
         return {}
     told = {(held.frames[n].co_name, name): one for (n, name), one in held.plain.items()}
-    found: dict[Place, Any] = {}
+    found: dict[Variable, Any] = {}
     for place, one in {**held.spent, **told}.items():
         if one.__class__ is Value:
             found[place] = one

@@ -25,7 +25,12 @@ from .state import Holdings
 
 
 def run_model(
-    graph: Graph, model: Callable[..., Any], args: Any, kwargs: Any, within: Any = None
+    graph: Graph,
+    model: Callable[..., Any],
+    args: Any,
+    kwargs: Any,
+    within: Any = None,
+    held: Holdings | None = None,
 ) -> tuple[Any, dict[str, torch.Tensor]]:
     """Run a model eagerly from the state its capture began with, and put its state back.
 
@@ -35,12 +40,13 @@ def run_model(
         args: by position.
         kwargs: by name.
         within: what holds the state, if not the model.
+        held: what stands there now, if it is known already.
 
     Returns:
         its outputs, and name -> final value of what the graph says it writes or replaces.
     """
     args, kwargs = copies_of(args, kwargs)
-    with initial_state(graph, within or model):
+    with initial_state(graph, within or model, held):
         return run_once(graph, model, args, kwargs, within)
 
 
@@ -122,7 +128,7 @@ def _rewind(graph: Graph) -> None:
                 torch.set_rng_state(state)
 
 
-def copied(inputs: Inputs) -> Inputs:
+def copied_inputs(inputs: Inputs) -> Inputs:
     """Inputs of a call, copied as by :func:`copies_of`."""
     args, kwargs = copies_of(*inputs)
     return Inputs(*args, **kwargs)

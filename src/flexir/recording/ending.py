@@ -15,7 +15,7 @@ from .counting import name_of_loop
 from .looping import ANY, Looping, recorded_count
 from .runs import Recorded, Span, Stretches
 from .scopes import Branch, Scope
-from .sources import leaves
+from .sources import may_leave
 from .ways import only_a_number
 
 
@@ -58,7 +58,7 @@ class Ending(Loops):
                 raise Misfit("a loop had more rounds than what it goes over says")
             told = not over or r in over  # else it was left in the last round that there was
             (through if told and said == len(loop.rounds[r]) else broken).append(last)
-        if not over and leaves(stretches[next(iter(stretches))][0].execution.loop):
+        if not over and may_leave(stretches[next(iter(stretches))][0].execution.loop):
             self._sides(loop.body, set(through))
         if not broken:
             loop.goes_on, loop.ends = True, ("count",)

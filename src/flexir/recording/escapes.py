@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from ..calls.binding import form_of
+from ..calls.binding import layout_of
 from ..calls.names import MEMORY, name_of
 from ..graph import tree
 from ..graph.answers import answer, is_about, is_plain
@@ -93,13 +93,13 @@ class Escapes:
         if self.recorder.busy or self._of_the_run(args[0]) is None:
             return
         with self.recorder.quietly():
-            form, value = form_of(func, args, kwargs), self.memories.read(args[0])
+            layout, value = layout_of(func, args, kwargs), self.memories.read(args[0])
             key = (func, value, repr(args[1:]), repr(kwargs))
             if key in self.questions:
                 return
             self.questions.add(key)
-            named = tree.template(form.named(args, kwargs), self.memories.read)
-            node = self.trace.append(form.signature.op, func, form.signature, named, frame)
+            named = tree.template(layout.named(args, kwargs), self.memories.read)
+            node = self.trace.append(layout.signature.op, func, layout.signature, named, frame)
             node.result = answer(result)
             node.effects = Effects(switches=self.switches.now().switches, escape="about")
 

@@ -21,16 +21,17 @@ from ..graph.nodes import Dim, ListType, TensorType
 from ..graph.sizes import rewritten
 from .alike import Misfit
 from .branches import branched
-from .eager import copied, initial_state, no_fast_path, run_model
+from .eager import copied_inputs, initial_state, no_fast_path, run_model
 from .leaving import begin_alike, forget_unread
 from .live import origins_of
-from .naming import Dims, named, values_in
+from .naming import Dims, values_in, with_names
 from .overlooked import overlooked
-from .proof import Trial, Unfit, measured_beyond, proved, takes, tried
-from .recorder import record
+from .proof import Trial, UnfitExample, measured_beyond, proved, takes, tried
+from .recorder import record_run
 from .runs import Recorded
 from .standing import Standing
-from .uses import joined
+from .state import Holdings
+from .uses import united
 
 
 def merged(
@@ -54,7 +55,7 @@ def merged(
         the graph, with variants for examples that do not fit it.
 
     Raises:
-        Exception: whatever the model raises, with a note that says in which example.
+        Exception: what the model raises, with a note that says in which example.
     """
     options["among"] = True  # what one path leaves behind, another one may read
     graph = whole(_begun(model, list(enumerate(examples)), options), model, dims or {}, options)
@@ -69,7 +70,7 @@ def whole(
     """The graph of the examples that fit it, with variants for the others."""
     first, rest = merging.concluded(model, dims, options)
     while rest:
-        with initial_state(first, options.get("within") or model, options.get("held")):
+        with initial_state(first, options.get("within") or model, merging.held(options)):
             begun = _begun(model, rest, options)
         graph, rest = begun.concluded(model, dims, options)
         first.variants.append(graph)
@@ -82,13 +83,13 @@ def _begun(
     model: Callable[..., Any], examples: list[tuple[int, Inputs]], options: dict[str, Any]
 ) -> Merging:
     """The first example recorded, and the others shown to its graph."""
-    copies = [copied(inputs) for _, inputs in examples]
+    copies = [copied_inputs(inputs) for _, inputs in examples]
     number, first = examples[0]
     returned: list[Any] = []
     run = _recorded(model, number, first, Standing(False), returned=returned.append, **options)
     merging = Merging(run, number, copies[0], returned[0])
     for (n, inputs), copy in zip(examples[1:], copies[1:]):
-        truth = _truth(run.graph, model, n, copy, options.get("within"))
+        truth = _truth(run.graph, model, n, copy, options.get("within"), merging.held(options))
         merging.show(n, inputs, copy, truth)
     return merging
 
@@ -128,6 +129,10 @@ class Merging:
         in_a_row = self._trials[0].after is not None  # all others begin where the first one began
         return in_a_row and bool(self._loose.state or self._loose.audit.changes)
 
+    def held(self, options: dict[str, Any]) -> Holdings | None:
+        """What the model holds, as far as it is known already."""
+        return options.get("held") or self._runs[0].held
+
     @property
     def shown(self) -> list[tuple[int, Inputs]]:
         """The calls after the first."""
@@ -166,6 +171,7 @@ class Merging:
 
     def _branch(self, model: Callable[..., Any], options: dict[str, Any]) -> None:
         """Lay calls that took another path over the first; the graph is what is then proved."""
+        options = {**options, "held": self.held(options)}
         trial_of = {trial.number: trial for trial in self._trials}
         try:
             runs = [self._again(model, self._runs[0].graph, self._trials[0], options)]
@@ -202,7 +208,7 @@ class Merging:
         Raises:
             Misfit: that cannot be put back.
         """
-        inputs = copied(trial.copy)
+        inputs = copied_inputs(trial.copy)
         whole = options.get("within") or model
         with initial_state(graph, whole, options.get("held")) as lost:
             if lost:
@@ -214,15 +220,15 @@ class Merging:
         unfit = {one.number for one in self.unfit}
         fits = [trial.copy for trial in self._trials if trial.number not in unfit]
         measured_beyond(self._loose, self._table, fits)
-        result = named(self._loose, self._table, dims)
+        result = with_names(self._loose, self._table, dims)
         if any(not one.refused and takes(result, one.inputs) for one in self.unfit):
             # What these sizes decide is not understood: it would take a call it is wrong on.
             self._table.keep_first()
-            result = named(self._loose, self._table, dims)
+            result = with_names(self._loose, self._table, dims)
             known = {one.number: one for one in self.unfit}
             why = "another example of such sizes is not understood"
             self.unfit = [
-                known.get(n) or Unfit(n, inputs, Frozen(n, why)) for n, inputs in self.shown
+                known.get(n) or UnfitExample(n, inputs, Frozen(n, why)) for n, inputs in self.shown
             ]
         result.frozen = [one.frozen for one in self.unfit]
         return result
@@ -240,7 +246,7 @@ def _laundered(graph: Graph, runs: Sequence[Recorded]) -> list[str]:
         for how, number, source in run.laundered:
             if not all(v.name in fixed for v in origins_of(number)):
                 found[f"{how}() at {source}, which was {number}"] = None
-    for what, where in overlooked(joined(run.kinds for run in runs)):
+    for what, where in overlooked(united(run.kinds for run in runs)):
         found[f"{what} at {where}"] = None
     return list(found)
 
@@ -260,24 +266,36 @@ def _recorded(
 ) -> Recorded:
     """One call, recorded; with where Python stood, which costs, if it is to be laid over others."""
     try:
-        graph = record(model, *inputs, numbers=True, standing=standing, **options)
+        graph = record_run(model, *inputs, numbers=True, standing=standing, **options)
         return Recorded(
             graph, standing.seen, standing.laundered, standing.turns, standing.lost,
             standing.ends, standing.lookups.kinds, standing.kept,
-            standing.unused,
+            standing.unused, None if options.get("carried") else _unchanged(graph, standing.held),
         )  # fmt: skip
     except Exception as error:
         add_note(error, f"in example {number}")
         raise
 
 
+def _unchanged(graph: Graph, held: Holdings | None) -> Holdings | None:
+    """What a model held before a run, if it holds the same things after it."""
+    if held is None or graph.state or graph.audit.changes or any(held.generators):
+        return None
+    return held
+
+
 def _truth(
-    graph: Graph, model: Callable[..., Any], number: int, inputs: Inputs, within: Any
+    graph: Graph,
+    model: Callable[..., Any],
+    number: int,
+    inputs: Inputs,
+    within: Any,
+    held: Holdings | None = None,
 ) -> Any:
     """What the model gives, from the state in which the graph began, on the watched run's path."""
     try:
         with no_fast_path():
-            return run_model(graph, model, inputs.args, inputs.kwargs, within)[0]
+            return run_model(graph, model, inputs.args, inputs.kwargs, within, held)[0]
     except Exception as error:
         add_note(error, f"in example {number}")
         raise

@@ -34,7 +34,7 @@ class Gathering(Ways):
         # Element of a list of a run -> the Values of such lists, each with its number in the list
         # and how many there are.
         self.elements: dict[Value, tuple[tuple[Value, int, int], ...]] = {}
-        self.nobodys: set[Node] = set()  # calls that no run made
+        self.derived: set[Node] = set()  # derived calls, which no run made
         self.parts_numbers = False  # whether a number may be one by one way, another by another
 
     def mixed(self, scope: Scope, entries: dict[int, Any], out: list[Node]) -> Any:
@@ -144,7 +144,7 @@ class Gathering(Ways):
         self, scope: Scope, function: Callable[..., Any], args: dict[str, Any], type: Any,
         out: list[Node],
     ) -> Value:  # fmt: skip
-        """A call nobody made."""
+        """A derived call, which no run made."""
         key = (function, *((name, part.__class__, part) for name, part in args.items()))
         for body in reversed(self.written):
             known: Value | None = body.get(key)
@@ -155,7 +155,7 @@ class Gathering(Ways):
         made = self.new(type, node, scope)
         node.result, node.outputs = made, (made,)
         out.append(node)
-        self.nobodys.add(node)
+        self.derived.add(node)
         self.written[-1][key] = made
         return made
 

@@ -11,14 +11,15 @@ from collections.abc import Collection
 from types import CodeType
 from typing import Any
 
-from .sources import Written, function_of, leaves
+from .parsed import function_of, nodes_of
+from .sources import LoopSource, may_leave
 
 _COPIERS = frozenset({"dict", "list", "reversed", "sorted", "sum", "tuple", "zip", "enumerate"})
 
 
-def grown_at_times(loop: Written) -> set[str]:
+def grown_at_times(loop: LoopSource) -> set[str]:
     """Variables whose list some rounds of a loop add to and others do not, as far as is written."""
-    cut = leaves(loop, ast.Break, ast.Continue)
+    cut = may_leave(loop, ast.Break, ast.Continue)
     found: set[str] = set()
     for part in loop.body:
         simple = isinstance(part, (ast.Expr, ast.Assign, ast.AugAssign)) and not cut
@@ -38,7 +39,7 @@ def copied_elsewhere(code: CodeType, names: Collection[str]) -> bool:
     own = function_of(code)
     if own is None:
         return bool(names)
-    for node in ast.walk(own):
+    for node in nodes_of(own):
         parts: list[Any] = []
         if isinstance(node, ast.Starred):
             parts = [node.value]
@@ -53,7 +54,7 @@ def copied_elsewhere(code: CodeType, names: Collection[str]) -> bool:
     return False
 
 
-def picked_from(loop: Written) -> set[str]:
+def picked_from(loop: LoopSource) -> set[str]:
     """Variables of which rounds of a loop read single elements, or one after the other."""
     found: set[str] = set()
     for node in (n for part in loop.body for n in ast.walk(part)):

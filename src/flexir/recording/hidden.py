@@ -18,7 +18,7 @@ from ..graph.source import Source
 from .alike import Misfit
 from .grown_lists import copied_elsewhere, grown_at_times, picked_from
 from .linear import line
-from .lookups import reads
+from .lookups import round_reads
 from .looping import Looping
 from .rounds import Execution
 from .sources import compares_once, is_read, set_at_times
@@ -47,7 +47,7 @@ def stand_alike(
     """
     held = list(held_by.values())
     known = [one for one in held if one is not None]
-    if len(known) < len(held):  # of a call nobody wrote nothing is noted
+    if len(known) < len(held):  # nothing is noted of a derived call
         if known:
             raise Misfit(f"Python variables differ at: {node}   # {node.where}")
         return
@@ -241,10 +241,10 @@ def numbers_are_lines(executions: Sequence[Execution], skipped: int) -> None:
         skipped: how many rounds stand before it.
     """
     loop = executions[0].loop
-    odd = {name for one in executions for name in one.odd if reads(loop, name)}
+    odd = {name for one in executions for name in one.odd if round_reads(loop, name)}
     if odd:
         raise Misfit(f"plain variables of a loop in other rounds: {', '.join(sorted(odd))}")
-    for name in (n for n in loop.targets if reads(loop, n)):
+    for name in (n for n in loop.targets if round_reads(loop, n)):
         held = {(e, k): told[name] for e, one in enumerate(executions)
                 for k, told in enumerate(one.held[skipped:]) if name in told}  # fmt: skip
         if held:

@@ -9,7 +9,6 @@ container (generators, buffers, iterators) is in ``innards``.
 
 from __future__ import annotations
 
-import builtins
 import collections
 import functools
 import operator
@@ -19,9 +18,9 @@ from typing import Any
 
 import torch
 
-from ..graph.tree import attributes_of, kind_of, parts_of, refill, slots_of
+from ..graph.tree import attributes_of, dict_class, parts_of, refill, slots_of
 from .live import OURS
-from .stand_ins import CACHED, behind
+from .stand_ins import behind
 
 # What never changes and holds nothing that does.
 FIXED = frozenset({
@@ -35,7 +34,6 @@ FIXED = frozenset({
 BOOKKEEPING = frozenset(vars(torch.nn.Module())) - {"training"}
 # What a module keeps its tensors and children in.
 GROUPS = ("_parameters", "_buffers", "_modules")
-_BUILTINS = frozenset(vars(builtins))
 
 
 class Holder:
@@ -175,7 +173,7 @@ class Mapping(Holder):
         return super().stands() and all(map(operator.is_, self.before, self.read()))
 
     def read(self) -> dict[Any, Any]:
-        return dict(kind_of(self.thing).items(self.thing))
+        return dict(dict_class(self.thing).items(self.thing))
 
     def put(self, contents: dict[Any, Any]) -> None:
         refill(self.thing, contents)
@@ -231,19 +229,28 @@ class Cells(Holder):
 
 
 class Globals(Holder):
-    """The variables of a Python module that functions name."""
+    """The variables of a Python module that functions name.
 
-    __slots__ = ("names",)
+    Attributes:
+        names: the variables that are looked at.
+        modules: those of them that are modules of the user's own.
+        asked: ids of the sets of names that were asked for.
+    """
+
+    __slots__ = ("asked", "modules", "names")
 
     def __init__(self, thing: dict[str, Any], path: str) -> None:
         self.names: set[str] = set()
+        self.modules: set[str] = set()
+        self.asked: set[int] = set()
         super().__init__(thing, path)
 
     def watch(self, names: frozenset[str]) -> list[str]:
         """Look at these variables, too; those that are there and were not looked at yet."""
+        self.asked.add(id(names))
         fresh = names - self.names
         self.names |= fresh
-        there = [name for name in fresh if name in self.thing]
+        there = sorted(name for name in fresh if name in self.thing)
         self.before.update((name, behind(self.thing[name])) for name in there)
         return there
 
@@ -256,9 +263,6 @@ class Globals(Holder):
         self.thing.update(contents)
 
 
-# Methods that torch calls, whoever names them.
-CALLED = frozenset({"apply", "backward", "forward", "jvp", "setup_context", "vjp", "vmap"})
-MAKERS = frozenset({"__init__", "__init_subclass__", "__new__", "__post_init__", "__set_name__"})
 _CODE = (types.FunctionType, classmethod, staticmethod, property, functools.cached_property,
          types.MemberDescriptorType, types.GetSetDescriptorType)  # fmt: skip
 
@@ -291,50 +295,3 @@ def is_users(module: str | None) -> bool:
     """Whether a Python module is neither torch, the standard library nor this package."""
     top = (module or "").partition(".")[0]
     return top not in ("torch", "flexir") and top not in sys.stdlib_module_names
-
-
-@functools.lru_cache(maxsize=None)
-def names_in(code: types.CodeType) -> frozenset[str]:
-    """The names a function's code, and the functions inside it, take from elsewhere."""
-    names = set(code.co_names) - _BUILTINS
-    for part in code.co_consts:
-        if isinstance(part, types.CodeType):
-            names |= names_in(part)
-    return frozenset(names)
-
-
-@functools.lru_cache(maxsize=None)
-def mentioned_in(code: types.CodeType) -> frozenset[str]:
-    """The names of attributes that a function's code may ask for, also as texts."""
-    texts = [one for part in code.co_consts for one in (part if type(part) is tuple else (part,))]
-    inner = (mentioned_in(part) for part in code.co_consts if isinstance(part, types.CodeType))
-    return frozenset(code.co_names).union(
-        (one for one in texts if type(one) is str and one.isidentifier()), *inner
-    )
-
-
-def methods_of(cls: type) -> list[tuple[str, types.FunctionType]]:
-    """The functions of a class of the user's own, by name."""
-    inside = ((name, _unwrapped(inner)) for name, inner in vars(cls).items())
-    return [(name, f) for name, inner in inside if not isinstance(inner, type)
-            for f in functions_of(inner)]  # fmt: skip
-
-
-def functions_of(part: Any) -> list[types.FunctionType]:
-    """The functions behind a callable, a descriptor or a class of the user's own."""
-    if isinstance(part, type):
-        return [function for _, function in methods_of(part)]
-    part = _unwrapped(part)
-    if isinstance(part, types.FunctionType) and is_users(part.__module__):
-        return [part]
-    return []
-
-
-def _unwrapped(part: Any) -> Any:
-    if isinstance(part, (classmethod, staticmethod, types.MethodType)):
-        return part.__func__
-    if isinstance(part, property):
-        return part.fget
-    if isinstance(part, functools.cached_property):
-        return part.func
-    return part.__wrapped__ if isinstance(part, CACHED) else part

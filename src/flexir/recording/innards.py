@@ -93,7 +93,7 @@ class Suspended(Holder):
         """It cannot be set back."""
 
 
-class Remembered(Holder):
+class CachedResults(Holder):
     """What ``functools.lru_cache`` keeps of a function's results.
 
     A function that is remembered gives the same whether it runs again or not, so a result that is
@@ -144,7 +144,7 @@ def holder_of(part: Any, path: str) -> Holder | None:
     if isinstance(part, _SUSPENDED):
         return Suspended(part, path)
     if isinstance(part, CACHED):
-        return Remembered(part, path)
+        return CachedResults(part, path)
     if isinstance(part, contextvars.ContextVar):
         return Contexts(part, path)
     if isinstance(part, (torch.Generator, random.Random)) or _size_of(part) is not None:

@@ -22,7 +22,8 @@ from ..graph.nodes import Value
 from .counting import many_in
 from .live import Float, Int, plain
 from .numbers import Numbers
-from .sources import Written, span_at, stored_before
+from .parsed import span_at
+from .sources import LoopSource, stored_before
 
 
 class _Unknown(Exception):
@@ -41,7 +42,7 @@ class Iterables:
         """
         self._numbers, self._known = numbers, known
 
-    def count(self, loop: Written, frame: FrameType) -> Any:
+    def count(self, loop: LoopSource, frame: FrameType) -> Any:
         """How many rounds a loop that begins will have.
 
         Returns:
@@ -56,12 +57,12 @@ class Iterables:
         if around is frame:
             changed |= stored_before(loop, span_at(frame.f_code, frame.f_lasti))
         try:
-            found = self._length(_Reader(self, around, changed).read(loop.iterable))
+            found = self._length(_Evaluator(self, around, changed).read(loop.iterable))
         except _Unknown:
             return self._rows(loop, frame)
         return self._numbers.lower(found)
 
-    def _rows(self, loop: Written, frame: FrameType) -> Any:
+    def _rows(self, loop: LoopSource, frame: FrameType) -> Any:
         """The elements of the list that the variable of a loop holds the first of.
 
         Or how many rows of a tensor there are from the one on that it holds.
@@ -81,7 +82,7 @@ class Iterables:
         return None
 
     def _length(self, over: Any) -> Any:
-        if isinstance(over, _Span):
+        if isinstance(over, _LiveRange):
             return over.length(self)
         if isinstance(over, _Zip):
             lengths = [self._length(one) for one in over]
@@ -115,7 +116,7 @@ class _Zip(tuple[Any, ...]):
     """What ``zip`` was given."""
 
 
-class _Span:
+class _LiveRange:
     """A ``range``."""
 
     def __init__(self, parts: list[Any]) -> None:
@@ -140,7 +141,7 @@ _ARITHMETIC = {
 }  # fmt: skip
 
 
-class _Reader:
+class _Evaluator:
     """Reads an expression with the values of a frame, where that runs nothing of the user's."""
 
     def __init__(self, iterables: Iterables, frame: FrameType, changed: set[str]) -> None:
@@ -215,7 +216,7 @@ class _Reader:
                 return self.of.size(of, *args) if args else _Shape(of)
         callee = self._name(node.func.id) if isinstance(node.func, ast.Name) else None
         if callee is range:
-            return _Span(args)
+            return _LiveRange(args)
         if callee is zip:
             return _Zip(args)
         if callee is enumerate and args or callee in (reversed, list, tuple) and len(args) == 1:

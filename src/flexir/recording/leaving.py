@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from ..graph.account import Mutation, State
-from ..graph.check import settle
+from ..graph.check import finalize
 from ..graph.graph import Graph
 from ..graph.nodes import Value
 from .alike import Misfit
@@ -105,8 +105,8 @@ def forget_unread(graphs: Collection[Graph]) -> None:
         used = {value for node in graph for value in node.inputs}
         used.update(graph.output_values, (m.initial for m in graph.mutations))
         read.update(name for value in used for name in (value.name, *value.names))
-        # what goes on into another place is read by whatever reads that
+        # what goes on into another place is used by what uses that
         read.update(s.final.name for s in graph.state if s.final in graph.constants)
     for graph in graphs:
         graph.state = [state for state in graph.state if state.path in read]
-        settle(graph)
+        finalize(graph)

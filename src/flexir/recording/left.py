@@ -46,7 +46,7 @@ def state(
         replaced: the places that hold another tensor now.
         memories: what tensors mean.
         found: the constants.
-        among: others than this run may read them: whatever was replaced is state.
+        among: others than this run may read them: all that was replaced is state.
     """
     kept = {
         m.name: State(m.name, m.initial, m.final)
@@ -75,7 +75,7 @@ def state(
 
 
 def parted(replaced: Sequence[Replaced], found: Origins) -> Iterator[Change]:
-    """Places that held one tensor and hold several now: of which a call read, nobody can tell.
+    """Places that held one tensor and hold several now: which one a call read cannot be told.
 
     Args:
         replaced: the places that hold another tensor now.
@@ -99,7 +99,7 @@ def overlapping(memories: Memories, mutations: Sequence[Mutation]) -> Iterator[s
     """Memory from before the run that it wrote, and that another tensor has in another storage.
 
     Tensors made from one NumPy array or by DLPack are such; what is written to one of them, the
-    other has too, and torch tells nobody.
+    other has too, and torch does not say so.
     """
     written = {one.initial for one in mutations}
     spans: dict[int, tuple[int, int, list[Value]]] = {}  # of storages

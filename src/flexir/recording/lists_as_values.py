@@ -23,8 +23,8 @@ from .own_lists import Own, own_lists
 from .rounds import Execution, Turn
 from .runs import Recorded
 from .sources import names_in
-from .told_lists import Elements, Told, Unclear, told
-from .uses import joined
+from .told_lists import Elements, Told, Unclear, followed
+from .uses import united
 from .variables import names_at, returned_by
 
 Changed = list[tuple[Any, str, Any]]  # object, attribute, what it was
@@ -65,7 +65,7 @@ class Understood:
 
 def _understood(runs: Sequence[Recorded]) -> dict[CodeType, Understood]:
     """The functions whose lists are understood in all runs."""
-    kinds = joined(run.kinds for run in runs)
+    kinds = united(run.kinds for run in runs)
     standing = [held for run in runs for held in run.standing.values()]
     found = {}
     for code in dict.fromkeys(code for held in standing for code in held.frames):
@@ -76,7 +76,7 @@ def _understood(runs: Sequence[Recorded]) -> dict[CodeType, Understood]:
             mine = own.only(own.names - dropped)
             try:
                 between = Between(code, mine.sites, at)
-                found[code] = Understood(mine, [told(run, code, mine, between) for run in runs])
+                found[code] = Understood(mine, [followed(run, code, mine, between) for run in runs])
                 break
             except Unclear as unclear:
                 if unclear.name is None:

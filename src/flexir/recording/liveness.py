@@ -11,7 +11,7 @@ import functools
 from types import CodeType
 from typing import NamedTuple
 
-from .sources import Span, holds, span_at
+from .parsed import Span, contains, span_at
 
 _READS = ("LOAD_FAST", "LOAD_DEREF", "LOAD_CLOSURE", "LOAD_NAME", "LOAD_CLASSDEREF")
 _ENDS = frozenset({
@@ -31,7 +31,7 @@ def live_after(code: CodeType, at: int) -> tuple[str, ...]:
 def live_after_span(code: CodeType, span: Span) -> frozenset[str]:
     """Names of variables that may be read where a function goes on after a stretch of source."""
     flow = _live(code)
-    inside = [holds(span, span_at(code, at)) for at in flow.after]
+    inside = [contains(span, span_at(code, at)) for at in flow.after]
     return frozenset().union(*(
         flow.before[j] for i, following in enumerate(flow.following) if inside[i]
         for j in following if not inside[j]
@@ -42,7 +42,7 @@ def live_after_span(code: CodeType, span: Span) -> frozenset[str]:
 def carried_by(code: CodeType, span: Span) -> frozenset[str]:
     """Names of variables that a round of a loop may read and the one before may have set."""
     flow = _live(code)
-    inside = [holds(span, span_at(code, at)) for at in flow.after]
+    inside = [contains(span, span_at(code, at)) for at in flow.after]
     begins = [j for i, following in enumerate(flow.following)  # what goes back stands nowhere
               for j in following if j <= i and inside[j]]  # fmt: skip
     if not begins:

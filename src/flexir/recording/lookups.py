@@ -19,7 +19,8 @@ from typing import Any, NamedTuple
 import torch
 
 from .live import Float, Int
-from .sources import Written, called, function_of
+from .parsed import function_of, nodes_of
+from .sources import LoopSource, called
 
 
 class Lookup(NamedTuple):
@@ -65,7 +66,7 @@ class Lookups:
             self.kinds[code] = {}
         elif not todo:
             return
-        names = _Names(frame.f_locals, frame.f_globals)
+        names = _Namespaces(frame.f_locals, frame.f_globals)
         self._open[code] = left = []
         for one in todo:
             kind = names.kind(one.of, one.is_call)
@@ -84,16 +85,16 @@ def is_row(part: Any) -> bool:
     return isinstance(part, (torch.Tensor, torch.nn.Module, Int, Float, torch.Size))
 
 
-def reads(loop: Written, name: str) -> bool:
+def round_reads(loop: LoopSource, name: str) -> bool:
     """Whether a round reads a variable."""
     return name in _read(loop)
 
 
-class _Unknown(Exception):
+class _Unresolved(Exception):
     """It cannot be told without running something."""
 
 
-class _Names(NamedTuple):
+class _Namespaces(NamedTuple):
     """What the names of a function stand for: its variables, and those of its file."""
 
     local: dict[str, Any]
@@ -120,7 +121,7 @@ class _Names(NamedTuple):
                 if isinstance(holder, (dict, list, tuple, str)):
                     return ROWS if is_row(holder) else TABLE
             found = self._resolved(of)
-        except _Unknown:
+        except _Unresolved:
             return self.kind(of.value, False) if isinstance(of, ast.Subscript) else None
         if isinstance(found, torch.Tensor):
             return TENSORS
@@ -148,10 +149,10 @@ class _Names(NamedTuple):
                 try:
                     return of[node.slice.value]  # type: ignore[index]
                 except (LookupError, TypeError):
-                    raise _Unknown from None
+                    raise _Unresolved from None
         if isinstance(node, (ast.List, ast.Tuple, ast.Dict, ast.Set, ast.Constant)):
             return "a table"
-        raise _Unknown
+        raise _Unresolved
 
 
 def _kind_of_function(found: Any) -> str:
@@ -171,7 +172,7 @@ def _lookups(code: CodeType) -> tuple[Lookup, ...]:
     """What a function looks up, or calls, with variables in the brackets."""
     own = function_of(code)
     found = []
-    for node in ast.walk(own) if own is not None else ():
+    for node in nodes_of(own) if own is not None else ():
         if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
             if _has_names(node.slice):
                 found.append(Lookup(node, node.value, False))
@@ -182,7 +183,7 @@ def _lookups(code: CodeType) -> tuple[Lookup, ...]:
 
 
 @functools.lru_cache(maxsize=1024)
-def _read(loop: Written) -> frozenset[str]:
+def _read(loop: LoopSource) -> frozenset[str]:
     nodes = (n for part in loop.body for n in ast.walk(part))
     return frozenset(n.id for n in nodes
                      if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load))  # fmt: skip

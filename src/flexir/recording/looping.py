@@ -146,7 +146,7 @@ class Looping:
         yield from (part for part in parts if part.__class__ is Value)
 
     def drop_unread(self, read: Set[Value]) -> bool:
-        """Forget what it leaves in places that nobody reads; returns whether there was any."""
+        """Drop what it leaves in unused places; returns whether there was any."""
         slots = [slot for slot in self.slots if slot.param in read or slot.output in read]
         gains = [gain for gain in self.gains if gain[2] in read]
         dropped = len(slots) < len(self.slots) or len(gains) < len(self.gains)
@@ -221,21 +221,21 @@ def values_read(root: Scope) -> set[Value]:
     return found
 
 
-def drop_unread(root: Scope, results: Sequence[Value], nobodys: set[Node]) -> None:
-    """Take out calls that nobody made and whose results nobody reads: they may fail where none did.
+def drop_unread(root: Scope, results: Sequence[Value], derived: set[Node]) -> None:
+    """Remove unused derived calls: they may fail where no call of the model did.
 
-    And outputs of branches and loops that nobody reads, which may be all that reads those.
+    And unused outputs of branches and loops, which may be the only use of such calls.
 
     Args:
         root: what holds them.
         results: Values that are read after it.
-        nobodys: calls that no run made.
+        derived: calls that no run made.
     """
     dropped = True
     while dropped:
         read = values_read(root) | set(results)
-        dead = {node for node in nobodys if not any(value in read for value in node.outputs)}
-        nobodys -= dead
+        dead = {node for node in derived if not any(value in read for value in node.outputs)}
+        derived -= dead
         dropped = bool(dead)
         for scope in _scopes(root):
             for branch in scope.branches:

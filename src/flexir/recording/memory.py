@@ -219,7 +219,7 @@ class Lone(Alias):
         self._where = where
 
 
-class Weight(Lone):
+class LoneConstant(Lone):
     """A tensor from before the run.
 
     Its storage is kept: if the object is swapped, what it held is still a constant of the graph.

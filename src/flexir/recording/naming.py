@@ -74,9 +74,9 @@ class Table:
         return tuple(found)
 
 
-def named(graph: Graph, table: Table, dims: Dims) -> Graph:
+def with_names(graph: Graph, table: Table, dims: Dims) -> Graph:
     """The graph with a name for every size that varies, and literals for numbers that cannot."""
-    names = _Names(dims)
+    names = _SizeNames(dims)
     paths = {v: path for path, v in places.paths(graph.inputs, Value)}
     types: dict[Value, TensorType] = {}
     for value in table.values:
@@ -103,7 +103,7 @@ def named(graph: Graph, table: Table, dims: Dims) -> Graph:
     return made
 
 
-def _list_type(type: ListType, table: Table, value: Value, names: _Names) -> ListType:
+def _list_type(type: ListType, table: Table, value: Value, names: _SizeNames) -> ListType:
     """The type of a list: its length, and the sizes that its elements have in common."""
     if not table.column(value):
         return type
@@ -166,7 +166,7 @@ def _literals(graph: Graph, table: Table, types: Mapping[Value, TensorType]) -> 
     return found
 
 
-class _Names:
+class _SizeNames:
     """Names of sizes: the same for sizes that were equal in all examples."""
 
     def __init__(self, dims: Dims) -> None:

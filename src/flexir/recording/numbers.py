@@ -118,7 +118,7 @@ class Numbers:
         return self._made(function, (value, plain(args[0]) % max(rank, 1)), result)
 
     def counted(self, value: Value, result: int, frame: FrameType) -> None:
-        """``len`` of a tensor, which Python makes a plain number whatever it is given."""
+        """``len`` of a tensor, of which Python makes a plain number in any case."""
         self.lost("len", self._made(calls.size, (value, 0), result), frame)
 
     def given(self, number: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Where sizes go without being asked: what Python reads out of an int itself, and tells nobody.
+"""Where sizes go without being asked: what Python reads out of an int itself, unseen.
 
 A size is an int that knows where it comes from, and tells when something is computed from it, when
 it is compared, shown or hashed. ``table[n]``, ``range(n)``, ``n is 3`` and functions written in C
@@ -17,12 +17,13 @@ from typing import Any
 
 from ..graph.source import Source
 from .lookups import ASKING, STRANGE, TENSORS
-from .sources import called, function_of
+from .parsed import function_of, nodes_of
+from .sources import called
 from .uses import Following, Known, parents_of
 
 _ASKED = frozenset({"size", "stride", "numel", "nelement"})
 _LISTS = frozenset({"split", "tolist", "unbind"})
-_READ = frozenset({"bytearray", "bytes", "range"})  # and tell nobody
+_READ = frozenset({"bytearray", "bytes", "range"})  # unseen
 _TEXTS = frozenset({"bin", "chr", "format", "hex", "oct", "repr", "str"})
 _NUMBERS = frozenset({"abs", "divmod", "float", "int", "max", "min", "pow", "round", "sum"})
 _LOOPS = (ast.For, ast.AsyncFor, ast.comprehension)
@@ -31,7 +32,7 @@ _LOOPS = (ast.For, ast.AsyncFor, ast.comprehension)
 def overlooked(
     kinds: Mapping[CodeType, Mapping[ast.AST, str]],
 ) -> Iterator[tuple[str, Source]]:
-    """What decides something by a size that nobody sees, as it is written, and where.
+    """What decides something by a size unseen, as it is written, and where.
 
     Args:
         kinds: function that made recorded calls -> expression that looks up or calls -> what, as in
@@ -42,10 +43,10 @@ def overlooked(
         own = function_of(code)
         if own is not None:
             plain = _Plain(code, known)
-            sizes = _Size(code, known, plain)
+            sizes = _SizeUses(code, known, plain)
             for size in _sizes_in(own):
                 sizes.follow(0, own, size)
-            for node in ast.walk(own):
+            for node in nodes_of(own):
                 name = _name_of(node.func if isinstance(node, ast.Call) else node)
                 if name in _LISTS and isinstance(node, ast.Call) or name == "nbytes":
                     plain.follow(0, own, node)
@@ -80,7 +81,7 @@ def chosen(known: Known) -> str | None:
 
 def _sizes_in(own: ast.AST) -> Iterator[ast.expr]:
     """Where a function asks for sizes."""
-    for node in ast.walk(own):
+    for node in nodes_of(own):
         if isinstance(node, ast.Attribute) and node.attr == "shape":
             yield node
         elif isinstance(node, ast.Call):
@@ -111,7 +112,7 @@ class _Listed(Following):
         return None
 
 
-class _Size(_Listed):
+class _SizeUses(_Listed):
     """The sizes that a function asks for, and all that are made of them."""
 
     _arithmetic: tuple[type, ...] = (ast.operator,)
@@ -172,7 +173,7 @@ class _Size(_Listed):
         return None
 
 
-class _Lines(_Size):
+class _Lines(_SizeUses):
     """The sizes that a function asks for, and what is computed from them on a line.
 
     Attributes:
@@ -195,7 +196,7 @@ class _Lines(_Size):
         return super()._is_seen(code, node, inner)
 
 
-class _Beyond(_Size):
+class _Beyond(_SizeUses):
     """What is computed from numbers in whatever way."""
 
     def _goes_on(self, node: ast.AST, inner: ast.AST) -> bool:

@@ -16,7 +16,8 @@ from types import CodeType
 from typing import NamedTuple
 
 from .lookups import TENSORS
-from .sources import called, function_of, names_in, span_of, spans
+from .parsed import function_of, nodes_of, span_of, spans
+from .sources import called, names_in
 from .uses import parents_of
 
 _SUSPENDED = 0x20 | 0x80 | 0x100 | 0x200  # generators and coroutines go on at another time
@@ -80,7 +81,7 @@ def own_lists(code: CodeType, kinds: Mapping[ast.AST, str]) -> Own:
     read: set[str] = set()
     asked: set[str] = set()
     added: dict[tuple[int, int, int, int], Site] = {}
-    for node in ast.walk(own):
+    for node in nodes_of(own):
         if not isinstance(node, ast.Name) or node.id not in names:
             continue
         if isinstance(node.ctx, ast.Load):
@@ -106,7 +107,7 @@ def _made(code: CodeType) -> dict[str, int]:
     mine = {*code.co_varnames[first:]}.difference(code.co_cellvars)
     found: dict[str, set[int]] = {}
     around = parents_of(own)
-    for node in ast.walk(own):
+    for node in nodes_of(own):
         if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
             found.setdefault(node.id, set()).add(_elements(_value(around, node)))
     return {name: max(many) for name, many in found.items()

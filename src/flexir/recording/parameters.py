@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 
-def bind_inputs(
+def bind_model_call(
     model: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]
 ) -> tuple[list[tuple[str, int]], dict[str, Any], dict[str, torch.Tensor]]:
     """Parameters of a model's call, its arguments by name, and defaults that are tensors.

@@ -24,7 +24,7 @@ def derive(trace: Trace, holder: Piece, where: Geometry) -> Value:
     """The Value of a part of a piece, cut out of it."""
     if holder.where == where:
         return holder.value
-    args = {"input": holder.value, **_place(holder, where)}
+    args = {"input": holder.value, **_strided(holder, where)}
     kind = TensorType(where.dtype, where.size, holder.value.type.device)
     return trace.emit(as_strided, args, kind)
 
@@ -84,7 +84,7 @@ def scatter(trace: Trace, alias: Alias, value: Value, piece: Piece, current: Cur
                 function, args = torch.Tensor.reshape_as, {"other": base.value}
             back = trace.emit(function, {"input": value, **args}, base.value.type)
             return scatter(trace, base, back, piece, current)
-    args = {"input": piece.value, "src": value, **_place(piece, alias.where)}
+    args = {"input": piece.value, "src": value, **_strided(piece, alias.where)}
     return trace.emit(as_strided_scatter, args, piece.value.type)
 
 
@@ -97,7 +97,7 @@ def _base(alias: Alias) -> Alias | None:
     return None if base.where.overlaps() else base
 
 
-def _place(piece: Piece, where: Geometry) -> dict[str, Any]:
+def _strided(piece: Piece, where: Geometry) -> dict[str, Any]:
     """Arguments of :func:`as_strided` that cut ``where`` out of ``piece``."""
     shift = where.offset * where.dtype.itemsize - piece.where.offset * piece.where.dtype.itemsize
     return {

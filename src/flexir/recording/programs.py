@@ -16,9 +16,9 @@ from ..errors import CaptureError, add_note
 from ..graph.answering import answered_by
 from ..graph.graph import Graph
 from ..graph.inputs import Inputs, inputs_of
-from ..graph.program import Program, kind_of
+from ..graph.program import Program, structure_of
 from . import recorder
-from .eager import copied, copies_of, no_fast_path
+from .eager import copied_inputs, copies_of, no_fast_path
 from .examples import Merging, merged, whole
 from .leaving import forget_unread, hold
 from .runs import Recorded
@@ -43,7 +43,7 @@ def program(model: Callable[..., Any], entries: Mapping[str, Any]) -> Program:
 
     Raises:
         CaptureError: there are no entry points, or inputs that are none.
-        Exception: whatever the model raises, with a note naming the entry point.
+        Exception: what the model raises, with a note naming the entry point.
 
     Example:
         >>> import torch
@@ -60,7 +60,7 @@ def program(model: Callable[..., Any], entries: Mapping[str, Any]) -> Program:
             if len(examples) > 1:
                 graphs[name] = merged(function, examples, None, witness=True, among=True)
             else:
-                graphs[name] = recorder.record(function, *examples[0], witness=True, among=True)
+                graphs[name] = recorder.record_run(function, *examples[0], witness=True, among=True)
         except Exception as error:
             add_note(error, f"in the entry point {name!r}")
             raise
@@ -72,7 +72,7 @@ def program(model: Callable[..., Any], entries: Mapping[str, Any]) -> Program:
     return Program(title, graphs)
 
 
-class _Entry:
+class _EntryPoint:
     """Calls of one kind: the graph of the first, and those that were shown to it.
 
     Attributes:
@@ -107,7 +107,7 @@ class Recording:
 
     def __init__(self, model: torch.nn.Module, names: Sequence[str], shown: int) -> None:
         self.model, self.names, self.shown = model, names, shown
-        self.entries: dict[tuple[str, str], _Entry] = {}
+        self.entries: dict[tuple[str, str], _EntryPoint] = {}
         self.calls = 0
         self.held: Holdings | None = None
 
@@ -115,13 +115,13 @@ class Recording:
         self, path: str, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         """One call of the model, or of a part of it."""
-        kind, facts = kind_of(Inputs(*args, **kwargs))
+        kind, facts = structure_of(Inputs(*args, **kwargs))
         key, number = (path, kind), self.calls
         known = self.entries.get(key)
         self.calls += 1
         if known is not None and not known.is_new(facts, self.shown):
             return forward(*args, **kwargs)
-        before = copied(Inputs(*args, **kwargs))
+        before = copied_inputs(Inputs(*args, **kwargs))
         if known is not None:
             with no_fast_path():  # as the call that was recorded
                 result = forward(*args, **kwargs)
@@ -130,14 +130,14 @@ class Recording:
             return result
         returned: list[Any] = []
         standing = Standing(False)
-        graph = recorder.record(
+        graph = recorder.record_run(
             forward, args, kwargs, numbers=True, standing=standing, returned=returned.append,
             **self._options(),
         )  # fmt: skip
         run = Recorded(graph, {}, standing.laundered, {})
         with collector_at_rest():
             merging = Merging(run, number, before, *_kept(returned[0], args, kwargs))
-        self.entries[key] = _Entry(path, forward, merging, facts)
+        self.entries[key] = _EntryPoint(path, forward, merging, facts)
         return returned[0]
 
     def _options(self) -> dict[str, Any]:
@@ -147,7 +147,7 @@ class Recording:
                 self.held = Holdings(self.model)
         return {"witness": True, "among": True, "within": self.model, "held": self.held}
 
-    def _graph(self, entry: _Entry) -> Graph:
+    def _graph(self, entry: _EntryPoint) -> Graph:
         """The one graph of an entry point; with branches and variants, if not all calls fit one."""
         merging = entry.merging
         if merging.is_one_of_a_row:

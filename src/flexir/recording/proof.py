@@ -28,7 +28,7 @@ from .further import further
 from .naming import Table
 
 
-class Unfit(NamedTuple):
+class UnfitExample(NamedTuple):
     """An example that does not fit the graph of the first; ``refused``: a replay says so."""
 
     number: int
@@ -61,7 +61,7 @@ class Trial(NamedTuple):
         return self.after is None or equal(tuple(left), tuple(self.after))
 
 
-def proved(loose: Graph, trials: Sequence[Trial]) -> tuple[Table, list[Unfit]]:
+def proved(loose: Graph, trials: Sequence[Trial]) -> tuple[Table, list[UnfitExample]]:
     """Replay every example and compare it with the model.
 
     Returns:
@@ -78,17 +78,19 @@ def proved(loose: Graph, trials: Sequence[Trial]) -> tuple[Table, list[Unfit]]:
     return table, [one for one in unfit if one is not None]
 
 
-def tried(loose: Graph, table: Table, trial: Trial) -> Unfit | None:
+def tried(loose: Graph, table: Table, trial: Trial) -> UnfitExample | None:
     """Replay one example; the table gains it if it fits."""
     n = trial.number
     try:
         told, found = _measured(loose, trial, {})
     except Diverged as error:
-        return Unfit(n, trial.inputs, _frozen(n, error), refused=True)
+        return UnfitExample(n, trial.inputs, _frozen(n, error), refused=True)
     except TORCHS as error:
-        return Unfit(n, trial.inputs, Frozen(n, f"{type(error).__name__}: {_line(error)}"))
+        return UnfitExample(n, trial.inputs, Frozen(n, f"{type(error).__name__}: {_line(error)}"))
     if not told:
-        return Unfit(n, trial.inputs, Frozen(n, "the graph gives something else than the model"))
+        return UnfitExample(
+            n, trial.inputs, Frozen(n, "the graph gives something else than the model")
+        )
     table.add(found)
     return None
 

@@ -21,7 +21,7 @@ import torch
 
 from ..graph import places, tree
 from ..graph.account import Audit
-from ..graph.check import settle
+from ..graph.check import finalize
 from ..graph.geometry import tensor_type
 from ..graph.graph import HELD, Graph
 from ..graph.nodes import Node, Value
@@ -32,13 +32,13 @@ from .changed import lies_in
 from .constants import Origins
 from .effects import beneath
 from .escapes import Escapes
-from .inputs import Given, apart
+from .given import Given, unshared
 from .lazy import NotInitialised, initialise, those_made
 from .left import mutations, overlapping, parted, state
 from .lent import lend, take_back
 from .memory import Alias
 from .modules import ModuleCalls
-from .parameters import bind_inputs
+from .parameters import bind_model_call
 from .randomness import Draws, foreign_draws
 from .results import define, returned, say_effects
 from .session import collector_at_rest, watching
@@ -49,7 +49,7 @@ from .state import Holdings
 from .switches import SwitchWatch
 from .trace import Trace
 from .watchers import Witness
-from .writes import marked, save
+from .writes import marked, save_initial
 
 _Tensor = torch.Tensor
 _Parameter = torch.nn.Parameter
@@ -63,7 +63,7 @@ _push_mode = torch._C._push_on_torch_dispatch_stack
 FEW_OPS = 4
 
 
-def record(
+def record_run(
     model: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], **options: Any
 ) -> Graph:
     """As :func:`flexir.capture`, with the options of :class:`Recorder`."""
@@ -106,7 +106,7 @@ class Recorder:
     ) -> None:
         self.model, self.watch, self.functions = model, watch, functions
         self.returned, self.among, self.carried = returned, among, carried
-        self.found = Origins(within or model, Recorder.run.__code__, held)
+        self.found = Origins(within or model, _RUN, held)
         self.switches = SwitchWatch()
         self.draws = Draws(self.found.holdings.generators)
         self.trace = Trace(self.found, self.switches, numbers)
@@ -114,8 +114,8 @@ class Recorder:
         self.escapes = Escapes(self, self.memories, self.trace, self.switches, numbers)
         self.standing = self.escapes.standing = self.trace.standing = standing
         self.numbers = self.escapes.numbers
-        if standing is not None and standing.notes and self.numbers is not None:
-            standing.begin(self.numbers, self.memories.known, Recorder.run.__code__, self.found)
+        if standing is not None:
+            standing.begin(self.found.holdings, self.numbers, self.memories.known, _RUN)
         # Watchers know the recorder, and are let go when the run has ended.
         self.modules: ModuleCalls | None = ModuleCalls(self)
         self.witness = Witness(self) if witness else None
@@ -124,9 +124,8 @@ class Recorder:
         self.owner: Node | None = None  # the recorded call that is running
         self.busy = False  # torch is being called by this recorder itself
         self.initialised, self.thread = initialised, threading.get_ident()
-        # A call under way that may draw random numbers, and the generator's state before it does.
-        self.waiting: Call | None = None
-        self.drawn, self.beneath = None, 0  # and ATen ops that the witness saw in it
+        self.waiting: Call | None = None  # a call under way that may draw random numbers,
+        self.drawn, self.beneath = None, 0  # the generator's state before, ATen ops seen in it
 
     def run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Graph:
         """Run the model once; the Graph it became."""
@@ -152,7 +151,7 @@ class Recorder:
             if before.get(name, after) != after
         ]
         self._close()
-        return settle(graph)
+        return finalize(graph)
 
     @contextlib.contextmanager
     def _lent(self, args: Any, kwargs: Any) -> Iterator[tuple[Any, Any]]:
@@ -171,11 +170,11 @@ class Recorder:
         self, graph: Graph, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any], dict[str, Any]]:
         """Give the inputs, and what the model holds, their Values."""
-        graph.parameters, bound, defaults = bind_inputs(self.model, args, kwargs)
+        graph.parameters, bound, defaults = bind_model_call(self.model, args, kwargs)
         for name, default in defaults.items():
             self.found.tensors[id(default)] = (default, "default", (name,))
         with self.quietly():
-            args, kwargs, bound = apart((args, kwargs, bound), self.found.tensors)
+            args, kwargs, bound = unshared((args, kwargs, bound), self.found.tensors)
             graph.inputs = self._inputs(bound, graph)
             held = [t for t, kind, _ in self.found.tensors.values() if kind != "default"]
             self.memories.expect(those_made(held, self.initialised))
@@ -198,7 +197,7 @@ class Recorder:
                 self.standing.end(self.numbers, graph.input_values, self.trace.frames[0].nodes)
         graph.mutations = mutations(self.memories, self.found)
         holdings = self.found.holdings
-        found = holdings.compare(self.draws.left)
+        found = holdings.changes(self.draws.left)
         replaced = [one for one in found.replaced if not lies_in(one.path, self.carried)]
         changes = [*found.changes, *parted(replaced, self.found)]
         self.audit.changes = [one for one in changes if not lies_in(one.path, self.carried)]
@@ -253,7 +252,7 @@ class Recorder:
         try:
             call = Call(func, args, kwargs, frame)
             self._read(call)
-            if not call.form.quiet:
+            if not call.layout.quiet:
                 self._prepare(call)
             self._run(call)
             return self._record(call)
@@ -264,10 +263,10 @@ class Recorder:
         """Make the node of a call, its arguments the Values that tensors hold now."""
         if self.standing is not None:
             self.standing.come_to(call.frame)
-        form, memories, tensors = call.form, self.memories, call.tensors
+        layout, memories, tensors = call.layout, self.memories, call.tensors
         self.found.lifting = call.func is _LIFT
-        template = form.named(call.args, call.kwargs)
-        for name in form.spots:
+        template = layout.named(call.args, call.kwargs)
+        for name in layout.spots:
             part = template[name]
             cls = part.__class__
             if cls is _Tensor or cls is _Parameter:
@@ -278,7 +277,7 @@ class Recorder:
                 template[name] = tree.template(part, self._reader(tensors))
         if self.numbers is not None:
             template = self.numbers.lower(template)
-        top, signature = self.trace.frames[-1], form.signature
+        top, signature = self.trace.frames[-1], layout.signature
         source = top.source or locate(call.frame)
         call.node = node = Node(signature.op, call.func, template, signature, None,
                                 top.node.path, top.node.call, source)  # fmt: skip
@@ -303,13 +302,13 @@ class Recorder:
         if call.marked:
             for name, part in call.named.items():
                 if name in call.marked:
-                    save(part, call.func, self.memories, self.found)
+                    save_initial(part, call.func, self.memories, self.found)
 
     def _run(self, call: Call) -> None:
         """Run a call, the witness aside unless it is needed, the generators watched."""
-        form, witness, previous = call.form, self.witness, self.owner
+        layout, witness, previous = call.layout, self.witness, self.owner
         aside = witness is not None and _modes() > 0
-        if not form.plain or self.switches.inference:
+        if not layout.plain or self.switches.inference:
             aside = self._attended(call, aside and _mode_at(_modes() - 1) is witness)
         if aside and (top := _pop_mode(None)) is not witness:  # one of the model's own is on
             _push_mode(top)
@@ -327,7 +326,7 @@ class Recorder:
                 _push_mode(witness)
             elif self.waiting is not None:
                 call.generator, self.drawn, self.waiting = self.drawn, None, None
-                form.shallow = self.beneath < FEW_OPS
+                layout.shallow = self.beneath < FEW_OPS
 
     def _attended(self, call: Call, aside: bool) -> bool:
         """Watch a call of which torch does not say itself that it draws and writes nothing unseen.
@@ -341,13 +340,13 @@ class Recorder:
         """
         random = call.signature.random
         if random is not False:
-            if aside and call.form.shallow and not random:
+            if aside and call.layout.shallow and not random:
                 # Few such calls do draw. Where few ops lie beneath, the witness can tell.
                 self.waiting, self.beneath = call, 0
                 return False
             call.generator = self.draws.before(call.signature, call.named, call.tensors)
         # Torch's own marks tell what is written; of other code the witness must see it.
-        return aside and call.form.trusted and not self.switches.inference
+        return aside and call.layout.trusted and not self.switches.inference
 
     def _record(self, call: Call) -> Any:
         """Write down what a call returned and changed; what its caller is to get."""
@@ -392,9 +391,10 @@ class Recorder:
             if argument.alias_info is not None and argument.alias_info.is_write:
                 part = args[position] if position < len(args) else kwargs.get(argument.name)
                 self.busy = True
-                save(part, func, self.memories, self.found)
+                save_initial(part, func, self.memories, self.found)
                 self.busy = False
 
 
+_RUN = Recorder.run.__code__
 # What torch calls on a tensor it has made of Python numbers; also of NumPy's memory.
 _LIFT = torch.ops.aten.lift_fresh.default

@@ -1,7 +1,7 @@
 """A call that wrote arguments, drew numbers, or returned not just one new tensor.
 
 Owns what becomes of such a call's node: its results, the arguments it wrote, its effects, its
-place before whatever its writes entail.
+place before the derived calls that its writes need.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from .randomness import Draw
 from .ssa import Memories
 from .trace import Trace
 
-Written = dict[int, torch.Tensor]  # by their ids
+Writes = dict[int, torch.Tensor]  # by their ids
 Live = Sequence[tuple[torch.Tensor, Value]]  # what a call returned or wrote, with its new Values
 
 
-def returned(call: Call, written: Written, trace: Trace) -> Live:
+def returned(call: Call, written: Writes, trace: Trace) -> Live:
     """Make Values of what a call returned and wrote, and say in its node where they stand."""
     node = call.node
     fresh: dict[int, tuple[torch.Tensor, Value]] = {}
@@ -57,7 +57,7 @@ def returned(call: Call, written: Written, trace: Trace) -> Live:
 
 
 def say_effects(
-    call: Call, written: Written, live: Live, draw: Draw | None, escapes: Escapes
+    call: Call, written: Writes, live: Live, draw: Draw | None, escapes: Escapes
 ) -> None:
     """Say on the node of a call what it did besides returning tensors."""
     node, result = call.node, call.result
@@ -73,7 +73,7 @@ def say_effects(
     node.effects = Effects(writes, node.effects.switches, same, escape, *drawn)
 
 
-def define(call: Call, written: Written, live: Live, memories: Memories, trace: Trace) -> None:
+def define(call: Call, written: Writes, live: Live, memories: Memories, trace: Trace) -> None:
     """Tell what tensors mean now, and put the node of the call where it belongs."""
     node, effects = call.node, call.node.effects
     only_view = bool(written) and changes_view_only(node.target)
@@ -85,7 +85,7 @@ def define(call: Call, written: Written, live: Live, memories: Memories, trace: 
     for tensor, value in live:
         if id(tensor) in written:
             needed |= memories.write(tensor, value, only_view=only_view)
-            memories.settle(tensor)
+            memories.redigest(tensor)
         else:
             memories.define(tensor, value, node, () if effects.writes else call.tensors, views)
             needed = True

@@ -34,7 +34,7 @@ from .runs import Recorded, Span, Stretches, made_in
 from .scopes import Scope
 from .sources import mentions
 from .standing import Held
-from .uses import Known, joined, variables_of_lists, variables_of_tensors
+from .uses import Known, united, variables_of_lists, variables_of_tensors
 from .ways import copied, guarded, only_a_number
 
 
@@ -48,7 +48,7 @@ class Rolled(Ending):
         self.lost_before: dict[Node, int] = {}  # how many of them were lost before a loop began
         self.known = Known(
             set().union(*(comparisons(run.graph.escapes) for run in runs)),
-            joined(run.kinds for run in runs),
+            united(run.kinds for run in runs),
             variables_of_tensors(held for run in runs for held in run.standing.values()),
             variables_of_lists(
                 (held for run in runs for held in run.standing.values()),

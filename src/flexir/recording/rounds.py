@@ -19,10 +19,11 @@ from ..graph.source import is_foreign
 from .live import Int
 from .liveness import carried_by, live_after_span
 from .lookups import is_row
-from .sources import Written, in_test, loops_at, span_at
-from .told import tensors_in, told
+from .parsed import span_at
+from .sources import LoopSource, in_test, loops_at
+from .told import tensors_by_path, told
 
-Counts = Callable[[Written, FrameType], Any]
+Counts = Callable[[LoopSource, FrameType], Any]
 Known = Callable[[torch.Tensor], "Value | None"]
 
 
@@ -49,7 +50,7 @@ class Execution:
     __slots__ = ("after", "before", "code", "count", "held", "kept", "left", "loop", "numbered",
                  "odd", "plain", "rows", "set")  # fmt: skip
 
-    def __init__(self, loop: Written, code: CodeType, held: tuple[Any, ...]) -> None:
+    def __init__(self, loop: LoopSource, code: CodeType, held: tuple[Any, ...]) -> None:
         self.loop, self.code = loop, code
         self.count: Any = None
         self.plain = {name for name, one in zip(loop.targets, held)
@@ -126,7 +127,7 @@ class _Activation:
             execution.after = _carried(execution.loop, self.frame)
             execution.sees(kept)
             for name in execution.after:
-                for place, tensor in tensors_in(kept[name], (code.co_name, name)):
+                for place, tensor in tensors_by_path(kept[name], (code.co_name, name)):
                     if (value := known(tensor)) is not None:
                         execution.left[place] = value
         del self.open[depth:]
@@ -242,7 +243,7 @@ class Rounds:
             begun.before = _carried(loop_written, frame)
             begun.begins(held, frame.f_locals, self._known)
 
-    def _again(self, one: _Activation, loops: tuple[Written, ...]) -> int | None:
+    def _again(self, one: _Activation, loops: tuple[LoopSource, ...]) -> int | None:
         """The loop of which a new round begins, if one does."""
         frame, inner = one.frame, loops[-1]
         before, now = one.at, frame.f_lasti
@@ -262,7 +263,7 @@ class Rounds:
         return depth
 
 
-def _carried(loop: Written, frame: FrameType) -> dict[str, Any]:
+def _carried(loop: LoopSource, frame: FrameType) -> dict[str, Any]:
     """What the variables that go from round to round of a loop hold."""
     if loop.is_comprehension or loop.is_one_call:
         return {}
@@ -276,13 +277,13 @@ def _is_over(loop: _Open) -> bool:
     return isinstance(count, int) and loop.number + 1 >= count
 
 
-def _place(loop: Written, code: Any, at: int) -> tuple[int, ...]:
+def _place(loop: LoopSource, code: Any, at: int) -> tuple[int, ...]:
     """Where an instruction comes in a round: the test of a ``while`` first, then by offset."""
     span = span_at(code, at)
     return (0, *span[2:]) if in_test(loop, span) else (1, at)
 
 
-def _held(loop: Written, frame: FrameType) -> tuple[Any, ...]:
+def _held(loop: LoopSource, frame: FrameType) -> tuple[Any, ...]:
     """What the variables that a loop sets itself hold."""
     if not loop.targets:
         return ()

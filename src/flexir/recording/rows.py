@@ -33,12 +33,12 @@ def in_a_row(
 
     Raises:
         CaptureError: the model is no module, or has an argument of the name that state gets.
-        Exception: whatever the model raises.
+        Exception: what the model raises.
     """
     if not isinstance(model, torch.nn.Module):
         raise CaptureError("calls in a row go on from what a module holds; this is no module")
     places = _changed(model, calls)
-    row = _Row(model, places)
+    row = _Stateless(model, places)
     examples, results, first = [], [], copies_of(row.held(), {})[0]
     try:
         for inputs in calls:
@@ -72,7 +72,7 @@ def _prove(graph: Graph, calls: Sequence[Inputs], results: Sequence[Any]) -> Non
         return
 
 
-class _Row:
+class _Stateless:
     """A model whose changing attributes are an argument.
 
     Attributes:
@@ -135,7 +135,7 @@ def _changed(model: torch.nn.Module, calls: Sequence[Inputs]) -> dict[str, tuple
             for inputs in calls:
                 args, kwargs = copies_of(*inputs)
                 model(*args, **kwargs)
-                other = held.compare()
+                other = held.changes()
                 paths = {one.path for one in other.replaced} | {one.path for one in other.changes}
                 paths.update(held.tensors[one][2][0] for one in kept if _is_written(*kept[one]))
                 found.update(_places(model, paths))  # what a call leaves, the next may remove

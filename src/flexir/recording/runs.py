@@ -13,6 +13,7 @@ from .live import Expr
 from .numbers import Laundered
 from .rounds import Turn
 from .standing import Held
+from .state import Holdings
 
 
 class Recorded(NamedTuple):
@@ -28,6 +29,7 @@ class Recorded(NamedTuple):
         kinds: function -> expression that looks up or calls -> what, as in ``lookups``.
         kept: what the model keeps, as in ``Standing``.
         unused: numbers that Python computed and kept to itself, as there.
+        held: what the model holds, if the run left everything as it was.
         lists: Value that is a list of a function's -> its elements.
         own: function -> variables of which the lists are Values.
     """
@@ -41,6 +43,7 @@ class Recorded(NamedTuple):
     kinds: Mapping[CodeType, Mapping[ast.AST, str]] = {}
     kept: Mapping[Node | None, Mapping[str, Any]] = {}
     unused: Sequence[Expr] = ()
+    held: Holdings | None = None
     lists: Mapping[Value, tuple[Value, ...]] = {}
     own: Mapping[CodeType, Set[str]] = {}
 

@@ -78,7 +78,7 @@ class Branch:
         self.outputs: dict[Any, tuple[Any, Any, Value]] = {}
 
     def drop_unread(self, read: Set[Value]) -> bool:
-        """Forget outputs that nobody reads; returns whether there were any."""
+        """Drop unused outputs; returns whether there were any."""
         kept = {key: one for key, one in self.outputs.items() if one[2] in read}
         dropped = len(kept) < len(self.outputs)
         self.outputs = kept

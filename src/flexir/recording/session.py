@@ -77,12 +77,18 @@ def collector_at_rest() -> Iterator[bool]:
     Yields:
         whether what is made within can be told by its youth from what was there before.
     """
-    if not gc.isenabled():
+    inside = getattr(_local, "rests", False)
+    if not inside and not gc.isenabled():
         yield False
         return
     gc.disable()
+    _local.rests = True
     try:
-        gc.collect(0)  # what is there grows up; what is made now stays young
+        gc.collect(
+            0
+        )  # what is there moves to an older generation; what is made now stays in the young one
         yield True
     finally:
-        gc.enable()
+        _local.rests = inside
+        if not inside:
+            gc.enable()

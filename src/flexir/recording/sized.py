@@ -6,7 +6,7 @@ from typing import Any
 
 from ..graph import numbers
 from ..graph.nodes import Node, NumberType, Value
-from .beneath import Sizes, sizes_that_are, tensors_of
+from .beneath import Sizes, sizes_that_are, tensor_inputs
 from .kept_lists import KeptLists
 from .scopes import Scope
 from .ways import guarded
@@ -32,7 +32,7 @@ class Sized(KeptLists):
 
     def _product(self, scope: Scope, sizes: Sizes, out: list[Node]) -> Value:
         """Sizes of a tensor that a call made by C++ is given, multiplied."""
-        tensors = {r: tensors_of(self.beneath[r])[sizes.tensor] for r in scope.runs}
+        tensors = {r: tensor_inputs(self.beneath[r])[sizes.tensor] for r in scope.runs}
         whole, shape = self.one(scope, tensors, out), tensors[scope.runs[0]].type.shape
         made: Value | None = None
         recorded = 1

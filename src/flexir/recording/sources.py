@@ -10,21 +10,29 @@ from __future__ import annotations
 
 import ast
 import functools
-import linecache
 from collections.abc import Collection, Iterator
 from types import CodeType
 from typing import Any, NamedTuple
 
-_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
-_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+from .parsed import (
+    COMPREHENSIONS,
+    END,
+    FUNCTIONS,
+    Span,
+    around_line,
+    contains,
+    function_of,
+    nodes_of,
+    span_at,
+    span_of,
+    tree_of,
+)  # fmt: skip
+
 _RUNS = (ast.Call, ast.Await, ast.Yield, ast.YieldFrom, ast.NamedExpr)
 _WITH_STATEMENTS = (ast.stmt, ast.ExceptHandler, ast.match_case)
-END = 1 << 30
-
-Span = tuple[int, int, int, int]  # line, column, last line, column after the last
 
 
-class Written(NamedTuple):
+class LoopSource(NamedTuple):
     """A loop as it is written.
 
     Attributes:
@@ -69,34 +77,16 @@ class Written(NamedTuple):
         return isinstance(self.node, ast.comprehension)
 
 
-@functools.lru_cache(maxsize=4096)
-def spans(code: CodeType) -> list[Span]:
-    """The span of each instruction; whole lines before Python 3.11."""
-    if hasattr(code, "co_positions"):
-        return [(a or 0, c or 0, b or a or 0, END if d is None else d)
-                for a, b, c, d in code.co_positions()]  # fmt: skip
-    found: list[Span] = []
-    for start, end, line in code.co_lines():
-        found += [(line or 0, 0, line or 0, END)] * ((end - start) // 2)
-    return found
-
-
-def span_at(code: CodeType, at: int) -> Span:
-    """The span of the instruction at an offset."""
-    found = spans(code)
-    return found[at // 2] if at >= 0 else (0, 0, 0, 0)
-
-
 @functools.lru_cache(maxsize=65536)
-def loops_at(code: CodeType, at: int) -> tuple[Written, ...]:
+def loops_at(code: CodeType, at: int) -> tuple[LoopSource, ...]:
     """The loops of a function that the instruction at an offset stands in, from the outside in."""
     span = span_at(code, at)
     own = function_of(code)
     if own is None:
         return ()
-    found: list[Written] = []
+    found: list[LoopSource] = []
     for node in _around(own, span):
-        if isinstance(node, _FUNCTIONS) and node is not own:
+        if isinstance(node, FUNCTIONS) and node is not own:
             found.clear()  # of a function around
         elif isinstance(node, (ast.For, ast.AsyncFor)):
             if _in(span, node.body):
@@ -104,7 +94,7 @@ def loops_at(code: CodeType, at: int) -> tuple[Written, ...]:
         elif isinstance(node, ast.While):
             if _in(span, [node.test, *node.body]):
                 found.append(_written(code.co_filename, node, node, (), node.body))
-        elif isinstance(node, _COMPREHENSIONS):
+        elif isinstance(node, COMPREHENSIONS):
             found += _comprehension(code.co_filename, node, span)
         elif isinstance(node, ast.Call) and _adds_up(node) and span_of(node) == span:
             found.append(_written(code.co_filename, node, node, (), (node.func,)))
@@ -129,7 +119,7 @@ def _numbers_rounds(over: ast.expr, span: Span) -> bool:
     while isinstance(over, ast.Call) and isinstance(over.func, ast.Name):
         if span_of(over) == span or span[1] == 0 and span[3] == END and over.lineno == span[0]:
             return True
-        inner = [one for one in over.args if holds(span_of(one), span)]
+        inner = [one for one in over.args if contains(span_of(one), span)]
         if over.func.id not in _SAME_ROUNDS or len(inner) != 1:
             return False
         over = inner[0]
@@ -140,12 +130,12 @@ def _adds_up(node: ast.Call) -> bool:
     return called(node) == "sum" and len(node.args) > 0
 
 
-def in_test(loop: Written, span: Span) -> bool:
+def in_test(loop: LoopSource, span: Span) -> bool:
     """Whether a span lies in the test of a ``while``."""
     return isinstance(loop.node, ast.While) and _in(span, [loop.node.test])
 
 
-def stored_before(loop: Written, span: Span) -> set[str]:
+def stored_before(loop: LoopSource, span: Span) -> set[str]:
     """Variables that a round sets before it comes to a span, in statements of their own."""
     found: set[str] = set()
     for statement in getattr(loop.node, "body", ()):
@@ -154,21 +144,22 @@ def stored_before(loop: Written, span: Span) -> set[str]:
     return found
 
 
+@functools.lru_cache(maxsize=1024)
 def is_read(code: CodeType, name: str) -> bool:
     """Whether a variable is read but to be counted up, ``n += 1`` or ``n = n + x.shape[0]``."""
     own = function_of(code)
     if own is None:
         return True
     counting: set[ast.AST] = set()
-    for node in ast.walk(own):
+    for node in nodes_of(own):
         if isinstance(node, ast.Assign) and not any(isinstance(n, _RUNS) for n in ast.walk(node)):
             if [getattr(one, "id", None) for one in node.targets] == [name]:
                 counting.update(ast.walk(node))
     return any(isinstance(n, ast.Name) and n.id == name and isinstance(n.ctx, ast.Load)
-               for n in ast.walk(own) if n not in counting)  # fmt: skip
+               for n in nodes_of(own) if n not in counting)  # fmt: skip
 
 
-def leaves(loop: Written, *kinds: type) -> bool:
+def may_leave(loop: LoopSource, *kinds: type) -> bool:
     """Whether a loop may be left in a round, or go on to the next one, before the round is over."""
     wanted = kinds or (ast.Break, ast.Return)
     return any(isinstance(n, wanted) for part in loop.body for n in ast.walk(part))
@@ -177,7 +168,7 @@ def leaves(loop: Written, *kinds: type) -> bool:
 _PLAIN = frozenset({"all", "any", "bool", "float", "int", "len", "repr", "str"})
 
 
-def gives_plain(loop: Written) -> bool:
+def gives_plain(loop: LoopSource) -> bool:
     """Whether it is a comprehension that may give something else than tensors, as is written."""
     return loop.is_comprehension and _is_plain(loop.body[0])
 
@@ -194,7 +185,7 @@ def _is_plain(part: Any) -> bool:
     return isinstance(part, (ast.Constant, ast.BoolOp))
 
 
-def set_at_times(loop: Written) -> set[str]:
+def set_at_times(loop: LoopSource) -> set[str]:
     """Variables that some rounds of a loop set otherwise than others, as far as is written."""
     found: set[str] = set()
     cut = False
@@ -209,11 +200,10 @@ def set_at_times(loop: Written) -> set[str]:
 
 def mentions(file: str, line: int, name: str) -> bool:
     """Whether the statement at a line reads a variable, but for the statements inside it."""
-    tree = _tree(file)
+    tree = tree_of(file)
     if tree is None:
         return True
-    statements = (n for n in ast.walk(tree) if isinstance(n, ast.stmt))
-    around = [n for n in statements if n.lineno <= line <= (n.end_lineno or n.lineno)]
+    around = [n for n in around_line(tree, line) if isinstance(n, ast.stmt) and n.lineno <= line]
     inner = max(around, key=lambda n: (n.lineno, -(n.end_lineno or 0)), default=None)
     if inner is None:
         return True
@@ -224,8 +214,12 @@ def mentions(file: str, line: int, name: str) -> bool:
 @functools.lru_cache(maxsize=1024)
 def compares_once(file: str, line: int) -> bool:
     """Whether a line has one comparison, of two things by size, and calls none."""
-    tree = _tree(file)
-    nodes = [] if tree is None else [n for n in ast.walk(tree) if getattr(n, "lineno", 0) == line]
+    tree = tree_of(file)
+    nodes = (
+        []
+        if tree is None
+        else [n for n in around_line(tree, line) if getattr(n, "lineno", 0) == line]
+    )
     found = [n for n in nodes if isinstance(n, ast.Compare)]
     called = {n.func.attr for n in nodes
               if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)}  # fmt: skip
@@ -253,31 +247,8 @@ def is_guarded(part: Any, file: str, guarded: Collection[Any]) -> bool:
     return isinstance(part, ast.Compare) and (file, part.lineno) in guarded
 
 
-# -- the tree
-
-
-@functools.lru_cache(maxsize=256)
-def _tree(file: str) -> ast.Module | None:
-    try:
-        return ast.parse("".join(linecache.getlines(file)))
-    except (SyntaxError, ValueError):
-        return None
-
-
-def span_of(node: Any) -> Span:
-    """Where an expression or statement stands."""
-    return node.lineno, node.col_offset, node.end_lineno, node.end_col_offset
-
-
-def holds(outer: Span, inner: Span) -> bool:
-    """Whether a span lies in another."""
-    if inner[1] == 0 and inner[3] == END:  # a line of an old Python
-        return outer[0] <= inner[0] and inner[2] <= outer[2]
-    return outer[:2] <= inner[:2] and inner[2:] <= outer[2:]
-
-
 def _in(span: Span, parts: list[Any]) -> bool:
-    return any(holds(span_of(part), span) for part in parts)
+    return any(contains(span_of(part), span) for part in parts)
 
 
 def _around(node: ast.AST, span: Span) -> Iterator[Any]:
@@ -285,48 +256,14 @@ def _around(node: ast.AST, span: Span) -> Iterator[Any]:
     yield node
     for child in ast.iter_child_nodes(node):
         if hasattr(child, "lineno"):
-            if holds(span_of(child), span):
+            if contains(span_of(child), span):
                 yield from _around(child, span)
                 return
         elif isinstance(child, ast.comprehension):
             for part in ast.iter_child_nodes(child):
-                if holds(span_of(part), span):
+                if contains(span_of(part), span):
                     yield from _around(part, span)
                     return
-
-
-@functools.lru_cache(maxsize=4096)
-def function_of(code: CodeType) -> ast.AST | None:
-    """The function, lambda or comprehension that a code object was compiled from."""
-    tree = _tree(code.co_filename)
-    if tree is None:
-        return None
-    if code.co_name == "<module>":
-        return tree
-    lines = [span for span in spans(code) if span[0]]
-    inside = max(lines, key=lambda span: (span[0], span[1]), default=None)
-    found = None
-    for node in _functions(code.co_filename).get((code.co_name, code.co_firstlineno), ()):
-        if inside is None or holds(span_of(node), inside):
-            found = node
-    return found
-
-
-@functools.lru_cache(maxsize=256)
-def _functions(file: str) -> dict[tuple[str, int], list[ast.AST]]:
-    """Name and first line -> the functions, lambdas and comprehensions of a file."""
-    found: dict[tuple[str, int], list[ast.AST]] = {}
-    for node in ast.walk(_tree(file) or ast.Module([], [])):
-        if isinstance(node, (*_FUNCTIONS, *_COMPREHENSIONS)):
-            first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", ()))])
-            found.setdefault((_name(node), first), []).append(node)
-    return found
-
-
-def _name(node: Any) -> str:
-    kinds = {ast.Lambda: "<lambda>", ast.ListComp: "<listcomp>", ast.SetComp: "<setcomp>",
-             ast.DictComp: "<dictcomp>", ast.GeneratorExp: "<genexpr>"}  # fmt: skip
-    return kinds.get(type(node)) or node.name
 
 
 def stored_in(nodes: Any) -> set[str]:
@@ -336,19 +273,19 @@ def stored_in(nodes: Any) -> set[str]:
 
 
 @functools.lru_cache(maxsize=4096)
-def _loop(file: str, node: Any, place: Any, targets: Any, body: Any) -> Written:
+def _loop(file: str, node: Any, place: Any, targets: Any, body: Any) -> LoopSource:
     inside = stored_in(body)
     names = stored_in(targets)
-    return Written(
+    return LoopSource(
         file, node, span_of(place), tuple(sorted(names - inside)), frozenset(names | inside), body
     )  # fmt: skip
 
 
-def _written(file: str, node: Any, place: Any, targets: Any, body: Any) -> Written:
+def _written(file: str, node: Any, place: Any, targets: Any, body: Any) -> LoopSource:
     return _loop(file, node, place, tuple(targets), tuple(body))
 
 
-def _comprehension(file: str, node: Any, span: Span) -> list[Written]:
+def _comprehension(file: str, node: Any, span: Span) -> list[LoopSource]:
     parts = [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
     found = []
     for number, one in enumerate(node.generators):

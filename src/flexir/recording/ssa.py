@@ -26,7 +26,7 @@ from ..graph.geometry import (
 )
 from ..graph.nodes import Node, Value
 from .constants import Origins
-from .memory import ALONE, UNKNOWN, Alias, Memory, Piece, View, Weight, version
+from .memory import ALONE, UNKNOWN, Alias, LoneConstant, Memory, Piece, View, version
 from .pieces import derive, scatter, written_piece
 from .tensors import Tensors
 from .trace import Trace
@@ -93,7 +93,7 @@ class Memories(Tensors):
         return alias
 
     def _meet(self, tensor: torch.Tensor) -> Alias:
-        """A tensor object nobody has recorded: an alias of known memory, or a new constant."""
+        """An unrecorded tensor object: an alias of known memory, or a new constant."""
         storage = storage_of(tensor)
         where = where_of(tensor)
         memory = self.memory(storage)
@@ -106,19 +106,19 @@ class Memories(Tensors):
         if memory is None:  # the common case: a weight
             value = self.found.origin(tensor, False)
             memory = self._new_memory(storage, "constant", where, value)
-            return self._found(self._enter(tensor, memory, where, value, None), value)
+            return self._found(self._new_alias(tensor, memory, where, value, None), value)
         known = memory.known.get(where) if memory.known else None
         if known is not None:
             value = self.current(known)
-            return self._know(self._enter(tensor, memory, where, value, known.view))
+            return self._know(self._new_alias(tensor, memory, where, value, known.view))
         holder = memory.holder(where)
         same = holder is not None and holder.where == where
         if holder is not None and (same or memory.kind != "constant" or memory.epoch):
             value = derive(self.trace, holder, where)
-            return self._know(self._enter(tensor, memory, where, value, None))
+            return self._know(self._new_alias(tensor, memory, where, value, None))
         value = self.found.origin(tensor, memory.epoch > 0)
         memory.more += (Piece(where, value),)
-        return self._found(self._know(self._enter(tensor, memory, where, value, None)), value)
+        return self._found(self._know(self._new_alias(tensor, memory, where, value, None)), value)
 
     def current(self, alias: Alias) -> Value:
         """The Value of an alias at its memory's present epoch."""
@@ -210,10 +210,10 @@ class Memories(Tensors):
         memory = self.memory(storage)
         if memory is None:
             memory = self._new_memory(storage, kind, where, value)
-            alias = self._enter(tensor, memory, where, value, None)
+            alias = self._new_alias(tensor, memory, where, value, None)
         else:
             view = self._view(node, memory, tensors, views)
-            alias = self._know(self._enter(tensor, memory, where, value, view))
+            alias = self._know(self._new_alias(tensor, memory, where, value, view))
             if view is not None:
                 view.aliases.append(weakref.ref(alias))
             elif memory.holder(where) is None or kind != "made":
@@ -368,7 +368,7 @@ class Memories(Tensors):
             if storage is None or id(storage) in self.memories:
                 self.alias(tensor)  # shares its memory with another
                 continue
-            weight = Weight(tensor, storage, self.found.origin(tensor, False))
+            weight = LoneConstant(tensor, storage, self.found.origin(tensor, False))
             self.weights.append(weight)
             self.aliases[id(tensor)] = weight
             self.memories[id(storage)] = (weight.home, weight)

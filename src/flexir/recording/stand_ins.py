@@ -79,7 +79,7 @@ class Followed(StandIn):
         return home.number(result, expression(call, tuple(expr_of(o, home) for o in args), result))
 
 
-class Remembered(StandIn):
+class CachedFunction(StandIn):
     """A function with ``lru_cache``: asked about numbers of the run it computes them anew."""
 
     __slots__ = ()
@@ -212,4 +212,4 @@ def _look_through() -> None:
             if id(part) in _MATH:
                 _places[id(held), name] = held, name, part, Followed(part)
             elif type(part) is CACHED:  # objects of foreign libraries may refuse `__class__`
-                _places[id(held), name] = held, name, part, Remembered(part)
+                _places[id(held), name] = held, name, part, CachedFunction(part)

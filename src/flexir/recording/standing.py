@@ -19,7 +19,6 @@ import torch
 from ..graph.nodes import Node, Value
 from ..graph.source import is_foreign
 from .beneath import is_beneath
-from .constants import Origins
 from .inside import Contents
 from .iterables import Iterables
 from .kept_back import is_bent
@@ -29,7 +28,7 @@ from .lookups import Lookups
 from .numbers import Laundered, Numbers
 from .rounds import Rounds, Turn
 from .state import Holdings
-from .told import IN_GRAPH, NUMBER, tell, tensors_in, which
+from .told import IN_GRAPH, NUMBER, tell, tensors_by_path, which
 from .variables import names_at
 
 _RECORDER = os.path.join(os.path.dirname(__file__), "recorder.py")  # its frame calls the model
@@ -100,11 +99,13 @@ class Standing:
         losing: those since the last call.
         lookups: what functions look up by numbers.
         unused: numbers that were computed, and that no call was given.
+        held: what the model held before the run.
     """
 
     def __init__(self, notes: bool = True) -> None:
         """Begin; ``notes``: whether variables and rounds are noted, which costs at each call."""
         self.notes = notes
+        self.held: Holdings | None = None
         self.seen: dict[Node, Held] = {}
         self.kept: dict[Node | None, Mapping[str, Any]] = {}
         self.laundered: list[Laundered] = []
@@ -118,24 +119,25 @@ class Standing:
         self._turns: tuple[Turn, ...] = ()
         self._turned = False
         self._frame: FrameType | None = None  # that made the last call
-        self._holdings: Holdings | None = None
 
     def begin(
         self,
-        numbers: Numbers,
+        held: Holdings,
+        numbers: Numbers | None,
         known: Callable[[torch.Tensor], Value | None],
         entry: CodeType,
-        found: Origins,
     ) -> None:
         """The run begins: watch its rounds, and what becomes of its numbers.
 
         Args:
-            numbers: of the run.
+            held: what the model holds.
+            numbers: of the run, if sizes may turn out to vary.
             known: the Value of a tensor, if it has one.
             entry: the code that calls the model.
-            found: what the model holds before the run.
         """
-        self._holdings = found.holdings
+        self.held = held
+        if numbers is None or not self.notes:
+            return
         numbers.noted, numbers.known = self.losing, known
         self._known, self._numbers = known, numbers
         self.rounds = Rounds(entry, Iterables(numbers, known).count, known)
@@ -152,12 +154,12 @@ class Standing:
 
     def decided(self, node: Node) -> None:
         """A condition was met."""
-        if self._holdings is not None and node in self.seen:
+        if self.held is not None and node in self.seen:
             self.kept[node] = self._kept()
             self.seen[node] = self.seen[node]._replace(inside=self._inside())
 
-    def place(self, node: Node) -> None:
-        """A node is written down, for the call that the run came to last."""
+    def note_rounds(self, node: Node) -> None:
+        """Note which rounds a new node belongs to: those of the call the run came to last."""
         if self.rounds is not None and self.rounds.now:
             self.turns[node] = self.rounds.now
         if self.rounds is not None and self.rounds.now != self._turns:
@@ -193,7 +195,7 @@ class Standing:
             self._turn(())
             self._frame = None
             self.rounds.leave()
-            self.rounds = self._holdings = None
+            self.rounds = None
             del self._known, self._numbers
 
     def note(self, node: Node, frame: FrameType | None) -> None:
@@ -207,7 +209,7 @@ class Standing:
             if frame is not None and not is_foreign(frame.f_code.co_filename):
                 self.lookups.look(frame)
             return
-        self.place(node)
+        self.note_rounds(node)
         if self.losing:
             self.lost[node] = tuple(self.losing)
             self.losing.clear()
@@ -228,7 +230,7 @@ class Standing:
                 for name in names_at(code, user.f_lasti).intersection(kept).difference(live):
                     if one := tell(kept[name]) or self._number(kept[name]):
                         spent[code.co_name, name] = one
-                    for place, tensor in tensors_in(kept[name], (code.co_name, name)):
+                    for place, tensor in tensors_by_path(kept[name], (code.co_name, name)):
                         if value := self._known(tensor):
                             taken[place] = value
             for name in live:
@@ -237,7 +239,7 @@ class Standing:
                 plain[len(frames), name] = tell(kept[name]) or _unplain(kept[name])
                 if value := self._number(kept[name]):
                     tensors[code.co_name, name] = value
-                for place, tensor in tensors_in(kept[name], (code.co_name, name)):
+                for place, tensor in tensors_by_path(kept[name], (code.co_name, name)):
                     value = self._known(tensor)
                     if value is not None:
                         tensors[place] = value
@@ -253,11 +255,11 @@ class Standing:
 
     def _inside(self) -> dict[tuple[int, str], Any]:
         """What the variables lead to that the functions which led to the last call may read."""
-        assert self._holdings is not None
+        assert self.held is not None
         found: dict[tuple[int, str], Any] = {}
         with self._numbers.unheard():
             for number, frame in enumerate(_users(self._frame)):
-                look, kept = Contents(self._holdings.knows), frame.f_locals
+                look, kept = Contents(self.held.knows), frame.f_locals
                 for name in (n for n in live_after(frame.f_code, frame.f_lasti) if n in kept):
                     # A comprehension's own iterator says the round; what is plain says it all.
                     if name[0] != "." and tell(kept[name], False) is None:
@@ -266,10 +268,10 @@ class Standing:
 
     def _kept(self) -> dict[str, Any]:
         """What the model keeps that is other than before; generators of random numbers aside."""
-        assert self._holdings is not None
+        assert self.held is not None
         with self._numbers.unheard():
-            found = self._holdings.compare(lambda thing: isinstance(thing, torch.Generator))
-            look = Contents(self._holdings.knows)
+            found = self.held.changes(lambda thing: isinstance(thing, torch.Generator))
+            look = Contents(self.held.knows)
             return {path: look.of(one) for path, one in found.now.items()}
 
     def _number(self, part: Any) -> Value | None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import functools
 import operator
-import sys
 import types
 import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -20,12 +19,11 @@ import torch
 
 from ..graph.account import NOTHING, Text
 from .attributes import HOOKS, Beside, Tree, dictionary
-from .changed import Comparison, Inside, join
+from .changed import Changes, Inside, path_of
+from .functions import CALLED, MAKERS, functions_of, imported, methods_of, reach_of
 from .holders import (
     BOOKKEEPING,
-    CALLED,
     FIXED,
-    MAKERS,
     Attributes,
     Cells,
     Globals,
@@ -34,12 +32,8 @@ from .holders import (
     Modules,
     Scripted,
     Sequences,
-    functions_of,
     has_attributes,
     is_users,
-    mentioned_in,
-    methods_of,
-    names_in,
 )
 from .innards import Opaque, has_more, holder_of
 from .steps import keyed_by, steps_to, ways_to, with_part, within
@@ -62,6 +56,7 @@ class Holdings:
         self.tensors: dict[int, tuple[torch.Tensor, str, tuple[str, ...]]] = {}
         self.unwatched: list[str] = []
         self._holders: dict[int, Holder] = {}
+        self._functions: dict[int, types.FunctionType] = {}  # many, and few hold anything
         # lists of numbers and words, many and seldom changed: path, list, what it held
         self._plain: dict[int, tuple[str, list[Any], list[Any]]] = {}
         self._todo: list[tuple[str, str, Any]] = []  # (kind, path, part), last first
@@ -160,8 +155,11 @@ class Holdings:
                 todo += [(kind, f"{path}.{i}", inner) for i, inner in inside]
                 if part.__class__ is not tuple and has_attributes(part):
                     self._more(kind, path, part)
-            elif len(self._holders) > _LIMIT:
+            elif len(self._holders) + len(self._functions) > _LIMIT:
                 self.unwatched.append(path)
+            elif part.__class__ is types.FunctionType:
+                if is_users(part.__module__):
+                    self._function(part)
             elif id(part) not in self._holders and id(part) not in self.paths:
                 self._look(kind, path, part)
 
@@ -250,26 +248,29 @@ class Holdings:
 
     def _function(self, function: types.FunctionType) -> None:
         """What a function keeps in its closure, its defaults, its attributes and its globals."""
-        if id(function) in self._holders:
+        if id(function) in self._functions:
             return
-        holder = self._holders[id(function)] = Attributes(function, function.__name__)
-        self._children(holder, "global")
-        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or ()):
+        self._functions[id(function)] = function
+        if function.__dict__:
+            holder = self._holders[id(function)] = Attributes(function, function.__name__)
+            self._children(holder, "global")
+        code, given, named = function.__code__, function.__defaults__, function.__kwdefaults__
+        for name, cell in zip(code.co_freevars, function.__closure__ or ()):
             if name != "__class__" and id(cell) not in self._holders:
                 inside = self._holders[id(cell)] = Cells(cell, name)
                 self._children(inside, "global")
-        code, given = function.__code__, function.__defaults__ or ()
-        last = code.co_varnames[: code.co_argcount][-len(given) :] if given else ()
-        for name, part in (*zip(last, given), *(function.__kwdefaults__ or {}).items()):
-            self._todo.append(("default", name, part))
-        names = names_in(function.__code__)
-        for name in mentioned_in(function.__code__) - self._named_in:
+        reach = reach_of(code)
+        if given or named:
+            arguments = reach.given[-len(given or ()) :]
+            pairs = (*zip(arguments, given or ()), *(named or {}).items())
+            self._todo += [("default", n, part) for n, part in pairs if part.__class__ not in FIXED]
+        for name in sorted(reach.mentioned - self._named_in):
             self._named_in.add(name)
             self._todo += self._unnamed.pop(name, ())
-        self._scope(function.__globals__, "", names)
-        for name in names:  # imported inside the function
-            if name not in function.__globals__ and name in sys.modules and is_users(name):
-                self._scope(vars(sys.modules[name]), name, names)
+        self._scope(function.__globals__, "", reach.names)
+        if reach.imports:
+            for name, module in imported(function):
+                self._scope(vars(module), name, reach.names)
 
     def _scope(self, variables: dict[str, Any], path: str, names: frozenset[str]) -> None:
         """The variables of a Python module that a function names, itself or as its attributes."""
@@ -277,18 +278,22 @@ class Holdings:
         if scope is None:
             scope = self._holders[id(variables)] = Globals(variables, path)
         assert isinstance(scope, Globals)
+        if id(names) in scope.asked:
+            return
         for name in scope.watch(names):
             part = scope.before[name]
-            place = join(scope, name)
             if isinstance(part, types.ModuleType) and is_users(part.__name__):
-                self._scope(vars(part), place, names)
+                scope.modules.add(name)
             else:
-                self._todo.append(("global", place, part))
+                self._todo.append(("global", path_of(scope, name), part))
+        if scope.modules and (modules := names & scope.modules):
+            for name in sorted(modules):  # each function may name other variables of theirs
+                self._scope(vars(scope.before[name]), path_of(scope, name), names)
 
     def knows(self, part: Any) -> bool:
         """Whether the model held a thing, or held it by a name, when this was made."""
-        one = id(part)
-        return one in self._holders or one in self.paths or one in self._plain
+        known = (self._holders, self.paths, self._plain, self._functions)
+        return any(id(part) in things for things in known)
 
     @property
     def generators(self) -> Iterator[torch.Generator]:
@@ -298,7 +303,7 @@ class Holdings:
 
     # -- after
 
-    def compare(self, carried: Callable[[Any], bool] = lambda thing: False) -> Comparison:
+    def changes(self, carried: Callable[[Any], bool] = lambda thing: False) -> Changes:
         """What is other than it was.
 
         Args:
@@ -306,7 +311,7 @@ class Holdings:
         """
         tree = self._tree
         holders = list(self._holders.values()) if tree is None or tree.stands() else self._all()
-        found = Comparison({id(holder.thing): holder for holder in holders})
+        found = Changes({id(holder.thing): holder for holder in holders})
         for holder in holders:
             if holder.stands():
                 continue
@@ -315,17 +320,16 @@ class Holdings:
         for path, part, before in self._plain.values():
             if len(before) != len(part) or not all(map(operator.is_, before, part)):
                 found.items(path, before, part)
-        for tensor in self._beside.gained():
-            if id(tensor) not in self._holders:
-                gained = Mapping(tensor.__dict__, self._name(tensor), {})
-                found.contents(gained, gained.before, gained.read())
+        for thing in self._gained():
+            gained = Mapping(thing.__dict__, self._name(thing), {})
+            found.contents(gained, gained.before, gained.read())
         for tensor, what, old, new in self._beside.changes():
             found.pair(f"{self._name(tensor)}.{what}", old, new)
         return found
 
     def stands(self) -> bool:
         """Whether nothing is other than it was."""
-        found = self.compare()
+        found = self.changes()
         return not found.replaced and not found.changes
 
     def restore(self) -> None:
@@ -334,16 +338,21 @@ class Holdings:
         for holder in self._all():
             if not holder.stands():
                 holder.put(holder.before)
-        for tensor in self._beside.gained():
-            if id(tensor) not in self._holders:
-                tensor.__dict__.clear()
+        for thing in self._gained():
+            thing.__dict__.clear()
         for tensor, what, old, _ in list(self._beside.changes()):
             setattr(tensor, what, old)
         for _, part, before in self._plain.values():
             part[:] = before
 
-    def _name(self, tensor: torch.Tensor) -> str:
-        return self.tensors[id(tensor)][2][0]
+    def _gained(self) -> Iterator[Any]:
+        """Tensors and functions that have attributes, and had none."""
+        things = (*self._beside.gained(), *filter(dictionary, self._functions.values()))
+        return (thing for thing in things if id(thing) not in self._holders)
+
+    def _name(self, thing: Any) -> str:
+        known = self.tensors.get(id(thing))
+        return thing.__name__ if known is None else known[2][0]
 
     def places(self, tensors: Collection[int]) -> dict[int, list[str]]:
         """Where each of these tensors, by their ids, stood."""
@@ -352,7 +361,7 @@ class Holdings:
             if not isinstance(holder, Opaque):
                 for key, part in keyed_by(holder.before).items():
                     for one, rest in ways_to(part, found):
-                        found[one].append(join(holder, key) + rest)
+                        found[one].append(path_of(holder, key) + rest)
         return found
 
     def get(self, path: str) -> Any:
@@ -361,7 +370,7 @@ class Holdings:
             if isinstance(holder, Opaque):
                 continue
             for key, part in keyed_by(holder.before).items():
-                found = within(part, steps_to(path, join(holder, key)))
+                found = within(part, steps_to(path, path_of(holder, key)))
                 if found is not NOTHING:
                     return found
         return NOTHING
@@ -380,7 +389,7 @@ class Holdings:
                 return True
             keyed = keyed_by(contents)
             for key, now in keyed.items():
-                rest = steps_to(path, join(holder, key))
+                rest = steps_to(path, path_of(holder, key))
                 if rest is None or isinstance(holder, Opaque) or within(now, rest) is NOTHING:
                     continue
                 keyed[key] = with_part(now, rest, part)

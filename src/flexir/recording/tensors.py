@@ -14,7 +14,7 @@ import torch
 from ..graph import tree
 from ..graph.geometry import Geometry, digest, storage_of, where_of
 from ..graph.nodes import Value
-from .memory import ALONE, UNKNOWN, Alias, Lone, Memory, View, Weight, nothing
+from .memory import ALONE, UNKNOWN, Alias, Lone, LoneConstant, Memory, View, nothing
 
 
 class Tensors:
@@ -28,7 +28,7 @@ class Tensors:
         self.crowd = self.crowd_of_aliases = 32
         self.shared: list[tuple[int, int, Memory]] = []  # (first byte, end, what lies there)
         self.roots: list[tuple[Alias, Value, Memory]] = []  # inputs and constants
-        self.weights: list[Weight] = []
+        self.weights: list[LoneConstant] = []
 
     def close(self) -> None:
         """Forget all tensors; without this they would live until the garbage collector runs."""
@@ -68,7 +68,7 @@ class Tensors:
             self.memory(storage_of(tensor))
             alias.share(tensor)
             if alias.memory is ALONE:  # it has moved away from where it was alone
-                if isinstance(alias, Weight):
+                if isinstance(alias, LoneConstant):
                     alias.where = where_of(tensor)
                 alias.memory = Memory(None, alias.kind, alias.where, alias.value)
                 if alias.kind != "made":
@@ -106,7 +106,7 @@ class Tensors:
             }
             self.crowd_of_aliases = max(32, 2 * len(self.aliases))
 
-    def _enter(
+    def _new_alias(
         self, tensor: torch.Tensor, memory: Memory, where: Geometry, value: Value, view: View | None
     ) -> Alias:
         alias = self.aliases[id(tensor)] = Alias(tensor, memory, where, value, view)
@@ -139,7 +139,7 @@ class Tensors:
         self.roots.append((alias, value, alias.memory))
         return alias
 
-    def swapped(self) -> list[Weight]:
+    def swapped(self) -> list[LoneConstant]:
         """Tensors from before the run that hold something else now (``swap_tensors``)."""
         weights = self.weights
         try:
@@ -159,8 +159,8 @@ class Tensors:
             self.shared.append((start, start + storage.nbytes(), memory))
         memory.shared = digest(tensor)
 
-    def settle(self, tensor: torch.Tensor) -> None:
-        """A recorded call wrote this memory: its bytes are known again."""
+    def redigest(self, tensor: torch.Tensor) -> None:
+        """Take the digest of memory that a recorded call wrote: its bytes are known again."""
         memory = self.aliases[id(tensor)].memory
         if memory.shared is not None:
             memory.shared = digest(tensor)

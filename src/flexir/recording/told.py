@@ -61,7 +61,9 @@ def tell(part: Any, deep: bool = True) -> Any:
     return None
 
 
-def tensors_in(part: Any, place: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], torch.Tensor]]:
+def tensors_by_path(
+    part: Any, place: tuple[Any, ...]
+) -> Iterator[tuple[tuple[Any, ...], torch.Tensor]]:
     """The tensors a variable holds, down to three containers."""
     if isinstance(part, torch.Tensor):
         yield place, part
@@ -70,10 +72,10 @@ def tensors_in(part: Any, place: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, .
     elif isinstance(part, (list, tuple)):
         for key, inner in enumerate(part[:MANY]):
             if inner.__class__ not in _PLAIN:
-                yield from tensors_in(inner, (*place, key))
+                yield from tensors_by_path(inner, (*place, key))
     else:
         kept = part if isinstance(part, dict) else attributes_of(part)
         if isinstance(kept, dict) and not callable(part):
             for key, inner in list(kept.items())[:MANY]:
                 if inner.__class__ not in _PLAIN:
-                    yield from tensors_in(inner, (*place, str(key)))
+                    yield from tensors_by_path(inner, (*place, str(key)))

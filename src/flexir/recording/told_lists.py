@@ -12,7 +12,7 @@ from types import CodeType
 from typing import Any, NamedTuple, cast
 
 from ..graph.nodes import Node, Value
-from .between import At, Between, Step, Way
+from .between import At, Between, Route, Step
 from .own_lists import Own, steps_of
 from .rounds import Turn
 from .runs import Recorded
@@ -56,7 +56,7 @@ class Told(NamedTuple):
 
     before: Moment | None
     after: Moment
-    way: Way
+    way: Route
 
 
 def moments(run: Recorded, code: CodeType, own: Own) -> Iterator[list[Moment]]:
@@ -77,19 +77,15 @@ def moments(run: Recorded, code: CodeType, own: Own) -> Iterator[list[Moment]]:
         mine = tuple(turn for turn in turns if turn.execution.code is code)
         around = tuple(t for t in turns if t not in mine and t.execution.code not in inner)
         outcome = node.result if isinstance(node.result, bool) and not number else None
-        lists = {name: one for name in own.names if (one := _elements(held, number, name))}
-        kept = {name: one.values for name, one in lists.items()}
+        kept = {name: one for name in own.names
+                if (one := _elements(held, number, name)) is not None}  # fmt: skip
         at = At(held.at[number], mine, outcome, node in run.ends)
         moment = Moment(node, held, number, around, at, kept)
         found.setdefault(held.activations[number], []).append(moment)
     yield from found.values()
 
 
-class _Listed(NamedTuple):
-    values: Elements
-
-
-def _elements(held: Held, number: int, name: str) -> _Listed | None:
+def _elements(held: Held, number: int, name: str) -> Elements | None:
     """What the list of a variable holds; None if it is not there, or read no more."""
     function = held.frames[number].co_name
     told, kept = held.plain.get((number, name)), cast(Mapping[Any, Value], held.tensors)
@@ -100,13 +96,13 @@ def _elements(held: Held, number: int, name: str) -> _Listed | None:
     others = (n for n, code in enumerate(held.frames) if code.co_name == function and n != number)
     if any((n, name) in held.plain for n in others) or told[0] != "list" or told[1] > MANY:
         raise Unclear(name)
-    values = tuple(kept.get((function, name, k)) for k in range(told[1]))
+    values = tuple([kept.get((function, name, k)) for k in range(told[1])])
     if not all(value is not None and not value.is_number for value in values):
         raise Unclear(name)
-    return _Listed(values)  # type: ignore[arg-type]
+    return cast(Elements, values)
 
 
-def told(run: Recorded, code: CodeType, own: Own, between: Between) -> list[list[Told]]:
+def followed(run: Recorded, code: CodeType, own: Own, between: Between) -> list[list[Told]]:
     """What became of the lists, call after call of the function, each from its begin.
 
     Raises:
@@ -120,7 +116,7 @@ def told(run: Recorded, code: CodeType, own: Own, between: Between) -> list[list
         for moment in row:
             start = At(-1, ()) if before is None else before.at
             if not moment.lists or before is not None and _unchanged(before, moment, fixed):
-                way: Way | None = Way((), ())
+                way: Route | None = Route((), ())
             else:
                 had = {} if before is None else before.lists
                 fits = _Fits(had, moment.lists)
@@ -148,7 +144,7 @@ def _unchanged(before: Moment, after: Moment, fixed: set[str]) -> bool:
     )
 
 
-def _in_silence(way: Way) -> bool:
+def _in_silence(way: Route) -> bool:
     """Whether a list is another after rounds in which no call was recorded."""
     known = {one.begun for one in way.rounds} | {-1}
     return any(one.begun not in known for step in way.steps for one in step.rounds)

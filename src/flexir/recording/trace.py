@@ -1,7 +1,7 @@
 """The nodes of a run in the order they were made, and the module calls they stand in.
 
-Owns numbering and nesting, and the calls nobody made: views emitted again, pieces cut out of
-memory. Knows nothing of tensors: a call's arguments come as Values.
+Owns numbering and nesting, and the derived calls, which the model did not make: views emitted
+again, pieces cut out of memory. Knows nothing of tensors: a call's arguments come as Values.
 """
 
 from __future__ import annotations
@@ -89,11 +89,11 @@ class Trace:
         )  # fmt: skip
         top.nodes.append(node)
         if self.standing is not None:
-            self.standing.place(node)
+            self.standing.note_rounds(node)
         return node
 
     def emit(self, func: Callable[..., Any], named: dict[str, Any], type: TensorType) -> Value:
-        """Record a call nobody made, whose one output has this type."""
+        """Record a derived call, which the model did not make; its one output has this type."""
         signature = signature_of(func, tuple(named))
         node = self.append(signature.op, func, signature, named)
         value = Value(self.number(), type, node)

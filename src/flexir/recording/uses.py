@@ -1,11 +1,11 @@
-"""Where a plain variable goes: into calls that are recorded, or into what nobody sees.
+"""Where a plain variable goes: into calls that are recorded, or elsewhere, unseen.
 
 A whole number that counts rounds, or the length of a list, may differ between runs that go on alike
 only if all that is made of it reaches a recorded call as it is: there it is seen. What goes into a
 test, a table, a function of the user's or arithmetic that is not linear decides something that no
 example may have shown. Follows a variable through the source from each place where it is read: up
 through linear arithmetic, into other variables, out of a function to where it was called. Runs
-nothing; what is not known to be harmless counts as seen by nobody.
+nothing; what is not known to be harmless counts as unseen.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from typing import Any, NamedTuple
 from ..graph.nodes import Value
 from .liveness import live_after_span
 from .lookups import DECIDING
-from .sources import Span, Written, called, function_of, holds, is_guarded, span_at, span_of
+from .parsed import Span, contains, function_of, nodes_of, span_at, span_of
+from .sources import LoopSource, called, is_guarded
 from .standing import Held
 from .told import MANY
 
@@ -52,7 +53,7 @@ class Known(NamedTuple):
     own: Mapping[CodeType, Set[str]] = {}
 
 
-def joined(
+def united(
     many: Iterable[Mapping[CodeType, Mapping[ast.AST, str]]],
 ) -> dict[CodeType, dict[ast.AST, str]]:
     """What several runs say of the expressions of functions, as one."""
@@ -104,7 +105,7 @@ def unseen(
     depth: int,
     name: str,
     known: Known,
-    loop: Written | None = None,
+    loop: LoopSource | None = None,
     *,
     tells: bool = False,
     is_none: bool = True,
@@ -143,7 +144,7 @@ class Following:
         stack: Sequence[tuple[CodeType, int]],
         known: Known,
         depth: int,
-        loop: Written | None = None,
+        loop: LoopSource | None = None,
     ) -> None:
         self._stack, self._known, self._depth, self._loop = stack, known, depth, loop
         self._live = live_after_span(stack[depth][0], loop.span) if loop is not None else ()
@@ -160,7 +161,7 @@ class Following:
         loop = self._loop if depth == self._depth and name not in self._live else None
         again = self._set_again(own, name) if len(self._seen) == 1 else None
         for node in _loads(own).get(name, ()):
-            if loop is not None and not holds(loop.span, span_of(node)):
+            if loop is not None and not contains(loop.span, span_of(node)):
                 continue
             if again is not None and span_of(node) > again:
                 continue
@@ -174,7 +175,7 @@ class Following:
         code, at = self._stack[self._depth]
         span = span_at(code, at) if self._loop is None else self._loop.span
         around = parents_of(own)
-        inside = [n for n in around if isinstance(n, ast.stmt) and holds(span_of(n), span)]
+        inside = [n for n in around if isinstance(n, ast.stmt) and contains(span_of(n), span)]
         for statement in sorted(inside, key=lambda n: span_of(n)[:2], reverse=True):
             if _jumps(statement) or isinstance(around[statement], ast.Try):
                 return None
@@ -280,7 +281,7 @@ class Following:
         code, at = self._stack[depth + 1]
         own = function_of(code)
         span = span_at(code, at)
-        called = [n for n in ast.walk(own) if isinstance(n, ast.Call) and span_of(n) == span] \
+        called = [n for n in nodes_of(own) if isinstance(n, ast.Call) and span_of(n) == span] \
             if own is not None else []  # fmt: skip
         if own is None or len(called) != 1:
             return f"what {self._stack[depth][0].co_name} returns"
@@ -349,14 +350,14 @@ def _function_around(around: Mapping[ast.AST, ast.AST], node: ast.AST) -> ast.AS
 
 @functools.lru_cache(maxsize=1024)
 def parents_of(own: ast.AST) -> dict[ast.AST, ast.AST]:
-    return {child: node for node in ast.walk(own) for child in ast.iter_child_nodes(node)}
+    return {child: node for node in nodes_of(own) for child in ast.iter_child_nodes(node)}
 
 
 @functools.lru_cache(maxsize=1024)
 def _loads(own: ast.AST) -> dict[str, list[ast.Name]]:
     """Variable -> where it is read."""
     found: dict[str, list[ast.Name]] = {}
-    for node in ast.walk(own):
+    for node in nodes_of(own):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
             found.setdefault(node.id, []).append(node)
     return found

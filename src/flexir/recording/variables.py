@@ -11,7 +11,8 @@ import functools
 from collections.abc import Collection
 from types import CodeType
 
-from .sources import END, called, function_of, holds, names_in, span_at, span_of, stored_in
+from .parsed import END, contains, function_of, nodes_of, span_at, span_of
+from .sources import called, names_in, stored_in
 
 
 def made_of(code: CodeType, name: str, seen: Collection[str]) -> set[str]:
@@ -38,7 +39,7 @@ def _given(code: CodeType) -> dict[str, frozenset[str]]:
     own = function_of(code)
     found: dict[str, frozenset[str]] = {}
     kinds = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.NamedExpr, ast.For, ast.comprehension)
-    for node in ast.walk(own) if own is not None else ():
+    for node in nodes_of(own) if own is not None else ():
         value = getattr(node, "iter" if hasattr(node, "iter") else "value", None)
         if isinstance(node, kinds) and value is not None:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
@@ -57,8 +58,8 @@ def _nodes_at(code: CodeType, at: int) -> list[ast.AST]:
     """The expressions that an instruction is; all in its lines, before Python 3.11."""
     span, own = span_at(code, at), function_of(code)
     is_line = span[1] == 0 and span[3] == END
-    nodes = [n for n in ast.walk(own) if hasattr(n, "lineno")] if own is not None else []
-    return [n for n in nodes if (holds(span, span_of(n)) if is_line else span_of(n) == span)]
+    nodes = [n for n in nodes_of(own) if hasattr(n, "lineno")] if own is not None else []
+    return [n for n in nodes if (contains(span, span_of(n)) if is_line else span_of(n) == span)]
 
 
 @functools.lru_cache(maxsize=1024)
@@ -66,7 +67,7 @@ def returned_by(code: CodeType) -> frozenset[str]:
     """The variables that stand alone, or in a tuple or list, where a function returns."""
     own = function_of(code)
     found: set[str] = set()
-    stack = [n.value for n in ast.walk(own) if isinstance(n, ast.Return)] if own else []
+    stack = [n.value for n in nodes_of(own) if isinstance(n, ast.Return)] if own else []
     while stack:
         part = stack.pop()
         if isinstance(part, (ast.Tuple, ast.List)):

@@ -4,7 +4,7 @@ A scope belongs to the runs that went the same way; a branch splits a scope in t
 a loop is a scope whose runs are the rounds of all runs. A place in which all runs have the same
 Value holds that; one in which they came by different ways holds an output of the branch that parted
 them. Where the examples do not tell, it raises :class:`Misfit`. Pairs no calls; that is
-:mod:`.branches`' matter. What a place holds from round to round is :mod:`.loops`'.
+:mod:`.branches`' matter. What a place holds from round to round is :mod:`.carried`'.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from .effects import changes_view_only
 from .ssa import Memories
 
 
-def save(part: Any, func: Any, memories: Memories, found: Origins) -> None:
+def save_initial(part: Any, func: Any, memories: Memories, found: Origins) -> None:
     """Keep the initial value of constants that a call is about to write."""
     for tensor in tensors_in(part):
         alias = memories.aliases.get(id(tensor))

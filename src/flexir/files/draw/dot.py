@@ -88,7 +88,9 @@ class _Drawing:
                 self._leaf(node.body[0], indent, node)  # type: ignore[index]
             elif depth < self.depth:
                 self.names[node] = name = str(len(self.names))
-                self._cluster(name, called(node.path, node.op), node.body or [], indent, depth)
+                self._cluster(
+                    name, module_label(node.path, node.op), node.body or [], indent, depth
+                )
             else:
                 self._leaf(node, indent)
 
@@ -121,10 +123,10 @@ class _Drawing:
         name = f"n{len(self.names)}"
         self.names[node] = name
         status = self.status.get(node, "escape" if node.effects.escape else "")
-        title = node.op if module is None else called(module.path, node.op)
+        title = node.op if module is None else module_label(module.path, node.op)
         inner = list(inside(node))
         if node.body is not None:
-            title = called(node.path, node.op)
+            title = module_label(node.path, node.op)
             if status != "handled":
                 status, note = self._summary(inner)
                 title += note
@@ -186,7 +188,7 @@ def _opens(node: Node, status: Mapping[Node, str]) -> bool:
     return bool(node.body) and status.get(node) != "handled"
 
 
-def called(path: str, op: str) -> str:
+def module_label(path: str, op: str) -> str:
     """A module by its own name and class."""
     return f"{path.rsplit('.', 1)[-1]}: {op}" if path else op
 

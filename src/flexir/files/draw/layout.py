@@ -18,7 +18,7 @@ _LANE = 8.0  # width of an edge on its way past a row
 _FAR = 12  # ranks; edges over more keep no lane free, or long bodies would become wide
 
 
-def place(
+def lay_out(
     sizes: Sequence[Size], edges: Sequence[Edge], *, graphviz: bool = True, aspect: float = 1.5
 ) -> Placed:
     """Lay out the boxes of one body.
@@ -69,12 +69,12 @@ def _graphviz(sizes: Sequence[Size], edges: Sequence[Edge]) -> tuple[list[Box], 
 
 
 @dataclass(slots=True, eq=False)
-class _Item:
+class _Cell:
     """What has a place in a row: a box, or a lane that an edge keeps free past the row."""
 
     box: Box
     rank: int = 0
-    above: list[_Item] = field(default_factory=list)
+    above: list[_Cell] = field(default_factory=list)
 
     def wish(self) -> float | None:
         """Where it would like to stand: below what it reads."""
@@ -85,9 +85,9 @@ class _Item:
 
 def _layered(sizes: Sequence[Size], edges: Sequence[Edge]) -> tuple[list[Box], Routes]:
     """Rows by longest path, each ordered by what is above."""
-    items = [_Item(Box(width, height)) for width, height in sizes]
+    items = [_Cell(Box(width, height)) for width, height in sizes]
     _rank(items, edges)
-    rows: list[list[_Item]] = [[] for _ in range(max(item.rank for item in items) + 1)]
+    rows: list[list[_Cell]] = [[] for _ in range(max(item.rank for item in items) + 1)]
     for item in items:
         rows[item.rank].append(item)
     ways = [_way(items[start], items[end], rows) for start, end in edges]
@@ -101,7 +101,7 @@ def _layered(sizes: Sequence[Size], edges: Sequence[Edge]) -> tuple[list[Box], R
     return [item.box for item in items], [_curve([item.box for item in way]) for way in ways]
 
 
-def _rank(items: Sequence[_Item], edges: Sequence[Edge]) -> None:
+def _rank(items: Sequence[_Cell], edges: Sequence[Edge]) -> None:
     """Ranks by longest path; what reads nothing stands right above its first reader."""
     reading: set[int] = set()
     first: dict[int, int] = {}
@@ -115,12 +115,12 @@ def _rank(items: Sequence[_Item], edges: Sequence[Edge]) -> None:
             items[number].rank = rank - 1
 
 
-def _way(start: _Item, end: _Item, rows: Sequence[list[_Item]]) -> list[_Item]:
+def _way(start: _Cell, end: _Cell, rows: Sequence[list[_Cell]]) -> list[_Cell]:
     """From one box to the other, with a lane in every row between them."""
     way = [start]
     if end.rank - start.rank <= _FAR:
         for rank in range(start.rank + 1, end.rank):
-            lane = _Item(Box(_LANE, 0.0), rank)
+            lane = _Cell(Box(_LANE, 0.0), rank)
             rows[rank].append(lane)
             way.append(lane)
     way.append(end)
@@ -129,7 +129,7 @@ def _way(start: _Item, end: _Item, rows: Sequence[list[_Item]]) -> list[_Item]:
     return way
 
 
-def _spread(row: list[_Item]) -> None:
+def _spread(row: list[_Cell]) -> None:
     """Give the items of a row their places from left to right, near where they wish to be."""
     if len(row) == 1:
         row[0].box.x = row[0].wish() or 0.0

@@ -28,8 +28,8 @@ from ...graph.graph import Graph
 from ...graph.nodes import Node, Value
 from ...graph.source import Source
 from .columns import Placed
-from .dot import COLOURS, called, inside
-from .layout import place
+from .dot import COLOURS, inside, module_label
+from .layout import lay_out
 
 _INNER = (250.0, 190.0)  # the most a body takes in its module's box
 _SCREEN = 1.2  # width over height of the whole graph, folded into columns
@@ -39,7 +39,7 @@ _LINES = 2  # of source shown before and after the call's
 
 
 @dataclass(slots=True)
-class _Box:
+class _Drawn:
     """Something drawn: a call, a module, a run of equal modules, an input or output."""
 
     kind: str
@@ -47,7 +47,7 @@ class _Box:
     sub: str = ""
     status: str = ""
     detail: list[Any] = field(default_factory=list)
-    children: list[_Box] = field(default_factory=list)
+    children: list[_Drawn] = field(default_factory=list)
     edges: list[tuple[int, int]] = field(default_factory=list)
     makes: set[Value] = field(default_factory=set)
     reads: dict[Value, None] = field(default_factory=dict)
@@ -115,14 +115,14 @@ class _Page:
         if len(root.children) == 1 and root.children[0].kind == "module":
             (root,) = root.children  # the model itself: its inside is the picture
             root.kind = "graph"
-        inputs = [_Box("input", f"%{v.name}", str(v.type), "input", makes={v})
+        inputs = [_Drawn("input", f"%{v.name}", str(v.type), "input", makes={v})
                   for v in self.graph.input_values]  # fmt: skip
-        outputs = [_Box("output", "output", str(v.type), "input", reads={v: None})
+        outputs = [_Drawn("output", "output", str(v.type), "input", reads={v: None})
                    for v in self.graph.output_values]  # fmt: skip
         for state in self.graph.state:
-            inputs.append(_Box("input", state.path, str(state.initial.type), "state",
+            inputs.append(_Drawn("input", state.path, str(state.initial.type), "state",
                                makes={state.initial}))  # fmt: skip
-            outputs.append(_Box("output", f"next {state.path}", str(state.final.type), "state",
+            outputs.append(_Drawn("output", f"next {state.path}", str(state.final.type), "state",
                                 reads={state.final: None}))  # fmt: skip
         root.children = [*inputs, *root.children, *outputs]
         _connect(root)
@@ -140,15 +140,15 @@ class _Page:
 
     # -- boxes
 
-    def _body(self, nodes: Sequence[Node], kind: str, title: str) -> _Box:
-        box = _Box(kind, title)
+    def _body(self, nodes: Sequence[Node], kind: str, title: str) -> _Drawn:
+        box = _Drawn(kind, title)
         boxes = [self._box(node) for node in nodes if node.body != [] or self.status.get(node)]
         box.children = self._folded(boxes)
         return box
 
-    def _box(self, node: Node) -> _Box:
+    def _box(self, node: Node) -> _Drawn:
         if node.body is not None and self.status.get(node) != "handled":
-            inner = self._body(node.body, "module", called(node.path, node.op))
+            inner = self._body(node.body, "module", module_label(node.path, node.op))
             if len(inner.children) == 1 and inner.children[0].kind == "call":
                 inner.children[0].title = inner.title
                 return inner.children[0]
@@ -161,11 +161,11 @@ class _Page:
             return self._blocks(node)
         return self._call(node)
 
-    def _blocks(self, node: Node) -> _Box:
+    def _blocks(self, node: Node) -> _Drawn:
         """A branch or a loop: a box that holds a box for each block, and one they lead to."""
         self.outer.update((v, self._seen_as(o)) for v, o in given(node) if isinstance(o, Value))
         joins = self._call(node)
-        box = _Box("module", node.op, joins.sub, detail=joins.detail, key=f"{joins.key} blocks")
+        box = _Drawn("module", node.op, joins.sub, detail=joins.detail, key=f"{joins.key} blocks")
         for word, block in blocks_of(node):
             inner = self._body(block.nodes, "module", f"{node.op}: {word}")
             inner.key = f"{joins.key} {word}"
@@ -181,13 +181,13 @@ class _Page:
         """What a parameter of a block stands for; any other Value itself."""
         return self.outer.get(value, value)
 
-    def _call(self, node: Node) -> _Box:
+    def _call(self, node: Node) -> _Drawn:
         status = self.status.get(node, "escape" if node.effects.escape else "")
         if node.effects.escape == "branch":
             status = "guard"
-        title = node.op if node.body is None else called(node.path, node.op)
+        title = node.op if node.body is None else module_label(node.path, node.op)
         shown = (node.returned or node.outputs)[:2]
-        box = _Box("call", title, ", ".join(value.type.sizes for value in shown))
+        box = _Drawn("call", title, ", ".join(value.type.sizes for value in shown))
         box.status, box.detail = status, self._detail(node)
         box.makes = set(node.outputs)
         box.reads = dict.fromkeys(map(self._seen_as, node.inputs))
@@ -200,7 +200,7 @@ class _Page:
         box.shape = (title if node.body is None else node.op, box.sub, status)
         return box
 
-    def _close(self, box: _Box) -> None:
+    def _close(self, box: _Drawn) -> None:
         """What a box with children makes, reads and looks like."""
         _connect(box)
         for child in box.children:
@@ -211,9 +211,9 @@ class _Page:
         ranked = ("placeholder", "refused", "handled")  # the worst decides
         box.status = next((status for status in ranked if status in inside), "")
 
-    def _folded(self, boxes: list[_Box]) -> list[_Box]:
+    def _folded(self, boxes: list[_Drawn]) -> list[_Drawn]:
         """Runs of modules of one class and one look become one box that holds them."""
-        made: list[_Box] = []
+        made: list[_Drawn] = []
         start = 0
         while start < len(boxes):
             end = start + 1
@@ -225,7 +225,7 @@ class _Page:
                 run = boxes[start:end]
                 name = run[0].title.rpartition(": ")[2]
                 first, last = (b.title.partition(":")[0] for b in (run[0], run[-1]))
-                box = _Box("run", f"{first} .. {last}: {name} ×{len(run)}", run[0].sub)
+                box = _Drawn("run", f"{first} .. {last}: {name} ×{len(run)}", run[0].sub)
                 box.children, box.key = run, run[0].key + " run"
                 self._close(box)
                 made.append(box)
@@ -250,7 +250,7 @@ class _Page:
 
     # -- places
 
-    def _measure(self, box: _Box) -> None:
+    def _measure(self, box: _Drawn) -> None:
         """Sizes and places, inside out."""
         if box.kind not in ("graph", "module", "run"):
             width = max(len(box.title) * 7.2, len(box.sub) * 6.0) + 18
@@ -263,7 +263,7 @@ class _Page:
         placed = self.layouts.get(key)
         if placed is None:
             aspect = _SCREEN if box.kind == "graph" else _INNER[0] / _INNER[1]
-            placed = place(sizes, box.edges, graphviz=self.graphviz, aspect=aspect)
+            placed = lay_out(sizes, box.edges, graphviz=self.graphviz, aspect=aspect)
             self.layouts[key] = placed
         box.placed = placed
         width, height = placed.width + 2 * _PAD, placed.height + 2 * _PAD
@@ -273,7 +273,7 @@ class _Page:
         title = min(len(box.title) * 7.2 + 24, 240.0)
         box.size = (max(width * box.scale, title), height * box.scale + _HEAD)
 
-    def _row(self, box: _Box, parent: int, x: float, y: float) -> None:
+    def _row(self, box: _Drawn, parent: int, x: float, y: float) -> None:
         """A box and its inside as rows of numbers, parents first."""
         number = len(self.rows)
         row: list[Any] = [
@@ -324,7 +324,7 @@ def _golden(folder: str | os.PathLike[str]) -> dict[str, list[float]]:
         return {name: _numbers(file.get_tensor(name)) for name in file.keys()}
 
 
-def _connect(box: _Box) -> None:
+def _connect(box: _Drawn) -> None:
     """Edges among a box's children: who reads what another made."""
     maker: dict[Value, int] = {}
     edges: dict[tuple[int, int], None] = {}
@@ -336,7 +336,7 @@ def _connect(box: _Box) -> None:
     box.edges = list(edges)
 
 
-def _alike(one: _Box, other: _Box) -> bool:
+def _alike(one: _Drawn, other: _Drawn) -> bool:
     same = one.title.rpartition(": ")[2] == other.title.rpartition(": ")[2]
     return same and one.kind == other.kind == "module" and one.shape == other.shape
 

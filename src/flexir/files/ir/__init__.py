@@ -3,8 +3,8 @@
 Needs the extra ``ir`` (protobuf, safetensors). Never runs code that a file names.
 """
 
-from .diff import Difference, diff
+from .diff import Diff, diff
 from .load import load
 from .save import save
 
-__all__ = ["Difference", "diff", "load", "save"]
+__all__ = ["Diff", "diff", "load", "save"]

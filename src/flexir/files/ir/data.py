@@ -1,7 +1,7 @@
 """Arguments and results as a flat table: nested containers taken apart, and put together again.
 
 An entry refers only to entries before it, so decoding is one pass without recursion. What cannot
-be stored (an arbitrary object, a lambda) keeps its printed form as :class:`Opaque`. Decoding
+be stored (an arbitrary object, a lambda) keeps its printed form as :class:`Unstorable`. Decoding
 imports nothing unless told to: classes come from modules already loaded, else a stand-in with the
 same name and fields takes their place.
 """
@@ -30,7 +30,7 @@ _PLAIN = frozenset({"boolean", "integer", "real", "text", "raw"})
 _DEPTH = 100  # of nested containers
 
 
-class Opaque:
+class Unstorable:
     """Stands for something a file cannot hold; a call that needs it cannot be replayed."""
 
     def __init__(self, text: str) -> None:
@@ -40,7 +40,7 @@ class Opaque:
         return self.text
 
 
-class Table:
+class TableWriter:
     """Entries under construction: ``put`` returns the index of a thing, writing it once.
 
     Numbers, words and Values are shared between all that mention them; containers are not.
@@ -156,12 +156,12 @@ def _named(thing: Any) -> tuple[str, str] | None:
         return "device", str(thing)
     if thing is ...:
         return "ellipsis", "..."
-    if isinstance(thing, Opaque):
+    if isinstance(thing, Unstorable):
         return None
     if isinstance(thing, type):
         return "class", class_name(thing)
     if callable(thing) and not isinstance(thing, torch.nn.Module):
-        return "function", functions.name_of(thing)
+        return "function", functions.stored_name(thing)
     return None
 
 
@@ -174,7 +174,7 @@ def _base(cls: type) -> str:
     return next((name for name, base in _BASES.items() if issubclass(cls, base)), "object")
 
 
-class Known:
+class Vocabulary:
     """What a file may name, the same for all graphs in it.
 
     Attributes:
@@ -191,7 +191,7 @@ class Known:
         self.newer, self.budget = False, 0
 
 
-class Reader:
+class TableReader:
     """Decodes a table.
 
     Args:
@@ -201,11 +201,11 @@ class Reader:
 
     Attributes:
         things: what the entries stand for.
-        used: the indices of those that were got, for :meth:`settle`.
+        used: the indices of those that were got, for :meth:`charge`.
         lost: whether something among them is only known by its printed form.
     """
 
-    def __init__(self, entries: Any, values: list[Value], known: Known) -> None:
+    def __init__(self, entries: Any, values: list[Value], known: Vocabulary) -> None:
         self.values, self.known = values, known
         self.things: list[Any] = []
         self.sizes: list[int] = []
@@ -241,8 +241,8 @@ class Reader:
         self.used.append(index)
         return self.things[index]
 
-    def settle(self) -> None:
-        """FormatError if all that was got so far unfolds into more than the file has room for.
+    def charge(self) -> None:
+        """Take the parts of all that was got so far from the budget; FormatError if that is spent.
 
         A few entries that mention one another over and over could unfold without end.
         """
@@ -296,7 +296,7 @@ class Reader:
         if kind == "array":
             return _array(entry.array)
         self.lost = True
-        return Opaque(entry.opaque if kind == "opaque" else "something a newer version stored")
+        return Unstorable(entry.opaque if kind == "opaque" else "something a newer version stored")
 
     def _name(self, kind: str, name: str) -> Any:
         if kind in ("dtype", "layout", "memory_format"):
@@ -306,11 +306,11 @@ class Reader:
         if kind == "ellipsis":
             return ...
         if kind == "function":
-            return functions.resolve(name, self.known.functions)
+            return functions.callable_of(name, self.known.functions)
         if kind == "class":
             return _loaded(name, self.known.imports) or _stand_in(name, "object", ())
         self.lost = True
-        return Opaque(name)
+        return Unstorable(name)
 
     def _record(self, message: Any) -> Record:
         items = self._part(message.items_plus1 - 1) if message.items_plus1 else None

@@ -22,7 +22,7 @@ from ...graph.nodes import Effects, Node, Switches, Value
 from ...graph.source import Source
 from . import functions, schema
 from .account import read_audit, read_live, read_state, read_type
-from .data import Known, Opaque, Reader, torch_constant
+from .data import TableReader, Unstorable, Vocabulary, torch_constant
 
 _DEEP = 300  # modules within modules, and twice the branches within branches
 # What the fields of a node refer to.
@@ -35,7 +35,7 @@ _REFERENCES = {
 _ESCAPES = ("", "branch", "value", "memory", "text", "about")
 
 
-def decode(message: Any, known: Known) -> tuple[Graph, list[Value]]:
+def decode(message: Any, known: Vocabulary) -> tuple[Graph, list[Value]]:
     """The graph of a message, without its variants and without the tensors of its constants.
 
     Args:
@@ -48,10 +48,10 @@ def decode(message: Any, known: Known) -> tuple[Graph, list[Value]]:
     Raises:
         FormatError: something in it is not as it should be.
     """
-    return _Reader(message, known).read()
+    return _GraphReader(message, known).read()
 
 
-class _Call(NamedTuple):
+class _Callee(NamedTuple):
     """What nodes that call the same thing with arguments of the same names share.
 
     Attributes:
@@ -67,10 +67,10 @@ class _Call(NamedTuple):
     names: tuple[str, ...]
 
 
-class _Reader:
+class _GraphReader:
     """One message becoming a Graph."""
 
-    def __init__(self, message: Any, known: Known) -> None:
+    def __init__(self, message: Any, known: Vocabulary) -> None:
         self.message, self.known = message, known
         self.strings: list[str] = list(message.strings)
         self.types = [read_type(t) for t in message.types]
@@ -85,8 +85,8 @@ class _Reader:
             *(Effects(switches=state) for state in self.states),
         ]
         self.functions: dict[str, Any] = {}
-        self.calls: dict[tuple[int, ...], _Call] = {}
-        self.data = Reader(message.data, self.values, known)
+        self.calls: dict[tuple[int, ...], _Callee] = {}
+        self.data = TableReader(message.data, self.values, known)
         self.blank = _Blank()
         self.modules = [self._module(m) for m in message.modules]
         self.status: dict[Node, tuple[str, str]] = {}
@@ -126,7 +126,7 @@ class _Reader:
             source = self.source(entry.source_plus1)
             graph.origins[value] = Origin(entry.origin, source, tuple(s for s in escaped if s))
         graph.status, graph.history = self.status, list(message.history)
-        self.data.settle()
+        self.data.charge()
         if self.known.newer:
             whole: list[Any] = [(None, message), *zip(walk(graph.nodes), message.nodes)]
             whole += zip(constants, message.constants)
@@ -178,8 +178,8 @@ class _Reader:
             target = self._with_blocks(op, entry)
         elif self.data.lost and (lost := self._lost(args)) is not None:
             why = f"it was given {lost}, which no file can hold"
-            target = functions.Missing(self._target_name(entry), why)
-            signature = functions.signature_of(target, entry.form, args, op)
+            target = functions.MissingFunction(self._target_name(entry), why)
+            signature = functions.recorded_signature(target, entry.form, args, op)
         node = Node(
             op, target, args, signature=signature, body=body, path=self.strings[entry.path],
             call=entry.call, source=self.sources[entry.source_plus1],
@@ -197,12 +197,12 @@ class _Reader:
         node.effects = self._effects(entry)
         return node
 
-    def _lost(self, args: dict[str, Any]) -> Opaque | None:
+    def _lost(self, args: dict[str, Any]) -> Unstorable | None:
         """What among some arguments no file can hold."""
-        self.data.settle()  # before something is walked
-        return next(tree.leaves(args, Opaque), None)
+        self.data.charge()  # before something is walked
+        return next(tree.leaves(args, Unstorable), None)
 
-    def _call(self, entry: Any) -> _Call:
+    def _call(self, entry: Any) -> _Callee:
         """What a node has in common with all that call the same thing with the same names."""
         key = (
             entry.op, entry.target_plus1, entry.module_plus1, entry.form, len(entry.blocks),
@@ -213,17 +213,19 @@ class _Reader:
             made = self.calls[key] = self._new_call(entry)
         return made
 
-    def _new_call(self, entry: Any) -> _Call:
+    def _new_call(self, entry: Any) -> _Callee:
         op = self.strings[entry.op]
         names = tuple([self.strings[name] for name in entry.arg_names])
         if len(entry.blocks):
-            return _Call(op, None, IF if op == "if" else LOOP, names)
+            return _Callee(op, None, IF if op == "if" else LOOP, names)
         if entry.module_plus1:
-            return _Call(op, self.modules[entry.module_plus1 - 1][1], None, names)
+            return _Callee(op, self.modules[entry.module_plus1 - 1][1], None, names)
         # Older versions saved the names that each spelling has: `split_size`.
         names = tuple([documented(op, name) for name in names])
         target = self._function(self._target_name(entry))
-        return _Call(op, target, functions.signature_of(target, entry.form, names, op), names)
+        return _Callee(
+            op, target, functions.recorded_signature(target, entry.form, names, op), names
+        )
 
     def _target_name(self, entry: Any) -> str:
         return self.strings[entry.target_plus1 - 1] if entry.target_plus1 else ""
@@ -246,7 +248,7 @@ class _Reader:
     def _function(self, name: str) -> Any:
         found = self.functions.get(name)
         if found is None:
-            found = self.functions[name] = functions.resolve(name, self.known.functions)
+            found = self.functions[name] = functions.callable_of(name, self.known.functions)
         return found
 
     def _effects(self, entry: Any) -> Effects:

@@ -23,7 +23,7 @@ from .weights import bytes_of
 
 
 @dataclass(slots=True)
-class Difference:
+class Diff:
     """Differences, each a readable line; empty lists mean equal.
 
     Attributes:
@@ -53,7 +53,7 @@ class Difference:
 Saved = Graph | Program | str | os.PathLike[str]
 
 
-def diff(a: Saved, b: Saved) -> Difference:
+def diff(a: Saved, b: Saved) -> Diff:
     """Compare two graphs or two Programs, or saved ones.
 
     Calls are compared module by module, by op, arguments and the shapes and dtypes that go in and
@@ -72,7 +72,7 @@ def diff(a: Saved, b: Saved) -> Difference:
             "graph: diff(graph, program['...'])"
         )
     left, right = _graphs(first), _graphs(second)
-    found = Difference()
+    found = Diff()
     for name in dict.fromkeys([*left, *right]):
         if name not in right or name not in left:
             sign = "-" if name in left else "+"
@@ -97,15 +97,15 @@ def _graphs(thing: Graph | Program) -> dict[str, Graph]:
     return found
 
 
-def _difference(first: Graph, second: Graph) -> Difference:
-    found = Difference()
+def _difference(first: Graph, second: Graph) -> Diff:
+    found = Diff()
     for what in ("inputs", "outputs", "mutations", "state"):
         left, right = _interface(first, what), _interface(second, what)
         if left != right:
             found.interface.append(f"{what}: {left} -> {right}")
     left_calls, right_calls = _by_module(first), _by_module(second)
     for path in dict.fromkeys([*left_calls, *right_calls]):
-        changes = _compare(left_calls.get(path, []), right_calls.get(path, []))
+        changes = _diff_lines(left_calls.get(path, []), right_calls.get(path, []))
         if changes:
             found.modules[path] = changes
     found.weights = _weights(first, second)
@@ -156,7 +156,7 @@ def _line(node: Node, weights: Any) -> str:
     return f"{node.op}({text}) -> {', '.join(str(v.type) for v in node.outputs)}"
 
 
-def _compare(left: list[str], right: list[str]) -> list[str]:
+def _diff_lines(left: list[str], right: list[str]) -> list[str]:
     """A line diff; what begins and ends alike is skipped first, which keeps long lists fast."""
     start = 0
     while start < min(len(left), len(right)) and left[start] == right[start]:

@@ -24,7 +24,7 @@ class Digest(NamedTuple):
     value: bytes
 
 
-def chosen(checksums: bool | str) -> str | None:
+def algorithm(checksums: bool | str) -> str | None:
     """Which function the option ``checksums`` of ``save`` means; None for no checksums.
 
     Raises:

@@ -19,7 +19,7 @@ from ...graph.nodes import Dim, ListType, Node, NumberType, Value
 from ...graph.source import Source
 from . import functions
 from .account import write_audit, write_live
-from .data import Table, class_name
+from .data import TableWriter, class_name
 
 
 def encode(graph: Graph, message: Any, status: Mapping[Node, tuple[str, str]]) -> None:
@@ -33,10 +33,10 @@ def encode(graph: Graph, message: Any, status: Mapping[Node, tuple[str, str]]) -
     Raises:
         Error: a type that cannot be stored.
     """
-    _Writer(graph, message, status).write()
+    _GraphWriter(graph, message, status).write()
 
 
-class _Writer:
+class _GraphWriter:
     """Fills the message of one graph."""
 
     def __init__(self, graph: Graph, message: Any, status: Mapping[Node, tuple[str, str]]) -> None:
@@ -47,7 +47,7 @@ class _Writer:
         self.sources: dict[Source, int] = {}
         self.states: dict[Any, int] = {}
         self.modules: dict[str, int] = {}
-        self.data = Table(message.data, self.value)
+        self.data = TableWriter(message.data, self.value)
 
     def write(self) -> None:
         """Write everything but where the weights are."""
@@ -124,8 +124,8 @@ class _Writer:
                 entry.ends.extend(node.target.ends)
                 entry.least = node.target.least
         else:
-            entry.target_plus1 = string(functions.name_of(node.target)) + 1
-            entry.form = _form(node)
+            entry.target_plus1 = string(functions.stored_name(node.target)) + 1
+            entry.form = _signature_index(node)
         entry.arg_names.extend([string(name) for name in node.args])
         entry.arg_data.extend([put(part) for part in node.args.values()])
         if node.result is not None:
@@ -224,10 +224,10 @@ class _Writer:
         return index
 
 
-def _form(node: Node) -> int:
+def _signature_index(node: Node) -> int:
     """Which of its callable's signatures a call follows; past the last one if none is known."""
-    forms, made_of = signatures(node.target), node.signature.parameters
-    return next((i for i, form in enumerate(forms) if form.parameters is made_of), len(forms))
+    known, made_of = signatures(node.target), node.signature.parameters
+    return next((i for i, one in enumerate(known) if one.parameters is made_of), len(known))
 
 
 def _is_literal(part: Any) -> bool:

@@ -2,7 +2,7 @@
 
 A graph from a file can name only what stands here: the public functions, methods and properties
 of torch that compute with tensors, the operators registered with ``torch.ops``, and the few
-functions derived nodes call. Anything else becomes a :class:`Missing` callable.
+functions derived nodes call. Anything else becomes a :class:`MissingFunction` callable.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ...graph.geometry import as_strided, as_strided_scatter, assemble, setitem
 _FORBIDDEN = frozenset({"from_file"})
 
 
-class Missing:
+class MissingFunction:
     """Stands for a function this process does not have; the graph around it stays usable."""
 
     def __init__(self, name: str, why: str = "") -> None:
@@ -101,13 +101,13 @@ def _computes(function: Any, name: str) -> bool:
     return code is not None and "handle_torch_function" in code.co_names
 
 
-def name_of(function: Any) -> str:
+def stored_name(function: Any) -> str:
     """The name a function is stored under."""
     if isinstance(function, torch._ops.OpOverload):
         return f"torch.ops.{function}"
     if isinstance(function, torch._ops.OpOverloadPacket):
         return f"torch.ops.{function._qualified_op_name.replace('::', '.')}"
-    if isinstance(function, Missing):
+    if isinstance(function, MissingFunction):
         return function.__name__
     known = _tables()[1].get(function)
     if known is not None:
@@ -116,8 +116,8 @@ def name_of(function: Any) -> str:
     return f"{module}.{getattr(function, '__qualname__', type(function).__qualname__)}"
 
 
-def resolve(name: str, extra: dict[str, Callable[..., Any]]) -> Callable[..., Any]:
-    """The callable of a stored name; :class:`Missing` where there is none."""
+def callable_of(name: str, extra: dict[str, Callable[..., Any]]) -> Callable[..., Any]:
+    """The callable of a stored name; :class:`MissingFunction` where there is none."""
     if name in extra:
         return extra[name]
     known = _tables()[0].get(name)
@@ -130,18 +130,18 @@ def resolve(name: str, extra: dict[str, Callable[..., Any]]) -> Callable[..., An
             for part in parts[2:]:
                 found = getattr(found, part)
         except (AttributeError, RuntimeError):
-            return Missing(name)
+            return MissingFunction(name)
         if isinstance(found, (torch._ops.OpOverload, torch._ops.OpOverloadPacket)):
             return found
-    return Missing(name)
+    return MissingFunction(name)
 
 
-def signature_of(target: Any, form: int, args: Collection[str], op: str) -> Signature:
+def recorded_signature(target: Any, index: int, args: Collection[str], op: str) -> Signature:
     """The signature the arguments follow: the recorded one if it still has these names."""
-    if not isinstance(target, Missing):
-        forms = signatures(target)
-        first = forms[form : form + 1]
-        for found in (*first, *forms):
+    if not isinstance(target, MissingFunction):
+        known = signatures(target)
+        first = known[index : index + 1]
+        for found in (*first, *known):
             rest = set(args) - {*found.names, "out", "requires_grad"}
             if not rest or any(p.kind is STARS for p in found.parameters):
                 return found

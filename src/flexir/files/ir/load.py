@@ -25,11 +25,11 @@ from ...graph.program import Program, same_tensor
 from . import manifest as manifests
 from . import schema
 from .carried import raised
-from .data import Known, torch_constant
+from .data import Vocabulary, torch_constant
 from .decode import decode
 from .digests import kept_in
 from .directory import aside_of
-from .mapped import File, Form, Part, Weights, check_part
+from .mapped import Assembly, File, Part, Weights, check_part
 
 _SMALL = 64 << 20  # bytes of weights up to which all are checked at once
 
@@ -65,11 +65,11 @@ def load(
         FormatError: anything about the files is not as it should be.
     """
     path, manifest, kind = _opened(Path(path))
-    known = Known(dict(functions or {}), imports)
+    known = Vocabulary(dict(functions or {}), imports)
     file = f"{kind}.pb"
     with collector.paused(), _inside(f"{path.name}/{file}"):
         message = _parsed(path / file, kind, known)
-        stored = _Stored(path, manifest, message, weights)
+        stored = _StoredWeights(path, manifest, message, weights)
         loaded = (_graph if kind == "graph" else _program)(message, known, stored)
     total = sum(e["size"] for n, e in manifest["files"].items() if n.endswith(".safetensors"))
     if check or (check is None and total <= _SMALL):
@@ -99,18 +99,18 @@ def _opened(path: Path) -> tuple[Path, dict[str, Any], str]:
     return path, manifest, kind
 
 
-def _parsed(file: Path, kind: str, known: Known) -> Any:
+def _parsed(file: Path, kind: str, known: Vocabulary) -> Any:
     """The message of a file; ``known`` is told whether that is newer, and how large it is."""
     data = file.read_bytes()
     try:
-        message, known.newer = schema.parsed(kind, data)
+        message, known.newer = schema.parse_message(kind, data)
     except Exception as error:  # the parser's own error type differs between protobuf versions
         raise FormatError(str(error)) from error
     known.budget = 1000 + 16 * len(data)
     return message
 
 
-def _program(message: Any, known: Known, stored: _Stored) -> Program:
+def _program(message: Any, known: Vocabulary, stored: _StoredWeights) -> Program:
     program = Program(message.name, {})
     for entry in message.entries:
         with _inside(f"the entry point {entry.name!r}"):
@@ -125,7 +125,7 @@ def _program(message: Any, known: Known, stored: _Stored) -> Program:
     return program
 
 
-def _graph(message: Any, known: Known, stored: _Stored) -> Graph:
+def _graph(message: Any, known: Vocabulary, stored: _StoredWeights) -> Graph:
     """A graph with its variants and constants."""
     graph, values = decode(message, known)
     graph.constants = stored.constants(message, values)
@@ -141,7 +141,7 @@ def _graph(message: Any, known: Known, stored: _Stored) -> Graph:
 # --- weights --------------------------------------------------------------------------------------
 
 
-class _Stored:
+class _StoredWeights:
     """The weights of a directory, mapped and not yet read; graphs share them.
 
     Attributes:
@@ -173,9 +173,9 @@ class _Stored:
                 if value in kept:
                     raise FormatError(f"{value!r} is there twice")
                 parts = self._parts(entry.parts)
-                form = Form(entry.layout, entry.requires_grad, entry.coalesced)
-                _check_parts(value, parts, form.layout)
-                kept[value] = (parts, form)
+                assembly = Assembly(entry.layout, entry.requires_grad, entry.coalesced)
+                _check_parts(value, parts, assembly.layout)
+                kept[value] = (parts, assembly)
         except FormatError as error:
             raise FormatError(f"constants[{len(kept)}]: {error}") from error.__cause__
         self.made.append(made)

@@ -15,13 +15,13 @@ from ...errors import FormatError
 VERSION = 5  # of the format; what this reads and writes
 
 
-def canonical(manifest: dict[str, Any]) -> bytes:
+def canonical_bytes(manifest: dict[str, Any]) -> bytes:
     """The bytes a manifest's own checksum is taken of."""
     rest = {key: value for key, value in manifest.items() if key != "sha256"}
     return json.dumps(rest, sort_keys=True, separators=(",", ":")).encode()
 
 
-def write(folder: Path, files: dict[str, Any], minimum_reader: int) -> None:
+def write_manifest(folder: Path, files: dict[str, Any], minimum_reader: int) -> None:
     """Write the manifest of these files, which are there."""
     from ... import __version__
 
@@ -33,7 +33,7 @@ def write(folder: Path, files: dict[str, Any], minimum_reader: int) -> None:
         "torch": torch.__version__,
         "files": files,
     }
-    manifest["sha256"] = hashlib.sha256(canonical(manifest)).hexdigest()
+    manifest["sha256"] = hashlib.sha256(canonical_bytes(manifest)).hexdigest()
     (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
 
 
@@ -61,7 +61,7 @@ def read(path: Path) -> tuple[dict[str, Any], str]:
         )
     if type(manifest.get("version")) is not int or manifest["version"] < 1:
         raise FormatError(f"manifest.json: 'version' is {manifest.get('version')!r}")
-    if manifest.get("sha256") != hashlib.sha256(canonical(manifest)).hexdigest():
+    if manifest.get("sha256") != hashlib.sha256(canonical_bytes(manifest)).hexdigest():
         raise FormatError("manifest.json: does not match its own 'sha256'")
     files = manifest.get("files")
     listed = set(files) if isinstance(files, dict) else set()

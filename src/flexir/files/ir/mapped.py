@@ -72,7 +72,7 @@ class Part(NamedTuple):
     offset: int
 
 
-class Form(NamedTuple):
+class Assembly(NamedTuple):
     """How a constant is made of its parts: one is the tensor, several are a sparse one's."""
 
     layout: str
@@ -80,7 +80,7 @@ class Form(NamedTuple):
     coalesced: bool
 
 
-_PLAIN = Form("", False, False)
+_PLAIN = Assembly("", False, False)
 
 
 class Weights(MutableMapping[Value, torch.Tensor]):
@@ -92,7 +92,7 @@ class Weights(MutableMapping[Value, torch.Tensor]):
         Args:
             beside: those of another graph of the directory: what both name is one tensor.
         """
-        self.parts: dict[Value, tuple[list[Part], Form]] = {}
+        self.parts: dict[Value, tuple[list[Part], Assembly]] = {}
         self.made: dict[Value, torch.Tensor] = {}
         self.opened: dict[tuple[Path, str], torch.Tensor] = {} if beside is None else beside.opened
         self.shared: dict[Any, torch.Tensor] = {} if beside is None else beside.shared
@@ -101,11 +101,11 @@ class Weights(MutableMapping[Value, torch.Tensor]):
     def __getitem__(self, value: Value) -> torch.Tensor:
         made = self.made.get(value)
         if made is None:
-            parts, form = self.parts[value]
-            key = (value.name, value.type, *parts, form)
+            parts, assembly = self.parts[value]
+            key = (value.name, value.type, *parts, assembly)
             made = self.shared.get(key)
             if made is None:
-                made = self.shared[key] = self._make(value, parts, form)
+                made = self.shared[key] = self._make(value, parts, assembly)
             self.made[value] = made
         return made
 
@@ -137,7 +137,7 @@ class Weights(MutableMapping[Value, torch.Tensor]):
             for part in parts:
                 self._stored(part)
 
-    def _make(self, value: Value, parts: list[Part], form: Form) -> torch.Tensor:
+    def _make(self, value: Value, parts: list[Part], assembly: Assembly) -> torch.Tensor:
         type = value.type
         if not parts:
             if type.device.type != "meta":
@@ -145,12 +145,12 @@ class Weights(MutableMapping[Value, torch.Tensor]):
             return torch.empty(type.shape, dtype=type.dtype, device="meta")
         windows = [_window(self._stored(part), part) for part in parts]
         tensor = windows[0]
-        if form.layout in COMPRESSED:
-            tensor = _sparse(type, windows, form)
+        if assembly.layout in COMPRESSED:
+            tensor = _sparse(type, windows, assembly)
         if type.device.type not in ("cpu", "meta"):
             tensor = tensor.to(type.device)
         # No view of the file's memory: views of a leaf require grad, and kernels look at that.
-        return torch.nn.Parameter(tensor) if form.requires_grad else tensor
+        return torch.nn.Parameter(tensor) if assembly.requires_grad else tensor
 
     def _stored(self, part: Part) -> torch.Tensor:
         known = (part.file.path, part.key)
@@ -191,11 +191,11 @@ def _window(stored: torch.Tensor, part: Part) -> torch.Tensor:
     return made.set_(stored.untyped_storage(), start // size, where.size, where.stride)
 
 
-def _sparse(type: TensorType, parts: list[torch.Tensor], form: Form) -> torch.Tensor:
-    layout = COMPRESSED[form.layout]
+def _sparse(type: TensorType, parts: list[torch.Tensor], assembly: Assembly) -> torch.Tensor:
+    layout = COMPRESSED[assembly.layout]
     if layout is torch.sparse_coo:
         made = torch.sparse_coo_tensor(parts[0], parts[1], type.shape, check_invariants=True)
-        return made.coalesce() if form.coalesced else made
+        return made.coalesce() if assembly.coalesced else made
     compressed, plain, values = parts
     return torch.sparse_compressed_tensor(
         compressed, plain, values, type.shape, layout=layout, check_invariants=True

@@ -26,7 +26,7 @@ _SAMPLES = 3  # calls kept of one op
 _LARGEST = 1 << 20  # elements of a sample
 
 
-def write(
+def write_samples(
     folder: Path | str,
     nodes: Sequence[tuple[Graph, Node]],
     *,

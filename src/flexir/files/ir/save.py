@@ -22,11 +22,11 @@ from ...graph.nodes import Node
 from ...graph.program import Program
 from . import manifest, schema
 from .carried import lowered
-from .digests import chosen
+from .digests import algorithm
 from .directory import appearing_whole
 from .encode import encode
 from .mapped import File
-from .weights import Stored, Window, share, write
+from .weights import Stored, Window, share, write_shards
 
 _SHARD = 5 << 30  # bytes of one weights file
 
@@ -67,7 +67,7 @@ def save(
     kind = "graph" if isinstance(graph, Graph) else "program"
     message, graphs = _messages(graph)
     with collector.paused(), appearing_whole(path) as folder:
-        sums = chosen(checksums)
+        sums = algorithm(checksums)
         files = _write_weights(graphs, message, folder, weights, sums, shard, progress)
         for one, its in graphs:
             encode(one, its, status or one.status)
@@ -79,7 +79,7 @@ def save(
             (folder / name).write_bytes(content)
             files[name] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
         oldest = max((_minimum_reader(its) for _, its in graphs), default=5)
-        manifest.write(folder, files, oldest if kind == "graph" else 5)
+        manifest.write_manifest(folder, files, oldest if kind == "graph" else 5)
 
 
 def _messages(graph: Graph | Program) -> tuple[Any, list[tuple[Graph, Any]]]:
@@ -147,7 +147,7 @@ def _write_weights(
             progress(done, total)
 
     first = len(message.weight_files)
-    names = write(folder, stored, checksums, shard, count)
+    names = write_shards(folder, stored, checksums, shard, count)
     message.weight_files.extend(name for name, _ in names)
     constants = [(value, tensor, its) for graph, its in graphs
                  for value, tensor in graph.constants.items()]  # fmt: skip

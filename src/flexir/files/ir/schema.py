@@ -40,7 +40,7 @@ def unknown_fields(message: Any) -> bytes:
     return data
 
 
-def parsed(kind: str, data: bytes) -> tuple[Any, bool]:
+def parse_message(kind: str, data: bytes) -> tuple[Any, bool]:
     """The message of a file's bytes, and whether it holds something beyond the schema.
 
     Args:

@@ -168,7 +168,7 @@ def _store(group: list[Any]) -> Stored:
 # --- writing ------------------------------------------------------------------------------------
 
 
-def write(
+def write_shards(
     folder: Path,
     stored: Sequence[Stored],
     checksums: str | None,

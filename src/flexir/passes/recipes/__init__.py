@@ -5,7 +5,7 @@ other. A recipe takes the op's arguments by their names, and ``shape`` and ``typ
 it asks for them, and returns what the op returns; ``raise Unsupported`` where it does not apply.
 Formulas are those of torch's documentation.
 
-This package only says what equals what; :mod:`flexir.decompose` decides when to use it.
+This package only says what equals what; :mod:`flexir.passes.decomposer` decides when to use it.
 """
 
 from . import (

@@ -61,8 +61,8 @@ def write(output: Program, path: str) -> None:
         made = output.compute({**output.weights, **held}, inputs)
         return made[:2] if output.left else made[0]
 
-    types = {name: output.types[place] for name, place in output.inputs.items()}
-    kept = {path: output.types[output.places[output.state[path]]] for path in output.left}
+    types = {name: output.types[var] for name, var in output.inputs.items()}
+    kept = {path: output.types[output.stored[output.state[path]]] for path in output.left}
     with wide():
         one = jax.jit(alone if kept else lambda inputs: alone(inputs, {}))
         made = export.export(one)(types, *([kept] if kept else []))

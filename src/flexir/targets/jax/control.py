@@ -78,8 +78,8 @@ def loop(ctx: Any, count: Any, carried: Any, inputs: Any, body: Any) -> Any:
     ends, least, call = ctx.node.target.ends, ctx.node.target.least, call_of(ctx)
     fail_unless(len(call.types) == len(carried), "as many elements of a list as values say")
     fail_unless(count is None or not least, "no example showed that it has no rounds")
-    given = [ctx.out.place((), jnp.int64, int)]
-    given += [ctx.out.place(*one, kind) for one, kind in zip(call.types, call.kinds)]
+    given = [ctx.out.new_var((), jnp.int64, int)]
+    given += [ctx.out.new_var(*one, kind) for one, kind in zip(call.types, call.kinds)]
     with ctx.out.apart() as steps:
         more, *made = _results(ctx.convert(body, (*given, *inputs)))
     fail_unless(count is None or more is True or set(ends) == {"count", "condition"},

@@ -14,7 +14,7 @@ from jax import lax
 
 from ..arguments import fail_unless
 from .handlers import call_of, target
-from .program import Call, Place
+from .program import Call, Var
 
 
 def _call(op: str, *types: tuple[tuple[int, ...], Any], many: bool = False) -> Call:
@@ -22,7 +22,7 @@ def _call(op: str, *types: tuple[tuple[int, ...], Any], many: bool = False) -> C
     return Call(op, made, many, (None,) * len(types))
 
 
-def places(ctx: Any, mask: Any, count: int) -> list[Place]:
+def true_indices(ctx: Any, mask: Any, count: int) -> list[Var]:
     """Where a mask is true, for each of its dimensions."""
     shape, where = ctx.out.types[mask].shape, str(ctx.node.where)
     fail_unless(shape and not ctx.out.blocks, "a mask that is a number, or in a branch or loop")
@@ -47,7 +47,7 @@ def taken(call: Call, input: Any, at: Any) -> Any:
 
 @target.op("nonzero")
 def nonzero(ctx: Any, input: Any, as_tuple: bool = False) -> Any:
-    found, where = places(ctx, input, ctx.type.shape[0]), str(ctx.node.where)
+    found, where = true_indices(ctx, input, ctx.type.shape[0]), str(ctx.node.where)
     return tuple(found) if as_tuple else ctx.out.add(_rows, call_of(ctx), (found,), {}, where)
 
 
@@ -58,7 +58,7 @@ def _rows(call: Call, rows: Any) -> Any:
 @target.op("where")
 def where(ctx: Any, condition: Any, input: Any = None, other: Any = None) -> Any:
     if input is None:
-        return tuple(places(ctx, condition, ctx.type.shape[0]))
+        return tuple(true_indices(ctx, condition, ctx.type.shape[0]))
     return ctx.out.add(_where, call_of(ctx), (condition, input, other), {}, str(ctx.node.where))
 
 
@@ -90,7 +90,7 @@ def _runs(call: Call, input: Any) -> Any:
 
 
 def _counted(ctx: Any, input: Any, mask: Any) -> Any:
-    found = places(ctx, mask, ctx.type.shape[0])
+    found = true_indices(ctx, mask, ctx.type.shape[0])
     return ctx.out.add(taken, call_of(ctx), (input, found), {}, str(ctx.node.where))
 
 

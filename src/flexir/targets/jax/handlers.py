@@ -20,10 +20,10 @@ from . import numbers
 from .arrays import DTYPES, TORCH
 from .program import (
     Call,
-    Missing,
     Number,
-    Place,
     Program,
+    Unhandled,
+    Var,
     given,
     number,
 )  # fmt: skip
@@ -97,30 +97,30 @@ def is_whole(value: Any) -> bool:
 
 
 @target.input
-def enter(ctx: Any, name: str, type: flexir.TensorType) -> Place:
-    made: Place = ctx.out.place(type.shape, ctx.dtype(type))
+def model_input(ctx: Any, name: str, type: flexir.TensorType) -> Var:
+    made: Var = ctx.out.new_var(type.shape, ctx.dtype(type))
     ctx.out.inputs[name] = made
     return made
 
 
 @target.placeholder
 def missing(ctx: Any, inputs: Any) -> tuple[Any, ...]:
-    """A place that nothing fills, so that what reads it is looked at, too."""
+    """A variable that nothing sets, so that calls that read it are converted, too."""
     ctx.out.lacking.append(ctx.node.op)
     types = [value.type for value in ctx.node.outputs]
-    return tuple(ctx.out.place(t.shape, DTYPES[t.dtype]) if t.dtype in DTYPES
-                 else Missing(ctx.node.op) for t in types)  # fmt: skip
+    return tuple(ctx.out.new_var(t.shape, DTYPES[t.dtype]) if t.dtype in DTYPES
+                 else Unhandled(ctx.node.op) for t in types)  # fmt: skip
 
 
 @target.constant
-def stored(ctx: flexir.Context[Program], weight: Any) -> Place:
+def stored(ctx: flexir.Context[Program], weight: Any) -> Var:
     dtype, net = ctx.dtype(weight.tensor.dtype), ctx.out
-    if weight.name not in net.places:
-        net.places[weight.name] = net.place(weight.tensor.shape, dtype)
+    if weight.name not in net.stored:
+        net.stored[weight.name] = net.new_var(weight.tensor.shape, dtype)
         net.weights[weight.name] = ctx.array(weight)
     if weight.state:
         net.state[weight.state] = weight.name
-    return net.places[weight.name]
+    return net.stored[weight.name]
 
 
 @target.state
@@ -131,7 +131,7 @@ def keep(ctx: Any, path: str, initial: Any, final: Any) -> None:
 
 
 @target.output
-def leave(ctx: Any, outputs: dict[str, Place]) -> Program:
+def model_output(ctx: Any, outputs: dict[str, Var]) -> Program:
     made: Program = ctx.out
     made.graph, made.outputs = ctx.graph, outputs
     return made

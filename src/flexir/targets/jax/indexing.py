@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..arguments import fail_unless, scattered
-from .counted import places
+from .counted import true_indices
 from .handlers import call_of, cuts_known, op, target
-from .program import Place, given
+from .program import Var, given
 
 
 def _parts(indices: Any) -> tuple[Any, ...]:
@@ -116,18 +116,18 @@ def getitem(ctx: Any, input: Any, indices: Any) -> Any:
         if any(part is ... for part in parts[:at]):
             others = sum(p is not None and p is not ... for p in parts) - 1
             before += len(ctx.type_of(input).shape) - others - len(ctx.type_of(masks[0]).shape)
-        parts[at : at + 1] = places(ctx, masks[0], ctx.type.shape[before])
+        parts[at : at + 1] = true_indices(ctx, masks[0], ctx.type.shape[before])
         indices = tuple(parts)
     return ctx.out.add(_getitem, call_of(ctx), (input, cuts_known(ctx, indices)), {},
                        str(ctx.node.where))  # fmt: skip
 
 
 def _is_place(part: Any) -> bool:
-    return isinstance(part, (Place, list))
+    return isinstance(part, (Var, list))
 
 
 def _is_mask(ctx: Any, part: Any) -> bool:
-    return isinstance(part, Place) and ctx.out.types[part].dtype == bool
+    return isinstance(part, Var) and ctx.out.types[part].dtype == bool
 
 
 @op("scatter", "scatter_add", "scatter_reduce")
@@ -139,8 +139,8 @@ def scatter(call: Any, input: Any, dim: int, index: Any, **how: Any) -> Any:
     what: Any = how.get("src") if how.get("src") is not None else how.get("value")
     if given(what) and what.ndim:
         what = what[tuple(slice(0, n) for n in index.shape)]
-    places = _along(index.astype(jnp.int64), dim)
-    return getattr(input.at[places], method)(call.cast(what), mode="drop")
+    index_at = _along(index.astype(jnp.int64), dim)
+    return getattr(input.at[index_at], method)(call.cast(what), mode="drop")
 
 
 def _at(index: Any, dim: int, rank: int) -> tuple[Any, ...]:

@@ -31,8 +31,8 @@ _UNKNOWN = (
 )
 
 
-class Place(int):
-    """The number of an array of a program; a type of its own, so that it is no number.
+class Var(int):
+    """A variable of a program, as in a jaxpr: the number of an array; a type of its own, no number.
 
     Attributes:
         kind: ``int``, ``float`` or ``bool`` where the array stands for a number of Python's.
@@ -48,7 +48,7 @@ class Number(NamedTuple):
     kind: type
 
 
-class Missing(str):
+class Unhandled(str):
     """The op of a call that nothing handled, where an array would be that JAX does not have."""
 
 
@@ -84,13 +84,13 @@ class Call:
 
 
 class Step(NamedTuple):
-    """One call: function, what it is told, arguments with places for arrays, where results go."""
+    """One call: function, what it is told, arguments (variables for arrays), what it sets."""
 
     function: Callable[..., Any]
     call: Call
     args: tuple[Any, ...]
     named: dict[str, Any]
-    results: tuple[Place, ...]
+    results: tuple[Var, ...]
     where: str
 
 
@@ -115,23 +115,23 @@ class Body:
     """Steps that run where a call says, of what it gives them and of what stands around it.
 
     Attributes:
-        parameters: places of what it is given.
+        parameters: variables of what it is given.
         steps: in order.
-        results: places, or numbers.
+        results: variables, or numbers.
     """
 
-    parameters: tuple[Place, ...]
+    parameters: tuple[Var, ...]
     steps: list[Step]
     results: tuple[Any, ...]
 
-    def over(self, fill: Callable[[Place], Any]) -> Callable[..., tuple[Any, ...]]:
+    def over(self, fill: Callable[[Var], Any]) -> Callable[..., tuple[Any, ...]]:
         """As a function of what it is given."""
 
         def body(*given: Any) -> tuple[Any, ...]:
-            env: dict[Place, Any] = dict(zip(self.parameters, given))
+            env: dict[Var, Any] = dict(zip(self.parameters, given))
 
-            def look(place: Place) -> Any:
-                return _as_number(place, env[place]) if place in env else fill(place)
+            def look(var: Var) -> Any:
+                return _as_number(var, env[var]) if var in env else fill(var)
 
             run_steps(self.steps, env, look)
             return tuple(filled(one, look) for one in self.results)
@@ -139,43 +139,43 @@ class Body:
         return body
 
 
-def _as_number(place: Place, array: Any) -> Any:
-    return array if place.kind is None else Number(array, place.kind)
+def _as_number(var: Var, array: Any) -> Any:
+    return array if var.kind is None else Number(array, var.kind)
 
 
-def run_steps(steps: list[Step], env: dict[Place, Any], look: Callable[[Place], Any]) -> None:
+def run_steps(steps: list[Step], env: dict[Var, Any], look: Callable[[Var], Any]) -> None:
     """Compute, step after step, into ``env``."""
     for step in steps:
         made = step.function(step.call, *filled(step.args, look), **filled(step.named, look))
         env.update(zip(step.results, list_of(made)))
 
 
-def places(part: Any) -> Iterator[Place]:
-    """The places that arguments read, also in what runs inside."""
-    if isinstance(part, Place):
+def vars_read(part: Any) -> Iterator[Var]:
+    """The variables that arguments read, also in what runs inside."""
+    if isinstance(part, Var):
         yield part
     elif isinstance(part, Body):
-        own = {*part.parameters, *(place for step in part.steps for place in step.results)}
+        own = {*part.parameters, *(var for step in part.steps for var in step.results)}
         inner = [part.results, *((step.args, step.named) for step in part.steps)]
-        yield from (place for place in places(inner) if place not in own)
+        yield from (var for var in vars_read(inner) if var not in own)
     elif isinstance(part, (list, tuple)):
         for one in part:
-            yield from places(one)
+            yield from vars_read(one)
     elif isinstance(part, dict):
-        yield from places(list(part.values()))
+        yield from vars_read(list(part.values()))
     elif isinstance(part, slice):
-        yield from places((part.start, part.stop, part.step))
+        yield from vars_read((part.start, part.stop, part.step))
 
 
-def filled(part: Any, fill: Callable[[Place], Any]) -> Any:
-    """Arguments with their places filled.
+def filled(part: Any, fill: Callable[[Var], Any]) -> Any:
+    """Arguments with what ``fill`` says in place of their variables.
 
     Raises:
         Unsupported: what should be among them is missing.
     """
-    if isinstance(part, Missing):
+    if isinstance(part, Unhandled):
         raise Unsupported(f"it reads {part}, which is missing")
-    if isinstance(part, Place):
+    if isinstance(part, Var):
         return fill(part)
     if isinstance(part, Body):
         return part.over(fill)
@@ -199,11 +199,11 @@ class Program:
     Attributes:
         weights: arrays by the names of the model's state_dict.
         steps: the calls, in order.
-        inputs: places of the inputs, by name.
-        outputs: places of the outputs, by name.
+        inputs: variables of the inputs, by name.
+        outputs: variables of the outputs, by name.
         state: path -> the weight that stands there before the first call; see :meth:`step`.
-        left: path -> place of what a call leaves there.
-        conditions: what must hold for outputs to be right -> place of a bool: whether it does.
+        left: path -> variable of what a call leaves there.
+        conditions: what must hold for outputs to be right -> variable of a bool: whether it does.
         blocks: within how many of them are now; what is made there is not seen outside.
         lacking: ops that nothing handled; with one, it does not run.
         graph: what was converted; it knows the structure of inputs and outputs.
@@ -214,22 +214,22 @@ class Program:
 
     weights: dict[str, Any] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
-    inputs: dict[str, Place] = field(default_factory=dict)
-    outputs: dict[str, Place] = field(default_factory=dict)
+    inputs: dict[str, Var] = field(default_factory=dict)
+    outputs: dict[str, Var] = field(default_factory=dict)
     state: dict[str, str] = field(default_factory=dict)
-    left: dict[str, Place] = field(default_factory=dict)
-    conditions: list[tuple[str, Place]] = field(default_factory=list)
+    left: dict[str, Var] = field(default_factory=dict)
+    conditions: list[tuple[str, Var]] = field(default_factory=list)
     blocks: int = 0
     lacking: list[str] = field(default_factory=list)
     graph: flexir.Graph = field(init=False)
-    places: dict[str, Place] = field(default_factory=dict)
+    stored: dict[str, Var] = field(default_factory=dict)
     types: list[jax.ShapeDtypeStruct] = field(default_factory=list)
     known: dict[Any, Any] = field(default_factory=dict, repr=False)
 
-    def place(self, shape: Any, dtype: Any, kind: type | None = None) -> Place:
+    def new_var(self, shape: Any, dtype: Any, kind: type | None = None) -> Var:
         """A new array, or a number of such a kind."""
         self.types.append(jax.ShapeDtypeStruct(tuple(shape), dtype))  # type: ignore[no-untyped-call]
-        made = Place(len(self.types) - 1)
+        made = Var(len(self.types) - 1)
         made.kind = kind
         return made
 
@@ -254,23 +254,23 @@ class Program:
             self.known[key] = self._made(function, call, args, named)
         if isinstance(self.known[key], str):
             raise Unsupported(self.known[key])
-        results = tuple(self.place(*one, kind) for one, kind in zip(call.types, call.kinds))
+        results = tuple(self.new_var(*one, kind) for one, kind in zip(call.types, call.kinds))
         self.steps.append(Step(function, call, args, named, results, where))
         return results if call.many else results[0]
 
     def _made(self, function: Any, call: Call, args: Any, named: Any) -> str | None:
         """Why a call is declined, found by working out types alone."""
-        filled((args, named), lambda place: place)  # declines what is missing
+        filled((args, named), lambda var: var)  # declines what is missing
 
-        def work(arrays: dict[Place, Any]) -> Any:
-            def look(place: Place) -> Any:
-                return _as_number(place, arrays[place])
+        def work(arrays: dict[Var, Any]) -> Any:
+            def look(var: Var) -> Any:
+                return _as_number(var, arrays[var])
 
             return list_of(function(call, *filled(args, look), **filled(named, look)))
 
         try:
             with wide():
-                read = {place: self.types[place] for place in places((args, named))}
+                read = {var: self.types[var] for var in vars_read((args, named))}
                 made = jax.eval_shape(work, read)
         except Unsupported as declined:
             return str(declined)
@@ -296,15 +296,15 @@ class Program:
         if self.lacking:
             raise flexir.UnsupportedError(f"placeholders do not run: {', '.join(self.lacking)}")
         with wide():
-            env: dict[Place, Any] = {
-                place: jnp.asarray(weights[name]) for name, place in self.places.items()
+            env: dict[Var, Any] = {
+                var: jnp.asarray(weights[name]) for name, var in self.stored.items()
             }
-            for name, place in self.inputs.items():
-                env[place] = jnp.asarray(inputs[name]).astype(self.types[place].dtype)
-            run_steps(self.steps, env, lambda place: _as_number(place, env[place]))
-            outputs, left = ({name: env[place] for name, place in part.items()}
+            for name, var in self.inputs.items():
+                env[var] = jnp.asarray(inputs[name]).astype(self.types[var].dtype)
+            run_steps(self.steps, env, lambda var: _as_number(var, env[var]))
+            outputs, left = ({name: env[var] for name, var in part.items()}
                              for part in (self.outputs, self.left))  # fmt: skip
-            told = [env[place] for _, place in self.conditions]
+            told = [env[var] for _, var in self.conditions]
             if told:
                 holds = jnp.stack(told).all()
                 outputs = {name: _unless(holds, array) for name, array in outputs.items()}
@@ -319,7 +319,7 @@ class Program:
         Raises:
             Diverged: they do not fit those that were recorded.
         """
-        wanted = {TORCH[self.types[place].dtype] for place in self.inputs.values()}
+        wanted = {TORCH[self.types[var].dtype] for var in self.inputs.values()}
         arrays: dict[int, Any] = {}
         stood: dict[int, torch.Tensor] = {}
 

@@ -36,10 +36,10 @@ def extremes(call: Any, input: Any, dim: Any = None, keepdim: bool = False) -> A
     made = (jnp.max if most else jnp.min)(
         input, axis=tuple(dims(dim, input.ndim)), keepdims=keepdim
     )
-    return made if dim is None else [made, _place(most, input, dim, keepdim)]
+    return made if dim is None else [made, _arg_extreme(most, input, dim, keepdim)]
 
 
-def _place(most: bool, input: Any, dim: Any, keepdim: bool) -> Any:
+def _arg_extreme(most: bool, input: Any, dim: Any, keepdim: bool) -> Any:
     if not input.ndim:
         return jnp.zeros((), jnp.int64)
     found = (jnp.argmax if most else jnp.argmin)(input, axis=dim, keepdims=keepdim)
@@ -47,8 +47,8 @@ def _place(most: bool, input: Any, dim: Any, keepdim: bool) -> Any:
 
 
 @op("argmax", "argmin")
-def place(call: Any, input: Any, dim: Any = None, keepdim: bool = False) -> Any:
-    return _place(call.op == "argmax", input, dim, keepdim).reshape(call.shape)
+def arg_extreme(call: Any, input: Any, dim: Any = None, keepdim: bool = False) -> Any:
+    return _arg_extreme(call.op == "argmax", input, dim, keepdim).reshape(call.shape)
 
 
 @op("any", "all")

@@ -32,8 +32,8 @@ _KERNEL, _DILATION, _STRIDE = (1, 11, 21), (2, 12, 22), (3, 13, 23)
 _BEFORE, _BEHIND = (4, 14, 24), (15, 16, 17)  # padding, for w, h, d
 
 
-def place(ctx: Context) -> str:
-    """The module a layer comes from."""
+def layer_name(ctx: Context) -> str:
+    """What the name of a layer begins with: the path of the module it comes from."""
     return str(ctx.node.path).replace(" ", "_")
 
 
@@ -42,7 +42,7 @@ for _name, (_kind, _params) in _UNARY.items():
     @op(_name)
     def unary(ctx: Context, input: Any, *, kind: str = _kind, params: Any = _params) -> Blob:
         x = blob(ctx, input)
-        return ctx.out.add(kind, [x], x.dims, params, place=place(ctx))
+        return ctx.out.add(kind, [x], x.dims, params, name=layer_name(ctx))
 
 
 @op("gelu")
@@ -62,7 +62,7 @@ def elu(ctx: Context, input: Any, alpha: float) -> Blob:
 
 def _set(ctx: Context, kind: str, input: Any, setting: float) -> Blob:
     x = blob(ctx, input)
-    return ctx.out.add(kind, [x], x.dims, {0: setting}, place=place(ctx))
+    return ctx.out.add(kind, [x], x.dims, {0: setting}, name=layer_name(ctx))
 
 
 @op("clamp")
@@ -106,7 +106,7 @@ for _name, _number in _BINARY.items():
             turned = isinstance(input, (int, float))
             scalar, x = (input, blob(ctx, other)) if turned else (other, blob(ctx, input))
             params = {0: _TURNED.get(name, number) if turned else number, 1: 1, 2: float(scalar)}
-            return ctx.out.add("BinaryOp", [x], x.dims, params, place=place(ctx))
+            return ctx.out.add("BinaryOp", [x], x.dims, params, name=layer_name(ctx))
         a, b = blob(ctx, input), blob(ctx, other)
         shapes = ctx.node.args["input"].type.shape, ctx.node.args["other"].type.shape
         if shapes[0] != shapes[1] or math.prod(a.dims) != math.prod(b.dims):
@@ -114,7 +114,7 @@ for _name, _number in _BINARY.items():
             a, b = ctx.out.shaped(a, left), ctx.out.shaped(b, right)
         else:
             b, dims = ctx.out.shaped(b, a.dims), a.dims
-        return ctx.out.add("BinaryOp", [a, b], dims, {0: number}, place=place(ctx))
+        return ctx.out.add("BinaryOp", [a, b], dims, {0: number}, name=layer_name(ctx))
 
 
 @op("pow")
@@ -180,7 +180,7 @@ def convolution(ctx: Context, kind: str, input: Any, weight: Any, bias: Any, gro
         params[7] = groups
     kind += ("DepthWise" if groups > 1 else "") + ("1D", "", "3D")[spatial - 1]
     weights = [tagged(weight), *([] if bias is None else [bias])]
-    return ctx.out.add(kind, [x], ctx.type.shape[-spatial - 1 :], params, weights, place(ctx))
+    return ctx.out.add(kind, [x], ctx.type.shape[-spatial - 1 :], params, weights, layer_name(ctx))
 
 
 for _name in ("conv1d", "conv2d", "conv3d"):
@@ -219,7 +219,7 @@ def linear(ctx: Context, input: Any, weight: Any, bias: Any) -> Blob:
     x = ctx.out.shaped(blob(ctx, input), (*lead, taken))
     params = {0: made, 1: int(bias is not None), 2: weight.size}
     weights = [tagged(weight), *([] if bias is None else [bias])]
-    return ctx.out.add("InnerProduct", [x], (*lead, made), params, weights, place(ctx))
+    return ctx.out.add("InnerProduct", [x], (*lead, made), params, weights, layer_name(ctx))
 
 
 @op("matmul")
@@ -239,7 +239,7 @@ def product(ctx: Context, left: Any, right: Any, a: Dims, b: Dims) -> Blob:
     else:
         raise flexir.Unsupported(f"batches {a[:-2]} and {b[:-2]}: ncnn does not broadcast them")
     inputs = [ctx.out.shaped(blob(ctx, x), d) for x, d in zip((left, right), dims)]
-    return ctx.out.add("MatMul", inputs, (*lead, b[-1]), {}, place=place(ctx))
+    return ctx.out.add("MatMul", inputs, (*lead, b[-1]), {}, name=layer_name(ctx))
 
 
 @op("batch_norm")
@@ -253,7 +253,7 @@ def batch_norm(ctx: Context, input: Any, running_mean: Any, running_var: Any, we
     shape = ctx.type.shape
     x = image(ctx, input, len(shape) - 2)
     params = {0: mean.size, 1: float(eps)}
-    return ctx.out.add("BatchNorm", [x], x.dims, params, [slope, mean, var, shift], place(ctx))
+    return ctx.out.add("BatchNorm", [x], x.dims, params, [slope, mean, var, shift], layer_name(ctx))
 
 
 def affine(ctx: Context, weight: Any, bias: Any, size: int) -> list[Any]:
@@ -271,7 +271,7 @@ def layer_norm(ctx: Context, input: Any, normalized_shape: Any, weight: Any, bia
     x = ctx.out.shaped(blob(ctx, input), (math.prod(ctx.type.shape) // size, size))
     weights = affine(ctx, weight, bias, size)
     params = {0: size, 1: float(eps), 2: int(bool(weights))}
-    return ctx.out.add("LayerNorm", [x], x.dims, params, weights, place(ctx))
+    return ctx.out.add("LayerNorm", [x], x.dims, params, weights, layer_name(ctx))
 
 
 @op("group_norm")
@@ -282,7 +282,7 @@ def group_norm(
     x = image(ctx, input, len(shape) - 2)
     weights = affine(ctx, weight, bias, shape[1])
     params = {0: num_groups, 1: shape[1], 2: float(eps), 3: int(bool(weights))}
-    return ctx.out.add("GroupNorm", [x], x.dims, params, weights, place(ctx))
+    return ctx.out.add("GroupNorm", [x], x.dims, params, weights, layer_name(ctx))
 
 
 @op("instance_norm")
@@ -293,14 +293,14 @@ def instance_norm(ctx: Context, input: Any, running_mean: Any, running_var: Any,
         raise flexir.Unsupported("statistics that are not the input's, or not of images")
     x, weights = image(ctx, input, 2), affine(ctx, weight, bias, shape[1])
     params = {0: shape[1], 1: float(eps), 2: int(bool(weights))}
-    return ctx.out.add("InstanceNorm", [x], x.dims, params, weights, place(ctx))
+    return ctx.out.add("InstanceNorm", [x], x.dims, params, weights, layer_name(ctx))
 
 
 @op("prelu")
 def prelu(ctx: Context, input: Any, weight: Any) -> Blob:
     slope, shape = ctx.array(weight), ctx.type.shape
     x = image(ctx, input, len(shape) - 2) if slope.size > 1 else blob(ctx, input)
-    return ctx.out.add("PReLU", [x], x.dims, {0: slope.size}, [slope], place(ctx))
+    return ctx.out.add("PReLU", [x], x.dims, {0: slope.size}, [slope], layer_name(ctx))
 
 
 @op("scaled_dot_product_attention")
@@ -321,4 +321,4 @@ def attention(ctx: Context, query: Any, key: Any, value: Any, attn_mask: Any, sc
         both = [out.shaped(score, left), out.shaped(blob(ctx, attn_mask), right)]
         score = out.shaped(out.add("BinaryOp", both, dims, {0: 0}), score.dims)
     score = out.add("Softmax", [score], score.dims, {0: 2, 1: 1})
-    return out.add("MatMul", [score, parts[2]], (heads, q[-2], v[-1]), {}, place=place(ctx))
+    return out.add("MatMul", [score, parts[2]], (heads, q[-2], v[-1]), {}, name=layer_name(ctx))

@@ -41,11 +41,11 @@ class Layer:
     outputs: list[str]
     params: dict[int, Any]
     weights: list[bytes]
-    place: str = ""
+    name: str = ""
 
     def __str__(self) -> str:
         counts = (
-            f"{self.kind:24} {self.place or self.outputs[0]} {len(self.inputs)} {len(self.outputs)}"
+            f"{self.kind:24} {self.name or self.outputs[0]} {len(self.inputs)} {len(self.outputs)}"
         )
         words = [*self.inputs, *self.outputs]
         return " ".join([counts, *words, *(_parameter(k, v) for k, v in self.params.items())])
@@ -83,7 +83,7 @@ class Network:
 
     def add(
         self, kind: str, inputs: list[Blob], dims: Dims, params: dict[int, Any] | None = None,
-        weights: Any = (), place: str = "",
+        weights: Any = (), name: str = "",
     ) -> Blob:  # fmt: skip
         """Append a layer of one output.
 
@@ -93,16 +93,16 @@ class Network:
             dims: of its output, outermost first.
             params: by ncnn's numbers.
             weights: arrays, in its order; see :func:`tagged` for those that have a tag.
-            place: the module it comes from, for the layer's name.
+            name: what its name begins with: the path of the module it comes from.
         """
         made = Blob(str(len(self.layers)), dims)
         data = [w if isinstance(w, bytes) else plain(w) for w in weights]
-        name = f"{place}_{made.name}" if place else ""
+        full = f"{name}_{made.name}" if name else ""
         names = [blob.name for blob in inputs]
-        self.layers.append(Layer(kind, names, [made.name], params or {}, data, name))
+        self.layers.append(Layer(kind, names, [made.name], params or {}, data, full))
         return made
 
-    def enter(self, name: str, dims: Dims) -> Blob:
+    def add_input(self, name: str, dims: Dims) -> Blob:
         """An input of the network."""
         blob = Blob(f"in{len(self.inputs)}", dims)
         sizes = dict(zip(_SIZES[len(dims)], reversed(dims)))
@@ -117,7 +117,7 @@ class Network:
             self._constants[key] = self.add("MemoryData", [], dims, sizes, [array])
         return self._constants[key]
 
-    def leave(self, name: str, blob: Blob) -> None:
+    def add_output(self, name: str, blob: Blob) -> None:
         """An output of the network; one that a layer reads, too, is passed on, lest it be freed."""
         if any(blob.name in layer.inputs for layer in self.layers) or blob in self.inputs.values():
             blob = self.add("Noop", [blob], blob.dims)

@@ -9,7 +9,7 @@ from typing import Any
 import flexir
 
 from ..arguments import scaled_by_sizes, windows
-from .layers import place
+from .layers import layer_name
 from .network import Blob, Dims
 from .tensors import Context, around, blob, image, op
 
@@ -242,7 +242,9 @@ def pooled(ctx: Context, input: Any, kind: int, *how: Any, mean: Any = None) -> 
     for keys, values in zip(_POOL, (found.kernel, found.stride, found.before, found.behind)):
         params.update(zip(keys, values[::-1]))
     x, layer = image(ctx, input, spatial), "Pooling" + ("1D", "", "3D")[spatial - 1]
-    return ctx.out.add(layer, [x], tuple(ctx.type.shape[-spatial - 1 :]), params, place=place(ctx))
+    return ctx.out.add(
+        layer, [x], tuple(ctx.type.shape[-spatial - 1 :]), params, name=layer_name(ctx)
+    )
 
 
 for _rank in (1, 2, 3):
@@ -264,10 +266,12 @@ for _rank in (1, 2, 3):
         x = image(ctx, input, rank)
         name = "Pooling" + ("1D", "", "3D")[rank - 1]
         if math.prod(sizes) == 1:
-            made: Blob = ctx.out.add(name, [x], (x.dims[0],), {0: kind, 4: 1}, place=place(ctx))
+            made: Blob = ctx.out.add(name, [x], (x.dims[0],), {0: kind, 4: 1}, name=layer_name(ctx))
             return made
         params = {0: kind, 7: 1, **dict(zip((8, 18, 28), sizes))}
-        return ctx.out.add(name, [x], tuple(ctx.type.shape[-rank - 1 :]), params, place=place(ctx))
+        return ctx.out.add(
+            name, [x], tuple(ctx.type.shape[-rank - 1 :]), params, name=layer_name(ctx)
+        )
 
 
 @op("interpolate")

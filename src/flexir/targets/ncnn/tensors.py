@@ -87,9 +87,9 @@ def check(type: Any) -> None:
 
 
 @target.input
-def enter(ctx: Context, name: str, type: flexir.TensorType) -> Blob:
+def model_input(ctx: Context, name: str, type: flexir.TensorType) -> Blob:
     check(type)
-    made: Blob = ctx.out.enter(name, natural(type.shape))
+    made: Blob = ctx.out.add_input(name, natural(type.shape))
     return made
 
 
@@ -101,10 +101,10 @@ def stored(ctx: Context, weight: Any) -> Any:
 
 
 @target.output
-def leave(ctx: Context, outputs: dict[str, Any]) -> Network:
+def model_output(ctx: Context, outputs: dict[str, Any]) -> Network:
     made: Network = ctx.out
     for name, one in outputs.items():
-        made.leave(name, blob(ctx, one))
+        made.add_output(name, blob(ctx, one))
     return made
 
 

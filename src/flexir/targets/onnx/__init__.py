@@ -48,7 +48,7 @@ _ENGINE = "flexir.engine"
 
 
 @target.output
-def leave(ctx: Any, outputs: dict[str, ir.Value]) -> ir.Model:
+def model_output(ctx: Any, outputs: dict[str, ir.Value]) -> ir.Model:
     """The file, with what its outputs need."""
     read = {name: plain(made) for name, made in outputs.items()}
     values = {name: getattr(made, "scalar", made) for name, made in read.items()}

@@ -50,5 +50,7 @@ def prelu(ctx: Any, input: Any, weight: Any) -> Any:
 
 @op("softplus")
 def softplus(ctx: Any, input: Any, beta: float = 1, threshold: float = 20) -> Any:
-    fail_unless(beta == 1 and threshold == 20, "another curve")  # beyond 20 it is what it is of
+    fail_unless(
+        beta == 1 and threshold == 20, "another curve"
+    )  # torch returns the input above the threshold
     return ctx.out.add("Softplus", input)

@@ -137,7 +137,7 @@ def _results(ctx: Any, nodes: list[ir.Node], made: Sequence[Any]) -> tuple[list[
 
 
 def _nothing(out: Any, type: flexir.TensorType, dtype: torch.dtype) -> Any:
-    """What stands where nothing does, and nobody reads."""
+    """An unused value for a place without one."""
     shape = [n if n.__class__ is int else 1 for n in type.shape]
     return out.constant(torch.zeros(shape, dtype=dtype), dtype)
 

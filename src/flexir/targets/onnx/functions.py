@@ -88,7 +88,7 @@ def _outline(
 
 
 def _meaning(nodes: Sequence[ir.Node], inputs: Sequence[Any], outputs: Sequence[Any]) -> Any:
-    """What nodes compute, whatever their values are called."""
+    """What nodes compute, independent of the names of their values."""
     numbers: dict[Any, int] = {value: place for place, value in enumerate([None, *inputs])}
     lines = []
     for node in nodes:

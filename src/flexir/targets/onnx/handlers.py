@@ -38,7 +38,7 @@ def op(*names: str) -> Callable[[Callable[..., Any]], Any]:
             made = function(ctx, **named)
             values = made if isinstance(made, (list, tuple)) else [made]
             for value, one in zip(values, ctx.node.returned or ctx.node.outputs):
-                settle(value, one.type)
+                give_shape(value, one.type)
             return made
 
         for name in names:
@@ -93,7 +93,7 @@ def number(ctx: Any, named: dict[str, Any]) -> Any:
     return made
 
 
-def settle(value: ir.Value, type: flexir.TensorType) -> None:
+def give_shape(value: ir.Value, type: flexir.TensorType) -> None:
     """Give a value the shape torch's result had; its dtype it must have."""
     if dtype_of(value) != type.dtype:
         raise TypeError(f"the handler made {dtype_of(value)}, torch {type.dtype}")
@@ -183,7 +183,7 @@ def known(part: Any) -> Any:
 
 
 @target.input
-def enter(ctx: Any, name: str, type: flexir.TensorType) -> ir.Value:
+def model_input(ctx: Any, name: str, type: flexir.TensorType) -> ir.Value:
     made: ir.Value = ctx.out.input(name, type)
     return made
 

@@ -55,17 +55,17 @@ def extremes(ctx: Any, input: Any, dim: Any = None, keepdim: bool = False) -> An
     made = reduced(ctx, f"Reduce{name}", input, dim, keepdim)
     if dim is None:
         return made
-    return [made, _place(ctx, f"Arg{name}", input, dim, keepdim)]
+    return [made, _arg_extreme(ctx, f"Arg{name}", input, dim, keepdim)]
 
 
-def _place(ctx: Any, kind: str, value: Any, dim: int, keepdim: bool) -> Any:
+def _arg_extreme(ctx: Any, kind: str, value: Any, dim: int, keepdim: bool) -> Any:
     fail_unless(not empty(value), "a reduction of nothing")
     if not rank(value):
         return ctx.out.constant(0)
-    return _place_of(ctx.out, kind, value, dim, keepdim)
+    return _arg_along(ctx.out, kind, value, dim, keepdim)
 
 
-def _place_of(out: Any, kind: str, value: Any, dim: int, keepdim: bool) -> Any:
+def _arg_along(out: Any, kind: str, value: Any, dim: int, keepdim: bool) -> Any:
     """The first of the extremes along a dimension; the first NaN, if there is one."""
     how = {"axis": dim, "keepdims": int(keepdim), "dtype": torch.int64}
     made = out.add(kind, value, **how)
@@ -77,13 +77,13 @@ def _place_of(out: Any, kind: str, value: Any, dim: int, keepdim: bool) -> Any:
 
 
 @op("argmax", "argmin")
-def place(ctx: Any, input: Any, dim: Any = None, keepdim: bool = False) -> Any:
+def arg_extreme(ctx: Any, input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     kind = "ArgMax" if ctx.node.op == "argmax" else "ArgMin"
     if dim is not None:
-        return _place(ctx, kind, input, dim, keepdim)
+        return _arg_extreme(ctx, kind, input, dim, keepdim)
     fail_unless(not empty(input), "a reduction of nothing")
     flat = reshaped(ctx.out, input, [-1])
-    made = _place_of(ctx.out, kind, flat, 0, False)
+    made = _arg_along(ctx.out, kind, flat, 0, False)
     return reshaped(ctx.out, made, [1] * rank(input)) if keepdim else made
 
 

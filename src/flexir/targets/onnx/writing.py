@@ -24,14 +24,14 @@ def setitem(ctx: Any, input: Any, indices: Any, value: Any) -> Any:
 
 def _written(ctx: Any, input: Any, indices: Any, parts: list[Any], value: Any) -> Any:
     """Write a value; a place that varies is a tensor of no dimensions."""
-    places = [_place(ctx.out, p) if isinstance(p, Arithmetic) and not given(p) else p
+    places = [_scalar(ctx.out, p) if isinstance(p, Arithmetic) and not given(p) else p
               for p in parts]  # fmt: skip
     if any(given(part) for part in places):
         return _written_at(ctx, input, indices, places, value)
     return _put(ctx.out, input, places, value)
 
 
-def _place(out: Any, number: Any) -> Any:
+def _scalar(out: Any, number: Any) -> Any:
     made = out.add("Identity", number.scalar)
     made.shape = number.scalar.shape
     return made

@@ -183,7 +183,7 @@ def numeric(ctx: Any) -> torch.dtype:
 for _name, _build in _COMPARE.items():
 
     @op(_name)
-    def compare(ctx: Any, input: Any, other: Any, *, build: Any = _build) -> Any:
+    def comparison(ctx: Any, input: Any, other: Any, *, build: Any = _build) -> Any:
         return build(*operands(input, other, dtype=ctx.promoted(input, other)))
 
 

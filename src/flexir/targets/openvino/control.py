@@ -13,7 +13,7 @@ import flexir
 from flexir import Unsupported
 
 from ..arguments import fail_unless
-from .values import DTYPES, check, constant, ints, port, settle, target, type_of
+from .values import DTYPES, check, check_result, constant, ints, port, target, type_of
 
 
 class Body:
@@ -63,7 +63,7 @@ def _parameter(type: flexir.TensorType) -> Any:
 def _typed(made: Any, type: flexir.TensorType) -> Any:
     """A result of a block, which may be a number, as an output of its type."""
     found = port(made if hasattr(made, "get_node") else constant(made, DTYPES[type.dtype]))
-    settle(found, type)
+    check_result(found, type)
     return found
 
 

@@ -25,7 +25,7 @@ def _demand(ctx: Any, holds: Any, text: str) -> None:
     ctx.out.conditions.append((f"{ctx.node.op}: {text}, {ctx.node.where}", holds.output(0)))
 
 
-def places(ctx: Any, mask: Any, count: int) -> list[Any]:
+def true_indices(ctx: Any, mask: Any, count: int) -> list[Any]:
     """Where a mask is true, for each of its dimensions."""
     own = shape(mask)
     fail_unless(own, "a mask that is a number")
@@ -44,7 +44,7 @@ def places(ctx: Any, mask: Any, count: int) -> list[Any]:
 
 @op("nonzero", counted=True)
 def nonzero(ctx: Any, input: Any, as_tuple: bool = False) -> Any:
-    made = places(ctx, input, ctx.type.shape[0])
+    made = true_indices(ctx, input, ctx.type.shape[0])
     if not as_tuple and 0 in ctx.type.shape:
         return nothing(ctx.type)
     return tuple(made) if as_tuple else ops.concat([ops.unsqueeze(row, ints(1)) for row in made], 1)
@@ -53,7 +53,7 @@ def nonzero(ctx: Any, input: Any, as_tuple: bool = False) -> Any:
 @op("where", counted=True)
 def where(ctx: Any, condition: Any, input: Any = None, other: Any = None) -> Any:
     if input is None:
-        return tuple(places(ctx, condition, ctx.type.shape[0]))
+        return tuple(true_indices(ctx, condition, ctx.type.shape[0]))
     if 0 in ctx.type.shape:
         return nothing(ctx.type)
     return ops.select(condition, *operands(input, other, dtype=ctx.type.dtype))
@@ -66,7 +66,7 @@ def masked_select(ctx: Any, input: Any, mask: Any) -> Any:
 
 
 def _selected(ctx: Any, rows: Any, mask: Any) -> Any:
-    (found,) = places(ctx, mask.output(0), ctx.type.shape[0])
+    (found,) = true_indices(ctx, mask.output(0), ctx.type.shape[0])
     return ops.gather(rows, found, ints(0)) if ctx.type.shape[0] else nothing(ctx.type)
 
 

@@ -115,7 +115,7 @@ def extremes(ctx: Any, input: Any, dim: Any = None, keepdim: Any = False, other:
 
 
 @op("argmax", "argmin")
-def place(ctx: Any, input: Any, dim: Any = None, keepdim: Any = False) -> Any:
+def arg_extreme(ctx: Any, input: Any, dim: Any = None, keepdim: Any = False) -> Any:
     rows = input if dim is not None else ops.reshape(input, ints([-1]), False).output(0)
     _, places = _first(ctx, rows, 0 if dim is None else dim, ctx.node.op == "argmax")
     return ops.reshape(places, ints(ctx.type.shape), False)

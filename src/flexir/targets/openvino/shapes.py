@@ -12,7 +12,7 @@ from openvino import opset13 as ops
 import flexir
 
 from ..arguments import fail_unless, scattered
-from .counted import places
+from .counted import true_indices
 from .layers import reshaped, shape
 from .values import DTYPES, cast, constant, dtype_of, ints, nothing, op, operands
 
@@ -91,7 +91,7 @@ def getitem(ctx: Any, input: Any, indices: Any) -> Any:
             if is_mask(one):
                 alone = sum(is_tensor(part) for part in parts) == 1
                 fail_unless(alone, "a mask beside other tensors as an index")
-                rows = places(ctx, one, ctx.type.shape[len(sizes)])
+                rows = true_indices(ctx, one, ctx.type.shape[len(sizes)])
             tensors |= {len(sizes) + number: row for number, row in enumerate(rows)}
         width = _width(one)
         sizes += shape(input)[dim : dim + width]
@@ -179,10 +179,10 @@ def setitem(ctx: Any, input: Any, indices: Any, value: Any) -> Any:
 
 def _scattered(input: Any, index: Any, value: Any) -> Any:
     """Rows put at places, which may be counted from the end."""
-    own, places = shape(input), cast(index, torch.int64)
-    places = ops.select(ops.less(places, ints(0)), ops.add(places, ints(own[0])), places)
+    own, at = shape(input), cast(index, torch.int64)
+    at = ops.select(ops.less(at, ints(0)), ops.add(at, ints(own[0])), at)
     rows = ops.broadcast(value, ints([*shape(index), *own[1:]]))
-    return ops.scatter_nd_update(input, ops.unsqueeze(places, ints(-1)), rows)
+    return ops.scatter_nd_update(input, ops.unsqueeze(at, ints(-1)), rows)
 
 
 _MET = {None: "none", "sum": "sum", "prod": "prod", "amax": "max", "amin": "min"}

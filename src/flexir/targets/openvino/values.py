@@ -104,7 +104,7 @@ def op(
             several = isinstance(made, (tuple, list))
             parts = [port(part) for part in made] if several else [port(made)]
             for part, type in zip(parts, types):
-                settle(part, type)
+                check_result(part, type)
             return tuple(parts) if several else parts[0]
 
         for name in names:
@@ -134,7 +134,7 @@ def port(made: Any) -> Any:
     return made.output(0) if hasattr(made, "get_output_size") else made
 
 
-def settle(port: Any, type: flexir.TensorType) -> None:
+def check_result(port: Any, type: flexir.TensorType) -> None:
     """Raise TypeError unless a result has torch's dtype and shape."""
     made = port.get_element_type().to_dtype().type, tuple(port.get_shape())
     if made != (DTYPES[type.dtype], tuple(type.shape)):
@@ -203,7 +203,7 @@ def operands(*parts: Any, dtype: torch.dtype) -> list[Any]:
 
 
 @target.input
-def enter(ctx: Any, name: str, type: flexir.TensorType) -> Any:
+def model_input(ctx: Any, name: str, type: flexir.TensorType) -> Any:
     check(type, empty=True)
     parameter = ops.parameter(list(type.shape), DTYPES[type.dtype], name)
     ctx.out.inputs[name] = parameter
@@ -222,7 +222,7 @@ def stored(ctx: Any, weight: Any) -> Any:
 
 
 @target.output
-def leave(ctx: Any, outputs: dict[str, Any]) -> Network:
+def model_output(ctx: Any, outputs: dict[str, Any]) -> Network:
     made: Network = ctx.out
     made.outputs, made.name = outputs, ctx.graph.name
     return made

@@ -1,8 +1,8 @@
-"""What a call does to the containers it is given: a list that grew, a cache with other tensors.
+"""The containers a call is given, before and after it: a list that grew, a cache of new tensors.
 
-A graph takes tensors and gives tensors; it leaves the caller's containers as they are. So what a
-model puts into one is in the graph only if the model also returns it. Owns the look at the inputs
-before and after; what is written into the memory of tensors is no matter of this module.
+Owns which arguments hold something else after the run (the recorder keeps what, as ``graph.left``)
+and a line of the audit for each changed container that the model does not return. Compares
+containers and objects by identity only: writes into the memory of tensors are :mod:`.writes`'.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 
 from ..graph import tree
 from ..graph.geometry import copy_like
-from .changed import Comparison
+from .changed import Changes
 from .holders import FIXED, Holder
 from .innards import Opaque, holder_of
 
@@ -41,7 +41,7 @@ class Given:
             result: what the model returned.
             carried: an argument of which the next call is given what this one left in it.
         """
-        found = Comparison(self._holders)
+        found = Changes(self._holders)
         others = [holder for holder in self._holders.values()
                   if not holder.stands() and holder.path.partition(".")[0] != carried]  # fmt: skip
         if not others:
@@ -79,7 +79,7 @@ def _containers(parts: dict[str, Any], limit: int) -> Iterator[Holder]:
         todo += [(f"{path}.{key}" if path else str(key), inner) for key, inner in pairs]
 
 
-def apart(inputs: Any, known: Mapping[int, Any]) -> Any:
+def unshared(inputs: Any, known: Mapping[int, Any]) -> Any:
     """The inputs, copied where the model holds the very same tensor: another call's inputs will
     not be what the model holds.
 

@@ -1,0 +1,122 @@
+"""What the functions of the user's own reach beside their arguments, told by their code.
+
+Owns which functions lie behind a callable or in a class, and what a function's code names. What
+stands there now is looked up by :mod:`.state`.
+"""
+
+from __future__ import annotations
+
+import builtins
+import dis
+import functools
+import sys
+import types
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from .holders import FIXED, is_users
+from .stand_ins import CACHED
+
+# Methods that torch calls, whoever names them.
+CALLED = frozenset({"apply", "backward", "forward", "jvp", "setup_context", "vjp", "vmap"})
+MAKERS = frozenset({"__init__", "__init_subclass__", "__new__", "__post_init__", "__set_name__"})
+_BUILTINS = frozenset(vars(builtins))
+_IMPORT = dis.opmap["IMPORT_NAME"]
+
+
+class Reach(NamedTuple):
+    """What a function's code names, and the code of functions inside it.
+
+    Attributes:
+        code: the code itself; it keeps its id from being used again.
+        names: what it takes from elsewhere: globals, and attributes of anything.
+        mentioned: the names of attributes that it may ask for, also as texts.
+        imports: the modules that it imports, as it names them; "" is its own package.
+        given: the names of the arguments that may have defaults, in order.
+    """
+
+    code: types.CodeType
+    names: frozenset[str]
+    mentioned: frozenset[str]
+    imports: tuple[str, ...]
+    given: tuple[str, ...]
+
+
+_known: dict[int, Reach] = {}
+
+
+def reach_of(code: types.CodeType) -> Reach:
+    """What a function's code names; worked out once. (To hash code, Python reads all of it.)"""
+    found = _known.get(id(code))
+    if found is None:
+        inner = [reach_of(part) for part in code.co_consts if isinstance(part, types.CodeType)]
+        texts = [one for part in code.co_consts
+                 for one in (part if type(part) is tuple else (part,))]  # fmt: skip
+        words = (one for one in texts if type(one) is str and one.isidentifier())
+        found = _known[id(code)] = Reach(
+            code,
+            frozenset(code.co_names).difference(_BUILTINS).union(*(one.names for one in inner)),
+            frozenset(code.co_names).union(words, *(one.mentioned for one in inner)),
+            (*_imports(code), *(name for one in inner for name in one.imports)),
+            code.co_varnames[: code.co_argcount],
+        )
+    return found
+
+
+def _imports(code: types.CodeType) -> Iterator[str]:
+    """The names that the import statements of a function's code give."""
+    ops, numbers = code.co_code[::2], code.co_code[1::2]
+    at = ops.find(_IMPORT)
+    while at >= 0:
+        number, before = numbers[at], at - 1
+        while before >= 0 and ops[before] == dis.EXTENDED_ARG:
+            number += numbers[before] << 8 * (at - before)
+            before -= 1
+        yield code.co_names[number]
+        at = ops.find(_IMPORT, at + 1)
+
+
+def imported(function: types.FunctionType) -> Iterator[tuple[str, types.ModuleType]]:
+    """The modules of the user's own that a function imports when it runs, as far as they are there.
+
+    How many packages up a name is meant is not looked at: all that it may mean are given.
+    """
+    for name in reach_of(function.__code__).imports:
+        meant, package = {name, name.partition(".")[0]}, function.__globals__.get("__package__")
+        while package:
+            meant.add(f"{package}.{name}" if name else package)
+            package = package.rpartition(".")[0]
+        for one in sorted(meant & sys.modules.keys()):
+            if is_users(one):
+                yield one, sys.modules[one]
+
+
+def methods_of(cls: type) -> Iterator[tuple[str, types.FunctionType]]:
+    """The functions of a class of the user's own, by name."""
+    for name, part in vars(cls).items():
+        if part.__class__ is types.FunctionType:
+            if is_users(part.__module__):
+                yield name, part
+        elif part.__class__ not in FIXED and not isinstance(part, type):
+            for function in functions_of(part):
+                yield name, function
+
+
+def functions_of(part: Any) -> list[types.FunctionType]:
+    """The functions behind a callable, a descriptor or a class of the user's own."""
+    if isinstance(part, type):
+        return [function for _, function in methods_of(part)]
+    part = _unwrapped(part)
+    if isinstance(part, types.FunctionType) and is_users(part.__module__):
+        return [part]
+    return []
+
+
+def _unwrapped(part: Any) -> Any:
+    if isinstance(part, (classmethod, staticmethod, types.MethodType)):
+        return part.__func__
+    if isinstance(part, property):
+        return part.fget
+    if isinstance(part, functools.cached_property):
+        return part.func
+    return part.__wrapped__ if isinstance(part, CACHED) else part

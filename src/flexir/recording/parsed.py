@@ -1,0 +1,106 @@
+"""The syntax tree of a function, and where in its source each of its instructions stands.
+
+A file is parsed once, and a function found in it by the line at which its code begins. Where there
+is no source there is no tree. What a tree says is no matter of this module.
+"""
+
+from __future__ import annotations
+
+import ast
+import collections
+import functools
+import linecache
+from collections.abc import Iterator
+from types import CodeType
+from typing import Any
+
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
+COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+END = 1 << 30
+
+Span = tuple[int, int, int, int]  # line, column, last line, column after the last
+
+
+@functools.lru_cache(maxsize=4096)
+def spans(code: CodeType) -> list[Span]:
+    """The span of each instruction; whole lines before Python 3.11."""
+    if hasattr(code, "co_positions"):
+        return [(a or 0, c or 0, b or a or 0, END if d is None else d)
+                for a, b, c, d in code.co_positions()]  # fmt: skip
+    found: list[Span] = []
+    for start, end, line in code.co_lines():
+        found += [(line or 0, 0, line or 0, END)] * ((end - start) // 2)
+    return found
+
+
+def span_at(code: CodeType, at: int) -> Span:
+    """The span of the instruction at an offset."""
+    found = spans(code)
+    return found[at // 2] if at >= 0 else (0, 0, 0, 0)
+
+
+@functools.lru_cache(maxsize=256)
+def tree_of(file: str) -> ast.Module | None:
+    try:
+        return ast.parse("".join(linecache.getlines(file)))
+    except (SyntaxError, ValueError):
+        return None
+
+
+def span_of(node: Any) -> Span:
+    """Where an expression or statement stands."""
+    return node.lineno, node.col_offset, node.end_lineno, node.end_col_offset
+
+
+def contains(outer: Span, inner: Span) -> bool:
+    """Whether a span lies in another."""
+    if inner[1] == 0 and inner[3] == END:  # a line of an old Python
+        return outer[0] <= inner[0] and inner[2] <= outer[2]
+    return outer[:2] <= inner[:2] and inner[2:] <= outer[2:]
+
+
+@functools.lru_cache(maxsize=4096)
+def function_of(code: CodeType) -> ast.AST | None:
+    """The function, lambda or comprehension that a code object was compiled from."""
+    tree = tree_of(code.co_filename)
+    if tree is None:
+        return None
+    if code.co_name == "<module>":
+        return tree
+    lines = [span for span in spans(code) if span[0]]
+    inside = max(lines, key=lambda span: (span[0], span[1]), default=None)
+    found = None
+    for node in around_line(tree, code.co_firstlineno):
+        if isinstance(node, (*FUNCTIONS, *COMPREHENSIONS)) and _name(node) == code.co_name:
+            if _first(node) == code.co_firstlineno:
+                found = node if not inside or contains(span_of(node), inside) else found
+    return found
+
+
+def around_line(tree: ast.AST, line: int) -> Iterator[ast.AST]:
+    """The nodes that a line is a part of, the outer ones first."""
+    todo = collections.deque([tree])
+    while todo:
+        for node in ast.iter_child_nodes(todo.popleft()):
+            end = getattr(node, "end_lineno", None)
+            if end is None or _first(node) <= line <= end:
+                todo.append(node)
+                yield node
+
+
+def _first(node: Any) -> int:
+    """The first line of a node, decorators included."""
+    lines: list[int] = [node.lineno, *(one.lineno for one in getattr(node, "decorator_list", ()))]
+    return min(lines)
+
+
+@functools.lru_cache(maxsize=1024)
+def nodes_of(tree: ast.AST) -> tuple[ast.AST, ...]:
+    """All nodes of a function, as :func:`ast.walk` gives them."""
+    return tuple(ast.walk(tree))
+
+
+def _name(node: Any) -> str:
+    kinds = {ast.Lambda: "<lambda>", ast.ListComp: "<listcomp>", ast.SetComp: "<setcomp>",
+             ast.DictComp: "<dictcomp>", ast.GeneratorExp: "<genexpr>"}  # fmt: skip
+    return kinds.get(type(node)) or node.name

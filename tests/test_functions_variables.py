@@ -1,0 +1,114 @@
+"""What functions keep in the variables of Python modules, their own and others', is looked at."""
+
+from __future__ import annotations
+
+import sys
+import types
+
+import pytest
+import torch
+
+import flexir
+from flexir.recording.functions import imported, reach_of
+from flexir.recording.state import Holdings
+
+SOURCE = {
+    "box": "",
+    "box.counts": "first = second = third = 0\nlog = []",
+    "box.model": """
+import torch
+from box import counts
+
+
+def one(x):
+    return x * (2 + counts.first)
+
+
+def two(x):
+    counts.second += 1
+    return x + counts.second
+
+
+def far(x):
+    from . import counts as inner
+
+    inner.third += 1
+    return x - inner.third
+
+
+def near(x):
+    from .counts import log
+
+    log.append(1)
+    return x * len(log)
+
+
+def whole(x):
+    import box.counts
+
+    box.counts.third += 1
+    return x / box.counts.third
+
+
+def marking(x):
+    one.calls = 1
+    return one(x)
+
+
+class Both(torch.nn.Module):
+    def forward(self, x):
+        return two(one(x))
+""",
+}
+
+
+@pytest.fixture
+def box(monkeypatch):
+    for name, source in SOURCE.items():
+        module = types.ModuleType(name)
+        module.__package__ = name if name == "box" else "box"
+        if name == "box":
+            module.__path__ = []
+        monkeypatch.setitem(sys.modules, name, module)
+        exec(compile(source, f"{name}.py", "exec"), vars(module))
+        if name != "box":
+            setattr(sys.modules["box"], name.partition(".")[2], module)
+    return sys.modules["box"]
+
+
+def changes(model):
+    return {one.path for one in flexir.capture(model, torch.ones(2)).audit.changes}
+
+
+def test_two_functions_name_other_variables_of_one_module(box):
+    assert changes(box.model.Both()) == {"counts.second"}
+
+
+@pytest.mark.parametrize("name, path", [("far", "third"), ("near", "log"), ("whole", "third")])
+def test_a_module_imported_where_it_is_used(box, name, path):
+    assert [one.rpartition(".")[2] for one in changes(getattr(box.model, name))] == [path]
+
+
+def test_a_function_that_gains_an_attribute(box):
+    held = Holdings(box.model.marking)
+    assert held.knows(box.model.one) and held.stands()
+    assert changes(box.model.marking) == {"one.calls"}
+    assert not held.stands()
+    held.restore()
+    assert not vars(box.model.one) and held.stands()
+
+
+def test_what_a_function_names_and_imports(box):
+    assert reach_of(box.model.far.__code__) is reach_of(box.model.far.__code__)
+    assert reach_of(box.model.near.__code__).imports == ("counts",)
+    assert reach_of(box.model.far.__code__).imports == ("",)
+    assert dict(imported(box.model.near)) == {"box.counts": box.counts}
+    assert dict(imported(box.model.far)) == {"box": box}
+    assert dict(imported(box.model.whole)) == {"box": box, "box.counts": box.counts}
+
+
+def test_an_import_after_many_names_is_found():
+    names = "\n".join(f"    b.n{i}" for i in range(300))
+    scope = {}
+    exec(f"def f(b):\n{names}\n    import far.away\n", scope)
+    assert reach_of(scope["f"].__code__).imports == ("far.away",)
