@@ -6,7 +6,7 @@ import textwrap
 
 import pytest
 
-from flexir.recording import parsed, sources
+from flexir.recording import grown_lists, parsed, sources
 
 FOREVER = 3
 
@@ -110,7 +110,7 @@ def test_a_function_without_source_may_do_anything():
     exec(compile("def f(n):\n    return n\n", "<nowhere>", "exec"), space)
     code = space["f"].__code__
     assert sources.is_read(code, "n")
-    assert sources.copied_elsewhere(code, ["n"]) and not sources.copied_elsewhere(code, [])
+    assert grown_lists.copied_elsewhere(code, ["n"]) and not grown_lists.copied_elsewhere(code, [])
     assert all(sources.loops_at(code, 2 * i) == () for i in range(3))
 
 
@@ -126,8 +126,8 @@ def test_counting_up_is_no_reading(tmp_path):
 ])  # fmt: skip
 def test_what_makes_other_containers(text, copied, tmp_path):
     code = function_of(f"def f(n, x):\n    {text}\n", tmp_path)
-    assert sources.copied_elsewhere(code, {"n"}) is copied
-    assert not sources.copied_elsewhere(code, {"unknown"})
+    assert grown_lists.copied_elsewhere(code, {"n"}) is copied
+    assert not grown_lists.copied_elsewhere(code, {"unknown"})
 
 
 def test_the_statement_at_a_line_mentions_what_it_reads(tmp_path):
@@ -162,7 +162,7 @@ def loop_of(body, tmp_path):
     ("for i in x:\n    if i:\n        y.insert(0, i)", {"y"}),
 ])  # fmt: skip
 def test_lists_that_grow_in_some_rounds(body, grown, tmp_path):
-    assert sources.grown_at_times(loop_of(body, tmp_path)) == grown
+    assert grown_lists.grown_at_times(loop_of(body, tmp_path)) == grown
 
 
 def test_decorated_functions_and_lambdas_are_found(tmp_path):

@@ -147,6 +147,7 @@ class _Copy:
         self.literals, self.types, self.taken, self.plain = literals, types, taken, plain
         self.env: dict[Value, Any] = {}
         self.asked: set[Any] = set()  # conditions on numbers that hold from here on
+        self.given = _given_to_blocks(graph.nodes)  # lists that stay one Value
         for value in graph.input_values:
             self.env[value] = self._copy(value, None)
         inputs = {name: self.look(part) for name, part in graph.inputs.items()}
@@ -187,6 +188,9 @@ class _Copy:
         if value in self.literals:
             return self.literals[value]
         type = self.types.get(value, value.type)
+        if type.__class__ is list and value in self.given:
+            assert isinstance(value.type, ListType)
+            type = ListType(len(type), next(iter(type), value.type.element))
         if type.__class__ is list:  # a list whose length is known is its elements
             return [Value(f"{value.name}.{k}", one, producer) for k, one in enumerate(type)]
         made = Value(value.name, type, producer)
@@ -201,7 +205,10 @@ class _Copy:
             if node.target is element and args["input"].__class__ in (list, tuple) and known:
                 self.env[node.outputs[0]] = args["input"][args["index"]]
                 continue
-            if node.target is joined and not any(_is_list(part) for part in args["parts"]):
+            whole = any(_is_list(part) for part in args.get("parts", ())) or (
+                node.outputs and node.outputs[0] in self.given
+            )
+            if node.target is joined and not whole:
                 self.env[node.outputs[0]] = joined([[part] if isinstance(part, Value) else part
                                                     for part in args["parts"]])  # fmt: skip
                 continue
@@ -323,6 +330,16 @@ class _Copy:
             kept.append(node)
         kept.reverse()
         return kept
+
+
+def _given_to_blocks(nodes: Sequence[Node]) -> set[Value]:
+    """The lists that blocks are given, or give."""
+    found: set[Value] = set()
+    for node in (node for node in every(nodes) if blocks_of(node)):
+        parts = [node.args["inputs"], node.args.get("carried", ())]
+        parts += [block.outputs for _, block in blocks_of(node)]
+        found.update(value for value in tree.leaves(parts, Value) if value.is_list)
+    return found
 
 
 def _is_list(part: Any) -> bool:

@@ -88,6 +88,8 @@ def _folds(node: Node, known: set[Value]) -> bool:
     effects = node.effects
     if effects.random or effects.escape or not node.outputs:
         return False
+    if any(v.is_list for v in node.outputs):
+        return False  # a constant is a tensor
     if not known.issuperset(v for v in node.inputs if not _only_typed(v, node)):
         return False
     if any(v.type.device.type == "meta" for v in (*node.inputs, *node.outputs)):

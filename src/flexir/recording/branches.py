@@ -15,6 +15,7 @@ Owns the pairing; runs no model and no torch.
 from __future__ import annotations
 
 import ast
+import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -27,9 +28,12 @@ from ..graph.choice import alike
 from ..graph.graph import Graph
 from ..graph.inputs import same_literal
 from ..graph.nodes import Effects, ListType, Node, NumberType, Value
-from .alike import Misfit, same_constant, zipped
+from .alike import Misfit
+from .beginning import Beginning
 from .hidden import inside_alike, kept_alike, stand_alike
-from .leaving import Leaving, written
+from .kept_lists import as_joined
+from .leaving import written
+from .lists_as_values import lists_as_values
 from .looping import drop_unread
 from .runs import Recorded, Span
 from .scopes import Branch, Scope
@@ -55,23 +59,26 @@ def branched(runs: Sequence[Recorded]) -> Graph:
         pass
     try:
         return _Laying(runs, parts_numbers=True).graph()
-    except GraphError as error:  # what was tried for one place stayed where it was not to be
-        raise Misfit(str(error)) from error
+    except (Misfit, GraphError) as error:  # what was tried for one place may stay where it is not
+        problem = error if isinstance(error, Misfit) else Misfit(str(error))  # to be
+    with lists_as_values(runs) as listed:
+        for parts in (False, True) if listed else ():
+            with contextlib.suppress(Misfit, GraphError):
+                return _Laying(listed, parts_numbers=parts).graph()
+    raise problem
 
 
-class _Laying(Leaving):
+class _Laying(Beginning):
     """Runs being laid over each other."""
 
     def __init__(self, runs: Sequence[Recorded], *, parts_numbers: bool = False) -> None:
         super().__init__(runs)
         self.parts_numbers = parts_numbers
         self.left = _PATIENCE * sum(1 for run in runs for _ in run.graph.walk())
-        self.root = Scope(range(len(runs)), None, 0)
         first = runs[0].graph
-        self.origins: dict[Value, Any] = {}
         for r, run in enumerate(runs):
-            self._constants(r, run.graph)
-        self.inputs = self._given({r: run.graph.inputs for r, run in enumerate(runs)})
+            self.constant(r, run.graph)
+        self.inputs = self.given({r: run.graph.inputs for r, run in enumerate(runs)})
         whole = {r: _whole(run.graph.nodes, 0) for r, run in enumerate(runs)}
         self.lay(self.root, whole, self.root.nodes, self._finish)
         self.first = first
@@ -91,6 +98,7 @@ class _Laying(Leaving):
         """The one graph."""
         drop_unread(self.root, list(tree.leaves(self.results, Value)), self.derived)
         close(self.root)
+        as_joined(self.root.nodes, list(tree.leaves(self.results, Value)))
         first = self.first
         outputs, left, finals = self.results
         mutations, state = written(self.places, finals)
@@ -106,35 +114,6 @@ class _Laying(Leaving):
             made.modules = {**run.graph.modules, **made.modules}
         name_values(made)
         return finalize(made)
-
-    # -- what stands before the run
-
-    def _constants(self, r: int, graph: Graph) -> None:
-        known = {value.name: value for value in self.constants}
-        for value, tensor in graph.constants.items():
-            one = known.get(value.name)
-            if one is None:
-                one = self.new(value.type, None, self.root)
-                one.name, one.names = value.name, value.names
-                self.constants[one], self.origins[one] = tensor, graph.origins[value]
-            elif not same_constant(self.constants[one], tensor):
-                raise Misfit(f"{value!r} is another constant in another run")
-            self.env[r][value] = one
-
-    def _given(self, parts: dict[int, Any]) -> Any:
-        def leaf(values: dict[int, Any]) -> Value:
-            first = values[0]
-            known: Value | None = self.env[0].get(first)
-            if known is None:
-                known = self.new(first.type, None, self.root)
-                known.name = first.name
-            for r, value in values.items():
-                if not alike(value.type, first.type) or self.env[r].get(value, known) is not known:
-                    raise Misfit(f"{first!r} is {value!r} in another run")
-                self.env[r][value] = known
-            return known
-
-        return zipped(parts, leaf)
 
     # -- pairing
 

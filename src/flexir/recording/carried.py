@@ -164,6 +164,8 @@ class Loops(Gathering):
     def _bound(self, scope: Scope, loop: Looping, column: Any, finals: dict[int, Value]) -> Value:
         like = next(iter(finals.values()))
         slot = column if column.__class__ is Slot else self._slot(loop, column, like)
+        if not alike(slot.param.type, like.type):
+            raise Misfit(f"{like!r} is of another type than what rounds begin with")
         following = self._next(loop, self._left_by_rounds(loop, slot.column, finals))
         slot.next, slot.finals = following, finals
         slot.output = Value("", like.type, loop.node)

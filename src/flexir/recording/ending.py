@@ -11,6 +11,7 @@ from typing import Any
 from ..graph.nodes import Value
 from .alike import Misfit
 from .carried import Loops
+from .counting import name_of_loop
 from .looping import ANY, Looping, recorded_count
 from .runs import Recorded, Span, Stretches
 from .scopes import Branch, Scope
@@ -31,6 +32,16 @@ class Ending(Loops):
         if len(stretches) < len(spans) or any(one.count is None for one in executions):
             return False
         return len({recorded_count(one.count) for one in executions}) == 1
+
+    def ends_otherwise(self, stretches: Stretches) -> bool:
+        """Whether no call says that some runs came to the end of a loop, and others left it."""
+        told = [(turn.execution.count, turn.execution.loop, len(rounds), r)
+                for r, (turn, rounds, _) in stretches.items()]  # fmt: skip
+        if any(count is None for count, _, _, _ in told):
+            return False
+        through = [(name_of_loop(loop.key) in self.runs[r].ends.values())
+                   for count, loop, many, r in told if recorded_count(count) == many]  # fmt: skip
+        return 0 < len(through) < len(told) and not all(through)
 
     def find_ends(
         self, loop: Looping, counts: dict[int, Any], skipped: int, spans: dict[int, Span],

@@ -17,11 +17,12 @@ from ..graph.nodes import Node
 from ..graph.source import Source
 from .alike import Misfit
 from .comparable import IN_GRAPH, NONE, NUMBER
+from .grown_lists import copied_elsewhere, grown_at_times, picked_from
 from .linear import line
 from .lookups import round_reads
 from .looping import Looping
 from .rounds import Execution
-from .sources import compares_once, copied_elsewhere, grown_at_times, is_read, set_at_times
+from .sources import compares_once, is_read, set_at_times
 from .standing import Held
 from .uses import Known, unseen
 
@@ -224,9 +225,11 @@ def rounds_alike(
         where = unseen(stack, depth, name, facts, loop, tells=name in numbered)
         if where is not None:
             raise Misfit(f"{where}: {name!r} differs from round to round")
-    grown = grown_at_times(loop)
+    grown = grown_at_times(loop) - facts.own.get(code, frozenset())
     if grown and copied_elsewhere(code, grown):
         raise Misfit(f"lists that only some rounds add to are copied: {', '.join(sorted(grown))}")
+    if grown & picked_from(loop):
+        raise Misfit(f"rounds read of lists that only some add to: {', '.join(sorted(grown))}")
     return grown
 
 

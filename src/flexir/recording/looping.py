@@ -194,6 +194,8 @@ def is_decided_since(scope: Scope, value: Value) -> bool:
 def recorded_count(count: Any) -> int:
     """How many rounds a run's own count says."""
     if count.__class__ is Value:
+        if count.is_list:
+            return int(count.type.shape[0])
         assert isinstance(count.type, NumberType)
         return int(count.type.recorded)
     return len(count) if isinstance(count, list) else int(count)

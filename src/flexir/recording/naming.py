@@ -108,11 +108,20 @@ def _list_type(type: ListType, table: Table, value: Value, names: _SizeNames) ->
     if not table.column(value):
         return type
     length = names.dim(table.per_example(value, len), None, 0, 0)
-    shape = [
-        names.dim(table.per_example(value, partial(_common, d)),
-                  None, d, 0) for d in range(len(type.element.shape))
-    ]  # fmt: skip
+    shape = []
+    for d, recorded in enumerate(type.element.shape):
+        sizes = table.per_example(value, partial(_common, d))
+        known = tuple(one for size in sizes if (one := _of_some(size)) != ())
+        shape.append(names.dim(known, None, d, 0) if known else int(recorded))
     return ListType(length, type.element._replace(shape=tuple(shape)))
+
+
+def _of_some(size: Any) -> Any:
+    """A size of what was a list more than once, but for when it was empty."""
+    if not isinstance(size, tuple):
+        return size
+    known = [one for one in size if one != ()]
+    return known[0] if known and all(one == known[0] for one in known) else tuple(known)
 
 
 def _common(dim: int, shapes: Sequence[tuple[int, ...]]) -> Any:

@@ -54,6 +54,7 @@ class Rolled(Ending):
                 (held for run in runs for held in run.standing.values()),
                 set().union(*(run.graph.constants for run in runs)),
             ),
+            runs[0].own,
         )
 
     @functools.cached_property
@@ -164,14 +165,15 @@ class Rolled(Ending):
                 for r, turn in found.items() if turn[0].execution.loop.key == key
             }  # fmt: skip
             many = {len(stretches[r][1]) if r in stretches else 0 for r in spans}
-            if len(many) > 1 or any(map(self._is_grown, found.values())):
+            grown = any(map(self._is_grown, found.values()))
+            if len(many) > 1 or grown or self.ends_otherwise(stretches):
                 return stretches
             self.unrolled.update(one.execution for one, _, _ in stretches.values())
             counts = {r: one.execution.count for r, (one, _, _) in stretches.items()}
             if all(isinstance(count, Value) for count in counts.values()):
                 shown = {recorded_count(count) for count in counts.values()}
                 if len(shown) == 1:  # so many rounds stand in a row
-                    out.append(guarded(numbers.eq, self.one(scope, counts, out), shown.pop()))
+                    out.append(guarded(numbers.eq, self._count(scope, counts, out), shown.pop()))
 
     def goes_over(self, scope: Scope, turn: Turn) -> None:
         """Raise Misfit where an earlier branch may have decided how many rounds a loop has."""
@@ -272,7 +274,8 @@ class Rolled(Ending):
                for r, one in counts.items() if r not in stretches):  # fmt: skip
             raise Misfit("nothing but a condition says that no round follows the first")
         lead = next((r for r in spans if r in stretches), None)
-        if lead is None:
+        many = max((len(rounds) for _, rounds, _ in stretches.values()), default=0)
+        if lead is None or many < 1 + skipped:
             raise Misfit("no example showed what follows the first round")
         first = spans[lead].nodes[stretches[lead][1][0].start]
         self._lose_before(scope, stretches, out)

@@ -113,10 +113,10 @@ class _Open:
 class _Activation:
     """A frame that was on the stack at the last call."""
 
-    __slots__ = ("at", "direct", "frame", "open")
+    __slots__ = ("at", "direct", "frame", "number", "open")
 
-    def __init__(self, frame: FrameType) -> None:
-        self.frame, self.at = frame, -1
+    def __init__(self, frame: FrameType, number: int) -> None:
+        self.frame, self.at, self.number = frame, -1, number
         self.direct = False  # it made the last call itself
         self.open: list[_Open] = []
 
@@ -151,6 +151,7 @@ class Rounds:
         self.now: tuple[Turn, ...] = ()
         self._entry, self._counts, self._known = entry, counts, known
         self._stack: list[_Activation] = []
+        self._many = 0  # functions that were called
 
     def come_to(self, frame: FrameType | None) -> None:
         """A call is made at a frame."""
@@ -171,7 +172,8 @@ class Rounds:
                     break
         self._drop(common)
         for new in frames[common:]:
-            stack.append(_Activation(new))
+            self._many += 1
+            stack.append(_Activation(new, self._many))
             self._moved(stack[-1])
             stack[-1].at = new.f_lasti
         for one in stack:
@@ -194,6 +196,11 @@ class Rounds:
         return tuple(
             [Turn(loop.execution, loop.number) for one in self._stack for loop in one.open]
         )
+
+    @property
+    def activations(self) -> dict[FrameType, int]:
+        """The functions that led to the last call -> which of all that were called each is."""
+        return {one.frame: one.number for one in self._stack}
 
     def leave(self) -> None:
         """The run has ended."""

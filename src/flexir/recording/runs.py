@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from types import CodeType
 from typing import Any, NamedTuple
 
@@ -30,6 +30,8 @@ class Recorded(NamedTuple):
         kept: what the model keeps, as in ``Standing``.
         unused: numbers that Python computed and kept to itself, as there.
         held: what the model holds, if the run left everything as it was.
+        lists: Value that is a list of a function's -> its elements.
+        own: function -> variables of which the lists are Values.
     """
 
     graph: Graph
@@ -42,6 +44,8 @@ class Recorded(NamedTuple):
     kept: Mapping[Node | None, Mapping[str, Any]] = {}
     unused: Sequence[Expr] = ()
     held: Holdings | None = None
+    lists: Mapping[Value, tuple[Value, ...]] = {}
+    own: Mapping[CodeType, Set[str]] = {}
 
 
 class Span(NamedTuple):

@@ -11,12 +11,12 @@ from typing import Any
 from ..graph import numbers
 from ..graph.nodes import Node, NumberType, Value
 from .beneath import Sizes, sizes_that_are, tensor_inputs
-from .rolled import Rolled
+from .kept_lists import KeptLists
 from .scopes import Scope
 from .ways import guarded
 
 
-class Sized(Rolled):
+class Sized(KeptLists):
     """Loops and ways, with calls that C++ makes."""
 
     def __init__(self, *args: Any) -> None:

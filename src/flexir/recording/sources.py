@@ -185,23 +185,6 @@ def _is_plain(part: Any) -> bool:
     return isinstance(part, (ast.Constant, ast.BoolOp))
 
 
-def grown_at_times(loop: LoopSource) -> set[str]:
-    """Variables whose list some rounds of a loop add to and others do not, as far as is written."""
-    cut = may_leave(loop, ast.Break, ast.Continue)
-    found: set[str] = set()
-    for part in loop.body:
-        simple = isinstance(part, (ast.Expr, ast.Assign, ast.AugAssign)) and not cut
-        if not simple:
-            found |= {n.func.value.id for n in ast.walk(part)
-                      if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)
-                      and n.func.attr in ("append", "extend", "insert", "pop")
-                      and isinstance(n.func.value, ast.Name)}  # fmt: skip
-            found |= {n.target.id for n in ast.walk(part)
-                      if isinstance(n, ast.AugAssign) and isinstance(n.target, ast.Name)
-                      and isinstance(n.value, ast.List)}  # fmt: skip
-    return found
-
-
 def set_at_times(loop: LoopSource) -> set[str]:
     """Variables that some rounds of a loop set otherwise than others, as far as is written."""
     found: set[str] = set()
@@ -213,26 +196,6 @@ def set_at_times(loop: LoopSource) -> set[str]:
             found |= stored_in([part])
         cut = cut or any(isinstance(n, (ast.Break, ast.Continue)) for n in parts)
     return found
-
-
-def copied_elsewhere(code: CodeType, names: Collection[str]) -> bool:
-    """Whether a function makes other containers of what variables hold."""
-    own = function_of(code)
-    if own is None:
-        return bool(names)
-    for node in nodes_of(own):
-        parts: list[Any] = []
-        if isinstance(node, ast.Starred):
-            parts = [node.value]
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-            parts = node.args if node.func.id in _COPIERS else []
-        elif isinstance(node, ast.BinOp):
-            parts = [node.left, node.right]
-        elif isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Slice):
-            parts = [node.value]
-        if any(isinstance(one, ast.Name) and one.id in names for one in parts):
-            return True
-    return False
 
 
 def mentions(file: str, line: int, name: str) -> bool:
@@ -334,4 +297,3 @@ def _comprehension(file: str, node: Any, span: Span) -> list[LoopSource]:
 
 
 _SAME_ROUNDS = frozenset({"enumerate", "list", "reversed", "tuple", "zip"})
-_COPIERS = frozenset({"dict", "list", "reversed", "sorted", "sum", "tuple", "zip", "enumerate"})

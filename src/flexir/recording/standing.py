@@ -64,6 +64,7 @@ class Held(NamedTuple):
         beneath: it is C++ that makes the call.
         inside: of a condition, or where rounds begin or end: as ``plain``, all that a variable
             leads to.
+        activations: which call of each function it is, of all functions that were called.
     """
 
     frames: tuple[CodeType, ...]
@@ -74,6 +75,7 @@ class Held(NamedTuple):
     taken: Mapping[tuple[Any, ...], Value] = {}
     beneath: bool = False
     inside: Mapping[tuple[int, str], Any] = {}
+    activations: tuple[int, ...] = ()
 
     @property
     def stack(self) -> tuple[tuple[CodeType, int], ...]:
@@ -219,6 +221,8 @@ class Standing:
         taken: dict[tuple[Any, ...], Value] = {}
         beneath = is_beneath(node, frame)
         self._frame = frame
+        numbers = {} if self.rounds is None else self.rounds.activations
+        called: list[int] = []
         for user in _users(frame):
             code, kept = user.f_code, user.f_locals
             live = live_after(code, user.f_lasti)
@@ -242,10 +246,11 @@ class Standing:
             self.lookups.look(user)
             frames.append(code)
             at.append(user.f_lasti)
+            called.append(numbers.get(user, -1))
         inside = self._inside() if self._turned else {}
         self._turned = False
         self.seen[node] = Held(
-            tuple(frames), tuple(at), plain, tensors, spent, taken, beneath, inside
+            tuple(frames), tuple(at), plain, tensors, spent, taken, beneath, inside, tuple(called)
         )
 
     def _inside(self) -> dict[tuple[int, str], Any]:

@@ -43,12 +43,14 @@ class Known(NamedTuple):
         tensors: per function: variables that hold tensors.
         lists: per function: variables that hold lists of tensors, of which ``len`` is a number that
             tells.
+        own: per function: variables of which the lists are Values.
     """
 
     guarded: Collection[Any]
     kinds: Mapping[CodeType, Mapping[ast.AST, str]]
     tensors: Mapping[CodeType, Set[str]]
     lists: Mapping[CodeType, Set[str]] = {}
+    own: Mapping[CodeType, Set[str]] = {}
 
 
 def united(

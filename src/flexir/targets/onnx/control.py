@@ -202,6 +202,11 @@ def element(ctx: Any, input: Any, index: Any) -> Any:
 @op("joined")
 def joined(ctx: Any, parts: Any) -> Any:
     """Lists, and what becomes an element of one."""
+    if not parts:
+        kind = ctx.node.outputs[0].type
+        fixed = all(n.__class__ is int for n in kind.element.shape)
+        fail_unless(fixed, "an empty list of tensors whose sizes vary")
+        return ctx.out.constant(torch.zeros((0, *kind.element.shape), dtype=kind.dtype), kind.dtype)
     lists = [value.is_list for value in ctx.node.args["parts"]]
     rows = [one if many else ctx.out.add("Unsqueeze", one, [0]) for one, many in zip(parts, lists)]
     return ctx.out.add("Concat", *rows, axis=0)

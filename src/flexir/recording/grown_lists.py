@@ -1,0 +1,64 @@
+"""Lists that only some rounds of a loop add to, and what is read of them, as the source says.
+
+What such a list holds at a place is what some round added, and which one it was no example may have
+shown. Runs nothing.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Collection
+from types import CodeType
+from typing import Any
+
+from .parsed import function_of, nodes_of
+from .sources import LoopSource, may_leave
+
+_COPIERS = frozenset({"dict", "list", "reversed", "sorted", "sum", "tuple", "zip", "enumerate"})
+
+
+def grown_at_times(loop: LoopSource) -> set[str]:
+    """Variables whose list some rounds of a loop add to and others do not, as far as is written."""
+    cut = may_leave(loop, ast.Break, ast.Continue)
+    found: set[str] = set()
+    for part in loop.body:
+        simple = isinstance(part, (ast.Expr, ast.Assign, ast.AugAssign)) and not cut
+        if not simple:
+            found |= {n.func.value.id for n in ast.walk(part)
+                      if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)
+                      and n.func.attr in ("append", "extend", "insert", "pop")
+                      and isinstance(n.func.value, ast.Name)}  # fmt: skip
+            found |= {n.target.id for n in ast.walk(part)
+                      if isinstance(n, ast.AugAssign) and isinstance(n.target, ast.Name)
+                      and isinstance(n.value, ast.List)}  # fmt: skip
+    return found
+
+
+def copied_elsewhere(code: CodeType, names: Collection[str]) -> bool:
+    """Whether a function makes other containers of what variables hold."""
+    own = function_of(code)
+    if own is None:
+        return bool(names)
+    for node in nodes_of(own):
+        parts: list[Any] = []
+        if isinstance(node, ast.Starred):
+            parts = [node.value]
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            parts = node.args if node.func.id in _COPIERS else []
+        elif isinstance(node, ast.BinOp):
+            parts = [node.left, node.right]
+        elif isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Slice):
+            parts = [node.value]
+        if any(isinstance(one, ast.Name) and one.id in names for one in parts):
+            return True
+    return False
+
+
+def picked_from(loop: LoopSource) -> set[str]:
+    """Variables of which rounds of a loop read single elements, or one after the other."""
+    found: set[str] = set()
+    for node in (n for part in loop.body for n in ast.walk(part)):
+        over = node.value if isinstance(node, ast.Subscript) else getattr(node, "iter", None)
+        if isinstance(over, ast.Name):
+            found.add(over.id)
+    return found
