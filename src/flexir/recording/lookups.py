@@ -57,7 +57,7 @@ class Lookups:
         self.kinds: dict[CodeType, dict[ast.AST, str]] = {}
         self._open: dict[CodeType, list[Lookup]] = {}  # what was not there yet
 
-    def look(self, frame: FrameType) -> None:
+    def visit(self, frame: FrameType) -> None:
         """A function came to a call."""
         code = frame.f_code
         todo = self._open.get(code)

@@ -207,7 +207,7 @@ class Standing:
         """
         if not self.notes:
             if frame is not None and not is_foreign(frame.f_code.co_filename):
-                self.lookups.look(frame)
+                self.lookups.visit(frame)
             return
         self.note_rounds(node)
         if self.losing:
@@ -243,7 +243,7 @@ class Standing:
                     value = self._known(tensor)
                     if value is not None:
                         tensors[place] = value
-            self.lookups.look(user)
+            self.lookups.visit(user)
             frames.append(code)
             at.append(user.f_lasti)
             called.append(numbers.get(user, -1))
