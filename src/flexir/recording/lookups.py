@@ -58,7 +58,7 @@ class Lookups:
         self._open: dict[CodeType, list[Lookup]] = {}  # what was not there yet
 
     def visit(self, frame: FrameType) -> None:
-        """A function came to a call."""
+        """Look, at a call in a frame, at what the function in it looks up by number."""
         code = frame.f_code
         todo = self._open.get(code)
         if todo is None:
