@@ -8,7 +8,7 @@ condition says whether it was decided before. Where that leaves it open, it rais
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from types import CodeType
 from typing import Any, NamedTuple
 
@@ -255,6 +255,15 @@ class Deciding(Sized):
             if place[1] in names_at(*held.stack[0]):
                 return True
         return not self.reading
+
+    def places_read(self, values: Mapping[int, Value]) -> set[Any]:
+        found: set[Any] | None = None
+        for r, value in values.items():
+            held = self.reading.get(r)
+            kept = {} if held is None else {**held.tensors, **held.taken}
+            here = {place for place, one in kept.items() if one is value}
+            found = here if found is None else found & here
+        return {place for place in found or () if self.may_be_read(place)}
 
     def _made_of(self, function: str, name: str) -> set[Variable]:
         """The variables of which one is made, but for tensors, of which that is seen."""

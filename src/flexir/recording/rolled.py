@@ -288,6 +288,8 @@ class Rolled(Ending):
             count = self.emitted(scope, numbers.sub, args, kind, out)
         node = copied(first, {"count": count, "carried": (), "inputs": ()})
         node.op, node.target, node.signature = "loop", None, LOOP
+        if many == 1 and count.__class__ is Value:  # what follows a round was not shown
+            out.append(guarded(numbers.le, count, 1))
         loop, parts = self._begun(scope, spans, stretches, node, count, out)
         body = loop.body
         self._variables_of(loop, [turn.execution for turn, _, _ in stretches.values()], skipped)
