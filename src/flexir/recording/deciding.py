@@ -8,7 +8,7 @@ condition says whether it was decided before. Where that leaves it open, it rais
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import CodeType
 from typing import Any, NamedTuple
 
