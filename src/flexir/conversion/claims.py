@@ -248,7 +248,7 @@ class Conversion:
                        for piece, why in refused]  # fmt: skip
             self._refuse(node, "; ".join(dict.fromkeys(reasons)))
         elif outer is None:
-            self.report.took_apart(node, found.nodes)
+            self.report.add_decomposed(node, found.nodes)
             self.status[node] = "decomposed"
         return True
 

@@ -144,7 +144,7 @@ class Report:
     escapes: list[Node] = field(default_factory=list)
     audit: Audit = field(default_factory=Audit)
 
-    def took_apart(self, node: Node, pieces: Sequence[Node]) -> None:
+    def add_decomposed(self, node: Node, pieces: Sequence[Node]) -> None:
         """Count a call that was converted in pieces."""
         self.taken_apart[node.op] = self.taken_apart.get(node.op, 0) + 1
         self.decomposed.setdefault(node.op, Counter()).update(piece.op for piece in pieces)

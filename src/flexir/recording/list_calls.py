@@ -89,7 +89,7 @@ class ListCalls:
         Args:
             code: the function.
             kinds: variable -> the type of an element.
-            unread: variables of lists that nobody reads.
+            unread: variables of unused lists.
             row: what became of them, recorded call after recorded call.
 
         Returns:
@@ -197,7 +197,7 @@ class ListCalls:
 def _added(one: Told) -> list[tuple[Step, Elements]]:
     """What became of lists between two calls, each with what was added then.
 
-    What was made and thrown away in between nobody has seen.
+    What was made and thrown away in between is not known.
     """
     left = dict(one.after.lists)
     over: set[str] = set()

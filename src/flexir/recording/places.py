@@ -1,6 +1,6 @@
 """Places in what a model holds, by their paths: what stood there, and something else put there.
 
-Goes through holders (``holders``); what lies inside of tuples is reached by ``steps``.
+Goes through holders (``holders``); what lies inside of tuples is reached by ``tuple_parts``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from ..graph.account import NOTHING, Text
 from .changed import Inside, path_of
 from .holders import Holder, Sequences
 from .innards import Opaque
-from .steps import keyed_by, steps_to, ways_to, with_part, within
+from .tuple_parts import keyed_by, steps_to, ways_to, with_part, within
 
 
 def places_of(holders: Iterable[Holder], tensors: Collection[int]) -> dict[int, list[str]]:

@@ -33,9 +33,9 @@ from .constants import Origins
 from .effects import beneath
 from .escapes import Escapes
 from .given import Given, unshared
+from .input_numbers import lend, take_back
 from .lazy import NotInitialised, initialise, those_made
 from .left import mutations, overlapping, parted, state
-from .lent import lend, take_back
 from .memory import Alias
 from .modules import ModuleCalls
 from .parameters import bind_model_call

@@ -26,7 +26,6 @@ from .hidden import (
     numbers_are_lines,
     rounds_alike,
 )
-from .kept_back import choosing
 from .looping import Looping, recorded_count
 from .overlooked import chosen
 from .rounds import Execution, Turn
@@ -34,6 +33,7 @@ from .runs import Recorded, Span, Stretches, made_in
 from .scopes import Scope
 from .sources import mentions
 from .standing import Held
+from .unused_numbers import choosing
 from .uses import Known, united, variables_of_lists, variables_of_tensors
 from .ways import copied, guarded, only_a_number
 

@@ -22,13 +22,13 @@ from .beneath import is_beneath
 from .comparable import IN_GRAPH, NUMBER, identity, summary, tensors_by_path
 from .inside import Contents
 from .iterables import Iterables
-from .kept_back import is_bent
 from .live import OURS, Expr, origins_of
 from .liveness import live_after
 from .lookups import Lookups
 from .numbers import Laundered, Numbers
 from .rounds import Rounds, Turn
 from .state import Holdings
+from .unused_numbers import is_bent
 from .variables import names_at
 
 _RECORDER = os.path.join(os.path.dirname(__file__), "recorder.py")  # its frame calls the model
@@ -212,7 +212,7 @@ class Standing:
         """
         if not self.notes:
             if frame is not None and not is_foreign(frame.f_code.co_filename):
-                self.lookups.look(frame)
+                self.lookups.visit(frame)
             return
         self.note_rounds(node)
         if self.losing:
@@ -248,7 +248,7 @@ class Standing:
                     value = self._known(tensor)
                     if value is not None:
                         tensors[place] = value
-            self.lookups.look(user)
+            self.lookups.visit(user)
             frames.append(code)
             at.append(user.f_lasti)
             called.append(numbers.get(user, -1))
