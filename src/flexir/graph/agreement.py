@@ -7,7 +7,7 @@ the examples did. Runs nothing.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -129,6 +129,23 @@ def check_rounds(node: Node, rounds: int, goes_on: bool | None) -> None:
             f"the loop {how} after {rounds} rounds; no example showed that\n  at: {node.where}",
             node,
         )
+
+
+def check_error(node: Node, call: Callable[[], Any]) -> None:
+    """Raise Diverged unless a call that raised, and the model went on, does so again."""
+    try:
+        call()
+    except Exception as error:  # noqa: BLE001  it is what is asked
+        now = f"raises {type(error).__name__}"
+        if type(error).__name__ == node.result:
+            return
+    else:
+        now = "does not fail"
+    raise Diverged(
+        f"{node.op}() raised {node.result} when recorded and {now} on these inputs; the graph "
+        f"holds only the recorded path\n  at: {node.where}",
+        node,
+    )
 
 
 def check_escape(node: Node, named: dict[str, Any], result: Any) -> None:

@@ -234,8 +234,8 @@ class Graph:
 
     @property
     def guards(self) -> list[Node]:
-        """The escapes that decided a branch, or asked how a tensor lies or is differentiated."""
-        return [node for node in self if node.effects.escape in ("branch", "about")]
+        """The escapes that decided a branch, failed, or asked how a tensor lies or has a gradient."""
+        return [node for node in self if node.effects.escape in ("branch", "about", "error")]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Replay on new inputs; see :func:`flexir.replay`."""

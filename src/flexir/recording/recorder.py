@@ -40,7 +40,7 @@ from .memory import Alias
 from .modules import ModuleCalls
 from .parameters import bind_model_call
 from .randomness import Draws, foreign_draws
-from .results import define, returned, say_effects
+from .results import define, failed, returned, say_effects
 from .session import collector_at_rest, watching
 from .ssa import ValueTable
 from .stand_ins import stand_ins
@@ -318,7 +318,7 @@ class Recorder:
             kwargs = call.kwargs
             call.result = call.func(*call.args, **kwargs) if kwargs else call.func(*call.args)
         except Exception as error:
-            call.explain(error)
+            failed(call, error, self.trace)
             raise
         finally:
             self.running, self.busy = previous, True

@@ -73,6 +73,24 @@ def say_effects(
     node.effects = Effects(writes, node.effects.switches, same, escape, *drawn)
 
 
+def failed(call: Call, error: Exception, trace: Trace) -> None:
+    """A call raised: where the model goes on, that it did is a condition like any other.
+
+    Calls of arguments that torch never takes fail whatever is in these, and leave nothing behind.
+    """
+    call.explain(error)
+    node = call.node
+    if isinstance(error, _NEVER):
+        if trace.standing is not None:
+            trace.standing.forget(node)
+        return
+    node.result = type(error).__name__
+    node.effects = Effects(switches=node.effects.switches, escape="error")
+    trace.frames[-1].nodes.append(node)
+    if trace.standing is not None:
+        trace.standing.decided(node)
+
+
 def define(call: Call, written: Writes, fresh: NewValues, table: ValueTable, trace: Trace) -> None:
     """Tell what tensors mean now, and put the node of the call where it belongs."""
     node, effects = call.node, call.node.effects
@@ -94,3 +112,6 @@ def define(call: Call, written: Writes, fresh: NewValues, table: ValueTable, tra
     if written and trace.in_autograd_function(call.frame):
         for tensor in written.values():
             table.owe(tensor)
+
+
+_NEVER = (TypeError, AttributeError, NotImplementedError)

@@ -152,6 +152,11 @@ class Standing:
         if self.rounds is not None:
             self.rounds.over(frame)
 
+    def forget(self, node: Node) -> None:
+        """A call was noted that is none: nothing is written down of it."""
+        for table in (self.seen, self.turns, self.lost, self.kept):
+            table.pop(node, None)
+
     def decided(self, node: Node) -> None:
         """A condition was met."""
         if self.held is not None and node in self.seen:
