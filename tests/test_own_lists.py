@@ -293,6 +293,20 @@ def returned_early(x):
     return torch.stack(rows)
 
 
+def changed_once_it_is_long(x):
+    """Zeros hide what rounds change: only the calls say that they do."""
+    h = x[0] * 0.3
+    rows = [h * 2]
+    for _ in x:
+        rows.append(h * 0.7)
+        if h.sum() > 0.5:
+            h = (h - 1).relu()
+        for _ in x:
+            if len(rows) > 3:
+                h = h * 0.5
+    return h
+
+
 ATTACKS = [
     window,
     another_name,
@@ -305,6 +319,7 @@ ATTACKS = [
     all_of_it_in_a_round,
     counted,
     returned_early,
+    changed_once_it_is_long,
 ]
 
 
@@ -323,7 +338,7 @@ def names(function):
     return own_lists(code, dict.fromkeys(of_torch, TENSORS))
 
 
-@pytest.mark.parametrize("model", ATTACKS[:8] + ATTACKS[8:9], ids=lambda one: one.__name__)
+@pytest.mark.parametrize("model", ATTACKS[:9], ids=lambda one: one.__name__)
 def test_what_others_may_change_or_read_is_not_its_own(model):
     assert "rows" not in names(model).names
 

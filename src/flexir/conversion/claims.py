@@ -147,7 +147,6 @@ class Conversion:
         return self.target.hook(name)
 
     def context(self, node: Node, reason: str = "") -> Context[Any]:
-        """What the handler of a call is given as ``ctx``."""
         return Context(
             self.out, node, self.graph, reason, self.env, self.state, self.takes_state, self.target,
             self.config, self.folded, self.bound, functools.partial(blocks.convert_block, self),

@@ -234,7 +234,7 @@ class Graph:
 
     @property
     def guards(self) -> list[Node]:
-        """Escapes that decided a branch, failed, or asked how a tensor lies or has a gradient."""
+        """The escapes that decided a branch, failed, or asked how a tensor lies or is tracked."""
         return [node for node in self if node.effects.escape in ("branch", "about", "error")]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

@@ -62,6 +62,9 @@ class At(NamedTuple):
     is_over: bool = False
 
 
+AT_THE_END = At(-2, ())  # of a function, wherever it returns
+
+
 class Route(NamedTuple):
     """Attributes: what became of lists, in order; the rounds in which it ends."""
 
@@ -100,15 +103,14 @@ class Between:
             names: the variables of the lists that matter.
             fits: whether the lists are as steps leave them; None: more steps may do it.
         """
-        if end.at not in self._place or self._loops[self._place[end.at]] != _written(end.turns):
-            return None
+        goals = self._goals(end)
         begun = itertools.count()
         known = tuple(Round(turn.execution.loop, -1, turn.number) for turn in start.turns)
         many: dict[Any, int] = {}
         for turn in (*start.turns, *end.turns):
             key = turn.execution.loop.key
             many[key] = max(many.get(key, 0), turn.number)
-        goal, at = self._place[end.at], self._place.get(start.at, -1)
+        at = self._place.get(start.at, -1)
         none: tuple[Step, ...] = ()
         waiting = deque((one, at, known, none) for one in self._first(at, start))
         seen: set[Any] = set()
@@ -125,9 +127,9 @@ class Between:
             seen.add(key)
             if len(seen) > _LIMIT:
                 return None
-            if place == goal and _is_there(rounds, start, end) and fits(steps):
+            if place in goals and _is_there(rounds, start, end) and fits(steps):
                 found.setdefault(key[-1], Route(steps, rounds[: len(end.turns)]))
-            if place == goal or place in self._calls:
+            if place in goals or place in self._calls:
                 continue
             if place in self._sites and self._sites[place].name in names:
                 here = rounds[: len(self._loops[place])]
@@ -136,6 +138,13 @@ class Between:
                     continue
             waiting.extend((one, last, rounds, steps) for one in self._following(place))
         return next(iter(found.values())) if len(found) == 1 else None
+
+    def _goals(self, end: At) -> set[int]:
+        """The instructions at which a way may end."""
+        if end is AT_THE_END:
+            return {k for k, one in enumerate(self._steps) if one.opname.startswith("RETURN_")}
+        place = self._place.get(end.at)
+        return {place} if place is not None and self._loops[place] == _written(end.turns) else set()
 
     def _first(self, place: int, start: At) -> list[int]:
         """The instructions that may follow a call."""

@@ -95,7 +95,7 @@ class ListCalls:
         Returns:
             the lists in the end.
         """
-        depth = self._depth([one.after.node for one in row])
+        depth = self._depth([one.after.node for one in row if one.after.node is not None])
         now: dict[str, Value] = {}
         for one in row:
             after = one.after
@@ -117,16 +117,17 @@ class ListCalls:
                     more = (*self.lists[whole], value)
                     args, kind = {"input": whole, "other": value}, ListType(len(more), kinds[name])
                     made = self._call(appended, args, kind, source, place, turns)
-                    if turns == self.turns.get(after.node, ())[: len(turns)]:
+                    if after.node and turns == self.turns.get(after.node, ())[: len(turns)]:
                         self.standing[self.places[-1].node] = _held(after, now)
                     now[name] = made
                     self.lists[made] = more
                     self.versions[code, name].append(made)
                 self._sees(turns, now, code)
-            turns = self.turns.get(after.node, ())
             if one.before is not None:
                 self._over(one, code)
-            self._sees(turns, now, code)
+            if after.node is None:
+                continue
+            self._sees(self.turns.get(after.node, ()), now, code)
             held = {name: now[name] for name in after.lists}
             self.standing[after.node] = _with_lists(
                 self.standing[after.node], after.number, held, kinds.keys() | unread
@@ -134,7 +135,7 @@ class ListCalls:
             if not after.number:
                 self.at[after.node] = held
         for turn in row[-1].after.at.turns:
-            self.ends[turn.execution].clear()
+            self.ends[turn.execution].clear()  # nobody knows
         return now
 
     def _sees(self, turns: Sequence[Turn], now: Mapping[str, Value], code: CodeType) -> None:
@@ -151,7 +152,7 @@ class ListCalls:
             if turn.execution not in going:
                 kept = self.ends[turn.execution]
                 for place in [p for p in kept if p[0] == code.co_name]:
-                    if place[1] not in one.after.lists:
+                    if place[1] not in one.after.known:
                         del kept[place]
 
     def _depth(self, nodes: Sequence[Node]) -> int:
@@ -166,11 +167,15 @@ class ListCalls:
 
     def _place(self, one: Told, depth: int, turns: Sequence[Turn]) -> tuple[list[Node], int]:
         """Where a call goes that stands in these rounds."""
-        nodes, after = self._chains[one.after.node][depth]
-        end = nodes.index(after)
-        if one.before is None or tuple(turns) == self.turns.get(one.after.node, ())[: len(turns)]:
-            return nodes, end
-        before = self._chains[one.before.node][depth][1]
+        if one.after.node is not None:
+            nodes, after = self._chains[one.after.node][depth]
+            end = nodes.index(after)
+            here = self.turns.get(one.after.node, ())[: len(turns)]
+            if one.before is None or tuple(turns) == here:
+                return nodes, end
+        assert one.before is not None and one.before.node is not None
+        nodes, before = self._chains[one.before.node][depth]
+        end = end if one.after.node is not None else len(nodes)
         place, stood = nodes.index(before) + 1, self.turns.get(before, ())
         while place < end and (
             only_a_number(nodes[place]) or self.turns.get(nodes[place], ()) == stood
@@ -199,7 +204,7 @@ def _added(one: Told) -> list[tuple[Step, Elements]]:
 
     What was made and thrown away in between is not known.
     """
-    left = dict(one.after.lists)
+    left = one.after.known
     over: set[str] = set()
     found: list[tuple[Step, Elements]] = []
     for step in reversed(one.way.steps):

@@ -105,6 +105,9 @@ class _Listed(Following):
             self.found.append(node if hasattr(node, "lineno") else inner)
         return True
 
+    def _cuts(self, node: ast.AST, inner: ast.AST) -> bool:
+        return False
+
     def _is_asked(self, code: CodeType, node: ast.AST, inner: ast.AST) -> bool:
         return super()._is_seen(code, node, inner)
 

@@ -283,9 +283,8 @@ class Rolled(Ending):
         if skipped and count is not None:
             if count.__class__ is not Value:
                 raise Misfit("a loop that always has as many rounds")
-            args = {"input": count, "other": skipped}
             kind = NumberType(int, recorded_count(count) - skipped)
-            count = self.emitted(scope, numbers.sub, args, kind, out)
+            count = self.emitted(scope, numbers.sub, {"input": count, "other": skipped}, kind, out)
         node = copied(first, {"count": count, "carried": (), "inputs": ()})
         node.op, node.target, node.signature = "loop", None, LOOP
         if many == 1 and count.__class__ is Value:  # what follows a round was not shown

@@ -12,7 +12,7 @@ from types import CodeType
 from typing import Any, NamedTuple, cast
 
 from ..graph.nodes import Node, Value
-from .between import At, Between, Route, Step
+from .between import AT_THE_END, At, Between, Route, Step
 from .comparable import MANY
 from .own_lists import Own, steps_of
 from .rounds import Turn
@@ -41,14 +41,22 @@ class Moment(NamedTuple):
         around: the rounds of loops of the functions around.
         at: where the function stood.
         lists: variable -> what its list held, of those that were still read.
+        last: variable -> what its list held when a loop was over that began before, of those that
+            were read no more.
     """
 
-    node: Node
+    node: Node | None
     held: Held
     number: int
     around: tuple[Turn, ...]
     at: At
     lists: Mapping[str, Elements]
+    last: Mapping[str, Elements] = {}
+
+    @property
+    def known(self) -> dict[str, Elements]:
+        """All that is known of lists."""
+        return {**self.last, **self.lists}
 
 
 class Told(NamedTuple):
@@ -60,7 +68,7 @@ class Told(NamedTuple):
 
 
 def moments(run: Recorded, code: CodeType, own: Own) -> Iterator[list[Moment]]:
-    """The recorded calls of each call of a function.
+    """The recorded calls of each call of a function; its end, where that ends loops.
 
     Raises:
         Unclear: a variable may hold something else than a list of tensors.
@@ -80,9 +88,29 @@ def moments(run: Recorded, code: CodeType, own: Own) -> Iterator[list[Moment]]:
         kept = {name: one for name in own.names
                 if (one := _elements(held, number, name)) is not None}  # fmt: skip
         at = At(held.at[number], mine, outcome, node in run.ends)
-        moment = Moment(node, held, number, around, at, kept)
-        found.setdefault(held.activations[number], []).append(moment)
-    yield from found.values()
+        row = found.setdefault(held.activations[number], [])
+        last = _last(own, row[-1].at.turns, mine) if row else {}
+        over = {name: one for name, one in last.items() if name not in kept}
+        row.append(Moment(node, held, number, around, at, kept, over))
+    for row in found.values():
+        if last := _last(own, row[-1].at.turns, ()):
+            row.append(row[-1]._replace(node=None, at=AT_THE_END, lists={}, last=last))
+        yield row
+
+
+def _last(own: Own, before: Sequence[Turn], after: Sequence[Turn]) -> dict[str, Elements]:
+    """What lists held when loops were over that a function stood in before."""
+    going = [turn.execution for turn in after]
+    found: dict[str, Elements] = {}
+    for execution in [turn.execution for turn in before if turn.execution not in going]:
+        for name in own.names & execution.after.keys():
+            kind, *told = execution.after[name]
+            place = execution.code.co_name, name
+            values = [execution.left.get((*place, k)) for k in range(told[0])] \
+                if kind == "list" else [None]  # fmt: skip
+            if all(value is not None and not value.is_number for value in values):
+                found[name] = cast(Elements, tuple(values))
+    return found
 
 
 def _elements(held: Held, number: int, name: str) -> Elements | None:
@@ -115,12 +143,12 @@ def followed(run: Recorded, code: CodeType, own: Own, between: Between) -> list[
         steps: list[Told] = []
         for moment in row:
             start = At(-1, ()) if before is None else before.at
-            if not moment.lists or before is not None and _unchanged(before, moment, fixed):
+            if not moment.known or before is not None and _unchanged(before, moment, fixed):
                 way: Route | None = Route((), ())
             else:
-                had = {} if before is None else before.lists
-                fits = _Fits(had, moment.lists)
-                way = between.way(start, moment.at, moment.lists.keys(), fits)
+                had = {} if before is None else before.known
+                fits = _Fits(had, moment.known)
+                way = between.way(start, moment.at, moment.known.keys(), fits)
             if way is None or _in_silence(way):
                 raise Unclear
             steps.append(Told(before, moment, way))
@@ -139,8 +167,8 @@ def _is_made_once(code: CodeType, own: Own, name: str) -> bool:
 def _unchanged(before: Moment, after: Moment, fixed: set[str]) -> bool:
     """Whether nothing can have become of the lists between two calls."""
     return all(
-        name in fixed and before.lists.get(name) == elements
-        for name, elements in after.lists.items()
+        name in fixed and before.known.get(name) == elements
+        for name, elements in after.known.items()
     )
 
 

@@ -211,10 +211,26 @@ class Following:
             elif isinstance(node, ast.Return):
                 inside = _function_around(around, node) is not own
                 return ast.unparse(node) if inside else self._back(depth)
+            elif self._cuts(node, inner):
+                return ast.unparse(node)
             elif self._goes_on(node, inner):
                 continue
             else:
                 return None if self._is_seen(code, node, inner) else ast.unparse(node)
+
+    def _cuts(self, node: ast.AST, inner: ast.AST) -> bool:
+        """Whether it is a part of a list that holds more or less as the list is long or short.
+
+        ``rows[1:]`` and ``rows[:-1]`` are the list but for one; ``rows[-3:]`` is all of a short
+        one and a window of a long one.
+        """
+        if not isinstance(node, ast.Subscript) or inner is not node.value:
+            return False
+        if not isinstance(node.slice, ast.Slice):
+            return False
+        ends = node.slice.lower, node.slice.upper
+        lower, upper = ("" if end is None else ast.unparse(end) for end in ends)
+        return lower not in ("", "0", "1") or upper not in ("", "-1")
 
     def _computed(self, node: ast.expr) -> str | None:
         """What is decided by arithmetic that is not followed."""

@@ -199,7 +199,10 @@ class Ways:
             partial = self._partial(scope, values, age)
             if not self._one_sided(scope, values, age) and not partial:
                 return found
-        meant = self.meant(scope, values, beyond=found is not None and not partial)
+        if found is None:
+            meant = self.meant(scope, values, whole=True)
+        else:
+            meant = self.meant(scope, values, beyond=not partial)
         if not meant and found is not None and found in self.constants:
             return found
         if len(meant) == 1 and None not in meant:
@@ -208,7 +211,7 @@ class Ways:
         raise Misfit(f"it is not certain what one place holds: {names}")
 
     def meant(
-        self, scope: Scope, values: dict[int, Any], *, beyond: bool = False
+        self, scope: Scope, values: dict[int, Any], *, beyond: bool = False, whole: bool = False
     ) -> set[Value | None]:
         """What the variables that held these Values at the last condition hold in all runs.
 
@@ -216,6 +219,7 @@ class Ways:
             scope: where they are read.
             values: what each run has.
             beyond: look also at conditions before the loops around.
+            whole: what only some runs held there is not known.
         """
         for around in scope.outwards:
             found: set[Value | None] = set()
@@ -224,8 +228,8 @@ class Ways:
                 if run is not None:
                     held = around.held.get((run, value), {})
                     read = [m for p, m in held.items() if p in self.read or p[:2] in self.read]
-                    found.update(read or held.values())
-            if found or around.loop is not None and not beyond:
+                    found.update(read or held.values() or ([None] if whole else []))
+            if found - {None} or around.loop is not None and not beyond:
                 return found
         return set()
 
