@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 
 import pytest
 import torch
@@ -37,6 +38,21 @@ def test_a_text_made_of_values_is_in_the_audit(function, op):
 def test_memory_that_a_file_filled_is_unaccounted_for():
     graph = flexir.capture(through_a_file, torch.ones(3))
     assert any("was filled by code no watcher sees" in line for line in graph.audit.problems)
+
+
+def test_what_a_thread_took_is_in_the_audit():
+    def forward(x):
+        taken = []
+        thread = threading.Thread(target=lambda: taken.append(float(x[0])), name="mine")
+        thread.start()
+        thread.join()
+        return x * taken[0]
+
+    before = threading.getprofile()
+    graph = flexir.capture(forward, torch.ones(3))
+    assert "as recorded, whatever it is now: what the thread 'mine' did" in str(graph.audit)
+    assert threading.getprofile() is before
+    assert not flexir.capture(lambda x: x * 2, torch.ones(3)).audit.laundered
 
 
 def test_memory_of_a_tensor_of_the_run_is_no_such():
