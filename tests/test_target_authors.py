@@ -1,4 +1,4 @@
-"""What every author of a target needs: dtypes, promotion, arrays, constants, settings, the door."""
+"""What authors of a target need: dtypes, promotion, arrays, constants, settings, the backend."""
 
 import itertools
 import subprocess
