@@ -256,8 +256,8 @@ def test_a_loop_over_what_a_condition_decided_is_refused(tmp_path):
         return types.SimpleNamespace(execution=types.SimpleNamespace(loop=loop, code=code))
 
     for text in ("range(q)", "range(4)", None):
-        laying.goes_over(inner, turn(text))
+        laying.refuse_if_decided(inner, turn(text))
     with pytest.raises(Misfit, match="may have decided 'k', and so a loop"):
-        laying.goes_over(inner, turn("range(k)"))
+        laying.refuse_if_decided(inner, turn("range(k)"))
     scope.before = Before({("g", "k"): ({0: 2, 1: 3}, None)}, frozenset("g"))
-    laying.goes_over(inner, turn("range(k)"))
+    laying.refuse_if_decided(inner, turn("range(k)"))

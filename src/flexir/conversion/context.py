@@ -26,6 +26,8 @@ _LITERALS = (bool, int, float, complex, str, type(None), torch.dtype, torch.devi
 
 
 class _NamedTensor(NamedTuple):
+    """The three things that a :class:`Weight` unpacks into."""
+
     name: str
     tensor: torch.Tensor
     names: tuple[str, ...]

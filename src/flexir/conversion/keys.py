@@ -81,6 +81,17 @@ def _functions(key: Any) -> Sequence[Callable[..., Any]]:
 def inspected(
     function: Callable[..., Any], *, skip: int, allowed: list[str] | None, what: str
 ) -> Handler:
+    """A handler with the arguments it names.
+
+    Args:
+        function: the handler.
+        skip: how many leading parameters are no arguments of the call: ``ctx``, and ``module``.
+        allowed: names that arguments may have; None for any.
+        what: for messages: what it is a handler of.
+
+    Raises:
+        TargetError: it lacks leading parameters, or names an argument that there is not.
+    """
     parameters = list(inspect.signature(function).parameters.values())
     if len(parameters) < skip and not any(p.kind is p.VAR_POSITIONAL for p in parameters):
         first = "ctx" if skip == 1 else "ctx, module"

@@ -337,6 +337,7 @@ class Node:
 
 
 def show_part(part: Any) -> str:
+    """An argument as a printed call has it."""
     return tree.show(part, Value)
 
 

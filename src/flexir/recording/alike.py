@@ -24,6 +24,7 @@ class Unsure(Misfit):
 
 
 def same_constant(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Whether two constants are one object, or equal and of one dtype and shape."""
     if one is other:
         return True
     plain = one.layout is torch.strided and other.layout is torch.strided

@@ -1,7 +1,7 @@
 """``capture``: a model and its inputs to a Graph.
 
-The door of this room; how one run is watched is :mod:`.recorder`'s matter, how several become one
-graph that of :mod:`.examples`.
+What this room is called by; how one run is watched is :mod:`.recorder`'s matter, how several
+become one graph that of :mod:`.examples`.
 """
 
 from __future__ import annotations

@@ -33,6 +33,7 @@ class Loops(Gathering):
     # -- in a round
 
     def in_rounds(self, scope: Scope, values: dict[int, Any], out: list[Node]) -> Value | None:
+        """What comes into a round from the one before or from outside; None for all else."""
         body = scope.body
         if body is None:
             return None
@@ -100,6 +101,7 @@ class Loops(Gathering):
         return slot
 
     def turn(self, scope: Scope, nodes: dict[int, Node], out: list[Node]) -> Value | None:
+        """The number of a round, inside of the loop or after it; None if no loop is laid."""
         first = next(iter(nodes.values()))
         name, shown = first.args["loop"], {r: node.args["number"] for r, node in nodes.items()}
         if any(node.args["loop"] != name for node in nodes.values()):
@@ -131,6 +133,7 @@ class Loops(Gathering):
     # -- after a loop
 
     def final(self, scope: Scope, loop: Any, values: dict[int, Any]) -> Value:
+        """The output of a loop for Values that its rounds made and a call after it reads."""
         finals = self.per_run(loop.scope, values)
         if not any(value in loop.made for value in finals.values()):
             raise Misfit("it is not of this loop")

@@ -249,6 +249,7 @@ class Deciding(Sized):
         return bool(found)
 
     def may_be_read(self, place: Any) -> bool:
+        """Whether the call being read may read a variable; those of other functions always."""
         for held in self.reading.values():
             if held is None or not held.frames or held.frames[0].co_name != place[0]:
                 return True
@@ -257,6 +258,7 @@ class Deciding(Sized):
         return not self.reading
 
     def places_read(self, values: Mapping[int, Value]) -> set[Any]:
+        """The variables that hold these in all runs and may be read by the call being read."""
         found: set[Any] | None = None
         for r, value in values.items():
             held = self.reading.get(r)
@@ -272,7 +274,8 @@ class Deciding(Sized):
             return set()
         return {(function, one) for one in made_of(code, name, self._tensors(function))}
 
-    def goes_over(self, scope: Scope, turn: Turn) -> None:
+    def refuse_if_decided(self, scope: Scope, turn: Turn) -> None:
+        """Raise Misfit where an earlier condition may have decided what a loop goes over."""
         loop, code = turn.execution.loop, turn.execution.code
         names = names_in(loop.iterable) if loop.iterable is not None else ()
         for around in scope.outwards:

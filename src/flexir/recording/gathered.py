@@ -41,11 +41,12 @@ class Gathering(Ways):
         """What one place holds where some runs have a Value in it and others a literal, or ANY."""
         raise NotImplementedError
 
-    def is_chosen(self, places: Mapping[int, int], lengths: Mapping[int, int]) -> None:
+    def refuse_if_chosen(self, places: Mapping[int, int], lengths: Mapping[int, int]) -> None:
         """Raise Misfit where a number that no call shows may have chosen an element of a list."""
         raise NotImplementedError
 
     def element(self, scope: Scope, values: dict[int, Any], out: list[Node]) -> Value | None:
+        """The element of a list that these are, by its place; None if they are of no list."""
         found = self._known_elements(scope, values, out)
         return self._given_by_rounds(scope, values, out) if found is None else found
 
@@ -114,7 +115,7 @@ class Gathering(Ways):
         lengths: dict[int, int], out: list[Node],
     ) -> Value:  # fmt: skip
         """One element of a list, by its number."""
-        self.is_chosen(places, lengths)
+        self.refuse_if_chosen(places, lengths)
         if len(set(places.values())) == 1:
             index: Any = next(iter(places.values()))
         elif len({places[r] - lengths[r] for r in places}) == 1:
@@ -274,6 +275,7 @@ class Gathering(Ways):
     # -- lists
 
     def listed(self, scope: Scope, lists: dict[int, Any], out: list[Node]) -> Value | None:
+        """One list Value for lists of Values whose lengths rounds decide; None if none does."""
         forced = next(iter(lists.values())).__class__ is list  # a tuple is not added to
         segments = {r: self._segments(scope, one) for r, one in lists.items()}
         pattern = max(segments.values(), key=len)

@@ -27,6 +27,7 @@ _MORE = "NMKPQRTUV"
 
 
 def values_in(graph: Graph) -> list[Value]:
+    """The inputs of a graph, and all that its calls make."""
     return [*graph.input_values, *values_of(graph.nodes)]
 
 

@@ -41,6 +41,7 @@ def span_at(code: CodeType, at: int) -> Span:
 
 @functools.lru_cache(maxsize=256)
 def tree_of(file: str) -> ast.Module | None:
+    """The syntax tree of a file; None if it is not there or no Python."""
     try:
         return ast.parse("".join(linecache.getlines(file)))
     except (SyntaxError, ValueError):

@@ -61,7 +61,7 @@ class Rolled(Ending):
     def _written_choice(self) -> str | None:
         return chosen(self.known)
 
-    def is_chosen(self, places: Mapping[int, int], lengths: Mapping[int, int]) -> None:
+    def refuse_if_chosen(self, places: Mapping[int, int], lengths: Mapping[int, int]) -> None:
         unused = {r: self.runs[r].unused for r in places}
         number = choosing(unused, places, lengths) or self._written_choice
         if number is not None:
@@ -158,7 +158,7 @@ class Rolled(Ending):
                      if (turn := self._turn(r, node, spans[r].depth)) is not None}  # fmt: skip
             if not found:
                 return {}
-            self.goes_over(scope, next(iter(found.values()))[0])
+            self.refuse_if_decided(scope, next(iter(found.values()))[0])
             key = next(iter(found.values()))[0].execution.loop.key
             stretches = {
                 r: self._stretch(r, spans[r], heads[r], *turn)
@@ -175,7 +175,7 @@ class Rolled(Ending):
                 if len(shown) == 1:  # so many rounds stand in a row
                     out.append(guarded(numbers.eq, self._count(scope, counts, out), shown.pop()))
 
-    def goes_over(self, scope: Scope, turn: Turn) -> None:
+    def refuse_if_decided(self, scope: Scope, turn: Turn) -> None:
         """Raise Misfit where an earlier branch may have decided how many rounds a loop has."""
         raise NotImplementedError
 

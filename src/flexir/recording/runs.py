@@ -49,6 +49,8 @@ class Recorded(NamedTuple):
 
 
 class Span(NamedTuple):
+    """A stretch of a run: the calls from ``start`` to before ``end`` of a list of nodes."""
+
     nodes: Sequence[Node]
     start: int
     end: int

@@ -40,6 +40,7 @@ def ways_to(part: Any, things: Container[int]) -> Iterator[tuple[int, str]]:
 
 
 def keyed_by(contents: Any) -> dict[Any, Any]:
+    """Contents of a holder by key: those of a list by position."""
     return contents if isinstance(contents, dict) else dict(enumerate(contents))
 
 

@@ -366,6 +366,7 @@ def _function_around(around: Mapping[ast.AST, ast.AST], node: ast.AST) -> ast.AS
 
 @functools.lru_cache(maxsize=1024)
 def parents_of(own: ast.AST) -> dict[ast.AST, ast.AST]:
+    """Node of a syntax tree -> the one around it."""
     return {child: node for node in nodes_of(own) for child in ast.iter_child_nodes(node)}
 
 

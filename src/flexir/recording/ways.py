@@ -89,10 +89,12 @@ class Ways:
         return found
 
     def tick(self) -> int:
+        """The next time, by which Values and scopes are ordered."""
         self.clock += 1
         return self.clock
 
     def new(self, type: TensorType, producer: Node | None, scope: Scope) -> Value:
+        """A new Value of a scope, made now."""
         made = Value("", type, producer)
         scope.made[made] = self.tick()
         return made
@@ -364,10 +366,12 @@ def is_number(part: Any) -> bool:
 
 
 def only_a_number(node: Node) -> bool:
+    """Whether a call only computes with numbers."""
     return node.body is None and bool(node.outputs) and node.target in numbers.FUNCTIONS
 
 
 def copied(node: Node, args: dict[str, Any]) -> Node:
+    """The same call with other arguments, and no outputs yet."""
     return Node(
         node.op, node.target, args, signature=node.signature, path=node.path, call=node.call,
         source=node.source,

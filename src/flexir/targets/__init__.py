@@ -1,7 +1,7 @@
 """Worked targets for real engines, each behind an extra and on flexir's public API alone.
 
 Owns no representation of its own and no mechanism: what a target needs and cannot say with
-``import flexir`` is a gap in the library. Each is a module with the same door::
+``import flexir`` is a gap in the library. Each is a module with the same functions::
 
     result = flexir.targets.onnx.convert(model, args, kwargs)  # a Result: .output, .report
     outputs = flexir.targets.onnx.run(result.output, *args)  # in torch's structure

@@ -52,6 +52,7 @@ class TableWriter:
         self.shared: dict[int, int] = {}
 
     def put(self, thing: Any) -> int:
+        """The index of a thing, which is written if it is new."""
         cls = thing.__class__
         if cls is Value:
             key: Any = thing

@@ -290,16 +290,19 @@ class _GraphReader:
     # -- tables
 
     def string(self, index: int, where: str) -> str:
+        """The text of an index; FormatError, beginning with ``where``, if there is none."""
         if index >= len(self.strings):
             raise FormatError(f"{where}: refers to strings[{index}]; there are {len(self.strings)}")
         return self.strings[index]
 
     def value(self, index: int, where: str) -> Value:
+        """The Value of an index; FormatError, beginning with ``where``, if there is none."""
         if index >= len(self.values):
             raise FormatError(f"{where}: refers to values[{index}]; there are {len(self.values)}")
         return self.values[index]
 
     def source(self, plus1: int) -> Source | None:
+        """The source line of an index + 1; 0 is None."""
         if plus1 >= len(self.sources):
             raise FormatError(f"refers to sources[{plus1 - 1}]; there are {len(self.sources) - 1}")
         return self.sources[plus1]

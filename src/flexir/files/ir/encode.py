@@ -151,6 +151,7 @@ class _GraphWriter:
             entry.goes_on = effects.goes_on
 
     def value(self, value: Value) -> int:
+        """The index of a Value, which is written if it is new."""
         known = self.values.get(value)
         if known is None:
             known = self.values[value] = len(self.values)
@@ -159,6 +160,7 @@ class _GraphWriter:
         return known
 
     def string(self, text: str) -> int:
+        """The index of a text, which is written if it is new."""
         known = self.strings.get(text)
         if known is None:
             known = self.strings[text] = len(self.strings)

@@ -79,6 +79,7 @@ def read(path: Path) -> tuple[dict[str, Any], str]:
 
 
 def check_file(path: Path, name: str, entry: Any) -> None:
+    """Raise FormatError unless a file is there, inside the directory, as the manifest says."""
     if os.path.basename(name) != name or name in ("", ".", "..") or "\0" in name:
         raise FormatError(f"manifest.json: the file name {name!r} leaves the directory")
     file = path / name

@@ -16,7 +16,7 @@ import jax
 import flexir
 from flexir import passes
 
-from ..door import Door, Tensors
+from ..backend import Backend, Tensors
 from . import (  # noqa: F401  they declare handlers
     control,
     counted,
@@ -69,6 +69,6 @@ def write(output: Program, path: str) -> None:
         Path(path).write_bytes(made.serialize())
 
 
-door = Door(target, engine, write, prepare=[passes.simplify], carry=carry)
-convert, run, save, start = door.convert, door.run, door.save, door.start
-Program.sized = door.at
+backend = Backend(target, engine, write, prepare=[passes.simplify], carry=carry)
+convert, run, save, start = backend.convert, backend.run, backend.save, backend.start
+Program.sized = backend.at

@@ -16,7 +16,7 @@ from .program import Body, Call, Number, given, number
 
 @op("item", "to_float")
 def item(call: Call, input: Any) -> Any:
-    """Numbers alone: the door of all handlers computes them."""
+    """Numbers alone: ``op`` computes them, as for every handler."""
     raise Unsupported(f"{call.op} that gives no number")
 
 

@@ -1,4 +1,4 @@
-"""The target, and the door every handler goes through: what it is told, what becomes of it.
+"""The target, and what every call of a handler goes through: what it is told, what becomes of it.
 
 A handler is a function of arrays, written with jax.numpy and lax. Converting a call keeps it with
 its arguments and works out its types; it computes when the program runs.

@@ -207,7 +207,7 @@ class Program:
         blocks: within how many of them are now; what is made there is not seen outside.
         lacking: ops that nothing handled; with one, it does not run.
         graph: what was converted; it knows the structure of inputs and outputs.
-        sized: ``sized(program, *args)``, the program for inputs of other sizes; set by the door.
+        sized: ``sized(program, *args)``, the program for inputs of other sizes; set by the backend.
     """
 
     sized: ClassVar[Callable[..., Program]]

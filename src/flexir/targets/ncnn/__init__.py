@@ -14,7 +14,7 @@ import torch
 
 from flexir import passes
 
-from ..door import Door, Tensors
+from ..backend import Backend, Tensors
 from . import layers, shapes  # noqa: F401  they declare the handlers
 from .network import Network
 from .tensors import target
@@ -34,6 +34,6 @@ def write(output: Network, path: str) -> None:
     output.write(param, param.with_suffix(".bin"))
 
 
-door = Door(target, engine, write, partial=True,
+backend = Backend(target, engine, write, partial=True,
             prepare=[passes.simplify, passes.fold_constants, passes.fold_batch_norm])  # fmt: skip
-convert, run, save = door.convert, door.run, door.save
+convert, run, save = backend.convert, backend.run, backend.save

@@ -24,7 +24,7 @@ import torch
 import flexir
 from flexir import passes
 
-from ..door import Door, Tensors
+from ..backend import Backend, Tensors
 from . import (  # noqa: F401  they declare the handlers
     activations,
     control,
@@ -156,6 +156,6 @@ def _same_sizes(inputs: dict[str, Any]) -> None:
                 )
 
 
-door = Door(target, engine, write, prepare=[passes.simplify, passes.real_pairs], sizes=True,
+backend = Backend(target, engine, write, prepare=[passes.simplify, passes.real_pairs], sizes=True,
             partial=True, carry=carry, told=told)  # fmt: skip
-convert, run, save, start = door.convert, door.run, door.save, door.start
+convert, run, save, start = backend.convert, backend.run, backend.save, backend.start

@@ -25,7 +25,7 @@ from .values import Arithmetic, Perhaps, Tensor, plain
 
 @op("size", "numel", "length", "item", "to_float", "isqrt", "trunc")
 def number(ctx: Any, input: Any, **how: Any) -> Any:
-    """Numbers alone: the door of all handlers computes them."""
+    """Numbers alone: ``op`` computes them, as for every handler."""
     raise Unsupported(f"{ctx.node.op} that gives no number")
 
 

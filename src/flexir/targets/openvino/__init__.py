@@ -14,7 +14,7 @@ import torch
 import flexir
 from flexir import passes
 
-from ..door import Door, Tensors
+from ..backend import Backend, Tensors
 from . import (  # noqa: F401  they declare handlers
     arithmetic,
     control,
@@ -60,11 +60,11 @@ def write(output: Network, path: str) -> None:
     openvino.save_model(output.finished(), path, compress_to_fp16=False)
 
 
-door = Door(
+backend = Backend(
     target,
     engine,
     write,
     prepare=[passes.simplify, passes.real_pairs, passes.fold_constants],
     carry=carry,
 )
-convert, run, save, start = door.convert, door.run, door.save, door.start
+convert, run, save, start = backend.convert, backend.run, backend.save, backend.start

@@ -1,6 +1,6 @@
 """What the targets here are used through: convert, run, save, the same for all of them.
 
-A target gives a :class:`Door` what is its own: the passes a graph goes through first, a function
+A target gives a :class:`Backend` what is its own: the passes a graph goes through first, a function
 that runs tensors by name through the engine, and one that writes files. Where an engine takes one
 size, a graph of live sizes is converted for each combination that is run. Knows no engine.
 """
@@ -54,7 +54,7 @@ def _listed(args: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class Door:
+class Backend:
     """Convert, run and save through one target.
 
     Args:
@@ -240,20 +240,20 @@ class Calls:
         state: path -> the tensor that stands there now; nothing before the first call.
     """
 
-    def __init__(self, door: Door, output: Any) -> None:
-        self._door, self._output = door, output
+    def __init__(self, backend: Backend, output: Any) -> None:
+        self._backend, self._output = backend, output
         self.state: Tensors = {}
-        graph = door._whole(output)
-        lost = graph.audit.changes or door.carry is None and graph.state
+        graph = backend._whole(output)
+        lost = graph.audit.changes or backend.carry is None and graph.state
         if lost:
             raise flexir.Error(
-                f"a second call is another, and {door.target.name} cannot carry on what the first "
+                f"a second call is another, and {backend.target.name} cannot carry on what the first "
                 f"left behind: {lost[0]}"
             )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """The next call: what the model returns, in its structure."""
-        output = self._door.at(self._output, *args, **kwargs)
-        graph = self._door._whole(output)
+        output = self._backend.at(self._output, *args, **kwargs)
+        graph = self._backend._whole(output)
         named = graph.bind(*args, **kwargs)
-        return graph.arrange(self._door._through(output, graph, named, self.state))
+        return graph.arrange(self._backend._through(output, graph, named, self.state))
