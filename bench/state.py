@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from flexir.recording.attributes import Beside
+from flexir.recording.attributes import TensorAttributes
 from flexir.recording.recorder import record_run
 from flexir.recording.state import Holdings
 
@@ -31,7 +31,7 @@ class Names(Holdings):
     def __init__(self, model: nn.Module) -> None:
         self.paths, self.tensors, self.unwatched = {}, {}, []
         self._holders, self._plain, self._todo, self._tree = {}, {}, [], None
-        self._beside = Beside([])
+        self._beside = TensorAttributes([])
         stack: list[tuple[str, Any]] = [("", model)]
         while stack:
             path, module = stack.pop()

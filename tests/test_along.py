@@ -9,8 +9,8 @@ from flexir.graph.geometry import tensor_type
 from flexir.graph.nodes import Value
 from flexir.graph.replay import Environment, Replay, interpret
 from flexir.passes.along import join, pad, take
+from flexir.passes.rewrite import Draft, NoRewrite, Rewrite
 from flexir.passes.slots import Filled, Slots
-from flexir.passes.way import Draft, NoWay, Way
 
 ROWS, CHOSEN = torch.tensor([1, 0, 1]), torch.tensor([False, True])
 SLOTS = Slots(8, 1)  # a cache of eight slots, of which a call fills one
@@ -47,13 +47,13 @@ class Case:
         return position + size.offset if isinstance(size, Filled) else size
 
     def write(self, kind):
-        self.way = Way(self.draft, self.node)
-        kind(self.way)
+        self.rewrite = Rewrite(self.draft, self.node)
+        kind(self.rewrite)
         return self
 
     def run(self, position):
         """What torch makes at a position, and the slots that the written calls make."""
-        env = Environment({**self.known, **self.way.constants})
+        env = Environment({**self.known, **self.rewrite.constants})
         env[self.position] = torch.tensor(position)
         narrow = []
         for value, shape in zip(self.values, self.shapes):
@@ -62,8 +62,8 @@ class Case:
             wide[tuple(slice(0, n) for n in tensor.shape)] = tensor
             env[self.draft.env[value]] = wide
             narrow.append(tensor)
-        interpret(self.way.nodes, env, Replay(flexir.Graph("written"), check=False))
-        return self.model(*narrow), env[self.way.made[self.node.outputs[0]]]
+        interpret(self.rewrite.nodes, env, Replay(flexir.Graph("written"), check=False))
+        return self.model(*narrow), env[self.rewrite.made[self.node.outputs[0]]]
 
     def holds(self, kind, shape):
         """At every position the slots are as many as ``shape`` says and hold torch's elements."""
@@ -72,7 +72,7 @@ class Case:
             want, wide = self.run(position)
             assert tuple(wide.shape) == self.slots.static(shape)
             assert torch.equal(wide[tuple(slice(0, n) for n in want.shape)], want)
-        return [node.op for node in self.way.nodes]
+        return [node.op for node in self.rewrite.nodes]
 
 
 def test_what_is_joined_behind_is_written_where_the_slots_end():
@@ -83,7 +83,7 @@ def test_what_is_joined_behind_is_written_where_the_slots_end():
 def test_what_is_joined_before_moves_the_slots():
     case = Case(lambda a, b: torch.cat([b, a], -1), (2, Filled(0)), (2, 2))
     case.holds(join, (2, Filled(2)))
-    dims = [node.args["dim"] for node in case.way.nodes if "dim" in node.args]
+    dims = [node.args["dim"] for node in case.rewrite.nodes if "dim" in node.args]
     assert dims and set(dims) == {1}, "counted from the front, as engines want it"
 
 
@@ -98,7 +98,7 @@ def test_several_parts_are_joined_on_both_sides():
 
 def test_of_the_parts_joined_one_grows():
     case = Case(lambda a, b: torch.cat([a, b]), (Filled(0),), (Filled(0),))
-    with pytest.raises(NoWay, match="2 of the tensors"):
+    with pytest.raises(NoRewrite, match="2 of the tensors"):
         case.write(join)
 
 
@@ -126,7 +126,7 @@ def test_padding_with_what_stands_at_the_end_is_no_way():
         return functional.pad(x, (0, 2), mode="replicate")
 
     case = Case(model, (1, 3, Filled(1)), out=(1, 3, Filled(3)))
-    with pytest.raises(NoWay, match="what stands in the slots"):
+    with pytest.raises(NoRewrite, match="what stands in the slots"):
         case.write(pad)
 
 
@@ -185,13 +185,13 @@ def test_an_ellipsis_stands_for_what_the_others_leave():
 
 
 def test_a_step_along_a_dimension_that_grows_is_no_way():
-    with pytest.raises(NoWay, match="steps other than 1"):
+    with pytest.raises(NoRewrite, match="steps other than 1"):
         Case(lambda x: x[:, ::2], (2, Filled(2))).write(take)
     Case(lambda x: x[::2], (4, Filled(2))).holds(take, (2, Filled(2)))
 
 
 def test_a_start_that_the_size_bounds_is_no_way():
-    with pytest.raises(NoWay, match="neither a start nor an end"):
+    with pytest.raises(NoRewrite, match="neither a start nor an end"):
         Case(lambda x: x[:, 3:], (2, Filled(0))).write(take)
-    with pytest.raises(NoWay, match="neither a start nor an end"):
+    with pytest.raises(NoRewrite, match="neither a start nor an end"):
         Case(lambda x: x[:, :3], (2, Filled(0))).write(take)

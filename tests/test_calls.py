@@ -112,7 +112,7 @@ def stranger(a, b=2, *rest, c=3, **more):
 def test_a_function_of_the_user_is_named_by_its_own_parameters():
     signature, named = bind(stranger, (X, 5, 6, 7), {"c": 4, "d": 8})
     assert (signature.op, named) == ("stranger", {"a": X, "b": 5, "rest": (6, 7), "c": 4, "d": 8})
-    assert signature.random is None and not signature.torchs
+    assert signature.random is None and not signature.of_torch
     assert not signature.leaves_out("b", 2), "defaults of the user's functions are printed"
     assert repr(signature) == "stranger(a, b, rest, c, more)"
 
@@ -152,11 +152,13 @@ def test_what_torch_says_of_chance():
 def test_what_calls_of_the_same_classes_have_in_common():
     layout = layout_of(torch.add, (X, Y), {})
     assert layout is layout_of(torch.add, (Y, X), {})
-    assert layout.trusted and layout.quiet and layout.shallow
-    assert layout.spots == ("input", "other")
+    assert layout.trusted and layout.never_writes and layout.shallow
+    assert layout.structured == ("input", "other")
     assert layout_of(torch.max, (X, 1), {}) is not layout_of(torch.max, (X, Y), {})
-    assert not layout_of(T.add_, (X, Y), {}).quiet and not layout_of(stranger, (X,), {}).trusted
-    assert layout_of(torch.cat, ([X, Y],), {}).spots == ("tensors",)
+    assert (
+        not layout_of(T.add_, (X, Y), {}).never_writes and not layout_of(stranger, (X,), {}).trusted
+    )
+    assert layout_of(torch.cat, ([X, Y],), {}).structured == ("tensors",)
     assert layout_of(torch.add, (X, Y), {"alpha": 2}) is not layout
 
 
@@ -179,7 +181,7 @@ def test_what_refuses_to_be_compared_is_no_default():
     assert not same_default(Stubborn(), Stubborn())
     signature = bind(torch.add, (X, Y), {})[0]
     assert signature.leaves_out("alpha", 1) and not signature.leaves_out("alpha", 2)
-    assert not signature.leaves_out("input", 1) and signature.torchs
+    assert not signature.leaves_out("input", 1) and signature.of_torch
 
 
 def test_hints():
@@ -233,7 +235,7 @@ def test_arguments_that_call_again():
     assert f.unbind({"a": 0, "c": 7}) == ([0], {"see": 7})
     assert f.as_called(3).unbind({"a": 0, "b": 1, "c": 2, "d": 3}) == ([0, 1, 2], {})
     assert f.as_called(3).unbind({"b": 1, "c": 2}) == ([], {}), "after a gap only keywords"
-    assert f.given == 0 and f.unbind({"a": 0, "x": 9}) == ([0], {"x": 9})
+    assert f.n_positional == 0 and f.unbind({"a": 0, "x": 9}) == ([0], {"x": 9})
 
 
 def test_integers_and_numbers_as_torchs_parsers_take_them():

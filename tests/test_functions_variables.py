@@ -16,8 +16,12 @@ SOURCE = {
     "box": "",
     "box.counts": "first = second = third = 0\nlog = []",
     "box.model": """
+import importlib
+import sys
 import torch
 from box import counts
+
+runs = 0
 
 
 def one(x):
@@ -55,9 +59,54 @@ def marking(x):
     return one(x)
 
 
+def enclosed():
+    from box import counts as kept
+
+    def forward(x):
+        kept.third += 1
+        return x * kept.third
+
+    return forward
+
+
+def by_setattr(x):
+    setattr(counts, "third", counts.third + 1)
+    return x * counts.third
+
+
+def by_dictionary(x):
+    vars(counts)["third"] += 1
+    return x * counts.third
+
+
+def by_globals(x):
+    globals()["runs"] = globals()["runs"] + 1
+    return x * runs
+
+
+def by_sys_modules(x):
+    sys.modules["box.counts"].third += 1
+    return x
+
+
+def by_importlib(x):
+    importlib.import_module("box.counts").third += 1
+    return x
+
+
 class Both(torch.nn.Module):
     def forward(self, x):
         return two(one(x))
+
+
+class Holding(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.held = [counts]
+
+    def forward(self, x):
+        self.held[0].third += 1
+        return x * self.held[0].third
 """,
 }
 
@@ -87,6 +136,19 @@ def test_two_functions_name_other_variables_of_one_module(box):
 @pytest.mark.parametrize("name, path", [("far", "third"), ("near", "log"), ("whole", "third")])
 def test_a_module_imported_where_it_is_used(box, name, path):
     assert [one.rpartition(".")[2] for one in changes(getattr(box.model, name))] == [path]
+
+
+@pytest.mark.parametrize(
+    "name", ["by_setattr", "by_dictionary", "by_globals", "by_sys_modules", "by_importlib"]
+)
+def test_a_variable_named_by_a_text(box, name):
+    last = {one.rpartition(".")[2] for one in changes(getattr(box.model, name))}
+    assert last == ({"runs"} if name == "by_globals" else {"third"})
+
+
+def test_a_module_that_something_holds(box):
+    assert changes(box.model.Holding()) == {"held.0.third"}
+    assert changes(box.model.enclosed()) == {"kept.third"}
 
 
 def test_a_function_that_gains_an_attribute(box):

@@ -11,8 +11,8 @@ from flexir.graph.nodes import Dim, Node, NumberType, TensorType, Value
 from flexir.passes import fixed_cache
 from flexir.passes.by_position import at_positions, is_known
 from flexir.passes.fixed_cache import _grown, _origin, _size, growth_of, leaves_more
+from flexir.passes.rewrite import Draft
 from flexir.passes.slots import Filled, Slots, at, fitted, is_filled
-from flexir.passes.way import Draft
 
 CPU = torch.device("cpu")
 

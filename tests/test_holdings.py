@@ -18,7 +18,7 @@ from torch import nn
 
 from flexir.graph.account import NOTHING
 from flexir.graph.nodes import NumberType, Value
-from flexir.recording.attributes import Alike, Beside, Tree
+from flexir.recording.attributes import ModulesOfClass, ModuleTree, TensorAttributes
 from flexir.recording.changed import frozen, lies_in
 from flexir.recording.functions import functions_of, reach_of
 from flexir.recording.holders import (
@@ -317,7 +317,7 @@ def test_what_changed_is_named_by_its_place():
 def test_what_stands_beside_the_elements_of_tensors():
     one, other = nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(1))
     other.grad = torch.zeros(1)
-    beside = Beside([one, other])
+    beside = TensorAttributes([one, other])
     assert list(beside.changes()) == [] and list(beside.gained()) == []
     first, one.grad = other.grad, torch.ones(1)
     assert [(t is one, w, o) for t, w, o, _ in beside.changes()] == [(True, "grad", None)]
@@ -330,7 +330,7 @@ def test_what_stands_beside_the_elements_of_tensors():
 def test_modules_of_one_class_are_compared_by_their_keys():
     for names in ([], ["a"], ["a", "b"]):
         owns = [dict.fromkeys(names, part) for part in (object(), object())]
-        alike = Alike(owns)
+        alike = ModulesOfClass(owns)
         assert alike.names == tuple(names) and alike.stands() is True
         owns[1]["new"] = 1
         assert alike.stands() is False
@@ -351,7 +351,7 @@ def test_a_tree_stands_until_any_module_holds_something_else():
         lambda m: setattr(m[0], "_forward_pre_hooks", collections.OrderedDict()),
     ):  # fmt: skip
         model = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
-        tree = Tree(model)
+        tree = ModuleTree(model)
         assert tree.stands() is True and list(tree.paths) == ["", "0", "1"]
         act(model)
         assert tree.stands() is False

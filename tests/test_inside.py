@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
+from flexir.recording.comparable import IN_GRAPH
 from flexir.recording.inside import Contents
-from flexir.recording.told import IN_GRAPH
 
 
 class Box:

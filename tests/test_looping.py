@@ -8,6 +8,7 @@ from by_hand import TENSOR, branch, call, code_of, held, number, tensor, whole
 from flexir.graph.choice import Loop
 from flexir.graph.nodes import ListType, Node, Value
 from flexir.recording import looping
+from flexir.recording.comparable import IN_GRAPH
 from flexir.recording.looping import (
     ANY,
     Looping,
@@ -19,7 +20,6 @@ from flexir.recording.looping import (
     values_read,
 )
 from flexir.recording.scopes import Scope
-from flexir.recording.told import IN_GRAPH
 
 
 def loop_in(scope, *rounds, count=None, born=3):

@@ -10,6 +10,7 @@ from flexir.graph import numbers
 from flexir.graph.nodes import Effects
 from flexir.graph.source import Source
 from flexir.recording.alike import Misfit
+from flexir.recording.comparable import IN_GRAPH, NONE, NUMBER
 from flexir.recording.hidden import (
     changing,
     comparisons,
@@ -20,7 +21,6 @@ from flexir.recording.hidden import (
 )
 from flexir.recording.rounds import Execution
 from flexir.recording.standing import Held
-from flexir.recording.told import IN_GRAPH, NONE, NUMBER
 from flexir.recording.uses import Known
 
 NOTHING = Known((), {}, {})

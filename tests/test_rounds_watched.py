@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from flexir.graph.nodes import NumberType, Value
+from flexir.recording.comparable import IN_GRAPH
 from flexir.recording.numbers import Int, Numbers
 from flexir.recording.rounds import Execution, Rounds
-from flexir.recording.told import IN_GRAPH
 
 BY_PLACE = pytest.mark.skipif(
     not hasattr(sys._getframe().f_code, "co_positions"), reason="before Python 3.11: lines alone"

@@ -30,7 +30,7 @@ from flexir.recording.lookups import (
 )
 from flexir.recording.rounds import Rounds
 from flexir.recording.scopes import Branch, Scope
-from flexir.recording.steps import keyed_by, steps_to, ways_to, with_part, within
+from flexir.recording.tuple_parts import keyed_by, steps_to, ways_to, with_part, within
 
 FLOAT = TensorType(torch.float32, (), torch.device("cpu"))
 
@@ -132,7 +132,7 @@ def looked_up(place, text, **variables):
     frame = types.SimpleNamespace(
         f_code=code, f_locals=variables, f_globals={"torch": torch, "math": math, "T": [1.0, 2.0]}
     )
-    lookups.look(frame)
+    lookups.visit(frame)
     return {ast.unparse(node): kind for node, kind in lookups.kinds[code].items()}
 
 
@@ -176,13 +176,13 @@ def test_what_is_not_there_yet_is_looked_at_later(tmp_path):
     code = function_of("def f(i):\n    later = g()\n    return later[i]\n", tmp_path)
     lookups = Lookups()
     frame = types.SimpleNamespace(f_code=code, f_locals={"i": 0}, f_globals={})
-    lookups.look(frame)
+    lookups.visit(frame)
     assert lookups.kinds == {code: {}}
     frame.f_locals["later"] = [1, 2]
-    lookups.look(frame)
+    lookups.visit(frame)
     assert list(lookups.kinds[code].values()) == [TABLE]
     frame.f_locals["later"] = torch.ones(2)
-    lookups.look(frame)
+    lookups.visit(frame)
     assert list(lookups.kinds[code].values()) == [TABLE], "it is known"
 
 

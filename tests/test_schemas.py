@@ -22,7 +22,7 @@ def described(signature):
         parts.append(star + name + ("" if p.default is EMPTY else f"={p.default}"))
     known = [*(f"writes {name}" for name in signature.writes), f"draws {signature.random}"]
     known += ["schema" if signature.schema else "python"]
-    known += [] if signature.torchs else ["not torch's"]
+    known += [] if signature.of_torch else ["not torch's"]
     return f"{signature.op}({', '.join(parts)}): {', '.join(known)}"
 
 

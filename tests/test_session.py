@@ -23,7 +23,7 @@ from flexir.recording.live import expression, plain
 from flexir.recording.numbers import Numbers
 from flexir.recording.randomness import Draws, default_generator, device_of, foreign_draws
 from flexir.recording.session import collector_at_rest
-from flexir.recording.stand_ins import CachedFunction, Followed, behind, stand_ins
+from flexir.recording.stand_ins import CachedFunction, MathFunction, behind, stand_ins
 
 
 def test_the_collector_rests_and_is_on_again_however_it_ends():
@@ -127,7 +127,7 @@ def given(number, listens=True):
 @pytest.mark.parametrize("name", ["sqrt", "log", "log2", "log10", "exp", "isqrt"])
 def test_what_math_makes_of_a_number_is_one(name):
     one, value, _ = given(9)
-    follow = Followed(getattr(math, name))
+    follow = MathFunction(getattr(math, name))
     made = follow(one)
     assert made == getattr(math, name)(9) and made.expr == expression(
         getattr(calls, name), (value,), plain(made)
@@ -139,10 +139,10 @@ def test_what_math_makes_of_a_number_is_one(name):
 
 def test_what_math_has_no_meaning_for_is_noted_by_its_line():
     one, value, numbers = given(9)
-    assert Followed(math.gcd)(one, 6).expr.args == (value, 6)
+    assert MathFunction(math.gcd)(one, 6).expr.args == (value, 6)
     for function, args in ((math.sin, ()), (math.log, (3,)), (math.gcd, (6, 3))):
         numbers.laundered.clear()
-        made = Followed(function)(one, *args)
+        made = MathFunction(function)(one, *args)
         assert made == function(9, *args) and type(made) in (int, float)
         [(how, source)] = numbers.laundered
         assert how == f"math.{function.__name__}" and source.file == __file__
@@ -182,11 +182,11 @@ def test_others_stand_in_only_while_examples_are_recorded(monkeypatch):
         assert module.root is math.sqrt and math.sqrt.__class__ is type(len)
     root, kept = module.root, module.kept
     with stand_ins(True):
-        assert type(module.root) is Followed and type(module.kept) is CachedFunction
-        assert type(math.sqrt) is Followed and math.sqrt(4) == 2
+        assert type(module.root) is MathFunction and type(module.kept) is CachedFunction
+        assert type(math.sqrt) is MathFunction and math.sqrt(4) == 2
         with stand_ins(True):
             pass
-        assert type(module.root) is Followed, "until the last one leaves"
+        assert type(module.root) is MathFunction, "until the last one leaves"
     assert module.root is root is math.sqrt and module.kept is kept
     with pytest.raises(KeyError):
         with stand_ins(True):

@@ -253,7 +253,7 @@ def test_a_line_has_one_comparison_by_size(text, once, tmp_path):
 def test_a_file_that_is_no_python_says_nothing(tmp_path):
     bad = tmp_path / "bad.py"
     bad.write_text("def (:\n")
-    assert sources.compares_once(str(bad), 1) is False and sources._functions(str(bad)) == {}
+    assert sources.compares_once(str(bad), 1) is False and parsed.tree_of(str(bad)) is None
     assert sources.mentions(str(bad), 1, "x") is True
 
 

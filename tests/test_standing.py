@@ -7,10 +7,10 @@ from torch import nn
 import flexir
 from flexir import passes
 from flexir.graph.nodes import Node, Value
+from flexir.recording.comparable import summary, tensors_by_path
 from flexir.recording.live import Int
 from flexir.recording.numbers import Numbers
 from flexir.recording.standing import Held, Standing
-from flexir.recording.told import tell, tensors_by_path
 
 
 class Plain:
@@ -19,16 +19,18 @@ class Plain:
 
 
 def test_a_variable_is_told_by_class_and_content():
-    assert tell(3) == ("int", "3") and tell("a") == ("str", "'a'") and tell(None) is not None
-    assert tell(True) != tell(1) and tell(1.0) != tell(1)
+    assert (
+        summary(3) == ("int", "3") and summary("a") == ("str", "'a'") and summary(None) is not None
+    )
+    assert summary(True) != summary(1) and summary(1.0) != summary(1)
     for nothing in (torch.ones(1), nn.ReLU(), len, Plain, object()):
-        assert tell(nothing) is None, nothing
-    assert tell([1, torch.ones(1)]) == ("list", 2, (("int", "1"), None))
-    assert tell((1,)) == ("tuple", 1, (("int", "1"),))
-    assert tell({"a": 2}) == ("dict", 1, (("str", "'a'"), ("int", "2")))
-    assert tell([[1]]) == ("list", 1, (None,)), "one container deep"
-    assert tell(Plain(a=1)) == ("Plain", (("a", ("int", "1")),)) and tell(Plain()) is None
-    assert tell([Plain(a=1)]) == ("list", 1, (None,))
+        assert summary(nothing) is None, nothing
+    assert summary([1, torch.ones(1)]) == ("list", 2, (("int", "1"), None))
+    assert summary((1,)) == ("tuple", 1, (("int", "1"),))
+    assert summary({"a": 2}) == ("dict", 1, (("str", "'a'"), ("int", "2")))
+    assert summary([[1]]) == ("list", 1, (None,)), "one container deep"
+    assert summary(Plain(a=1)) == ("Plain", (("a", ("int", "1")),)) and summary(Plain()) is None
+    assert summary([Plain(a=1)]) == ("list", 1, (None,))
 
 
 def test_the_tensors_that_a_variable_holds():

@@ -12,15 +12,15 @@ from flexir.graph.nodes import Effects, Value
 from flexir.recording.constants import Origins
 from flexir.recording.switches import SwitchWatch
 from flexir.recording.trace import COLLECT_EVERY, Trace
-from flexir.recording.watchers import Functions, Witness
+from flexir.recording.watchers import FunctionWatch, Witness
 
 
 class Told:
-    """What stands for a recorder, its escapes and its memories, and notes what it is told."""
+    """What stands for a recorder, its escapes and its value table, and notes what it is told."""
 
     def __init__(self):
-        self.escapes = self.memories = self
-        self.busy, self.owner, self.numbers, self.witness, self.fallback = (
+        self.escapes = self.table = self
+        self.busy, self.running, self.numbers, self.witness, self.fallback = (
             False,
             None,
             None,
@@ -62,7 +62,7 @@ def x():
 
 
 def test_calls_are_recorded_with_their_keywords_and_the_line_that_made_them(told, x):
-    with Functions(told):
+    with FunctionWatch(told):
         made = torch.sum(x, dim=1)
     [(what, name, kwargs, at)] = told.seen
     assert (what, name, kwargs) == ("call", "sum", {"dim": 1}) and made.shape == (1, 3, 4)
@@ -72,7 +72,7 @@ def test_calls_are_recorded_with_their_keywords_and_the_line_that_made_them(told
 @pytest.mark.parametrize("numbers", [None, "on"])
 def test_sizes_are_asked_for_and_become_numbers_only_if_wanted(told, x, numbers):
     told.numbers = numbers
-    with Functions(told):
+    with FunctionWatch(told):
         answers = [x.size(), x.size(dim=1), x.shape, x.dim()]
     if numbers is None:
         assert answers == [(1, 2, 3, 4), 2, (1, 2, 3, 4), 4] and not told.seen
@@ -82,7 +82,7 @@ def test_sizes_are_asked_for_and_become_numbers_only_if_wanted(told, x, numbers)
 
 
 def test_questions_about_memory_are_told_with_their_answer(told, x):
-    with Functions(told):
+    with FunctionWatch(told):
         assert x.is_contiguous(memory_format=torch.channels_last) is False
         assert x.is_contiguous() is True and x.requires_grad is False
         assert x.stride(dim=0) == 24
@@ -92,13 +92,13 @@ def test_questions_about_memory_are_told_with_their_answer(told, x):
     assert all(at == "test_questions_about_memory_are_told_with_their_answer"
                for *_, at in told.seen)  # fmt: skip
     told.numbers, told.seen = "on", []
-    with Functions(told):
+    with FunctionWatch(told):
         assert x.stride() == "a number" and x.storage_offset() == 0
     assert [what for what, *_ in told.seen] == ["numbered", "asked"]
 
 
 def test_memory_itself_is_recorded_unless_torch_asks_for_it(told, x):
-    with Functions(told):
+    with FunctionWatch(told):
         x.data_ptr()
         assert [what for what, *_ in told.seen] == ["call"]
         told.seen.clear()
@@ -107,7 +107,7 @@ def test_memory_itself_is_recorded_unless_torch_asks_for_it(told, x):
 
 
 def test_what_runs_inside_a_transform_is_no_call_of_its_own(told, x):
-    with Functions(told):
+    with FunctionWatch(told):
         made = torch.vmap(lambda row: row.sum(dim=0) * row.size(dim=0))(x)
     assert torch.equal(made, x.sum(1) * 2)
     assert not any(what == "call" and name == "sum" for what, name, *_ in told.seen)
@@ -117,7 +117,7 @@ def test_the_witness_counts_what_nobody_recorded_and_tells_what_lies_beneath(tol
     with Witness(told):
         made = torch.sum(x, dim=1)
         assert told.fallback == 1 and [what for what, *_ in told.seen] == ["call", "forget"]
-        told.owner, told.seen = "a call", []
+        told.running, told.seen = "a call", []
         again = x.sum(dim=1)
         assert [what for what, *_ in told.seen] == ["below"] and told.fallback == 1
         told.busy, told.seen = True, []

@@ -9,6 +9,7 @@ from by_hand import branch, code_of, computed, held, number, recorded, size, ten
 from flexir.graph import numbers
 from flexir.graph.nodes import Node
 from flexir.recording.alike import Misfit
+from flexir.recording.comparable import IN_GRAPH, NUMBER
 from flexir.recording.deciding import (
     Before,
     Deciding,
@@ -20,7 +21,6 @@ from flexir.recording.deciding import (
 )
 from flexir.recording.scopes import Scope
 from flexir.recording.standing import Held
-from flexir.recording.told import IN_GRAPH, NUMBER
 
 TEXT = "def f(x, k, q):\n    x = g(x, k)\n    if x.sum() > 0:\n        q = k\n    return h(x, q)\n"
 

@@ -1,9 +1,12 @@
 """One word, one thing: names that mean one thing, and docstrings that refer to what exists."""
 
 import ast
+import pkgutil
 import re
 import sys
 from collections import defaultdict
+
+from flexir.passes.recipes import RECIPES
 
 # The verbs of the command are named after the functions they call; a program has a ``main``; an
 # engine's target speaks its engine's language, and no target sees another.
@@ -69,3 +72,14 @@ def test_docstrings_refer_to_what_exists(root):
     missing = [(file, word) for file, text in texts.items() for word in REFERENCE.findall(text)
                if not exists(word, file)]  # fmt: skip
     assert missing == []
+
+
+def test_a_recipe_begins_with_the_page_that_has_its_formula():
+    for op, recipes in RECIPES.items():
+        for recipe in recipes:
+            page = re.match(r"[\w.:]+\w", recipe.__doc__ or "")
+            assert page, f"a recipe of {op} does not say where its formula is from"
+            if page[0].startswith("aten::"):
+                assert recipe in RECIPES[page[0][6:]], page[0]
+            elif not page[0].startswith("torchvision."):
+                assert pkgutil.resolve_name(page[0]), page[0]

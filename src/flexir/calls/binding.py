@@ -26,16 +26,16 @@ class CallLayout:
 
     Attributes:
         signature: the one that fits.
-        spots: names of the arguments that are more than a number or a word.
+        structured: names of the arguments that may hold tensors: no number, word or dtype.
         trusted: torch's own marks tell what such a call writes.
-        quiet: none of them writes an argument, by its marks.
+        never_writes: none of them writes an argument, by its marks.
         plain: no such call writes an argument by other means or draws: torch says so itself.
         shallow: few ATen ops lay beneath the last of them that was watched.
     """
 
     __slots__ = (
-        "_all", "_binding", "_defaults", "_keywords", "_positions", "plain", "quiet", "shallow",
-        "signature", "spots", "trusted",
+        "_all", "_binding", "_defaults", "_keywords", "_positions", "never_writes", "plain",
+        "shallow", "signature", "structured", "trusted",
     )  # fmt: skip
 
     def __init__(self, func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]):
@@ -52,9 +52,9 @@ class CallLayout:
                           if at is not None}  # fmt: skip
         self._all = self._positions is not None and len(leading) == len(self._defaults)
         named = self.named(args, kwargs)
-        self.spots = tuple(n for n, part in named.items() if part.__class__ not in _FLAT)
+        self.structured = tuple(n for n, part in named.items() if part.__class__ not in _FLAT)
         self.trusted = signature.schema or is_torch(func)
-        self.quiet = not signature.may_write(named)
+        self.never_writes = not signature.may_write(named)
         self.plain = self.trusted and signature.random is False
         self.shallow = True
 

@@ -1,4 +1,7 @@
-"""``@opaque`` makes any Python function one call of the graph, whatever it does inside."""
+"""``@opaque`` makes any Python function one call of the graph.
+
+Owns the decorator alone; that such a call is recorded is the function mode's matter, as for any.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,12 @@ def opaque(function: F) -> F:
     For code no watcher can see through: NumPy inside, a C++ extension, your own kernel. Outside a
     capture the function is called as it is. Its arguments keep their names, so a handler reads
     ``@ir.op(function)`` / ``def handler(ctx, <its arguments>)``.
+
+    Args:
+        function: takes and returns tensors, in any nesting of containers, beside other things.
+
+    Returns:
+        the function to call in the place of ``function``, with its name and signature.
 
     Example:
         >>> @opaque

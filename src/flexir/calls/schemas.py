@@ -199,7 +199,7 @@ def signatures(func: Callable[..., Any]) -> tuple[Signature, ...]:
     if in_place and not isinstance(func, (torch._ops.OpOverload, torch._ops.OpOverloadPacket)):
         found = [s if s.writes else _written_first(s) for s in found]
     for signature in found:
-        signature.torchs = is_torch(func)
+        signature.of_torch = is_torch(func)
     return tuple(found)
 
 

@@ -130,12 +130,13 @@ class Signature:
         writes: names of arguments the schema marks as written.
         random: True or False where torch says whether it draws random numbers, else None.
         schema: whether it comes from a C++ schema, whose marks can be trusted.
-        torchs: whether the callable is torch's own, whose defaults every reader knows.
-        given: how many arguments are always given by position, those with defaults included.
+        of_torch: whether the callable is torch's own, whose defaults every reader knows.
+        n_positional: how many arguments are always given by position, those with defaults included.
     """
 
     __slots__ = (
-        "defaults", "given", "names", "op", "parameters", "random", "schema", "torchs", "writes",
+        "defaults", "n_positional", "names", "of_torch", "op", "parameters", "random", "schema",
+        "writes",
     )  # fmt: skip
 
     def __init__(
@@ -148,20 +149,20 @@ class Signature:
     ) -> None:
         self.op, self.parameters = op, tuple(parameters)
         self.writes, self.random, self.schema = frozenset(writes), random, schema
-        self.given, self.torchs = 0, False
+        self.n_positional, self.of_torch = 0, False
         self.names = tuple(p.name for p in self.parameters)
         self.defaults = {p.name: p.default for p in parameters if p.default is not EMPTY}
 
     def __repr__(self) -> str:
         return f"{self.op}({', '.join(self.names)})"
 
-    def as_called(self, given: int) -> Signature:
+    def as_called(self, n_positional: int) -> Signature:
         """This signature, for calls that give so many arguments by position.
 
         A ``__torch_function__`` override may tell ``f(x, w, b)`` from ``f(x, w, bias=b)``.
         """
         made = copy.copy(self)
-        made.given = given
+        made.n_positional = n_positional
         return made
 
     def leaves_out(self, name: str, part: Any) -> bool:
@@ -170,9 +171,9 @@ class Signature:
         Defaults of the user's functions are printed: where a graph was loaded without the model's
         code, they are not known, and the same graph should print the same.
         """
-        return self.torchs and name in self.defaults and same_default(part, self.defaults[name])
+        return self.of_torch and name in self.defaults and same_default(part, self.defaults[name])
 
-    def uncounted(self, named: dict[str, Any]) -> tuple[str, ...]:
+    def unmarked_writes(self, named: dict[str, Any]) -> tuple[str, ...]:
         """Names of arguments this call writes without a mark and without counting it."""
         extra = _UNMARKED_WRITES.get(self.op)
         return () if extra is None else tuple(n for n in extra(named) if named.get(n) is not None)
@@ -186,7 +187,7 @@ class Signature:
         """Names of the arguments that this call may write, known before it runs."""
         written = self.writes
         if self.op in _UNMARKED_WRITES:
-            written = written.union(self.uncounted(named))
+            written = written.union(self.unmarked_writes(named))
         if named.get("inplace") is True and self.names[0] in named:
             written = written | {self.names[0]}
         if named.get("out") is not None:
@@ -232,7 +233,7 @@ class Signature:
         """Arguments and keywords that call the callable with these named arguments."""
         args: list[Any] = []
         kwargs: dict[str, Any] = {}
-        positional, given, bound = True, self.given, 0
+        positional, given, bound = True, self.n_positional, 0
         for place, (name, call_name, kind, default, *_) in enumerate(self.parameters):
             if name not in named:
                 if kind is not STARS:

@@ -1,4 +1,7 @@
-"""What came of comparing an engine with torch: a Row for each call, a Comparison of all."""
+"""What came of comparing an engine with torch: a Row for each call, a Comparison of all.
+
+Plain data, and how one row is made of two lists of tensors; runs neither.
+"""
 
 from __future__ import annotations
 
@@ -99,7 +102,7 @@ def row_tensor(made: Any) -> torch.Tensor:
 
 def near(row: Row, rtol: float) -> float:
     """How near an explanation must come: what is allowed, or well below what is to be explained."""
-    return max(min(rtol, row.max_rel / 10), 1e-12)
+    return max(min(rtol, row.max_rel / 10), 1e-12)  # rounding in float64, and more
 
 
 def row_of(

@@ -17,7 +17,9 @@ from ..graph.geometry import dense
 from ..graph.nodes import Node, Value
 from ..graph.tree import tensors_in
 
+# Values of ``eps`` that layers of torch and of other libraries have, tried in place of the call's.
 _EPS = (0.0, 1e-12, 1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2)
+_TINY = 1e-12  # stands for a magnitude of 0, which is divided by
 
 
 def difference(want: torch.Tensor, got: torch.Tensor) -> torch.Tensor:
@@ -36,7 +38,7 @@ def magnitude(tensor: torch.Tensor) -> float:
     sizes = dense(tensor.detach())
     sizes = sizes.abs() if sizes.is_complex() else sizes.double().abs()
     finite = sizes[sizes.isfinite()]
-    return max(finite.max().item(), 1e-12) if finite.numel() else 1.0
+    return max(finite.max().item(), _TINY) if finite.numel() else 1.0
 
 
 def distance(want: torch.Tensor, got: torch.Tensor) -> tuple[float, float]:
@@ -166,7 +168,7 @@ def _values(want: torch.Tensor, got: torch.Tensor, rtol: float) -> Iterator[str]
         yield "it was rounded to bfloat16"
     if close(a.trunc(), b) or close(a.floor(), b):
         yield "it was rounded to whole numbers"
-    large = a.abs() > 1e-3 * most
+    large = a.abs() > 1e-3 * most  # the quotient of small elements is mostly rounding
     if large.any():
         ratio = (b[large] / a[large]).median()
         if abs(ratio - 1) > rtol and close(a * ratio, b):
@@ -177,7 +179,7 @@ def _values(want: torch.Tensor, got: torch.Tensor, rtol: float) -> Iterator[str]
 
 
 def _closeness(a: torch.Tensor, rtol: float) -> Callable[[torch.Tensor, torch.Tensor], bool]:
-    scale = max(a.abs().max().item(), 1e-12)
+    scale = max(a.abs().max().item(), _TINY)
     return lambda x, y: x.shape == y.shape and (x - y).abs().max().item() <= rtol * scale
 
 

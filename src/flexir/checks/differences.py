@@ -1,4 +1,7 @@
-"""Two results laid side by side: structures, tensors, and the words for how they differ."""
+"""Two results laid side by side: structures, tensors, and the words for how they differ.
+
+Owns the verdicts exact, close and wrong. Knows no graph and runs no model.
+"""
 
 from __future__ import annotations
 

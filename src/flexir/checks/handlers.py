@@ -1,10 +1,8 @@
-"""Which layer is wrong: an engine's values beside torch's, call by call.
+"""``check_handlers``: which handler is wrong, found by converting and running each call alone.
 
-``check_handlers`` converts and runs every call alone, on inputs recorded from the model and on
-random weights, so an error names only its culprit. ``compare`` takes the values of one whole run of
-an engine and finds the first call at which they leave torch's. Both look for an explanation: other
-arguments or layouts under which torch itself would give what the engine gave. Golden values can be
-written to a folder for engines that live elsewhere.
+The inputs of a call are those recorded from the model, then random weights, so an error names only
+its culprit. Owns which calls and modules are tried and why others are not; how far off a result may
+be is :mod:`.rounding`'s matter, and what would explain it :mod:`.diagnose`'s.
 """
 
 from __future__ import annotations
@@ -15,6 +13,7 @@ from typing import Any
 import torch
 
 from ..conversion.convert import Result, convert, coverage
+from ..conversion.hybrid import Engine
 from ..conversion.target import Target
 from ..errors import TargetError
 from ..graph.geometry import dense
@@ -24,12 +23,10 @@ from ..graph.nodes import Node, Value
 from ..graph.program import one_graph
 from ..graph.replay import Environment, replay
 from ..passes.edit import call_key
-from ..passes.extract import alone, calls, reads
+from ..passes.extract import calls, reads, single_call
 from .comparison import Comparison, Row, near, row_of, row_tensor
 from .diagnose import causes, magnitude
 from .rounding import allowed, run_alone
-
-Engine = Callable[[Result, list[torch.Tensor]], Any]
 
 
 def check_handlers(
@@ -71,12 +68,12 @@ def check_handlers(
     if engine is None:
         raise TargetError(f"target {target.name!r} does not say how its output is run: "
                           "check_handlers(..., run=engine) or @ir.run")  # fmt: skip
-    check = _HandlerRuns(target, graph, engine, out, rtol)
-    check.claim(graph.nodes)
-    bind_inputs(graph, args, kwargs or {}, check.kept)
+    runs = _HandlerRuns(target, graph, engine, out, rtol)
+    runs.claim(graph.nodes)
+    bind_inputs(graph, args, kwargs or {}, runs.kept)
     env = Environment(graph.constants)
-    replay(graph, args, kwargs, watch=lambda node, made: check.see(node, made, env), env=env)
-    return check.found
+    replay(graph, args, kwargs, watch=lambda node, made: runs.see(node, made, env), env=env)
+    return runs.found
 
 
 # --- one call alone -----------------------------------------------------------------------------
@@ -123,7 +120,7 @@ class _HandlerRuns:
                     self.ends.setdefault(inner[-1], []).append(node)
 
     def _refusal(self, node: Node) -> str:
-        _, reason = self._convert(alone(self.graph, node))
+        _, reason = self._convert(single_call(self.graph, node))
         return reason
 
     def _convert(self, small: Graph) -> tuple[Result, str]:
@@ -173,7 +170,7 @@ class _HandlerRuns:
             self._compare(node, made, env)
 
     def _compare(self, node: Node, made: Sequence[torch.Tensor], env: Mapping[Value, Any]) -> None:
-        small = alone(self.graph, node)
+        small = single_call(self.graph, node)
         result, reason = self._convert(small)
         if reason:
             self.found.refused.append(Row(node, note=reason))
@@ -186,7 +183,7 @@ class _HandlerRuns:
 
     def _with_random_constants(self, node: Node, inputs: Sequence[torch.Tensor]) -> Row | None:
         """The row of a call whose weights are random, if it is a bad one."""
-        small = alone(self.graph, node)
+        small = single_call(self.graph, node)
         generator = torch.Generator().manual_seed(0)
         constants = {v: _random(t, generator) for v, t in small.constants.items()}
         if all(constants[v] is small.constants[v] for v in constants):
@@ -217,7 +214,7 @@ class _HandlerRuns:
             return Row(node, float("inf"), float("inf"), False, f"{type(error).__name__}: {error}")
         parts = [row_tensor(part) for part in (made if isinstance(made, (tuple, list)) else [made])]
         if self.rtol is None:
-            free = allowed(alone(self.graph, node), inputs, small.constants, expected)
+            free = allowed(single_call(self.graph, node), inputs, small.constants, expected)
         else:
             free = [self.rtol * magnitude(t) for t in expected]
         row = row_of(node, expected, parts, free)
@@ -253,4 +250,4 @@ def _random(tensor: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     return torch.where(old.isfinite(), new, old)
 
 
-__all__ = ["Comparison", "Row", "alone", "check_handlers"]
+__all__ = ["Comparison", "Row", "check_handlers"]

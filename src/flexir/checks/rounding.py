@@ -51,7 +51,7 @@ def allowed(
     """How far off each output may be, element by element; 0 for what is not rounded.
 
     Args:
-        graph: one call, as :func:`flexir.passes.extract.alone` makes it; its dtypes are changed.
+        graph: one call, as :mod:`flexir.passes.extract` makes it; its dtypes are changed.
         inputs: what it was given.
         constants: the constants it read.
         expected: what torch made of them.

@@ -106,32 +106,36 @@ def verify(
     Returns:
         a :class:`Verification`; true if the graph is exact or close.
 
+    Raises:
+        Error: no graph, or a Program of several; give one of its graphs.
+        Exception: what the model raises.
+
     Example:
         >>> from flexir import capture
         >>> model, x = torch.nn.Linear(3, 2), torch.ones(1, 3)
         >>> verify(capture(model, x), model, x).verdict
         'exact'
     """
-    check = Verification("exact", one_graph(graph, "verify"))
+    answer = Verification("exact", one_graph(graph, "verify"))
     if calls is not None:
-        _compare_calls(check, graph, model, list(map(inputs_of, calls)), tolerance)
-        return check
+        _compare_calls(answer, graph, model, list(map(inputs_of, calls)), tolerance)
+        return answer
     args, kwargs = inputs_of(args, kwargs)
-    _compare(check, graph, model, args, kwargs, tolerance)
-    if check.verdict == "diverged":
-        return check
-    if values or check.verdict != "exact":
-        check.first = _first_difference(graph, model, args, kwargs)
-        if check.verdict != "exact" and check.first is None:
+    _compare(answer, graph, model, args, kwargs, tolerance)
+    if answer.verdict == "diverged":
+        return answer
+    if values or answer.verdict != "exact":
+        answer.first = _first_difference(graph, model, args, kwargs)
+        if answer.verdict != "exact" and answer.first is None:
             why = _why_unwatched(graph, model, args, kwargs, tolerance)
-            check.notes.append(f"every recorded call agrees; {why}")
-    if perturb and check.verdict in ("exact", "close"):
-        _perturb(check, graph, model, args, kwargs, tolerance)
-    return check
+            answer.notes.append(f"every recorded call agrees; {why}")
+    if perturb and answer.verdict in ("exact", "close"):
+        _perturb(answer, graph, model, args, kwargs, tolerance)
+    return answer
 
 
 def _compare(
-    check: Verification, graph: Graph, model: Any, args: Any, kwargs: Any, tolerance: float
+    answer: Verification, graph: Graph, model: Any, args: Any, kwargs: Any, tolerance: float
 ) -> None:
     with initial_state(graph, model) as lost:
         expected, written = run_once(graph, model, *copies_of(args, kwargs))
@@ -139,19 +143,19 @@ def _compare(
     try:
         made = replay(graph, *copies_of(args, kwargs), final=final, isolate=True)
     except Diverged as error:
-        check.verdict, check.divergence = "diverged", error
+        answer.verdict, answer.divergence = "diverged", error
         return
-    check.differences = compare_outputs(expected, made)
+    answer.differences = compare_outputs(expected, made)
     for name, tensor in written.items():
-        check.differences.append(compare_tensors(name, tensor, final[name]))
-    check.verdict = verdict_of(check.differences, tolerance)
-    if lost and check.verdict != "exact":
-        check.verdict = "diverged"
-        check.notes.append(f"the model cannot be put back to where the capture began: {lost}")
+        answer.differences.append(compare_tensors(name, tensor, final[name]))
+    answer.verdict = verdict_of(answer.differences, tolerance)
+    if lost and answer.verdict != "exact":
+        answer.verdict = "diverged"
+        answer.notes.append(f"the model cannot be put back to where the capture began: {lost}")
 
 
 def _compare_calls(
-    check: Verification, graph: Graph, model: Any, calls: Sequence[Inputs], tolerance: float
+    answer: Verification, graph: Graph, model: Any, calls: Sequence[Inputs], tolerance: float
 ) -> None:
     """Compare calls in a row, and what is left behind after the last."""
     run = graph.start()
@@ -162,8 +166,8 @@ def _compare_calls(
                 args, kwargs = copies_of(args, kwargs)
                 made = run(*args, **kwargs)
             except Diverged as error:
-                check.verdict, check.divergence = "diverged", error
-                check.notes.append(f"call {number} of {len(calls)} diverged")
+                answer.verdict, answer.divergence = "diverged", error
+                answer.notes.append(f"call {number} of {len(calls)} diverged")
                 return
             found = compare_outputs(expected, made)
             found += [
@@ -171,8 +175,8 @@ def _compare_calls(
                 for path, tensor in run.state.items()
                 if path in written
             ]
-            check.differences += [d._replace(name=f"call {number}: {d.name}") for d in found]
-    check.verdict = verdict_of(check.differences, tolerance)
+            answer.differences += [d._replace(name=f"call {number}: {d.name}") for d in found]
+    answer.verdict = verdict_of(answer.differences, tolerance)
 
 
 def _why_unwatched(graph: Graph, model: Any, args: Any, kwargs: Any, tolerance: float) -> str:
@@ -231,7 +235,7 @@ def _alike(a: Node, b: Node) -> bool:
 
 
 def _perturb(
-    check: Verification, graph: Graph, model: Any, args: Any, kwargs: Any, tolerance: float
+    answer: Verification, graph: Graph, model: Any, args: Any, kwargs: Any, tolerance: float
 ) -> None:
     """Compare on inputs of the same shapes and other elements."""
     generator = torch.Generator().manual_seed(0)
@@ -240,6 +244,7 @@ def _perturb(
         if tensor.device.type != "cpu" or tensor.layout is not torch.strided or tensor.is_nested:
             return tensor
         if tensor.is_floating_point():
+            # By up to a tenth and of the same sign, so that most branches stay as they were.
             noise = torch.rand(tensor.shape, generator=generator, dtype=torch.float32)
             return (
                 (tensor.detach() * (0.9 + 0.2 * noise)).to(tensor.dtype).as_subclass(type(tensor))
@@ -253,20 +258,20 @@ def _perturb(
     try:
         expected, written = run_model(graph, model, args, kwargs)
     except Exception as error:  # noqa: BLE001  the model itself may refuse such inputs
-        check.perturbed = f"the model refuses them ({type(error).__name__})"
+        answer.perturbed = f"the model refuses them ({type(error).__name__})"
         return
     final: dict[str, torch.Tensor] = {}
     try:
         made = replay(graph, *copies_of(args, kwargs), final=final, isolate=True)
     except Diverged as error:
-        check.perturbed = "diverged"
-        check.notes.append(f"on perturbed inputs: {error}")
+        answer.perturbed = "diverged"
+        answer.notes.append(f"on perturbed inputs: {error}")
         return
     differences = compare_outputs(expected, made)
     differences += [compare_tensors(n, t, final[n]) for n, t in written.items()]
-    check.perturbed = verdict_of(differences, tolerance)
-    if check.perturbed == "wrong":
-        check.verdict = "wrong"
+    answer.perturbed = verdict_of(differences, tolerance)
+    if answer.perturbed == "wrong":
+        answer.verdict = "wrong"
         base = flat(replay(graph, *copies_of(args, kwargs), check=False))
-        check.frozen = [d.name for d in differences if not d.equal and d.name in base]
-        check.notes.append("exact on the inputs given, but not on perturbed ones")
+        answer.frozen = [d.name for d in differences if not d.equal and d.name in base]
+        answer.notes.append("exact on the inputs given, but not on perturbed ones")

@@ -1,4 +1,7 @@
-"""The values of one whole run of an engine beside torch's, in order of execution."""
+"""Where a whole run of an engine leaves torch's: its values beside torch's, in order of execution.
+
+Owns the comparison behind :func:`flexir.compare` for values in memory; runs no engine.
+"""
 
 from __future__ import annotations
 

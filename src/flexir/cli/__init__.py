@@ -111,15 +111,15 @@ def verify_(options: argparse.Namespace) -> int:
     if model is None:
         raise Usage("verify needs the model, not only a saved graph")
     with torch.no_grad():
-        check = verify(graph, model, args, kwargs)
-    print(json.dumps(_facts(check), indent=1) if options.json else check)
-    done(f"verdict: {check.verdict}")
-    return 0 if check.verdict in ("exact", "close") else 3
+        answer = verify(graph, model, args, kwargs)
+    print(json.dumps(_facts(answer), indent=1) if options.json else answer)
+    done(f"verdict: {answer.verdict}")
+    return 0 if answer.verdict in ("exact", "close") else 3
 
 
-def _facts(check: Verification) -> dict[str, Any]:
+def _facts(answer: Verification) -> dict[str, Any]:
     names = ("verdict", "perturbed", "max_abs", "frozen", "notes")
-    return {name: getattr(check, name) for name in names}
+    return {name: getattr(answer, name) for name in names}
 
 
 def draw(options: argparse.Namespace) -> int:

@@ -46,7 +46,7 @@ class _Refused(Exception):
 
 
 class _Stuck(_Refused):
-    """Nor can what is inside it, or its pieces."""
+    """Neither a call, nor what is inside it, nor its pieces can be converted."""
 
 
 # Exceptions that say nothing of what a handler was given.
@@ -248,7 +248,7 @@ class Conversion:
                        for piece, why in refused]  # fmt: skip
             self._refuse(node, "; ".join(dict.fromkeys(reasons)))
         elif outer is None:
-            self.report.took_apart(node, found.nodes)
+            self.report.add_decomposed(node, found.nodes)
             self.status[node] = "decomposed"
         return True
 

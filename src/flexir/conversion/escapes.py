@@ -17,7 +17,7 @@ import torch
 from ..calls.names import METADATA, name_of
 from ..calls.schemas import callables
 from ..graph import numbers
-from ..graph.answers import is_about
+from ..graph.escaped import is_about
 from ..graph.tree import tensors_in
 
 # What a live graph computes numbers with has outputs.

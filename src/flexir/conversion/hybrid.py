@@ -23,7 +23,7 @@ from ..passes.extract import calls, extract, reads
 from .convert import Result, convert
 from .returns import tensors_of
 
-Engine = Callable[[Result, list[torch.Tensor]], Any]
+Engine = Callable[[Result, list[torch.Tensor]], Any]  # as ``@ir.run`` declares one
 _ON_ENGINE = ("handled", "decomposed")
 
 
@@ -265,7 +265,7 @@ class _Stages:
         return self.status.get(node) in _ON_ENGINE and node not in self.in_torch
 
     def _alive(self, nodes: list[Node]) -> list[Node]:
-        """Those that the outputs or a condition need; draws all stay, for their order."""
+        """The calls that the outputs or a condition need; draws all stay, for their order."""
         needed = set(self.graph.output_values)
         alive = []
         for node in reversed(nodes):

@@ -97,7 +97,8 @@ def of_condition(node: Node, reason: str) -> Omission:
     if node.effects.escape == "memory":
         why = "no handler can take it; @flexir.opaque keeps the code that reads it"
         return Omission("memory", f"{_call(node, _DEEP)} gave its elements", node.where, why)
-    text = f"{_call(node, _DEEP)} is {node.result!r}"
+    how = "raises" if node.effects.escape == "error" else "is"
+    text = f"{_call(node, _DEEP)} {how} {node.result!r}"
     return Omission("condition", text, node.where, reason)
 
 

@@ -83,7 +83,7 @@ def _escaping(
 def _alive(
     nodes: Sequence[Node], last: dict[Value, int], position: int, found: dict[Node, list[Value]]
 ) -> tuple[list[Value], int]:
-    """Values made by ``nodes`` that somebody reads, and the position of the last call."""
+    """Values made by ``nodes`` that are used, and the position of the last call."""
     alive: list[Value] = []
     for node in nodes:
         if node.body is None:

@@ -105,7 +105,7 @@ def function_name(op: str) -> str:
 
 @dataclass(slots=True)
 class Report:
-    """The whole road, up front.
+    """What a conversion handled, and all that is missing, most calls first.
 
     Attributes:
         model: class name of the model.
@@ -144,8 +144,8 @@ class Report:
     escapes: list[Node] = field(default_factory=list)
     audit: Audit = field(default_factory=Audit)
 
-    def took_apart(self, node: Node, pieces: Sequence[Node]) -> None:
-        """Pieces stood for a call."""
+    def add_decomposed(self, node: Node, pieces: Sequence[Node]) -> None:
+        """Count a call that was converted in pieces."""
         self.taken_apart[node.op] = self.taken_apart.get(node.op, 0) + 1
         self.decomposed.setdefault(node.op, Counter()).update(piece.op for piece in pieces)
 

@@ -1,4 +1,7 @@
-"""What a handler returned, laid over the outputs of its call, place by place."""
+"""What a handler returned, laid over the outputs of its call, place by place.
+
+Owns which Value gets which part, and the error for a wrong number of them; runs no handler.
+"""
 
 from __future__ import annotations
 
@@ -42,9 +45,9 @@ def lay(node: Node, made: Any, who: str) -> dict[Value, Any]:
 
 
 def lay_each(node: Node, made: Any, who: str) -> dict[Value, Any]:
-    """The same for handlers of every op, which return one thing per output whatever the layout.
+    """As :func:`lay`, for the placeholder handler, which returns one thing per output in a tuple.
 
-    So a tuple of one stands for the one output: code for any number of outputs returns that.
+    A tuple of one stands for the one output: code for any number of outputs returns that.
     """
     if type(made) in (tuple, list) and len(made) == len(node.outputs):
         return dict(zip(node.outputs, made))

@@ -22,6 +22,9 @@ def stub(what: str | Node | Sequence[Node]) -> str:
     Args:
         what: an op's name, a call, or several calls of one op: each configuration is listed.
 
+    Returns:
+        Python text: the decorator and a function that raises NotImplementedError.
+
     Raises:
         Error: torch has no op of this name.
 

@@ -1,4 +1,7 @@
-"""A plan as text, Markdown and one HTML page."""
+"""A plan as text, Markdown and one HTML page.
+
+Owns the wording and the layout; what is in a plan, and its order, is :mod:`.planning`'s.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ def verdict(plan: Plan) -> str:
 
 
 def text(plan: Plan, top: int) -> str:
-    """For a terminal."""
+    """The plan as text for a terminal."""
     lines = []
     if plan.items:
         lines.append(f"{'':4} {'op':28} {'calls':>6} {'in models':>9} {'unlocks':>8} {'then':>6}")

@@ -264,7 +264,7 @@ class _Counts:
         self.pieces: dict[str, None] = {}
 
     def add(self, other: _Counts) -> None:
-        """Those of another model."""
+        """Add the counts of another model."""
         for name in ("models", "configurations", "forms", "dtypes", "sources", "pieces"):
             getattr(self, name).update(getattr(other, name))
 

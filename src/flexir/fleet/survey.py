@@ -123,10 +123,10 @@ def arriving(
     retry: bool = False,
     progress: bool = True,
 ) -> Iterator[Survey]:
-    """The same, each as soon as it is known: first what is at hand, then what is captured apart.
+    """As :func:`survey`, yielding each Survey as soon as it is known: those in the cache first.
 
-    What waits for them can work while the others are captured. What has not begun is cancelled if
-    it stops.
+    The caller can work while other models are captured. If it stops iterating, captures that have
+    not begun are cancelled.
     """
     named = dict(models) if isinstance(models, Mapping) else {spec: spec for spec in models}
     jobs = jobs or max(1, os.cpu_count() or 1)

@@ -7,14 +7,14 @@ the examples did. Runs nothing.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from ..errors import Diverged
-from .answers import answer
 from .choice import blocks_of
+from .escaped import as_literal
 from .geometry import fingerprint, shape_of
 from .inputs import same_literal
 from .nodes import Dim, ListType, Node, NumberType, TensorType, Value
@@ -29,7 +29,7 @@ TORCHS = (RuntimeError, TypeError, ValueError, IndexError)  # what torch raises 
 
 @contextlib.contextmanager
 def as_shown(graph: Graph, meaning: Replay) -> Iterator[None]:
-    """Within, what torch refuses at sizes or on paths that no example showed is Diverged."""
+    """Context manager: what torch refuses where no example was shown is Diverged."""
     try:
         yield
     except TORCHS as error:
@@ -131,12 +131,29 @@ def check_rounds(node: Node, rounds: int, goes_on: bool | None) -> None:
         )
 
 
+def check_error(node: Node, call: Callable[[], Any]) -> None:
+    """Raise Diverged unless a call that raised, and the model went on, does so again."""
+    try:
+        call()
+    except Exception as error:  # noqa: BLE001  it is what is asked
+        now = f"raises {type(error).__name__}"
+        if type(error).__name__ == node.result:
+            return
+    else:
+        now = "does not fail"
+    raise Diverged(
+        f"{node.op}() raised {node.result} when recorded and {now} on these inputs; the graph "
+        f"holds only the recorded path\n  at: {node.where}",
+        node,
+    )
+
+
 def check_escape(node: Node, named: dict[str, Any], result: Any) -> None:
     """Raise Diverged if a value that left torch for Python is not the recorded one."""
     if node.effects.escape == "text":
         return
     if node.effects.escape == "about":
-        result = answer(result)
+        result = as_literal(result)
     if node.effects.escape == "memory":
         tensor = tensors_in(named)[0]
         if fingerprint(tensor) != node.result:

@@ -1,7 +1,7 @@
 """A user's own code runs, and calls of the model in it are answered by a Program.
 
-Owns the doors, through which such code comes to a model and its parts, and which entry point a call
-is for. Computes nothing; that is :mod:`.run`'s matter, or an engine's.
+Owns the overrides of ``forward`` by which calls of a model and its parts are caught, and which
+entry point a call is for. Computes nothing; that is :mod:`.run`'s matter, or an engine's.
 """
 
 from __future__ import annotations
@@ -22,40 +22,40 @@ from .program import Program, ProgramRun
 Answer = Callable[[str, Callable[..., Any], tuple[Any, ...], dict[str, Any]], Any]
 
 
-class Doors:
-    """The ``forward`` of a model and of every module in it, answered while nothing is computed.
+class ForwardOverrides:
+    """Another ``forward`` for a model and for every module in it that has weights.
 
     While an answer is under way the modules are as they were, so the model can be part of it.
     """
 
     def __init__(self, model: torch.nn.Module, answer: Answer) -> None:
         self._answer = answer
-        self._doors = []
+        self._overrides = []
         for path, module in model.named_modules():
             if path and (isinstance(module, torch.jit.ScriptModule) or not _has_weights(module)):
                 continue  # answered by itself
             own = vars(module).get("forward")
-            self._doors.append((vars(module), own, self._door(path, module.forward)))
+            self._overrides.append((vars(module), own, self._override(path, module.forward)))
 
-    def _door(self, path: str, original: Callable[..., Any]) -> Callable[..., Any]:
+    def _override(self, path: str, original: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(original)  # so that it has its signature
         def forward(*args: Any, **kwargs: Any) -> Any:
-            self.close()
+            self.remove()
             try:
                 return self._answer(path, original, args, kwargs)
             finally:
-                self.open()
+                self.install()
 
         return forward
 
-    def open(self) -> None:
+    def install(self) -> None:
         """Let calls be answered."""
-        for attributes, _, door in self._doors:
-            attributes["forward"] = door
+        for attributes, _, forward in self._overrides:
+            attributes["forward"] = forward
 
-    def close(self) -> None:
+    def remove(self) -> None:
         """Leave the modules as they were found."""
-        for attributes, own, _ in self._doors:
+        for attributes, own, _ in self._overrides:
             if own is None:
                 attributes.pop("forward", None)
             else:
@@ -70,12 +70,12 @@ def _has_weights(module: torch.nn.Module) -> bool:
 @contextlib.contextmanager
 def answered_by(model: torch.nn.Module, answer: Answer) -> Iterator[None]:
     """Let calls of a module and of its parts be answered otherwise while the block runs."""
-    doors = Doors(model, answer)
-    doors.open()
+    overrides = ForwardOverrides(model, answer)
+    overrides.install()
     try:
         yield
     finally:
-        doors.close()
+        overrides.remove()
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ def check(graph: Graph) -> set[Value]:
     """Raise GraphError at the first thing that breaks the grammar; linear in the graph's size.
 
     Returns:
-        every Value somebody reads: a node, a module, the caller.
+        every Value in use: by a node, a module, the caller.
     """
     known = {*graph.input_values, *graph.constants}
     for value in known:

@@ -199,6 +199,13 @@ class Graph:
     def bind(self, *args: Any, **kwargs: Any) -> dict[str, torch.Tensor]:
         """New inputs by the names of the graph's own: what an engine is fed.
 
+        Args:
+            args: as the model takes them.
+            kwargs: as the model takes them.
+
+        Returns:
+            input name -> tensor or number, without literals.
+
         Raises:
             Diverged: they do not fit those that were recorded.
         """
@@ -209,7 +216,14 @@ class Graph:
         return {value.name: tensor for value, tensor in found.items()}
 
     def arrange(self, tensors: Mapping[str, Any]) -> Any:
-        """What the model returns, made of an engine's tensors, by the names of the outputs."""
+        """What the model returns, in its own containers, made of an engine's tensors.
+
+        Args:
+            tensors: output name (see :attr:`output_names`) -> tensor.
+
+        Raises:
+            KeyError: an output is not among them.
+        """
         names = self.output_names
         return tree.build(self.outputs, Value, lambda value: tensors[names[value]])
 
@@ -220,8 +234,8 @@ class Graph:
 
     @property
     def guards(self) -> list[Node]:
-        """The escapes that decided a branch, or asked how a tensor lies or is differentiated."""
-        return [node for node in self if node.effects.escape in ("branch", "about")]
+        """The escapes that decided a branch, failed, or asked how a tensor lies or is tracked."""
+        return [node for node in self if node.effects.escape in ("branch", "about", "error")]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Replay on new inputs; see :func:`flexir.replay`."""

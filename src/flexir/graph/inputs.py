@@ -1,4 +1,7 @@
-"""The inputs of one call: as a value, and laid over those a graph was recorded with."""
+"""The inputs of one call: as a value, and laid over those a graph was recorded with.
+
+Owns how arguments bind to parameters and templates, and the Diverged that says they do not fit.
+"""
 
 from __future__ import annotations
 

@@ -195,7 +195,7 @@ class Switches:
     autocast: tuple[tuple[str, torch.dtype, bool], ...] = ()
 
 
-Escape = Literal["branch", "value", "memory", "about", "text"]
+Escape = Literal["branch", "value", "memory", "about", "text", "error"]
 _NO_WRITES: Mapping[str, Any] = {}
 
 
@@ -208,8 +208,8 @@ class Effects(NamedTuple):
         same: the result is the very tensor passed as this argument; the call changed nothing.
         escape: a value left torch for Python: ``"branch"`` (decided a bool), ``"value"``,
             ``"memory"`` (shared with NumPy and the like), ``"about"`` (how a tensor lies in memory
-            or is differentiated, which other inputs may answer otherwise) or ``"text"`` (was
-            only printed).
+            or is differentiated, which other inputs may answer otherwise), ``"text"`` (was
+            only printed) or ``"error"`` (it raised, and the model went on).
         random: it draws from a random generator.
         generator: state the generator must be set to before the call, where the recorded order
             of draws alone does not lead there.
@@ -327,7 +327,8 @@ class Node:
             if defaults or self.signature is None or not self.signature.leaves_out(name, v)
         )
         left = ", ".join(map(repr, self.outputs))
-        return f"{left} = {self.op}({args})" if left else f"{self.op}({args})"
+        failed = f" raises {self.result}" if self.effects.escape == "error" else ""
+        return f"{left} = {self.op}({args})" if left else f"{self.op}({args}){failed}"
 
     def __str__(self) -> str:
         return self.text()
@@ -344,7 +345,7 @@ _SIGNS = {
     "add": (" + ", 1), "sub": (" - ", 1), "mul": ("*", 2), "div": ("/", 2),
     "floor_divide": ("//", 2), "remainder": ("%", 2), "neg": ("-", 3), "pow": ("**", 4),
 }  # fmt: skip
-_ATOM = 9
+_ATOM = 9  # of what needs no brackets: above every sign
 
 
 def show_number(part: Any) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
@@ -236,9 +237,10 @@ class Replay:
         if effects.switches is not self.switches:
             self._switch(effects.switches)
         look = env.__getitem__
-        if effects.writes or self.isolate:
+        if effects.writes or self.isolate or effects.escape == "error":
             dying = self.free.get(node, ()) if self.watch is None else ()
-            look = _copies(node, env, self.isolate, dying).__getitem__
+            isolate = self.isolate or effects.escape == "error"
+            look = _copies(node, env, isolate, dying).__getitem__
         named = {}
         for name, part in node.args.items():
             if part.__class__ is Value:
@@ -249,6 +251,10 @@ class Replay:
         if effects.random:
             self.generators.prepare(node, named)
         args, kwargs = node.signature.unbind(named)
+        if effects.escape == "error":
+            if self.check and node not in self.led:
+                agreement.check_error(node, functools.partial(node.target, *args, **kwargs))
+            return self._done(node, env)
         result = node.target(*args, **kwargs)
         if effects.escape:
             alike = effects.escape == "about" and self.alike

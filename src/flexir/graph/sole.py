@@ -40,5 +40,5 @@ def only_held_by(key: Any, one: Mapping[Any, Any], other: Mapping[Any, Any]) -> 
         return False
     if one[key].is_nested or one[key].layout is not torch.strided:
         return False
-    # Memory that torch did not allocate is somebody's: NumPy's, a file's.
+    # Memory that torch did not allocate belongs to another library or a file.
     return one[key].untyped_storage().resizable() and _holders(key, one, other) == _ALONE

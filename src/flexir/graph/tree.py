@@ -133,9 +133,9 @@ class Record:
 
 
 def dict_class(held: dict[Any, Any]) -> type[dict[Any, Any]]:
-    """Whose own methods read and write a dictionary, whatever its class makes of them.
+    """The class whose methods read and write a dictionary, not those a subclass overrides.
 
-    An OrderedDict keeps its order beside the dictionary that it is.
+    An OrderedDict keeps its order outside of the dictionary, so its own are needed.
     """
     return OrderedDict if isinstance(held, OrderedDict) else dict
 

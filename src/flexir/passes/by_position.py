@@ -13,8 +13,8 @@ from ..errors import Error
 from ..graph import numbers, tree
 from ..graph.inputs import same_literal
 from ..graph.nodes import Node, Value
+from .rewrite import Draft, NoRewrite
 from .slots import at
-from .way import Draft, NoWay
 
 
 class _ShapeOnly:
@@ -30,7 +30,7 @@ class _ShapeOnly:
         return math.prod(self.shape)
 
     def stride(self, dim: int) -> int:
-        raise NoWay("it asks how a tensor that grows lies in memory")
+        raise NoRewrite("it asks how a tensor that grows lies in memory")
 
 
 def is_known(draft: Draft, node: Node) -> bool:
@@ -66,7 +66,7 @@ def _at(draft: Draft, node: Node, place: int, position: int) -> Any:
     args, kwargs = node.signature.unbind(named)
     try:
         return node.target(*args, **kwargs)
-    except NoWay as error:
+    except NoRewrite as error:
         raise refused(node, str(error)) from None
 
 

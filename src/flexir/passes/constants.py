@@ -1,4 +1,7 @@
-"""Compute what depends on no input once, now."""
+"""Constant folding: calls that depend on no input are computed now.
+
+Folds nothing that draws, escapes, or reads memory that the run writes.
+"""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ class Decomposer:
             if piece.effects.escape is not None:
                 continue  # how tensors lie chooses between equal ways; sizes are as they must be
             copy = copy_node(piece, look, lambda name: f"{prefix}.{name}")
-            adopt(copy, node, device)
+            relocate(copy, node, device)
             env.update(zip(piece.outputs, copy.outputs))
             if copy.effects.same is not None:
                 env[piece.outputs[0]] = copy.args[copy.effects.same]
@@ -159,11 +159,11 @@ def _kind(value: Value) -> Any:
 
 
 def _is_same(piece: Node, node: Node) -> bool:
-    """Whether a piece is the call itself by another function; who declines one declines both."""
+    """Whether a piece is the call itself by another function: declined once, it is again."""
     return piece.op == node.op and piece.inputs == node.inputs
 
 
-def adopt(copy: Node, node: Node, device: torch.device) -> None:
+def relocate(copy: Node, node: Node, device: torch.device) -> None:
     """Give a piece the path, the source line and the device of the call it is a piece of."""
     stand_at(copy, node)
     for value in copy.outputs:
@@ -298,6 +298,7 @@ def _try(
 def _stand_ins(values: list[Value], step: int) -> list[torch.Tensor]:
     """Meta tensors for Values; sizes that vary are others at each step, each by its own measure."""
     names = dict.fromkeys(n.name for v in values for n in v.type.shape if isinstance(n, Dim))
+    # Another step for each name: sizes that are equal by chance would not stay so.
     added = {name: step * (7 + 4 * i) for i, name in enumerate(names)}
     shapes = [[int(n) + added.get(getattr(n, "name", ""), 0) for n in v.type.shape] for v in values]
     return [torch.empty(shape, dtype=value.type.dtype, device="meta")

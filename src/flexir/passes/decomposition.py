@@ -1,4 +1,7 @@
-"""Decompose a graph for a target, as conversion would."""
+"""``decompose``: a graph in which calls that a target lacks are taken apart, as conversion would.
+
+How one call is taken apart is :mod:`.decomposer`'s.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Some calls of a graph, of functions or modules, as a graph of their own."""
+"""Some calls of a graph, of functions or modules, as a graph of their own.
+
+The new graph shares the weights' Values; the old one stays as it is.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from ..graph.nodes import Node, Value
 from .edit import copy_node
 
 
-def alone(graph: Graph, node: Node) -> Graph:
+def single_call(graph: Graph, node: Node) -> Graph:
     """A graph of one call, whose inputs are what it reads; weights are the same Values."""
     small, _ = extract(graph, [node], node.outputs, node.op)
     return small

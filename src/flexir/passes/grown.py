@@ -23,7 +23,7 @@ from .fixed_cache import Growth, growth_of, leaves_more
 from .padded import POSITION
 from .slots import Filled, at
 
-Engine = Callable[[str, Mapping[str, torch.Tensor]], Mapping[str, torch.Tensor]]
+EntryEngine = Callable[[str, Mapping[str, torch.Tensor]], Mapping[str, torch.Tensor]]
 
 
 class Grown:
@@ -55,7 +55,7 @@ class Grown:
         True
     """
 
-    def __init__(self, program: Program, fixed: Program, engine: Engine | None = None) -> None:
+    def __init__(self, program: Program, fixed: Program, engine: EntryEngine | None = None) -> None:
         """What ``program.answering(model, run=...)`` takes.
 
         Args:

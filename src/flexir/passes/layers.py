@@ -1,4 +1,7 @@
-"""Passes that know layers: batch norm into weights, padding into convolutions, pools, warps."""
+"""Passes that know layers: batch norm into weights, padding into convolutions, pools, warps.
+
+Each keeps values equal up to rounding, says when it applies, and leaves other layers alone.
+"""
 
 from __future__ import annotations
 

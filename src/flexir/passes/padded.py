@@ -22,9 +22,9 @@ import torch
 from ..errors import Error
 from ..graph import numbers, tree
 from ..graph.account import Mutation, Origin, State
-from ..graph.answers import answer
 from ..graph.check import finalize, free_name, value_names
 from ..graph.choice import blocks_of
+from ..graph.escaped import as_literal
 from ..graph.graph import Graph
 from ..graph.inputs import dense_stride, same_literal, with_keyword
 from ..graph.nodes import Node, TensorType, Value
@@ -35,9 +35,9 @@ from .by_position import at_positions, is_known, refused
 from .constants import run_defined
 from .decomposer import Decomposer
 from .edit import Rewritten
+from .rewrite import Draft, NoRewrite, Rewrite
 from .signs import Overlay
 from .slots import Shape, Slots, at, fitted, is_filled, worlds_of
-from .way import Draft, NoWay, Way
 
 POSITION = "position"
 
@@ -86,7 +86,7 @@ class Padded:
 
     def _built(self, nodes: list[Node]) -> Graph:
         old, draft = self.recorded, self.draft
-        last = Way(draft, next(reversed(list(old))))
+        last = Rewrite(draft, next(reversed(list(old))))
 
         def look(value: Value) -> Any:
             return last.number(value) if draft.varies(value) else last.look(value)
@@ -117,9 +117,9 @@ class Padded:
         )  # fmt: skip
         return finalize(made)
 
-    def _run(self, way: Way, node: Node) -> None:
+    def _run(self, rewrite: Rewrite, node: Node) -> None:
         for world in self.worlds:
-            overlay = Overlay(world.fixed, way.constants)
+            overlay = Overlay(world.fixed, rewrite.constants)
             self.meaning(node, overlay)
             world.fixed.update(overlay)
 
@@ -141,7 +141,7 @@ class Padded:
         return made, different
 
     def _let_go(self, value: Value) -> None:
-        """Nobody reads a recorded Value any more: the worlds need neither it nor its twin."""
+        """Forget a recorded Value that is not used any more, and its twin, in all worlds."""
         for world in self.worlds:
             world.recorded.pop(value, None)
         twin = self.draft.env.get(value)
@@ -154,12 +154,12 @@ class Padded:
                 world.fixed.pop(one, None)
 
     def _module(self, node: Node) -> tuple[list[Node], bool]:
-        way = Way(self.draft, node)
-        look = self._shown(way)
+        rewrite = Rewrite(self.draft, node)
+        look = self._shown(rewrite)
         args = tree.substitute(node.args, Value, look)
-        for one in way.nodes:
-            self._run(way, one)
-        self._keep(way)
+        for one in rewrite.nodes:
+            self._run(rewrite, one)
+        self._keep(rewrite)
         body, different = self._body(node.body or [])
         different |= any(map(self.draft.varies, node.inputs))
         target = Rewritten(node.target) if different else node.target
@@ -169,10 +169,10 @@ class Padded:
         copy.result = tree.substitute(node.result, Value, lambda v: self.draft.env.get(v, v))
         copy.outputs = tuple(copy.returned)
         copy.meta.update(node.meta)
-        return [*way.nodes, copy], different
+        return [*rewrite.nodes, copy], different
 
-    def _shown(self, way: Way) -> Callable[[Value], Any]:
-        return lambda v: way.number(v) if self.draft.varies(v) else way.look(v)
+    def _shown(self, rewrite: Rewrite) -> Callable[[Value], Any]:
+        return lambda v: rewrite.number(v) if self.draft.varies(v) else rewrite.look(v)
 
     # -- numbers
 
@@ -193,7 +193,7 @@ class Padded:
     # -- calls
 
     def _call(self, node: Node) -> tuple[list[Node], bool]:
-        """A call in the first way that is right in every world."""
+        """A call in the first rewrite that is right in every world."""
         if blocks_of(node):
             raise refused(node, "branches and loops have no slots yet")
         for world in self.worlds:
@@ -207,23 +207,23 @@ class Padded:
         if node.effects.escape and (grows or varying):
             return self._escape(node)
         if not grows and not varying:
-            way = Way(self.draft, node)
-            way.again(self._args(way, {}))
+            rewrite = Rewrite(self.draft, node)
+            rewrite.again(self._args(rewrite, {}))
             for world in self.worlds:
-                world.fixed.update((new, world.recorded[old]) for old, new in way.made.items())
-            self._keep(way)
-            return way.nodes, False
+                world.fixed.update((new, world.recorded[old]) for old, new in rewrite.made.items())
+            self._keep(rewrite)
+            return rewrite.nodes, False
         reason = "no value in its empty slots makes it right"
         for make in self._ways(node, grows, varying):
-            way = Way(self.draft, node)
+            rewrite = Rewrite(self.draft, node)
             try:
-                make(way)
-                if self._holds(way, grows):
-                    self._keep(way)
-                    return way.nodes, bool(varying) or len(way.nodes) != 1
-            except NoWay as error:
+                make(rewrite)
+                if self._holds(rewrite, grows):
+                    self._keep(rewrite)
+                    return rewrite.nodes, bool(varying) or len(rewrite.nodes) != 1
+            except NoRewrite as error:
                 reason = str(error)
-            way.undo()
+            rewrite.undo()
         return self._apart(node, reason)
 
     def _apart(self, node: Node, reason: str) -> tuple[list[Node], bool]:
@@ -258,7 +258,7 @@ class Padded:
                 named = {k: tree.build(part, Value, world.recorded.__getitem__)
                          for k, part in node.args.items()}  # fmt: skip
                 args, kwargs = node.signature.unbind(named)
-                found = answer(node.target(*args, **kwargs))
+                found = as_literal(node.target(*args, **kwargs))
                 if node.effects.escape == "about" and not same_literal(found, node.result):
                     raise refused(node, "what it asks has another answer at another position")
             return [], True
@@ -266,8 +266,8 @@ class Padded:
 
     def _ways(
         self, node: Node, grows: Sequence[Value], varying: Sequence[Value]
-    ) -> Iterator[Callable[[Way], None]]:
-        """What may be a way to make a call, the plainest first."""
+    ) -> Iterator[Callable[[Rewrite], None]]:
+        """Rewrites of a call to try, the plainest first."""
         if node.op == "cat" and grows:
             yield along.join
         if node.op == "pad":
@@ -280,43 +280,46 @@ class Padded:
                 yield functools.partial(self._again, fills=fills, tensors=tensors)
 
     def _again(
-        self, way: Way, *, fills: Mapping[Value, Any], tensors: Mapping[Value, bool]
+        self, rewrite: Rewrite, *, fills: Mapping[Value, Any], tensors: Mapping[Value, bool]
     ) -> None:
-        way.again(self._args(way, fills, tensors), same=not fills and not tensors)
+        rewrite.again(self._args(rewrite, fills, tensors), same=not fills and not tensors)
 
     def _args(
-        self, way: Way, fills: Mapping[Value, Any], tensors: Mapping[Value, bool] | None = None
+        self,
+        rewrite: Rewrite,
+        fills: Mapping[Value, Any],
+        tensors: Mapping[Value, bool] | None = None,
     ) -> dict[str, Any]:
         """The arguments of a call: what grows with these fills, what varies as tensor or size."""
 
         def look(value: Value) -> Any:
             if value in fills:
-                return way.only(value, fills[value])
+                return rewrite.only(value, fills[value])
             if tensors and value in tensors:
                 if tensors[value]:
-                    return way.number(value)
+                    return rewrite.number(value)
                 return self.slots.capacity(self._size(value))
-            return way.look(value)
+            return rewrite.look(value)
 
-        return {k: tree.substitute(part, Value, look) for k, part in way.node.args.items()}
+        return {k: tree.substitute(part, Value, look) for k, part in rewrite.node.args.items()}
 
     def _size(self, value: Value) -> Any:
         size = fitted(self.draft.over[value], self.slots.positions)
         if size is None:
-            raise NoWay(f"{value} is no sum of the position and a number")
+            raise NoRewrite(f"{value} is no sum of the position and a number")
         return size
 
-    def _holds(self, way: Way, grows: Sequence[Value]) -> bool:
-        """Whether a way gives what the call gave, in every world; the worlds then hold it."""
+    def _holds(self, rewrite: Rewrite, grows: Sequence[Value]) -> bool:
+        """Whether a rewrite gives what the call gave, in every world; the worlds then hold it."""
         overlays = []
         for world in self.worlds:
-            overlay = Overlay(world.fixed, way.constants)
+            overlay = Overlay(world.fixed, rewrite.constants)
             try:
-                for node in way.nodes:
+                for node in rewrite.nodes:
                     run_defined(self.meaning, node, overlay)
-            except Exception:  # noqa: BLE001  a call that fails is no way
+            except Exception:  # noqa: BLE001  a rewrite that fails is none
                 return False
-            for old, new in way.made.items():
+            for old, new in rewrite.made.items():
                 if old.is_number:
                     if overlay[new] != world.recorded[old]:
                         return False
@@ -325,24 +328,24 @@ class Padded:
                 ):
                     return False
             overlays.append(overlay)
-        if not signs.holds(way, grows, self.worlds, self.meaning):
+        if not signs.holds(rewrite, grows, self.worlds, self.meaning):
             return False
         for world, overlay in zip(self.worlds, overlays):
-            for old, new in way.made.items():
+            for old, new in rewrite.made.items():
                 if not old.is_number:
                     made = world.recorded[old]
                     overlay[new] = world.filled(overlay[new], made, self.draft.shape(old))
             world.fixed.update(overlay)
         return True
 
-    def _keep(self, way: Way) -> None:
-        self.draft.env.update(way.made)
-        self.held.update(way.made.values())
-        self.draft.known.update(way.known)
-        self.draft.constants.update(way.constants)
+    def _keep(self, rewrite: Rewrite) -> None:
+        self.draft.env.update(rewrite.made)
+        self.held.update(rewrite.made.values())
+        self.draft.known.update(rewrite.known)
+        self.draft.constants.update(rewrite.constants)
 
 
-_FEW = 3
+_FEW = 3  # of numbers that vary: every choice of them is tried, and each doubles the choices
 
 
 def _modes(count: int) -> Iterator[tuple[bool, ...]]:

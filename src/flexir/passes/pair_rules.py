@@ -79,7 +79,7 @@ def _viewed(node: Node, named: dict[str, Any]) -> Any:
 
 @_rule("cat", "stack", "add", "sub", "where", "setitem")
 def _joined(node: Node, named: dict[str, Any]) -> Any:
-    """The same, of operands some of which are real."""
+    """Part by part, with zeros for the imaginary parts of real operands."""
     names = {"cat": ("tensors",), "stack": ("tensors",), "setitem": ("input", "value")}
     if named.get("alpha", 1) != 1:
         raise Unsupported("alpha")
@@ -101,7 +101,7 @@ def _written(base: Tensor, indices: Any, value: Any) -> Tensor:
 
 @_rule("mul", "matmul", "mm", "bmm", "einsum", "tensordot", "outer")
 def _product(node: Node, named: dict[str, Any]) -> Any:
-    """Of two: each part with each."""
+    """Four real products: each part of one with each part of the other."""
     if node.op == "einsum":
         listed = named["operands"]
         operands = list(listed if isinstance(listed[0], (Pair, Tensor)) else listed[0])

@@ -17,7 +17,7 @@ from ..graph import collector, tree
 from ..graph.graph import Graph
 from ..graph.nodes import Node, Value
 from ..recording.recorder import record_run
-from .decomposer import adopt, evaluate
+from .decomposer import evaluate, relocate
 from .edit import Edit, copy_node
 from .pair_rules import RULES, Pair
 
@@ -92,7 +92,7 @@ def _rewritten(edit: Edit, node: Node, pairs: dict[Value, Pair]) -> list[Any]:
         if piece.effects.escape is not None:
             continue
         copy = copy_node(piece, lambda v: env.get(v, v), lambda n: edit.name(f"{node.op}.{n}"))
-        adopt(copy, node, node.outputs[0].type.device)
+        relocate(copy, node, node.outputs[0].type.device)
         env.update(zip(piece.outputs, copy.outputs))
         if known.keys() >= set(copy.inputs):
             known[copy.outputs[0]] = evaluate(copy, known)

@@ -208,6 +208,7 @@ def _literal(want: Any, have: Any, bound: dict[Any, Any]) -> dict[Any, Any] | No
     if isinstance(have, (tuple, list)) and len(have) == 1:
         have = have[0]
     if isinstance(want, float) and isinstance(have, (int, float)):
+        # Close, for ``math.sqrt(2 / math.pi)`` is also written 0.7978845.
         return bound if math.isclose(want, have, rel_tol=1e-5) else None
     return bound if want is have or want == have else None
 

@@ -1,4 +1,7 @@
-"""Passes that remove: what changes nothing, what is computed twice, what is unused."""
+"""Passes that remove: what changes nothing, what is computed twice, what is unused.
+
+Exact to the last bit; calls that draw random numbers or give values to Python stay.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from .edit import Edit
 
 
 def simplify(graph: Graph) -> Graph:
-    """What suits every target: fold constants, merge equals, remove no-ops and the dead."""
+    """For every target: constants folded, equal calls merged, no-ops and unused calls out."""
     before = None
     while graph is not before:
         before = graph

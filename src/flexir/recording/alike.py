@@ -19,6 +19,10 @@ class Misfit(Exception):
     """Runs that cannot be laid over each other; the text says where."""
 
 
+class Unsure(Misfit):
+    """Two things may be meant; no other one is looked for."""
+
+
 def same_constant(one: torch.Tensor, other: torch.Tensor) -> bool:
     if one is other:
         return True

@@ -25,7 +25,7 @@ _groups = operator.itemgetter(*GROUPS, *HOOKS)
 _WIDTH = len(GROUPS) + len(HOOKS)
 
 
-class Alike:
+class ModulesOfClass:
     """The modules of one class whose dictionaries have the same keys.
 
     Attributes:
@@ -66,7 +66,7 @@ def _getter(names: tuple[str, ...]) -> Callable[[dict[str, Any]], tuple[Any, ...
     return operator.itemgetter(*names, *names) if names else lambda own: ()  # a tuple, always
 
 
-class Tree:
+class ModuleTree:
     """Modules from the outside in, and what each held when it was met.
 
     Attributes:
@@ -121,19 +121,19 @@ class Tree:
             else:
                 stack.pop()
 
-    def _sorted(self) -> list[Alike]:
+    def _sorted(self) -> list[ModulesOfClass]:
         kinds: dict[Any, list[dict[str, Any]]] = collections.defaultdict(list)
         for key, own in zip(zip(self.classes, map(len, self.owns)), self.owns):
             kinds[key].append(own)
         found = []
         for owns in kinds.values():
             try:
-                found.append(Alike(owns))
+                found.append(ModulesOfClass(owns))
             except KeyError:  # as many keys, but others
                 apart: dict[Any, list[dict[str, Any]]] = collections.defaultdict(list)
                 for own in owns:
                     apart[frozenset(own)].append(own)
-                found += map(Alike, apart.values())
+                found += map(ModulesOfClass, apart.values())
         return found
 
     def held(
@@ -144,7 +144,7 @@ class Tree:
         return zip(self.paths[start:stop], zip(*[iter(groups)] * _WIDTH))
 
     def attributes(
-        self, sorts: Iterable[Alike]
+        self, sorts: Iterable[ModulesOfClass]
     ) -> Iterator[tuple[str, tuple[str, ...], tuple[Any, ...]]]:
         """The path of each module of these sorts, names and values of its attributes."""
         values = {id(own): (alike.names, held) for alike in sorts
@@ -193,7 +193,7 @@ class Tree:
         return found
 
 
-class Beside:
+class TensorAttributes:
     """What tensors hold beside their elements: attributes, a gradient, whether they want one."""
 
     def __init__(self, tensors: Sequence[torch.Tensor]) -> None:

@@ -122,7 +122,7 @@ class _Laying(Beginning):
         scope: Scope,
         spans: dict[int, Span],
         out: list[Node],
-        finalize: Callable[[], None],
+        finish: Callable[[], None],
     ) -> None:
         """Pair the calls of the runs of a scope; ``finish`` once all have come to their end."""
         at = {r: span.start for r, span in spans.items()}
@@ -132,11 +132,11 @@ class _Laying(Beginning):
                     at[r] += 1
             heads = {r: span.nodes[at[r]] for r, span in spans.items() if at[r] < span.end}
             if not heads:
-                finalize()
+                finish()
                 return
             loop = self.loop_at(scope, spans, heads, out)
             if loop:
-                self.through(scope, spans, at, loop, out, finalize)
+                self.through(scope, spans, at, loop, out, finish)
                 return
             over = [r for r, node in heads.items() if self.is_told(scope, r, node, heads)]
             if over:
@@ -150,7 +150,7 @@ class _Laying(Beginning):
             if first.body is not None:
                 self._module(scope, heads, out)
             elif _decides(heads) and len({node.result for node in heads.values()}) > 1:
-                self._split(scope, spans, at, heads, out, finalize)
+                self._split(scope, spans, at, heads, out, finish)
                 return
             else:
                 self._call(scope, heads, out)
@@ -211,7 +211,7 @@ class _Laying(Beginning):
         node.body = []
         self.written.append({})
 
-        def finalize() -> None:
+        def finish() -> None:
             parts = {r: heads[r].result for r in scope.runs}
             node.result = self.resolved(scope, parts, node.body or [])
             node.outputs = tuple(node.returned)
@@ -219,7 +219,7 @@ class _Laying(Beginning):
         spans = {r: _whole(heads[r].body or [], len(self.turns(r, heads[r]))) for r in scope.runs}
         body = node.body
         try:
-            self.lay(scope, spans, body, finalize)
+            self.lay(scope, spans, body, finish)
         finally:
             self.written.pop()
         node.outputs = tuple(node.returned)
@@ -232,7 +232,7 @@ class _Laying(Beginning):
         at: dict[int, int],
         heads: dict[int, Node],
         out: list[Node],
-        finalize: Callable[[], None],
+        finish: Callable[[], None],
     ) -> None:
         """Let the runs of a scope go their ways after a condition, and pair what follows."""
         self.may_part(heads)
@@ -263,7 +263,7 @@ class _Laying(Beginning):
                 out.append(node)
                 scope.branches.append(Branch(node, then, otherwise, self.tick()))
                 rest = {r: spans[r]._replace(start=meeting[r]) for r in scope.runs}
-                self.lay(scope, rest, out, finalize)
+                self.lay(scope, rest, out, finish)
             except Misfit as error:
                 problem = problem or error
                 continue

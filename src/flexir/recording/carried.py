@@ -19,7 +19,7 @@ from ..graph import numbers
 from ..graph.choice import alike
 from ..graph.inputs import same_literal
 from ..graph.nodes import Node, Value
-from .alike import Misfit
+from .alike import Misfit, Unsure
 from .gathered import Gathering
 from .looping import ANY, Looping, Slot, values_read
 from .scopes import Branch, Scope
@@ -69,6 +69,10 @@ class Loops(Gathering):
 
     def may_be_read(self, place: Any) -> bool:
         """Whether the call that is being read may read a variable."""
+        raise NotImplementedError
+
+    def places_read(self, values: Mapping[int, Value]) -> set[Any]:
+        """The variables, and parts of them, that hold these Values where they are read."""
         raise NotImplementedError
 
     def _carried(self, scope: Scope, loop: Looping, values: dict[int, Any]) -> Value:
@@ -137,6 +141,8 @@ class Loops(Gathering):
                 return output
         problem: Misfit | None = None
         read, places = self.read, {**_places(loop.after, finals), **_left_in(loop, finals)}
+        if loop.grows or any(self.elements.get(value) for value in finals.values()):
+            places = self._in_variables(places, values)
         for column in self._columns(loop, places, finals):
             slots = list(loop.slots)
             self.read = places.keys() or loop.live
@@ -149,6 +155,25 @@ class Loops(Gathering):
             finally:
                 self.read = read
         raise problem or Misfit("what a loop leaves in a place is not known")
+
+    def _in_variables(
+        self, places: Collection[Any], values: Mapping[int, Value]
+    ) -> dict[Any, None]:
+        """The places of a loop's last Values that the call which reads them may mean.
+
+        They may be elements of a list, too.
+
+        Raises:
+            Misfit: it means none of these.
+            Unsure: it may mean others as well.
+        """
+        read = self.places_read(values)
+        found = {place: None for place in places if len(place) == 2 and self.may_be_read(place)}
+        if read and not read & found.keys():
+            raise Misfit("it is read out of a list")
+        if read - found.keys():
+            raise Unsure("it is what a loop left in a variable, and an element of a list")
+        return found
 
     def _columns(
         self, loop: Looping, places: Collection[Any], finals: Mapping[int, Value]

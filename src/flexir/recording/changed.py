@@ -1,4 +1,7 @@
-"""What was held before a run laid over what is held after: tensors replaced, other changes."""
+"""What was held before a run laid over what is held after: tensors replaced, other changes.
+
+Owns what counts as a change and how it is told; what is held is read by :mod:`.holders`.
+"""
 
 from __future__ import annotations
 

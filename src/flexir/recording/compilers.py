@@ -17,9 +17,9 @@ import torch
 
 @contextlib.contextmanager
 def eager_compilers() -> Iterator[None]:
-    """Within, what ``torch.compile`` made runs as plain Python, also if it is made within.
+    """Context manager: what ``torch.compile`` made runs as plain Python, also if it is made inside.
 
-    The compiler takes over a second to import, so it is told only once somebody loads it.
+    The compiler takes over a second to import, so it is told only once it is loaded.
     """
     with contextlib.ExitStack() as stack:
 

@@ -155,7 +155,7 @@ class Range(metaclass=_StandsIn):
     """``range``."""
 
     real = REAL_RANGE
-    __module__ = "builtins"  # who asks where it belongs is told what it stands for
+    __module__ = "builtins"  # asked for its module, it answers as what it stands for
 
     def __new__(cls, *parts: Any, **none: Any) -> Any:
         number = next((one for one in parts if one.__class__ is Int), None)

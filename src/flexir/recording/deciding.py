@@ -16,12 +16,12 @@ from ..graph import tree
 from ..graph.inputs import same_literal
 from ..graph.nodes import Node, Value
 from .alike import Misfit
+from .comparable import NUMBER
 from .rounds import Turn
 from .scopes import Branch, Scope
 from .sized import Sized
 from .sources import gives_plain, names_in
 from .standing import Held
-from .told import NUMBER
 from .variables import is_inside_c, made_of, names_at, returned_by
 from .ways import is_number, only_a_number
 
@@ -255,6 +255,15 @@ class Deciding(Sized):
             if place[1] in names_at(*held.stack[0]):
                 return True
         return not self.reading
+
+    def places_read(self, values: Mapping[int, Value]) -> set[Any]:
+        found: set[Any] | None = None
+        for r, value in values.items():
+            held = self.reading.get(r)
+            kept = {} if held is None else {**held.tensors, **held.taken}
+            here = {place for place, one in kept.items() if one is value}
+            found = here if found is None else found & here
+        return {place for place in found or () if self.may_be_read(place)}
 
     def _made_of(self, function: str, name: str) -> set[Variable]:
         """The variables of which one is made, but for tensors, of which that is seen."""

@@ -175,7 +175,7 @@ def _apart(part: Any, seen: set[int]) -> Any:
 
 @contextlib.contextmanager
 def no_fast_path() -> Iterator[None]:
-    """Within, attention and transformer layers call the functions they are written with."""
+    """Context manager: attention and transformer layers call the functions in their source."""
     before = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:

@@ -1,4 +1,8 @@
-"""What can be told of a torch call besides arguments and result: who made it, what it changes."""
+"""Facts about a torch call that neither its arguments nor its result show.
+
+Whether an autograd Function makes it, whether it changes geometry alone, whether ATen ops beneath
+it draw or write. Asks torch and the stack; records nothing.
+"""
 
 from __future__ import annotations
 

@@ -17,13 +17,13 @@ import torch
 from ..calls.binding import layout_of
 from ..calls.names import MEMORY, name_of
 from ..graph import tree
-from ..graph.answers import answer, is_about, is_plain
+from ..graph.escaped import as_literal, is_about, is_plain
 from ..graph.geometry import fingerprint
 from ..graph.nodes import Effects, Escape, Node, Value
 from ..graph.source import Source
 from .memory import Alias
 from .numbers import SIZES, Numbers
-from .ssa import Memories
+from .ssa import ValueTable
 from .standing import Standing
 from .switches import SwitchWatch
 from .trace import Trace, signature_of
@@ -39,9 +39,9 @@ class Escapes:
     """
 
     def __init__(
-        self, recorder: Any, memories: Memories, trace: Trace, switches: SwitchWatch, numbers: bool
+        self, recorder: Any, table: ValueTable, trace: Trace, switches: SwitchWatch, numbers: bool
     ) -> None:
-        self.recorder, self.memories = recorder, memories
+        self.recorder, self.table = recorder, table
         self.trace, self.switches = trace, switches
         self.lines: list[Source] = trace.found.escaped
         self.questions: set[Any] = set()  # that stand in the graph
@@ -67,19 +67,19 @@ class Escapes:
         if kind == "memory":
             node.result = fingerprint(tensors[0])
             for tensor in tensors:
-                self.memories.share(tensor)
+                self.table.share(tensor)
         if kind != "text" and node.source is not None:
             self.lines.append(node.source)
         return kind
 
     def _met(self, tensor: torch.Tensor) -> Alias | None:
         """What a tensor means, if it was recorded and is no weight; it may be a view of one."""
-        alias = self.memories.aliases.get(id(tensor))
+        alias = self.table.aliases.get(id(tensor))
         known = alias is not None and alias.is_of(tensor) and alias.kind != "constant"
         return alias if known else None
 
     def _of_the_run(self, tensor: torch.Tensor) -> Alias | None:
-        """The same, if it is no part of the model's own, either."""
+        """As :meth:`_met`, without tensors on the model's own memory."""
         alias = self._met(tensor)
         return None if alias is None or alias.memory.kind == "constant" else alias
 
@@ -93,21 +93,21 @@ class Escapes:
         if self.recorder.busy or self._of_the_run(args[0]) is None:
             return
         with self.recorder.quietly():
-            layout, value = layout_of(func, args, kwargs), self.memories.read(args[0])
+            layout, value = layout_of(func, args, kwargs), self.table.read(args[0])
             key = (func, value, repr(args[1:]), repr(kwargs))
             if key in self.questions:
                 return
             self.questions.add(key)
-            named = tree.template(layout.named(args, kwargs), self.memories.read)
+            named = tree.template(layout.named(args, kwargs), self.table.read)
             node = self.trace.append(layout.signature.op, func, layout.signature, named, frame)
-            node.result = answer(result)
+            node.result = as_literal(result)
             node.effects = Effects(switches=self.switches.now().switches, escape="about")
 
     # -- numbers that know where they come from
 
     def _listening(self) -> bool:
         recorder = self.recorder
-        ours = recorder.owner is None and not recorder.busy
+        ours = recorder.running is None and not recorder.busy
         if not ours or threading.get_ident() != recorder.thread:
             return False
         return torch._C._functorch.maybe_current_level() is None

@@ -17,10 +17,12 @@ from typing import Any, NamedTuple
 from .holders import FIXED, is_users
 from .stand_ins import CACHED
 
-# Methods that torch calls, whoever names them.
+# Methods that torch calls by itself.
 CALLED = frozenset({"apply", "backward", "forward", "jvp", "setup_context", "vjp", "vmap"})
 MAKERS = frozenset({"__init__", "__init_subclass__", "__new__", "__post_init__", "__set_name__"})
 _BUILTINS = frozenset(vars(builtins))
+_BY_NAME = frozenset({"__import__", "import_module", "modules"})  # give a module for a text
+_LONG = 100  # characters: such texts name nothing
 _IMPORT = dis.opmap["IMPORT_NAME"]
 
 
@@ -29,15 +31,15 @@ class Reach(NamedTuple):
 
     Attributes:
         code: the code itself; it keeps its id from being used again.
-        names: what it takes from elsewhere: globals, and attributes of anything.
-        mentioned: the names of attributes that it may ask for, also as texts.
+        mentioned: the names that it may ask for, of globals and attributes, also as texts.
+        names: the same without those of builtins.
         imports: the modules that it imports, as it names them; "" is its own package.
         given: the names of the arguments that may have defaults, in order.
     """
 
     code: types.CodeType
-    names: frozenset[str]
     mentioned: frozenset[str]
+    names: frozenset[str]
     imports: tuple[str, ...]
     given: tuple[str, ...]
 
@@ -52,13 +54,14 @@ def reach_of(code: types.CodeType) -> Reach:
         inner = [reach_of(part) for part in code.co_consts if isinstance(part, types.CodeType)]
         texts = [one for part in code.co_consts
                  for one in (part if type(part) is tuple else (part,))]  # fmt: skip
-        words = (one for one in texts if type(one) is str and one.isidentifier())
+        texts = [one for one in texts if type(one) is str and len(one) < _LONG]
+        words = filter(str.isidentifier, texts)
+        mentioned = frozenset(code.co_names).union(words, *(one.mentioned for one in inner))
+        imports = (*_imports(code), *(name for one in inner for name in one.imports))
+        if not _BY_NAME.isdisjoint(mentioned):
+            imports += tuple(one for one in texts if one)
         found = _known[id(code)] = Reach(
-            code,
-            frozenset(code.co_names).difference(_BUILTINS).union(*(one.names for one in inner)),
-            frozenset(code.co_names).union(words, *(one.mentioned for one in inner)),
-            (*_imports(code), *(name for one in inner for name in one.imports)),
-            code.co_varnames[: code.co_argcount],
+            code, mentioned, mentioned - _BUILTINS, imports, code.co_varnames[: code.co_argcount]
         )
     return found
 

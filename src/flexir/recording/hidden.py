@@ -16,6 +16,7 @@ from ..graph import numbers
 from ..graph.nodes import Node
 from ..graph.source import Source
 from .alike import Misfit
+from .comparable import IN_GRAPH, NONE, NUMBER
 from .grown_lists import copied_elsewhere, grown_at_times, picked_from
 from .linear import line
 from .lookups import round_reads
@@ -23,7 +24,6 @@ from .looping import Looping
 from .rounds import Execution
 from .sources import compares_once, is_read, set_at_times
 from .standing import Held
-from .told import IN_GRAPH, NONE, NUMBER
 from .uses import Known, unseen
 
 _DIFFER = ("int", "bool", "float", "list", "tuple")  # kinds of variables that say how often

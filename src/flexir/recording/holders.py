@@ -240,7 +240,7 @@ class Globals(Holder):
     __slots__ = ("asked", "modules", "names")
 
     def __init__(self, thing: dict[str, Any], path: str) -> None:
-        self.names: set[str] = set()
+        self.names: dict[str, None] = {}  # in the order of ``before``
         self.modules: set[str] = set()
         self.asked: set[int] = set()
         super().__init__(thing, path)
@@ -248,9 +248,9 @@ class Globals(Holder):
     def watch(self, names: frozenset[str]) -> list[str]:
         """Look at these variables, too; those that are there and were not looked at yet."""
         self.asked.add(id(names))
-        fresh = names - self.names
-        self.names |= fresh
-        there = sorted(name for name in fresh if name in self.thing)
+        fresh = sorted(names.difference(self.names))
+        self.names.update(dict.fromkeys(fresh))
+        there = [name for name in fresh if name in self.thing]
         self.before.update((name, behind(self.thing[name])) for name in there)
         return there
 

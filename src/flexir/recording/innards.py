@@ -90,14 +90,14 @@ class Suspended(Holder):
         return {**frame.f_locals, "": (frame.f_lasti, waits)}
 
     def put(self, contents: dict[str, Any]) -> None:
-        """It cannot be set back."""
+        """Do nothing: Python cannot set a generator back."""
 
 
 class CachedResults(Holder):
     """What ``functools.lru_cache`` keeps of a function's results.
 
     A function that is remembered gives the same whether it runs again or not, so a result that is
-    new there matters only if somebody may change it.
+    new there matters only if it can be changed.
     """
 
     __slots__ = ()
@@ -234,7 +234,7 @@ def _bytes_of(part: Any) -> Any:
 
 
 def _may_change(part: Any) -> bool:
-    """Whether somebody who has a thing may change it."""
+    """Whether a thing can be changed by code that holds it."""
     if part.__class__ in FIXED or isinstance(part, (type, types.FunctionType, torch.nn.Module)):
         return False
     if isinstance(part, torch.Tensor):

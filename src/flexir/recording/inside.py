@@ -15,10 +15,10 @@ from typing import Any
 import torch
 
 from ..graph.tree import attributes_of
+from .comparable import IN_GRAPH, NUMBER
 from .holders import BOOKKEEPING, FIXED, Modules, Sets, is_users
 from .innards import Opaque, holder_of
 from .live import OURS
-from .told import IN_GRAPH, NUMBER
 
 _LIMIT = 5_000  # things that one variable may lead to; of more nothing is said to be the same
 
@@ -36,7 +36,7 @@ class Contents:
         self._alive: list[Any] = []  # so that no two things have one id
 
     def variable(self, part: Any) -> Any:
-        """What a variable leads to, but for what :func:`.told.tell` tells of a list of tensors."""
+        """What a variable leads to; :func:`.comparable.summary` is enough of a list of tensors."""
         self._seen.clear()
         found = self.of(part)
         rows = isinstance(part, (list, tuple)) and all(map(_is_in_graph, found[1:]))

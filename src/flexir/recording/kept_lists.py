@@ -66,7 +66,7 @@ def _become(node: Node, parts: tuple[Value, ...]) -> None:
 
 
 def _dropped(nodes: list[Node], read: set[Value]) -> bool:
-    """Take out lists that nobody reads; returns whether there were any."""
+    """Drop unused lists; returns whether there were any."""
     found = False
     for node in nodes:
         for inner in bodies(node):

@@ -20,7 +20,7 @@ class NotInitialised(Exception):
 
 
 def those_made(held: Sequence[torch.Tensor], initialised: bool) -> list[torch.Tensor]:
-    """Those of the tensors a model holds that are there.
+    """The tensors of a model, without the uninitialised parameters of lazy modules.
 
     Args:
         held: what the model holds.

@@ -18,15 +18,15 @@ from ..graph.graph import Graph
 from ..graph.nodes import Value
 from .changed import Replaced
 from .constants import Origins
-from .ssa import Memories
+from .ssa import ValueTable
 
 
-def mutations(memories: Memories, found: Origins) -> list[Mutation]:
+def mutations(table: ValueTable, found: Origins) -> list[Mutation]:
     """Final values of inputs and constants whose memory was written, in the model's order."""
-    written = dict(memories.written())
-    for weight in memories.swapped():
+    written = dict(table.written())
+    for weight in table.swapped():
         initial = found.initial[id(weight.tensor)]
-        final = memories.read(weight.tensor)
+        final = table.read(weight.tensor)
         if weight.stride is not None and found.constants[initial] is weight.tensor:
             found.constants[initial] = weight.as_met()
         if final is not initial:
@@ -37,14 +37,14 @@ def mutations(memories: Memories, found: Origins) -> list[Mutation]:
 
 
 def state(
-    graph: Graph, replaced: Sequence[Replaced], memories: Memories, found: Origins, among: bool
+    graph: Graph, replaced: Sequence[Replaced], table: ValueTable, found: Origins, among: bool
 ) -> list[State]:
     """Tensors written or replaced where the model keeps them, and read by this run.
 
     Args:
         graph: with its nodes, outputs and mutations.
         replaced: the places that hold another tensor now.
-        memories: what tensors mean.
+        table: what tensors mean.
         found: the constants.
         among: others than this run may read them: all that was replaced is state.
     """
@@ -54,9 +54,9 @@ def state(
         if m.initial in graph.constants
         and found.origins[m.initial].kind not in ("unseen", "python")
     }
-    finals = [(path, before, memories.read(after)) for path, before, after in replaced]
+    finals = [(path, before, table.read(after)) for path, before, after in replaced]
     if among:
-        kept.update((p, State(p, memories.read(before), final)) for p, before, final in finals)
+        kept.update((p, State(p, table.read(before), final)) for p, before, final in finals)
     if among or not finals:
         return list(kept.values())
     read = {v for node in graph for v in node.inputs}
@@ -95,7 +95,7 @@ def parted(replaced: Sequence[Replaced], found: Origins) -> Iterator[Change]:
             yield Change(path, Text(f"the same tensor as {others[0]}"), Text("another than that"))
 
 
-def overlapping(memories: Memories, mutations: Sequence[Mutation]) -> Iterator[str]:
+def overlapping(table: ValueTable, mutations: Sequence[Mutation]) -> Iterator[str]:
     """Memory from before the run that it wrote, and that another tensor has in another storage.
 
     Tensors made from one NumPy array or by DLPack are such; what is written to one of them, the
@@ -111,9 +111,9 @@ def overlapping(memories: Memories, mutations: Sequence[Mutation]) -> Iterator[s
             kept[2].append(value)
 
     if written:
-        for weight in memories.weights:
+        for weight in table.weights:
             note(weight.storage, weight.value)
-        for alias, value, _ in memories.roots:
+        for alias, value, _ in table.roots:
             if (tensor := alias.ref()) is not None:
                 note(storage_of(tensor), value)
     ordered = sorted(spans.values(), key=operator.itemgetter(0))

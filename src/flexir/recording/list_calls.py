@@ -14,10 +14,10 @@ from ..graph.lists import joined
 from ..graph.nodes import ListType, Node, TensorType, Value
 from ..graph.source import Source
 from .between import Step
+from .comparable import IN_GRAPH
 from .rounds import Execution, Turn
 from .runs import Recorded
 from .standing import Held
-from .told import IN_GRAPH
 from .told_lists import Elements, Moment, Told
 from .trace import signature_of
 from .ways import only_a_number
@@ -89,7 +89,7 @@ class ListCalls:
         Args:
             code: the function.
             kinds: variable -> the type of an element.
-            unread: variables of lists that nobody reads.
+            unread: variables of unused lists.
             row: what became of them, recorded call after recorded call.
 
         Returns:
@@ -202,7 +202,7 @@ class ListCalls:
 def _added(one: Told) -> list[tuple[Step, Elements]]:
     """What became of lists between two calls, each with what was added then.
 
-    What was made and thrown away in between nobody has seen.
+    What was made and thrown away in between is not known.
     """
     left = one.after.known
     over: set[str] = set()

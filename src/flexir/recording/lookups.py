@@ -57,8 +57,8 @@ class Lookups:
         self.kinds: dict[CodeType, dict[ast.AST, str]] = {}
         self._open: dict[CodeType, list[Lookup]] = {}  # what was not there yet
 
-    def look(self, frame: FrameType) -> None:
-        """A function came to a call."""
+    def visit(self, frame: FrameType) -> None:
+        """Look, at a call in a frame, at what the function in it looks up by number."""
         code = frame.f_code
         todo = self._open.get(code)
         if todo is None:

@@ -11,9 +11,9 @@ from typing import Any
 
 from ..graph.choice import Loop, closed, free_values
 from ..graph.nodes import Node, NumberType, Value
+from .comparable import SCALARS
 from .scopes import Scope
 from .standing import Held
-from .told import SCALARS
 from .ways import close
 
 ANY: Any = object()  # it does not matter what stands there

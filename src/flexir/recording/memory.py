@@ -9,11 +9,11 @@ What always holds, and which functions change it:
 field                 means                                                      changed by
 ===================== ========================================================== ==================
 ``Memory.epoch``      writes so far; an alias with a smaller one is stale        ``ssa`` writes
-``Memory.pieces``     cover every live tensor; disjoint once written, unless     ``ssa`` writes,
-                      a constant's                                               ``Memories.define``
+``Memory.pieces``     cover every live tensor; disjoint once written, unless     ``ssa`` writes
+                      a constant's                                               and ``define``
 ``Memory.known``      geometry -> one tensor there; those made equal are found   ``Tensors._know``,
                       by it; None while there is one tensor                      ``_bury``
-``Memory.loose``      True once a tensor moved from or to here: counters are     ``Memories._move``
+``Memory.loose``      True once a tensor moved from or to here: counters are     ``ssa``, ``_move``
                       read anew, not compared
 ``Memory.owed``       how far a counter may have moved unseen (``mark_dirty``)   ``Tensors.owe``
 ``Alias.memory``      ``ALONE`` until something else looks at the storage        ``Tensors.memory``
@@ -233,7 +233,7 @@ class LoneConstant(Lone):
         self.tensor, self.storage, self.ref = tensor, storage, lambda: tensor
 
     def share(self, tensor: torch.Tensor) -> None:
-        """It is told by where it lies in any case: it may be swapped."""
+        """Nothing to do: it is told by where it lies in any case, for it may be swapped."""
 
     def as_met(self) -> torch.Tensor:
         """A tensor that holds what the object held."""

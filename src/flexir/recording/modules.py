@@ -24,21 +24,21 @@ class ModuleCalls:
 
     def __init__(self, recorder: Any) -> None:
         self.recorder = recorder
-        self.trace, self.memories, self.numbers = (
-            recorder.trace, recorder.memories, recorder.numbers,
+        self.trace, self.table, self.numbers = (
+            recorder.trace, recorder.table, recorder.numbers,
         )  # fmt: skip
 
     def _elsewhere(self) -> bool:
         """Whether a module runs in a recorded call, another thread, or a transform (``vmap``)."""
         recorder = self.recorder
-        ours = recorder.owner is None and get_ident() == recorder.thread
+        ours = recorder.running is None and get_ident() == recorder.thread
         return not ours or _functorch_level() is not None
 
     def enter(self, module: torch.nn.Module, args: tuple[Any, ...]) -> None:
         """A module is about to be called."""
         if self._elsewhere():
             return
-        caller, memories = sys._getframe(1), self.memories
+        caller, table = sys._getframe(1), self.table
         self.recorder.busy = True
         try:
             with torch._C.DisableTorchFunction():
@@ -48,10 +48,10 @@ class ModuleCalls:
                 named = bind_forward(module, args, caller)
                 for name, part in named.items():
                     if part.__class__ is _Tensor:
-                        named[name] = memories.alias(part).value
+                        named[name] = table.alias(part).value
                     elif not is_literal(part):
-                        named[name] = tree.template(part, memories.read)
-                memories.enter()
+                        named[name] = tree.template(part, table.read)
+                table.enter()
                 if self.numbers is not None:
                     named = self.numbers.lower(named)
                     self.numbers.enter()
@@ -85,16 +85,16 @@ class ModuleCalls:
             self._return(None)
 
     def _return(self, output: Any) -> None:
-        node, memories = self.trace.frames[-1].node, self.memories
+        node, table = self.trace.frames[-1].node, self.table
         if isinstance(output, _Tensor):  # deriving stale results still belongs to the body
-            value = node.result = memories.alias(output).value
+            value = node.result = table.alias(output).value
             node.outputs = (value,)
         else:
-            node.result = tree.template(output, memories.read)
+            node.result = tree.template(output, table.read)
             if self.numbers is not None:
                 node.result = self.numbers.lower(node.result)
             node.outputs = tuple(node.returned)
         if self.numbers is not None:
             self.numbers.leave()
         self.trace.leave()
-        memories.leave(node.outputs)
+        table.leave(node.outputs)

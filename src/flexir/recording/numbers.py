@@ -186,7 +186,7 @@ class Numbers:
 
     @contextlib.contextmanager
     def unheard(self) -> Iterator[None]:
-        """Within, nothing that is computed or compared is recorded."""
+        """Context manager: nothing that is computed or compared is recorded."""
         before, self.open = self.open, False
         try:
             yield

@@ -2,8 +2,8 @@
 
 A list is a function's own if the function makes it itself (``rows = [h]``), adds to it by
 ``append`` alone, and hands it to nothing but calls of torch: then no other name leads to it, and
-all that becomes of it stands in the source. What is not known to be harmless makes it somebody
-else's. Runs nothing.
+all that becomes of it stands in the source. What is not known to be harmless makes it shared.
+Runs nothing.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Arguments of a module call, or of the whole model, by the names its ``forward`` gives them."""
+"""Arguments of a module call, or of the whole model, by the names its ``forward`` gives them.
+
+Reads signatures and the frame of the call; calls nothing and changes no argument.
+"""
 
 from __future__ import annotations
 

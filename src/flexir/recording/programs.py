@@ -141,7 +141,10 @@ class Recording:
         return returned[0]
 
     def _options(self) -> dict[str, Any]:
-        """Of the recorder. Looking at a model takes as long as some calls; once is enough."""
+        """Options of the recorder.
+
+        A look at the model takes as long as some calls of it, so it is kept while it still holds.
+        """
         with collector_at_rest():
             if self.held is None or not self.held.stands():
                 self.held = Holdings(self.model)

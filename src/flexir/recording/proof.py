@@ -24,7 +24,7 @@ from ..graph.nodes import Node, Value
 from ..graph.replay import Environment, replay
 from ..graph.sizes import measure
 from .eager import copies_of
-from .further import further
+from .extrapolate import extrapolated
 from .naming import Table
 
 
@@ -97,7 +97,7 @@ def tried(loose: Graph, table: Table, trial: Trial) -> UnfitExample | None:
 
 def measured_beyond(loose: Graph, table: Table, shown: Sequence[Inputs]) -> None:
     """The table gains what Values are at a size that lies beyond those shown, as far as it runs."""
-    inputs = further(shown)
+    inputs = extrapolated(shown)
     if inputs is not None:
         with contextlib.suppress(Diverged, *TORCHS), torch.random.fork_rng(devices=[]):
             _measured(loose, Trial(-1, inputs, inputs, None), table.beyond)

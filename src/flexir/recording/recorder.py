@@ -33,16 +33,16 @@ from .constants import Origins
 from .effects import beneath
 from .escapes import Escapes
 from .given import Given, unshared
+from .input_numbers import lend, take_back
 from .lazy import NotInitialised, initialise, those_made
 from .left import mutations, overlapping, parted, state
-from .lent import lend, take_back
 from .memory import Alias
 from .modules import ModuleCalls
 from .parameters import bind_model_call
 from .randomness import Draws, foreign_draws
-from .results import define, returned, say_effects
+from .results import define, failed, returned, say_effects
 from .session import collector_at_rest, watching
-from .ssa import Memories
+from .ssa import ValueTable
 from .stand_ins import stand_ins
 from .standing import Standing
 from .state import Holdings
@@ -110,18 +110,18 @@ class Recorder:
         self.switches = SwitchWatch()
         self.draws = Draws(self.found.holdings.generators)
         self.trace = Trace(self.found, self.switches, numbers)
-        self.memories = Memories(self.trace, self.found)
-        self.escapes = Escapes(self, self.memories, self.trace, self.switches, numbers)
+        self.table = ValueTable(self.trace, self.found)
+        self.escapes = Escapes(self, self.table, self.trace, self.switches, numbers)
         self.standing = self.escapes.standing = self.trace.standing = standing
         self.numbers = self.escapes.numbers
         if standing is not None:
-            standing.begin(self.found.holdings, self.numbers, self.memories.known, _RUN)
+            standing.begin(self.found.holdings, self.numbers, self.table.known, _RUN)
         # Watchers know the recorder, and are let go when the run has ended.
         self.modules: ModuleCalls | None = ModuleCalls(self)
         self.witness = Witness(self) if witness else None
         self.audit = Audit(witnessed=witness, problems=self.found.problems)
         self.fallback = 0
-        self.owner: Node | None = None  # the recorded call that is running
+        self.running: Node | None = None  # the recorded call that is running
         self.busy = False  # torch is being called by this recorder itself
         self.initialised, self.thread = initialised, threading.get_ident()
         self.waiting: Call | None = None  # a call under way that may draw random numbers,
@@ -177,7 +177,7 @@ class Recorder:
             args, kwargs, bound = unshared((args, kwargs, bound), self.found.tensors)
             graph.inputs = self._inputs(bound, graph)
             held = [t for t, kind, _ in self.found.tensors.values() if kind != "default"]
-            self.memories.expect(those_made(held, self.initialised))
+            self.table.expect(those_made(held, self.initialised))
         return args, kwargs, bound
 
     def _end(self, graph: Graph, result: Any, given: Given) -> None:
@@ -186,29 +186,29 @@ class Recorder:
         self.modules.close(1)
         seen: dict[int, Any] = {}  # what is given and returned is one object
         graph.left = {
-            name: tree.template(part, self.memories.read, deep=True, seen=seen)
+            name: tree.template(part, self.table.read, deep=True, seen=seen)
             for name, part in given.parts()
         }
-        graph.outputs = tree.template(result, self.memories.read, deep=True, seen=seen)
+        graph.outputs = tree.template(result, self.table.read, deep=True, seen=seen)
         if self.numbers is not None:
             graph.left = self.numbers.lower(graph.left)
             graph.outputs = self.numbers.lower(graph.outputs)
             if self.standing is not None:
                 self.standing.end(self.numbers, graph.input_values, self.trace.frames[0].nodes)
-        graph.mutations = mutations(self.memories, self.found)
+        graph.mutations = mutations(self.table, self.found)
         holdings = self.found.holdings
         found = holdings.changes(self.draws.left)
         replaced = [one for one in found.replaced if not lies_in(one.path, self.carried)]
         changes = [*found.changes, *parted(replaced, self.found)]
         self.audit.changes = [one for one in changes if not lies_in(one.path, self.carried)]
         graph.nodes, graph.modules = self.trace.frames[0].nodes, self.trace.classes
-        graph.state = state(graph, replaced, self.memories, self.found, self.among)
-        self.audit.problems += overlapping(self.memories, graph.mutations)
+        graph.state = state(graph, replaced, self.table, self.found, self.among)
+        self.audit.problems += overlapping(self.table, graph.mutations)
         self.audit.unwatched, self.audit.fallback = holdings.unwatched, self.fallback
 
     def _close(self) -> None:
         """Let go of what knows this recorder, so that tensors do not wait for the collector."""
-        self.memories.close()
+        self.table.close()
         self.trace.frames.clear()
         self.witness = self.modules = None
         del self.escapes, self.numbers
@@ -230,7 +230,7 @@ class Recorder:
             known = made.get(id(tensor))
             if known is None:
                 known = made[id(tensor)] = Value("", tensor_type(tensor))
-                self.memories.define(tensor, known, kind="input")
+                self.table.define(tensor, known, kind="input")
                 if tensor.layout is torch.strided and not tensor.is_nested:
                     graph.layouts[known] = tensor.stride()
                 if tensor.requires_grad:
@@ -252,7 +252,7 @@ class Recorder:
         try:
             call = Call(func, args, kwargs, frame)
             self._read(call)
-            if not call.layout.quiet:
+            if not call.layout.never_writes:
                 self._prepare(call)
             self._run(call)
             return self._record(call)
@@ -263,14 +263,14 @@ class Recorder:
         """Make the node of a call, its arguments the Values that tensors hold now."""
         if self.standing is not None:
             self.standing.come_to(call.frame)
-        layout, memories, tensors = call.layout, self.memories, call.tensors
+        layout, table, tensors = call.layout, self.table, call.tensors
         self.found.lifting = call.func is _LIFT
         template = layout.named(call.args, call.kwargs)
-        for name in layout.spots:
+        for name in layout.structured:
             part = template[name]
             cls = part.__class__
             if cls is _Tensor or cls is _Parameter:
-                alias = memories.alias(part)
+                alias = table.alias(part)
                 tensors.append((part, alias))
                 template[name] = alias.value
             elif cls not in LITERALS and not is_literal(part):
@@ -287,7 +287,7 @@ class Recorder:
 
     def _reader(self, tensors: list[tuple[torch.Tensor, Alias]]) -> Callable[[torch.Tensor], Value]:
         """Reads the Value of a tensor and notes the tensor."""
-        alias_of = self.memories.alias
+        alias_of = self.table.alias
 
         def leaf(tensor: torch.Tensor) -> Value:
             alias = alias_of(tensor)
@@ -302,26 +302,26 @@ class Recorder:
         if call.marked:
             for name, part in call.named.items():
                 if name in call.marked:
-                    save_initial(part, call.func, self.memories, self.found)
+                    save_initial(part, call.func, self.table, self.found)
 
     def _run(self, call: Call) -> None:
         """Run a call, the witness aside unless it is needed, the generators watched."""
-        layout, witness, previous = call.layout, self.witness, self.owner
+        layout, witness, previous = call.layout, self.witness, self.running
         aside = witness is not None and _modes() > 0
         if not layout.plain or self.switches.inference:
             aside = self._attended(call, aside and _mode_at(_modes() - 1) is witness)
         if aside and (top := _pop_mode(None)) is not witness:  # one of the model's own is on
             _push_mode(top)
             aside = False
-        self.owner, self.busy = call.node, False
+        self.running, self.busy = call.node, False
         try:
             kwargs = call.kwargs
             call.result = call.func(*call.args, **kwargs) if kwargs else call.func(*call.args)
         except Exception as error:
-            call.explain(error)
+            failed(call, error, self.trace)
             raise
         finally:
-            self.owner, self.busy = previous, True
+            self.running, self.busy = previous, True
             if aside and witness is not None:
                 _push_mode(witness)
             elif self.waiting is not None:
@@ -365,18 +365,18 @@ class Recorder:
             value = Value(self.trace.number(), tensor_type(result), node)
             node.result = value
             node.outputs = (value,)
-            self.memories.define(result, value, node, call.tensors)
+            self.table.define(result, value, node, call.tensors)
             self.trace.frames[-1].nodes.append(node)
             if self.watch is not None:
                 self.watch(node, (result,))
             return result
-        live = returned(call, written, self.trace)
-        say_effects(call, written, live, draw, self.escapes)
-        define(call, written, live, self.memories, self.trace)
+        new = returned(call, written, self.trace)
+        say_effects(call, written, new, draw, self.escapes)
+        define(call, written, new, self.table, self.trace)
         if node.effects.escape and self.standing is not None:
             self.standing.decided(node)
         if self.watch is not None:
-            self.watch(node, [tensor for tensor, _ in live])
+            self.watch(node, [tensor for tensor, _ in new])
         return self.escapes.taken(node, result) if node.effects.escape == "value" else result
 
     def below(self, func: Any, args: Any, kwargs: dict[str, Any]) -> None:
@@ -391,7 +391,7 @@ class Recorder:
             if argument.alias_info is not None and argument.alias_info.is_write:
                 part = args[position] if position < len(args) else kwargs.get(argument.name)
                 self.busy = True
-                save_initial(part, func, self.memories, self.found)
+                save_initial(part, func, self.table, self.found)
                 self.busy = False
 
 

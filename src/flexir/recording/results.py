@@ -20,14 +20,14 @@ from .effects import changes_view_only
 from .escapes import Escapes
 from .memory import Memory, View
 from .randomness import Draw
-from .ssa import Memories
+from .ssa import ValueTable
 from .trace import Trace
 
 Writes = dict[int, torch.Tensor]  # by their ids
-Live = Sequence[tuple[torch.Tensor, Value]]  # what a call returned or wrote, with its new Values
+NewValues = Sequence[tuple[torch.Tensor, Value]]  # of what a call returned or wrote
 
 
-def returned(call: Call, written: Writes, trace: Trace) -> Live:
+def returned(call: Call, written: Writes, trace: Trace) -> NewValues:
     """Make Values of what a call returned and wrote, and say in its node where they stand."""
     node = call.node
     fresh: dict[int, tuple[torch.Tensor, Value]] = {}
@@ -57,14 +57,14 @@ def returned(call: Call, written: Writes, trace: Trace) -> Live:
 
 
 def say_effects(
-    call: Call, written: Writes, live: Live, draw: Draw | None, escapes: Escapes
+    call: Call, written: Writes, fresh: NewValues, draw: Draw | None, escapes: Escapes
 ) -> None:
     """Say on the node of a call what it did besides returning tensors."""
     node, result = call.node, call.result
     same: str | None = None
     escape: Escape | None = None
     getter = getattr(node.target, "__name__", "") == "__get__"
-    if not live and call.tensors and (result is not None or getter):
+    if not fresh and call.tensors and (result is not None or getter):
         escape = escapes.kind(node, [t for t, _ in call.tensors], result)
     elif not written and draw is None and isinstance(result, torch.Tensor):
         same = next((name for name, part in call.named.items() if part is result), None)
@@ -73,7 +73,25 @@ def say_effects(
     node.effects = Effects(writes, node.effects.switches, same, escape, *drawn)
 
 
-def define(call: Call, written: Writes, live: Live, memories: Memories, trace: Trace) -> None:
+def failed(call: Call, error: Exception, trace: Trace) -> None:
+    """A call raised: where the model goes on, that it did is a condition like any other.
+
+    Calls of arguments that torch never takes fail whatever is in these, and leave nothing behind.
+    """
+    call.explain(error)
+    node = call.node
+    if isinstance(error, _NEVER):
+        if trace.standing is not None:
+            trace.standing.forget(node)
+        return
+    node.result = type(error).__name__
+    node.effects = Effects(switches=node.effects.switches, escape="error")
+    trace.frames[-1].nodes.append(node)
+    if trace.standing is not None:
+        trace.standing.decided(node)
+
+
+def define(call: Call, written: Writes, fresh: NewValues, table: ValueTable, trace: Trace) -> None:
     """Tell what tensors mean now, and put the node of the call where it belongs."""
     node, effects = call.node, call.node.effects
     only_view = bool(written) and changes_view_only(node.target)
@@ -82,15 +100,18 @@ def define(call: Call, written: Writes, live: Live, memories: Memories, trace: T
     asks = call.tensors and call.result is None and not written
     needed = bool(effects.escape or effects.random or asks)
     views: dict[Memory, View] = {}
-    for tensor, value in live:
+    for tensor, value in fresh:
         if id(tensor) in written:
-            needed |= memories.write(tensor, value, only_view=only_view)
-            memories.redigest(tensor)
+            needed |= table.write(tensor, value, only_view=only_view)
+            table.redigest(tensor)
         else:
-            memories.define(tensor, value, node, () if effects.writes else call.tensors, views)
+            table.define(tensor, value, node, () if effects.writes else call.tensors, views)
             needed = True
     if needed:  # before what its writes made follow from it
         nodes.insert(place, node)
     if written and trace.in_autograd_function(call.frame):
         for tensor in written.values():
-            memories.owe(tensor)
+            table.owe(tensor)
+
+
+_NEVER = (TypeError, AttributeError, NotImplementedError)

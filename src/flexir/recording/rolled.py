@@ -26,7 +26,6 @@ from .hidden import (
     numbers_are_lines,
     rounds_alike,
 )
-from .kept_back import choosing
 from .looping import Looping, recorded_count
 from .overlooked import chosen
 from .rounds import Execution, Turn
@@ -34,6 +33,7 @@ from .runs import Recorded, Span, Stretches, made_in
 from .scopes import Scope
 from .sources import mentions
 from .standing import Held
+from .unused_numbers import choosing
 from .uses import Known, united, variables_of_lists, variables_of_tensors
 from .ways import copied, guarded, only_a_number
 
@@ -251,7 +251,7 @@ class Rolled(Ending):
             self.unrolled -= executions
 
     def _begins(self, scope: Scope, stretches: Stretches, out: list[Node]) -> None:
-        """Of a loop whose first round stands before it: that it has one."""
+        """Guard that a loop has a first round, where that round is laid out before the loop."""
         count = self._count(scope, _counts(stretches), out)
         if count.__class__ is Value:
             out.append(guarded(numbers.ge, count, 1))
@@ -283,11 +283,12 @@ class Rolled(Ending):
         if skipped and count is not None:
             if count.__class__ is not Value:
                 raise Misfit("a loop that always has as many rounds")
-            args = {"input": count, "other": skipped}
             kind = NumberType(int, recorded_count(count) - skipped)
-            count = self.emitted(scope, numbers.sub, args, kind, out)
+            count = self.emitted(scope, numbers.sub, {"input": count, "other": skipped}, kind, out)
         node = copied(first, {"count": count, "carried": (), "inputs": ()})
         node.op, node.target, node.signature = "loop", None, LOOP
+        if many == 1 and count.__class__ is Value:  # what follows a round was not shown
+            out.append(guarded(numbers.le, count, 1))
         loop, parts = self._begun(scope, spans, stretches, node, count, out)
         body = loop.body
         self._variables_of(loop, [turn.execution for turn, _, _ in stretches.values()], skipped)

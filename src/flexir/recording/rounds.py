@@ -16,12 +16,12 @@ import torch
 
 from ..graph.nodes import Value
 from ..graph.source import is_foreign
+from .comparable import comparable, tensors_by_path
 from .live import Int
 from .liveness import carried_by, live_after_span
 from .lookups import is_row
 from .parsed import span_at
 from .sources import LoopSource, in_test, loops_at
-from .told import tensors_by_path, told
 
 Counts = Callable[[LoopSource, FrameType], Any]
 Known = Callable[[torch.Tensor], "Value | None"]
@@ -39,7 +39,7 @@ class Execution:
             that are its elements; None if nothing says so.
         held: what its own variables held in each round, as far as those are whole numbers.
         odd: its own variables that held neither those nor tensors.
-        before: what the variables that go from round to round held, as ``told`` says it.
+        before: what the variables that go from round to round held, as ``comparable`` makes it.
         after: the same when it was over.
         rows: the Values that its own variables had in each round.
         set: what variables that rounds set held when one began, and at the end.
@@ -75,7 +75,7 @@ class Execution:
         """What variables that rounds set hold now."""
         for name in self.loop.stored.difference(self.loop.targets):
             if name in kept:
-                self.set.setdefault(name, set()).add(told(kept[name]))
+                self.set.setdefault(name, set()).add(comparable(kept[name]))
 
     def begins(self, held: tuple[Any, ...], kept: dict[str, Any], known: Known) -> None:
         """A round begins.
@@ -252,7 +252,9 @@ class Rounds:
         for depth, loop in enumerate(loops):  # what it goes over may say so even going forward
             if loop.targets and not _same(_held(loop, frame), one.open[depth].held):
                 return depth
-        back = _place(inner, frame.f_code, now) < _place(inner, frame.f_code, before)
+        back = _order_in_round(inner, frame.f_code, now) < _order_in_round(
+            inner, frame.f_code, before
+        )
         if not back and before != now:
             return None
         if before == now:
@@ -269,7 +271,7 @@ def _carried(loop: LoopSource, frame: FrameType) -> dict[str, Any]:
         return {}
     kept = frame.f_locals
     names = carried_by(frame.f_code, loop.span).difference(loop.targets)
-    return {name: told(kept[name]) for name in names if name in kept}
+    return {name: comparable(kept[name]) for name in names if name in kept}
 
 
 def _is_over(loop: _Open) -> bool:
@@ -277,7 +279,7 @@ def _is_over(loop: _Open) -> bool:
     return isinstance(count, int) and loop.number + 1 >= count
 
 
-def _place(loop: LoopSource, code: Any, at: int) -> tuple[int, ...]:
+def _order_in_round(loop: LoopSource, code: Any, at: int) -> tuple[int, ...]:
     """Where an instruction comes in a round: the test of a ``while`` first, then by offset."""
     span = span_at(code, at)
     return (0, *span[2:]) if in_test(loop, span) else (1, at)

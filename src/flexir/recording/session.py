@@ -17,14 +17,14 @@ import torch
 from ..errors import CaptureError, add_note
 from ..graph.source import locate
 from .compilers import eager_compilers
-from .watchers import Functions
+from .watchers import FunctionWatch
 
 _local = threading.local()
 
 
 @contextlib.contextmanager
 def watching(recorder: Any) -> Iterator[None]:
-    """Within, a recorder is told of torch calls, module calls and the ATen ops beneath.
+    """Context manager: a recorder is told of torch calls, module calls and the ATen ops beneath.
 
     Raises:
         CaptureError: a capture is already running in this thread.
@@ -44,7 +44,7 @@ def watching(recorder: Any) -> Iterator[None]:
         post = hooks.register_module_forward_hook(recorder.modules.leave, always_call=True)
         stack.callback(post.remove)
         if recorder.functions:
-            stack.enter_context(Functions(recorder))
+            stack.enter_context(FunctionWatch(recorder))
         try:
             yield
         except Exception as error:
@@ -69,7 +69,7 @@ def _note(error: BaseException, recorder: Any) -> None:
 
 @contextlib.contextmanager
 def collector_at_rest() -> Iterator[bool]:
-    """Within, the garbage collector runs only when it is asked to.
+    """Context manager: the garbage collector runs only when it is asked to.
 
     A graph is many small objects. Left alone they would make the collector walk the whole heap of
     the process, torch included.

@@ -1,4 +1,8 @@
-"""Numbers that C++ gives to calls, as sizes in the graph."""
+"""Numbers that C++ gives to calls, as sizes in the graph.
+
+``vmap`` and autograd call ATen ops from C++, where sizes are plain ints. Owns how such an int that
+differs between runs is found among the sizes of the call's own tensors.
+"""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class LoopSource(NamedTuple):
 
     @property
     def key(self) -> Any:
-        """The same for one loop in all runs."""
+        """What identifies the loop: the same in all runs."""
         return self.file, self.span
 
     @property

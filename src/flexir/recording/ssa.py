@@ -32,8 +32,8 @@ from .tensors import Tensors
 from .trace import Trace
 
 
-class Memories(Tensors):
-    """What the live tensors of a run mean.
+class ValueTable(Tensors):
+    """What the live tensors of a run mean: the Value that each holds now.
 
     Args:
         trace: where derived calls are written down.
@@ -380,7 +380,7 @@ class Memories(Tensors):
         self._watch(tensor, self.own(self.alias(tensor), tensor))
 
     def _changed(self, tensor: torch.Tensor, alias: Alias) -> None:
-        """Nobody saw this memory being written: what stands there now is a new constant."""
+        """This memory was written unseen: what stands there now is a new constant."""
         memory, where, now = self.own(alias, tensor), alias.where, tensor
         self.found.unseen(tensor, alias)
         low, high = where.span()

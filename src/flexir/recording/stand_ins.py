@@ -21,9 +21,9 @@ import torch
 from torch._functorch import vmap
 
 from ..graph import numbers as calls
+from .comparable import MANY
 from .counting import Enumerate, Range, is_tensor
 from .live import OURS, Float, Int, expr_of, expression, plain
-from .told import MANY
 
 # What has a meaning in the graph; of the others the line is noted.
 _KNOWN: dict[str, Callable[..., Any]] = {
@@ -57,7 +57,7 @@ def behind(part: Any) -> Any:
     return part.function if isinstance(part, StandIn) else part
 
 
-class Followed(StandIn):
+class MathFunction(StandIn):
     """A function of ``math``: asked about numbers that know where they come from, it tells."""
 
     __slots__ = ("call",)
@@ -90,11 +90,11 @@ class CachedFunction(StandIn):
         return self.function(*args, **kwargs)
 
 
-class Counted(StandIn):
+class Length(StandIn):
     """``len``: of a tensor it gives what ``size(0)`` does, of a list of tensors a live number."""
 
     __slots__ = ()
-    __module__ = "builtins"  # who asks where it belongs is told what it stands for
+    __module__ = "builtins"  # asked for its module, it answers as what it stands for
 
     def __call__(self, of: Any, /) -> Any:
         if isinstance(of, torch.Tensor) and type(of).__len__ is _LEN and of.dim():
@@ -118,7 +118,7 @@ def _many_in(rows: list[Any], many: int) -> Any:
     return home.number(many, expression(calls.length, (values,), many))
 
 
-class Beneath(StandIn):
+class VmapFunction(StandIn):
     """What ``torch.vmap`` hands numbers to, for C code that computes with them."""
 
     __slots__ = ()
@@ -164,7 +164,7 @@ _places: dict[tuple[int, str], tuple[dict[str, Any], str, Any, Any]] = {}
 
 @contextlib.contextmanager
 def stand_ins(wanted: bool) -> Iterator[None]:
-    """Within, if wanted, they stand in, in all threads, until the last one leaves."""
+    """Context manager: if wanted, they stand in, in all threads, until the last block ends."""
     global _users
     if not wanted:
         yield
@@ -198,11 +198,11 @@ def _look_through() -> None:
         _seen[key] = module
         root = key.partition(".")[0]
         if module is builtins:
-            for name, made in (("len", Counted(len)), ("range", Range), ("enumerate", Enumerate)):
+            for name, made in (("len", Length(len)), ("range", Range), ("enumerate", Enumerate)):
                 _places[id(vars(module)), name] = vars(module), name, vars(module)[name], made
         if module is vmap:
             _places[id(vars(module)), _BATCHES] = (
-                vars(module), _BATCHES, vars(module)[_BATCHES], Beneath(vars(module)[_BATCHES])
+                vars(module), _BATCHES, vars(module)[_BATCHES], VmapFunction(vars(module)[_BATCHES])
             )  # fmt: skip
         foreign = root == "torch" or root in sys.stdlib_module_names
         if foreign and module is not math and key != "__main__":
@@ -210,6 +210,6 @@ def _look_through() -> None:
         held = getattr(module, "__dict__", {})
         for name, part in list(held.items()):
             if id(part) in _MATH:
-                _places[id(held), name] = held, name, part, Followed(part)
+                _places[id(held), name] = held, name, part, MathFunction(part)
             elif type(part) is CACHED:  # objects of foreign libraries may refuse `__class__`
                 _places[id(held), name] = held, name, part, CachedFunction(part)

@@ -19,16 +19,16 @@ import torch
 from ..graph.nodes import Node, Value
 from ..graph.source import is_foreign
 from .beneath import is_beneath
+from .comparable import IN_GRAPH, NUMBER, identity, summary, tensors_by_path
 from .inside import Contents
 from .iterables import Iterables
-from .kept_back import is_bent
 from .live import OURS, Expr, origins_of
 from .liveness import live_after
 from .lookups import Lookups
 from .numbers import Laundered, Numbers
 from .rounds import Rounds, Turn
 from .state import Holdings
-from .told import IN_GRAPH, NUMBER, tell, tensors_by_path, which
+from .unused_numbers import is_bent
 from .variables import names_at
 
 _RECORDER = os.path.join(os.path.dirname(__file__), "recorder.py")  # its frame calls the model
@@ -38,7 +38,7 @@ def _unplain(part: Any) -> Any:
     if part.__class__ in OURS:
         return NUMBER
     if callable(part) and not isinstance(part, torch.Tensor):
-        return "object", which(part)
+        return "object", identity(part)
     return IN_GRAPH
 
 
@@ -89,7 +89,7 @@ class Standing:
     Attributes:
         seen: call -> what was held at it.
         kept: condition -> what the model keeps that is other than before the run: path -> as
-            ``told`` says it. None -> at the end.
+            ``comparable`` makes it. None -> at the end.
         laundered: where a number lost its origin.
         ends: condition that says that a loop is over -> the name of the loop.
         turns: call -> the rounds of loops it stands in, from the outside in.
@@ -152,6 +152,11 @@ class Standing:
         if self.rounds is not None:
             self.rounds.over(frame)
 
+    def forget(self, node: Node) -> None:
+        """A call was noted that is none: nothing is written down of it."""
+        for table in (self.seen, self.turns, self.lost, self.kept):
+            table.pop(node, None)
+
     def decided(self, node: Node) -> None:
         """A condition was met."""
         if self.held is not None and node in self.seen:
@@ -207,7 +212,7 @@ class Standing:
         """
         if not self.notes:
             if frame is not None and not is_foreign(frame.f_code.co_filename):
-                self.lookups.look(frame)
+                self.lookups.visit(frame)
             return
         self.note_rounds(node)
         if self.losing:
@@ -228,7 +233,7 @@ class Standing:
             live = live_after(code, user.f_lasti)
             if not frames:
                 for name in names_at(code, user.f_lasti).intersection(kept).difference(live):
-                    if one := tell(kept[name]) or self._number(kept[name]):
+                    if one := summary(kept[name]) or self._number(kept[name]):
                         spent[code.co_name, name] = one
                     for place, tensor in tensors_by_path(kept[name], (code.co_name, name)):
                         if value := self._known(tensor):
@@ -236,14 +241,14 @@ class Standing:
             for name in live:
                 if name not in kept:
                     continue
-                plain[len(frames), name] = tell(kept[name]) or _unplain(kept[name])
+                plain[len(frames), name] = summary(kept[name]) or _unplain(kept[name])
                 if value := self._number(kept[name]):
                     tensors[code.co_name, name] = value
                 for place, tensor in tensors_by_path(kept[name], (code.co_name, name)):
                     value = self._known(tensor)
                     if value is not None:
                         tensors[place] = value
-            self.lookups.look(user)
+            self.lookups.visit(user)
             frames.append(code)
             at.append(user.f_lasti)
             called.append(numbers.get(user, -1))
@@ -262,7 +267,7 @@ class Standing:
                 look, kept = Contents(self.held.knows), frame.f_locals
                 for name in (n for n in live_after(frame.f_code, frame.f_lasti) if n in kept):
                     # A comprehension's own iterator says the round; what is plain says it all.
-                    if name[0] != "." and tell(kept[name], False) is None:
+                    if name[0] != "." and summary(kept[name], False) is None:
                         found[number, name] = look.variable(kept[name])
         return found
 

@@ -17,9 +17,8 @@ from typing import Any
 
 import torch
 
-from ..graph.account import NOTHING, Text
-from .attributes import HOOKS, Beside, Tree, dictionary
-from .changed import Changes, Inside, path_of
+from .attributes import HOOKS, ModuleTree, TensorAttributes, dictionary
+from .changed import Changes, path_of
 from .functions import CALLED, MAKERS, functions_of, imported, methods_of, reach_of
 from .holders import (
     BOOKKEEPING,
@@ -31,14 +30,14 @@ from .holders import (
     Mapping,
     Modules,
     Scripted,
-    Sequences,
     has_attributes,
     is_users,
 )
 from .innards import Opaque, has_more, holder_of
-from .steps import keyed_by, steps_to, ways_to, with_part, within
+from .places import part_at, places_of, put_at
 
 _first = operator.itemgetter(0)
+_STILL = FIXED - {types.ModuleType}  # what is not looked at
 _LIMIT = 20_000  # things looked at in one model; more would cost more than the run
 
 
@@ -63,22 +62,23 @@ class Holdings:
         # What classes hold that can be called waits until a function that was looked at names it.
         self._named_in: set[str] = set(CALLED)
         self._unnamed: dict[str, list[tuple[str, str, Any]]] = {}
+        self._held_modules: dict[int, tuple[str, types.ModuleType]] = {}
         self._classes: set[int] = set()  # ids of those that were looked at
         self._makers: dict[type, list[types.FunctionType]] = {}  # and until their class is named
-        self._tree: Tree | None = None
+        self._tree: ModuleTree | None = None
         if isinstance(model, torch.nn.Module):
-            self._tree = Tree(model)
+            self._tree = ModuleTree(model)
             self._modules(self._tree)
         else:
             self._todo.append(("attribute", "", model))
         for tensor in filter(dictionary, list(map(_first, self.tensors.values()))):
             self._attributes(tensor)
         self._walk()
-        self._beside = Beside(list(map(_first, self.tensors.values())))
+        self._beside = TensorAttributes(list(map(_first, self.tensors.values())))
 
     # -- before
 
-    def _modules(self, tree: Tree) -> None:
+    def _modules(self, tree: ModuleTree) -> None:
         """The tree of modules; what else they hold waits, so that weights get their names first."""
         self.paths = {**tree.met, **tree.scripted}
         start = 0
@@ -87,7 +87,7 @@ class Holdings:
             self._odd(path, module)
             start = stop
         self._named(tree.held(start))
-        special = [sort for sort in tree.sorts if not FIXED.issuperset(sort.types())]
+        special = [sort for sort in tree.sorts if not _STILL.issuperset(sort.types())]
         for path, names, values in tree.attributes(special) if special else ():
             self._own(path, zip(names, values))
         for cls in dict.fromkeys(tree.classes):
@@ -118,11 +118,11 @@ class Holdings:
         """The attributes of one module."""
         prefix = f"{path}." if path else ""
         for name, part in attributes:
-            if part.__class__ in FIXED:
+            if part.__class__ in _STILL:
                 continue
             if isinstance(part, torch.Tensor):
                 self._name_all("attribute", path, {name: part})
-            elif part.__class__ in (list, tuple) and FIXED.issuperset(map(type, part)):
+            elif part.__class__ in (list, tuple) and _STILL.issuperset(map(type, part)):
                 if part.__class__ is list:
                     self._plain[id(part)] = (prefix + name, part, part.copy())
             else:
@@ -141,9 +141,9 @@ class Holdings:
     def _walk(self) -> None:
         """Look at everything that waits and at what it holds."""
         todo = self._todo
-        while todo:
+        while todo or self._look_in_modules():
             kind, path, part = todo.pop()
-            if part.__class__ in FIXED:
+            if part.__class__ in _STILL:
                 continue
             if isinstance(part, torch.Tensor):
                 if id(part) not in self.tensors:
@@ -160,8 +160,21 @@ class Holdings:
             elif part.__class__ is types.FunctionType:
                 if is_users(part.__module__):
                     self._function(part)
+            elif part.__class__ is types.ModuleType:
+                if is_users(part.__name__):
+                    self._held_modules.setdefault(id(part), (path, part))
             elif id(part) not in self._holders and id(part) not in self.paths:
                 self._look(kind, path, part)
+
+    def _look_in_modules(self) -> bool:
+        """Of a Python module that something holds, all that functions name; whether that is more.
+
+        Which function gets hold of it is not known.
+        """
+        names = frozenset(self._named_in) if self._held_modules else frozenset()
+        for path, module in list(self._held_modules.values()):
+            self._scope(vars(module), path, names)
+        return bool(self._todo)
 
     def _look(self, kind: str, path: str, part: Any) -> None:
         """Remember what one thing holds; its parts wait."""
@@ -209,7 +222,7 @@ class Holdings:
         pairs = contents.items() if isinstance(contents, dict) else enumerate(contents)
         skipped = BOOKKEEPING if isinstance(holder, Modules) else ("__class__",)
         for key, inner in pairs:
-            if inner.__class__ not in FIXED and key not in skipped:
+            if inner.__class__ not in _STILL and key not in skipped:
                 path = holder.path if isinstance(holder, Cells) else f"{prefix}{key}"
                 self._todo.append((kind, path, inner))
 
@@ -263,7 +276,9 @@ class Holdings:
         if given or named:
             arguments = reach.given[-len(given or ()) :]
             pairs = (*zip(arguments, given or ()), *(named or {}).items())
-            self._todo += [("default", n, part) for n, part in pairs if part.__class__ not in FIXED]
+            self._todo += [
+                ("default", n, part) for n, part in pairs if part.__class__ not in _STILL
+            ]
         for name in sorted(reach.mentioned - self._named_in):
             self._named_in.add(name)
             self._todo += self._unnamed.pop(name, ())
@@ -356,45 +371,12 @@ class Holdings:
 
     def places(self, tensors: Collection[int]) -> dict[int, list[str]]:
         """Where each of these tensors, by their ids, stood."""
-        found: dict[int, list[str]] = {one: [] for one in tensors}
-        for holder in self._all() if found else ():
-            if not isinstance(holder, Opaque):
-                for key, part in keyed_by(holder.before).items():
-                    for one, rest in ways_to(part, found):
-                        found[one].append(path_of(holder, key) + rest)
-        return found
+        return places_of(self._all(), tensors) if tensors else {}
 
     def get(self, path: str) -> Any:
         """What stood at a path; NOTHING where the model has no such place."""
-        for holder in self._all():
-            if isinstance(holder, Opaque):
-                continue
-            for key, part in keyed_by(holder.before).items():
-                found = within(part, steps_to(path, path_of(holder, key)))
-                if found is not NOTHING:
-                    return found
-        return NOTHING
+        return part_at(self._all(), path)
 
     def put(self, path: str, part: Any) -> bool:
         """Put something in the place of this path; False where the model has no such place."""
-        for holder in self._all():
-            contents = holder.read()
-            if holder.path == path and isinstance(part, Inside) and isinstance(holder, Opaque):
-                holder.put({"": part.state})
-                return bool(holder.read() == {"": part.state})
-            if isinstance(part, Inside):
-                continue
-            if holder.path == path and isinstance(holder, Sequences) and isinstance(part, list):
-                holder.put(part)
-                return True
-            keyed = keyed_by(contents)
-            for key, now in keyed.items():
-                rest = steps_to(path, path_of(holder, key))
-                if rest is None or isinstance(holder, Opaque) or within(now, rest) is NOTHING:
-                    continue
-                keyed[key] = with_part(now, rest, part)
-                if isinstance(part, Text) and part == NOTHING:
-                    del keyed[key]
-                holder.put(list(keyed.values()) if isinstance(contents, list) else keyed)
-                return True
-        return False
+        return put_at(self._all(), path, part)

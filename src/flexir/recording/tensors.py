@@ -125,7 +125,7 @@ class Tensors:
         self.own(self.aliases[id(tensor)], tensor).owed += 1
 
     def forget_versions(self, result: Any) -> None:
-        """These tensors were made beneath autograd, which has not set their counters yet."""
+        """Distrust the write counters of tensors made beneath autograd, which sets them later."""
 
         def forget(tensor: torch.Tensor) -> None:
             if (alias := self.aliases.get(id(tensor))) is not None:

@@ -13,12 +13,12 @@ from typing import Any, NamedTuple, cast
 
 from ..graph.nodes import Node, Value
 from .between import AT_THE_END, At, Between, Route, Step
+from .comparable import MANY
 from .own_lists import Own, steps_of
 from .rounds import Turn
 from .runs import Recorded
 from .sources import loops_at
 from .standing import Held
-from .told import MANY
 
 Elements = tuple[Value, ...]
 

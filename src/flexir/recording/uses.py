@@ -18,12 +18,12 @@ from types import CodeType
 from typing import Any, NamedTuple
 
 from ..graph.nodes import Value
+from .comparable import MANY
 from .liveness import live_after_span
 from .lookups import DECIDING
 from .parsed import Span, contains, function_of, nodes_of, span_at, span_of
 from .sources import LoopSource, called, is_guarded
 from .standing import Held
-from .told import MANY
 
 PARTS = (ast.Tuple, ast.List, ast.Starred, ast.keyword, ast.Slice, ast.FormattedValue,
           ast.JoinedStr, ast.UnaryOp)  # fmt: skip

@@ -1,7 +1,7 @@
 """The two modes that see a run: torch's public calls above, the ATen ops beneath.
 
 They hand what they see to a recorder and know nothing of graphs. ``recorder.busy`` is true while
-the recorder itself calls torch; ``recorder.owner`` is the recorded call that is running.
+the recorder itself calls torch; ``recorder.running`` is the recorded call that is running.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ..calls.names import ABOUT, MEMORY, METADATA, is_torch_module
 
-_stack = torch._C
 _HigherOrder = torch._ops.HigherOrderOperator
 _APART = METADATA | ABOUT | MEMORY
 _functorch_level = torch._C._functorch.maybe_current_level
 _FUNCTIONS = frozenset({type(torch.relu), type(torch.Tensor.relu), type(torch.Tensor.backward)})
 
 
-class Functions(TorchFunctionMode):
+class FunctionWatch(TorchFunctionMode):
     """Sees the public torch calls."""
 
     def __init__(self, recorder: Any) -> None:
@@ -63,12 +62,12 @@ class Functions(TorchFunctionMode):
         except AssertionError as error:  # said before it does anything, by kernels like cond's
             if witness is None or "Mode should never be enabled" not in str(error):
                 raise
-        _stack._pop_torch_dispatch_stack(None)
+        torch._C._pop_torch_dispatch_stack(None)
         try:
             with self:
                 return kernel(*args, **kwargs)
         finally:
-            _stack._push_on_torch_dispatch_stack(witness)
+            torch._C._push_on_torch_dispatch_stack(witness)
 
 
 class Witness(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -87,11 +86,11 @@ class Witness(TorchDispatchMode):  # type: ignore[no-untyped-call]
         recorder = self.recorder
         if recorder.busy:
             return func(*args, **kwargs) if kwargs else func(*args)
-        with _stack.DisableTorchFunction():
-            if recorder.owner is not None:
+        with torch._C.DisableTorchFunction():
+            if recorder.running is not None:
                 recorder.below(func, args, kwargs or {})
                 return func(*args, **kwargs) if kwargs else func(*args)
             recorder.fallback += 1
             result = recorder.call(func, args, kwargs or {}, sys._getframe(1))
-            recorder.memories.forget_versions(result)
+            recorder.table.forget_versions(result)
             return result

@@ -17,7 +17,7 @@ import torch
 from ..graph import numbers
 from ..graph.choice import Choice, alike, closed, free_values
 from ..graph.nodes import Effects, Node, NumberType, TensorType, Value
-from .alike import Misfit, zipped
+from .alike import Misfit, Unsure, zipped
 from .scopes import Branch, Scope
 from .trace import signature_of
 
@@ -171,6 +171,8 @@ class Ways:
                         if branch.__class__ is Branch:
                             return self._output(around, branch, values)
                         return self.final(around, branch, values)
+                    except Unsure:
+                        raise
                     except Misfit:
                         continue
             limit = min(limit, around.born)

@@ -14,22 +14,22 @@ from ..graph.tree import tensors_in
 from .call import Call
 from .constants import Origins
 from .effects import changes_view_only
-from .ssa import Memories
+from .ssa import ValueTable
 
 
-def save_initial(part: Any, func: Any, memories: Memories, found: Origins) -> None:
+def save_initial(part: Any, func: Any, table: ValueTable, found: Origins) -> None:
     """Keep the initial value of constants that a call is about to write."""
     for tensor in tensors_in(part):
-        alias = memories.aliases.get(id(tensor))
-        alone = alias is not None and memories.is_alone(alias, storage_of(tensor))
+        alias = table.aliases.get(id(tensor))
+        alone = alias is not None and table.is_alone(alias, storage_of(tensor))
         if alone and not changes_view_only(func):
             continue
-        memory = memories.memory(storage_of(tensor))
+        memory = table.memory(storage_of(tensor))
         if memory is None or memory.kind != "constant":
             continue
         for value in memory.values:
             kept = found.constants.get(value)
-            if kept is not None and memories.memory(storage_of(kept)) is memory:
+            if kept is not None and table.memory(storage_of(kept)) is memory:
                 found.constants[value] = copy_like(kept.detach())
 
 
@@ -44,7 +44,7 @@ def marked(call: Call, written: dict[int, torch.Tensor]) -> dict[int, torch.Tens
         written: the tensors whose counters have moved, by their ids.
     """
     signature, named = call.signature, call.named
-    certain = signature.writes.union(signature.uncounted(named), ("out",))
+    certain = signature.writes.union(signature.unmarked_writes(named), ("out",))
     sure = {
         id(t): t
         for name in call.marked

@@ -35,7 +35,7 @@ def around(padding: Any, kernel: Sequence[int], dilation: Sequence[int]) -> list
 
 
 class Windows(NamedTuple):
-    """Those of a pool: a number for each spatial dimension."""
+    """The windows of a pool: a number for each spatial dimension."""
 
     kernel: list[int]
     stride: list[int]

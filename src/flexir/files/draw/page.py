@@ -325,7 +325,7 @@ def _golden(folder: str | os.PathLike[str]) -> dict[str, list[float]]:
 
 
 def _connect(box: _Drawn) -> None:
-    """Edges among a box's children: who reads what another made."""
+    """Edges among a box's children, from the maker of a value to its readers."""
     maker: dict[Value, int] = {}
     edges: dict[tuple[int, int], None] = {}
     for number, child in enumerate(box.children):

@@ -1,4 +1,7 @@
-"""A graph as a file: ``.html``, ``.dot``, and through pygraphviz ``.png`` and ``.svg``."""
+"""``draw``: a graph as a file, ``.html``, ``.dot``, and through pygraphviz ``.png`` and ``.svg``.
+
+Owns the choice by the path's ending; what a picture shows is :mod:`.dot`'s and :mod:`.page`'s.
+"""
 
 from __future__ import annotations
 

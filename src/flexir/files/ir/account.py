@@ -1,4 +1,8 @@
-"""What a graph tells of its run besides the calls, and types, to and from their messages."""
+"""Types, audit, state and live sizes of a graph, to and from their messages.
+
+Owns these messages alone; nodes and tables are :mod:`.encode`'s and :mod:`.decode`'s. Reading
+trusts nothing.
+"""
 
 from __future__ import annotations
 

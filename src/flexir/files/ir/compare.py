@@ -1,4 +1,7 @@
-"""``compare``: values of an engine beside torch's, from a run or from folders."""
+"""``compare``: values of an engine beside torch's, from a run or from folders.
+
+Only chooses between :mod:`flexir.checks.whole` and :mod:`.values` by what it is given.
+"""
 
 from __future__ import annotations
 

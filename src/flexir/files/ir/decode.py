@@ -32,7 +32,7 @@ _REFERENCES = {
     "result_plus1": "data", "outputs": "values", "module_plus1": "modules",
     "source_plus1": "sources", "state_plus1": "states",
 }  # fmt: skip
-_ESCAPES = ("", "branch", "value", "memory", "text", "about")
+_ESCAPES = ("", "branch", "value", "memory", "text", "about", "error")
 
 
 def decode(message: Any, known: Vocabulary) -> tuple[Graph, list[Value]]:

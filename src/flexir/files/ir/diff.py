@@ -1,4 +1,7 @@
-"""What changed between two graphs or Programs: calls by module, interfaces, weights by content."""
+"""What changed between two graphs or Programs: calls by module, interfaces, weights by content.
+
+Reads graphs and checksums, and tensors only where there are no checksums; runs nothing.
+"""
 
 from __future__ import annotations
 
@@ -60,6 +63,13 @@ def diff(a: Saved, b: Saved) -> Diff:
     out, those inside blocks with the block they stand in; names of intermediate values and source
     lines do not count. Variants are compared in order, entry points by name. Weights are compared
     by content, through their stored checksums where there are any.
+
+    Args:
+        a: a Graph or a Program, or the directory of a saved one.
+        b: the same kind of thing; what only it has is marked ``+``.
+
+    Returns:
+        a :class:`Diff`; false if there is no difference.
 
     Raises:
         FormatError: a path holds nothing sound.

@@ -42,7 +42,7 @@ def _sweep(path: Path) -> None:
             os.kill(int(pid), 0)
         except (ProcessLookupError, ValueError):
             shutil.rmtree(left, ignore_errors=True)
-        except OSError:  # somebody else's process, and alive
+        except OSError:  # another user's process, and alive
             continue
 
 

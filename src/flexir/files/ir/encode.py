@@ -232,7 +232,7 @@ def _signature_index(node: Node) -> int:
 
 def _is_literal(part: Any) -> bool:
     if type(part) in (tuple, list):
-        return len(part) <= 64 and all(map(_is_literal, part))
+        return len(part) <= 64 and all(map(_is_literal, part))  # settings, no data
     return part is None or type(part) in (bool, int, float, str)
 
 

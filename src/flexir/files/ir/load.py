@@ -106,6 +106,7 @@ def _parsed(file: Path, kind: str, known: Vocabulary) -> Any:
         message, known.newer = schema.parse_message(kind, data)
     except Exception as error:  # the parser's own error type differs between protobuf versions
         raise FormatError(str(error)) from error
+    # A part takes a byte or more; parts that several entries mention are counted for each of them.
     known.budget = 1000 + 16 * len(data)
     return message
 

@@ -1,4 +1,8 @@
-"""``manifest.json``: which version this is, which files there are, and their checksums."""
+"""``manifest.json``: which version this is, which files there are, and their checksums.
+
+Owns what makes a directory a saved graph of a version this one can read; opens no other file but to
+check it.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ import torch
 
 from ...errors import FormatError
 
-VERSION = 5  # of the format; what this reads and writes
+VERSION = 6  # of the format; what this reads and writes
 
 
 def canonical_bytes(manifest: dict[str, Any]) -> bytes:

@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 
-from ...checks.handlers import alone
 from ...conversion.report import function_name
 from ...conversion.stubs import stub
 from ...errors import Error
@@ -20,6 +19,7 @@ from ...graph.graph import Graph
 from ...graph.nodes import Node, Value
 from ...graph.replay import Environment, replay
 from ...passes.edit import call_key
+from ...passes.extract import single_call
 from .save import save
 
 _SAMPLES = 3  # calls kept of one op
@@ -103,7 +103,7 @@ def _save(path: Path, graph: Graph, node: Node, real: dict[Value, torch.Tensor] 
     """One call as a graph with inputs and outputs; False if it does not run on drawn tensors."""
     from safetensors.torch import save_file
 
-    small = alone(graph, node)
+    small = single_call(graph, node)
     generator = torch.Generator().manual_seed(0)
     given = dict(zip(small.input_values, (v for v in dict.fromkeys(node.inputs)
                                           if v not in graph.constants)))  # fmt: skip

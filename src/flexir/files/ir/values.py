@@ -1,4 +1,8 @@
-"""Golden values in a folder: ``values.safetensors`` and ``index.json``, for engines elsewhere."""
+"""Golden values in a folder: ``values.safetensors`` and ``index.json``, for engines elsewhere.
+
+Owns these two files, written from a replay and compared with others of their kind; no graph is
+needed to read them.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +34,15 @@ def golden(
     the second on; lists are stacked. The index gives op, module path, source line, shape and
     dtype of each. Needs the extra ``ir``.
 
+    Args:
+        graph: of the model.
+        path: the folder, made if it is not there; these two files are replaced.
+        args: inputs as the model took them; tensors of the recorded shapes and dtypes.
+        kwargs: keyword inputs.
+
     Raises:
         Error: a Program; its entry points are graphs.
+        Diverged: the inputs do not fit the graph.
     """
     from safetensors.torch import save_file
 

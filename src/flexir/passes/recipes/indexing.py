@@ -17,6 +17,7 @@ def along(dim: int, rank: int, part: Any) -> tuple[Any, ...]:
 
 @recipe("slice")
 def slice_(input: Tensor, dim: int = 0, start: Any = None, end: Any = None, step: int = 1) -> Any:
+    """aten::slice: ``input[start:end:step]`` along one dimension."""
     return input[along(dim, input.ndim, slice(start, end, step))]
 
 
@@ -24,11 +25,13 @@ def slice_(input: Tensor, dim: int = 0, start: Any = None, end: Any = None, step
 def slice_scatter(
     input: Tensor, src: Tensor, dim: int = 0, start: Any = None, end: Any = None, step: int = 1
 ) -> Any:
+    """torch.slice_scatter: a copy in which the slice is written."""
     return _written(input, dim, slice(start, end, step), src)
 
 
 @recipe("select_scatter")
 def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Any:
+    """torch.select_scatter: a copy in which the row is written."""
     return _written(input, dim, index, src)
 
 
@@ -40,7 +43,7 @@ def _written(input: Tensor, dim: int, part: Any, src: Tensor) -> Tensor:
 
 @recipe("getitem")
 def getitem(input: Tensor, indices: Any) -> Any:
-    """Basic indexing as narrow and reshape."""
+    """torch.Tensor.__getitem__ with numbers, slices, ``None`` and ``...``: narrow and reshape."""
     parts = list(indices) if isinstance(indices, tuple) else [indices]
     only_if(all(p is None or p is ... or type(p) in (int, slice) for p in parts))
     used = sum(p is not None and p is not ... for p in parts)
@@ -67,12 +70,13 @@ def getitem(input: Tensor, indices: Any) -> Any:
 
 @recipe("index", "_unsafe_index")
 def index(input: Tensor, indices: Any) -> Any:
+    """aten::index: ``input[indices]``."""
     return input[tuple(slice(None) if part is None else part for part in indices)]
 
 
 @recipe("unfold")
 def unfold(input: Tensor, dimension: int, size: int, step: int, *, shape: tuple[int, ...]) -> Any:
-    """Windows along one dimension, which come last."""
+    """torch.Tensor.unfold: windows along one dimension, which come last."""
     only_if(input.ndim and type(shape[dimension % input.ndim]) is int, "a size that varies")
     dimension %= input.ndim
     first = torch.arange(shape[dimension], device=input.device) * step
@@ -85,7 +89,7 @@ def unfold(input: Tensor, dimension: int, size: int, step: int, *, shape: tuple[
 def diagonal(
     input: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1, *, shape: tuple[int, ...]
 ) -> Any:
-    """The two dimensions go last and become one, of which some places are taken."""
+    """torch.diagonal: the two dimensions become one, the last, of which some elements are taken."""
     only_if(type(shape[-1]) is int, "a size that varies")
     a, b = dim1 % input.ndim, dim2 % input.ndim
     rest, columns = [d for d in range(input.ndim) if d not in (a, b)], input.shape[b]
@@ -98,7 +102,7 @@ def diagonal(
 def scatter_reduce(
     input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, include_self: bool = True
 ) -> Any:
-    """Without the input's own elements: what changes nothing takes their place."""
+    """torch.scatter_reduce without the input's own elements: neutral ones take their place."""
     only_if(not include_self and reduce in ("sum", "prod", "amax", "amin"))
     only_if(input.dtype is not torch.bool and not input.is_complex())
     ends = {"amax": float("-inf"), "amin": float("inf")}
@@ -113,7 +117,7 @@ def as_strided_scatter(
     input: Tensor, src: Tensor, size: Any, stride: Any, storage_offset: int,
     input_stride: Any, dtype: torch.dtype, flags: int = 0,
 ) -> Any:  # fmt: skip
-    """Elements at places of the memory, which are those of the input in the order it lies in."""
+    """torch.as_strided_scatter: elements of the memory, which the input fills as it lies."""
     only_if(dtype == input.dtype and not flags, "memory seen as of another dtype")
     order = sorted(range(input.ndim), key=lambda d: (-input_stride[d], d))
     turned = order != list(range(input.ndim))
@@ -134,18 +138,21 @@ def as_strided_scatter(
 
 @recipe("scatter_add")
 def scatter_bools(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Any:
+    """torch.scatter_add of bools: any."""
     only_if(input.dtype is torch.bool)
     return input.int().scatter_add(dim, index, src.int()) != 0
 
 
 @recipe("index_add")
 def index_add(input: Tensor, dim: int, index: Tensor, source: Any, alpha: float = 1) -> Any:
+    """torch.index_add: a scatter_add of whole rows."""
     source = source if alpha == 1 else source * alpha
     return input.scatter_add(dim, _rows(input, dim, index, source), source)
 
 
 @recipe("index_copy")
 def index_copy(input: Tensor, dim: int, index: Tensor, source: Tensor) -> Any:
+    """torch.index_copy: a scatter of whole rows."""
     return input.scatter(dim, _rows(input, dim, index, source), source)
 
 

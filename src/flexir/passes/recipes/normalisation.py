@@ -36,6 +36,7 @@ def layer_norm(
     bias: Tensor | None = None,
     eps: float = 1e-5,
 ) -> Any:
+    """torch.nn.LayerNorm: its formula."""
     made = _normalized(input, tuple(range(-len(normalized_shape), 0)), eps)
     made = made if weight is None else made * weight
     return made if bias is None else made + bias
@@ -45,6 +46,7 @@ def layer_norm(
 def rms_norm(
     input: Tensor, normalized_shape: Sequence[int], weight: Any = None, eps: Any = None
 ) -> Any:
+    """torch.nn.RMSNorm: its formula; without ``eps``, the dtype's."""
     dims = tuple(range(-len(normalized_shape), 0))
     small, wide = torch.finfo(input.dtype).eps if eps is None else eps, _wide(input)
     made = wide * torch.rsqrt((wide * wide).mean(dims, keepdim=True) + small)
@@ -56,6 +58,7 @@ def rms_norm(
 def group_norm(
     input: Tensor, num_groups: int, weight: Any = None, bias: Any = None, eps: float = 1e-5
 ) -> Any:
+    """torch.nn.GroupNorm: its formula."""
     n, c = input.shape[:2]
     made = _normalized(input.reshape(n, num_groups, -1), (2,), eps).reshape(input.shape)
     return _affine(made, weight, bias, [1, c] + [1] * (input.ndim - 2))
@@ -72,6 +75,7 @@ def instance_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Any:
+    """torch.nn.InstanceNorm2d: its formula, for any number of dimensions."""
     only_if(use_input_stats and running_mean is None)
     made = _normalized(input, tuple(range(2, input.ndim)), eps)
     return _affine(made, weight, bias, [1, input.shape[1]] + [1] * (input.ndim - 2))
@@ -88,6 +92,7 @@ def batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Any:
+    """torch.nn.BatchNorm2d: its formula, for any number of dimensions."""
     shape = [1, -1] + [1] * (input.ndim - 2)
     if training:
         only_if(running_mean is None, "it updates its statistics")

@@ -14,33 +14,38 @@ from .table import only_if, recipe
 
 @recipe("linear")
 def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Any:
+    """torch.nn.functional.linear: ``input weight^T + bias``."""
     made = torch.matmul(input, weight.transpose(-1, -2))
     return made if bias is None else made + bias
 
 
 @recipe("mm", "bmm")
 def mm(input: Tensor, mat2: Tensor) -> Any:
+    """torch.mm and torch.bmm: matmul."""
     return torch.matmul(input, mat2)
 
 
 @recipe("mv")
 def mv(input: Tensor, vec: Tensor) -> Any:
+    """torch.mv: matmul."""
     return torch.matmul(input, vec)
 
 
 @recipe("dot")
 def dot(input: Tensor, tensor: Tensor) -> Any:
+    """torch.dot: the sum of the products."""
     return (input * tensor).sum()
 
 
 @recipe("outer", "ger")
 def outer(input: Tensor, vec2: Tensor) -> Any:
+    """torch.outer: every product."""
     return input.unsqueeze(1) * vec2
 
 
 @recipe("tensordot")
 def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Any:
-    """One product of matrices: what is kept of each, and what is summed over."""
+    """torch.tensordot: one product of matrices, of dimensions kept and dimensions summed over."""
     if isinstance(dims, int):
         dims = (range(a.ndim - dims, a.ndim), range(dims))
     one, other = ([d % t.ndim for d in part] for part, t in zip(dims, (a, b)))
@@ -55,6 +60,7 @@ def tensordot(a: Tensor, b: Tensor, dims: Any = 2) -> Any:
 
 @recipe("addmm")
 def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, beta: float = 1, alpha: float = 1) -> Any:
+    """torch.addmm: ``beta input + alpha (mat1 mat2)``."""
     product = torch.matmul(mat1, mat2)
     return _mixed(input, product, beta, alpha)
 
@@ -63,11 +69,13 @@ def addmm(input: Tensor, mat1: Tensor, mat2: Tensor, beta: float = 1, alpha: flo
 def baddbmm(
     input: Tensor, batch1: Tensor, batch2: Tensor, beta: float = 1, alpha: float = 1
 ) -> Any:
+    """torch.baddbmm: ``beta input + alpha (batch1 batch2)``."""
     return _mixed(input, torch.matmul(batch1, batch2), beta, alpha)
 
 
 @recipe("addbmm")
 def addbmm(input: Tensor, batch1: Tensor, batch2: Tensor, beta: float = 1, alpha: float = 1) -> Any:
+    """torch.addbmm: ``beta input + alpha sum(batch1 batch2)``."""
     return _mixed(input, torch.matmul(batch1, batch2).sum(0), beta, alpha)
 
 
@@ -89,6 +97,9 @@ def attention(
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> Any:
+    """torch.nn.functional.scaled_dot_product_attention: the code on its page, and zeros for rows
+    that see nothing, as torch has them.
+    """
     only_if(not dropout_p, "it draws random numbers")
     if enable_gqa:
         groups = query.shape[-3] // key.shape[-3]
@@ -112,6 +123,7 @@ def attention(
 
 @recipe("cdist")
 def cdist(x1: Tensor, x2: Tensor, p: float = 2.0, compute_mode: Any = None) -> Any:
+    """torch.cdist with ``p=2``: the root of the summed squares of the differences."""
     only_if(p == 2)
     away = x1.unsqueeze(-2) - x2.unsqueeze(-3)
     return (away * away).sum(-1).sqrt()
@@ -127,12 +139,14 @@ def embedding(
     scale_grad_by_freq: bool = False,
     sparse: bool = False,
 ) -> Any:
+    """torch.nn.functional.embedding: rows of the weight."""
     only_if(max_norm is None)
     return weight[input]
 
 
 @recipe("index_select")
 def index_select(input: Tensor, dim: int, index: Tensor) -> Any:
+    """torch.index_select: by indexing."""
     if not input.ndim:
         return input
     return input[along(dim, input.ndim, index.reshape(-1))]
@@ -148,6 +162,7 @@ def conv1d(
     dilation: Any = 1,
     groups: int = 1,
 ) -> Any:
+    """torch.nn.functional.conv1d: a conv2d of height 1."""
     only_if(not isinstance(padding, str) and input.ndim == 3)
     s, p, d = (v if isinstance(v, int) else v[0] for v in (stride, padding, dilation))
     made = torch.conv2d(
@@ -161,7 +176,7 @@ def convolution(
     input: Tensor, weight: Tensor, bias: Tensor | None, stride: Any, padding: Any, dilation: Any,
     transposed: bool, output_padding: Any, groups: int, **_: Any,
 ) -> Any:  # fmt: skip
-    """What scripted modules call, for as many dimensions as there are."""
+    """aten::convolution, which scripted modules call: the function for this many dimensions."""
     rank = weight.ndim - 2
     only_if(rank in (1, 2, 3) and input.ndim == weight.ndim)
     if transposed:
@@ -175,7 +190,10 @@ def convolution(
 def grouped_mm(
     input: Tensor, mat2: Tensor, offs: Any = None, bias: Any = None, out_dtype: Any = None
 ) -> Any:
-    """Rows up to ``offs[g]`` times ``mat2[g]``: every product, then the rows of each."""
+    """aten::_grouped_mm: rows up to ``offs[g]`` times ``mat2[g]``, chosen out of every product.
+
+    Up to 64 groups: each costs a whole product.
+    """
     only_if(input.ndim == 2 and mat2.ndim == 3 and offs is not None and bias is None)
     only_if(out_dtype in (None, input.dtype) and mat2.shape[0] <= 64)
     row = torch.arange(input.shape[0], device=input.device)

@@ -65,6 +65,7 @@ def lstm(
     input: Tensor, hx: Any, params: Any, has_biases: bool, num_layers: int, dropout: float,
     train: bool, bidirectional: bool, batch_first: bool,
 ) -> Any:  # fmt: skip
+    """torch.nn.LSTM: its formulas, step by step."""
     only_if(not (train and dropout))
     return _layers(
         input, hx, params, bidirectional, num_layers, has_biases, batch_first, _lstm_step
@@ -76,6 +77,7 @@ def gru(
     input: Tensor, hx: Any, params: Any, has_biases: bool, num_layers: int, dropout: float,
     train: bool, bidirectional: bool, batch_first: bool,
 ) -> Any:  # fmt: skip
+    """torch.nn.GRU: its formulas, step by step."""
     only_if(not (train and dropout))
     return _layers(
         input, [hx], params, bidirectional, num_layers, has_biases, batch_first, _gru_step
@@ -86,6 +88,7 @@ def gru(
 def lstm_cell(
     input: Tensor, hx: Any, w_ih: Tensor, w_hh: Tensor, b_ih: Any = None, b_hh: Any = None
 ) -> Any:
+    """torch.nn.LSTMCell: its formulas."""
     return _lstm_step(input, hx, w_ih, w_hh, b_ih, b_hh)
 
 
@@ -93,6 +96,7 @@ def lstm_cell(
 def gru_cell(
     input: Tensor, hx: Any, w_ih: Tensor, w_hh: Tensor, b_ih: Any = None, b_hh: Any = None
 ) -> Any:
+    """torch.nn.GRUCell: its formulas."""
     return _gru_step(input, [hx], w_ih, w_hh, b_ih, b_hh)[0]
 
 
@@ -100,6 +104,7 @@ def gru_cell(
 def rnn_tanh_cell(
     input: Tensor, hx: Any, w_ih: Tensor, w_hh: Tensor, b_ih: Any = None, b_hh: Any = None
 ) -> Any:
+    """torch.nn.RNNCell: its formula."""
     return torch.tanh(linear(input, w_ih, b_ih) + linear(hx, w_hh, b_hh))
 
 
@@ -107,4 +112,5 @@ def rnn_tanh_cell(
 def rnn_relu_cell(
     input: Tensor, hx: Any, w_ih: Tensor, w_hh: Tensor, b_ih: Any = None, b_hh: Any = None
 ) -> Any:
+    """torch.nn.RNNCell with ``nonlinearity="relu"``: its formula."""
     return torch.relu(linear(input, w_ih, b_ih) + linear(hx, w_hh, b_hh))

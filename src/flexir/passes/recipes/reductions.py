@@ -19,12 +19,14 @@ def _count(input: Tensor, dim: Any) -> int:
 
 @recipe("mean")
 def mean(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
+    """torch.mean: the sum over the count."""
     total = input.sum() if dim is None else input.sum(dim, keepdim)
     return total * (1 / _count(input, dim))
 
 
 @recipe("sum")
 def total(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
+    """torch.sum: the mean times the count."""
     only_if(input.is_floating_point())
     middle = input.mean() if dim is None else input.mean(dim, keepdim)
     return middle * _count(input, dim)
@@ -34,6 +36,7 @@ def total(input: Tensor, dim: Any = None, keepdim: bool = False) -> Any:
 def variance(
     input: Tensor, dim: Any = None, correction: Any = 1, keepdim: bool = False, unbiased: Any = None
 ) -> Any:
+    """torch.var: the squared distances from the mean, summed, over ``count - correction``."""
     away = input - input.mean(dim, keepdim=True)
     count = _count(input, dim) - _corrected(correction, unbiased)
     only_if(type(count) is not int or count > 0, "of too few elements")
@@ -48,6 +51,7 @@ def _corrected(correction: Any, unbiased: Any) -> int:
 def deviation(
     input: Tensor, dim: Any = None, correction: Any = 1, keepdim: bool = False, unbiased: Any = None
 ) -> Any:
+    """torch.std: the root of the variance."""
     correction = _corrected(correction, unbiased)
     return torch.var(input, dim, correction=correction, keepdim=keepdim).sqrt()
 
@@ -56,6 +60,7 @@ def deviation(
 def variance_with_mean(
     input: Tensor, dim: Any = None, correction: Any = 1, keepdim: bool = False, unbiased: Any = None
 ) -> Any:
+    """torch.var_mean: the variance and the mean."""
     correction = _corrected(correction, unbiased)
     found = torch.var(input, dim, correction=correction, keepdim=keepdim)
     return found, input.mean(dim, keepdim=keepdim)
@@ -65,6 +70,7 @@ def variance_with_mean(
 def deviation_with_mean(
     input: Tensor, dim: Any = None, correction: Any = 1, keepdim: bool = False, unbiased: Any = None
 ) -> Any:
+    """torch.std_mean: the root of the variance, and the mean."""
     found, mean = variance_with_mean(input, dim, correction, keepdim, unbiased)
     return found.sqrt(), mean
 
@@ -74,6 +80,7 @@ def vector_norm(
     input: Tensor, ord: Any = 2, dim: Any = None, keepdim: bool = False, dtype: Any = None, *,
     type: Any,
 ) -> Any:  # fmt: skip
+    """torch.linalg.vector_norm: the table of its page."""
     if ord == 2 and not input.is_complex():
         wide = input.to(type.dtype)
         return (wide * wide).sum(dim, keepdim).sqrt()
@@ -90,6 +97,7 @@ def vector_norm(
 def norm(
     input: Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None
 ) -> Any:
+    """torch.norm: the norm of vectors, but for the nuclear one."""
     only_if(p != "nuc", "the nuclear norm")
     order = 2 if p in ("fro", None) else p
     return torch.linalg.vector_norm(input, order, dim, keepdim, dtype=dtype)
@@ -97,13 +105,14 @@ def norm(
 
 @recipe("count_nonzero")
 def count_nonzero(input: Tensor, dim: Any = None) -> Any:
+    """torch.count_nonzero: a sum of bools."""
     found = input != 0
     return found.sum() if dim is None else found.sum(dim)
 
 
 @recipe("logsumexp")
 def logsumexp(input: Tensor, dim: Any, keepdim: bool = False) -> Any:
-    """Of a row of nothing but -inf, too, and of one with inf."""
+    """torch.logsumexp, of distances to the maximum; also of a row of -inf, or with inf."""
     top = input.amax(dim, keepdim=True)
     top = torch.where(top.abs() == torch.inf, 0.0, top)
     found = (input - top).exp().sum(dim, keepdim=True).log() + top
@@ -112,6 +121,7 @@ def logsumexp(input: Tensor, dim: Any, keepdim: bool = False) -> Any:
 
 @recipe("amax")
 def amax(input: Tensor, dim: Any = (), keepdim: bool = False) -> Any:
+    """torch.amax along one dimension: the values of torch.max."""
     dims = [dim] if isinstance(dim, int) else list(dim)
     only_if(len(dims) == 1)
     return torch.max(input, dims[0], keepdim)[0]
@@ -119,6 +129,7 @@ def amax(input: Tensor, dim: Any = (), keepdim: bool = False) -> Any:
 
 @recipe("softmax", "_softmax")
 def softmax(input: Tensor, dim: int, dtype: Any = None, half_to_float: bool = False) -> Any:
+    """torch.nn.Softmax, of the distances to the maximum, so that nothing overflows."""
     only_if(dtype in (None, input.dtype) and not half_to_float)
     raised = (input - input.amax(dim, keepdim=True)).exp()
     return raised / raised.sum(dim, keepdim=True)
@@ -126,6 +137,7 @@ def softmax(input: Tensor, dim: int, dtype: Any = None, half_to_float: bool = Fa
 
 @recipe("log_softmax", "_log_softmax")
 def log_softmax(input: Tensor, dim: int, dtype: Any = None, half_to_float: bool = False) -> Any:
+    """torch.nn.LogSoftmax, of the distances to the maximum, so that nothing overflows."""
     only_if(dtype in (None, input.dtype) and not half_to_float)
     away = input - input.amax(dim, keepdim=True)
     return away - away.exp().sum(dim, keepdim=True).log()
@@ -133,6 +145,7 @@ def log_softmax(input: Tensor, dim: int, dtype: Any = None, half_to_float: bool 
 
 @recipe("cumsum")
 def cumsum(input: Tensor, dim: int, dtype: Any = None) -> Any:
+    """torch.cumsum, of up to 64 elements: a sum each."""
     size = input.shape[dim]
     only_if(size <= 64 and dtype in (None, input.dtype))
     parts = [cut(input, dim, 0, 1)]
@@ -143,12 +156,16 @@ def cumsum(input: Tensor, dim: int, dtype: Any = None) -> Any:
 
 @recipe("max")
 def max_of_all(input: Tensor) -> Any:
+    """torch.max of one tensor: the maximum along all dimensions."""
     return input.amax(tuple(range(input.ndim)))
 
 
 @recipe("histc")
 def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Any:
-    """How many elements lie in each of ``bins`` equal parts of min to max, max included."""
+    """torch.histc: how many elements lie in each of ``bins`` equal parts; max counts to the last.
+
+    Up to 1024 parts: every element is compared with the border of each.
+    """
     only_if(min < max and bins <= 1024)
     step = (max - min) / bins
     low = torch.arange(bins, dtype=input.dtype, device=input.device) * step + min
@@ -162,6 +179,7 @@ def histc(input: Tensor, bins: int = 100, min: float = 0, max: float = 0) -> Any
 def isin(
     elements: Any, test_elements: Any, assume_unique: bool = False, invert: bool = False
 ) -> Any:
+    """torch.isin: equal to any."""
     only_if(isinstance(elements, Tensor) and isinstance(test_elements, Tensor))
     found = (elements.unsqueeze(-1) == test_elements.flatten()).any(-1)
     return ~found if invert else found
@@ -169,6 +187,7 @@ def isin(
 
 @recipe("diff")
 def diff(input: Tensor, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None) -> Any:
+    """torch.diff: each element less the one before, ``n`` times; of bools, whether they differ."""
     parts = [part for part in (prepend, input, append) if part is not None]
     made = input if len(parts) == 1 else torch.cat(parts, dim)
     for _ in range(n):
@@ -180,5 +199,6 @@ def diff(input: Tensor, n: int = 1, dim: int = -1, prepend: Any = None, append: 
 
 @recipe("one_hot")
 def one_hot(input: Tensor, num_classes: int = -1) -> Any:
+    """torch.nn.functional.one_hot: equal to the number of the class."""
     only_if(num_classes > 0, "how many classes there are depends on the data")
     return (input.unsqueeze(-1) == torch.arange(num_classes, device=input.device)).long()

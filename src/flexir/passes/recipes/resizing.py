@@ -1,7 +1,7 @@
 """Resizing and adaptive pools, one dimension after another.
 
 Both are linear along each dimension, or take one element for another: what torch itself makes of
-ones, or of numbers in a row, says how. Sizes that vary are left to those who have the whole op.
+ones, or of numbers in a row, says how. There is no recipe to resize by sizes that vary.
 """
 
 from __future__ import annotations
@@ -51,6 +51,7 @@ def _one(mean: bool, rank: int) -> Callable[..., Any]:
     """Into one bin."""
 
     def pooled(input: Tensor, output_size: Any, *, shape: tuple[int, ...]) -> Any:
+        """torch.nn.functional.adaptive_avg_pool2d and its kind: one bin is a mean or maximum."""
         only_if(all(n == 1 for n in shape[-rank:]))
         dims = tuple(range(-rank, 0))
         return input.mean(dims, keepdim=True) if mean else input.amax(dims, keepdim=True)
@@ -62,6 +63,7 @@ def _even(pool: Callable[..., Any], rank: int) -> Callable[..., Any]:
     """By windows side by side, where the bins are equal."""
 
     def pooled(input: Tensor, output_size: Any, *, shape: tuple[int, ...]) -> Any:
+        """torch.nn.functional.adaptive_avg_pool2d and its kind: equal bins are windows."""
         sizes = _spatial(input, shape, rank)
         only_if(all(n % m == 0 for n, m in sizes))
         kernel = [n // m for n, m in sizes]
@@ -74,6 +76,7 @@ def _products(rank: int) -> Callable[..., Any]:
     """Each dimension times what becomes of ones."""
 
     def pooled(input: Tensor, output_size: Any, *, shape: tuple[int, ...]) -> Any:
+        """torch.nn.functional.adaptive_avg_pool2d and its kind: a matrix for each dimension."""
         sizes = _spatial(input, shape, rank)
         return _separated(input, [F.adaptive_avg_pool1d(_eye(input, n), m) for n, m in sizes])
 
@@ -84,6 +87,9 @@ def _binned(mean: bool, rank: int) -> Callable[..., Any]:
     """Bin by bin, also of sizes that vary."""
 
     def pooled(input: Tensor, output_size: Any, *, shape: tuple[int, ...]) -> Any:
+        """torch.nn.functional.adaptive_avg_pool2d and its kind: bin ``i`` of ``m`` holds the
+        elements from ``floor(i n / m)`` to ``ceil((i + 1) n / m)`` (ATen/native/AdaptivePooling.h).
+        """
         only_if(_has_elements(input) and math.prod(shape[-rank:]) <= _BINS, "too many bins")
         for dim in range(-rank, 0):
             n, m = input.shape[dim], shape[dim]
@@ -121,6 +127,7 @@ def interpolate(
     *,
     shape: tuple[int, ...],
 ) -> Any:
+    """torch.nn.functional.interpolate, one dimension after another."""
     sizes = _spatial(input, shape, input.ndim - 2)
     if mode == "area":
         return _separated(input, [F.adaptive_avg_pool1d(_eye(input, n), m) for n, m in sizes])
@@ -158,6 +165,7 @@ def grid_sample(
     padding_mode: str = "zeros",
     align_corners: Any = None,
 ) -> Any:
+    """torch.nn.functional.grid_sample of images: bilinear or nearest, as its page says."""
     only_if(input.ndim == 4 and mode in ("bilinear", "nearest"), f"{mode} of volumes or cubes")
     only_if(padding_mode in ("zeros", "border"), f"padding_mode={padding_mode!r}")
     places = []
@@ -197,7 +205,10 @@ def roi_align(
     sampling_ratio: int,
     aligned: bool,
 ) -> Any:
-    """Means of bilinear samples on a grid in every region; outside of the image they are zero."""
+    """torchvision.ops.roi_align: means of bilinear samples on a grid in every region.
+
+    Zero outside of the image. From He et al., Mask R-CNN, 2017.
+    """
     only_if(sampling_ratio > 0, "as many samples as a region is large")
     images = rois[:, 0].long()[:, None, None]
     places = []

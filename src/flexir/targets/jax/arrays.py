@@ -19,7 +19,7 @@ WIDER = {torch.int32: torch.int64, torch.float32: torch.float64, torch.complex64
 
 
 def wide() -> Any:
-    """Within it arrays of 64 bits stay what they are, whatever JAX is configured to."""
+    """Context manager: arrays of 64 bits stay what they are, whatever JAX is configured to."""
     if hasattr(jax, "enable_x64"):
         return jax.enable_x64(True)
     from jax.experimental import enable_x64  # type: ignore[attr-defined]  # before JAX 0.8

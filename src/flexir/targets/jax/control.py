@@ -15,7 +15,7 @@ from .program import Body, Call, Number, given, number
 
 
 @op("item", "to_float")
-def taken(call: Call, input: Any) -> Any:
+def item(call: Call, input: Any) -> Any:
     """Numbers alone: the door of all handlers computes them."""
     raise Unsupported(f"{call.op} that gives no number")
 

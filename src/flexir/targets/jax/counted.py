@@ -40,8 +40,8 @@ def _true_at(call: Call, mask: Any) -> Any:
     return [row.astype(jnp.int64) for row in jnp.nonzero(mask, size=call.shape[0], fill_value=0)]
 
 
-def taken(call: Call, input: Any, at: Any) -> Any:
-    """Elements at places."""
+def elements_at(call: Call, input: Any, at: Any) -> Any:
+    """The elements of a tensor at these indices."""
     return input.at[tuple(at)].get(mode="fill")
 
 
@@ -91,12 +91,12 @@ def _runs(call: Call, input: Any) -> Any:
 
 def _counted(ctx: Any, input: Any, mask: Any) -> Any:
     found = true_indices(ctx, mask, ctx.type.shape[0])
-    return ctx.out.add(taken, call_of(ctx), (input, found), {}, str(ctx.node.where))
+    return ctx.out.add(elements_at, call_of(ctx), (input, found), {}, str(ctx.node.where))
 
 
 @target.op("torchvision::nms")
 def nms(ctx: Any, dets: Any, scores: Any, iou_threshold: float) -> Any:
-    """Those boxes that overlap no better one that is kept, the best first."""
+    """The indices of boxes that overlap no better box that is kept, the best first."""
     size = ctx.out.types[scores].shape
     call = _call("nms", (size, np.int64), (size, bool), many=True)
     given = (dets, scores, iou_threshold)

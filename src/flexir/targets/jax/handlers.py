@@ -104,7 +104,7 @@ def model_input(ctx: Any, name: str, type: flexir.TensorType) -> Var:
 
 
 @target.placeholder
-def missing(ctx: Any, inputs: Any) -> tuple[Any, ...]:
+def placeholder(ctx: Any, inputs: Any) -> tuple[Any, ...]:
     """A variable that nothing sets, so that calls that read it are converted, too."""
     ctx.out.lacking.append(ctx.node.op)
     types = [value.type for value in ctx.node.outputs]
@@ -113,7 +113,7 @@ def missing(ctx: Any, inputs: Any) -> tuple[Any, ...]:
 
 
 @target.constant
-def stored(ctx: flexir.Context[Program], weight: Any) -> Var:
+def model_weight(ctx: flexir.Context[Program], weight: Any) -> Var:
     dtype, net = ctx.dtype(weight.tensor.dtype), ctx.out
     if weight.name not in net.stored:
         net.stored[weight.name] = net.new_var(weight.tensor.shape, dtype)
@@ -124,7 +124,7 @@ def stored(ctx: flexir.Context[Program], weight: Any) -> Var:
 
 
 @target.state
-def keep(ctx: Any, path: str, initial: Any, final: Any) -> None:
+def model_state(ctx: Any, path: str, initial: Any, final: Any) -> None:
     """One more result, which the next call takes."""
     fail_unless(ctx.node.op == "state", "a pure function leaves what it is given as it was")
     ctx.out.left[path] = final

@@ -52,7 +52,7 @@ def arg_extreme(call: Any, input: Any, dim: Any = None, keepdim: bool = False) -
 
 
 @op("any", "all")
-def asked(call: Any, input: Any, dim: Any = None, keepdim: bool = False) -> Any:
+def any_all(call: Any, input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     function = jnp.any if call.op == "any" else jnp.all
     return function(input, axis=tuple(dims(dim, input.ndim)), keepdims=keepdim).astype(call.dtype)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +18,7 @@ import numpy as np
 
 import flexir
 
-MAGIC = 7767517
+MAGIC = 7767517  # the first line of a .param file
 Dims = tuple[int, ...]
 # Layers that a convolution or inner product does on its way, by activation_type.
 _FUSED = {"ReLU": 1, "Sigmoid": 4, "Mish": 5}
@@ -212,7 +213,7 @@ def plain(array: Any) -> bytes:
 
 
 def tagged(array: Any) -> bytes:
-    """Those that ncnn reads with a tag before them; the tag of f32 is 0."""
+    """Numbers of a layer, where ncnn reads a tag before them; the tag of f32 is 0."""
     return b"\0\0\0\0" + plain(array)
 
 
@@ -228,10 +229,7 @@ def _read(layers: list[Layer], wanted: set[str]) -> list[Layer]:
 
 def _fuse(layers: list[Layer], outputs: set[str]) -> list[Layer]:
     """Activations move into the layer before, if they alone read it."""
-    readers: dict[str, int] = {}
-    for layer in layers:
-        for name in layer.inputs:
-            readers[name] = readers.get(name, 0) + 1
+    readers = Counter(name for layer in layers for name in layer.inputs)
     makers: dict[str, Layer] = {}
     found: list[Layer] = []
     for layer in layers:
@@ -255,10 +253,7 @@ def _fuse(layers: list[Layer], outputs: set[str]) -> list[Layer]:
 
 def _split(layers: list[Layer]) -> list[Layer]:
     """In ncnn each blob has one reader; a Split makes a blob for each."""
-    readers: dict[str, int] = {}
-    for layer in layers:
-        for name in layer.inputs:
-            readers[name] = readers.get(name, 0) + 1
+    readers = Counter(name for layer in layers for name in layer.inputs)
     taken: dict[str, int] = {}
     found: list[Layer] = []
     for layer in layers:
@@ -270,7 +265,7 @@ def _split(layers: list[Layer]) -> list[Layer]:
             inputs.append(name)
         found.append(replace(layer, inputs=inputs))
         (output,) = layer.outputs
-        if readers.get(output, 0) > 1:
+        if readers[output] > 1:
             copies = [f"{output}.{i}" for i in range(readers[output])]
             found.append(Layer("Split", [output], copies, {}, []))
     return found

@@ -20,7 +20,7 @@ for _name in _FREE:
 
     @op(_name)
     def free(ctx: Context, input: Any, **_: Any) -> Blob:
-        """The same numbers in the same order: no layer."""
+        """No layer: a reshape leaves the numbers in their order."""
         return Blob(*blob(ctx, input))
 
 

@@ -94,7 +94,7 @@ def model_input(ctx: Context, name: str, type: flexir.TensorType) -> Blob:
 
 
 @target.constant
-def stored(ctx: Context, weight: Any) -> Any:
+def model_weight(ctx: Context, weight: Any) -> Any:
     """As it is: most layers hold their weights themselves, of others :func:`blob` makes a layer."""
     check(weight.tensor)
     return weight
@@ -109,7 +109,7 @@ def model_output(ctx: Context, outputs: dict[str, Any]) -> Network:
 
 
 @target.placeholder
-def missing(ctx: Context, inputs: list[Any]) -> Any:
+def placeholder(ctx: Context, inputs: list[Any]) -> Any:
     """A layer ncnn does not know: the file shows what is missing, and does not run."""
     read = [one for one in inputs if isinstance(one, Blob)]
     return tuple(

@@ -39,7 +39,7 @@ def named(ctx: Any, input: Any, **how: Any) -> Any:
 
 @op("prelu")
 def prelu(ctx: Any, input: Any, weight: Any) -> Any:
-    """Of channel 1, whose slopes ONNX wants to be broadcast from the right."""
+    """``PRelu``; torch has a slope for each channel, ONNX broadcasts slopes from the right."""
     size, slope = len(ctx.type.shape), weight
     if not size:
         slope = ctx.out.add("Reshape", weight, ctx.out.constant([]))

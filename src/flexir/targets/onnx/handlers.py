@@ -1,4 +1,4 @@
-"""The target, and the door every handler goes through: who is called, what it must give back.
+"""The target, and what every call of a handler goes through before and after.
 
 The handlers themselves are in the modules beside this one; they import ``op`` from here.
 """
@@ -189,7 +189,7 @@ def model_input(ctx: Any, name: str, type: flexir.TensorType) -> ir.Value:
 
 
 @target.constant
-def stored(ctx: Any, weight: Any) -> Any:
+def model_weight(ctx: Any, weight: Any) -> Any:
     """A weight; what calls leave for the next ones is an input."""
     if not weight.state:
         return ctx.out.weight(weight.name, weight.tensor)
@@ -198,14 +198,14 @@ def stored(ctx: Any, weight: Any) -> Any:
 
 
 @target.state
-def left_behind(ctx: Any, path: str, initial: Any, final: Any) -> None:
+def model_state(ctx: Any, path: str, initial: Any, final: Any) -> None:
     """One more output, which the next call takes."""
     fail_unless(ctx.node.op == "state", "a file leaves what it is given as it was")
     ctx.out.left(path, initial, plain(final))
 
 
 @target.placeholder
-def missing(ctx: Any, inputs: list[Any]) -> Any:
+def placeholder(ctx: Any, inputs: list[Any]) -> Any:
     """A node of a domain of our own: the file shows what is missing, and does not run."""
     net = ctx.out
     net.path, net.source = ctx.node.path, str(ctx.node.source or "")

@@ -46,7 +46,7 @@ def matmul(ctx: Any, input: Any, **how: Any) -> Any:
 
 @op("einsum")
 def einsum(ctx: Any, equation: str, operands: Any) -> Any:
-    """Of sizes that vary; of others, products of matrices are faster."""
+    """``Einsum``, only where sizes vary: elsewhere products of matrices are faster."""
     parts = operands[0] if isinstance(operands[0], (list, tuple)) else operands
     sizes = [n for part in parts for n in shape_of(part)]
     fail_unless(any(isinstance(n, Arithmetic) for n in sizes), "its products are faster")

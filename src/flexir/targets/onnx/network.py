@@ -289,7 +289,7 @@ class Network:
             inputs, results, nodes=nodes, initializers=weights, opset_imports=versions,
             name=name,
         )  # fmt: skip
-        version = 10 if self.opset < 23 else 11
+        version = 10 if self.opset < 23 else 11  # of the file format; 11 came with opset 23
         made = ir.Model(graph, ir_version=version, producer_name="flexir")
         made.meta[WISHES] = tuple(outputs)
         made.meta[STATES] = {path: str(first.name) for path, (first, _) in kept.items()}

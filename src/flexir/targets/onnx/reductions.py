@@ -88,7 +88,7 @@ def arg_extreme(ctx: Any, input: Any, dim: Any = None, keepdim: bool = False) ->
 
 
 @op("any", "all")
-def asked(ctx: Any, input: Any, dim: Any = None, keepdim: bool = False) -> Any:
+def any_all(ctx: Any, input: Any, dim: Any = None, keepdim: bool = False) -> Any:
     """Whether there are some, counted: also of nothing."""
     out, every = ctx.out, ctx.node.op == "all"
     truth = out.cast(input, torch.bool)

@@ -12,6 +12,8 @@ from .handlers import op, rank, result_shape, shape_of
 from .shapes import reshaped, sliced
 from .values import Arithmetic
 
+_ALL = 2**31 - 1  # as many boxes as there are
+
 
 @op("interpolate")
 def interpolate(
@@ -61,7 +63,7 @@ def nms(ctx: Any, dets: Any, scores: Any, iou_threshold: float) -> Any:
         threshold = np.nextafter(threshold, np.float32(-np.inf))
     found = out.add(
         "NonMaxSuppression", reshaped(out, dets, [1, -1, 4]), reshaped(out, scores, [1, 1, -1]),
-        out.constant(2**31 - 1), out.constant(float(threshold), torch.float32), dtype=torch.int64,
+        out.constant(_ALL), out.constant(float(threshold), torch.float32), dtype=torch.int64,
     )  # fmt: skip
     return out.add("Gather", found, out.constant(2), axis=1)
 

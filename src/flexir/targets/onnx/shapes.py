@@ -210,7 +210,7 @@ def sliced(out: Any, value: Any, cuts: dict[int, tuple[Any, Any, int]]) -> Any:
 
 @op("as_strided")
 def as_strided(ctx: Any, input: Any, size: Any, stride: Any, storage_offset: Any = None) -> Any:
-    """Of memory in reading order, the elements at places that are known."""
+    """A gather from the flat input, whose memory must be in reading order."""
     size, stride, offset = known(size), known(stride), known(storage_offset) or 0
     fixed(*shape_of(input), *size, *stride, offset)
     places = torch.arange(count(input)).as_strided(size, stride, offset)

@@ -64,7 +64,7 @@ class Arithmetic:
         return _node("Div", other, self, torch.float64)
 
     def __pow__(self, other: Any) -> Any:
-        if isinstance(other, int) and 0 < other < 9:
+        if isinstance(other, int) and 0 < other < 9:  # in whole numbers, which Pow leaves
             return self if other == 1 else self * self ** (other - 1)
         return _node("Pow", self, other, torch.float64)
 

@@ -235,7 +235,7 @@ def truth(ctx: Any, input: Any) -> Any:
 
 
 @op("item")
-def taken(ctx: Any, input: Any) -> Any:
+def item(ctx: Any, input: Any) -> Any:
     """A whole number or a bool; others have 64 bits."""
     return ops.reshape(cast(input, type_of(ctx.node.outputs[0].type).dtype), ints([]), False)
 

@@ -111,7 +111,7 @@ def loop(ctx: Any, count: Any, carried: Any, inputs: Any, body: Any) -> Any:
 
 
 @target.state
-def keep(ctx: Any, path: str, initial: Any, final: Any) -> None:
+def model_state(ctx: Any, path: str, initial: Any, final: Any) -> None:
     """``Assign``, of what the next call reads."""
     if ctx.node.op == "input":
         raise Unsupported("a written input: the plug-in writes no tensor of the caller's")

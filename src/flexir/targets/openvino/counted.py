@@ -19,6 +19,8 @@ from .layers import reshaped, shape
 from .reductions import ordered
 from .values import cast, constant, ints, nothing, op, operands
 
+_ALL = 2**31 - 1  # as many boxes as there are
+
 
 def _demand(ctx: Any, holds: Any, text: str) -> None:
     fail_unless(not ctx.out.blocks, "in a branch or loop")
@@ -92,7 +94,7 @@ def nms(ctx: Any, dets: Any, scores: Any, iou_threshold: float) -> Any:
     in_order = ops.reduce_logical_and(ops.less_equal(low, high), ints([0, 1]), False)
     _demand(ctx, in_order, "boxes whose first corner is the lesser")
     found = ops.non_max_suppression(
-        ops.unsqueeze(dets, ints(0)), reshaped(scores, [1, 1, -1]), ints(2**31 - 1),
+        ops.unsqueeze(dets, ints(0)), reshaped(scores, [1, 1, -1]), ints(_ALL),
         constant(threshold, np.float32), constant(-np.inf, np.float32),
     )  # fmt: skip
     kept = reshaped(found.output(2), [])

@@ -52,7 +52,7 @@ def extreme_of(ctx: Any, input: Any, dim: Any, keepdim: Any, build: Any, least: 
 
 
 @op("all", "any")
-def asked(ctx: Any, input: Any, dim: Any = None, keepdim: Any = False) -> Any:
+def any_all(ctx: Any, input: Any, dim: Any = None, keepdim: Any = False) -> Any:
     build = ops.reduce_logical_and if ctx.node.op == "all" else ops.reduce_logical_or
     input, rank = cast(input, torch.bool), len(input.get_shape())
     return build(input, ints(dims(dim, rank)), keepdim) if rank else input

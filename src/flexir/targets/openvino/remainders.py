@@ -15,7 +15,7 @@ from ..arguments import fail_unless
 from .values import constant
 
 _SPLIT = 4097  # 2**12 + 1: parts a number of 24 bits into two of 12
-_BITS = 2.0**24
+_BITS = 2.0**24  # float32 holds whole numbers up to here
 _RANGE = 1e-20, 1e20  # of the divisor, and up to which a dividend; products of halves stay within
 
 

@@ -23,7 +23,7 @@ for _name in _FREE:
 
     @op(_name)
     def free(ctx: Any, input: Any, **_: Any) -> Any:
-        """The same numbers in the same order."""
+        """A reshape: the same numbers in the same order."""
         return reshaped(input, ctx.type.shape)
 
 
@@ -221,7 +221,7 @@ def gather(ctx: Any, input: Any, dim: int, index: Any) -> Any:
 
 @op("cat", empty=True)
 def cat(ctx: Any, tensors: Any, dim: int) -> Any:
-    """Those that have elements: a cache is empty before the first call."""
+    """Tensors without elements are left out: a cache is empty before the first call."""
     types = [value.type for value in ctx.node.args["tensors"]]
     given = [one for one, type in zip(tensors, types) if 0 not in type.shape]
     parts = operands(*given, dtype=ctx.type.dtype)

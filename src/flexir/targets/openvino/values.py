@@ -211,7 +211,7 @@ def model_input(ctx: Any, name: str, type: flexir.TensorType) -> Any:
 
 
 @target.constant
-def stored(ctx: Any, weight: Any) -> Any:
+def model_weight(ctx: Any, weight: Any) -> Any:
     array = ctx.array(weight)
     ctx.dtype(weight.tensor.dtype)
     made = constant(np.array(array), array.dtype.type)
@@ -229,7 +229,7 @@ def model_output(ctx: Any, outputs: dict[str, Any]) -> Network:
 
 
 @target.placeholder
-def missing(ctx: Any, inputs: list[Any]) -> Any:
+def placeholder(ctx: Any, inputs: list[Any]) -> Any:
     """A parameter of the output's type stands for it; the network does not run."""
     made = []
     for value in ctx.node.outputs:

@@ -1,7 +1,7 @@
-"""One way to make one call on tensors with slots: the calls it takes, and what they give.
+"""A rewrite of one call for tensors with slots: calls in its place, and what they give.
 
-Owns how a number that varies becomes a tensor, and how empty slots are set to a value. Whether the
-way is right is not told here; it is run for that.
+Owns how a number that varies becomes a tensor, and how empty slots are set to a value. Whether a
+rewrite is right is found by running it, in :mod:`.padded`.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from .slots import Filled, Shape, Slots, fitted
 from .traced import traced_call
 
 
-class NoWay(Exception):
-    """This is no way to make the call."""
+class NoRewrite(Exception):
+    """The call cannot be rewritten so."""
 
 
 class Draft:
@@ -55,7 +55,7 @@ class Draft:
         return part.__class__ is Value and part in self.over and len(set(self.over[part])) > 1
 
 
-class Way:
+class Rewrite:
     """Calls in place of one.
 
     Attributes:
@@ -79,7 +79,7 @@ class Way:
         if over is None:
             return self.draft.env.get(value, value)
         if len(set(over)) > 1:
-            raise NoWay(f"{value} varies")
+            raise NoRewrite(f"{value} varies")
         return over[0]
 
     def call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Value:
@@ -190,5 +190,5 @@ class Way:
         return self._names[-1]
 
     def undo(self) -> None:
-        """This is not the way: its names are free again."""
+        """Drop this rewrite: its names are free again."""
         self.draft.names.difference_update(self._names)

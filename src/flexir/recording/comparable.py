@@ -25,28 +25,28 @@ _HAVE_NONE = (torch.nn.Module, int, float, str, bytes, type(None))  # tensors th
 MANY = 64  # elements of a container that are looked at
 
 
-def told(part: Any) -> Any:
-    """The same for anything: what is known of it, or which object it is."""
+def comparable(part: Any) -> Any:
+    """As :func:`summary`, for any object: what holds nothing plain is its ``id``."""
     if part.__class__ in OURS:
         return NUMBER
     if isinstance(part, torch.Tensor):
         return IN_GRAPH
-    return tell(part) or ("object", id(part))
+    return summary(part) or ("object", id(part))
 
 
-def which(part: Any) -> Any:
+def identity(part: Any) -> Any:
     """What a function, a class or a module is: the same for one that is made anew in each run."""
     if isinstance(part, types.FunctionType):
         return id(part.__code__)
     if isinstance(part, types.MethodType):
-        return which(part.__func__), id(part.__self__)
+        return identity(part.__func__), id(part.__self__)
     if isinstance(part, functools.partial):
-        return which(part.func), len(part.args), tuple(part.keywords)
+        return identity(part.func), len(part.args), tuple(part.keywords)
     return id(part)
 
 
-def tell(part: Any, deep: bool = True) -> Any:
-    """A variable as what can be compared, without tensors; None where it holds nothing plain."""
+def summary(part: Any, deep: bool = True) -> Any:
+    """What a variable plainly holds, as tuples to compare; None if only tensors or objects."""
     cls = part.__class__
     if cls in _PLAIN:
         return cls.__name__, repr(part)
@@ -54,20 +54,25 @@ def tell(part: Any, deep: bool = True) -> Any:
         return None
     if isinstance(part, (list, tuple, dict, set)) and deep:
         inner = [*part.keys(), *part.values()] if isinstance(part, dict) else list(part)
-        return cls.__name__, len(part), tuple([tell(one, False) for one in inner[:MANY]])
+        return cls.__name__, len(part), tuple([summary(one, False) for one in inner[:MANY]])
     kept = attributes_of(part)
     if kept and deep:
-        return cls.__name__, tuple([(k, tell(v, False)) for k, v in list(kept.items())[:MANY]])
+        return cls.__name__, tuple([(k, summary(v, False)) for k, v in list(kept.items())[:MANY]])
     return None
 
 
 def tensors_by_path(
     part: Any, place: tuple[Any, ...]
 ) -> Iterator[tuple[tuple[Any, ...], torch.Tensor]]:
-    """The tensors a variable holds, down to three containers."""
+    """The tensors a variable holds, down to four containers.
+
+    Args:
+        part: what it holds.
+        place: function and variable, and the keys of the containers around ``part``.
+    """
     if isinstance(part, torch.Tensor):
         yield place, part
-    elif isinstance(part, _HAVE_NONE) or len(place) > 5:
+    elif isinstance(part, _HAVE_NONE) or len(place) > 5:  # more would cost more than the run
         return
     elif isinstance(part, (list, tuple)):
         for key, inner in enumerate(part[:MANY]):

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 import flexir
-from flexir.recording.further import further
+from flexir.recording.extrapolate import extrapolated
 
 
 def padded(x):
@@ -36,13 +36,20 @@ def test_a_graph_that_cannot_go_beyond_is_as_its_examples_say():
 
 def test_inputs_beyond_lie_as_far_from_one_example_as_that_one_from_another():
     a, b = torch.arange(6.0).view(2, 3), torch.arange(15.0).view(3, 5)
-    made = further([flexir.Inputs(a, n=a), flexir.Inputs(b, n=b)])
+    made = extrapolated([flexir.Inputs(a, n=a), flexir.Inputs(b, n=b)])
     assert made.args[0].shape == (4, 7) and made.kwargs["n"].shape == (4, 7)
     assert torch.equal(made.args[0], a[torch.arange(4) % 2][:, torch.arange(7) % 3])
-    assert further([flexir.Inputs(b), flexir.Inputs(a)]).args[0].shape == (4, 7)
-    assert further([flexir.Inputs(a), flexir.Inputs(b), flexir.Inputs(a)]).args[0].shape == (4, 7)
-    assert further([flexir.Inputs(a)]) is None is further([flexir.Inputs(a), flexir.Inputs(a)])
-    assert further([flexir.Inputs(a), flexir.Inputs(b[0])]) is None, "another rank"
+    assert extrapolated([flexir.Inputs(b), flexir.Inputs(a)]).args[0].shape == (4, 7)
+    assert extrapolated([flexir.Inputs(a), flexir.Inputs(b), flexir.Inputs(a)]).args[0].shape == (
+        4,
+        7,
+    )
+    assert (
+        extrapolated([flexir.Inputs(a)])
+        is None
+        is extrapolated([flexir.Inputs(a), flexir.Inputs(a)])
+    )
+    assert extrapolated([flexir.Inputs(a), flexir.Inputs(b[0])]) is None, "another rank"
     ids = torch.tensor([5, 7])
-    longer = further([flexir.Inputs(ids), flexir.Inputs(torch.tensor([1, 2, 3]))])
+    longer = extrapolated([flexir.Inputs(ids), flexir.Inputs(torch.tensor([1, 2, 3]))])
     assert longer.args[0].tolist() == [5, 7, 5, 7], "elements are those of an example"

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from flexir.graph.nodes import NumberType, Value
+from flexir.recording.input_numbers import lend, take_back
 from flexir.recording.lazy import NotInitialised, initialise, those_made
-from flexir.recording.lent import lend, take_back
 from flexir.recording.live import OURS, Int
 from flexir.recording.numbers import Numbers
 from flexir.recording.switches import SwitchWatch, autocast_regions

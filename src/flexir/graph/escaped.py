@@ -1,4 +1,7 @@
-"""What a call gave to Python instead of a tensor: numbers and words, or facts about a tensor."""
+"""What left torch for Python instead of a tensor: numbers and words, or facts about a tensor.
+
+Pure functions of such values; which call gave them, and what that decides, is said by its node.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +26,8 @@ def is_plain(result: Any) -> bool:
     return result is None or isinstance(result, (int, float, complex, str))
 
 
-def answer(result: Any) -> Any:
+def as_literal(result: Any) -> Any:
     """What was answered about a tensor, as a literal: of objects, whether there is one."""
     if isinstance(result, (list, tuple)):
-        return tuple(map(answer, result))
+        return tuple(map(as_literal, result))
     return result if is_plain(result) else type(result).__name__

@@ -17,7 +17,7 @@ from ..graph import tree
 from ..graph.inputs import Inputs
 
 
-def further(shown: Sequence[Inputs]) -> Inputs | None:
+def extrapolated(shown: Sequence[Inputs]) -> Inputs | None:
     """Inputs of a size that lies beyond two that were shown; None where none can be made.
 
     Args:
