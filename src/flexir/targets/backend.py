@@ -247,8 +247,8 @@ class Calls:
         lost = graph.audit.changes or backend.carry is None and graph.state
         if lost:
             raise flexir.Error(
-                f"a second call is another, and {backend.target.name} cannot carry on what the first "
-                f"left behind: {lost[0]}"
+                f"a second call is another, and {backend.target.name} cannot carry on what the "
+                f"first left behind: {lost[0]}"
             )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
