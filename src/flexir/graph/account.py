@@ -138,8 +138,8 @@ class Audit:
         changes: what the run changed in the model that no Value can carry: this graph is of the
             one call, the next would be another.
         unwatched: paths below which there is too much to see what a call changes.
-        laundered: where a size that varies became a plain number: what Python decided by it is as
-            in the examples, and no replay can tell.
+        laundered: where a size that varies became a plain number, or values a text: what Python
+            decided by it is as recorded, and no replay can tell.
     """
 
     witnessed: bool = True
@@ -163,5 +163,5 @@ class Audit:
         lines = [head, *self.problems]
         lines += [f"a next call would be another one: {change}" for change in self.changes]
         lines += [f"too much to look at below {path}" for path in self.unwatched]
-        lines += [f"as in the examples, whatever the size: {one}" for one in self.laundered]
+        lines += [f"as recorded, whatever it is now: {one}" for one in self.laundered]
         return "\n  ".join(lines)

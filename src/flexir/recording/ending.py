@@ -11,7 +11,6 @@ from typing import Any
 from ..graph.nodes import Value
 from .alike import Misfit
 from .carried import Loops
-from .counting import name_of_loop
 from .looping import ANY, Looping, recorded_count
 from .runs import Recorded, Span, Stretches
 from .scopes import Branch, Scope
@@ -34,14 +33,17 @@ class Ending(Loops):
         return len({recorded_count(one.count) for one in executions}) == 1
 
     def ends_otherwise(self, stretches: Stretches) -> bool:
-        """Whether no call says that some runs came to the end of a loop, and others left it."""
-        told = [(turn.execution.count, turn.execution.loop, len(rounds), r)
-                for r, (turn, rounds, _) in stretches.items()]  # fmt: skip
-        if any(count is None for count, _, _, _ in told):
+        """Whether runs would go on together as if a loop had as many rounds, which it had not.
+
+        What it goes over is at its end in one of them, and is longer or shorter in another.
+        """
+        executions = [turn.execution for turn, _, _ in stretches.values()]
+        if any(one.count is None for one in executions):
             return False
-        through = [(name_of_loop(loop.key) in self.runs[r].ends.values())
-                   for count, loop, many, r in told if recorded_count(count) == many]  # fmt: skip
-        return 0 < len(through) < len(told) and not all(through)
+        counts = [recorded_count(one.count) for one in executions]
+        return len(set(counts)) > 1 and any(
+            len(one.rows) == count for one, count in zip(executions, counts)
+        )
 
     def find_ends(
         self, loop: Looping, counts: dict[int, Any], skipped: int, spans: dict[int, Span],

@@ -166,7 +166,7 @@ class Merging:
         if self.unfit and not self.is_one_of_a_row:
             self._branch(model, options)
         result = self.result(dims)
-        result.audit.laundered = _laundered(result, self._runs)
+        result.audit.laundered += _laundered(result, self._runs)
         return result, [(one.number, one.inputs) for one in self.unfit]
 
     def _branch(self, model: Callable[..., Any], options: dict[str, Any]) -> None:

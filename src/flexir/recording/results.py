@@ -91,6 +91,17 @@ def failed(call: Call, error: Exception, trace: Trace) -> None:
         trace.standing.decided(node)
 
 
+def _say_storages(call: Call, table: ValueTable, trace: Trace) -> None:
+    """Say that memory which a tensor is put on was filled by none of the calls of this run."""
+    for part in call.named.values():
+        storage = part._untyped_storage if isinstance(part, torch.TypedStorage) else part
+        if isinstance(storage, torch.UntypedStorage) and table.memory(storage) is None:
+            trace.found.problems.append(
+                f"the memory given to {call.node.op}() at {call.node.source} was filled by code no "
+                "watcher sees; what is in it is frozen"
+            )
+
+
 def define(call: Call, written: Writes, fresh: NewValues, table: ValueTable, trace: Trace) -> None:
     """Tell what tensors mean now, and put the node of the call where it belongs."""
     node, effects = call.node, call.node.effects
@@ -100,6 +111,8 @@ def define(call: Call, written: Writes, fresh: NewValues, table: ValueTable, tra
     asks = call.tensors and call.result is None and not written
     needed = bool(effects.escape or effects.random or asks)
     views: dict[Memory, View] = {}
+    if written:
+        _say_storages(call, table, trace)
     for tensor, value in fresh:
         if id(tensor) in written:
             needed |= table.write(tensor, value, only_view=only_view)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -37,6 +38,7 @@ def watching(recorder: Any) -> Iterator[None]:
         _local.recorder = recorder
         stack.callback(setattr, _local, "recorder", None)
         stack.enter_context(eager_compilers())
+        stack.enter_context(_threads_in(recorder.audit.laundered))
         if recorder.witness is not None:
             stack.enter_context(recorder.witness)
         pre = hooks.register_module_forward_pre_hook(recorder.modules.enter)
@@ -50,6 +52,25 @@ def watching(recorder: Any) -> Iterator[None]:
         except Exception as error:
             _note(error, recorder)
             raise
+
+
+@contextlib.contextmanager
+def _threads_in(told: list[str]) -> Iterator[None]:
+    """Within, each thread that Python starts adds a line: modes see only the one they are set in.
+
+    What such a thread makes is found when the model reads it; what it takes of tensors is not.
+    """
+    before = threading.getprofile()
+
+    def begin(*_: Any) -> None:
+        sys.setprofile(before)
+        told.append(f"what the thread {threading.current_thread().name!r} did")
+
+    threading.setprofile(begin)
+    try:
+        yield
+    finally:
+        threading.setprofile(before)
 
 
 def _note(error: BaseException, recorder: Any) -> None:
