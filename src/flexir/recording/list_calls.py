@@ -135,7 +135,7 @@ class ListCalls:
             if not after.number:
                 self.at[after.node] = held
         for turn in row[-1].after.at.turns:
-            self.ends[turn.execution].clear()  # nobody knows
+            self.ends[turn.execution].clear()  # unknown
         return now
 
     def _sees(self, turns: Sequence[Turn], now: Mapping[str, Value], code: CodeType) -> None:
