@@ -293,6 +293,17 @@ def returned_early(x):
     return torch.stack(rows)
 
 
+def left_at_once(x):
+    """All examples leave in the first round: of none that there is one."""
+    h, rows = x[0], [x[0] * 2]
+    for i in range(1, x.shape[0]):
+        rows = [h]
+        h = h + i
+        if h.sum() > 1:
+            break
+    return torch.stack(rows), h
+
+
 def changed_once_it_is_long(x):
     """Zeros hide what rounds change: only the calls say that they do."""
     h = x[0] * 0.3
@@ -320,6 +331,7 @@ ATTACKS = [
     counted,
     returned_early,
     changed_once_it_is_long,
+    left_at_once,
 ]
 
 

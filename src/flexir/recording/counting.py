@@ -82,7 +82,11 @@ class Counting:
         for number in REAL_RANGE(len(self._range)):
             turn = home.number(number, expression(calls.turn, (number, self._loop), number))
             gone = turn if step == 1 else home.computed(calls.mul, turn, step)
-            yield gone if _is_zero(first) else home.computed(calls.add, gone, first)
+            try:
+                yield gone if _is_zero(first) else home.computed(calls.add, gone, first)
+            except GeneratorExit:  # the loop was left
+                home.had(self._many(), number + 1, sys._getframe(1))
+                raise
         frame, many = sys._getframe(1), self._many()
         if many is not None and (home.many() > begun or not self._range):
             home.ended(self._loop, many, len(self._range), frame)

@@ -1,6 +1,6 @@
-"""What ends a loop: what it goes over, or a condition that a round met.
+"""What ends a loop: what it goes over, or a condition that a round met; and how many rounds it has.
 
-Owns that question for loops whose rounds have been laid over each other.
+Owns these questions for loops whose rounds have been laid over each other.
 """
 
 from __future__ import annotations
@@ -8,14 +8,15 @@ from __future__ import annotations
 import ast
 from typing import Any
 
-from ..graph.nodes import Value
+from ..graph import numbers
+from ..graph.nodes import Node, NumberType, Value
 from .alike import Misfit
 from .carried import Loops
 from .looping import ANY, Looping, recorded_count
 from .runs import Recorded, Span, Stretches
 from .scopes import Branch, Scope
 from .sources import may_leave
-from .ways import only_a_number
+from .ways import guarded, only_a_number
 
 
 class Ending(Loops):
@@ -44,6 +45,27 @@ class Ending(Loops):
         return len(set(counts)) > 1 and any(
             len(one.rows) == count for one, count in zip(executions, counts)
         )
+
+    def count(self, scope: Scope, counts: dict[int, Any], out: list[Node]) -> Any:
+        """How many rounds what a loop goes over says it has."""
+        if any(one is None for one in counts.values()):
+            return None
+        count = self.resolved(scope, counts, out)
+        if count.__class__ is Value and count.is_list:
+            kind = NumberType(int, count.type.shape[0])
+            return self.emitted(scope, numbers.length, {"input": count}, kind, out)
+        return len(count) if isinstance(count, list) else count
+
+    def stand_in_a_row(self, scope: Scope, stretches: Stretches, out: list[Node]) -> None:
+        """Of a loop whose rounds are laid as they come: that it has them."""
+        counts = counts_of(stretches)
+        if not all(isinstance(count, Value) for count in counts.values()):
+            return
+        count, shown = self.count(scope, counts, out), set(map(recorded_count, counts.values()))
+        begun = min(one.number + len(rounds) for one, rounds, _ in stretches.values())
+        compare, many = (numbers.eq, shown.pop()) if len(shown) == 1 else (numbers.ge, begun)
+        if count.__class__ is Value:
+            out.append(guarded(compare, count, many))
 
     def find_ends(
         self, loop: Looping, counts: dict[int, Any], skipped: int, spans: dict[int, Span],
@@ -86,3 +108,8 @@ class Ending(Loops):
                 if way.members <= last:
                     raise Misfit("a loop may have been left in its last round")
                 self._sides(way, last)
+
+
+def counts_of(stretches: Stretches) -> dict[int, Any]:
+    """Run -> how many rounds what the loop goes over says it has."""
+    return {r: turn.execution.count for r, (turn, _, _) in stretches.items()}

@@ -212,6 +212,12 @@ class Numbers:
             args = self._arguments(function, (count.expr, many))
             self.ends[self._over(function, args, frame)] = loop
 
+    def had(self, count: Any, least: int, frame: FrameType) -> None:
+        """A loop was left in a round, and so has as many; where runs are laid, rounds say so."""
+        if count.__class__ is Int and self.noted is None and self.hears():
+            self.used.add(count.expr)
+            self._guard(calls.ge, self._arguments(calls.ge, (count.expr, least)), True, frame)
+
     def lost(self, how: str, number: Any, frame: FrameType, made: Any = None) -> None:
         """A number became a plain one: ``made``, if that is another than it was."""
         if self.hears():

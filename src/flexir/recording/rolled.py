@@ -16,7 +16,7 @@ from ..graph import numbers, tree
 from ..graph.nodes import Node, NumberType, Value
 from .alike import Misfit
 from .counting import name_of_loop
-from .ending import Ending
+from .ending import Ending, counts_of
 from .hidden import (
     changing,
     comparisons,
@@ -169,11 +169,7 @@ class Rolled(Ending):
             if len(many) > 1 or grown or self.ends_otherwise(stretches):
                 return stretches
             self.unrolled.update(one.execution for one, _, _ in stretches.values())
-            counts = {r: one.execution.count for r, (one, _, _) in stretches.items()}
-            if all(isinstance(count, Value) for count in counts.values()):
-                shown = {recorded_count(count) for count in counts.values()}
-                if len(shown) == 1:  # so many rounds stand in a row
-                    out.append(guarded(numbers.eq, self._count(scope, counts, out), shown.pop()))
+            self.stand_in_a_row(scope, stretches, out)
 
     def refuse_if_decided(self, scope: Scope, turn: Turn) -> None:
         """Raise Misfit where an earlier branch may have decided how many rounds a loop has."""
@@ -252,7 +248,7 @@ class Rolled(Ending):
 
     def _begins(self, scope: Scope, stretches: Stretches, out: list[Node]) -> None:
         """Guard that a loop has a first round, where that round is laid out before the loop."""
-        count = self._count(scope, _counts(stretches), out)
+        count = self.count(scope, counts_of(stretches), out)
         if count.__class__ is Value:
             out.append(guarded(numbers.ge, count, 1))
 
@@ -265,7 +261,7 @@ class Rolled(Ending):
         skipped: int,
     ) -> None:
         """Lay the rounds of all runs over each other, but for as many as stand before the loop."""
-        counts = _counts(stretches)
+        counts = counts_of(stretches)
         stretches = {
             r: (turn, rounds[skipped:], end)
             for r, (turn, rounds, end) in stretches.items() if rounds[skipped:]
@@ -279,7 +275,7 @@ class Rolled(Ending):
             raise Misfit("no example showed what follows the first round")
         first = spans[lead].nodes[stretches[lead][1][0].start]
         self._lose_before(scope, stretches, out)
-        count = self._count(scope, counts, out)
+        count = self.count(scope, counts, out)
         if skipped and count is not None:
             if count.__class__ is not Value:
                 raise Misfit("a loop that always has as many rounds")
@@ -372,16 +368,6 @@ class Rolled(Ending):
             lost[r] = known[: self.lost_before[first]]
         self.lose(scope, lost, out)
 
-    def _count(self, scope: Scope, counts: dict[int, Any], out: list[Node]) -> Any:
-        """How many rounds what a loop goes over says it has."""
-        if any(one is None for one in counts.values()):
-            return None
-        count = self.resolved(scope, counts, out)
-        if count.__class__ is Value and count.is_list:
-            kind = NumberType(int, count.type.shape[0])
-            return self.emitted(scope, numbers.length, {"input": count}, kind, out)
-        return len(count) if isinstance(count, list) else count
-
     def _held(self, r: int, span: Span) -> Held | None:
         """What Python holds at the first call of a stretch."""
         for node in span.nodes[span.start : span.end]:
@@ -392,7 +378,3 @@ class Rolled(Ending):
 
 
 _SCALARS = (int, float, str)
-
-
-def _counts(stretches: Stretches) -> dict[int, Any]:
-    return {r: turn.execution.count for r, (turn, _, _) in stretches.items()}
