@@ -290,14 +290,14 @@ def test_a_loop_that_conditions_end_may_be_laid_as_it_comes(ran):
 
 def test_how_many_rounds_what_it_goes_over_says(ran):
     laid, scope, _ = ran(2, 3)
-    assert laid._count(scope, {0: None, 1: 3}, []) is None
-    assert laid._count(scope, {0: 3, 1: 3}, []) == 3
+    assert laid.count(scope, {0: None, 1: 3}, []) is None
+    assert laid.count(scope, {0: 3, 1: 3}, []) == 3
     rows = [[tensor()] for _ in range(2)]
     stands(laid, scope, *(row[0] for row in rows))
-    assert laid._count(scope, dict(enumerate(rows)), []) == 1
+    assert laid.count(scope, dict(enumerate(rows)), []) == 1
     whole_list, out = Value("rows", ListType(2, tensor().type)), []
     laid.listed = lambda *_: whole_list
-    found = laid._count(scope, {0: [tensor()], 1: [tensor(), tensor()]}, out)
+    found = laid.count(scope, {0: [tensor()], 1: [tensor(), tensor()]}, out)
     assert out == [found.producer] and found.producer.target is numbers.length
     assert found.producer.args == {"input": whole_list} and found.type.recorded == 2
 

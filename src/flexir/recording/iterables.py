@@ -20,7 +20,7 @@ import torch
 from ..graph import numbers as calls
 from ..graph.nodes import Value
 from .counting import many_in
-from .live import Float, Int, plain
+from .live import OURS, Float, Int, origins_of, plain
 from .numbers import Numbers
 from .parsed import span_at
 from .sources import LoopSource, stored_before
@@ -92,11 +92,18 @@ class Iterables:
         if isinstance(over, torch.Tensor):
             return self.size(over, 0)
         if isinstance(over, (list, tuple)):
-            values = [self._known(one) if isinstance(one, torch.Tensor) else None for one in over]
+            values = [self._value(one) for one in over]
             return values if values and all(v is not None for v in values) else len(over)
         if isinstance(over, (dict, str, torch.nn.Module)) and isinstance(over, Sized):
             return len(over)
         raise _Unknown
+
+    def _value(self, part: Any) -> Value | None:
+        """The Value of a tensor, or of the one tensor whose sizes a number is made of."""
+        if part.__class__ in OURS:
+            origins = set(origins_of(part))
+            return origins.pop() if len(origins) == 1 else None
+        return self._known(part) if isinstance(part, torch.Tensor) else None
 
     def size(self, tensor: torch.Tensor, dim: Any) -> Any:
         """The size of a tensor, as a number that knows where it comes from."""
