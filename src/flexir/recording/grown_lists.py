@@ -59,8 +59,8 @@ def looked_at(loop: LoopSource) -> set[str]:
     """Variables that rounds of a loop read otherwise than to add to what they hold."""
     parts = [n for part in loop.body for n in ast.walk(part)]
     added = {n.value for n in parts if isinstance(n, ast.Attribute) and n.attr in _ADD}
-    return {n.id for n in parts
-            if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load) and n not in added}  # fmt: skip
+    names = (n for n in parts if isinstance(n, ast.Name) and n not in added)
+    return {n.id for n in names if isinstance(n.ctx, ast.Load)}
 
 
 def picked_from(loop: LoopSource) -> set[str]:
