@@ -304,6 +304,17 @@ def left_at_once(x):
     return torch.stack(rows), h
 
 
+def longer_where_it_was_last(x):
+    """No round began with a list of two: only last rounds left one."""
+    h, rows = x[0], [x[0] * 2]
+    for row in x:
+        h = (h + torch.cat(rows)[-3:] + torch.stack(rows).sum(0)).sin()
+        rows = [h]
+        if row[0] > 0.9:
+            rows.append(h * 3)
+    return h
+
+
 def changed_once_it_is_long(x):
     """Zeros hide what rounds change: only the calls say that they do."""
     h = x[0] * 0.3
@@ -332,6 +343,7 @@ ATTACKS = [
     returned_early,
     changed_once_it_is_long,
     left_at_once,
+    longer_where_it_was_last,
 ]
 
 

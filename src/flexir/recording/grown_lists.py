@@ -14,6 +14,7 @@ from typing import Any
 from .parsed import function_of, nodes_of
 from .sources import LoopSource, may_leave
 
+_ADD = frozenset({"append", "extend", "insert"})
 _COPIERS = frozenset({"dict", "list", "reversed", "sorted", "sum", "tuple", "zip", "enumerate"})
 
 
@@ -52,6 +53,14 @@ def copied_elsewhere(code: CodeType, names: Collection[str]) -> bool:
         if any(isinstance(one, ast.Name) and one.id in names for one in parts):
             return True
     return False
+
+
+def looked_at(loop: LoopSource) -> set[str]:
+    """Variables that rounds of a loop read otherwise than to add to what they hold."""
+    parts = [n for part in loop.body for n in ast.walk(part)]
+    added = {n.value for n in parts if isinstance(n, ast.Attribute) and n.attr in _ADD}
+    names = (n for n in parts if isinstance(n, ast.Name) and n not in added)
+    return {n.id for n in names if isinstance(n.ctx, ast.Load)}
 
 
 def picked_from(loop: LoopSource) -> set[str]:

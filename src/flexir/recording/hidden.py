@@ -17,7 +17,7 @@ from ..graph.nodes import Node
 from ..graph.source import Source
 from .alike import Misfit
 from .comparable import IN_GRAPH, NONE, NUMBER
-from .grown_lists import copied_elsewhere, grown_at_times, picked_from
+from .grown_lists import copied_elsewhere, grown_at_times, looked_at, picked_from
 from .linear import line
 from .lookups import round_reads
 from .looping import Looping
@@ -192,11 +192,21 @@ def changing(
                 )
     differ = {name: told for name, told in found.items() if len(told) > 1}
     known = [one for one in starts if one is not None and code in one.frames]
+    for name in looked_at(loop):
+        begun = _lengths(one.plain.get((one.frames.index(code), name)) for one in known)
+        begun |= _lengths(one.spent.get((code.co_name, name)) for one in known)
+        if len(begun) == 1 and _lengths(one.after.get(name) for one in executions) - begun:
+            raise Misfit(f"no example showed a round that begins with {name!r} of another length")
     for name in loop.stored | {n for one in known for _, n in one.plain}:
         told = {one.plain.get((one.frames.index(code), name)) for one in known} - {None}
         if len(told) > 1 and all(one and one[0] in _DIFFER for one in told):
             differ[name] = differ.get(name, set()) | told
     return differ
+
+
+def _lengths(many: Iterable[Any]) -> set[int]:
+    """How long lists are, of what is told of a variable."""
+    return {one[1] for one in many if isinstance(one, tuple) and one[0] == "list"}
 
 
 def rounds_alike(
