@@ -107,3 +107,28 @@ def test_a_target_is_told_of_it():
     assert "raises '_LinAlgError'" in str(report) or any(
         "raises '_LinAlgError'" in one.what for one in report.omissions
     )
+
+
+def fourth(x):
+    rows = list(x)
+    try:
+        return rows[3] * 2
+    except IndexError:
+        return rows[0] * 3
+
+
+def three(x):
+    try:
+        a, b, c = x
+    except ValueError:
+        return x.sum(0)
+    return a + b - c
+
+
+@pytest.mark.parametrize("model, line", [(fourth, "except IndexError"), (three, "except ValueErr")])
+def test_what_python_raises_for_lack_of_rows_is_in_the_audit(model, line):
+    graph = flexir.capture(
+        model, torch.ones(2, 3), also=[torch.ones(5 if model is three else 3, 3)]
+    )
+    assert graph.live and any(one.startswith(line) for one in graph.audit.laundered)
+    assert not flexir.capture(model, torch.ones(2, 3)).audit.laundered

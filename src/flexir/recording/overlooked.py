@@ -50,7 +50,8 @@ def overlooked(
                 name = _name_of(node.func if isinstance(node, ast.Call) else node)
                 if name in _LISTS and isinstance(node, ast.Call) or name == "nbytes":
                     plain.follow(0, own, node)
-            for node in dict.fromkeys((*sizes.found, *plain.found)):
+            caught = [handler for node in nodes_of(own) for handler in _handlers(node)]
+            for node in dict.fromkeys((*sizes.found, *plain.found, *caught)):
                 where = Source(code.co_filename, node.lineno, code.co_name)
                 yield ast.unparse(node).splitlines()[0], where
 
@@ -77,6 +78,36 @@ def chosen(known: Known) -> str | None:
                 if isinstance(node, (ast.Subscript, ast.Call)):
                     return ast.unparse(node)
     return None
+
+
+def _handlers(node: ast.AST) -> Iterator[ast.AST]:
+    """What catches that there are not as many rows as a ``try`` takes, which no call says."""
+    if isinstance(node, ast.Try) and any(map(_takes_rows, node.body)):
+        for handler in node.handlers:
+            named = handler.type
+            kinds = named.elts if isinstance(named, ast.Tuple) else [named]
+            if any(
+                one is None or (getattr(one, "id", "") or _name_of(one)) in _TOO_FEW
+                for one in kinds
+            ):
+                yield handler
+
+
+def _takes_rows(part: ast.AST) -> bool:
+    """Whether a statement takes elements by their numbers, or a number of elements."""
+    return any(
+        isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load)
+        or isinstance(node, (ast.Tuple, ast.List)) and isinstance(node.ctx, ast.Store)
+        or isinstance(node, ast.Call)
+        and (called(node) == "next" or _name_of(node.func) in ("pop", "popleft"))
+        for node in ast.walk(part)
+    )  # fmt: skip
+
+
+_TOO_FEW = frozenset({
+    "BaseException", "Exception", "IndexError", "KeyError", "LookupError", "StopIteration",
+    "ValueError",
+})  # fmt: skip
 
 
 def _sizes_in(own: ast.AST) -> Iterator[ast.expr]:

@@ -295,8 +295,7 @@ def _held(loop: LoopSource, frame: FrameType) -> tuple[Any, ...]:
 
 def _same(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
     return all(
-        a is b or (type(a) is type(b) and type(a) in _EQUAL and a == b)
-        for a, b in zip(one, other)
+        a is b or (type(a) is type(b) and type(a) in _EQUAL and a == b) for a, b in zip(one, other)
     )
 
 
