@@ -60,3 +60,19 @@ def test_memory_of_a_tensor_of_the_run_is_no_such():
         return torch.empty(0).set_(x.untyped_storage(), 0, (3,), (1,)) * 2
 
     assert not flexir.capture(forward, torch.ones(3)).audit.unaccounted
+
+
+def test_a_size_that_is_pickled_is_a_plain_number_and_said():
+    def forward(x):
+        return x * x.shape[0].__reduce_ex__(2)[1][0]  # as what stores objects asks
+
+    graph = flexir.capture(forward, torch.ones(3), also=[torch.ones(5)])
+    assert any(line.startswith("pickle() at") for line in graph.audit.laundered) or graph.variants
+
+
+def test_lists_of_numbers_of_other_lengths_stay_variants():
+    def forward(x):
+        return x * x.long().tolist()[0]
+
+    graph = flexir.capture(forward, torch.ones(3), also=[torch.ones(5)])
+    assert graph.variants and torch.equal(graph(torch.ones(5)), torch.ones(5))

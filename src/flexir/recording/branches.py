@@ -196,7 +196,8 @@ class _Laying(Beginning):
         kind = max((one.outputs for one in heads.values()), key=len)[0].type
         for one in heads.values():
             whole = one.result.__class__ in (tuple, list) and one.outputs == tuple(one.result)
-            if not whole or not all(alike(value.type, kind) for value in one.outputs):
+            tensors = not any(value.is_number for value in one.outputs)
+            if not whole or not tensors or not all(alike(v.type, kind) for v in one.outputs):
                 raise Misfit(f"it does something else in another run: {first}")
         made = self.new(ListType(len(first.outputs), kind), node, scope)
         node.result, node.outputs = made, (made,)

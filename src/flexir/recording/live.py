@@ -186,6 +186,12 @@ _COMPARISONS = {
 }  # fmt: skip
 
 
+def _pickled(self: Any, protocol: int) -> Any:
+    """A plain number stands in what is pickled."""
+    self.home.lost("pickle", self, sys._getframe(1))
+    return type(plain(self)), (plain(self),)
+
+
 def _equip(cls: Any, base: type) -> None:
     """Give a subclass its arithmetic."""
     for word, function in (_ARITHMETIC | (_BITS if base is int else {})).items():
@@ -202,7 +208,7 @@ def _equip(cls: Any, base: type) -> None:
             setattr(cls, f"__{word}__", _losing(word, base, f"__{word}__"))
     cls.__copy__ = lambda self: self
     cls.__deepcopy__ = lambda self, memo: self
-    cls.__reduce_ex__ = lambda self, protocol: (base, (plain(self),))
+    cls.__reduce_ex__ = _pickled
 
 
 _equip(Int, int)
