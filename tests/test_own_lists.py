@@ -9,7 +9,7 @@ import torch
 import flexir
 from flexir.graph.choice import every
 from flexir.recording.lookups import TENSORS
-from flexir.recording.own_lists import own_lists
+from flexir.recording.own_lists import ASKED, own_lists
 from flexir.recording.proof import equal
 from flexir.recording.sources import function_of
 
@@ -315,6 +315,20 @@ def longer_where_it_was_last(x):
     return h
 
 
+def asked_for_where_it_is_empty(x):
+    """``len`` of an empty list tells nobody, and last rounds left it empty."""
+    h, rows, last = x[0], [], [x[0]]
+    for row in x:
+        rows = []
+        last.append(h)
+        h = h + torch.stack(last).sum(0)
+        if row.sum() > 1:
+            continue
+        rows.append(h)
+        last.append(h)
+    return torch.stack(rows).sum(0) * 2 if len(rows) > 0 else h
+
+
 def changed_once_it_is_long(x):
     """Zeros hide what rounds change: only the calls say that they do."""
     h = x[0] * 0.3
@@ -341,6 +355,7 @@ ATTACKS = [
     all_of_it_in_a_round,
     counted,
     returned_early,
+    asked_for_where_it_is_empty,
     changed_once_it_is_long,
     left_at_once,
     longer_where_it_was_last,
@@ -375,7 +390,8 @@ def test_what_only_torch_reads_is_its_own():
     where = {
         first + k for k, line in enumerate(lines) if "rows.append" in line or "= x[0], []" in line
     }
-    assert {site.line for site in names(rounds_in_rounds).sites.values()} == where
+    sites = names(rounds_in_rounds).sites.values()
+    assert {site.line for site in sites if site.many != ASKED} == where
 
 
 def never_read(x):

@@ -228,6 +228,9 @@ def rounds_alike(
     loop, code = executions[0].loop, executions[0].code
     known = [one for one in starts if one is not None and code in one.frames]
     names = set(names).union(*(one.plain for one in executions))
+    grown = grown_at_times(loop) - facts.own.get(code, frozenset())
+    # The last round may have added to one, or not, where no example shows it.
+    names |= {name for name in grown if (code.co_name, name) in executions[0].live_after}
     numbered = set().union(*(one.numbered for one in executions)) - names
     stack = known[0].stack if known else ((code, -1),)
     depth = [one for one, _ in stack].index(code)
@@ -235,7 +238,6 @@ def rounds_alike(
         where = unseen(stack, depth, name, facts, loop, tells=name in numbered)
         if where is not None:
             raise Misfit(f"{where}: {name!r} differs from round to round")
-    grown = grown_at_times(loop) - facts.own.get(code, frozenset())
     if grown and copied_elsewhere(code, grown):
         raise Misfit(f"lists that only some rounds add to are copied: {', '.join(sorted(grown))}")
     if grown & picked_from(loop):

@@ -15,6 +15,7 @@ from ..graph.nodes import ListType, Node, TensorType, Value
 from ..graph.source import Source
 from .between import Step
 from .comparable import IN_GRAPH
+from .own_lists import ASKED
 from .rounds import Execution, Turn
 from .runs import Recorded
 from .standing import Held
@@ -209,7 +210,7 @@ def _added(one: Told) -> list[tuple[Step, Elements]]:
     found: list[tuple[Step, Elements]] = []
     for step in reversed(one.way.steps):
         name = step.site.name
-        if name in over:
+        if name in over or step.site.many == ASKED:
             continue
         if step.site.many is None:
             found.append((step, left[name][-1:]))

@@ -23,12 +23,16 @@ from .uses import parents_of
 _SUSPENDED = 0x20 | 0x80 | 0x100 | 0x200  # generators and coroutines go on at another time
 
 
+ASKED = -3
+
+
 class Site(NamedTuple):
-    """An instruction after which a list is another one.
+    """An instruction after which a list is another one, or that asks how long it is.
 
     Attributes:
         name: of the variable.
-        many: how many elements a new list has; -1 if that is not written, None if one is added.
+        many: how many elements a new list has; -1 if that is not written, None if one is added;
+            ASKED by ``len``.
         line: where it is written.
     """
 
@@ -90,7 +94,9 @@ def own_lists(code: CodeType, kinds: Mapping[ast.AST, str]) -> Own:
                 added[site] = Site(node.id, None, node.lineno)
             elif _only_looks(around, node, kinds, code.co_names):
                 read.add(node.id)
-                asked |= {node.id} if called(around[node]) == "len" else set()
+                if called(around[node]) == "len":
+                    asked.add(node.id)
+                    added[span_of(around[node])] = Site(node.id, ASKED, node.lineno)
             else:
                 del names[node.id]
     sites = {at: site for at, site in _places(code, made, added).items() if site.name in names}

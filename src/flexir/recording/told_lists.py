@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, cast
 from ..graph.nodes import Node, Value
 from .between import AT_THE_END, At, Between, Route, Step
 from .comparable import MANY
-from .own_lists import Own, steps_of
+from .own_lists import ASKED, Own, steps_of
 from .rounds import Turn
 from .runs import Recorded
 from .sources import loops_at
@@ -143,7 +143,9 @@ def followed(run: Recorded, code: CodeType, own: Own, between: Between) -> list[
         steps: list[Told] = []
         for moment in row:
             start = At(-1, ()) if before is None else before.at
-            if not moment.known or before is not None and _unchanged(before, moment, fixed):
+            empty = {name for name in own.asked if moment.known.get(name) == ()}
+            same = before is not None and _unchanged(before, moment, fixed - empty)
+            if not moment.known or same:
                 way: Route | None = Route((), ())
             else:
                 had = {} if before is None else before.known
@@ -152,7 +154,10 @@ def followed(run: Recorded, code: CodeType, own: Own, between: Between) -> list[
             if way is None or _in_silence(way):
                 raise Unclear
             steps.append(Told(before, moment, way))
+            _ask_something(own, steps[-1])
             before = moment
+        if before is not None and before.node is not None:
+            _ask_something(own, Told(before, before._replace(lists={}, last={}), Route((), ())))
         found.append(steps)
     return found
 
@@ -160,7 +165,7 @@ def followed(run: Recorded, code: CodeType, own: Own, between: Between) -> list[
 def _is_made_once(code: CodeType, own: Own, name: str) -> bool:
     """Whether a function makes a list in one place alone, and not in a loop."""
     places = [place for place, site in own.sites.items() if site.name == name]
-    made = [place for place in places if own.sites[place].many is not None]
+    made = [place for place in places if own.sites[place].many not in (None, ASKED)]
     return len(made) == 1 and not loops_at(code, steps_of(code)[made[0]].offset)
 
 
@@ -178,6 +183,25 @@ def _in_silence(way: Route) -> bool:
     return any(one.begun not in known for step in way.steps for one in step.rounds)
 
 
+def _ask_something(own: Own, one: Told) -> None:
+    """Raise Unclear where ``len`` may be asked of an empty list, which tells nobody."""
+    known, before = one.after.known, {} if one.before is None else one.before.known
+    for name in own.asked:
+        many = len(known.get(name, ()))
+        if name not in known and before.get(name) == ():
+            raise Unclear(name)
+        mine = [step.site.many for step in one.way.steps if step.site.name == name]
+        for place, kind in reversed(list(enumerate(mine))):
+            if kind is None:
+                many -= 1
+            elif kind != ASKED:  # what it was before that was set is not known
+                if ASKED in mine[:place]:
+                    raise Unclear(name)
+                break
+            elif not many:
+                raise Unclear(name)
+
+
 class _Fits:
     """Whether lists are as steps leave them."""
 
@@ -186,7 +210,8 @@ class _Fits:
 
     def __call__(self, steps: Sequence[Step]) -> bool | None:
         for name, elements in self._after.items():
-            mine = [step.site.many for step in steps if step.site.name == name]
+            mine = [step.site.many for step in steps
+                    if step.site.name == name and step.site.many != ASKED]  # fmt: skip
             made = max((k for k, many in enumerate(mine) if many is not None), default=-1)
             added = len(mine) - made - 1
             if added > len(elements):
