@@ -329,6 +329,15 @@ def asked_for_where_it_is_empty(x):
     return torch.stack(rows).sum(0) * 2 if len(rows) > 0 else h
 
 
+def the_last_one_after_it(x):
+    rows, h = [x[0]], x[0]
+    for row in x:
+        if row.sum() > 1.5:
+            rows.append(h + row)
+        h = h.sin()
+    return rows[-1] * 2
+
+
 def changed_once_it_is_long(x):
     """Zeros hide what rounds change: only the calls say that they do."""
     h = x[0] * 0.3
@@ -356,6 +365,7 @@ ATTACKS = [
     counted,
     returned_early,
     asked_for_where_it_is_empty,
+    the_last_one_after_it,
     changed_once_it_is_long,
     left_at_once,
     longer_where_it_was_last,

@@ -71,3 +71,14 @@ def picked_from(loop: LoopSource) -> set[str]:
         if isinstance(over, ast.Name):
             found.add(over.id)
     return found
+
+
+def read_from_the_end(code: CodeType) -> set[str]:
+    """Variables of which a function reads an element counted from the end, ``rows[-1]``."""
+    own = function_of(code)
+    found: set[str] = set()
+    for node in nodes_of(own) if own is not None else ():
+        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.UnaryOp):
+            if isinstance(node.value, ast.Name):
+                found.add(node.value.id)
+    return found

@@ -17,7 +17,7 @@ from ..graph.nodes import Node
 from ..graph.source import Source
 from .alike import Misfit
 from .comparable import IN_GRAPH, NONE, NUMBER
-from .grown_lists import copied_elsewhere, grown_at_times, looked_at, picked_from
+from .grown_lists import copied_elsewhere, grown_at_times, looked_at, picked_from, read_from_the_end
 from .linear import line
 from .lookups import round_reads
 from .looping import Looping
@@ -240,8 +240,8 @@ def rounds_alike(
             raise Misfit(f"{where}: {name!r} differs from round to round")
     if grown and copied_elsewhere(code, grown):
         raise Misfit(f"lists that only some rounds add to are copied: {', '.join(sorted(grown))}")
-    if grown & picked_from(loop):
-        raise Misfit(f"rounds read of lists that only some add to: {', '.join(sorted(grown))}")
+    if grown & (picked_from(loop) | read_from_the_end(code)):
+        raise Misfit(f"elements of lists that only some rounds add to: {', '.join(sorted(grown))}")
     return grown
 
 
