@@ -183,11 +183,12 @@ class _Page:
 
     def _call(self, node: Node) -> _Drawn:
         status = self.status.get(node, "escape" if node.effects.escape else "")
-        if node.effects.escape == "branch":
+        if node.effects.escape in ("branch", "error"):
             status = "guard"
         title = node.op if node.body is None else module_label(node.path, node.op)
         shown = (node.returned or node.outputs)[:2]
-        box = _Drawn("call", title, ", ".join(value.type.sizes for value in shown))
+        failed = f"raises {node.result}" if node.effects.escape == "error" else ""
+        box = _Drawn("call", title, ", ".join(value.type.sizes for value in shown) or failed)
         box.status, box.detail = status, self._detail(node)
         box.makes = set(node.outputs)
         box.reads = dict.fromkeys(map(self._seen_as, node.inputs))
