@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import sys
 import types
 
@@ -94,6 +95,16 @@ def by_importlib(x):
     return x
 
 
+def by_name_of_dictionary(x):
+    kept["third"] += 1
+    return x * kept["third"]
+
+
+def of_builtins(x):
+    assert __builtins__ is not None
+    return x * x.shape[0]
+
+
 class Both(torch.nn.Module):
     def forward(self, x):
         return two(one(x))
@@ -144,6 +155,13 @@ def test_a_module_imported_where_it_is_used(box, name, path):
 def test_a_variable_named_by_a_text(box, name):
     last = {one.rpartition(".")[2] for one in changes(getattr(box.model, name))}
     assert last == ({"runs"} if name == "by_globals" else {"third"})
+
+
+def test_the_dictionary_of_a_module_is_looked_at_as_the_module(box):
+    vars(box.model)["kept"] = vars(box.counts)
+    assert changes(box.model.by_name_of_dictionary) == {"kept.third"}
+    graph = flexir.capture(box.model.of_builtins, torch.ones(2), also=[torch.ones(3)])
+    assert graph.live and type(builtins.range(3)) is builtins.range, "what stands in has left"
 
 
 def test_a_module_that_something_holds(box):

@@ -94,6 +94,15 @@ def imported(function: types.FunctionType) -> Iterator[tuple[str, types.ModuleTy
                 yield one, sys.modules[one]
 
 
+def module_behind(part: Any) -> types.ModuleType | None:
+    """The Python module that something is, or whose dictionary of variables it is."""
+    if part.__class__ is dict:
+        name = part.get("__name__")
+        module = sys.modules.get(name) if isinstance(name, str) else None
+        return module if getattr(module, "__dict__", None) is part else None
+    return part if part.__class__ is types.ModuleType else None
+
+
 def methods_of(cls: type) -> Iterator[tuple[str, types.FunctionType]]:
     """The functions of a class of the user's own, by name."""
     for name, part in vars(cls).items():

@@ -19,7 +19,7 @@ import torch
 
 from .attributes import HOOKS, ModuleTree, TensorAttributes, dictionary
 from .changed import Changes, path_of
-from .functions import CALLED, MAKERS, functions_of, imported, methods_of, reach_of
+from .functions import CALLED, MAKERS, functions_of, imported, methods_of, module_behind, reach_of
 from .holders import (
     BOOKKEEPING,
     FIXED,
@@ -160,9 +160,9 @@ class Holdings:
             elif part.__class__ is types.FunctionType:
                 if is_users(part.__module__):
                     self._function(part)
-            elif part.__class__ is types.ModuleType:
-                if is_users(part.__name__):
-                    self._held_modules.setdefault(id(part), (path, part))
+            elif module := module_behind(part):
+                if is_users(module.__name__):
+                    self._held_modules.setdefault(id(module), (path, module))
             elif id(part) not in self._holders and id(part) not in self.paths:
                 self._look(kind, path, part)
 
