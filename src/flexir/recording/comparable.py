@@ -6,7 +6,9 @@ what no call says. Pure functions.
 
 from __future__ import annotations
 
+import collections
 import functools
+import itertools
 import types
 from collections.abc import Iterator
 from typing import Any
@@ -52,7 +54,7 @@ def summary(part: Any, deep: bool = True) -> Any:
         return cls.__name__, repr(part)
     if isinstance(part, (torch.Tensor, torch.nn.Module, int, float)) or callable(part):
         return None
-    if isinstance(part, (list, tuple, dict, set)) and deep:
+    if isinstance(part, (list, tuple, dict, set, collections.deque)) and deep:
         inner = [*part.keys(), *part.values()] if isinstance(part, dict) else list(part)
         return cls.__name__, len(part), tuple([summary(one, False) for one in inner[:MANY]])
     kept = attributes_of(part)
@@ -74,8 +76,8 @@ def tensors_by_path(
         yield place, part
     elif isinstance(part, _HAVE_NONE) or len(place) > 5:  # more would cost more than the run
         return
-    elif isinstance(part, (list, tuple)):
-        for key, inner in enumerate(part[:MANY]):
+    elif isinstance(part, (list, tuple, collections.deque)):
+        for key, inner in enumerate(itertools.islice(part, MANY)):
             if inner.__class__ not in _PLAIN:
                 yield from tensors_by_path(inner, (*place, key))
     else:

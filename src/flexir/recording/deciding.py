@@ -17,6 +17,7 @@ from ..graph.inputs import same_literal
 from ..graph.nodes import Node, Value
 from .alike import Misfit
 from .comparable import NUMBER
+from .hidden import moved
 from .rounds import Turn
 from .scopes import Branch, Scope
 from .sized import Sized
@@ -35,10 +36,12 @@ class Before(NamedTuple):
         differing: variable -> the number in each run, and what stands for it; None if nothing does,
             or if it is no number.
         functions: those that led to it.
+        held: all that is held there, in each run.
     """
 
     differing: Mapping[Variable, tuple[Mapping[int, Any], Any]]
     functions: frozenset[str]
+    held: Mapping[int, Held | None] = {}
 
 
 class Deciding(Sized):
@@ -71,7 +74,7 @@ class Deciding(Sized):
         self.codes.update((code.co_name, code) for one in known for code in one.frames)
         found: dict[Variable, tuple[Mapping[int, Any], Any]] = {}
         if not scope.after_a_branch:
-            return Before(found, _functions(held))
+            return Before(found, _functions(held), held)
         numbers = {r: _numbers(one) for r, one in held.items()}
         for place in dict.fromkeys(p for one in numbers.values() for p in one):
             parts = {r: one[place] for r, one in numbers.items() if place in one}
@@ -84,7 +87,7 @@ class Deciding(Sized):
                 except Misfit:
                     meant = None
             found[place] = parts, meant
-        return Before(found, _functions(held))
+        return Before(found, _functions(held), held)
 
     def _differ(self, scope: Scope, parts: dict[int, Any], out: list[Node]) -> bool:
         """Whether a variable holds something else in another run."""
@@ -266,6 +269,14 @@ class Deciding(Sized):
             here = {place for place, one in kept.items() if one is value}
             found = here if found is None else found & here
         return {place for place in found or () if self.may_be_read(place)}
+
+    def _output(self, scope: Scope, branch: Branch, values: dict[int, Any]) -> Value:
+        if branch.before is not None:
+            held = branch.before.held
+            at = {r: held[run] for r in values if (run := self.in_scope(scope, r)) in held}
+            if moved(self.places_read(values), at, values):
+                raise Misfit("an element moved in its list, by this condition or another")
+        return super()._output(scope, branch, values)
 
     def _made_of(self, function: str, name: str) -> set[Variable]:
         """The variables of which one is made, but for tensors, of which that is seen."""

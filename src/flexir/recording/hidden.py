@@ -8,12 +8,12 @@ reaches a call. Reads what :mod:`.standing` noted and what the source says; comp
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from types import CodeType
 from typing import Any
 
 from ..graph import numbers
-from ..graph.nodes import Node
+from ..graph.nodes import Node, Value
 from ..graph.source import Source
 from .alike import Misfit
 from .comparable import IN_GRAPH, NONE, NUMBER
@@ -276,3 +276,25 @@ def _is_harmless(told: Sequence[Any]) -> bool:
     return kind in ("list", "tuple") and all(
         all(inner is None for inner in one[2]) for one in told
     )  # fmt: skip
+
+
+def moved(
+    read: Collection[Any], before: Mapping[int, Held | None], values: Mapping[int, Value]
+) -> bool:
+    """Whether what is read out of a list stood elsewhere in it before.
+
+    Args:
+        read: the places that hold it where it is read.
+        before: run -> what was held at a condition.
+        values: run -> what is read.
+    """
+    if not read or any(len(place) < 3 for place in read):
+        return False
+    for r, value in values.items():
+        held = before.get(r)
+        kept = {} if held is None else held.tensors
+        stood = {place for place, one in kept.items() if one is value}
+        for place in read:
+            if place not in stood and any(one[:2] == place[:2] for one in stood):
+                return True
+    return False
