@@ -1,4 +1,4 @@
-"""A window over what rounds made: conditions move its elements, and none of them alone says which."""
+"""A window over what rounds made: conditions move its elements, and none alone says which."""
 
 from __future__ import annotations
 
