@@ -300,3 +300,19 @@ def test_paths():
     assert ordered(holder, {"b": 1, "a": 2}) == ["b", "a"]
     assert ordered(holder_of(nn.ReLU(), ""), {"x": 1, "child": nn.ReLU()}) == ["child"]
     assert ordered(Sets({1}, ""), {1: 1}) == []
+
+
+class Closed(torch.Tensor):
+    """A tensor that takes no elements of others."""
+
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        if func is torch.Tensor.copy_ and not all(isinstance(one, cls) for one in args):
+            raise TypeError("of another class")
+        return super().__torch_function__(func, types, args, kwargs or {})
+
+
+def test_a_tensor_of_a_class_of_its_own_is_copied_as_that_does_it():
+    own = torch.ones(2, 3).as_subclass(Closed)
+    made = g.copy_like(own)
+    assert type(made) is Closed and torch.equal(made, own) and made.data_ptr() != own.data_ptr()

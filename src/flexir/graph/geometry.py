@@ -90,8 +90,12 @@ _new = tuple.__new__  # what the generated constructors of named tuples come dow
 
 
 def copy_like(tensor: torch.Tensor, stride: Sequence[int] | None = None) -> torch.Tensor:
-    """A copy of its own memory with the same strides, holes between elements included."""
-    if tensor.is_nested or tensor.layout is not torch.strided:
+    """A copy of its own memory with the same strides, holes between elements included.
+
+    One of a class of its own is copied as that class does it.
+    """
+    own = tensor.__class__ not in (torch.Tensor, torch.nn.Parameter)
+    if own or tensor.is_nested or tensor.layout is not torch.strided:
         return tensor.clone()
     stride = tensor.stride() if stride is None else tuple(stride)
     if any(s == 0 and n > 1 for n, s in zip(tensor.shape, stride)):
