@@ -11,6 +11,7 @@ import torch
 
 import flexir
 from flexir.recording.functions import imported, reach_of
+from flexir.recording.holders import Globals
 from flexir.recording.state import Holdings
 
 SOURCE = {
@@ -162,6 +163,29 @@ def test_the_dictionary_of_a_module_is_looked_at_as_the_module(box):
     assert changes(box.model.by_name_of_dictionary) == {"kept.third"}
     graph = flexir.capture(box.model.of_builtins, torch.ones(2), also=[torch.ones(3)])
     assert graph.live and type(builtins.range(3)) is builtins.range, "what stands in has left"
+
+
+def test_the_variables_of_a_function_that_the_model_holds_as_a_dictionary():
+    space = {}
+    exec("n = 0\ndef count(x):\n    global n\n    n += 1\n    return x * n\n", space)
+
+    class Model(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.space = space
+
+        def forward(self, x):
+            return self.space["count"](x)
+
+    assert changes(Model()) == {"space.n"}
+
+
+def test_each_set_of_names_is_asked_for_once():
+    variables = Globals({"a": 1, "b": 2}, "")
+    for name in "abc":  # sets that are gone: the next one may have the id of the last
+        variables.watch(frozenset([name]))
+    assert list(variables.before) == ["a", "b"]
+    assert variables.asked == {frozenset("a"), frozenset("b"), frozenset("c")}
 
 
 def test_a_module_that_something_holds(box):

@@ -292,8 +292,7 @@ class Holdings:
         scope = self._holders.get(id(variables))
         if scope is None:
             scope = self._holders[id(variables)] = Globals(variables, path)
-        assert isinstance(scope, Globals)
-        if id(names) in scope.asked:
+        if not isinstance(scope, Globals) or names in scope.asked:  # all in it is looked at
             return
         for name in scope.watch(names):
             part = scope.before[name]
