@@ -309,6 +309,11 @@ class Node:
         return "  ".join(str(part) for part in (self.path, self.source) if part)
 
     @property
+    def failure(self) -> str:
+        """Of a call that raised, ``"raises RuntimeError"``; else nothing."""
+        return f"raises {self.result}" if self.effects.escape == "error" else ""
+
+    @property
     def meta(self) -> dict[str, Any]:
         """Notes of your own. Passes and edits keep them with the node; saving does not."""
         if self._meta is None:
@@ -327,8 +332,8 @@ class Node:
             if defaults or self.signature is None or not self.signature.leaves_out(name, v)
         )
         left = ", ".join(map(repr, self.outputs))
-        failed = f" raises {self.result}" if self.effects.escape == "error" else ""
-        return f"{left} = {self.op}({args})" if left else f"{self.op}({args}){failed}"
+        text = f"{left} = {self.op}({args})" if left else f"{self.op}({args})"
+        return f"{text} {self.failure}" if self.failure else text
 
     def __str__(self) -> str:
         return self.text()

@@ -241,7 +241,7 @@ class Deciding(Sized):
             held = self.reading.get(r)
             if held is None:
                 return False
-            kept = {**held.tensors, **held.taken}
+            kept = held.read
             here = set()
             for place in (p for p, one in kept.items() if one is value and p[:2] not in grown):
                 if len(place) == 3 and isinstance(place[2], int) and value.producer is not None:
@@ -265,7 +265,7 @@ class Deciding(Sized):
         found: set[Any] | None = None
         for r, value in values.items():
             held = self.reading.get(r)
-            kept = {} if held is None else {**held.tensors, **held.taken}
+            kept = {} if held is None else held.read
             here = {place for place, one in kept.items() if one is value}
             found = here if found is None else found & here
         return {place for place in found or () if self.may_be_read(place)}

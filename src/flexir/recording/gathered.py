@@ -21,7 +21,7 @@ from .alike import Misfit
 from .linear import Found, lines
 from .looping import Looping, is_decided, is_decided_since
 from .scopes import Scope
-from .trace import signature_of
+from .trace import derived_call
 from .ways import Ways, guarded
 
 
@@ -151,8 +151,7 @@ class Gathering(Ways):
             known: Value | None = body.get(key)
             if known is not None and scope.sees(known):
                 return known
-        signature = signature_of(function, tuple(args))
-        node = Node(signature.op, function, args, signature=signature)
+        node = derived_call(function, args)
         made = self.new(type, node, scope)
         node.result, node.outputs = made, (made,)
         out.append(node)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..graph import tree
-from ..graph.choice import bodies, every, is_choice, is_loop
+from ..graph.choice import blocks_of, bodies, every
 from ..graph.lists import joined
 from ..graph.nodes import Node, Value
 from .list_calls import appended
@@ -54,9 +54,8 @@ def as_joined(nodes: list[Node], results: Sequence[Value]) -> None:
         read = set(results)
         for node in every(nodes):
             read.update(node.inputs)
-            if is_choice(node) or is_loop(node):
-                for _, block in node.target.blocks:
-                    read.update(tree.leaves(block.outputs, Value))
+            for _, block in blocks_of(node):
+                read.update(tree.leaves(block.outputs, Value))
         unread = _dropped(nodes, read)
 
 

@@ -20,7 +20,7 @@ from .rounds import Execution, Turn
 from .runs import Recorded
 from .standing import Held
 from .told_lists import Elements, Moment, Told
-from .trace import signature_of
+from .trace import derived_call
 from .ways import only_a_number
 
 Chain = tuple[tuple[list[Node], Node], ...]  # from the outside in: a list of calls, and one of it
@@ -188,8 +188,7 @@ class ListCalls:
         self, function: Any, args: dict[str, Any], kind: ListType, source: Source,
         place: tuple[list[Node], int], turns: tuple[Turn, ...],
     ) -> Value:  # fmt: skip
-        signature = signature_of(function, tuple(args))
-        node = Node(signature.op, function, args, signature=signature)
+        node = derived_call(function, args)
         like = place[0][min(place[1], len(place[0]) - 1)]
         node.source, node.path = source, like.path if like.body is None else ""
         made = Value("", kind, node)

@@ -93,7 +93,8 @@ def failed(call: Call, error: Exception, trace: Trace) -> None:
 
 def _say_storages(call: Call, table: ValueTable, trace: Trace) -> None:
     """Say that memory which a tensor is put on was filled by none of the calls of this run."""
-    for part in call.named.values():
+    for name in call.layout.structured:
+        part = call.named[name]
         storage = part._untyped_storage if isinstance(part, torch.TypedStorage) else part
         if isinstance(storage, torch.UntypedStorage) and table.memory(storage) is None:
             trace.found.problems.append(

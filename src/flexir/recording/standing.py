@@ -78,6 +78,11 @@ class Held(NamedTuple):
     activations: tuple[int, ...] = ()
 
     @property
+    def read(self) -> dict[tuple[Any, ...], Value]:
+        """The tensors that the call may read: those that are read later, too, and those spent."""
+        return {**self.tensors, **self.taken}
+
+    @property
     def stack(self) -> tuple[tuple[CodeType, int], ...]:
         """The functions, each with the offset of the instruction it is at."""
         return tuple(zip(self.frames, self.at))

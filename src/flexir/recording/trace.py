@@ -159,4 +159,10 @@ def signature_of(func: Callable[..., Any], names: tuple[str, ...]) -> Signature:
     return next(s for s in signatures(func) if set(names) <= set(s.names))
 
 
+def derived_call(func: Callable[..., Any], args: dict[str, Any]) -> Node:
+    """The node of a call that this package makes itself; it stands nowhere yet."""
+    signature = signature_of(func, tuple(args))
+    return Node(signature.op, func, args, signature=signature)
+
+
 _CALL_MODULE = torch.nn.Module._call_impl.__code__

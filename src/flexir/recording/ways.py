@@ -19,7 +19,7 @@ from ..graph.choice import Choice, alike, closed, free_values
 from ..graph.nodes import Effects, Node, NumberType, TensorType, Value
 from .alike import Misfit, Unsure, zipped
 from .scopes import Branch, Scope
-from .trace import signature_of
+from .trace import derived_call
 
 
 class Env(dict[Value, Value]):
@@ -336,8 +336,7 @@ def guarded(
     compare: Callable[[Any, Any], bool], value: Value, shown: Any, where: Node | None = None
 ) -> Node:
     """A guard: a number is to what was shown as it was, at the line of a call."""
-    args = {"input": value, "other": shown}
-    node = Node(compare.__name__, compare, args, signature=signature_of(compare, tuple(args)))
+    node = derived_call(compare, {"input": value, "other": shown})
     node.result, node.effects = True, Effects(escape="branch")
     node.source = None if where is None else where.source
     return node

@@ -131,9 +131,8 @@ class _Drawing:
                 status, note = self._summary(inner)
                 title += note
         shapes = [v.type.sizes for v in (node.returned or node.outputs)][:4]
-        if node.effects.escape == "error":
-            shapes = [f"raises {node.result}"]
-        self._node(name, [title, *([", ".join(shapes)] if shapes else [])], status, indent)
+        below = ", ".join(shapes) or node.failure
+        self._node(name, [title, *([below] if below else [])], status, indent)
         for value in node.inputs:
             self._edge(value, name)
         for one in inner:

@@ -187,8 +187,8 @@ class _Page:
             status = "guard"
         title = node.op if node.body is None else module_label(node.path, node.op)
         shown = (node.returned or node.outputs)[:2]
-        failed = f"raises {node.result}" if node.effects.escape == "error" else ""
-        box = _Drawn("call", title, ", ".join(value.type.sizes for value in shown) or failed)
+        sizes = ", ".join(value.type.sizes for value in shown)
+        box = _Drawn("call", title, sizes or node.failure)
         box.status, box.detail = status, self._detail(node)
         box.makes = set(node.outputs)
         box.reads = dict.fromkeys(map(self._seen_as, node.inputs))
