@@ -1,4 +1,4 @@
-"""``int``, ``float``, ``max``, ``min`` of numbers that know where they come from, and of tensors."""
+"""``int``, ``float``, ``max``, ``min`` and constants, with numbers that know their origin."""
 
 import math
 import sys
@@ -63,11 +63,28 @@ def test_within_a_comprehension():
     assert torch.equal(graph(torch.arange(31)), nested(torch.arange(31)))
 
 
+def with_constants(x):
+    n = x.shape[0]
+    rest = 10.5 % n if 2.5 < n else 2.0**n
+    return x * (0.5 * n) + 1.0 / n, x[: int(0.5 * (n + len(x)))], 2.5 // n, rest, 0.5 * x
+
+
+@told
+def test_a_constant_on_the_left_asks_what_is_on_the_right():
+    graph = flexir.capture(with_constants, torch.arange(3.0), also=[torch.arange(5.0)])
+    for n in (4, 11):
+        made, wanted = graph(torch.arange(float(n))), with_constants(torch.arange(float(n)))
+        assert torch.equal(made[0], wanted[0]) and torch.equal(made[1], wanted[1])
+        assert made[2:4] == wanted[2:4] and torch.equal(made[4], wanted[4])
+    with pytest.raises(flexir.Diverged):
+        graph(torch.arange(2.0))
+
+
 def other_uses(x):
     number = 3.7
-    whole = torch.zeros(2, dtype=int).sum() + int(number) + int("11", base=2) + int()
+    whole = torch.zeros(2, dtype=int).sum() + int(number) + int("11", base=2) + int(*())
     assert isinstance(x.shape[0], int) and type(number) is float and {int: 1}[int] == 1
-    return x + whole + int(True) + float("2.5") + float() + sum(map(int, "12"))
+    return x + whole + int(True) + float("2.5") + float(*()) + sum(map(int, "12"))
 
 
 def test_all_other_uses_are_as_ever():

@@ -81,6 +81,7 @@ def _arithmetic(word: str, function: Callable[..., Any]) -> Callable[..., Any]:
         number = float.__float__(self)
         if other.__class__ is not Int or not other.home.hears():
             return real(number, other)
+        other.home.hear(sys._getframe(1))
         return other.home.computed(function, number, other)
 
     return method
@@ -93,6 +94,7 @@ def _comparison(word: str, function: Callable[..., Any]) -> Callable[..., Any]:
         number = float.__float__(self)
         outcome = real(number, other)
         if other.__class__ is Int and other.home.hears():
+            other.home.hear(sys._getframe(1))
             other.home.compared(function, (number, other.expr), outcome)
         return outcome
 

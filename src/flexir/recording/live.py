@@ -109,6 +109,7 @@ def _binary(function: Callable[..., Any], reflected: bool) -> Callable[..., Any]
         home = self.home
         if not home.hears():
             return result
+        home.hear(sys._getframe(1))
         return home.number(
             result, expression(function, tuple(expr_of(one, home) for one in pair), result)
         )
@@ -135,6 +136,7 @@ def _comparison(function: Callable[..., Any]) -> Callable[..., Any]:
         outcome = function(plain(self), plain(other))
         home = self.home
         if home.hears():
+            home.hear(sys._getframe(1))
             home.compared(function, (self.expr, expr_of(other, home)), outcome)
         return outcome
 
