@@ -67,14 +67,15 @@ def load(
     path, manifest, kind = _opened(Path(path))
     known = Vocabulary(dict(functions or {}), imports)
     file = f"{kind}.pb"
-    with collector.paused(), _inside(f"{path.name}/{file}"):
-        message = _parsed(path / file, kind, known)
-        stored = _StoredWeights(path, manifest, message, weights)
-        loaded = (_graph if kind == "graph" else _program)(message, known, stored)
-    total = sum(e["size"] for n, e in manifest["files"].items() if n.endswith(".safetensors"))
-    if check or (check is None and total <= _SMALL):
-        for constants in stored.made:
-            constants.check()
+    with collector.paused():
+        with _inside(f"{path.name}/{file}"):
+            message = _parsed(path / file, kind, known)
+            stored = _StoredWeights(path, manifest, message, weights)
+            loaded = (_graph if kind == "graph" else _program)(message, known, stored)
+        total = sum(e["size"] for n, e in manifest["files"].items() if n.endswith(".safetensors"))
+        if check or (check is None and total <= _SMALL):
+            for constants in stored.made:
+                constants.check()
     return loaded
 
 
