@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import json
 
@@ -182,3 +183,21 @@ def test_nothing_is_collected_while_a_graph_is_read_and_no_weight_made(tmp_path)
         gc.callbacks.remove(watch)
     assert len(seen) <= 2  # at the end, when the collector may run again
     assert len(graph.constants) == 600 and not graph.constants.made
+
+
+def test_modules_that_were_read_hold_nothing_and_take_nothing_in(tmp_path):
+    model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 2)).eval()
+    flexir.capture(model, (torch.rand(1, 2),)).save(tmp_path / "net")
+    one, other = (n.target for n in flexir.load(tmp_path / "net").find(module=nn.Linear))
+    assert (one.in_features, other.in_features) == (2, 3)
+    assert not one.train(False).training and one.training is not other.train().training
+    assert list(one.modules()) == [one] and not one.state_dict()
+    with pytest.raises(TypeError, match=r"weights are in graph.constants"):
+        one.register_forward_hook(print)
+    with pytest.raises(TypeError, match=r"it takes no parameters"):
+        one.weight = nn.Parameter(torch.rand(3, 2))
+    own = copy.deepcopy(one)
+    own.register_forward_hook(print)
+    own.weight = nn.Parameter(torch.rand(3, 2))
+    own.register_buffer("count", torch.zeros(1))
+    assert not other._forward_hooks and not one._forward_hooks
