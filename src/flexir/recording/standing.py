@@ -196,6 +196,7 @@ class Standing:
         self.laundered, self.ends = list(numbers.laundered.values()), numbers.ends
         self.lost[None] = tuple(self.losing)
         self.unused = numbers.unused()
+        self.lookups.hear(numbers.heard)
         if not self.notes:
             seen = {*inputs, *(value for node in nodes for value in node.outputs)}
             bent = filter(is_bent, self.unused)
