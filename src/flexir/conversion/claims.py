@@ -35,7 +35,7 @@ from .returns import lay, lay_each
 from .target import Keep, Target
 
 if TYPE_CHECKING:
-    from ..passes.decomposer import Decomposer
+    from ..passes.decomposer import Decomposer, Ways
 
 log = logging.getLogger("flexir")
 Status = Literal["handled", "decomposed", "placeholder", "refused", "passed", "escape"]
@@ -64,6 +64,7 @@ class Conversion:
         decompose: bool,
         lenient: bool = False,
         config: Mapping[str, Any] | None = None,
+        ways: Ways | None = None,
     ) -> None:
         self.target, self.out, self.lenient = target, out, lenient
         self.config, self.folded = target.configuration(config), dict[Value, torch.Tensor]()
@@ -75,7 +76,7 @@ class Conversion:
         if decompose:  # a fifth of the time to import flexir, which not everybody needs
             from ..passes.decomposer import Decomposer
 
-            self.apart = Decomposer(self.takes)
+            self.apart = Decomposer(self.takes, ways)
         self.report = Report(graph.name, target.name, audit=graph.audit, escapes=graph.escapes)
         self.status: dict[Node, Status] = {}
         self.env: dict[Value, Any] = {}

@@ -12,6 +12,7 @@ This module decides nothing about targets: ``takes(node)`` is the caller's.
 from __future__ import annotations
 
 import inspect
+import itertools
 import math
 import types
 import warnings
@@ -72,13 +73,14 @@ class Decomposer:
 
     Args:
         takes: whether a call needs no further taking apart.
+        ways: of calls that were met in other graphs.
 
     Attributes:
         missing: op -> the pieces for which no way down was found.
     """
 
-    def __init__(self, takes: Callable[[Node], bool]) -> None:
-        self.takes = takes
+    def __init__(self, takes: Callable[[Node], bool], ways: Ways | None = None) -> None:
+        self.takes, self.ways = takes, Ways() if ways is None else ways
         self.missing: dict[str, set[str]] = {}
         self._known: dict[Any, tuple[Node, Pieces]] = {}
         self._failed: dict[Any, _Failure] = {}
@@ -126,7 +128,7 @@ class Decomposer:
         outer, self._assumed = self._assumed, set()
         lacking: set[str] = set()
         found = None
-        for graph, values in _ways(node):
+        for graph, values in self.ways(node, key):
             found = self._take_pieces(node, graph, values, (*above, key), lacking)
             if found is not None:
                 break
@@ -251,6 +253,31 @@ def _moved(first: Node, pieces: Pieces, node: Node) -> Pieces:
 
 
 # --- the ways down ------------------------------------------------------------------------------
+
+
+class Ways:
+    """The ways down of calls, each found once for all that look alike.
+
+    They do not depend on a target, so conversions of many models can share them.
+    """
+
+    def __init__(self) -> None:
+        self._found: dict[Any, tuple[list[Graph], Iterator[tuple[Graph, list[Value]]]]] = {}
+
+    def __call__(self, node: Node, key: Any) -> Iterator[tuple[Graph, list[Value]]]:
+        """Graphs that compute what a call of this key does, and which of its Values they take."""
+        values = list(dict.fromkeys(node.inputs))
+        alike = key, node.target, torch.get_default_dtype(), *(v.type for v in node.outputs)
+        if alike not in self._found:
+            self._found[alike] = [], _ways(node)
+        found, more = self._found[alike]
+        for number in itertools.count():
+            if number == len(found):
+                graph = next((graph for graph, _ in more), None)
+                if graph is None:
+                    return
+                found.append(graph)
+            yield found[number], values
 
 
 def _ways(node: Node) -> Iterator[tuple[Graph, list[Value]]]:
