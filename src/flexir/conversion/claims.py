@@ -70,8 +70,7 @@ class Conversion:
         self.config, self.folded = target.configuration(config), dict[Value, torch.Tensor]()
         # Pieces of calls may read constants of their own; handlers find them with the model's.
         self.extra: dict[Value, Any] = {}
-        constants = ChainMap(self.extra, graph.constants)
-        self.graph = dataclasses.replace(graph, constants=constants)
+        self.graph = dataclasses.replace(graph, constants=ChainMap(self.extra, graph.constants))
         self.apart: Decomposer | None = None
         if decompose:  # a fifth of the time to import flexir, which not everybody needs
             from ..passes.decomposer import Decomposer
