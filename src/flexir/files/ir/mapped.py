@@ -21,6 +21,7 @@ from ...graph.nodes import TensorType, Value
 from .digests import Digest, digest_of
 from .weights import ALIGNED, COMPRESSED, DTYPES
 
+_INT = frozenset({int})
 _SMALL = 1 << 24  # bytes up to which a tensor that lies badly is copied
 
 
@@ -70,8 +71,9 @@ class File:
         try:
             entry = self.entries[key]
             dtype, shape, (low, high) = entry["dtype"], entry["shape"], entry["data_offsets"]
-            sound = 0 <= low <= high <= len(self.data) - self.start
-            sound = sound and all(type(n) is int and 0 <= n < 1 << 63 for n in (low, high, *shape))
+            sound = _INT.issuperset(map(type, (low, high, *shape)))
+            sound = sound and 0 <= low <= high <= len(self.data) - self.start
+            sound = sound and (not shape or 0 <= min(shape) <= max(shape) < 1 << 63)
             known = DTYPES.get(dtype)
         except (TypeError, ValueError, KeyError) as error:
             raise FormatError(f"{self.path.name}: {key!r} is described wrongly") from error
@@ -206,12 +208,6 @@ class Weights(MutableMapping[Value, torch.Tensor]):
                 tensor = tensor.clone()  # kernels round otherwise on memory that lies otherwise
             self.opened[known] = tensor  # mapped, so it costs nothing to keep
         return tensor
-
-
-def check_part(part: Part) -> None:
-    """FormatError if a window does not lie inside its stored tensor."""
-    if part.offset + part.where.span()[1] > part.file.size(part.key):
-        raise FormatError(f"its window leaves the stored tensor {part.key!r}")
 
 
 def _window(stored: torch.Tensor, part: Part) -> torch.Tensor:
