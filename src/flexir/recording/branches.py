@@ -29,6 +29,7 @@ from ..graph.graph import Graph
 from ..graph.inputs import same_literal
 from ..graph.nodes import Effects, ListType, Node, NumberType, Value
 from .alike import Misfit
+from .assigned_numbers import as_they_are
 from .beginning import Beginning
 from .hidden import inside_alike, kept_alike, stand_alike
 from .kept_lists import as_joined
@@ -96,6 +97,7 @@ class _Laying(Beginning):
 
     def graph(self) -> Graph:
         """The one graph."""
+        self.results = as_they_are(self.root, self.results)
         drop_unread(self.root, list(tree.leaves(self.results, Value)), self.derived)
         close(self.root)
         as_joined(self.root.nodes, list(tree.leaves(self.results, Value)))

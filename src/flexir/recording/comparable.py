@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from ..graph.tree import attributes_of
-from .live import OURS
+from .live import OURS, is_assigned
 
 _PLAIN = frozenset({int, float, bool, str, bytes, type(None), complex})
 NUMBER = ("number", None)
@@ -29,10 +29,10 @@ MANY = 64  # elements of a container that are looked at
 
 def comparable(part: Any) -> Any:
     """As :func:`summary`, for any object: what holds nothing plain is its ``id``."""
+    if isinstance(part, torch.Tensor) or is_assigned(part):
+        return IN_GRAPH
     if part.__class__ in OURS:
         return NUMBER
-    if isinstance(part, torch.Tensor):
-        return IN_GRAPH
     return summary(part) or ("object", id(part))
 
 
@@ -66,13 +66,13 @@ def summary(part: Any, deep: bool = True) -> Any:
 def tensors_by_path(
     part: Any, place: tuple[Any, ...]
 ) -> Iterator[tuple[tuple[Any, ...], torch.Tensor]]:
-    """The tensors a variable holds, down to four containers.
+    """The tensors a variable holds, and the numbers it was set to, down to four containers.
 
     Args:
         part: what it holds.
         place: function and variable, and the keys of the containers around ``part``.
     """
-    if isinstance(part, torch.Tensor):
+    if isinstance(part, torch.Tensor) or is_assigned(part):
         yield place, part
     elif isinstance(part, _HAVE_NONE) or len(place) > 5:  # more would cost more than the run
         return

@@ -19,8 +19,9 @@ from ..calls.names import MEMORY, name_of
 from ..graph import tree
 from ..graph.escaped import as_literal, is_about, is_plain
 from ..graph.geometry import fingerprint
-from ..graph.nodes import Effects, Escape, Node, Value
+from ..graph.nodes import Effects, Escape, Node, NumberType, Value
 from ..graph.source import Source
+from .live import assigned
 from .memory import Alias
 from .numbers import SIZES, Numbers
 from .ssa import ValueTable
@@ -51,6 +52,7 @@ class Escapes:
             self.numbers = Numbers(
                 trace.emit, self._guard, self._listening, self._over, lambda: trace.count
             )
+            self.numbers.assigns = self._assigned
 
     def kind(self, node: Node, tensors: list[torch.Tensor], result: Any) -> Escape | None:
         """What a call that returned no tensor let out; None if it only asked about a tensor."""
@@ -139,6 +141,19 @@ class Escapes:
         if node.outputs:
             node.effects = Effects(node.effects.writes, node.effects.switches)
         return made
+
+    def _assigned(self, named: dict[str, Any], type: NumberType, frame: FrameType) -> Value:
+        """Record that a variable is set to a number."""
+        with self.recorder.quietly():
+            if self.standing is not None:
+                self.standing.come_to(frame)
+            signature = signature_of(assigned, tuple(named))
+            node = self.trace.append(signature.op, assigned, signature, named, frame)
+            value = Value(self.trace.number(), type, node)
+            node.result, node.outputs = value, (value,)
+            if self.standing is not None:
+                self.standing.note(node, frame)
+        return value
 
     def _guard(
         self, func: Callable[..., Any], named: dict[str, Any], outcome: bool, frame: FrameType

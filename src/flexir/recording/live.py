@@ -95,6 +95,20 @@ class Float(float):
 
 
 OURS = (Int, Float)
+
+
+def assigned(input: Any) -> Any:
+    """A number that a variable of a function is set to, as a call of a run."""
+    return input
+
+
+def is_assigned(part: Any) -> bool:
+    """Whether it is a number that a variable was set to, which is a Value of its own."""
+    if part.__class__ not in OURS or part.expr.__class__ is not Value:
+        return False
+    return part.expr.producer is not None and part.expr.producer.target is assigned
+
+
 _KNOWN = (int, float, bool, Int, Float)
 
 

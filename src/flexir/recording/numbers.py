@@ -68,6 +68,8 @@ class Numbers:
         # Numbers that became plain since this was emptied, after what gave them; None: not noted.
         self.noted: list[tuple[Value, Any]] | None = None
         self.known: Callable[[Any], Value | None] | None = None  # the Value of a tensor, if noted
+        # Writes down that a variable is set to a number, at a frame; None: that is not told.
+        self.assigns: Callable[[dict[str, Any], NumberType, FrameType], Value] | None = None
         # All that were computed; and those that were given to calls, or compared.
         self.made: dict[Expr, None] = {}
         self.used: set[Any] = set()
@@ -134,6 +136,14 @@ class Numbers:
             return part, part
         value = Value(name(), NumberType(type(part), part), node)
         return self.number(part, value), value
+
+    def assigned(self, number: Any, frame: FrameType) -> Any:
+        """A variable of a function is set to a number; what it is set to instead."""
+        if number.__class__ not in _PLAIN or self.assigns is None or not self.hears():
+            return number
+        known = plain(number)
+        given = self.assigns({"input": self.lower(number)}, NumberType(type(known), known), frame)
+        return self.number(known, given)
 
     # -- numbers in
 
@@ -242,6 +252,7 @@ class Numbers:
             self._value(expression(calls.plain, (one,), one.recorded), one.recorded)
 
 
+_PLAIN = (int, float, *OURS)
 SIZES = frozenset({"shape", "size", "numel", "nelement", "stride"})
 
 

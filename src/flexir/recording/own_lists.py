@@ -16,11 +16,11 @@ from types import CodeType
 from typing import NamedTuple
 
 from .lookups import TENSORS
-from .parsed import function_of, nodes_of, span_of, spans
+from .parsed import function_of, nodes_of, offsets_of, span_of, spans
 from .sources import called, names_in
 from .uses import parents_of
 
-_SUSPENDED = 0x20 | 0x80 | 0x100 | 0x200  # generators and coroutines go on at another time
+SUSPENDED = 0x20 | 0x80 | 0x100 | 0x200  # generators and coroutines go on at another time
 
 
 ASKED = -3
@@ -107,7 +107,7 @@ def own_lists(code: CodeType, kinds: Mapping[ast.AST, str]) -> Own:
 def _made(code: CodeType) -> dict[str, int]:
     """Variables that hold only lists which the function makes -> elements of one; -1: not told."""
     own = function_of(code)
-    if own is None or code.co_flags & _SUSPENDED or not isinstance(own, ast.FunctionDef):
+    if own is None or code.co_flags & SUSPENDED or not isinstance(own, ast.FunctionDef):
         return {}
     first = code.co_argcount + code.co_kwonlyargcount
     mine = {*code.co_varnames[first:]}.difference(code.co_cellvars)
@@ -209,7 +209,7 @@ def steps_of(code: CodeType) -> tuple[dis.Instruction, ...]:
 @functools.lru_cache(maxsize=1024)
 def place_of(code: CodeType) -> dict[int, int]:
     """Offset -> the place of the instruction among all."""
-    return {one.offset: place for place, one in enumerate(steps_of(code))}
+    return {at: place for place, one in enumerate(steps_of(code)) for at in offsets_of(code, one)}
 
 
 def _spans(code: CodeType) -> list[tuple[int, int, int, int]]:

@@ -22,7 +22,7 @@ from .beneath import is_beneath
 from .comparable import IN_GRAPH, NUMBER, identity, summary, tensors_by_path
 from .inside import Contents
 from .iterables import Iterables
-from .live import OURS, Expr, origins_of
+from .live import OURS, Expr, is_assigned, origins_of
 from .liveness import live_after
 from .lookups import Lookups
 from .numbers import Laundered, Numbers
@@ -36,7 +36,7 @@ _RECORDER = os.path.join(os.path.dirname(__file__), "recorder.py")  # its frame 
 
 def _unplain(part: Any) -> Any:
     if part.__class__ in OURS:
-        return NUMBER
+        return IN_GRAPH if is_assigned(part) else NUMBER
     if callable(part) and not isinstance(part, torch.Tensor):
         return "object", identity(part)
     return IN_GRAPH
@@ -145,7 +145,12 @@ class Standing:
             return
         numbers.noted, numbers.known = self.losing, known
         self._known, self._numbers = known, numbers
-        self.rounds = Rounds(entry, Iterables(numbers, known).count, known)
+
+        def value_of(part: Any) -> Value | None:
+            return self._number(part) if is_assigned(part) else known(part)
+
+        self._value = value_of
+        self.rounds = Rounds(entry, Iterables(numbers, known).count, value_of)
 
     def come_to(self, frame: FrameType | None) -> None:
         """A call is made at a frame; nothing of it is written down yet."""
@@ -206,7 +211,7 @@ class Standing:
             self._frame = None
             self.rounds.leave()
             self.rounds = None
-            del self._known, self._numbers
+            del self._value, self._known, self._numbers
 
     def note(self, node: Node, frame: FrameType | None) -> None:
         """Note what the functions that led to a call may still read.
@@ -238,10 +243,11 @@ class Standing:
             live = live_after(code, user.f_lasti)
             if not frames:
                 for name in names_at(code, user.f_lasti).intersection(kept).difference(live):
-                    if one := summary(kept[name]) or self._number(kept[name]):
+                    one = summary(kept[name]) or self._number(kept[name])
+                    if one and not is_assigned(kept[name]):
                         spent[code.co_name, name] = one
-                    for place, tensor in tensors_by_path(kept[name], (code.co_name, name)):
-                        if value := self._known(tensor):
+                    for place, part in tensors_by_path(kept[name], (code.co_name, name)):
+                        if value := self._value(part):
                             taken[place] = value
             for name in live:
                 if name not in kept:
@@ -249,8 +255,8 @@ class Standing:
                 plain[len(frames), name] = summary(kept[name]) or _unplain(kept[name])
                 if value := self._number(kept[name]):
                     tensors[code.co_name, name] = value
-                for place, tensor in tensors_by_path(kept[name], (code.co_name, name)):
-                    value = self._known(tensor)
+                for place, part in tensors_by_path(kept[name], (code.co_name, name)):
+                    value = self._value(part)
                     if value is not None:
                         tensors[place] = value
             self.lookups.visit(user)
