@@ -66,14 +66,14 @@ class Again:
         """
         try:
             runs = [self._run(number, {}) for number in numbers]
+            seen = [held for run in runs for held in run.standing.values()]
+            names = own_numbers(seen, known_of(runs))
             if tells:
-                seen = [held for run in runs for held in run.standing.values()]
-                names = own_numbers(seen, known_of(runs))
                 if not names:
                     return None
                 runs = [self._run(number, names) for number in numbers]
             begin_alike([run.graph for run in runs])
-            made = branched(runs)
+            made = branched(runs, confirms=bool(names) and not tells)
         except (Misfit, RecursionError):
             return None
         self.runs = runs

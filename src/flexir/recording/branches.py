@@ -44,37 +44,40 @@ from .ways import close, copied, only_a_number
 _PATIENCE = 60  # pairings per recorded call before runs are given up
 
 
-def branched(runs: Sequence[Recorded]) -> Graph:
+def branched(runs: Sequence[Recorded], confirms: bool = False) -> Graph:
     """One graph of several runs.
 
     Args:
         runs: straight graphs of one model, the first of which gives the recorded sizes.
+        confirms: whether a line through numbers must go through one case more than tells it.
 
     Raises:
         Misfit: they cannot be laid over each other.
     """
     kept_alike("the end", (run.kept.get(None) for run in runs))
     try:
-        return _Laying(runs).graph()
+        return _Laying(runs, confirms).graph()
     except (Misfit, GraphError):  # calls of one line that are given other numbers may still be one
         pass
     try:
-        return _Laying(runs, parts_numbers=True).graph()
+        return _Laying(runs, confirms, parts_numbers=True).graph()
     except (Misfit, GraphError) as error:  # what was tried for one place may stay where it is not
         problem = error if isinstance(error, Misfit) else Misfit(str(error))  # to be
     with lists_as_values(runs) as listed:
         for parts in (False, True) if listed else ():
             with contextlib.suppress(Misfit, GraphError):
-                return _Laying(listed, parts_numbers=parts).graph()
+                return _Laying(listed, confirms, parts_numbers=parts).graph()
     raise problem
 
 
 class _Laying(Beginning):
     """Runs being laid over each other."""
 
-    def __init__(self, runs: Sequence[Recorded], *, parts_numbers: bool = False) -> None:
+    def __init__(
+        self, runs: Sequence[Recorded], confirms: bool, *, parts_numbers: bool = False
+    ) -> None:
         super().__init__(runs)
-        self.parts_numbers = parts_numbers
+        self.confirms, self.parts_numbers = confirms, parts_numbers
         self.left = _PATIENCE * sum(1 for run in runs for _ in run.graph.walk())
         first = runs[0].graph
         for r, run in enumerate(runs):

@@ -173,7 +173,7 @@ class Merging:
         again = Again(model, self._runs[0].graph, self._trials, options)
         laid = [self._trials[0].number]
         for number in [one.number for one in self.unfit]:
-            for tells in (False, True):
+            for tells in (True, False):
                 if number in {one.number for one in self.unfit}:  # else paths found are enough
                     laid = self._laid(again, laid, number, tells)
 
