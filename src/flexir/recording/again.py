@@ -7,17 +7,19 @@ proves nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from types import CodeType
 from typing import Any
 
 from ..errors import add_note
 from ..graph.graph import Graph
 from ..graph.inputs import Inputs
+from ..graph.nodes import TensorType
 from .alike import Misfit
 from .branches import branched
 from .eager import copied_inputs, initial_state
 from .leaving import begin_alike
+from .own_lists import own_lists
 from .own_numbers import own_numbers
 from .proof import Trial
 from .recorder import record_run
@@ -25,9 +27,13 @@ from .rolled import known_of
 from .runs import Recorded
 from .standing import Standing
 from .state import Holdings
-from .telling_code import telling
+from .telling_code import place_of, telling, telling_copy
 
-Names = Mapping[CodeType, frozenset[str]]
+Names = dict[CodeType, dict[str, TensorType | None]]  # of lists, the type of their elements
+
+
+NUMBERS, NOTHING, LISTS = "numbers", "", "lists and numbers"
+TELLS = (NUMBERS, NOTHING, LISTS)  # in what order it is tried: engines do without lists
 
 
 class Again:
@@ -57,23 +63,22 @@ class Again:
         self._known: dict[Any, Recorded] = {}
         self.runs: list[Recorded] = []
 
-    def branched(self, numbers: Sequence[int], tells: bool) -> Graph | None:
+    def branched(self, numbers: Sequence[int], tells: str) -> Graph | None:
         """One graph of some of the calls; None if there is none.
 
         Args:
             numbers: of the calls.
-            tells: whether functions tell of numbers of their own.
+            tells: of what functions tell, one of :data:`TELLS`.
         """
         try:
             runs = [self._run(number, {}) for number in numbers]
-            seen = [held for run in runs for held in run.standing.values()]
-            names = own_numbers(seen, known_of(runs))
-            if tells:
-                if not names:
-                    return None
+            names = _names(runs, tells)
+            if tells and not names:
+                return None
+            if names:
                 runs = [self._run(number, names) for number in numbers]
             begin_alike([run.graph for run in runs])
-            made = branched(runs, confirms=bool(names) and not tells)
+            made = branched(runs, confirms=not tells and bool(_names(runs, NUMBERS)))
         except (Misfit, RecursionError):
             return None
         self.runs = runs
@@ -85,7 +90,7 @@ class Again:
         Raises:
             Misfit: that cannot be put back.
         """
-        key = number, frozenset(names.items())
+        key = number, frozenset((code, frozenset(one.items())) for code, one in names.items())
         if key not in self._known:
             inputs, options = copied_inputs(self._trials[number].copy), self._options
             whole = options.get("within") or self._model
@@ -93,8 +98,34 @@ class Again:
                 if lost:
                     what = ", ".join(lost)
                     raise Misfit(f"what the model keeps cannot be put back: {what}")
-                self._known[key] = recorded(self._model, number, inputs, Standing(), **options)
+                standing = Standing(tells={place_of(code): one for code, one in names.items()})
+                run = recorded(self._model, number, inputs, standing, **options)
+                self._known[key] = run._replace(lists=standing.lists, own=_lists_in(names))
         return self._known[key]
+
+
+def _names(runs: Sequence[Recorded], tells: str) -> Names:
+    """The variables of which functions are to tell."""
+    if not tells:
+        return {}
+    seen, known = [held for run in runs for held in run.standing.values()], known_of(runs)
+    names: Names = {code: dict.fromkeys(one) for code, one in own_numbers(seen, known).items()}
+    if tells == LISTS:
+        lists = own_lists(seen, known.kinds)
+        for code, one in lists.items():
+            names[code] = {**names.get(code, {}), **one}
+        return names if lists else {}
+    return names
+
+
+def _lists_in(names: Names) -> dict[CodeType, set[str]]:
+    """The variables of lists, of the copies of functions that tell of them."""
+    found = {}
+    for code, one in names.items():
+        copy = telling_copy(code, frozenset(one))
+        if copy is not None:
+            found[copy] = {name for name, kind in one.items() if kind is not None}
+    return found
 
 
 def recorded(

@@ -11,11 +11,13 @@ from collections.abc import Callable, Sequence, Set
 from typing import Any
 
 from ..graph import tree
+from ..graph.lists import joined
 from ..graph.nodes import Node, NumberType, Value
 from ..graph.numbers import FUNCTIONS
 from .live import assigned
 from .looping import calls_of, scopes_in
 from .scopes import Branch, Scope
+from .told_lists import appended
 from .ways import only_a_number
 
 
@@ -56,7 +58,12 @@ def _is_truth(value: Value) -> bool:
 
 
 def _has_some(nodes: Sequence[Node]) -> bool:
-    return any(one.target is assigned or _has_some(one.body or ()) for one in nodes)
+    return any(one.target in (assigned, appended) or _has_some(one.body or ()) for one in nodes)
+
+
+def _only_gives(node: Node) -> bool:
+    """Whether a call does nothing but give a number, or a list."""
+    return only_a_number(node) or node.target in (appended, joined)
 
 
 def _replaced(nodes: list[Node], known: dict[Value, Any], meant: Callable[[Any], Any]) -> bool:
@@ -98,7 +105,7 @@ def _say(branch: Any, meant: Callable[[Any], Any]) -> None:
 
 
 def _drop_unread(scopes: Sequence[Scope], results: Any) -> None:
-    """Drop numbers that only numbers are made of which nobody reads."""
+    """Drop numbers and lists of which nothing is made but others that nobody reads."""
     made_of: dict[Value, list[Any]] = {}
     waiting: list[Any] = [results]
     for scope in scopes:
@@ -135,15 +142,15 @@ def _reads(nodes: list[Node], made_of: dict[Value, list[Any]], waiting: list[Any
         if node.body is not None:
             _reads(node.body, made_of, waiting)
             waiting.append(node.result)
-        if only_a_number(node):
+        if _only_gives(node):
             made_of[node.outputs[0]] = [node.args]
         else:
             waiting.append(node.args)
 
 
 def _keep(nodes: list[Node], read: Set[Value]) -> None:
-    """Keep those calls that are no numbers, and numbers that are read."""
+    """Keep calls that do something, and those whose number or list is read."""
     for node in nodes:
         if node.body is not None:
             _keep(node.body, read)
-    nodes[:] = [one for one in nodes if not only_a_number(one) or one.outputs[0] in read]
+    nodes[:] = [one for one in nodes if not _only_gives(one) or one.outputs[0] in read]

@@ -15,7 +15,6 @@ Owns the pairing; runs no model and no torch.
 from __future__ import annotations
 
 import ast
-import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -34,7 +33,6 @@ from .beginning import Beginning
 from .hidden import inside_alike, kept_alike, stand_alike
 from .kept_lists import as_joined
 from .leaving import written
-from .lists_as_values import lists_as_values
 from .looping import drop_unread
 from .runs import Recorded, Span
 from .scopes import Branch, Scope
@@ -61,13 +59,8 @@ def branched(runs: Sequence[Recorded], confirms: bool = False) -> Graph:
         pass
     try:
         return _Laying(runs, confirms, parts_numbers=True).graph()
-    except (Misfit, GraphError) as error:  # what was tried for one place may stay where it is not
-        problem = error if isinstance(error, Misfit) else Misfit(str(error))  # to be
-    with lists_as_values(runs) as listed:
-        for parts in (False, True) if listed else ():
-            with contextlib.suppress(Misfit, GraphError):
-                return _Laying(listed, confirms, parts_numbers=parts).graph()
-    raise problem
+    except GraphError as error:  # what was tried for one place may stay where it is not to be
+        raise Misfit(str(error)) from None
 
 
 class _Laying(Beginning):

@@ -19,7 +19,7 @@ from ..graph.graph import Graph
 from ..graph.inputs import Inputs, inputs_of
 from ..graph.nodes import Dim, ListType, TensorType
 from ..graph.sizes import rewritten
-from .again import Again, recorded
+from .again import TELLS, Again, recorded
 from .eager import copied_inputs, initial_state, no_fast_path, run_model
 from .leaving import begin_alike, forget_unread
 from .live import origins_of
@@ -173,18 +173,18 @@ class Merging:
         again = Again(model, self._runs[0].graph, self._trials, options)
         laid = [self._trials[0].number]
         for number in [one.number for one in self.unfit]:
-            for tells in (True, False):
+            for tells in TELLS:
                 if number in {one.number for one in self.unfit}:  # else paths found are enough
                     laid = self._laid(again, laid, number, tells)
 
-    def _laid(self, again: Again, laid: list[int], number: int, tells: bool) -> list[int]:
+    def _laid(self, again: Again, laid: list[int], number: int, tells: str) -> list[int]:
         """Lay one more call over those that are; the numbers of those that now are.
 
         Args:
             again: records them.
             laid: the numbers of those that are.
             number: of the one more.
-            tells: whether functions tell of numbers of their own.
+            tells: of what functions tell.
         """
         unfit, more = {one.number for one in self.unfit}, [number]
         while more:

@@ -1,10 +1,11 @@
-"""Functions whose variables tell when they are set to a number: a copy of their code, for a while.
+"""Functions that tell what becomes of their variables: a copy of their code, for a while.
 
-An integer in the source is asked nothing, so ``n = 0`` and ``n += 1`` leave no trace. While a run
-is recorded that is to be laid over others, the functions that keep numbers of their own run a copy
-of their code, compiled from their source, in which each such statement is followed by one that
-hands the number on: ``n = tell(n)``. It has the same value and knows where it comes from. Owns the
-copies and the time in which they run; a function whose source is not what it runs is left as it is.
+An integer in the source is asked nothing, and no call of torch is made where a list grows:
+``n = 0``, ``n += 1``, ``rows.append(h)`` leave no trace. While a run is recorded that is to be laid
+over others, functions that keep numbers or lists of their own run a copy of their code, compiled
+from their source, in which each such statement is followed by one that hands it on:
+``n = tell(n)``. A number then has the same value and knows where it comes from. Owns the copies and
+the time in which they run; a function whose source is not what it runs is left as it is.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import functools
 import gc
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -32,12 +33,18 @@ _FUTURE = functools.reduce(
 )
 
 
-def _tell(number: Any) -> Any:
-    """What a variable is set to, from what the model set it to."""
-    recorder = running()
-    if recorder is None or recorder.numbers is None:
-        return number
-    return recorder.numbers.assigned(number, sys._getframe(1))
+def _tell(part: Any, name: str) -> Any:
+    """What a variable is set to, from what the model set it to, or did to it."""
+    recorder, frame = running(), sys._getframe(1)
+    if recorder is None or recorder.standing is None:
+        return part
+    kinds = recorder.standing.tells.get(place_of(frame.f_code), {})
+    return recorder.escapes.told(part, kinds[name], frame) if name in kinds else part
+
+
+def place_of(code: CodeType) -> tuple[str, int, str]:
+    """Where a function is written: the same for its copy."""
+    return code.co_filename, code.co_firstlineno, code.co_name
 
 
 _lock = threading.Lock()
@@ -45,15 +52,15 @@ _users = 0
 
 
 @contextlib.contextmanager
-def telling(names: Mapping[CodeType, frozenset[str]]) -> Iterator[None]:
-    """Context manager: functions tell what they set these variables to.
+def telling(names: Mapping[CodeType, Iterable[str]]) -> Iterator[None]:
+    """Context manager: functions tell what becomes of these variables.
 
     Args:
         names: function -> its variables.
     """
     global _users
     copies = {code: made for code, mine in names.items()
-              if (made := telling_copy(code, mine)) is not None}  # fmt: skip
+              if (made := telling_copy(code, frozenset(mine))) is not None}  # fmt: skip
     functions: list[tuple[FunctionType, CodeType]] = [
         (one, one.__code__) for one in gc.get_referrers(*copies)
         if isinstance(one, FunctionType) and one.__code__ in copies
@@ -152,9 +159,17 @@ class _Teller(ast.NodeTransformer):
 
     visit_Assign = visit_AugAssign = visit_AnnAssign = _told
 
+    def visit_Expr(self, node: ast.Expr) -> Any:
+        """``rows.append(h)``."""
+        added = getattr(getattr(node.value, "func", None), "value", None)
+        if not isinstance(added, ast.Name) or added.id not in self._names:
+            return node
+        return [node, _statement(added.id, node)]
+
 
 def _statement(name: str, where: Any) -> ast.stmt:
-    """``name = tell(name)``, at the place of another statement."""
-    called = ast.Call(ast.Name(_TELL, ast.Load()), [ast.Name(name, ast.Load())], [])
+    """``name = tell(name, "name")``, at the place of another statement."""
+    given: list[ast.expr] = [ast.Name(name, ast.Load()), ast.Constant(name)]
+    called = ast.Call(ast.Name(_TELL, ast.Load()), given, [])
     made = ast.Assign([ast.Name(name, ast.Store())], called)
     return ast.fix_missing_locations(ast.copy_location(made, where))
