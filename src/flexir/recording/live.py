@@ -89,7 +89,7 @@ def origins_of(number: Any) -> list[Value]:
             found.append(part)
         elif part.__class__ in (Expr, tuple) and id(part) not in seen:
             seen.add(id(part))
-            stack += part.args if part.__class__ is Expr else part
+            stack += part.args if isinstance(part, Expr) else part
     return found
 
 
