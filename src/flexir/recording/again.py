@@ -19,6 +19,7 @@ from .alike import Misfit
 from .branches import branched
 from .eager import copied_inputs, initial_state
 from .leaving import begin_alike
+from .listening import copy_of
 from .own_lists import own_lists
 from .own_numbers import own_numbers
 from .proof import Trial
@@ -123,8 +124,8 @@ def _lists_in(names: Names) -> dict[CodeType, set[str]]:
     found = {}
     for code, one in names.items():
         copy = telling_copy(code, frozenset(one))
-        if copy is not None:
-            found[copy] = {name for name, kind in one.items() if kind is not None}
+        for running in () if copy is None else (copy, copy_of(copy) or copy):
+            found[running] = {name for name, kind in one.items() if kind is not None}
     return found
 
 

@@ -120,7 +120,8 @@ _JUMPS = {*dis.hasjrel, *dis.hasjabs}
 _copies: dict[int, tuple[CodeType, CodeType | None]] = {}
 
 
-def _copy_of(code: CodeType) -> CodeType | None:
+def copy_of(code: CodeType) -> CodeType | None:
+    """Code that asks what this does not; None if there is nothing to ask."""
     found = _copies.get(id(code))
     if found is None:
         made = _copied(code)
@@ -137,7 +138,7 @@ def original_of(code: CodeType) -> CodeType:
 
 def _copied(code: CodeType) -> CodeType | None:
     consts = [
-        _copy_of(part) or part if isinstance(part, CodeType) else part for part in code.co_consts
+        copy_of(part) or part if isinstance(part, CodeType) else part for part in code.co_consts
     ]
     changed = any(one is not other for one, other in zip(consts, code.co_consts))
     text = bytearray(code.co_code)
@@ -235,7 +236,7 @@ def listening(functions: Iterable[FunctionType]) -> Iterator[None]:
             _users[one] += 1
             if _users[one] == 1:
                 _before[one] = one.__code__
-                one.__code__ = _copy_of(one.__code__)  # type: ignore[assignment]
+                one.__code__ = copy_of(one.__code__)  # type: ignore[assignment]
     try:
         yield
     finally:
@@ -249,7 +250,7 @@ def listening(functions: Iterable[FunctionType]) -> Iterator[None]:
 
 def _asks(function: FunctionType) -> bool:
     """Whether a function has a copy, and means Python's own ``int`` and ``float``."""
-    if _copy_of(function.__code__) is None:
+    if copy_of(function.__code__) is None:
         return False
     own = function.__globals__
     if own.get("__builtins__") not in (builtins, vars(builtins)):
