@@ -121,6 +121,10 @@ def one_of_floats(x):
     return x * (2 if x.shape[0] in (5.0, 7.0) else 1)
 
 
+def with_a_float(x):
+    return x * int(sum((0.5, x.shape[0])) / 4) + divmod(9.5, x.shape[0])[0] // 5
+
+
 WRITTEN = {
     table: "SCALE[x.shape[0]]", part_of_a_table: "SCALE[:n]", dictionary: "hash()",
     set_of_sizes: "hash()", repeated: "*()", text: "len(name) > 1", shown: "str(x.shape) ==",
@@ -131,7 +135,7 @@ WRITTEN = {
     as_bytes: "bytes(x.shape[0])", how_many: "x.shape.numel", in_memory: "x.nbytes > 50",
     parts: "len(x.split(2)) > 2", of_a_global: "SCALE_OF_ALL * x.shape[0]",
     of_a_variable: "k < x.shape[0]", into_a_variable: "k *= x.shape[0]",
-    one_of_floats: "x.shape[0] in (5.0, 7.0)",
+    one_of_floats: "x.shape[0] in (5.0, 7.0)", with_a_float: "sum((0.5, x.shape[0]))",
 }  # fmt: skip
 
 

@@ -24,6 +24,7 @@ from .uses import Following, Known, parents_of
 _ASKED = frozenset({"size", "stride", "numel", "nelement"})
 _LISTS = frozenset({"split", "tolist", "unbind"})
 _READ = frozenset({"bytearray", "bytes", "range"})  # unseen
+_ADDED = frozenset({"divmod", "pow", "sum"})  # unseen beside a float
 _TEXTS = frozenset({"bin", "chr", "format", "hex", "oct", "repr", "str"})
 _NUMBERS = frozenset({"abs", "divmod", "float", "int", "max", "min", "pow", "round", "sum"})
 _LOOPS = (ast.For, ast.AsyncFor, ast.comprehension)
@@ -174,7 +175,11 @@ class _SizeUses(_Listed):
             return self._kind(code, node) == TENSORS  # what is not known yet may be a list
         if isinstance(node, ast.Call):
             if (name := called(node)) in vars(builtins):
-                return name not in _READ and not _has_range(inner)
+                mixed = name in _ADDED and any(
+                    self._is_float(code, one) for part in node.args
+                    for one in (part, *getattr(part, "elts", ()))
+                )  # fmt: skip
+                return name not in _READ and not mixed and not _has_range(inner)
             return self._kind(code, node) != STRANGE
         if isinstance(node, ast.Compare) and self._reads(code, node, inner):
             return False
