@@ -1,7 +1,6 @@
 """Lists that a function alone has: where they become Values of their own, and where they do not."""
 
 import ast
-import inspect
 
 import pytest
 import torch
@@ -9,7 +8,7 @@ import torch
 import flexir
 from flexir.graph.choice import every
 from flexir.recording.lookups import TENSORS
-from flexir.recording.own_lists import ASKED, own_lists
+from flexir.recording.own_lists import lists_of_its_own
 from flexir.recording.proof import equal
 from flexir.recording.sources import function_of
 
@@ -379,29 +378,31 @@ def test_a_list_that_is_not_understood_is_never_wrong(model, examples):
         never_wrong(of_examples(model, examples, seed), model, seed + 10)
 
 
-def names(function):
+def names(function, **given):
     """The lists of a function, where all that it calls by a name of torch's is torch's."""
     code = function.__code__
     calls = [n for n in ast.walk(function_of(code)) if isinstance(n, ast.Call)]
     of_torch = [n for n in calls if ast.unparse(n.func).startswith("torch.")]
-    return own_lists(code, dict.fromkeys(of_torch, TENSORS))
+    return lists_of_its_own(code, dict.fromkeys(of_torch, TENSORS), **given)
 
 
 @pytest.mark.parametrize("model", ATTACKS[:9], ids=lambda one: one.__name__)
 def test_what_others_may_change_or_read_is_not_its_own(model):
-    assert "rows" not in names(model).names
+    assert "rows" not in names(model)
 
 
 def test_what_only_torch_reads_is_its_own():
-    assert names(two_lists).names == {"odd", "even"}
-    assert names(rounds_in_rounds).asked == {"rows"}
-    assert not names(rounds_in_rounds).unread
-    lines, first = inspect.getsourcelines(rounds_in_rounds)
-    where = {
-        first + k for k, line in enumerate(lines) if "rows.append" in line or "= x[0], []" in line
-    }
-    sites = names(rounds_in_rounds).sites.values()
-    assert {site.line for site in sites if site.many != ASKED} == where
+    assert names(two_lists) == {"odd", "even"}
+    assert names(rounds_in_rounds) == names(never_read) == {"rows"}
+
+
+def returned(x):
+    rows = [x]
+    return rows, x
+
+
+def test_a_list_that_is_returned_belongs_to_the_caller():
+    assert names(returned) == {"rows"} and not names(returned, is_called=True)
 
 
 def never_read(x):
@@ -415,7 +416,6 @@ def never_read(x):
 
 
 def test_a_list_that_nobody_reads_decides_nothing():
-    assert names(never_read).unread == {"rows"}
     graph = of_examples(never_read)
     assert not graph.variants
     assert not any(value.is_list for node in every(graph.nodes) for value in node.outputs)

@@ -273,7 +273,7 @@ def test_an_execution_begins_with_nothing():
     assert one.count is None and (one.held, one.rows) == ([], [])
     assert not (one.odd or one.before or one.after or one.left or one.set)
     assert one.live_after == {("f", "i")} and one.plain == one.numbered == set()
-    one.sees({"i": 3, "x": 4})
-    one.sees({"i": 5})
-    one.sees({})
+    one.sees({"i": 3, "x": 4}, {}.get)
+    one.sees({"i": 5}, {}.get)
+    one.sees({}, {}.get)
     assert one.set == {"i": {("int", "3"), ("int", "5")}}

@@ -35,7 +35,7 @@ from .returns import lay, lay_each
 from .target import Keep, Target
 
 if TYPE_CHECKING:
-    from ..passes.decomposer import Decomposer, Ways
+    from ..passes.decomposer import Decomposer, WaysDown
 
 log = logging.getLogger("flexir")
 Status = Literal["handled", "decomposed", "placeholder", "refused", "passed", "escape"]
@@ -64,7 +64,7 @@ class Conversion:
         decompose: bool,
         lenient: bool = False,
         config: Mapping[str, Any] | None = None,
-        ways: Ways | None = None,
+        ways: WaysDown | None = None,
     ) -> None:
         self.target, self.out, self.lenient = target, out, lenient
         self.config, self.folded = target.configuration(config), dict[Value, torch.Tensor]()

@@ -26,7 +26,7 @@ from .returns import tensors_of
 from .target import Target
 
 if TYPE_CHECKING:
-    from ..passes.decomposer import Ways
+    from ..passes.decomposer import WaysDown
 
 
 @dataclass(slots=True)
@@ -262,7 +262,7 @@ def coverage(
     out: Callable[[], Any] | None = None,
     *,
     decompose: bool = True,
-    ways: Ways | None = None,
+    ways: WaysDown | None = None,
 ) -> Report:
     """What a target would take of a graph.
 

@@ -22,7 +22,7 @@ from ..conversion.target import Target
 from ..errors import Error
 from ..graph.graph import Graph
 from ..graph.nodes import Node
-from ..passes.decomposer import Ways
+from ..passes.decomposer import WaysDown
 from .survey import Survey, arriving
 
 _KEPT = 12  # configurations, forms and lines kept of an item
@@ -209,7 +209,7 @@ def of_surveys(
     surveys: Iterable[Survey], target: Target, out: Callable[[], Any] | None = None
 ) -> Plan:
     """The plan for models that have been surveyed, or are while it is made."""
-    ways = Ways()
+    ways = WaysDown()
     parts = sorted((_part(one, target, out, ways) for one in surveys), key=lambda part: part.number)
     made = Plan(target.name, ran=(out or target.builder) is not None)
     items: dict[tuple[str, str], _Counts] = {}
@@ -289,7 +289,7 @@ class _Needs(NamedTuple):
     items: Mapping[tuple[str, str], _Counts] = MappingProxyType({})
 
 
-def _part(one: Survey, target: Target, out: Callable[[], Any] | None, ways: Ways) -> _Needs:
+def _part(one: Survey, target: Target, out: Callable[[], Any] | None, ways: WaysDown) -> _Needs:
     try:
         graph = one.graph()
     except Error as error:

@@ -79,8 +79,8 @@ class Decomposer:
         missing: op -> the pieces for which no way down was found.
     """
 
-    def __init__(self, takes: Callable[[Node], bool], ways: Ways | None = None) -> None:
-        self.takes, self.ways = takes, Ways() if ways is None else ways
+    def __init__(self, takes: Callable[[Node], bool], ways: WaysDown | None = None) -> None:
+        self.takes, self.ways = takes, WaysDown() if ways is None else ways
         self.missing: dict[str, set[str]] = {}
         self._known: dict[Any, tuple[Node, Pieces]] = {}
         self._failed: dict[Any, _Failure] = {}
@@ -255,7 +255,7 @@ def _moved(first: Node, pieces: Pieces, node: Node) -> Pieces:
 # --- the ways down ------------------------------------------------------------------------------
 
 
-class Ways:
+class WaysDown:
     """The ways down of calls, each found once for all that look alike.
 
     They do not depend on a target, so conversions of many models can share them.

@@ -15,7 +15,6 @@ Owns the pairing; runs no model and no torch.
 from __future__ import annotations
 
 import ast
-import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -29,11 +28,11 @@ from ..graph.graph import Graph
 from ..graph.inputs import same_literal
 from ..graph.nodes import Effects, ListType, Node, NumberType, Value
 from .alike import Misfit
+from .assigned_numbers import as_they_are
 from .beginning import Beginning
 from .hidden import inside_alike, kept_alike, stand_alike
 from .kept_lists import as_joined
 from .leaving import written
-from .lists_as_values import lists_as_values
 from .looping import drop_unread
 from .runs import Recorded, Span
 from .scopes import Branch, Scope
@@ -43,37 +42,35 @@ from .ways import close, copied, only_a_number
 _PATIENCE = 60  # pairings per recorded call before runs are given up
 
 
-def branched(runs: Sequence[Recorded]) -> Graph:
+def branched(runs: Sequence[Recorded], confirms: bool = False) -> Graph:
     """One graph of several runs.
 
     Args:
         runs: straight graphs of one model, the first of which gives the recorded sizes.
+        confirms: whether a line through numbers must go through one case more than tells it.
 
     Raises:
         Misfit: they cannot be laid over each other.
     """
     kept_alike("the end", (run.kept.get(None) for run in runs))
     try:
-        return _Laying(runs).graph()
+        return _Laying(runs, confirms).graph()
     except (Misfit, GraphError):  # calls of one line that are given other numbers may still be one
         pass
     try:
-        return _Laying(runs, parts_numbers=True).graph()
-    except (Misfit, GraphError) as error:  # what was tried for one place may stay where it is not
-        problem = error if isinstance(error, Misfit) else Misfit(str(error))  # to be
-    with lists_as_values(runs) as listed:
-        for parts in (False, True) if listed else ():
-            with contextlib.suppress(Misfit, GraphError):
-                return _Laying(listed, parts_numbers=parts).graph()
-    raise problem
+        return _Laying(runs, confirms, parts_numbers=True).graph()
+    except GraphError as error:  # what was tried for one place may stay where it is not to be
+        raise Misfit(str(error)) from None
 
 
 class _Laying(Beginning):
     """Runs being laid over each other."""
 
-    def __init__(self, runs: Sequence[Recorded], *, parts_numbers: bool = False) -> None:
+    def __init__(
+        self, runs: Sequence[Recorded], confirms: bool, *, parts_numbers: bool = False
+    ) -> None:
         super().__init__(runs)
-        self.parts_numbers = parts_numbers
+        self.confirms, self.parts_numbers = confirms, parts_numbers
         self.left = _PATIENCE * sum(1 for run in runs for _ in run.graph.walk())
         first = runs[0].graph
         for r, run in enumerate(runs):
@@ -96,6 +93,7 @@ class _Laying(Beginning):
 
     def graph(self) -> Graph:
         """The one graph."""
+        self.results = as_they_are(self.root, self.results)
         drop_unread(self.root, list(tree.leaves(self.results, Value)), self.derived)
         close(self.root)
         as_joined(self.root.nodes, list(tree.leaves(self.results, Value)))

@@ -10,7 +10,7 @@ import collections
 import functools
 import itertools
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -27,12 +27,21 @@ _HAVE_NONE = (torch.nn.Module, int, float, str, bytes, type(None))  # tensors th
 MANY = 64  # elements of a container that are looked at
 
 
-def comparable(part: Any) -> Any:
-    """As :func:`summary`, for any object: what holds nothing plain is its ``id``."""
+def _unknown(part: Any) -> None:
+    """Nothing but tensors has a Value."""
+
+
+def comparable(part: Any, known: Callable[[Any], Any] = _unknown) -> Any:
+    """As :func:`summary`, for any object: what holds nothing plain is its ``id``.
+
+    Args:
+        part: what a variable holds.
+        known: the Value of a number or list, if it has one as a tensor has.
+    """
+    if isinstance(part, torch.Tensor) or known(part) is not None:
+        return IN_GRAPH
     if part.__class__ in OURS:
         return NUMBER
-    if isinstance(part, torch.Tensor):
-        return IN_GRAPH
     return summary(part) or ("object", id(part))
 
 
@@ -64,25 +73,26 @@ def summary(part: Any, deep: bool = True) -> Any:
 
 
 def tensors_by_path(
-    part: Any, place: tuple[Any, ...]
-) -> Iterator[tuple[tuple[Any, ...], torch.Tensor]]:
-    """The tensors a variable holds, down to four containers.
+    part: Any, place: tuple[Any, ...], known: Callable[[Any], Any] = _unknown
+) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """The tensors a variable holds, and what is told like one, down to four containers.
 
     Args:
         part: what it holds.
         place: function and variable, and the keys of the containers around ``part``.
+        known: as in :func:`comparable`.
     """
-    if isinstance(part, torch.Tensor):
+    if isinstance(part, torch.Tensor) or known(part) is not None:
         yield place, part
     elif isinstance(part, _HAVE_NONE) or len(place) > 5:  # more would cost more than the run
         return
     elif isinstance(part, (list, tuple, collections.deque)):
         for key, inner in enumerate(itertools.islice(part, MANY)):
             if inner.__class__ not in _PLAIN:
-                yield from tensors_by_path(inner, (*place, key))
+                yield from tensors_by_path(inner, (*place, key), known)
     else:
         kept = part if isinstance(part, dict) else attributes_of(part)
         if isinstance(kept, dict) and not callable(part):
             for key, inner in list(kept.items())[:MANY]:
                 if inner.__class__ not in _PLAIN:
-                    yield from tensors_by_path(inner, (*place, str(key)))
+                    yield from tensors_by_path(inner, (*place, str(key)), known)

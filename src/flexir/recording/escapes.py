@@ -19,14 +19,18 @@ from ..calls.names import MEMORY, name_of
 from ..graph import tree
 from ..graph.escaped import as_literal, is_about, is_plain
 from ..graph.geometry import fingerprint
-from ..graph.nodes import Effects, Escape, Node, Value
+from ..graph.nodes import Effects, Escape, Node, NumberType, TensorType, Value
 from ..graph.source import Source
+from .live import OURS, assigned, plain
 from .memory import Alias
 from .numbers import SIZES, Numbers
 from .ssa import ValueTable
 from .standing import Standing
 from .switches import SwitchWatch
+from .told_lists import ToldLists
 from .trace import Trace, signature_of
+
+_PLAIN = (int, float, *OURS)
 
 
 class Escapes:
@@ -49,7 +53,12 @@ class Escapes:
         self.numbers: Numbers | None = None
         if numbers:
             self.numbers = Numbers(
-                trace.emit, self._guard, self._listening, self._over, lambda: trace.count
+                trace.emit,
+                self._guard,
+                self._listening,
+                self._over,
+                lambda: trace.count,
+                ToldLists(table.read, table.known),
             )
 
     def kind(self, node: Node, tensors: list[torch.Tensor], result: Any) -> Escape | None:
@@ -139,6 +148,48 @@ class Escapes:
         if node.outputs:
             node.effects = Effects(node.effects.writes, node.effects.switches)
         return made
+
+    # -- what functions tell of their variables
+
+    def told(self, part: Any, kind: TensorType | None, frame: FrameType) -> Any:
+        """A variable of a function is set to a number; or it has a list, made or added to now.
+
+        Args:
+            part: the number or list.
+            kind: of the elements, if it is a variable of lists.
+            frame: of the function.
+
+        Returns:
+            what the variable is set to instead.
+        """
+        numbers = self.numbers
+        if numbers is None or self.standing is None or not numbers.hears():
+            return part
+        if kind is None and part.__class__ in _PLAIN:
+            known, args = plain(part), {"input": numbers.lower(part)}
+            made = self._write(assigned, args, NumberType(type(known), known), frame)
+            return numbers.number(known, made)
+        if kind is not None and part.__class__ is list:
+            with self.recorder.quietly():
+                self.standing.come_to(frame)
+                call = numbers.lists.tell(part, kind)
+            if call is not None:
+                numbers.lists.keep(part, self._write(*call, frame))
+        return part
+
+    def _write(
+        self, func: Callable[..., Any], named: dict[str, Any], type: TensorType, frame: FrameType
+    ) -> Value:
+        """Record what a function tells of a variable."""
+        assert self.standing is not None
+        with self.recorder.quietly():
+            self.standing.come_to(frame)
+            signature = signature_of(func, tuple(named))
+            node = self.trace.append(signature.op, func, signature, named, frame)
+            value = Value(self.trace.number(), type, node)
+            node.result, node.outputs = value, (value,)
+            self.standing.note(node, frame)
+        return value
 
     def _guard(
         self, func: Callable[..., Any], named: dict[str, Any], outcome: bool, frame: FrameType

@@ -19,15 +19,13 @@ from ..graph.graph import Graph
 from ..graph.inputs import Inputs, inputs_of
 from ..graph.nodes import Dim, ListType, TensorType
 from ..graph.sizes import rewritten
-from .alike import Misfit
-from .branches import branched
+from .again import TELLS, Again, recorded
 from .eager import copied_inputs, initial_state, no_fast_path, run_model
 from .leaving import begin_alike, forget_unread
 from .live import origins_of
 from .naming import Dims, values_in, with_names
 from .overlooked import overlooked
 from .proof import Trial, UnfitExample, measured_beyond, proved, takes, tried
-from .recorder import record_run
 from .runs import Recorded
 from .standing import Standing
 from .state import Holdings
@@ -86,7 +84,7 @@ def _begun(
     copies = [copied_inputs(inputs) for _, inputs in examples]
     number, first = examples[0]
     returned: list[Any] = []
-    run = _recorded(model, number, first, Standing(False), returned=returned.append, **options)
+    run = recorded(model, number, first, Standing(False), returned=returned.append, **options)
     merging = Merging(run, number, copies[0], returned[0])
     for (n, inputs), copy in zip(examples[1:], copies[1:]):
         truth = _truth(run.graph, model, n, copy, options.get("within"), merging.held(options))
@@ -172,48 +170,39 @@ class Merging:
     def _branch(self, model: Callable[..., Any], options: dict[str, Any]) -> None:
         """Lay calls that took another path over the first; the graph is what is then proved."""
         options = {**options, "held": self.held(options)}
-        trial_of = {trial.number: trial for trial in self._trials}
-        try:
-            runs = [self._again(model, self._runs[0].graph, self._trials[0], options)]
-        except Misfit:
-            return
-        again = {self._trials[0].number: runs[0]}
+        again = Again(model, self._runs[0].graph, self._trials, options)
+        laid = [self._trials[0].number]
         for number in [one.number for one in self.unfit]:
-            unfit = {one.number for one in self.unfit}
-            more = [number] if number in unfit else []  # the paths found meanwhile may be enough
-            while more:
-                try:
-                    for n in (n for n in more if n not in again):
-                        again[n] = self._again(model, self._runs[0].graph, trial_of[n], options)
-                    begin_alike([run.graph for run in again.values()])
-                    loose = _loosened(branched([*runs, *(again[n] for n in more)]))
-                except (Misfit, RecursionError):  # no one graph
-                    break
-                try:
-                    table, left = proved(loose, self._trials)
-                except (Diverged, *TORCHS):  # not one of the first example
-                    break
-                lost = [one.number for one in left if one.number not in (*unfit, *more)]
-                if not lost and {one.number for one in left} < unfit:
-                    runs += [again[n] for n in more]
-                    self._loose, self._table, self.unfit = loose, table, left
-                more = [*more, lost[0]] if lost else []  # it fitted by chance, on another path
-        self._runs = runs
+            for tells in TELLS:
+                if number in {one.number for one in self.unfit}:  # else paths found are enough
+                    laid = self._laid(again, laid, number, tells)
 
-    def _again(
-        self, model: Callable[..., Any], graph: Graph, trial: Trial, options: dict[str, Any]
-    ) -> Recorded:
-        """A call recorded with what Python holds on the way, from where the first began.
+    def _laid(self, again: Again, laid: list[int], number: int, tells: str) -> list[int]:
+        """Lay one more call over those that are; the numbers of those that now are.
 
-        Raises:
-            Misfit: that cannot be put back.
+        Args:
+            again: records them.
+            laid: the numbers of those that are.
+            number: of the one more.
+            tells: of what functions tell.
         """
-        inputs = copied_inputs(trial.copy)
-        whole = options.get("within") or model
-        with initial_state(graph, whole, options.get("held")) as lost:
-            if lost:
-                raise Misfit(f"what the model keeps cannot be put back: {', '.join(lost)}")
-            return _recorded(model, trial.number, inputs, Standing(), **options)
+        unfit, more = {one.number for one in self.unfit}, [number]
+        while more:
+            graph = again.branched([*laid, *more], tells)
+            if graph is None:
+                break
+            loose = _loosened(graph)
+            try:
+                table, left = proved(loose, self._trials)
+            except (Diverged, *TORCHS):  # not one of the first example
+                break
+            lost = [one.number for one in left if one.number not in (*unfit, *more)]
+            if not lost and {one.number for one in left} < unfit:
+                self._loose, self._table, self.unfit = loose, table, left
+                self._runs = again.runs
+                return [*laid, *more]
+            more = [*more, lost[0]] if lost else []  # it fitted by chance, on another path
+        return laid
 
     def result(self, dims: Dims) -> Graph:
         """The graph of the calls that fit; all of the others are then in ``unfit``."""
@@ -255,33 +244,6 @@ def _loosened(graph: Graph) -> Graph:
     """A graph that takes any sizes of the recorded ranks."""
     tensors = (v for v in values_in(graph) if not v.is_number)
     return rewritten(graph, {}, {v: _loose(v.type) for v in tensors}, plain=True)
-
-
-def _recorded(
-    model: Callable[..., Any],
-    number: int,
-    inputs: Inputs,
-    standing: Standing,
-    **options: Any,
-) -> Recorded:
-    """One call, recorded; with where Python stood, which costs, if it is to be laid over others."""
-    try:
-        graph = record_run(model, *inputs, numbers=True, standing=standing, **options)
-        return Recorded(
-            graph, standing.seen, standing.laundered, standing.turns, standing.lost,
-            standing.ends, standing.lookups.kinds, standing.kept,
-            standing.unused, None if options.get("carried") else _unchanged(graph, standing.held),
-        )  # fmt: skip
-    except Exception as error:
-        add_note(error, f"in example {number}")
-        raise
-
-
-def _unchanged(graph: Graph, held: Holdings | None) -> Holdings | None:
-    """What a model held before a run, if it holds the same things after it."""
-    if held is None or graph.state or graph.audit.changes or any(held.generators):
-        return None
-    return held
 
 
 def _truth(

@@ -36,6 +36,7 @@ class Gathering(Ways):
         self.elements: dict[Value, tuple[tuple[Value, int, int], ...]] = {}
         self.derived: set[Node] = set()  # derived calls, which no run made
         self.parts_numbers = False  # whether a number may be one by one way, another by another
+        self.confirms = False  # whether a line must go through one case more than tells it
 
     def mixed(self, scope: Scope, entries: dict[int, Any], out: list[Node]) -> Any:
         """What one place holds where some runs have a Value in it and others a literal, or ANY."""
@@ -188,7 +189,7 @@ class Gathering(Ways):
         features = self.features(scope, literals)
         lost = self.lost_in(scope, literals)
         # Where ways part, what they have may lie on a line by chance.
-        confirmed = scope.is_parted or any(loop.grows for loop in self.loops)
+        confirmed = self.confirms or scope.is_parted or any(loop.grows for loop in self.loops)
         found = lines(literals, [one for one, _ in features], confirmed=confirmed)
         if not found and lost:  # what Python made of them is a guess
             features = [*features, *lost]

@@ -18,7 +18,7 @@ from ..graph.tree import attributes_of
 from .comparable import IN_GRAPH, NUMBER
 from .holders import BOOKKEEPING, FIXED, Modules, Sets, is_users
 from .innards import Opaque, holder_of
-from .live import OURS
+from .live import OURS, is_assigned
 
 _LIMIT = 5_000  # things that one variable may lead to; of more nothing is said to be the same
 
@@ -46,7 +46,7 @@ class Contents:
         """What can be compared; for a list or tuple, what its elements are from the second on."""
         cls = part.__class__
         if cls in OURS:
-            return NUMBER
+            return IN_GRAPH if is_assigned(part) else NUMBER
         if cls in (tuple, torch.Size):
             return (cls.__name__, *map(self.of, part))
         if cls is slice:

@@ -13,9 +13,9 @@ from ..graph import tree
 from ..graph.choice import blocks_of, bodies, every
 from ..graph.lists import joined
 from ..graph.nodes import Node, Value
-from .list_calls import appended
 from .rolled import Rolled
 from .scopes import Scope
+from .told_lists import appended
 from .trace import signature_of
 
 
@@ -46,7 +46,10 @@ def as_joined(nodes: list[Node], results: Sequence[Value]) -> None:
             if node.target is appended:
                 whole, other = node.args["input"], node.args["other"]
                 before = whole.producer
-                fresh = before is not None and before.target is joined and before in here
+                fresh = (
+                    before is not None and before.target is joined and before in here
+                    and before.args["parts"].__class__ is tuple
+                )  # fmt: skip
                 parts = (*before.args["parts"], other) if fresh else (whole, other)
                 _become(node, parts)
     unread = True

@@ -115,7 +115,8 @@ _GLOBAL, _CONST = dis.opmap["LOAD_GLOBAL"], dis.opmap["LOAD_CONST"]
 _TAKES_TWO = {dis.opmap.get("BINARY_OP"), dis.opmap["COMPARE_OP"]}
 _MOVES = {dis.opmap.get("SWAP"), dis.opmap.get("COPY")}
 _JUMPS = {*dis.hasjrel, *dis.hasjabs}
-# Code -> its copy, None if there is nothing to ask; both are kept, so that no id is used again.
+# Code -> what it is a copy of, and its copy, None if there is nothing to ask. Both are kept, so
+# that no id is used again.
 _copies: dict[int, tuple[CodeType, CodeType | None]] = {}
 
 
@@ -125,8 +126,13 @@ def _copy_of(code: CodeType) -> CodeType | None:
         made = _copied(code)
         found = _copies[id(code)] = code, made
         if made is not None:
-            _copies[id(made)] = made, made
+            _copies[id(made)] = code, made
     return found[1]
+
+
+def original_of(code: CodeType) -> CodeType:
+    """The code that this is a copy of; itself, if it is none."""
+    return _copies.get(id(code), (code,))[0]
 
 
 def _copied(code: CodeType) -> CodeType | None:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ..graph import numbers as calls
 from ..graph.nodes import Value
@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from .numbers import Numbers
 
 
-class Expr(NamedTuple):
+class Expr:
     """Where a number comes from: a call of :mod:`flexir.graph.numbers`.
+
+    A number may be made of another in several ways, and so on: each is hashed once.
 
     Attributes:
         function: what was called.
@@ -34,10 +36,28 @@ class Expr(NamedTuple):
         recorded: what came of it in this run.
     """
 
-    function: Callable[..., Any]
-    args: tuple[Any, ...]
-    kinds: tuple[type, ...]
-    recorded: Any
+    __slots__ = ("_hash", "args", "function", "kinds", "recorded")
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kinds: tuple[type, ...],
+        recorded: Any,
+    ) -> None:
+        self.function, self.args, self.kinds, self.recorded = function, args, kinds, recorded
+        self._hash = hash((function, args, kinds, recorded))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        if not isinstance(other, Expr) or self._hash != other._hash:
+            return False
+        mine = self.function, self.kinds, self.recorded, self.args
+        return mine == (other.function, other.kinds, other.recorded, other.args)
 
 
 def expression(function: Callable[..., Any], args: tuple[Any, ...], recorded: Any) -> Expr:
@@ -60,13 +80,16 @@ def expr_of(number: Any, home: Numbers) -> Any:
 
 def origins_of(number: Any) -> list[Value]:
     """The tensors and numbers of the graph that a number was computed from."""
-    found, stack = [], [number.expr if number.__class__ in OURS else number]
+    found: list[Value] = []
+    stack: list[Any] = [number.expr if number.__class__ in OURS else number]
+    seen: set[int] = set()
     while stack:
         part = stack.pop()
         if part.__class__ is Value:
             found.append(part)
-        elif part.__class__ in (Expr, tuple):
-            stack.extend(getattr(part, "args", part))
+        elif part.__class__ in (Expr, tuple) and id(part) not in seen:
+            seen.add(id(part))
+            stack += part.args if isinstance(part, Expr) else part
     return found
 
 
@@ -95,6 +118,20 @@ class Float(float):
 
 
 OURS = (Int, Float)
+
+
+def assigned(input: Any) -> Any:
+    """A number that a variable of a function is set to, as a call of a run."""
+    return input
+
+
+def is_assigned(part: Any) -> bool:
+    """Whether it is a number that a variable was set to, which is a Value of its own."""
+    if part.__class__ not in OURS or part.expr.__class__ is not Value:
+        return False
+    return part.expr.producer is not None and part.expr.producer.target is assigned
+
+
 _KNOWN = (int, float, bool, Int, Float)
 
 

@@ -11,7 +11,7 @@ import functools
 from types import CodeType
 from typing import NamedTuple
 
-from .parsed import Span, contains, span_at
+from .parsed import Span, contains, offsets_of, span_at
 
 _READS = ("LOAD_FAST", "LOAD_DEREF", "LOAD_CLOSURE", "LOAD_NAME", "LOAD_CLASSDEREF")
 _ENDS = frozenset({
@@ -31,7 +31,7 @@ def live_after(code: CodeType, at: int) -> tuple[str, ...]:
 def live_after_span(code: CodeType, span: Span) -> frozenset[str]:
     """Names of variables that may be read where a function goes on after a stretch of source."""
     flow = _live(code)
-    inside = [contains(span, span_at(code, at)) for at in flow.after]
+    inside = [contains(span, span_at(code, at)) for at in flow.offsets]
     return frozenset().union(*(
         flow.before[j] for i, following in enumerate(flow.following) if inside[i]
         for j in following if not inside[j]
@@ -42,7 +42,7 @@ def live_after_span(code: CodeType, span: Span) -> frozenset[str]:
 def carried_by(code: CodeType, span: Span) -> frozenset[str]:
     """Names of variables that a round of a loop may read and the one before may have set."""
     flow = _live(code)
-    inside = [contains(span, span_at(code, at)) for at in flow.after]
+    inside = [contains(span, span_at(code, at)) for at in flow.offsets]
     begins = [j for i, following in enumerate(flow.following)  # what goes back stands nowhere
               for j in following if j <= i and inside[j]]  # fmt: skip
     if not begins:
@@ -58,11 +58,12 @@ def _every(code: CodeType) -> frozenset[str]:
 
 
 class _Flow(NamedTuple):
-    """Attributes: instruction -> those that may be next; what is live before it; and after."""
+    """Attributes: instruction -> those that may be next; what is live before it; after; where."""
 
     following: list[list[int]]
     before: list[frozenset[str]]
     after: dict[int, frozenset[str]]  # by offset
+    offsets: list[int]
 
 
 @functools.lru_cache(maxsize=2048)
@@ -96,9 +97,9 @@ def _live(code: CodeType) -> _Flow:
             if new != live[i]:
                 live[i], changed = new, True
     caught = frozenset().union(*(live[i] for i in handlers))
-    then = {one.offset: caught.union(*(live[j] for j in following[i]))
-             for i, one in enumerate(steps)}  # fmt: skip
-    return _Flow(following, live, then)
+    then = {at: caught.union(*(live[j] for j in following[i]))
+            for i, one in enumerate(steps) for at in offsets_of(code, one)}  # fmt: skip
+    return _Flow(following, live, then, [one.offset for one in steps])
 
 
 def _handlers(code: CodeType, steps: list[dis.Instruction]) -> set[int]:

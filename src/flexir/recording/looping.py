@@ -201,11 +201,30 @@ def recorded_count(count: Any) -> int:
     return len(count) if isinstance(count, list) else int(count)
 
 
+def scopes_in(root: Scope) -> Iterator[Scope]:
+    """A scope and all inside."""
+    stack = [root]
+    while stack:
+        scope = stack.pop()
+        yield scope
+        for branch in scope.branches:
+            inside = isinstance(branch, Looping)
+            stack += [branch.body] if inside else [branch.then, branch.otherwise]
+
+
+def calls_of(scope: Scope) -> Iterator[list[Node]]:
+    """The lists of calls of a scope: its own, and what comes before its loops."""
+    yield scope.nodes
+    for branch in scope.branches:
+        if isinstance(branch, Looping):
+            yield branch.out
+
+
 def values_read(root: Scope) -> set[Value]:
     """All Values that something in a scope reads, as far as is known."""
     found: set[Value] = set()
-    for scope in _scopes(root):
-        stack = [node for nodes in _lists(scope) for node in nodes]
+    for scope in scopes_in(root):
+        stack = [node for nodes in calls_of(scope) for node in nodes]
         for branch in scope.branches:
             if isinstance(branch, Looping):
                 found.update(branch.values())
@@ -237,30 +256,11 @@ def drop_unread(root: Scope, results: Sequence[Value], derived: set[Node]) -> No
         dead = {node for node in derived if not any(value in read for value in node.outputs)}
         derived -= dead
         dropped = bool(dead)
-        for scope in _scopes(root):
+        for scope in scopes_in(root):
             for branch in scope.branches:
                 dropped |= branch.drop_unread(read)
-            stack = list(_lists(scope)) if dead else []
+            stack = list(calls_of(scope)) if dead else []
             while stack:
                 nodes = stack.pop()
                 stack += [node.body for node in nodes if node.body is not None]
                 nodes[:] = [node for node in nodes if node not in dead]
-
-
-def _scopes(root: Scope) -> Iterator[Scope]:
-    """A scope and all inside."""
-    stack = [root]
-    while stack:
-        scope = stack.pop()
-        yield scope
-        for branch in scope.branches:
-            inside = isinstance(branch, Looping)
-            stack += [branch.body] if inside else [branch.then, branch.otherwise]
-
-
-def _lists(scope: Scope) -> Iterator[list[Node]]:
-    """The lists of calls of a scope: its own, and what comes before its loops."""
-    yield scope.nodes
-    for branch in scope.branches:
-        if isinstance(branch, Looping):
-            yield branch.out

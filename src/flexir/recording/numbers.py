@@ -17,7 +17,9 @@ from ..graph import numbers as calls
 from ..graph.nodes import Node, NumberType, Value
 from ..graph.source import Source, locate
 from ..graph.tree import Record
+from .call import Call
 from .live import OURS, Expr, Float, Int, expr_of, expression, plain
+from .told_lists import NO_LISTS, ToldLists
 
 
 class Laundered(NamedTuple):
@@ -50,6 +52,7 @@ class Numbers:
         listening: Callable[[], bool],
         over: Callable[[Callable[..., Any], dict[str, Any], Any], Node] | None = None,
         many: Callable[[], int] = int,
+        lists: ToldLists = NO_LISTS,
     ) -> None:
         """Begin.
 
@@ -59,6 +62,7 @@ class Numbers:
             listening: whether it is the model that computes, not torch or this package.
             over: ``over(function, arguments, frame)`` records that one which holds ends a loop.
             many: how many Values there are so far.
+            lists: of the run.
         """
         self._emit, self._guard, self.listening = emit, guard, listening
         self._over, self.many = over, many
@@ -70,6 +74,7 @@ class Numbers:
         # Numbers that became plain since this was emptied, after what gave them; None: not noted.
         self.noted: list[tuple[Value, Any]] | None = None
         self.known: Callable[[Any], Value | None] | None = None  # the Value of a tensor, if noted
+        self.lists = lists
         # All that were computed; and those that were given to calls, or compared.
         self.made: dict[Expr, None] = {}
         self.used: set[Any] = set()
@@ -138,6 +143,21 @@ class Numbers:
         return self.number(part, value), value
 
     # -- numbers in
+
+    def arguments(self, template: dict[str, Any], call: Call) -> dict[str, Any]:
+        """The arguments of a call as :meth:`lower` makes them; of its lists it is noted."""
+        found: dict[str, Any] = self.lower(template)
+        if self.lists:
+            self.lists.given(call.named, found)
+        return found
+
+    def with_lists(self, template: Any, part: Any) -> Any:
+        """What was made of something, with the Values of the lists in it."""
+        if part.__class__ is list and (whole := self.lists.whole(part, template)):
+            return whole
+        if part.__class__ in (tuple, list) and template.__class__ is part.__class__:
+            return part.__class__(map(self.with_lists, template, part))
+        return template
 
     def lower(self, part: Any) -> Any:
         """A template with Values in the place of numbers that know their origin."""

@@ -9,115 +9,90 @@ Runs nothing.
 from __future__ import annotations
 
 import ast
-import dis
 import functools
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from types import CodeType
-from typing import NamedTuple
 
+from ..graph.choice import alike
+from ..graph.nodes import TensorType
+from .comparable import MANY
 from .lookups import TENSORS
-from .parsed import function_of, nodes_of, span_of, spans
+from .parsed import function_of, nodes_of
 from .sources import called, names_in
+from .standing import Held
 from .uses import parents_of
 
-_SUSPENDED = 0x20 | 0x80 | 0x100 | 0x200  # generators and coroutines go on at another time
+SUSPENDED = 0x20 | 0x80 | 0x100 | 0x200  # generators and coroutines go on at another time
 
 
-ASKED = -3
+def own_lists(
+    seen: Sequence[Held], kinds: Mapping[CodeType, Mapping[ast.AST, str]]
+) -> dict[CodeType, dict[str, TensorType]]:
+    """Function -> variables in which it keeps lists of its own -> the type of their elements.
 
-
-class Site(NamedTuple):
-    """An instruction after which a list is another one, or that asks how long it is.
-
-    Attributes:
-        name: of the variable.
-        many: how many elements a new list has; -1 if that is not written, None if one is added;
-            ASKED by ``len``.
-        line: where it is written.
+    Args:
+        seen: what was held at calls, in all runs.
+        kinds: function -> expression that calls -> what, as in ``lookups``.
     """
-
-    name: str
-    many: int | None
-    line: int
-
-
-class Own(NamedTuple):
-    """The lists of a function.
-
-    Attributes:
-        sites: place of an instruction -> what it does to one of them.
-        asked: those of which ``len`` is asked.
-        unread: those that nothing is ever read of.
-    """
-
-    sites: Mapping[int, Site]
-    asked: frozenset[str]
-    unread: frozenset[str]
-
-    @property
-    def names(self) -> frozenset[str]:
-        """The variables."""
-        return frozenset(site.name for site in self.sites.values())
-
-    def only(self, names: Container[str]) -> Own:
-        """Those of some variables."""
-        sites = {place: site for place, site in self.sites.items() if site.name in names}
-        asked = frozenset(name for name in self.asked if name in names)
-        return Own(sites, asked, self.unread)
+    found: dict[CodeType, dict[str, TensorType]] = {}
+    called = {code for held in seen for code in held.frames[:-1]}
+    for code in dict.fromkeys(code for held in seen for code in held.frames):
+        names = lists_of_its_own(code, kinds.get(code, {}), is_called=code in called)
+        types = {name: _element(code, name, seen) for name in names}
+        found[code] = {name: kind for name, kind in types.items() if kind is not None}
+    return {code: names for code, names in found.items() if names}
 
 
-NO_LISTS = Own({}, frozenset(), frozenset())
+def _element(code: CodeType, name: str, seen: Sequence[Held]) -> TensorType | None:
+    """The type of all elements that the lists of a variable had; None if there is no such."""
+    kind: TensorType | None = None
+    for held in (held for held in seen if code in held.frames):
+        told = held.plain.get((held.frames.index(code), name), ("list", 0))
+        values = [held.read.get((code.co_name, name, k)) for k in range(told[1])]
+        for value in values:
+            if value is None or value.is_number or not alike(value.type, kind or value.type):
+                return None
+            kind = value.type
+        if told[0] != "list" or told[1] > MANY:
+            return None
+    return kind
 
 
-def own_lists(code: CodeType, kinds: Mapping[ast.AST, str]) -> Own:
-    """The lists of a function that are its own.
+def lists_of_its_own(
+    code: CodeType, kinds: Mapping[ast.AST, str], *, is_called: bool = False
+) -> frozenset[str]:
+    """The variables of a function that hold lists of its own.
 
     Args:
         code: the function.
         kinds: expression that calls -> what, as in ``lookups``.
+        is_called: by another one, to which a list that it returns belongs, too.
     """
-    made = _made(code)
     own = function_of(code)
-    if not made or own is None:
-        return NO_LISTS
-    around = parents_of(own)
-    names = dict(made)
-    read: set[str] = set()
-    asked: set[str] = set()
-    added: dict[tuple[int, int, int, int], Site] = {}
-    for node in nodes_of(own):
-        if not isinstance(node, ast.Name) or node.id not in names:
-            continue
-        if isinstance(node.ctx, ast.Load):
-            site = _added(around, node)
-            if site is not None:
-                added[site] = Site(node.id, None, node.lineno)
-            elif _only_looks(around, node, kinds, code.co_names):
-                read.add(node.id)
-                if called(around[node]) == "len":
-                    asked.add(node.id)
-                    added[span_of(around[node])] = Site(node.id, ASKED, node.lineno)
-            else:
-                del names[node.id]
-    sites = {at: site for at, site in _places(code, made, added).items() if site.name in names}
-    return Own(sites, frozenset(asked & names.keys()), frozenset(names.keys() - read))
+    names = set(_made(code))
+    around = parents_of(own) if names and own is not None else {}
+    for node in nodes_of(own) if names and own is not None else ():
+        if isinstance(node, ast.Name) and node.id in names and isinstance(node.ctx, ast.Load):
+            is_looked_at = _only_looks(around, node, kinds, code.co_names, is_called)
+            if not is_added_to(around, node) and not is_looked_at:
+                names.discard(node.id)
+    return frozenset(names)
 
 
 @functools.lru_cache(maxsize=1024)
-def _made(code: CodeType) -> dict[str, int]:
-    """Variables that hold only lists which the function makes -> elements of one; -1: not told."""
+def _made(code: CodeType) -> frozenset[str]:
+    """Variables that hold only lists which the function makes."""
     own = function_of(code)
-    if own is None or code.co_flags & _SUSPENDED or not isinstance(own, ast.FunctionDef):
-        return {}
+    if own is None or code.co_flags & SUSPENDED or not isinstance(own, ast.FunctionDef):
+        return frozenset()
     first = code.co_argcount + code.co_kwonlyargcount
     mine = {*code.co_varnames[first:]}.difference(code.co_cellvars)
-    found: dict[str, set[int]] = {}
     around = parents_of(own)
     for node in nodes_of(own):
         if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
-            found.setdefault(node.id, set()).add(_elements(_value(around, node)))
-    return {name: max(many) for name, many in found.items()
-            if name in mine and -2 not in many}  # fmt: skip
+            if not _is_new(_value(around, node)):
+                mine.discard(node.id)
+    return frozenset(mine)
 
 
 def _value(around: Mapping[ast.AST, ast.AST], target: ast.Name) -> ast.expr | None:
@@ -137,29 +112,26 @@ def _value(around: Mapping[ast.AST, ast.AST], target: ast.Name) -> ast.expr | No
     return whole.value.elts[node.elts.index(target)]
 
 
-def _elements(value: ast.expr | None) -> int:
-    """How many elements a new list has; -1 if that is not told, -2 if it is no new list."""
-    if isinstance(value, ast.List):
-        starred = any(isinstance(one, ast.Starred) for one in value.elts)
-        return -1 if starred else len(value.elts)
-    return -1 if isinstance(value, ast.ListComp) or value and called(value) == "list" else -2
+def _is_new(value: ast.expr | None) -> bool:
+    """Whether it is a new list."""
+    return isinstance(value, (ast.List, ast.ListComp)) or bool(value) and called(value) == "list"  # type: ignore[arg-type]
 
 
-def _added(around: Mapping[ast.AST, ast.AST], node: ast.Name) -> tuple[int, int, int, int] | None:
-    """Where a variable is added to, if that is what is done with it: a statement of its own."""
+def is_added_to(around: Mapping[ast.AST, ast.AST], node: ast.Name) -> bool:
+    """Whether a variable is added to where it stands, in a statement of its own."""
     part, call = around[node], around.get(around[node])
     if not isinstance(part, ast.Attribute) or part.attr != "append":
-        return None
+        return False
     if not isinstance(call, ast.Call) or call.func is not part or len(call.args) != 1:
-        return None
+        return False
     if call.keywords or node.id in names_in(call.args[0]):
-        return None
-    return span_of(call) if isinstance(around[call], ast.Expr) else None
+        return False
+    return isinstance(around[call], ast.Expr)
 
 
 def _only_looks(
     around: Mapping[ast.AST, ast.AST], node: ast.Name, kinds: Mapping[ast.AST, str],
-    globals_of: Container[str],
+    globals_of: Container[str], is_called: bool,
 ) -> bool:  # fmt: skip
     """Whether what is done with a variable changes nothing and keeps nothing of the list itself.
 
@@ -172,7 +144,7 @@ def _only_looks(
         return kinds.get(part) == TENSORS and _root(part.func) in globals_of
     while isinstance(part, (ast.Tuple, ast.List)):
         part = around[part]
-    return isinstance(part, ast.Return)
+    return isinstance(part, ast.Return) and not is_called
 
 
 def _root(func: ast.expr) -> str | None:
@@ -182,36 +154,3 @@ def _root(func: ast.expr) -> str | None:
         if isinstance(func, ast.Name):
             return func.id
     return None
-
-
-def _places(
-    code: CodeType, made: Mapping[str, int], added: Mapping[tuple[int, int, int, int], Site]
-) -> dict[int, Site]:
-    """The instructions, by place."""
-    found: dict[int, Site] = {}
-    for place, (one, span) in enumerate(zip(steps_of(code), _spans(code))):
-        if one.opname.startswith("STORE_FAST"):
-            names = one.argval if isinstance(one.argval, tuple) else (one.argval,)
-            for name in names:
-                if name in made:
-                    found[place] = Site(name, made[name], span[0])
-        elif one.opname in ("CALL", "CALL_METHOD") and span in added:
-            found[place] = added[span]
-    return found
-
-
-@functools.lru_cache(maxsize=1024)
-def steps_of(code: CodeType) -> tuple[dis.Instruction, ...]:
-    """The instructions of a function."""
-    return tuple(dis.get_instructions(code))
-
-
-@functools.lru_cache(maxsize=1024)
-def place_of(code: CodeType) -> dict[int, int]:
-    """Offset -> the place of the instruction among all."""
-    return {one.offset: place for place, one in enumerate(steps_of(code))}
-
-
-def _spans(code: CodeType) -> list[tuple[int, int, int, int]]:
-    found = spans(code)
-    return [found[one.offset // 2] for one in steps_of(code)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import collections
+import dis
 import functools
 import linecache
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from typing import Any
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 END = 1 << 30
+_CACHE = dis.opmap.get("CACHE", -1)
 
 Span = tuple[int, int, int, int]  # line, column, last line, column after the last
 
@@ -37,6 +39,17 @@ def span_at(code: CodeType, at: int) -> Span:
     """The span of the instruction at an offset."""
     found = spans(code)
     return found[at // 2] if at >= 0 else (0, 0, 0, 0)
+
+
+def offsets_of(code: CodeType, one: dis.Instruction) -> range:
+    """The offsets at which a frame stands at an instruction: its own, and those of its caches.
+
+    A call of a function written in Python leaves its frame at the last of them.
+    """
+    end = one.offset + 2
+    while end < len(code.co_code) and code.co_code[end] == _CACHE:
+        end += 2
+    return range(one.offset, end, 2)
 
 
 @functools.lru_cache(maxsize=256)

@@ -192,7 +192,7 @@ class Recorder:
         graph.outputs = tree.template(result, self.table.read, deep=True, seen=seen)
         if self.numbers is not None:
             graph.left = self.numbers.lower(graph.left)
-            graph.outputs = self.numbers.lower(graph.outputs)
+            graph.outputs = self.numbers.with_lists(self.numbers.lower(graph.outputs), result)
             if self.standing is not None:
                 self.standing.end(self.numbers, graph.input_values, self.trace.frames[0].nodes)
         graph.mutations = mutations(self.table, self.found)
@@ -276,7 +276,7 @@ class Recorder:
             elif cls not in LITERALS and not is_literal(part):
                 template[name] = tree.template(part, self._reader(tensors))
         if self.numbers is not None:
-            template = self.numbers.lower(template)
+            template = self.numbers.arguments(template, call)
         top, signature = self.trace.frames[-1], layout.signature
         source = top.source or locate(call.frame)
         call.node = node = Node(signature.op, call.func, template, signature, None,

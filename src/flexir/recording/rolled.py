@@ -46,16 +46,7 @@ class Rolled(Ending):
         self.runs = list(runs)
         self.unrolled: set[Execution] = set()
         self.lost_before: dict[Node, int] = {}  # how many of them were lost before a loop began
-        self.known = Known(
-            set().union(*(comparisons(run.graph.escapes) for run in runs)),
-            united(run.kinds for run in runs),
-            variables_of_tensors(held for run in runs for held in run.standing.values()),
-            variables_of_lists(
-                (held for run in runs for held in run.standing.values()),
-                set().union(*(run.graph.constants for run in runs)),
-            ),
-            runs[0].own,
-        )
+        self.known = known_of(runs)
 
     @functools.cached_property
     def _written_choice(self) -> str | None:
@@ -375,6 +366,18 @@ class Rolled(Ending):
             if held is not None:
                 return held
         return None
+
+
+def known_of(runs: Sequence[Recorded]) -> Known:
+    """What is known of runs besides the source of their functions."""
+    seen = [held for run in runs for held in run.standing.values()]
+    return Known(
+        set().union(*(comparisons(run.graph.escapes) for run in runs)),
+        united(run.kinds for run in runs),
+        variables_of_tensors(seen),
+        variables_of_lists(seen, set().union(*(run.graph.constants for run in runs))),
+        runs[0].own,
+    )
 
 
 _SCALARS = (int, float, str)

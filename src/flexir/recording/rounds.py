@@ -24,7 +24,7 @@ from .parsed import span_at
 from .sources import LoopSource, in_test, loops_at
 
 Counts = Callable[[LoopSource, FrameType], Any]
-Known = Callable[[torch.Tensor], "Value | None"]
+Known = Callable[[Any], "Value | None"]
 
 
 class Execution:
@@ -71,11 +71,11 @@ class Execution:
         names = live_after_span(self.code, self.loop.span)
         return frozenset((self.code.co_name, name) for name in names)
 
-    def sees(self, kept: dict[str, Any]) -> None:
+    def sees(self, kept: dict[str, Any], known: Known) -> None:
         """What variables that rounds set hold now."""
         for name in self.loop.stored.difference(self.loop.targets):
             if name in kept:
-                self.set.setdefault(name, set()).add(comparable(kept[name]))
+                self.set.setdefault(name, set()).add(comparable(kept[name], known))
 
     def begins(self, held: tuple[Any, ...], kept: dict[str, Any], known: Known) -> None:
         """A round begins.
@@ -83,9 +83,9 @@ class Execution:
         Args:
             held: by the loop's own variables.
             kept: by all variables of the function.
-            known: the Value of a tensor, if it has one.
+            known: the Value of a tensor, or of what has one as a tensor has, if it has one.
         """
-        self.sees(kept)
+        self.sees(kept, known)
         rows = [known(one) for one in held if isinstance(one, torch.Tensor)]
         self.rows.append([value for value in rows if value is not None])
         own = dict(zip(self.loop.targets, held))
@@ -124,11 +124,11 @@ class _Activation:
         """Loops are over; what they left in variables of the function is there, even if it is."""
         for one in self.open[depth:]:
             execution, kept, code = one.execution, self.frame.f_locals, self.frame.f_code
-            execution.after = _carried(execution.loop, self.frame)
-            execution.sees(kept)
+            execution.after = _carried(execution.loop, self.frame, known)
+            execution.sees(kept, known)
             for name in execution.after:
-                for place, tensor in tensors_by_path(kept[name], (code.co_name, name)):
-                    if (value := known(tensor)) is not None:
+                for place, part in tensors_by_path(kept[name], (code.co_name, name), known):
+                    if (value := known(part)) is not None:
                         execution.left[place] = value
         del self.open[depth:]
 
@@ -146,7 +146,7 @@ class Rounds:
         Args:
             entry: the code that calls the model; frames below it are not looked at.
             counts: says how many rounds a loop that begins will have.
-            known: the Value of a tensor, if it has one.
+            known: the Value of a tensor, or of what has one as a tensor has, if it has one.
         """
         self.now: tuple[Turn, ...] = ()
         self._entry, self._counts, self._known = entry, counts, known
@@ -240,7 +240,7 @@ class Rounds:
             begun = Execution(loop_written, code, held)
             one.open.append(_Open(begun, held))
             begun.count = self._counts(loop_written, frame)
-            begun.before = _carried(loop_written, frame)
+            begun.before = _carried(loop_written, frame, self._known)
             begun.begins(held, frame.f_locals, self._known)
 
     def _again(self, one: _Activation, loops: tuple[LoopSource, ...]) -> int | None:
@@ -265,13 +265,13 @@ class Rounds:
         return depth
 
 
-def _carried(loop: LoopSource, frame: FrameType) -> dict[str, Any]:
+def _carried(loop: LoopSource, frame: FrameType, known: Known) -> dict[str, Any]:
     """What the variables that go from round to round of a loop hold."""
     if loop.is_comprehension or loop.is_one_call:
         return {}
     kept = frame.f_locals
     names = carried_by(frame.f_code, loop.span).difference(loop.targets)
-    return {name: comparable(kept[name]) for name in names if name in kept}
+    return {name: comparable(kept[name], known) for name in names if name in kept}
 
 
 def _is_over(loop: _Open) -> bool:

@@ -24,6 +24,11 @@ from .watchers import FunctionWatch
 _local = threading.local()
 
 
+def running() -> Any:
+    """The recorder of the capture that is running in this thread; None if none is."""
+    return getattr(_local, "recorder", None)
+
+
 @contextlib.contextmanager
 def watching(recorder: Any) -> Iterator[None]:
     """Context manager: a recorder is told of torch calls, module calls and the ATen ops beneath.
@@ -31,8 +36,7 @@ def watching(recorder: Any) -> Iterator[None]:
     Raises:
         CaptureError: a capture is already running in this thread.
     """
-    running = getattr(_local, "recorder", None)
-    if running is not None:
+    if running() is not None:
         raise CaptureError("a capture is already running in this thread; captures do not nest")
     hooks = torch.nn.modules.module
     with contextlib.ExitStack() as stack:

@@ -24,6 +24,7 @@ from ..graph import numbers as calls
 from .comparable import MANY
 from .counting import Enumerate, Range, is_tensor
 from .live import OURS, Float, Int, expr_of, expression, plain
+from .session import running
 
 # What has a meaning in the graph; of the others the line is noted.
 _KNOWN: dict[str, Callable[..., Any]] = {
@@ -99,6 +100,8 @@ class Length(StandIn):
     def __call__(self, of: Any, /) -> Any:
         if isinstance(of, torch.Tensor) and type(of).__len__ is _LEN and of.dim():
             return of.size(0)
+        if type(of) is list and (told := _told(of)) is not None:
+            return told
         many = self.function(of)
         if type(of) is list and 0 < many <= MANY and all(map(is_tensor, of)):
             return _many_in(of, many)
@@ -143,6 +146,20 @@ def _is_less(one: Any, other: Any) -> bool:
 _ROWS = (list, tuple, torch.Size)
 _INTS = frozenset({int, Int})
 _NUMBERS = frozenset({int, Int, float, Float})
+
+
+def _told(rows: list[Any]) -> Any:
+    """How long a list is that a function tells of; None if none does."""
+    recorder = running()
+    numbers = None if recorder is None else recorder.numbers
+    if numbers is None or not numbers.lists or not numbers.hears():
+        return None
+    with torch._C.DisableTorchFunction():
+        value = numbers.lists.value_of(rows)
+    if value is None:
+        return None
+    many = value.type.shape[0]
+    return numbers.number(many, expression(calls.length, (value,), many))
 
 
 def _many_in(rows: list[Any], many: int) -> Any:

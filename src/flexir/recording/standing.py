@@ -22,7 +22,7 @@ from .beneath import is_beneath
 from .comparable import IN_GRAPH, NUMBER, identity, summary, tensors_by_path
 from .inside import Contents
 from .iterables import Iterables
-from .live import OURS, Expr, origins_of
+from .live import OURS, Expr, is_assigned, origins_of
 from .liveness import live_after
 from .lookups import Lookups
 from .numbers import Laundered, Numbers
@@ -103,13 +103,20 @@ class Standing:
             None -> those after the last one.
         losing: those since the last call.
         lookups: what functions look up by numbers.
+        lists: Values of lists that functions told of -> their elements.
         unused: numbers that were computed, and that no call was given.
         held: what the model held before the run.
     """
 
-    def __init__(self, notes: bool = True) -> None:
-        """Begin; ``notes``: whether variables and rounds are noted, which costs at each call."""
-        self.notes = notes
+    def __init__(self, notes: bool = True, tells: Mapping[Any, Any] | None = None) -> None:
+        """Begin.
+
+        Args:
+            notes: whether variables and rounds are noted, which costs at each call.
+            tells: where a function is written -> variables of which it tells -> the type of their
+                elements, if these are lists.
+        """
+        self.notes, self.tells = notes, tells or {}
         self.held: Holdings | None = None
         self.seen: dict[Node, Held] = {}
         self.kept: dict[Node | None, Mapping[str, Any]] = {}
@@ -121,6 +128,7 @@ class Standing:
         self.lost: dict[Node | None, tuple[tuple[Value, Any], ...]] = {}
         self.losing: list[tuple[Value, Any]] = []
         self.lookups = Lookups()
+        self.lists: Mapping[Value, tuple[Value, ...]] = {}
         self._turns: tuple[Turn, ...] = ()
         self._turned = False
         self._frame: FrameType | None = None  # that made the last call
@@ -145,7 +153,8 @@ class Standing:
             return
         numbers.noted, numbers.known = self.losing, known
         self._known, self._numbers = known, numbers
-        self.rounds = Rounds(entry, Iterables(numbers, known).count, known)
+
+        self.rounds = Rounds(entry, Iterables(numbers, known).count, self._value)
 
     def come_to(self, frame: FrameType | None) -> None:
         """A call is made at a frame; nothing of it is written down yet."""
@@ -195,7 +204,8 @@ class Standing:
         """
         self.laundered, self.ends = list(numbers.laundered.values()), numbers.ends
         self.lost[None] = tuple(self.losing)
-        self.unused = numbers.unused()
+        self.unused, self.lists = numbers.unused(), numbers.lists.elements
+        numbers.lists.put()
         self.lookups.hear(numbers.heard)
         if not self.notes:
             seen = {*inputs, *(value for node in nodes for value in node.outputs)}
@@ -239,19 +249,17 @@ class Standing:
             live = live_after(code, user.f_lasti)
             if not frames:
                 for name in names_at(code, user.f_lasti).intersection(kept).difference(live):
-                    if one := summary(kept[name]) or self._number(kept[name]):
-                        spent[code.co_name, name] = one
-                    for place, tensor in tensors_by_path(kept[name], (code.co_name, name)):
-                        if value := self._known(tensor):
-                            taken[place] = value
+                    self._spend(kept[name], (code.co_name, name), spent, taken)
             for name in live:
                 if name not in kept:
                     continue
-                plain[len(frames), name] = summary(kept[name]) or _unplain(kept[name])
+                told = None if self._value(kept[name]) is None else IN_GRAPH
+                plain[len(frames), name] = told or summary(kept[name]) or _unplain(kept[name])
                 if value := self._number(kept[name]):
                     tensors[code.co_name, name] = value
-                for place, tensor in tensors_by_path(kept[name], (code.co_name, name)):
-                    value = self._known(tensor)
+                here = code.co_name, name
+                for place, part in tensors_by_path(kept[name], here, self._value):
+                    value = self._value(part)
                     if value is not None:
                         tensors[place] = value
             self.lookups.visit(user)
@@ -263,6 +271,17 @@ class Standing:
         self.seen[node] = Held(
             tuple(frames), tuple(at), plain, tensors, spent, taken, beneath, inside, tuple(called)
         )
+
+    def _spend(
+        self, part: Any, place: tuple[str, str], spent: dict[Any, Any], taken: dict[Any, Value]
+    ) -> None:
+        """Note what a variable holds that a call reads and nothing after it."""
+        one = summary(part) or self._number(part)
+        if one and self._value(part) is None:
+            spent[place] = one
+        for inner, held in tensors_by_path(part, place, self._value):
+            if value := self._value(held):
+                taken[inner] = value
 
     def _inside(self) -> dict[tuple[int, str], Any]:
         """What the variables lead to that the functions which led to the last call may read."""
@@ -284,6 +303,14 @@ class Standing:
             found = self.held.changes(lambda thing: isinstance(thing, torch.Generator))
             look = Contents(self.held.knows)
             return {path: look.of(one) for path, one in found.now.items()}
+
+    def _value(self, part: Any) -> Value | None:
+        """The Value of a tensor, or of a number or list that has one as a tensor has."""
+        if part.__class__ is list:
+            return self._numbers.lists.value_of(part)
+        if is_assigned(part):
+            return self._number(part)
+        return self._known(part) if isinstance(part, torch.Tensor) else None
 
     def _number(self, part: Any) -> Value | None:
         ours = part.__class__ in OURS and part.home is self._numbers

@@ -23,8 +23,12 @@ def terms_of(number: Expr) -> dict[Any, None] | None:
     """What a number is a sum of, each with a whole factor; None if it is computed otherwise."""
     found: dict[Any, None] = {}
     stack: list[Any] = [number]
+    seen: set[int] = set()
     while stack:
         part = stack.pop()
+        if id(part) in seen:
+            continue
+        seen.add(id(part))
         if part.__class__ is Value or part.__class__ is Expr and part.function in _SIZES:
             found[part] = None
         elif part.__class__ is Expr:

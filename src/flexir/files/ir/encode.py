@@ -40,7 +40,7 @@ def encode(graph: Graph, message: Any, status: Mapping[Node, tuple[str, str]]) -
     _GraphWriter(graph, message, status).write()
 
 
-class Table(dict[Any, int]):
+class IndexTable(dict[Any, int]):
     """Things by their index; one that is new is written when its index is asked for."""
 
     def __init__(self, write: Callable[[Any], object]) -> None:
@@ -61,10 +61,10 @@ class _GraphWriter:
 
     def __init__(self, graph: Graph, message: Any, status: Mapping[Node, tuple[str, str]]) -> None:
         self.graph, self.message, self.status = graph, message, status
-        self.strings = Table(message.strings.append)
-        self.types = Table(self._new_type)
-        self.values = Table(self._new_value)
-        self.sources = Table(self._new_source)
+        self.strings = IndexTable(message.strings.append)
+        self.types = IndexTable(self._new_type)
+        self.values = IndexTable(self._new_value)
+        self.sources = IndexTable(self._new_source)
         self.sources[None] = 0  # so that the others are index + 1, as everybody refers to them
         self.states: dict[Any, int] = {}
         self.modules: dict[str, int] = {}

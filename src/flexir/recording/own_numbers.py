@@ -1,0 +1,153 @@
+"""Variables in which a function keeps numbers of its own, as the source says.
+
+``n = 0``, then ``n += 1`` in a round or on one way of a branch: what such a variable holds is
+decided by the function alone. It can be a Value of the graph, like a tensor, if all that is made of
+it tells: it goes into calls of torch, comparisons, arithmetic, and variables of which the same
+holds. In a table, a list or a function of the user's it would decide something unseen. Runs
+nothing.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from types import CodeType
+
+from .lookups import ROWS
+from .own_lists import SUSPENDED
+from .parsed import FUNCTIONS, function_of
+from .sources import called
+from .standing import Held
+from .uses import Known, Telling, parents_of
+
+Stack = Sequence[tuple[CodeType, int]]
+
+_PARTED = (ast.If, ast.For, ast.While, ast.Try, ast.With)
+_PLAIN = frozenset({"int", "float", "number"})
+_STACKS = 16  # ways that lead to a function which are looked at
+
+
+def own_numbers(seen: Sequence[Held], known: Known) -> dict[CodeType, frozenset[str]]:
+    """Function -> variables in which it keeps numbers of its own.
+
+    Args:
+        seen: what was held at calls, in all runs.
+        known: of the runs.
+    """
+    kinds = _kinds(seen)
+    stacks: dict[CodeType, dict[Stack, int]] = {}
+    for held in seen:
+        for depth, code in enumerate(held.frames):
+            if kinds.get(code) and len(stacks.setdefault(code, {})) < _STACKS:
+                stacks[code].setdefault(held.stack[depth:], 0)
+    found = {}
+    for code, ways in stacks.items():
+        names = frozenset(
+            name for name in assigned_at_times(code) & kinds[code]
+            if all(_Assigned(way, known, depth).through(depth, name) is None
+                   for way, depth in ways.items())
+        )  # fmt: skip
+        if names:
+            found[code] = names
+    return found
+
+
+def _kinds(seen: Sequence[Held]) -> dict[CodeType, set[str]]:
+    """Function -> variables that held numbers, and nothing else."""
+    found: dict[CodeType, set[str]] = {}
+    other: dict[CodeType, set[str]] = {}
+    for held in seen:
+        for (number, name), told in held.plain.items():
+            among = found if told[0] in _PLAIN else other
+            among.setdefault(held.frames[number], set()).add(name)
+    return {code: names - other.get(code, set()) for code, names in found.items()}
+
+
+@functools.lru_cache(maxsize=1024)
+def assigned_at_times(code: CodeType) -> frozenset[str]:
+    """Variables that a function sets in statements of its own alone, some in rounds or branches."""
+    own = function_of(code)
+    if not isinstance(own, ast.FunctionDef) or code.co_flags & SUSPENDED:
+        return frozenset()
+    around = parents_of(own)
+    left = {*code.co_varnames} - {*code.co_cellvars}
+    parted: set[str] = set()
+    for node in nodes_outside_functions(own):
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            statement = around[node]
+            if isinstance(statement, ast.Tuple):
+                statement = around[statement]
+            if not isinstance(statement, (ast.Assign, ast.AugAssign, ast.AnnAssign)):
+                left.discard(node.id)
+            elif any(isinstance(one, _PARTED) for one in _outwards(around, statement, own)):
+                parted.add(node.id)
+        elif isinstance(node, (ast.Global, ast.Nonlocal)):
+            left.difference_update(node.names)
+        elif isinstance(node, (ast.ExceptHandler, ast.alias)):
+            left -= {getattr(node, "asname", None) or node.name}
+    return frozenset(left & parted)
+
+
+def nodes_outside_functions(own: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a function, without those of functions inside."""
+    stack = list(ast.iter_child_nodes(own))
+    while stack:
+        node = stack.pop()
+        yield node
+        if not isinstance(node, FUNCTIONS):
+            stack += ast.iter_child_nodes(node)
+
+
+def _outwards(around: Mapping[ast.AST, ast.AST], node: ast.AST, own: ast.AST) -> Iterator[ast.AST]:
+    while node is not own:
+        node = around[node]
+        yield node
+
+
+class _Assigned(Telling):
+    """A number that tells, and that no container holds but the arguments of a call."""
+
+    is_none = False
+
+    def follow(self, depth: int, own: ast.AST, node: ast.AST) -> str | None:
+        """What is decided by an expression of one function, or cannot be told."""
+        around, inner = parents_of(own), node
+        part = around[inner]
+        while isinstance(part, _NUMBERS) or called(part) in _OF_NUMBERS:
+            inner, part = part, around[part]
+            if isinstance(inner, _CONTAINERS) and not _takes_apart(part, inner):
+                return ast.unparse(part)
+        if isinstance(part, ast.Call) and _is_kept_by(part):
+            return ast.unparse(part)
+        return super().follow(depth, own, node)
+
+    def _is_seen(self, code: CodeType, node: ast.AST, inner: ast.AST) -> bool:
+        if isinstance(node, ast.Subscript) and self._kind(code, node) == ROWS:
+            return False  # a list asks an index nothing
+        return super()._is_seen(code, node, inner)
+
+
+_CONTAINERS = (ast.Tuple, ast.List, ast.Starred)
+_NUMBERS = (*_CONTAINERS, ast.BinOp, ast.UnaryOp, ast.IfExp)
+_OF_NUMBERS = frozenset({"abs", "divmod", "max", "min", "pow", "round"})
+_KEEP = frozenset({"add", "append", "extend", "insert", "setdefault", "update"})
+_KEEPERS = frozenset({"dict", "enumerate", "list", "reversed", "set", "sum", "tuple", "zip"})
+
+
+def _takes_apart(part: ast.AST, inner: ast.AST) -> bool:
+    """Whether a tuple or list with the number in it is taken apart where it stands."""
+    if isinstance(part, ast.Call):
+        return inner in part.args
+    if isinstance(part, ast.Assign):
+        return all(isinstance(one, ast.Tuple) for one in part.targets)
+    return isinstance(part, (*_CONTAINERS, ast.keyword, ast.Return)) or (
+        isinstance(part, ast.Subscript) and inner is part.slice
+    )
+
+
+def _is_kept_by(call: ast.Call) -> bool:
+    """Whether a container may keep what it is called with."""
+    if isinstance(call.func, ast.Attribute):
+        return call.func.attr in _KEEP
+    return isinstance(call.func, ast.Name) and call.func.id in _KEEPERS
