@@ -164,6 +164,21 @@ def test_each_checksum_of_a_tensor_is_compared(tmp_path):
         file.compare("a", digests.Digest("sha256", bytes(32)))
 
 
+def test_a_byte_of_a_large_tensor_that_changed_is_named_whether_all_or_one_is_compared(tmp_path):
+    graph = flexir.capture(nn.Linear(600, 600), (torch.rand(1, 600),))  # 1.4 MB
+    graph.save(tmp_path / "net")
+    assert flexir.load(tmp_path / "net", check=True).text() == graph.text()
+    file = tmp_path / "net" / "weights-00001.safetensors"
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(flexir.FormatError, match="'weight' do not match"):
+        flexir.load(tmp_path / "net", check=True)
+    loaded = flexir.load(tmp_path / "net", check=False)
+    with pytest.raises(flexir.FormatError, match="'weight' do not match"):
+        loaded(torch.rand(1, 600))
+
+
 # --- long graphs --------------------------------------------------------------------------------
 
 

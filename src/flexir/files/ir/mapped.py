@@ -10,6 +10,7 @@ import ctypes
 import json
 import math
 from collections.abc import Iterator, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +20,7 @@ from ...errors import FormatError
 from ...graph.geometry import Geometry
 from ...graph.nodes import TensorType, Value
 from .digests import Digest, digest_of
-from .weights import ALIGNED, COMPRESSED, DTYPES
+from .weights import ALIGNED, COMPRESSED, DTYPES, LARGE, THREADS
 
 _INT = frozenset({int})
 _SMALL = 1 << 24  # bytes up to which a tensor that lies badly is copied
@@ -177,10 +178,16 @@ class Weights(MutableMapping[Value, torch.Tensor]):
 
     def check(self) -> None:
         """Compare every checksum now; FormatError at the first that differs."""
-        for parts, _ in self.parts.values():
-            for part in parts:
-                if part.digest is not None:
-                    part.file.compare(part.key, part.digest)
+        parts = (part for parts, _ in self.parts.values() for part in parts)
+        large = []
+        for file, key, digest in dict.fromkeys((p.file, p.key, p.digest) for p in parts):
+            if digest is not None and file.size(key) >= LARGE:
+                large.append((file, key, digest))
+            elif digest is not None:
+                file.compare(key, digest)
+        with ThreadPoolExecutor(THREADS) as pool:
+            for _ in pool.map(lambda one: one[0].compare(*one[1:]), large):
+                pass
 
     def _make(self, value: Value, parts: list[Part], assembly: Assembly) -> torch.Tensor:
         type = value.type
