@@ -99,6 +99,32 @@ def parts(x):
     return x * (2 if len(x.split(2)) > 2 else 1)
 
 
+SCALE_OF_ALL = 0.1
+
+
+def of_a_global(x):
+    return x * int(SCALE_OF_ALL * x.shape[0])
+
+
+def of_a_variable(x):
+    k = 4.5
+    return x * 2 if k < x.shape[0] else x * 1
+
+
+def into_a_variable(x):
+    k = 0.1
+    k *= x.shape[0]
+    return x * int(k)
+
+
+def one_of_floats(x):
+    return x * (2 if x.shape[0] in (5.0, 7.0) else 1)
+
+
+def with_a_float(x):
+    return x * int(sum((0.5, x.shape[0])) / 4) + divmod(9.5, x.shape[0])[0] // 5
+
+
 WRITTEN = {
     table: "SCALE[x.shape[0]]", part_of_a_table: "SCALE[:n]", dictionary: "hash()",
     set_of_sizes: "hash()", repeated: "*()", text: "len(name) > 1", shown: "str(x.shape) ==",
@@ -107,7 +133,9 @@ WRITTEN = {
     by_index: "operator.index(x.shape[0])", numpys: "np.arange(x.shape[0])",
     itertools_: "itertools.islice(SCALE, x.shape[0])", identity: "rows is SEVEN",
     as_bytes: "bytes(x.shape[0])", how_many: "x.shape.numel", in_memory: "x.nbytes > 50",
-    parts: "len(x.split(2)) > 2",
+    parts: "len(x.split(2)) > 2", of_a_global: "SCALE_OF_ALL * x.shape[0]",
+    of_a_variable: "k < x.shape[0]", into_a_variable: "k *= x.shape[0]",
+    one_of_floats: "x.shape[0] in (5.0, 7.0)", with_a_float: "sum((0.5, x.shape[0]))",
 }  # fmt: skip
 
 
@@ -145,7 +173,13 @@ def arithmetic(x):
     return y, x.view(n * m), x.new_zeros(list(x.shape)), n is None
 
 
-@pytest.mark.parametrize("model", [loop, rows, arithmetic], ids=lambda m: m.__name__)
+def floats(x):
+    n, k, whole = x.shape[0], 0.5, 3
+    half = n / 2
+    return x * half * n + k * half, x.new_ones(whole * n), x * (1.5 if whole > -n else 2)
+
+
+@pytest.mark.parametrize("model", [loop, rows, arithmetic, floats], ids=lambda m: m.__name__)
 def test_what_is_recorded_is_not_named(model):
     graph = captured(model)
     assert not graph.audit.laundered

@@ -97,3 +97,23 @@ def test_samples_of_regions_or_refused_by_name(target, aligned, ratio):
     else:
         made = target.run(result.output, image, regions.flip(0))
         torch.testing.assert_close(made, sampled(image, regions.flip(0)))
+
+
+def at_lists(x, at):
+    rows, columns = [a[0] for a in at], [a[1] for a in at]
+    y = x.clone()
+    y[rows, columns] = 0.0
+    y[0, [1, 2]] = 5.0
+    y.index_put_((at[0], torch.tensor([-1, 0])), torch.tensor(7.0))
+    return y, x[rows, columns], x[(0, 1), (1, 2)]
+
+
+@pytest.mark.parametrize("engine", ["onnx", "openvino", "jax"])
+def test_lists_of_tensors_are_an_index(engine):
+    target = pytest.importorskip(f"flexir.targets.{engine}")
+    x, at = torch.arange(12.0).reshape(3, 4), torch.tensor([[0, 1], [2, 3]])
+    result = target.convert(at_lists, (x, at))
+    assert result.report.complete
+    for places in (at, torch.tensor([[1, -1], [0, 0]])):
+        made = target.run(result.output, x, places)
+        assert all(map(torch.equal, made, at_lists(x, places)))

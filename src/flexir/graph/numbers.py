@@ -124,6 +124,16 @@ def round(input: Any, decimals: int | None = None) -> Any:
     return input.__round__() if decimals is None else input.__round__(decimals)
 
 
+def maximum(input: Any, other: Any) -> Any:
+    """``max(input, other)``: the first one, unless the other is greater."""
+    return other if other > input else input
+
+
+def minimum(input: Any, other: Any) -> Any:
+    """``min(input, other)``: the first one, unless the other is smaller."""
+    return other if other < input else input
+
+
 def sqrt(input: Any) -> float:
     """``math.sqrt(input)``."""
     return math.sqrt(input)
@@ -214,6 +224,6 @@ QUESTIONS: tuple[Callable[..., Any], ...] = (size, stride, numel)
 FUNCTIONS: tuple[Callable[..., Any], ...] = (
     *QUESTIONS, length, add, sub, mul, div, floor_divide, remainder, pow, bitwise_and,
     bitwise_or, bitwise_xor, bitwise_left_shift, bitwise_right_shift, neg, abs, ceil, floor, trunc,
-    round, sqrt, isqrt, exp, log, log2, log10, gcd, bit_length, plain, turn, to_float, lt, le, gt,
-    ge, eq, ne,
+    round, maximum, minimum, sqrt, isqrt, exp, log, log2, log10, gcd, bit_length, plain, turn,
+    to_float, lt, le, gt, ge, eq, ne,
 )  # fmt: skip

@@ -146,6 +146,7 @@ def _binary(function: Callable[..., Any], reflected: bool) -> Callable[..., Any]
         home = self.home
         if not home.hears():
             return result
+        home.hear(sys._getframe(1))
         return home.number(
             result, expression(function, tuple(expr_of(one, home) for one in pair), result)
         )
@@ -172,6 +173,7 @@ def _comparison(function: Callable[..., Any]) -> Callable[..., Any]:
         outcome = function(plain(self), plain(other))
         home = self.home
         if home.hears():
+            home.hear(sys._getframe(1))
             home.compared(function, (self.expr, expr_of(other, home)), outcome)
         return outcome
 
@@ -206,7 +208,7 @@ def _losing(how: str, base: type, name: str) -> Callable[..., Any]:
     return lose
 
 
-_ARITHMETIC = {
+ARITHMETIC = {
     "add": calls.add, "sub": calls.sub, "mul": calls.mul, "truediv": calls.div,
     "floordiv": calls.floor_divide, "mod": calls.remainder, "pow": calls.pow,
 }  # fmt: skip
@@ -218,7 +220,7 @@ _UNARY = {
     "neg": calls.neg, "abs": calls.abs, "ceil": calls.ceil, "floor": calls.floor,
     "trunc": calls.trunc, "round": calls.round,
 }  # fmt: skip
-_COMPARISONS = {
+COMPARISONS = {
     "lt": calls.lt, "le": calls.le, "gt": calls.gt, "ge": calls.ge, "eq": calls.eq, "ne": calls.ne,
 }  # fmt: skip
 
@@ -231,12 +233,12 @@ def _pickled(self: Any, protocol: int) -> Any:
 
 def _equip(cls: Any, base: type) -> None:
     """Give a subclass its arithmetic."""
-    for word, function in (_ARITHMETIC | (_BITS if base is int else {})).items():
+    for word, function in (ARITHMETIC | (_BITS if base is int else {})).items():
         setattr(cls, f"__{word}__", _binary(function, False))
         setattr(cls, f"__r{word}__", _binary(function, True))
     for word, unary in _UNARY.items():
         setattr(cls, f"__{word}__", _unary(unary))
-    for word, function in _COMPARISONS.items():
+    for word, function in COMPARISONS.items():
         setattr(cls, f"__{word}__", _comparison(function))
     cls.__pos__ = lambda self: self
     cls.__divmod__, cls.__rdivmod__, cls.__bool__ = _divmod, _rdivmod, _truth

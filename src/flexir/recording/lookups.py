@@ -13,13 +13,14 @@ import builtins
 import functools
 import sys
 import types
+from collections.abc import Mapping
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
 import torch
 
 from .live import Float, Int
-from .parsed import function_of, nodes_of
+from .parsed import Span, contains, function_of, nodes_of, span_at, span_of, spans
 from .sources import LoopSource, called
 
 
@@ -37,8 +38,8 @@ class Lookup(NamedTuple):
     is_call: bool
 
 
-TENSORS, ROWS, USERS, ASKING, STRANGE, TABLE = (
-    "tensors", "rows", "users", "asking", "strange", "table",
+TENSORS, ROWS, USERS, ASKING, STRANGE, TABLE, FLOAT = (
+    "tensors", "rows", "users", "asking", "strange", "table", "float",
 )  # fmt: skip
 DECIDING = frozenset({USERS, ASKING, STRANGE, TABLE})  # what they make of a number is not seen
 
@@ -50,7 +51,9 @@ class Lookups:
         kinds: function -> expression that looks up or calls -> what: TENSORS and what belongs to
             torch; ROWS, containers of tensors, modules or sizes; functions and classes of the
             USERS; functions ASKING a number for its origin, which stand in for those of Python;
-            STRANGE functions, of other libraries or written in C; or a TABLE.
+            STRANGE functions, of other libraries or written in C; or a TABLE. Also: operator ->
+        ASKING if it asked a number for its origin; what stands on the left of one -> FLOAT if it
+        is a plain float, which asks nothing.
     """
 
     def __init__(self) -> None:
@@ -69,11 +72,18 @@ class Lookups:
         names = _Namespaces(frame.f_locals, frame.f_globals)
         self._open[code] = left = []
         for one in todo:
-            kind = names.kind(one.of, one.is_call)
+            kind = names.operand(one.of) if one.node is one.of else names.kind(one.of, one.is_call)
             if kind is None:
                 left.append(one)
             else:
                 self.kinds[code][one.node] = kind
+
+    def hear(self, places: Mapping[tuple[int, int], CodeType]) -> None:
+        """These operators asked a number: offsets in functions."""
+        for (_, at), code in places.items():
+            if code in self.kinds:
+                operators = _operators(code).get(span_at(code, at), ())
+                self.kinds[code].update(dict.fromkeys(operators, ASKING))
 
 
 def is_row(part: Any) -> bool:
@@ -129,6 +139,13 @@ class _Namespaces(NamedTuple):
             return _kind_of_function(found)
         return ROWS if is_row(found) else TABLE
 
+    def operand(self, of: ast.expr) -> str | None:
+        """FLOAT or TABLE; None if it cannot be told yet."""
+        try:
+            return FLOAT if type(self._resolved(of)) is float else TABLE
+        except _Unresolved:
+            return None
+
     def _resolved(self, node: ast.expr) -> Any:
         if isinstance(node, ast.Name):
             for names in (self.local, self.globals, vars(builtins)):
@@ -179,7 +196,31 @@ def _lookups(code: CodeType) -> tuple[Lookup, ...]:
         elif isinstance(node, ast.Call):
             if any(map(_has_names, (*node.args, *node.keywords))):
                 found.append(Lookup(node, node.func, True))
+        else:
+            found += [Lookup(one, one, False) for one in lefts_of(node)
+                      if isinstance(one, (ast.Name, ast.Attribute))]  # fmt: skip
     return tuple(found)
+
+
+def lefts_of(node: ast.AST) -> list[ast.expr]:
+    """What stands on the left in an expression or statement of operators."""
+    if isinstance(node, ast.BinOp):
+        return [node.left]
+    if isinstance(node, ast.AugAssign):
+        return [node.target]
+    return [node.left, *node.comparators[:-1]] if isinstance(node, ast.Compare) else []
+
+
+@functools.lru_cache(maxsize=1024)
+def _operators(code: CodeType) -> dict[Span, list[ast.AST]]:
+    """Where operators stand -> what they are in; before Python 3.11 all of a line."""
+    own, found = function_of(code), dict[Span, list[ast.AST]]()
+    lines = dict.fromkeys(spans(code))
+    for node in (one for one in nodes_of(own) if lefts_of(one)) if own is not None else ():
+        span = span_of(node)
+        for one in [span] if span in lines else [line for line in lines if contains(span, line)]:
+            found.setdefault(one, []).append(node)
+    return found
 
 
 @functools.lru_cache(maxsize=1024)

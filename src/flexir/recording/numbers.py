@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
 import torch
@@ -42,6 +42,7 @@ class Numbers:
     Attributes:
         laundered: where numbers became plain ones.
         ends: condition -> the loop that was over when it was written down, by its name.
+        heard: the operators that asked one of them: id of the code, offset -> the code.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Numbers:
         self._scopes: list[dict[Any, Value]] = [{}]
         self.laundered: dict[tuple[str, Any], Laundered] = {}
         self.ends: dict[Node, str] = {}
+        self.heard: dict[tuple[int, int], CodeType] = {}
         self.open = True
         # Numbers that became plain since this was emptied, after what gave them; None: not noted.
         self.noted: list[tuple[Value, Any]] | None = None
@@ -218,6 +220,11 @@ class Numbers:
     def hears(self) -> bool:
         """Whether what is computed now is to be recorded."""
         return self.open and self.listening()
+
+    def hear(self, frame: FrameType) -> None:
+        """An operator asked a number."""
+        code = frame.f_code  # to hash code, Python reads all of it
+        self.heard[id(code), frame.f_lasti] = code
 
     def compared(self, function: Callable[..., Any], args: tuple[Any, ...], outcome: bool) -> None:
         """A comparison decided something; each counts, for another run may meet only some."""

@@ -16,7 +16,7 @@ from types import CodeType
 from typing import Any
 
 from ..graph.source import Source
-from .lookups import ASKING, STRANGE, TENSORS
+from .lookups import ASKING, FLOAT, STRANGE, TENSORS, lefts_of
 from .parsed import function_of, nodes_of
 from .sources import called
 from .uses import Following, Known, parents_of
@@ -24,6 +24,7 @@ from .uses import Following, Known, parents_of
 _ASKED = frozenset({"size", "stride", "numel", "nelement"})
 _LISTS = frozenset({"split", "tolist", "unbind"})
 _READ = frozenset({"bytearray", "bytes", "range"})  # unseen
+_ADDED = frozenset({"divmod", "pow", "sum"})  # unseen beside a float
 _TEXTS = frozenset({"bin", "chr", "format", "hex", "oct", "repr", "str"})
 _NUMBERS = frozenset({"abs", "divmod", "float", "int", "max", "min", "pow", "round", "sum"})
 _LOOPS = (ast.For, ast.AsyncFor, ast.comprehension)
@@ -174,8 +175,14 @@ class _SizeUses(_Listed):
             return self._kind(code, node) == TENSORS  # what is not known yet may be a list
         if isinstance(node, ast.Call):
             if (name := called(node)) in vars(builtins):
-                return name not in _READ and not _has_range(inner)
+                mixed = name in _ADDED and any(
+                    self._is_float(code, one) for part in node.args
+                    for one in (part, *getattr(part, "elts", ()))
+                )  # fmt: skip
+                return name not in _READ and not mixed and not _has_range(inner)
             return self._kind(code, node) != STRANGE
+        if isinstance(node, ast.Compare) and self._reads(code, node, inner):
+            return False
         if isinstance(node, ast.Compare):
             same = any(isinstance(op, (ast.Is, ast.IsNot)) for op in node.ops)
             return not same or any(isinstance(n, ast.Constant) and n.value is None
@@ -184,6 +191,32 @@ class _SizeUses(_Listed):
             return any(_may_be_recorded(n) for part in self._round(code, node)
                        for n in ast.walk(part))  # fmt: skip
         return not (isinstance(node, ast.Attribute) and node.attr == "numel")  # of a Size
+
+    def _reads(self, code: CodeType, node: ast.AST, inner: ast.AST) -> bool:
+        if self._kind(code, node) == ASKING:
+            return False
+        sides = lefts_of(node)
+        if isinstance(node, ast.Compare):
+            within = [one for op, left, right in zip(node.ops, sides, node.comparators)
+                      if isinstance(op, (ast.In, ast.NotIn)) and left is inner
+                      for one in getattr(right, "elts", ())]  # fmt: skip
+            sides = [left for left, right in zip(sides, node.comparators) if right is inner]
+            sides += within
+        elif inner in sides:
+            return False
+        return any(self._is_float(code, one) for one in sides)
+
+    def _is_float(self, code: CodeType, node: ast.AST) -> bool:
+        """Whether an expression is a plain float, as far as it is known."""
+        if isinstance(node, ast.Constant):
+            return type(node.value) is float
+        if isinstance(node, ast.BinOp):
+            return isinstance(node.op, ast.Div) or any(
+                self._is_float(code, one) for one in (node.left, node.right)
+            )
+        if isinstance(node, ast.Call):
+            return called(node) == "float" or _is_of_math(node.func)
+        return self._kind(code, node) == FLOAT
 
     def _round(self, code: CodeType, node: Any) -> list[ast.AST]:
         """What a round of a loop does."""
@@ -200,10 +233,16 @@ class _SizeUses(_Listed):
         code = self._stack[depth][0]
         if node.value is not None and _has_range(node.value):
             self.found.append(node)
+        if isinstance(node, ast.AugAssign) and self._reads(code, node, node.value):
+            self.found.append(node)
         for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
             for one in target.elts if isinstance(target, (ast.Tuple, ast.List)) else [target]:
                 if isinstance(one, ast.Name) and not self._is_tensor(code, one):
                     self.through(depth, one.id)
+        return None
+
+    def _computed(self, node: ast.expr) -> str | None:
+        self.found.append(node)
         return None
 
 
@@ -279,7 +318,8 @@ def _is_number(node: ast.AST) -> bool:
     """Whether an expression calls a function that makes a number of numbers."""
     if not isinstance(node, ast.Call):
         return False
-    func = node.func
-    if isinstance(func, ast.Attribute):
-        return isinstance(func.value, ast.Name) and func.value.id == "math"
-    return called(node) in _NUMBERS
+    return _is_of_math(node.func) or called(node) in _NUMBERS
+
+
+def _is_of_math(func: ast.expr) -> bool:
+    return isinstance(func, ast.Attribute) and getattr(func.value, "id", "") == "math"

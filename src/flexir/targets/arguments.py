@@ -73,6 +73,12 @@ def pairs_of(pad: Sequence[int], rank: int) -> list[tuple[int, int]]:
     return [(0, 0)] * (rank - len(pad) // 2) + list(zip(pad[-2::-2], pad[::-2]))
 
 
+def split_index(indices: Any) -> list[Any]:
+    """The parts of an index; torch takes a list of more than numbers for a tuple, too."""
+    listed = isinstance(indices, list) and not all(isinstance(p, (int, list)) for p in indices)
+    return list(indices) if listed or isinstance(indices, tuple) else [indices]
+
+
 def scattered(op: str, how: dict[str, Any]) -> str | None:
     """What becomes of elements that meet: ``sum``, ``prod``, ``amax``, ``amin``; None: the last."""
     asked: Any = "sum" if op == "scatter_add" else how.get("reduce")

@@ -43,8 +43,13 @@ def _written(input: Tensor, dim: int, part: Any, src: Tensor) -> Tensor:
 
 @recipe("getitem")
 def getitem(input: Tensor, indices: Any) -> Any:
-    """torch.Tensor.__getitem__ with numbers, slices, ``None`` and ``...``: narrow and reshape."""
-    parts = list(indices) if isinstance(indices, tuple) else [indices]
+    """torch.Tensor.__getitem__ with numbers, slices, ``None`` and ``...``: narrow and reshape.
+
+    With lists of places: with tensors of them.
+    """
+    parts = _parts(indices)
+    if any(map(_is_listed, parts)):
+        return input[tuple(_as_tensor(part, input) for part in parts)]
     only_if(all(p is None or p is ... or type(p) in (int, slice) for p in parts))
     used = sum(p is not None and p is not ... for p in parts)
     if ... in parts:
@@ -66,6 +71,26 @@ def getitem(input: Tensor, indices: Any) -> Any:
             shape.append(max(0, stop - start))
         dim += 1
     return made.reshape([*shape, *input.shape[dim:]])
+
+
+def _parts(indices: Any) -> list[Any]:
+    """What an index holds for each dimension; a list of more than numbers is taken for a tuple."""
+    listed = isinstance(indices, list) and not all(isinstance(p, (int, list)) for p in indices)
+    return list(indices) if listed or isinstance(indices, tuple) else [indices]
+
+
+def _is_listed(part: Any) -> bool:
+    return isinstance(part, (list, tuple, range)) and len(part) > 0
+
+
+def _as_tensor(part: Any, input: Tensor) -> Any:
+    """The places in a list as a tensor; they are numbers, or tensors that hold one."""
+    if not _is_listed(part):
+        return part
+    if all(type(one) is int for one in part):
+        return torch.tensor(list(part), device=input.device)
+    only_if(all(isinstance(one, Tensor) and one.ndim == 0 for one in part), "a list of lists")
+    return torch.stack(list(part))
 
 
 @recipe("index", "_unsafe_index")

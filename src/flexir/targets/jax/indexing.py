@@ -7,7 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from ..arguments import fail_unless, scattered
+from ..arguments import fail_unless, scattered, split_index
 from .counted import true_indices
 from .handlers import call_of, cuts_known, op, target
 from .program import Var, given
@@ -15,13 +15,12 @@ from .program import Var, given
 
 def _parts(indices: Any) -> tuple[Any, ...]:
     """An index as a tuple of what JAX takes, uint8 as bools."""
-    if isinstance(indices, list) and all(isinstance(p, (int, list)) for p in indices):
-        indices = (indices,)
     parts = []
-    for part in indices if isinstance(indices, (tuple, list)) else [indices]:
+    for part in split_index(indices):
         fail_unless(not isinstance(part, bool), "a bool as an index")
-        if isinstance(part, (list, range)):
-            part = np.asarray(part, dtype=None if len(part) else int)
+        if isinstance(part, (list, tuple, range)):
+            listed = jnp.stack if any(map(given, part)) else np.asarray
+            part = listed(part, dtype=None if len(part) else int)
         elif given(part) and part.dtype == jnp.uint8:
             part = part.astype(bool)
         parts.append(part)
@@ -107,7 +106,7 @@ def gather(call: Any, input: Any, dim: int, index: Any) -> Any:
 @target.op("getitem")
 def getitem(ctx: Any, input: Any, indices: Any) -> Any:
     """A mask is the places where it is true: as many as were recorded, which is a condition."""
-    parts = list(indices) if isinstance(indices, tuple) else [indices]
+    parts = split_index(indices)
     masks = [part for part in parts if _is_mask(ctx, part)]
     if masks:
         fail_unless(sum(map(_is_place, parts)) == 1, "a mask beside other tensors as an index")
@@ -123,7 +122,7 @@ def getitem(ctx: Any, input: Any, indices: Any) -> Any:
 
 
 def _is_place(part: Any) -> bool:
-    return isinstance(part, (Var, list))
+    return isinstance(part, (Var, list, tuple))
 
 
 def _is_mask(ctx: Any, part: Any) -> bool:

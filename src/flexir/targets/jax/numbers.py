@@ -18,7 +18,8 @@ _FUNCTIONS: dict[str, Any] = {
     "floor": jnp.floor, "trunc": jnp.trunc, "round": jnp.round, "bitwise_and": jnp.bitwise_and,
     "bitwise_or": jnp.bitwise_or, "bitwise_xor": jnp.bitwise_xor, "item": lambda x: x,
     "bool": lambda x: x != 0, "to_float": lambda x: x, "floor_divide": jnp.floor_divide,
-    "remainder": jnp.remainder,
+    "remainder": jnp.remainder, "maximum": lambda a, b: jnp.where(b > a, b, a),
+    "minimum": lambda a, b: jnp.where(b < a, b, a),
 }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import flexir
 
-from ..arguments import scaled_by_sizes, windows
+from ..arguments import scaled_by_sizes, split_index, windows
 from .layers import layer_name
 from .network import Blob, Dims
 from .tensors import Context, around, blob, image, op
@@ -119,7 +119,7 @@ def split(ctx: Context, input: Any, dim: int, **_: Any) -> tuple[Blob, ...]:
 @op("getitem")
 def getitem(ctx: Context, input: Any, indices: Any) -> Blob:
     shape, x = ctx.type(input).shape, blob(ctx, input)
-    parts = list(indices) if isinstance(indices, tuple) else [indices]
+    parts = split_index(indices)
     for one in parts:
         plain = one is None or one is Ellipsis or isinstance(one, slice) or type(one) is int
         if not plain:

@@ -64,6 +64,7 @@ _COMPARED = {"eq": "Equal", "gt": "Greater", "ge": "GreaterOrEqual", "lt": "Less
              "le": "LessOrEqual", "ne": "Equal"}  # fmt: skip
 
 
+_CHOSEN = {"maximum": "Greater", "minimum": "Less"}
 _ROOTS = {"sqrt": "Sqrt", "isqrt": "Sqrt", "exp": "Exp", "log": "Log"}
 
 
@@ -88,6 +89,10 @@ def number(ctx: Any, named: dict[str, Any]) -> Any:
     if name in _ROOTS:
         made = out.add(_ROOTS[name], out.cast(first.scalar, torch.float64))
         return out.number(made) if name != "isqrt" else out.number(out.cast(made, torch.int64))
+    if name in _CHOSEN:
+        a, b = pair(first, rest[0])
+        taken = out.add(_CHOSEN[name], b, a, dtype=torch.bool)
+        return out.number(out.add("Where", taken, b, a), kind)
     made = ctx.node.target(first, *rest)
     fail_unless(made is not NotImplemented, f"{name} of numbers")
     return made

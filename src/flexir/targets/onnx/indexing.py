@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from ..arguments import fail_unless
+from ..arguments import fail_unless, split_index
 from .handlers import given, known, op, rank, shape_of
 from .network import dtype_of
 from .shapes import FAR, reshaped, sliced
@@ -33,13 +33,14 @@ def rank_known(value: Any, shape: tuple[int, ...]) -> bool:
 def parts_of(out: Any, indices: Any, rank: int) -> list[Any]:
     """One part for each dimension and each new one: int, slice, None, or a tensor of int64."""
     parts: list[Any] = []
-    if isinstance(indices, list) and all(isinstance(p, (int, list)) for p in indices):
-        indices = (indices,)
-    for part in indices if isinstance(indices, (tuple, list)) else [indices]:
+    for part in split_index(indices):
         part = known(part)
-        if isinstance(part, (list, range)):
-            made = torch.tensor(part)
-            part = out.constant(made, made.dtype)
+        if isinstance(part, (list, tuple, range)):
+            if any(isinstance(one, Arithmetic) for one in part):
+                part = out.row(part)
+            else:
+                made = torch.tensor(part)
+                part = out.constant(made, made.dtype)
         if isinstance(part, bool):
             fail_unless(False, "a bool as an index")
         if given(part) and dtype_of(part) in (torch.bool, torch.uint8):

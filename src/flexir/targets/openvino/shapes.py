@@ -11,10 +11,10 @@ from openvino import opset13 as ops
 
 import flexir
 
-from ..arguments import fail_unless, scattered
+from ..arguments import fail_unless, scattered, split_index
 from .counted import true_indices
 from .layers import reshaped, shape
-from .values import DTYPES, cast, constant, dtype_of, ints, nothing, op, operands
+from .values import DTYPES, cast, constant, dtype_of, ints, nothing, op, operands, port
 
 _FREE = ("reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "contiguous", "clone", "detach",
          "view_as", "ravel", "reshape_as")  # fmt: skip
@@ -65,7 +65,7 @@ def split(ctx: Any, input: Any, dim: int, **_: Any) -> tuple[Any, ...]:
 @op("getitem", counted=True)
 def getitem(ctx: Any, input: Any, indices: Any) -> Any:
     """Numbers and slices first, as in torch; then tensors, together."""
-    parts = list(indices) if isinstance(indices, tuple) else [indices]
+    parts = split_index(indices)
     at = next((i for i, one in enumerate(parts) if one is ...), len(parts))
     counted = sum(_width(one) for one in parts)
     parts[at : at + 1] = [slice(None)] * (len(shape(input)) - counted)
@@ -152,18 +152,18 @@ def setitem(ctx: Any, input: Any, indices: Any, value: Any) -> Any:
     """The tensor with some places from elsewhere: a mask says which, whole numbers from where."""
     if is_tensor(value) and 0 in shape(value):
         return ops.broadcast(input, ints(shape(input)))
-    parts = list(indices) if isinstance(indices, tuple) else [indices]
+    parts = split_index(indices)
     (given,) = operands(value, dtype=ctx.type.dtype)
-    if len(parts) == 1 and is_tensor(parts[0]):
-        if not is_mask(parts[0]):
-            return _scattered(input, parts[0], given)
+    if len(parts) == 1 and is_mask(parts[0]):
         if shape(given):
             raise flexir.Unsupported("several values at a mask")
         sides = shape(parts[0]) + [1] * (len(shape(input)) - len(shape(parts[0])))
         return ops.select(reshaped(parts[0], sides), given, input)
+    if all(map(_is_place, parts)) and not all(type(part) is int for part in parts):
+        return _scattered(input, parts, given)
     parts = [_bounded(ctx, part) for part in parts]
     if not all(p is None or p is ... or isinstance(p, slice) or type(p) is int for p in parts):
-        raise flexir.Unsupported("an index that is a tensor")
+        raise flexir.Unsupported("slices beside tensors as an index")
     mask = np.zeros(shape(input), np.bool_)
     mask[tuple(parts)] = True
     region = mask[tuple(parts)].shape
@@ -177,12 +177,36 @@ def setitem(ctx: Any, input: Any, indices: Any, value: Any) -> Any:
     return ops.select(constant(mask, np.bool_), ops.gather(rows, ints(source), ints(0)), input)
 
 
-def _scattered(input: Any, index: Any, value: Any) -> Any:
+def _is_place(part: Any) -> bool:
+    """Whether it is a number or several; a list may hold tensors of one."""
+    if isinstance(part, (list, tuple)):
+        return len(part) > 0 and all(type(n) is int or is_tensor(n) for n in part)
+    return type(part) is int or is_tensor(part) and not is_mask(part)
+
+
+def _scattered(input: Any, parts: list[Any], value: Any) -> Any:
     """Rows put at places, which may be counted from the end."""
-    own, at = shape(input), cast(index, torch.int64)
-    at = ops.select(ops.less(at, ints(0)), ops.add(at, ints(own[0])), at)
-    rows = ops.broadcast(value, ints([*shape(index), *own[1:]]))
-    return ops.scatter_nd_update(input, ops.unsqueeze(at, ints(-1)), rows)
+    own, at = shape(input), []
+    for size, part in zip(own, parts):
+        if isinstance(part, (list, tuple)):
+            part = port(ops.concat([reshaped(_places(n), [1]) for n in part], 0))
+        part = _places(part)
+        at.append(port(ops.select(ops.less(part, ints(0)), ops.add(part, ints(size)), part)))
+    sizes = list(np.broadcast_shapes(*map(tuple, map(shape, at))))
+    where = [ops.unsqueeze(ops.broadcast(part, ints(sizes)), ints(-1)) for part in at]
+    rows = ops.broadcast(value, ints([*sizes, *own[len(at) :]]))
+    return ops.scatter_nd_update(input, ops.concat(where, -1), rows)
+
+
+def _places(part: Any) -> Any:
+    return ints(part) if type(part) is int else cast(part, torch.int64)
+
+
+@op("index_put")
+def index_put(ctx: Any, input: Any, indices: Any, values: Any, accumulate: bool = False) -> Any:
+    if accumulate or not all(map(_is_place, indices)):
+        raise flexir.Unsupported("sums, or an index that is no tensor")
+    return _scattered(input, list(indices), operands(values, dtype=ctx.type.dtype)[0])
 
 
 _MET = {None: "none", "sum": "sum", "prod": "prod", "amax": "max", "amin": "min"}
