@@ -19,7 +19,7 @@ from .alike import Misfit
 from .branches import branched
 from .eager import copied_inputs, initial_state
 from .leaving import begin_alike
-from .listening import copies_of, original_of
+from .listening import codes_run_for, original_of
 from .own_lists import own_lists
 from .own_numbers import own_numbers
 from .proof import Trial
@@ -127,7 +127,7 @@ def _lists_in(names: Names) -> dict[CodeType, set[str]]:
     for code, one in names.items():
         made = telling_copy(code, frozenset(one))
         lists = {name for name, kind in one.items() if kind is not None}
-        found.update(dict.fromkeys(() if made is None else copies_of(made), lists))
+        found.update(dict.fromkeys(() if made is None else codes_run_for(made), lists))
     return found
 
 

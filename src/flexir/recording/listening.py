@@ -26,7 +26,7 @@ import torch
 from ..graph import numbers as calls
 from .live import ARITHMETIC, COMPARISONS, OURS, Float, Int, expression, plain
 
-_TELLS_CALLS = sys.version_info >= (3, 11)  # the lowest bit of LOAD_GLOBAL's argument
+TELLS_CALLS = sys.version_info >= (3, 11)  # the lowest bit of LOAD_GLOBAL's argument
 _NULL_FIRST = sys.version_info < (3, 13)
 _TO_INT, _TO_FLOAT = torch.Tensor.__int__, torch.Tensor.__float__
 
@@ -131,9 +131,9 @@ def _copy_of(code: CodeType) -> CodeType | None:
     return found[1]
 
 
-def copies_of(code: CodeType) -> tuple[CodeType, ...]:
+def codes_run_for(code: CodeType) -> tuple[CodeType, ...]:
     """What a function that has this code may run while examples are recorded."""
-    made = _copy_of(code) if _TELLS_CALLS else None
+    made = _copy_of(code) if TELLS_CALLS else None
     return (code,) if made is None else (code, made)
 
 
@@ -236,7 +236,7 @@ def listening(functions: Iterable[FunctionType]) -> Iterator[None]:
     Args:
         functions: that a model reaches.
     """
-    meant = [one for one in functions if _asks(one)] if _TELLS_CALLS else []
+    meant = [one for one in functions if _asks(one)] if TELLS_CALLS else []
     with _lock:
         for one in meant:
             _users[one] += 1
