@@ -26,7 +26,7 @@ import torch
 from ..graph import numbers as calls
 from .live import ARITHMETIC, COMPARISONS, OURS, Float, Int, expression, plain
 
-_TELLS_CALLS = sys.version_info >= (3, 11)  # the lowest bit of LOAD_GLOBAL's argument
+TELLS_CALLS = sys.version_info >= (3, 11)  # the lowest bit of LOAD_GLOBAL's argument
 _NULL_FIRST = sys.version_info < (3, 13)
 _TO_INT, _TO_FLOAT = torch.Tensor.__int__, torch.Tensor.__float__
 
@@ -115,30 +115,36 @@ _GLOBAL, _CONST = dis.opmap["LOAD_GLOBAL"], dis.opmap["LOAD_CONST"]
 _TAKES_TWO = {dis.opmap.get("BINARY_OP"), dis.opmap["COMPARE_OP"]}
 _MOVES = {dis.opmap.get("SWAP"), dis.opmap.get("COPY")}
 _JUMPS = {*dis.hasjrel, *dis.hasjabs}
-# Code -> what it is a copy of, and its copy, None if there is nothing to ask. Both are kept, so
-# that no id is used again.
+# Code -> its copy, None if there is nothing to ask; both are kept, so that no id is used again.
 _copies: dict[int, tuple[CodeType, CodeType | None]] = {}
+_originals: dict[int, CodeType] = {}
 
 
-def copy_of(code: CodeType) -> CodeType | None:
-    """Code that asks what this does not; None if there is nothing to ask."""
+def _copy_of(code: CodeType) -> CodeType | None:
     found = _copies.get(id(code))
     if found is None:
         made = _copied(code)
         found = _copies[id(code)] = code, made
         if made is not None:
-            _copies[id(made)] = code, made
+            _copies[id(made)] = made, made
+            _originals[id(made)] = code
     return found[1]
 
 
+def codes_run_for(code: CodeType) -> tuple[CodeType, ...]:
+    """What a function that has this code may run while examples are recorded."""
+    made = _copy_of(code) if TELLS_CALLS else None
+    return (code,) if made is None else (code, made)
+
+
 def original_of(code: CodeType) -> CodeType:
-    """The code that this is a copy of; itself, if it is none."""
-    return _copies.get(id(code), (code,))[0]
+    """The code of which one is the copy; itself, if it is none."""
+    return _originals.get(id(code), code)
 
 
 def _copied(code: CodeType) -> CodeType | None:
     consts = [
-        copy_of(part) or part if isinstance(part, CodeType) else part for part in code.co_consts
+        _copy_of(part) or part if isinstance(part, CodeType) else part for part in code.co_consts
     ]
     changed = any(one is not other for one, other in zip(consts, code.co_consts))
     text = bytearray(code.co_code)
@@ -230,13 +236,13 @@ def listening(functions: Iterable[FunctionType]) -> Iterator[None]:
     Args:
         functions: that a model reaches.
     """
-    meant = [one for one in functions if _asks(one)] if _TELLS_CALLS else []
+    meant = [one for one in functions if _asks(one)] if TELLS_CALLS else []
     with _lock:
         for one in meant:
             _users[one] += 1
             if _users[one] == 1:
                 _before[one] = one.__code__
-                one.__code__ = copy_of(one.__code__)  # type: ignore[assignment]
+                one.__code__ = _copy_of(one.__code__)  # type: ignore[assignment]
     try:
         yield
     finally:
@@ -250,7 +256,7 @@ def listening(functions: Iterable[FunctionType]) -> Iterator[None]:
 
 def _asks(function: FunctionType) -> bool:
     """Whether a function has a copy, and means Python's own ``int`` and ``float``."""
-    if copy_of(function.__code__) is None:
+    if _copy_of(function.__code__) is None:
         return False
     own = function.__globals__
     if own.get("__builtins__") not in (builtins, vars(builtins)):
