@@ -97,6 +97,17 @@ def its_length_ends_a_loop(x):
     return torch.stack(rows), h
 
 
+def rounds_that_only_append(x):
+    rows, h = [x[0]], x[0]
+    for _ in range(x.shape[0]):
+        rows.append(h)
+    h = h.sin()
+    for _ in x:
+        rows.append(h)
+        rows.append(x[0])
+    return torch.stack(rows), len(rows)
+
+
 class Kept(torch.nn.Module):
     def __init__(self):
         super().__init__()
@@ -118,7 +129,7 @@ class Kept(torch.nn.Module):
 
 MODELS = [some_rounds_add, before_it_is_set_again, rounds_in_rounds, two_lists,
           a_new_one_each_round, begun_anew_at_times, on_ways, its_length_ends_a_loop,
-          Kept()]  # fmt: skip
+          rounds_that_only_append, Kept()]  # fmt: skip
 
 
 def rows_of(seed, count=1, most=5):

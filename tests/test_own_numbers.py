@@ -1,6 +1,7 @@
 """Numbers that a function keeps: where they become Values of their own, and where they do not."""
 
 import inspect
+import sys
 
 import pytest
 import torch
@@ -102,6 +103,15 @@ def given(x, n=1):
     return h
 
 
+def whole_of_a_float(x):
+    n, h = 0, x[0]
+    for row in x:
+        if row.sum() > 1.5:
+            n += int(0.5 * x.shape[0])
+        h = (h + row).sin()
+    return h * n
+
+
 class Kept(torch.nn.Module):
     def __init__(self):
         super().__init__()
@@ -118,7 +128,7 @@ class Kept(torch.nn.Module):
 
 MODELS = [counts_some_rounds, rounds_that_only_count, nested_rounds_count,
           counts_while_it_is_small, halved, swapped, floats, ends_begin_the_next, asked_what_it_is,
-          given, Kept()]  # fmt: skip
+          given, *([whole_of_a_float] * (sys.version_info >= (3, 11))), Kept()]  # fmt: skip
 
 
 def rows_of(seed, count=1, most=5):

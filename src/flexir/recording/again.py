@@ -19,6 +19,7 @@ from .alike import Misfit
 from .branches import branched
 from .eager import copied_inputs, initial_state
 from .leaving import begin_alike
+from .listening import codes_run_for, original_of
 from .own_lists import own_lists
 from .own_numbers import own_numbers
 from .proof import Trial
@@ -109,11 +110,13 @@ def _names(runs: Sequence[Recorded], tells: str) -> Names:
     if not tells:
         return {}
     seen, known = [held for run in runs for held in run.standing.values()], known_of(runs)
-    names: Names = {code: dict.fromkeys(one) for code, one in own_numbers(seen, known).items()}
+    names: Names = {}
+    for code, one in own_numbers(seen, known).items():
+        names.setdefault(original_of(code), {}).update(dict.fromkeys(one))
     if tells == LISTS:
         lists = own_lists(seen, known.kinds)
-        for code, one in lists.items():
-            names[code] = {**names.get(code, {}), **one}
+        for code, mine in lists.items():
+            names.setdefault(original_of(code), {}).update(mine)
         return names if lists else {}
     return names
 
@@ -122,9 +125,9 @@ def _lists_in(names: Names) -> dict[CodeType, set[str]]:
     """The variables of lists, of the copies of functions that tell of them."""
     found = {}
     for code, one in names.items():
-        copy = telling_copy(code, frozenset(one))
-        if copy is not None:
-            found[copy] = {name for name, kind in one.items() if kind is not None}
+        made = telling_copy(code, frozenset(one))
+        lists = {name for name, kind in one.items() if kind is not None}
+        found.update(dict.fromkeys(() if made is None else codes_run_for(made), lists))
     return found
 
 

@@ -171,11 +171,16 @@ class Escapes:
             return numbers.number(known, made)
         if kind is not None and part.__class__ is list:
             with self.recorder.quietly():
-                self.standing.come_to(frame)
                 call = numbers.lists.tell(part, kind)
             if call is not None:
                 numbers.lists.keep(part, self._write(*call, frame))
         return part
+
+    def comes_to(self, frame: FrameType) -> None:
+        """A function comes to a statement that sets a variable, or adds to a list."""
+        if self.numbers is not None and self.standing is not None and self.numbers.hears():
+            with self.recorder.quietly():
+                self.standing.come_to(frame)
 
     def _write(
         self, func: Callable[..., Any], named: dict[str, Any], type: TensorType, frame: FrameType

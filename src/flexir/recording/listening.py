@@ -26,7 +26,7 @@ import torch
 from ..graph import numbers as calls
 from .live import ARITHMETIC, COMPARISONS, OURS, Float, Int, expression, plain
 
-_TELLS_CALLS = sys.version_info >= (3, 11)  # the lowest bit of LOAD_GLOBAL's argument
+TELLS_CALLS = sys.version_info >= (3, 11)  # the lowest bit of LOAD_GLOBAL's argument
 _NULL_FIRST = sys.version_info < (3, 13)
 _TO_INT, _TO_FLOAT = torch.Tensor.__int__, torch.Tensor.__float__
 
@@ -115,9 +115,9 @@ _GLOBAL, _CONST = dis.opmap["LOAD_GLOBAL"], dis.opmap["LOAD_CONST"]
 _TAKES_TWO = {dis.opmap.get("BINARY_OP"), dis.opmap["COMPARE_OP"]}
 _MOVES = {dis.opmap.get("SWAP"), dis.opmap.get("COPY")}
 _JUMPS = {*dis.hasjrel, *dis.hasjabs}
-# Code -> what it is a copy of, and its copy, None if there is nothing to ask. Both are kept, so
-# that no id is used again.
+# Code -> its copy, None if there is nothing to ask; both are kept, so that no id is used again.
 _copies: dict[int, tuple[CodeType, CodeType | None]] = {}
+_originals: dict[int, CodeType] = {}
 
 
 def _copy_of(code: CodeType) -> CodeType | None:
@@ -126,13 +126,20 @@ def _copy_of(code: CodeType) -> CodeType | None:
         made = _copied(code)
         found = _copies[id(code)] = code, made
         if made is not None:
-            _copies[id(made)] = code, made
+            _copies[id(made)] = made, made
+            _originals[id(made)] = code
     return found[1]
 
 
+def codes_run_for(code: CodeType) -> tuple[CodeType, ...]:
+    """What a function that has this code may run while examples are recorded."""
+    made = _copy_of(code) if TELLS_CALLS else None
+    return (code,) if made is None else (code, made)
+
+
 def original_of(code: CodeType) -> CodeType:
-    """The code that this is a copy of; itself, if it is none."""
-    return _copies.get(id(code), (code,))[0]
+    """The code of which one is the copy; itself, if it is none."""
+    return _originals.get(id(code), code)
 
 
 def _copied(code: CodeType) -> CodeType | None:
@@ -229,7 +236,7 @@ def listening(functions: Iterable[FunctionType]) -> Iterator[None]:
     Args:
         functions: that a model reaches.
     """
-    meant = [one for one in functions if _asks(one)] if _TELLS_CALLS else []
+    meant = [one for one in functions if _asks(one)] if TELLS_CALLS else []
     with _lock:
         for one in meant:
             _users[one] += 1

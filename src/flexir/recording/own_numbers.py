@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import ast
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import CodeType
 
+from .listening import TELLS_CALLS
 from .lookups import ROWS
 from .own_lists import SUSPENDED
 from .parsed import FUNCTIONS, function_of
@@ -25,6 +26,7 @@ Stack = Sequence[tuple[CodeType, int]]
 
 _PARTED = (ast.If, ast.For, ast.While, ast.Try, ast.With)
 _PLAIN = frozenset({"int", "float", "number"})
+_CONVERTS = frozenset({"float", "int"} if TELLS_CALLS else ())  # asked what a number is made of
 _STACKS = 16  # ways that lead to a function which are looked at
 
 
@@ -109,6 +111,7 @@ class _Assigned(Telling):
     """A number that tells, and that no container holds but the arguments of a call."""
 
     is_none = False
+    _kept: Collection[str] = (*Telling._kept, *_CONVERTS)
 
     def follow(self, depth: int, own: ast.AST, node: ast.AST) -> str | None:
         """What is decided by an expression of one function, or cannot be told."""
@@ -130,7 +133,7 @@ class _Assigned(Telling):
 
 _CONTAINERS = (ast.Tuple, ast.List, ast.Starred)
 _NUMBERS = (*_CONTAINERS, ast.BinOp, ast.UnaryOp, ast.IfExp)
-_OF_NUMBERS = frozenset({"abs", "divmod", "max", "min", "pow", "round"})
+_OF_NUMBERS = frozenset({"abs", "divmod", "max", "min", "pow", "round"}) | _CONVERTS
 _KEEP = frozenset({"add", "append", "extend", "insert", "setdefault", "update"})
 _KEEPERS = frozenset({"dict", "enumerate", "list", "reversed", "set", "sum", "tuple", "zip"})
 

@@ -108,6 +108,20 @@ class Length(StandIn):
         return many
 
 
+def _told(rows: list[Any]) -> Any:
+    """How long a list is that a function tells of; None if none does."""
+    recorder = running()
+    numbers = None if recorder is None else recorder.numbers
+    if numbers is None or not numbers.lists or not numbers.hears():
+        return None
+    with torch._C.DisableTorchFunction():
+        value = numbers.lists.value_of(rows)
+    if value is None:
+        return None
+    many = value.type.shape[0]
+    return numbers.number(many, expression(calls.length, (value,), many))
+
+
 class Extreme(StandIn):
     """``max`` or ``min``: of numbers of one kind it is a number that follows all of them.
 
@@ -146,20 +160,6 @@ def _is_less(one: Any, other: Any) -> bool:
 _ROWS = (list, tuple, torch.Size)
 _INTS = frozenset({int, Int})
 _NUMBERS = frozenset({int, Int, float, Float})
-
-
-def _told(rows: list[Any]) -> Any:
-    """How long a list is that a function tells of; None if none does."""
-    recorder = running()
-    numbers = None if recorder is None else recorder.numbers
-    if numbers is None or not numbers.lists or not numbers.hears():
-        return None
-    with torch._C.DisableTorchFunction():
-        value = numbers.lists.value_of(rows)
-    if value is None:
-        return None
-    many = value.type.shape[0]
-    return numbers.number(many, expression(calls.length, (value,), many))
 
 
 def _many_in(rows: list[Any], many: int) -> Any:

@@ -3,9 +3,10 @@
 An integer in the source is asked nothing, and no call of torch is made where a list grows:
 ``n = 0``, ``n += 1``, ``rows.append(h)`` leave no trace. While a run is recorded that is to be laid
 over others, functions that keep numbers or lists of their own run a copy of their code, compiled
-from their source, in which each such statement is followed by one that hands it on:
-``n = tell(n)``. A number then has the same value and knows where it comes from. Owns the copies and
-the time in which they run; a function whose source is not what it runs is left as it is.
+from their source, in which a call before each such statement says that the function comes to it,
+and one after it hands on what came of it: ``n = tell(n)``. A number then has the same value and
+knows where it comes from. Owns the copies and the time in which they run; a function whose source
+is not what it runs is left as it is.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ def _tell(part: Any, name: str) -> Any:
     recorder, frame = running(), sys._getframe(1)
     if recorder is None or recorder.standing is None:
         return part
+    if not name:
+        return recorder.escapes.comes_to(frame)
     kinds = recorder.standing.tells.get(place_of(frame.f_code), {})
     return recorder.escapes.told(part, kinds[name], frame) if name in kinds else part
 
@@ -157,7 +160,7 @@ class _Teller(ast.NodeTransformer):
         set_to = [one.id for one in parts
                   if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)]  # fmt: skip
         mine = dict.fromkeys(name for name in set_to if name in self._names)
-        return [node, *(_statement(name, node) for name in mine)]
+        return _between(node, mine)
 
     visit_Assign = visit_AugAssign = visit_AnnAssign = _told
 
@@ -166,7 +169,17 @@ class _Teller(ast.NodeTransformer):
         added = getattr(getattr(node.value, "func", None), "value", None)
         if not isinstance(added, ast.Name) or added.id not in self._names:
             return node
-        return [node, _statement(added.id, node)]
+        return _between(node, [added.id])
+
+
+def _between(node: ast.stmt, names: Iterable[str]) -> list[ast.stmt]:
+    """A statement, and around it what tells: that the function comes to it, and what it sets."""
+    told = [_statement(name, node) for name in names]
+    if not told:
+        return [node]
+    given: list[ast.expr] = [ast.Constant(None), ast.Constant("")]
+    comes = ast.Expr(ast.Call(ast.Name(_TELL, ast.Load()), given, []))
+    return [ast.fix_missing_locations(ast.copy_location(comes, node)), node, *told]
 
 
 def _statement(name: str, where: Any) -> ast.stmt:

@@ -318,7 +318,7 @@ class Telling(Following):
     """A number that tells when it is compared, or when something is computed from it."""
 
     _arithmetic = (ast.operator,)
-    _kept = ("abs", "divmod", "list", "max", "min", "pow", "round", "tuple")
+    _kept: Collection[str] = ("abs", "divmod", "list", "max", "min", "pow", "round", "tuple")
 
     def _is_seen(self, code: CodeType, node: ast.AST, inner: ast.AST) -> bool:
         own = function_of(code)
