@@ -16,8 +16,7 @@ from types import CodeType
 
 from .listening import TELLS_CALLS
 from .lookups import ROWS
-from .own_lists import SUSPENDED
-from .parsed import FUNCTIONS, function_of
+from .parsed import FUNCTIONS, SUSPENDED, function_of
 from .sources import called
 from .standing import Held
 from .uses import Known, Telling, parents_of
@@ -38,21 +37,39 @@ def own_numbers(seen: Sequence[Held], known: Known) -> dict[CodeType, frozenset[
         known: of the runs.
     """
     kinds = _kinds(seen)
-    stacks: dict[CodeType, dict[Stack, int]] = {}
-    for held in seen:
-        for depth, code in enumerate(held.frames):
-            if kinds.get(code) and len(stacks.setdefault(code, {})) < _STACKS:
-                stacks[code].setdefault(held.stack[depth:], 0)
     found = {}
-    for code, ways in stacks.items():
+    for code, ways in stacks_of(seen).items():
         names = frozenset(
-            name for name in assigned_at_times(code) & kinds[code]
-            if all(_Assigned(way, known, depth).through(depth, name) is None
-                   for way, depth in ways.items())
+            name for name in assigned_at_times(code) & kinds.get(code, set())
+            if all(_Assigned(way, known, 0).through(0, name) is None for way in ways)
         )  # fmt: skip
         if names:
             found[code] = names
     return found
+
+
+def stacks_of(seen: Sequence[Held]) -> dict[CodeType, list[Stack]]:
+    """Function -> the ways that led to it, some of them if there are many."""
+    found: dict[CodeType, dict[Stack, None]] = {}
+    for held in seen:
+        for depth, code in enumerate(held.frames):
+            if len(known := found.setdefault(code, {})) < _STACKS:
+                known.setdefault(held.stack[depth:])
+    return {code: list(ways) for code, ways in found.items()}
+
+
+def tells(node: ast.AST, ways: Sequence[Stack], known: Known) -> bool:
+    """Whether all that is made of a number which an expression gives tells.
+
+    Args:
+        node: the expression.
+        ways: that led to its function.
+        known: of the runs.
+    """
+    own = function_of(ways[0][0][0])
+    return own is not None and all(
+        _Assigned(way, known, 0).follow(0, own, node) is None for way in ways
+    )
 
 
 def _kinds(seen: Sequence[Held]) -> dict[CodeType, set[str]]:
