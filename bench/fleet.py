@@ -2,14 +2,16 @@
 
 python3 dev.py bench fleet [timm] [transformers]
 
-The target has 25 ops. Timed: the whole plan; the same killed halfway and resumed; the same again
-from the cache. Then the first 20 ops' stubs are written and their tests run.
+The target has 25 ops. Timed: the whole plan, beside one process that only builds the same models
+and runs each once; the plan killed halfway and resumed; the same again from the cache. Then the
+first 20 ops' stubs are written and their tests run.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -41,7 +43,31 @@ def command(models: Path, *more: str) -> list[str]:
             "--target", "bench.fleet:npu", *more]  # fmt: skip
 
 
+def own(models: Path) -> None:
+    """Build each model and run it once: what a plan cannot do without."""
+    import torch
+
+    from flexir.fleet.specs import open_model
+
+    torch.set_num_threads(1)
+    for spec in models.read_text().split():
+        try:
+            model, args, kwargs = open_model(spec)
+            with torch.no_grad():
+                model(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001  the plan has it among its problems
+            print(f"{spec}: {type(error).__name__}", file=sys.stderr)
+
+
+def processor() -> float:
+    """Seconds of the processor that all processes begun here have taken and ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def main(arguments: list[str]) -> None:
+    if arguments[:1] == ["own"]:
+        return own(Path(arguments[1]))
     timm, transformers = map(int, arguments or (200, 100))
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -56,7 +82,12 @@ def main(arguments: list[str]) -> None:
                            cwd=ROOT, stdout=subprocess.DEVNULL, check=True)  # fmt: skip
             return time.perf_counter() - start
 
+        before = processor()
+        subprocess.run([sys.executable, "-W", "ignore", "-m", "bench.fleet", "own", str(models)],
+                       cwd=ROOT, stderr=subprocess.DEVNULL, check=True)  # fmt: skip
+        least = processor() - before
         first = run(whole, "whole.json", "--stubs", str(folder / "stubs"))
+        used = processor() - before - least
         again = run(whole, "again.json")
         started = time.perf_counter()
         process = subprocess.Popen(command(models, "--cache", str(cut), "-o", str(folder / "x")),
@@ -72,6 +103,8 @@ def main(arguments: list[str]) -> None:
         print(made.text(25))
         print(f"\n| plan over {len(specs)} models, {os.cpu_count()} processors | |\n|---|---|")
         print(f"| the whole | {first / 60:.1f} min |")
+        print(f"| processor time of that, and of building and running each once in one process "
+              f"| {used:.0f} s, {least:.0f} s: {used / least:.2f}x |")  # fmt: skip
         print(f"| again, from the cache | {again:.0f} s, the same: {texts[1] == texts[0]} |")
         print(f"| killed after {halfway / 60:.1f} min, then the rest | {rest / 60:.1f} min, "
               f"the same: {texts[2] == texts[0]} |")  # fmt: skip

@@ -1,8 +1,8 @@
 """What each step costs a node, from 100 nodes to a million, and memory after many captures.
 
-python3 dev.py bench scaling [largest, 1000000 if not given]
+python3 dev.py bench scaling [largest, 1000000 if not given] [step ...]
 
-Prints a table and draws ``docs/images/scaling.svg``.
+Prints a table and, of all steps, draws ``docs/images/scaling.svg``.
 
 The model is a row of small modules of their own, each with a weight and four calls. Costs are in
 processor time, so a busy machine changes them less; a step is repeated until it has taken a second,
@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -108,13 +108,15 @@ def steps(nodes: int, folder: Path) -> Iterator[tuple[str, Callable[[], object]]
         yield rule.__name__, lambda rule=rule: rule(graph)
 
 
-def table(largest: int) -> None:
+def table(largest: int, only: Sequence[str] = ()) -> None:
     """Print what a node costs, a row for each step and a column for each size."""
     sizes = list(itertools.takewhile(lambda n: n <= largest, SIZES))
     found: dict[str, dict[int, float]] = {}
     for nodes in sizes:
         with tempfile.TemporaryDirectory() as name:
             for what, function in steps(nodes, Path(name)):
+                if only and what not in only:
+                    continue
                 each = found.setdefault(what, {})
                 if each and min(each.values()) * nodes > 60:
                     continue
@@ -128,6 +130,8 @@ def table(largest: int) -> None:
         cells = [f"{each[n] * 1e6:.2f}" if n in each else "--" for n in sizes]
         ratio = each[max(each)] / each.get(10_000, each[min(each)])
         print(f"| {what} | {' | '.join(cells)} | {ratio:.2f} |")
+    if only:
+        return
     drawn = {label: {n: c * 1e6 for n, c in found[what].items()} for label, what in DRAWN.items()}
     plot.lines(PLOT, "Microseconds a node", "nodes of the graph", drawn)
 
@@ -172,8 +176,9 @@ def main(arguments: list[str]) -> None:
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     with torch.no_grad():
-        many()
-        table(int(arguments[0]) if arguments else 1_000_000)
+        if not arguments[1:]:
+            many()
+        table(int(arguments[0]) if arguments else 1_000_000, arguments[1:])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Control flow that depends on data: the recorded path is the graph, and it says so.
+"""Control flow that depends on data: one example is one path, and says so; more are a loop.
 
 python howto_control_flow.py
 """
@@ -34,6 +34,13 @@ def main() -> None:
         graph(other_path)
     except flexir.Diverged as error:
         print(f"\nAnother path is refused, not computed wrongly:\n  {error}")
+
+    shown = [(torch.full((2, 2), value),) for value in (0.5, 1.5, 7.0)]  # 0, 1 and 3 rounds
+    whole = flexir.capture(model, (torch.full((2, 2), 3.0),), also=shown)
+    print("\nShown other numbers of rounds, the graph has the loop:")
+    print(whole)
+    far = torch.full((2, 2), 900.0)
+    print("\nTen rounds, never shown:", flexir.verify(whole, model, (far,)).verdict)
 
 
 if __name__ == "__main__":

@@ -421,3 +421,22 @@ def test_bash_completes(tmp_path, capsys):
     )
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, cwd=tmp_path)
     assert done.stdout.split() == ["plan", "--cache"], done
+
+
+def test_models_of_a_plan_share_how_calls_come_apart(monkeypatch):
+    from flexir.passes import decomposer
+
+    tried = []
+
+    def ways(node, known=decomposer._ways):
+        tried.append(node.op)
+        yield from known(node)
+
+    monkeypatch.setattr(decomposer, "_ways", ways)
+    graph = flexir.capture(lambda x: torch.nn.functional.silu(x).norm(), (torch.rand(4),))
+    nothing = flexir.Target("nothing")
+    one = flexir.plan({"a": graph}, nothing, progress=False)
+    alone = len(tried)
+    two = flexir.plan({"a": graph, "b": graph}, nothing, progress=False)
+    assert alone and len(tried) == 2 * alone
+    assert [item.pieces for item in two.items] == [item.pieces for item in one.items]

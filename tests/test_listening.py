@@ -156,3 +156,24 @@ def test_engines_compute_them(engine):
     for n in (2, 7, 5, 30):
         made = target.run(result.output, x, torch.tensor(n))
         assert torch.equal(made, model(x, torch.tensor(n)))
+
+
+def kept(x):
+    rows = [x[0]]
+    for r in x:
+        if r.sum() > 0:
+            rows.append(r * int(2.5))
+        rows.append(r)
+    return torch.stack(rows), len(rows)
+
+
+@told
+def test_a_function_that_calls_int_keeps_lists_of_its_own_too():
+    torch.manual_seed(0)
+    first, *more = [torch.randn(n, 3) for n in (2, 3, 5, 4, 6, 1, 7)]
+    graph = flexir.capture(kept, first, also=more)
+    assert not graph.variants
+    for n in range(1, 12):
+        x = torch.randn(n, 3)
+        made, wanted = graph(x), kept(x)
+        assert torch.equal(made[0], wanted[0]) and made[1] == wanted[1]

@@ -9,7 +9,9 @@ from torch import nn
 
 import flexir
 from flexir import passes
+from flexir.passes import decomposer
 from flexir.passes.decomposer import Decomposer
+from flexir.passes.edit import call_key
 from flexir.passes.recipes import RECIPES
 
 pytest.importorskip("numpy")
@@ -200,6 +202,21 @@ def test_calls_under_autocast_stay_whole_also_after_others_like_them():
     small = passes.decompose(graph, lambda node: node.op in PRIMITIVES)
     assert [n.op for n in small if n.op == "linear"] == ["linear"]
     assert [v.dtype for v in small(x, w)] == [torch.float32, torch.bfloat16]
+
+
+def test_calls_that_lead_to_one_another_are_tried_once_each(monkeypatch):
+    tried = []
+
+    def ways(node, known=decomposer._ways):
+        tried.append(call_key(node))
+        yield from known(node)
+
+    monkeypatch.setattr(decomposer, "_ways", ways)
+    graph = flexir.capture(lambda x: (torch.linalg.vector_norm(x) + x).sqrt().norm(), (x4.abs(),))
+    apart = Decomposer(lambda node: node.op not in ("linalg_vector_norm", "norm", "sqrt", "pow"))
+    assert [apart(node) for node in graph if node.op != "add"] == [None] * 3
+    assert len(tried) < 2 * len(set(tried))  # a root is a power, and a power a root
+    assert apart.missing["sqrt"] == {"pow"} and {"pow", "sqrt"} <= apart.missing["norm"]
 
 
 def test_what_draws_numbers_does_not_come_apart():

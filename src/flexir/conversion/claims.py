@@ -35,7 +35,7 @@ from .returns import lay, lay_each
 from .target import Keep, Target
 
 if TYPE_CHECKING:
-    from ..passes.decomposer import Decomposer
+    from ..passes.decomposer import Decomposer, WaysDown
 
 log = logging.getLogger("flexir")
 Status = Literal["handled", "decomposed", "placeholder", "refused", "passed", "escape"]
@@ -64,18 +64,18 @@ class Conversion:
         decompose: bool,
         lenient: bool = False,
         config: Mapping[str, Any] | None = None,
+        ways: WaysDown | None = None,
     ) -> None:
         self.target, self.out, self.lenient = target, out, lenient
         self.config, self.folded = target.configuration(config), dict[Value, torch.Tensor]()
         # Pieces of calls may read constants of their own; handlers find them with the model's.
         self.extra: dict[Value, Any] = {}
-        constants = ChainMap(self.extra, graph.constants)
-        self.graph = dataclasses.replace(graph, constants=constants)
+        self.graph = dataclasses.replace(graph, constants=ChainMap(self.extra, graph.constants))
         self.apart: Decomposer | None = None
         if decompose:  # a fifth of the time to import flexir, which not everybody needs
             from ..passes.decomposer import Decomposer
 
-            self.apart = Decomposer(self.takes)
+            self.apart = Decomposer(self.takes, ways)
         self.report = Report(graph.name, target.name, audit=graph.audit, escapes=graph.escapes)
         self.status: dict[Node, Status] = {}
         self.env: dict[Value, Any] = {}

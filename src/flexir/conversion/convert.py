@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import torch
 
@@ -24,6 +24,9 @@ from .entries import Results
 from .report import Report
 from .returns import tensors_of
 from .target import Target
+
+if TYPE_CHECKING:
+    from ..passes.decomposer import WaysDown
 
 
 @dataclass(slots=True)
@@ -254,7 +257,12 @@ def _entries(
 
 
 def coverage(
-    graph: Graph, target: Target, out: Callable[[], Any] | None = None, *, decompose: bool = True
+    graph: Graph,
+    target: Target,
+    out: Callable[[], Any] | None = None,
+    *,
+    decompose: bool = True,
+    ways: WaysDown | None = None,
 ) -> Report:
     """What a target would take of a graph.
 
@@ -264,11 +272,12 @@ def coverage(
         out: makes a builder; without, the target's own does. If neither is there, no handler is
             run: what it refuses only then is not seen. If they are, one that raises has refused.
         decompose: as for :func:`convert`.
+        ways: how calls come apart, shared with other graphs.
     """
     builder = out or target.builder
     if builder is not None:
-        made = Conversion(graph, target, builder(), decompose, lenient=True)
+        made = Conversion(graph, target, builder(), decompose, lenient=True, ways=ways)
     else:
-        made = Coverage(graph, target, None, decompose)
+        made = Coverage(graph, target, None, decompose, ways=ways)
     made.run()
     return made.report

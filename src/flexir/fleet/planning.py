@@ -22,6 +22,7 @@ from ..conversion.target import Target
 from ..errors import Error
 from ..graph.graph import Graph
 from ..graph.nodes import Node
+from ..passes.decomposer import WaysDown
 from .survey import Survey, arriving
 
 _KEPT = 12  # configurations, forms and lines kept of an item
@@ -208,7 +209,8 @@ def of_surveys(
     surveys: Iterable[Survey], target: Target, out: Callable[[], Any] | None = None
 ) -> Plan:
     """The plan for models that have been surveyed, or are while it is made."""
-    parts = sorted((_part(one, target, out) for one in surveys), key=lambda part: part.number)
+    ways = WaysDown()
+    parts = sorted((_part(one, target, out, ways) for one in surveys), key=lambda part: part.number)
     made = Plan(target.name, ran=(out or target.builder) is not None)
     items: dict[tuple[str, str], _Counts] = {}
     for part in parts:
@@ -287,14 +289,14 @@ class _Needs(NamedTuple):
     items: Mapping[tuple[str, str], _Counts] = MappingProxyType({})
 
 
-def _part(one: Survey, target: Target, out: Callable[[], Any] | None) -> _Needs:
+def _part(one: Survey, target: Target, out: Callable[[], Any] | None, ways: WaysDown) -> _Needs:
     try:
         graph = one.graph()
     except Error as error:
         return _Needs(one.name, one.number, problem=one.problem or str(error))
     calls = sum(1 for _ in graph)
     try:
-        report = coverage(graph, target, out)
+        report = coverage(graph, target, out, ways=ways)
     except Exception as error:  # noqa: BLE001  of one model; the others are planned
         why = f"the handlers raised {type(error).__name__}: {error}"
         return _Needs(one.name, one.number, calls, why)

@@ -341,15 +341,16 @@ class Graph:
                 if not numbers and node.makes_number:
                     continue
                 text = "    " * depth + node.text(defaults=defaults)
+                place = node.where
+                where = f"   # {place}" if place else ""
                 if blocks := blocks_of(node):
-                    lines.append(text + ":" + (f"   # {node.where}" if node.where else ""))
+                    lines.append(text + ":" + where)
                     for word, block in blocks if bodies else ():
                         given = ", ".join(map(repr, block.parameters))
                         lines.append("    " * (depth + 1) + f"{word} ({given}):")
                         visit(block.nodes, depth + 2)
                         lines.append("    " * (depth + 2) + f"return {show_part(block.outputs)}")
                     continue
-                where = f"   # {node.where}" if node.where else ""
                 if node.body and bodies:
                     lines.append(text + ":" + where)
                     visit(node.body, depth + 1)

@@ -203,9 +203,10 @@ class Replay:
         self.generators = generators or Generators()
         self.switches: Switches | None = None
         self.regions = contextlib.ExitStack()
-        effects = [node.effects for node in every(graph.nodes)]
+        nodes = list(every(graph.nodes))
+        effects = [node.effects for node in nodes]
         self.draws = any([one.random for one in effects])
-        self.parts = any(blocks_of(node) for node in every(graph.nodes))
+        self.parts = any([node.target.__class__ in WITH_BLOCKS for node in nodes])
         self.asks = any([one.escape == "about" for one in effects])
         self.numbers = False
         self.taken: list[Any] | None = None

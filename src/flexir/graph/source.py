@@ -5,6 +5,7 @@ Owns the cache that makes this cheap; never reads a source file.
 
 from __future__ import annotations
 
+import functools
 import os
 from types import FrameType
 from typing import NamedTuple
@@ -29,7 +30,12 @@ class Source(NamedTuple):
     function: str
 
     def __str__(self) -> str:
-        return f"{os.path.basename(self.file)}:{self.line}"
+        return f"{_basename(self.file)}:{self.line}"
+
+
+@functools.lru_cache(maxsize=4096)
+def _basename(file: str) -> str:
+    return os.path.basename(file)
 
 
 # Keyed by strings and numbers, not by code objects: hashing a code object reads its constants.

@@ -23,6 +23,7 @@ import torch
 
 _PLAIN = (str, bytes, int, float, complex, bool, type(None), torch.dtype, torch.device, torch.Size)
 LITERALS = frozenset(_PLAIN) - {torch.Size}
+_NUMBERS = frozenset({int, float, bool, type(None)})
 _CLOSED = (
     *_PLAIN,
     type,
@@ -362,27 +363,35 @@ def leaves(template: Any, leaf: type) -> Iterator[Any]:
 
 def show(part: Any, leaf: type) -> str:
     """A literal or template as it reads in code; instances of ``leaf`` print themselves."""
-    if isinstance(part, leaf):
+    cls = type(part)
+    if cls is leaf:
         return str(part)
-    if type(part) in (list, tuple):
+    if cls in _NUMBERS:
+        return _cut(repr(part))
+    if cls is list or cls is tuple:
         inner = ", ".join([show(v, leaf) for v in part])
-        if type(part) is tuple:
+        if cls is tuple:
             return f"({inner},)" if len(part) == 1 else f"({inner})"
         return f"[{inner}]"
-    if type(part) is dict:
+    if cls is dict:
         return "{" + ", ".join(f"{k!r}: {show(v, leaf)}" for k, v in part.items()) + "}"
-    if type(part) is slice:
+    if cls is slice:
         parts = (part.start, part.stop, part.step)
         start, stop, step = ("" if v is None else show(v, leaf) for v in parts)
         return f"{start}:{stop}" + (f":{step}" if step else "")
-    if type(part) is Record:
-        return part.show(lambda v: show(v, leaf))
+    if cls is Record:
+        shown: str = part.show(lambda v: show(v, leaf))
+        return shown
     if isinstance(part, torch.nn.Module) or callable(part):
         return getattr(part, "__name__", type(part).__name__)
-    text = without_address(part)
+    return _cut(without_address(part))
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= 120 else text[:117] + "..."
 
 
 def without_address(part: Any) -> str:
     """What ``repr`` says, less where in memory the object happens to lie."""
-    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(part))
+    text = repr(part)
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", text) if " at 0x" in text else text

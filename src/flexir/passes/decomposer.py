@@ -12,6 +12,7 @@ This module decides nothing about targets: ``takes(node)`` is the caller's.
 from __future__ import annotations
 
 import inspect
+import itertools
 import math
 import types
 import warnings
@@ -52,20 +53,38 @@ class Pieces(NamedTuple):
     constants: dict[Value, torch.Tensor]
 
 
+_TOO_DEEP = "too deep"  # no key of a call
+
+
+class _Failure(NamedTuple):
+    """That no way was found, and holds as long as those calls have none either.
+
+    Attributes:
+        assumed: keys of calls above that were not begun again.
+        missing: ops for which no way down was found.
+    """
+
+    assumed: frozenset[Any]
+    missing: frozenset[str]
+
+
 class Decomposer:
     """Takes calls apart, remembering what it found for calls that look the same.
 
     Args:
         takes: whether a call needs no further taking apart.
+        ways: of calls that were met in other graphs.
 
     Attributes:
         missing: op -> the pieces for which no way down was found.
     """
 
-    def __init__(self, takes: Callable[[Node], bool]) -> None:
-        self.takes = takes
+    def __init__(self, takes: Callable[[Node], bool], ways: WaysDown | None = None) -> None:
+        self.takes, self.ways = takes, WaysDown() if ways is None else ways
         self.missing: dict[str, set[str]] = {}
-        self._known: dict[Any, tuple[Node, Pieces] | None] = {}
+        self._known: dict[Any, tuple[Node, Pieces]] = {}
+        self._failed: dict[Any, _Failure] = {}
+        self._assumed: set[Any] = set()  # keys that what is under way takes to have no way down
 
     def __call__(self, node: Node, above: Sequence[Node] = ()) -> Pieces | None:
         """The pieces of a function call, all of which are taken; None if there is no way.
@@ -91,22 +110,38 @@ class Decomposer:
             return None  # what sizes the tensors have, or how many there are, is then not known
         key = call_key(node)
         if key in above or len(above) > _DEPTH:
+            self._assumed.add(key if key in above else _TOO_DEEP)
             return None
         if key in self._known:
-            known = self._known[key]
-            return None if known is None else _moved(*known, node)
+            return _moved(*self._known[key], node)
+        failed = self._failed.get(key)
+        if failed is not None and failed.assumed <= {*above}:
+            missing |= failed.missing
+            self._assumed |= failed.assumed
+            return None
+        return self._first(node, key, above, missing)
+
+    def _first(
+        self, node: Node, key: Any, above: tuple[Any, ...], missing: set[str]
+    ) -> Pieces | None:
+        """Take apart a call the like of which was not met, or under other calls alone."""
+        outer, self._assumed = self._assumed, set()
+        lacking: set[str] = set()
         found = None
-        for graph, values in _ways(node):
-            found = self._take_pieces(node, graph, values, (*above, key), missing)
+        for graph, values in self.ways(node, key):
+            found = self._take_pieces(node, graph, values, (*above, key), lacking)
             if found is not None:
                 break
-        else:
-            missing.add(node.op)
+        missing |= lacking
         if found is not None:
             self._known[key] = node, found
-        elif not above:  # further down, what stands above may be why it failed
-            self._known[key] = None
-        return found
+            self._assumed = outer
+            return found
+        missing.add(node.op)
+        assumed = self._assumed - {key} if above else set()
+        self._failed[key] = _Failure(frozenset(assumed), frozenset({*lacking, node.op}))
+        self._assumed = outer | assumed
+        return None
 
     def _take_pieces(
         self,
@@ -218,6 +253,31 @@ def _moved(first: Node, pieces: Pieces, node: Node) -> Pieces:
 
 
 # --- the ways down ------------------------------------------------------------------------------
+
+
+class WaysDown:
+    """The ways down of calls, each found once for all that look alike.
+
+    They do not depend on a target, so conversions of many models can share them.
+    """
+
+    def __init__(self) -> None:
+        self._found: dict[Any, tuple[list[Graph], Iterator[tuple[Graph, list[Value]]]]] = {}
+
+    def __call__(self, node: Node, key: Any) -> Iterator[tuple[Graph, list[Value]]]:
+        """Graphs that compute what a call of this key does, and which of its Values they take."""
+        values = list(dict.fromkeys(node.inputs))
+        alike = key, node.target, torch.get_default_dtype(), *(v.type for v in node.outputs)
+        if alike not in self._found:
+            self._found[alike] = [], _ways(node)
+        found, more = self._found[alike]
+        for number in itertools.count():
+            if number == len(found):
+                graph = next((graph for graph, _ in more), None)
+                if graph is None:
+                    return
+                found.append(graph)
+            yield found[number], values
 
 
 def _ways(node: Node) -> Iterator[tuple[Graph, list[Value]]]:

@@ -24,6 +24,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import CodeType, FunctionType
 from typing import Any
 
+from .listening import original_of
 from .own_numbers import nodes_outside_functions
 from .parsed import function_of, tree_of
 from .session import running
@@ -62,7 +63,7 @@ def telling(names: Mapping[CodeType, Iterable[str]]) -> Iterator[None]:
         names: function -> its variables.
     """
     global _users
-    copies = {code: made for code, mine in names.items()
+    copies = {original_of(code): made for code, mine in names.items()
               if (made := telling_copy(code, frozenset(mine))) is not None}  # fmt: skip
     functions: list[tuple[FunctionType, CodeType]] = [
         (one, one.__code__) for one in gc.get_referrers(*copies)
@@ -87,6 +88,7 @@ def telling(names: Mapping[CodeType, Iterable[str]]) -> Iterator[None]:
 @functools.lru_cache(maxsize=256)
 def telling_copy(code: CodeType, names: frozenset[str]) -> CodeType | None:
     """The code of a function in which these variables tell; None if its source is another."""
+    code = original_of(code)
     tree, own = tree_of(code.co_filename), function_of(code)
     if tree is None or own is None:
         return None

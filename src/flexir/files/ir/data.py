@@ -27,6 +27,7 @@ _SEQUENCES: dict[type, str] = {
 }  # fmt: skip
 _BASES = {"tuple": tuple, "list": list, "dict": dict, "module": torch.nn.Module}
 _PLAIN = frozenset({"boolean", "integer", "real", "text", "raw"})
+_SHARED = frozenset({bool, int, str, type(None)})  # classes whose equal instances are the same
 _DEPTH = 100  # of nested containers
 
 
@@ -56,7 +57,7 @@ class TableWriter:
         cls = thing.__class__
         if cls is Value:
             key: Any = thing
-        elif cls in (bool, int, str, type(None)):
+        elif cls in _SHARED:
             key = (cls, thing)
         elif cls is float:
             key = (cls, thing.hex())

@@ -8,6 +8,8 @@ which protobuf does in one go; it iterates four times slower.
 
 from __future__ import annotations
 
+import functools
+from collections import OrderedDict
 from typing import Any, NamedTuple
 
 import torch
@@ -87,7 +89,6 @@ class _GraphReader:
         self.functions: dict[str, Any] = {}
         self.calls: dict[tuple[int, ...], _Callee] = {}
         self.data = TableReader(message.data, self.values, known)
-        self.blank = _Blank()
         self.modules = [self._module(m) for m in message.modules]
         self.status: dict[Node, tuple[str, str]] = {}
 
@@ -332,7 +333,7 @@ class _GraphReader:
         cls = self.data.find_class(message.cls, "module", ())
         made: Any = torch.nn.Module.__new__(cls)
         own = made.__dict__  # whatever the class has put in its way
-        self.blank.fill(own)
+        own.update(_blank())
         for entry in message.attributes:
             name = entry.name
             if name.isidentifier() and name[0] != "_":
@@ -340,20 +341,38 @@ class _GraphReader:
         return self.string(message.path, "modules.path"), made
 
 
-class _Blank:
+class _Nothing(dict[str, Any]):
+    """The parameters, buffers, modules and hooks of a module that was read: none.
+
+    All share one, as a file may hold many modules that nobody looks into; so it takes nothing in.
+    """
+
+    def _refuse(self, *args: Any, **kwargs: Any) -> Any:
+        raise TypeError(
+            "a module of a loaded graph holds its class and its settings alone: weights are in "
+            "graph.constants, and it takes no parameters, modules or hooks"
+        )
+
+    __setitem__ = setdefault = update = __ior__ = _refuse
+
+    def __reduce__(self) -> Any:
+        return OrderedDict, ()  # a copy is its owner's
+
+
+class _NoNames(frozenset[str]):
+    """As :class:`_Nothing`, of what torch keeps as a set of names."""
+
+    def __reduce__(self) -> Any:
+        return set, ()
+
+
+@functools.lru_cache(maxsize=1)
+def _blank() -> dict[str, Any]:
     """What torch gives a module that holds nothing yet."""
-
-    def __init__(self) -> None:
-        made = vars(torch.nn.Module())
-        del made["training"]  # among the attributes, unless the module had none
-        self.plain = {name: part for name, part in made.items() if not hasattr(part, "copy")}
-        self.containers = [(n, type(part)) for n, part in made.items() if n not in self.plain]
-
-    def fill(self, attributes: dict[str, Any]) -> None:
-        """Give a module's dictionary all of it, its own containers."""
-        attributes.update(self.plain)
-        for name, cls in self.containers:
-            attributes[name] = cls()
+    made = vars(torch.nn.Module())
+    del made["training"]  # among the attributes, unless the module had none
+    shared: dict[type, Any] = {set: _NoNames(), dict: _Nothing(), OrderedDict: _Nothing()}
+    return {name: shared.get(type(part), part) for name, part in made.items()}
 
 
 def _kind(kind: int) -> int:

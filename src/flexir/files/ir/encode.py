@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from ...calls.schemas import signatures
 from ...errors import Error
 from ...graph.choice import blocks_of, bodies, is_loop
 from ...graph.graph import Graph
-from ...graph.nodes import Dim, ListType, Node, NumberType, Value
+from ...graph.nodes import Dim, ListType, Node, NumberType, TensorType, Value
 from ...graph.source import Source
 from . import functions
 from .account import write_audit, write_live
 from .data import TableWriter, class_name
+
+_FIXED = frozenset({int})  # class of a size that does not vary
+_class = type
+_WORDS = frozenset({type(None), bool, int, float, str})
 
 
 def encode(graph: Graph, message: Any, status: Mapping[Node, tuple[str, str]]) -> None:
@@ -36,17 +40,37 @@ def encode(graph: Graph, message: Any, status: Mapping[Node, tuple[str, str]]) -
     _GraphWriter(graph, message, status).write()
 
 
+class IndexTable(dict[Any, int]):
+    """Things by their index; one that is new is written when its index is asked for."""
+
+    def __init__(self, write: Callable[[Any], object]) -> None:
+        self.write = write
+
+    def __missing__(self, thing: Any) -> int:
+        index = self[thing] = len(self)
+        self.write(thing)
+        return index
+
+
 class _GraphWriter:
-    """Fills the message of one graph."""
+    """Fills the message of one graph.
+
+    ``value(value)`` and ``string(text)`` are the index of a Value, of a text; ``source(source)`` is
+    that of a source line + 1.
+    """
 
     def __init__(self, graph: Graph, message: Any, status: Mapping[Node, tuple[str, str]]) -> None:
         self.graph, self.message, self.status = graph, message, status
-        self.values: dict[Value, int] = {}
-        self.types: dict[Any, int] = {}
-        self.strings: dict[str, int] = {}
-        self.sources: dict[Source, int] = {}
+        self.strings = IndexTable(message.strings.append)
+        self.types = IndexTable(self._new_type)
+        self.values = IndexTable(self._new_value)
+        self.sources = IndexTable(self._new_source)
+        self.sources[None] = 0  # so that the others are index + 1, as everybody refers to them
         self.states: dict[Any, int] = {}
         self.modules: dict[str, int] = {}
+        self.value, self.string, self.source = (
+            one.__getitem__ for one in (self.values, self.strings, self.sources)
+        )
         self.data = TableWriter(message.data, self.value)
 
     def write(self) -> None:
@@ -150,55 +174,37 @@ class _GraphWriter:
             entry.generator = effects.generator.numpy().tobytes()
             entry.goes_on = effects.goes_on
 
-    def value(self, value: Value) -> int:
-        """The index of a Value, which is written if it is new."""
-        known = self.values.get(value)
-        if known is None:
-            known = self.values[value] = len(self.values)
-            names = value.names if len(value.names) > 1 else ()
-            self.message.values.add(name=value.name, type=self._type(value.type), names=names)
-        return known
+    def _new_value(self, value: Value) -> None:
+        type = value.type
+        cls, names = type.__class__, value.names if len(value.names) > 1 else ()
+        key: tuple[Any, ...] = (type,)
+        if cls is not TensorType or not _FIXED.issuperset(map(_class, type.shape)):
+            dims = [n.name if isinstance(n, Dim) else "" for n in type.shape]
+            number = (type.kind, type.recorded) if isinstance(type, NumberType) else ()
+            key = (type, cls, *dims, *number)
+        index = self.types[key]
+        self.message.values.add(name=value.name, type=index, names=names)
 
-    def string(self, text: str) -> int:
-        """The index of a text, which is written if it is new."""
-        known = self.strings.get(text)
-        if known is None:
-            known = self.strings[text] = len(self.strings)
-            self.message.strings.append(text)
-        return known
+    def _new_source(self, source: Source) -> None:
+        file, function = self.string(_portable(source.file)), self.string(source.function)
+        self.message.sources.add(file=file, line=source.line, function=function)
 
-    def source(self, source: Source | None) -> int:
-        """Index + 1 of a source line."""
-        if source is None:
-            return 0
-        known = self.sources.get(source)
-        if known is None:
-            known = self.sources[source] = len(self.sources) + 1
-            file, function = self.string(_portable(source.file)), self.string(source.function)
-            self.message.sources.add(file=file, line=source.line, function=function)
-        return known
-
-    def _type(self, type: Any) -> int:
+    def _new_type(self, key: tuple[Any, ...]) -> None:
+        type = key[0]
+        device = "" if str(type.device) == "cpu" else str(type.device)
+        dtype = str(type.dtype).removeprefix("torch.")
+        if -1 in type.shape:
+            raise Error(f"{type}: shapes of nested tensors cannot be saved")
+        entry = self.message.types.add(dtype=dtype, shape=type.shape, device=device)
         names = [n.name if isinstance(n, Dim) else "" for n in type.shape]
-        number = (type.kind, type.recorded) if isinstance(type, NumberType) else ()
-        key = (type, type.__class__, *names, *number)
-        known = self.types.get(key)
-        if known is None:
-            known = self.types[key] = len(self.types)
-            device = "" if str(type.device) == "cpu" else str(type.device)
-            dtype = str(type.dtype).removeprefix("torch.")
-            if -1 in type.shape:
-                raise Error(f"{type}: shapes of nested tensors cannot be saved")
-            entry = self.message.types.add(dtype=dtype, shape=type.shape, device=device)
-            entry.names.extend(names if any(names) else ())
-            entry.list = isinstance(type, ListType)
-            if isinstance(type, NumberType):
-                entry.number = type.kind.__name__
-                if type.kind is float:
-                    entry.real = type.recorded
-                else:
-                    entry.integer = int(type.recorded)
-        return known
+        entry.names.extend(names if any(names) else ())
+        entry.list = isinstance(type, ListType)
+        if isinstance(type, NumberType):
+            entry.number = type.kind.__name__
+            if type.kind is float:
+                entry.real = type.recorded
+            else:
+                entry.integer = int(type.recorded)
 
     def _state(self, state: Any) -> int:
         key = (state.grad, state.inference, state.default_dtype, state.autocast)
@@ -218,11 +224,12 @@ class _GraphWriter:
             index = self.modules[node.path] = len(self.message.modules)
             cls = class_name(type(node.target))
             self.message.modules.add(path=self.string(node.path), cls=cls)
-        entry = self.message.modules[index]
-        if not entry.attributes:
+        attributes = self.message.modules[index].attributes
+        if not attributes:
+            put = self.data.put
             for name, part in vars(node.target).items():
                 if not name.startswith("_") and _is_literal(part):
-                    entry.attributes.add(name=name, data=self.data.put(part))
+                    attributes.add(name=name, data=put(part))
         return index
 
 
@@ -233,9 +240,10 @@ def _signature_index(node: Node) -> int:
 
 
 def _is_literal(part: Any) -> bool:
-    if type(part) in (tuple, list):
+    cls = type(part)
+    if cls in (tuple, list):
         return len(part) <= 64 and all(map(_is_literal, part))  # settings, no data
-    return part is None or type(part) in (bool, int, float, str)
+    return cls in _WORDS
 
 
 def _portable(file: str) -> str:

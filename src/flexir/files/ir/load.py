@@ -29,7 +29,7 @@ from .data import Vocabulary, torch_constant
 from .decode import decode
 from .digests import kept_in
 from .directory import aside_of
-from .mapped import Assembly, File, Part, Weights, check_part
+from .mapped import Assembly, File, Part, Weights
 
 _SMALL = 64 << 20  # bytes of weights up to which all are checked at once
 
@@ -67,14 +67,15 @@ def load(
     path, manifest, kind = _opened(Path(path))
     known = Vocabulary(dict(functions or {}), imports)
     file = f"{kind}.pb"
-    with collector.paused(), _inside(f"{path.name}/{file}"):
-        message = _parsed(path / file, kind, known)
-        stored = _StoredWeights(path, manifest, message, weights)
-        loaded = (_graph if kind == "graph" else _program)(message, known, stored)
-    total = sum(e["size"] for n, e in manifest["files"].items() if n.endswith(".safetensors"))
-    if check or (check is None and total <= _SMALL):
-        for constants in stored.made:
-            constants.check()
+    with collector.paused():
+        with _inside(f"{path.name}/{file}"):
+            message = _parsed(path / file, kind, known)
+            stored = _StoredWeights(path, manifest, message, weights)
+            loaded = (_graph if kind == "graph" else _program)(message, known, stored)
+        total = sum(e["size"] for n, e in manifest["files"].items() if n.endswith(".safetensors"))
+        if check or (check is None and total <= _SMALL):
+            for constants in stored.made:
+                constants.check()
     return loaded
 
 
@@ -152,7 +153,7 @@ class _StoredWeights:
     def __init__(self, path: Path, manifest: dict[str, Any], message: Any, given: Any) -> None:
         self.files: list[File | None] = []
         self.made: list[Weights] = []
-        self.dtypes: dict[str, torch.dtype] = {}
+        self.windows: dict[tuple[Any, ...], tuple[Geometry, int]] = {}  # with where each ends
         self.hint = ""
         for name in message.weight_files:
             if name in manifest["files"]:
@@ -187,18 +188,23 @@ class _StoredWeights:
         for entry in entries:
             if entry.file >= len(self.files):
                 raise FormatError(f"parts: there are {len(self.files)} weights files")
-            size, stride = tuple(entry.size[:]), tuple(entry.stride[:])
-            if len(size) != len(stride):
-                raise FormatError("parts: size and stride differ in length")
-            dtype = self.dtypes.get(entry.dtype)
-            if dtype is None:
-                dtype = self.dtypes[entry.dtype] = torch_constant(entry.dtype, torch.dtype)
-            file = self.files[entry.file]
+            key = entry.dtype, tuple(entry.size[:]), tuple(entry.stride[:])
+            where, end = self.windows.get(key) or self._window(key)
+            file, offset = self.files[entry.file], entry.offset
             if file is not None:
-                where = Geometry(dtype, size, stride, 0)
-                parts.append(Part(file, entry.key, kept_in(entry), where, entry.offset))
-                check_part(parts[-1])
+                if offset + end > file.size(entry.key):
+                    raise FormatError(f"its window leaves the stored tensor {entry.key!r}")
+                parts.append(Part(file, entry.key, kept_in(entry), where, offset))
         return parts
+
+    def _window(self, key: tuple[Any, ...]) -> tuple[Geometry, int]:
+        """A window that no part had yet, and its end in bytes."""
+        name, size, stride = key
+        if len(size) != len(stride):
+            raise FormatError("parts: size and stride differ in length")
+        where = Geometry(torch_constant(name, torch.dtype), size, stride, 0)
+        made = self.windows[key] = where, where.span()[1]
+        return made
 
     def same(self, one: Graph, value: Value, other: Graph, twin: Value) -> bool:
         """Whether two constants are the same; those that lie in one place are, unread."""

@@ -1,12 +1,16 @@
 """Tensors from safetensors files: mapped, never copied whole, each checked by its own checksum.
 
-A tensor is touched, and its checksum compared, when it is first asked for.
+A file's header says where the bytes of each tensor lie; they are touched, and their checksum
+compared, when the tensor is first asked for. Comparing all checksums makes no tensor.
 """
 
 from __future__ import annotations
 
+import ctypes
+import json
 import math
 from collections.abc import Iterator, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,8 +20,9 @@ from ...errors import FormatError
 from ...graph.geometry import Geometry
 from ...graph.nodes import TensorType, Value
 from .digests import Digest, digest_of
-from .weights import ALIGNED, COMPRESSED, DTYPES, bytes_of
+from .weights import ALIGNED, COMPRESSED, DTYPES, LARGE, THREADS
 
+_INT = frozenset({int})
 _SMALL = 1 << 24  # bytes up to which a tensor that lies badly is copied
 
 
@@ -25,41 +30,81 @@ class File:
     """One mapped safetensors file.
 
     Attributes:
-        sizes: bytes of every tensor by its key; None where its dtype is unknown.
+        path: where it is.
+        entries: what its header says of every tensor, by its key; not looked at yet.
+        sizes: bytes of the tensors that were looked at, by their keys.
+        unharmed: key and checksum of those whose bytes have it.
     """
 
     def __init__(self, path: Path) -> None:
-        from safetensors import SafetensorError, safe_open
-
         self.path = path
+        self.sizes: dict[str, int] = {}
+        self.unharmed: set[tuple[str, Digest]] = set()
         try:
-            handle: Any = safe_open(str(path), "pt")
-            self.handle = handle
-            self.sizes = {key: _size(handle.get_slice(key)) for key in handle.keys()}
-        except (SafetensorError, OSError) as error:
+            with path.open("rb") as file:
+                length = path.stat().st_size
+                header = int.from_bytes(file.read(8), "little")
+                if header > length - 8:
+                    raise FormatError(f"{path.name}: its header is longer than the file")
+                found = json.loads(file.read(header))
+            # Private: what is written to a tensor does not reach the file.
+            self.memory = torch.UntypedStorage.from_file(str(path), False, length)
+        except (OSError, ValueError, RecursionError, RuntimeError) as error:
             raise FormatError(f"{path.name}: {error}") from error
+        if not isinstance(found, dict):
+            raise FormatError(f"{path.name}: its header is no table")
+        found.pop("__metadata__", None)
+        self.entries: dict[str, Any] = found
+        self.start = 8 + header
+        whole = (ctypes.c_char * length).from_address(self.memory.data_ptr())
+        self.data = memoryview(whole).cast("B")
 
     def size(self, key: str) -> int:
-        """How many bytes a stored tensor has."""
+        """How many bytes a stored tensor has, all of them in the file."""
         size = self.sizes.get(key)
         if size is None:
-            raise FormatError(
-                f"{self.path.name}: {key!r} has an unknown dtype" if key in self.sizes
-                else f"{self.path.name} holds no tensor {key!r}"
-            )  # fmt: skip
+            size = self.sizes[key] = self._size(key)
         return size
+
+    def _size(self, key: str) -> int:
+        if key not in self.entries:
+            raise FormatError(f"{self.path.name} holds no tensor {key!r}")
+        try:
+            entry = self.entries[key]
+            dtype, shape, (low, high) = entry["dtype"], entry["shape"], entry["data_offsets"]
+            sound = _INT.issuperset(map(type, (low, high, *shape)))
+            sound = sound and 0 <= low <= high <= len(self.data) - self.start
+            sound = sound and (not shape or 0 <= min(shape) <= max(shape) < 1 << 63)
+            known = DTYPES.get(dtype)
+        except (TypeError, ValueError, KeyError) as error:
+            raise FormatError(f"{self.path.name}: {key!r} is described wrongly") from error
+        if known is None:
+            raise FormatError(f"{self.path.name}: {key!r} has an unknown dtype")
+        if not sound or math.prod(shape) * known.itemsize != high - low:
+            raise FormatError(f"{self.path.name}: the bytes of {key!r} are not where it says")
+        return int(high - low)
+
+    def compare(self, key: str, digest: Digest) -> None:
+        """FormatError if a tensor's bytes do not have this checksum."""
+        if (key, digest) in self.unharmed:
+            return
+        size, low = self.size(key), self.start + self.entries[key]["data_offsets"][0]
+        if digest_of(self.data[low : low + size], digest.name) != digest:
+            raise FormatError(
+                f"{self.path.name}: the bytes of {key!r} do not match their {digest.name} checksum"
+            )
+        self.unharmed.add((key, digest))
 
     def tensor(self, key: str) -> torch.Tensor:
         """The mapped tensor."""
-        self.size(key)
-        made: torch.Tensor = self.handle.get_tensor(key)
-        return made
-
-
-def _size(stored: Any) -> int | None:
-    """Bytes of what the header says of a tensor."""
-    dtype = DTYPES.get(stored.get_dtype())
-    return None if dtype is None else math.prod(stored.get_shape()) * dtype.itemsize
+        size, entry = self.size(key), self.entries[key]
+        low = self.start + entry["data_offsets"][0]
+        made: Any = torch.empty(0, dtype=DTYPES[entry["dtype"]])
+        try:
+            found: torch.Tensor = made.set_(self.memory[low : low + size], 0, tuple(entry["shape"]))
+            return found
+        except RuntimeError as error:  # the product of sizes is small, but not that of some of them
+            raise FormatError(f"{self.path.name}: {key!r} has no such shape: {error}") from error
 
 
 class Part(NamedTuple):
@@ -133,9 +178,16 @@ class Weights(MutableMapping[Value, torch.Tensor]):
 
     def check(self) -> None:
         """Compare every checksum now; FormatError at the first that differs."""
-        for parts, _ in self.parts.values():
-            for part in parts:
-                self._stored(part)
+        parts = (part for parts, _ in self.parts.values() for part in parts)
+        large = []
+        for file, key, digest in dict.fromkeys((p.file, p.key, p.digest) for p in parts):
+            if digest is not None and file.size(key) >= LARGE:
+                large.append((file, key, digest))
+            elif digest is not None:
+                file.compare(key, digest)
+        with ThreadPoolExecutor(THREADS) as pool:
+            for _ in pool.map(lambda one: one[0].compare(*one[1:]), large):
+                pass
 
     def _make(self, value: Value, parts: list[Part], assembly: Assembly) -> torch.Tensor:
         type = value.type
@@ -156,23 +208,13 @@ class Weights(MutableMapping[Value, torch.Tensor]):
         known = (part.file.path, part.key)
         tensor = self.opened.get(known)
         if tensor is None:
+            if part.digest is not None:
+                part.file.compare(part.key, part.digest)
             tensor = part.file.tensor(part.key)
-            kept = part.digest
-            if kept is not None and digest_of(bytes_of(tensor), kept.name) != kept:
-                raise FormatError(
-                    f"{part.file.path.name}: the bytes of {part.key!r} do not match their "
-                    f"{kept.name} checksum"
-                )
             if tensor.data_ptr() % ALIGNED and tensor.nbytes < _SMALL:
                 tensor = tensor.clone()  # kernels round otherwise on memory that lies otherwise
             self.opened[known] = tensor  # mapped, so it costs nothing to keep
         return tensor
-
-
-def check_part(part: Part) -> None:
-    """FormatError if a window does not lie inside its stored tensor."""
-    if part.offset + part.where.span()[1] > part.file.size(part.key):
-        raise FormatError(f"its window leaves the stored tensor {part.key!r}")
 
 
 def _window(stored: torch.Tensor, part: Part) -> torch.Tensor:

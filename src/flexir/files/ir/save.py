@@ -212,5 +212,5 @@ def _referenced(files: str, message: Any) -> dict[str, tuple[int, str]]:
         for path in paths:
             index = len(message.weight_files)
             message.weight_files.append(os.path.abspath(path))
-            found.update({key: (index, key) for key in File(Path(path)).sizes})
+            found.update({key: (index, key) for key in File(Path(path)).entries})
     return found

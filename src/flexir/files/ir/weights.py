@@ -41,9 +41,9 @@ _COMPONENTS = {
     torch.sparse_bsc: ("ccol_indices", "row_indices", "values"),
 }
 COMPRESSED = {str(layout).removeprefix("torch."): layout for layout in _COMPONENTS}
-_THREADS = min(8, os.cpu_count() or 1)
+THREADS = min(8, os.cpu_count() or 1)
 ALIGNED = 64  # bytes; what torch's CPU allocator aligns to
-_LARGE = 1 << 20  # bytes from which a tensor is left to another thread
+LARGE = 1 << 20  # bytes from which a tensor is left to another thread
 _CHUNK = 1 << 18  # bytes summed and then written while they are in the processor's cache
 
 
@@ -199,7 +199,7 @@ def write_shards(
         one.file = len(shards) - 1
         room -= one.nbytes
     files = []
-    with ThreadPoolExecutor(_THREADS) as pool:
+    with ThreadPoolExecutor(THREADS) as pool:
         for number, group in enumerate(shards, 1):
             name = f"weights-{number:05}.safetensors"
             header = _header(group)
@@ -249,13 +249,13 @@ def _write_all(
     for one in group:
         tensor = one.tensor.cpu().contiguous()
         data = bytes_of(tensor)
-        if len(data) >= _LARGE:
+        if len(data) >= LARGE:
             waiting.append((one, tensor, pool.submit(_write_one, file, data, place, checksums)))
         else:
             one.digest = _write_one(file, data, place, checksums)
             progress(len(data))
         place += len(data)
-        collect(_THREADS)
+        collect(THREADS)
     collect(0)
 
 
