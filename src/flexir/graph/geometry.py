@@ -62,9 +62,19 @@ def geometry(tensor: torch.Tensor, shape: tuple[int, ...] | None = None) -> Geom
 
 
 def tensor_type(tensor: torch.Tensor) -> TensorType:
-    """The TensorType of a tensor."""
+    """The TensorType of a tensor; one object for all that are alike, as most of a graph are."""
     shape = shape_of(tensor) if tensor.is_nested else tuple(tensor.shape)
-    return _new(TensorType, (tensor.dtype, shape, tensor.device))
+    key = tensor.dtype, shape, tensor.device
+    known = _types.get(key)
+    if known is None:
+        if len(_types) >= _MANY:
+            _types.clear()
+        known = _types[key] = _new(TensorType, key)
+    return known
+
+
+_MANY = 4096
+_types: dict[Any, TensorType] = {}
 
 
 def shape_of(tensor: torch.Tensor) -> tuple[int, ...]:
