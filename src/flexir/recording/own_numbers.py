@@ -14,6 +14,7 @@ import functools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import CodeType
 
+from ..graph.nodes import Value
 from .listening import TELLS_CALLS
 from .lookups import ROWS
 from .parsed import FUNCTIONS, SUSPENDED, function_of
@@ -77,9 +78,11 @@ def _kinds(seen: Sequence[Held]) -> dict[CodeType, set[str]]:
     found: dict[CodeType, set[str]] = {}
     other: dict[CodeType, set[str]] = {}
     for held in seen:
-        for (number, name), told in held.plain.items():
-            among = found if told[0] in _PLAIN else other
-            among.setdefault(held.frames[number], set()).add(name)
+        told = [(held.frames[number], name, one) for (number, name), one in held.plain.items()]
+        told += [(held.frames[0], name, one) for (_, name), one in held.spent.items()]
+        for code, name, one in told:
+            is_number = one.is_number if isinstance(one, Value) else one[0] in _PLAIN
+            (found if is_number else other).setdefault(code, set()).add(name)
     return {code: names - other.get(code, set()) for code, names in found.items()}
 
 
