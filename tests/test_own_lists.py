@@ -362,7 +362,20 @@ def changed_once_it_is_long(x):
     return h
 
 
+TABLE = [1.0, 2.0, 3.0, 1.5, 0.5, 2.0, 7.0, 3.0, 1.0, 4.0, 6.0]
+
+
+def its_length_in_a_table(x):
+    h, rows = x[0], [x[0]]
+    for row in x:
+        if row.sum() > 1.5:
+            rows.append(h)
+        h = h + row
+    return h * TABLE[len(rows)]
+
+
 ATTACKS = [
+    its_length_in_a_table,
     window,
     another_name,
     handed_on,
@@ -397,7 +410,7 @@ def names(function, **given):
     return lists_of_its_own(code, dict.fromkeys(of_torch, TENSORS), **given)
 
 
-@pytest.mark.parametrize("model", ATTACKS[:9], ids=lambda one: one.__name__)
+@pytest.mark.parametrize("model", ATTACKS[1:10], ids=lambda one: one.__name__)
 def test_what_others_may_change_or_read_is_not_its_own(model):
     assert "rows" not in names(model)
 

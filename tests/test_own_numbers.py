@@ -83,6 +83,16 @@ def ends_begin_the_next(x):
     return out, start
 
 
+def blocks(x):
+    """As in Pixtral's mask: ``start`` is read by no call that leaves it to be read again."""
+    out, start = torch.zeros(90, 3), 0
+    for row in x:
+        end = start + x.shape[0]
+        out[start:end] = row
+        start = end
+    return out
+
+
 def asked_what_it_is(x):
     n, h = 0, x[0]
     for row in x:
@@ -127,7 +137,8 @@ class Kept(torch.nn.Module):
 
 
 MODELS = [counts_some_rounds, rounds_that_only_count, nested_rounds_count,
-          counts_while_it_is_small, halved, swapped, floats, ends_begin_the_next, asked_what_it_is,
+          counts_while_it_is_small, halved, swapped, floats, ends_begin_the_next, blocks,
+          asked_what_it_is,
           given, *([whole_of_a_float] * (sys.version_info >= (3, 11))), Kept()]  # fmt: skip
 
 

@@ -114,7 +114,7 @@ def _names(runs: Sequence[Recorded], tells: str) -> Names:
     for code, one in own_numbers(seen, known).items():
         names.setdefault(original_of(code), {}).update(dict.fromkeys(one))
     if tells == LISTS:
-        lists = own_lists(seen, known.kinds)
+        lists = own_lists(seen, known)
         for code, mine in lists.items():
             names.setdefault(original_of(code), {}).update(mine)
         return names if lists else {}

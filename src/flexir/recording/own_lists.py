@@ -17,30 +17,36 @@ from ..graph.choice import alike
 from ..graph.nodes import TensorType
 from .comparable import MANY
 from .lookups import TENSORS
-from .parsed import function_of, nodes_of
+from .own_numbers import stacks_of, tells
+from .parsed import SUSPENDED, function_of, nodes_of
 from .sources import called, names_in
 from .standing import Held
-from .uses import parents_of
-
-SUSPENDED = 0x20 | 0x80 | 0x100 | 0x200  # generators and coroutines go on at another time
+from .uses import Known, parents_of
 
 
-def own_lists(
-    seen: Sequence[Held], kinds: Mapping[CodeType, Mapping[ast.AST, str]]
-) -> dict[CodeType, dict[str, TensorType]]:
+def own_lists(seen: Sequence[Held], known: Known) -> dict[CodeType, dict[str, TensorType]]:
     """Function -> variables in which it keeps lists of its own -> the type of their elements.
 
     Args:
         seen: what was held at calls, in all runs.
-        kinds: function -> expression that calls -> what, as in ``lookups``.
+        known: of the runs.
     """
     found: dict[CodeType, dict[str, TensorType]] = {}
-    called = {code for held in seen for code in held.frames[:-1]}
-    for code in dict.fromkeys(code for held in seen for code in held.frames):
-        names = lists_of_its_own(code, kinds.get(code, {}), is_called=code in called)
+    inner = {code for held in seen for code in held.frames[:-1]}
+    for code, ways in stacks_of(seen).items():
+        names = lists_of_its_own(code, known.kinds.get(code, {}), is_called=code in inner)
+        names -= {name for name, asked in _asked(code) if not tells(asked, ways, known)}
         types = {name: _element(code, name, seen) for name in names}
         found[code] = {name: kind for name, kind in types.items() if kind is not None}
     return {code: names for code, names in found.items() if names}
+
+
+def _asked(code: CodeType) -> list[tuple[str, ast.Call]]:
+    """Where a function asks how long what a variable holds is."""
+    own = function_of(code)
+    calls = [n for n in nodes_of(own) if isinstance(n, ast.Call)] if own is not None else []
+    return [(one.args[0].id, one) for one in calls
+            if called(one) == "len" and one.args and isinstance(one.args[0], ast.Name)]  # fmt: skip
 
 
 def _element(code: CodeType, name: str, seen: Sequence[Held]) -> TensorType | None:

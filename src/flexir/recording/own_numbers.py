@@ -14,10 +14,10 @@ import functools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import CodeType
 
+from ..graph.nodes import Value
 from .listening import TELLS_CALLS
 from .lookups import ROWS
-from .own_lists import SUSPENDED
-from .parsed import FUNCTIONS, function_of
+from .parsed import FUNCTIONS, SUSPENDED, function_of
 from .sources import called
 from .standing import Held
 from .uses import Known, Telling, parents_of
@@ -38,21 +38,39 @@ def own_numbers(seen: Sequence[Held], known: Known) -> dict[CodeType, frozenset[
         known: of the runs.
     """
     kinds = _kinds(seen)
-    stacks: dict[CodeType, dict[Stack, int]] = {}
-    for held in seen:
-        for depth, code in enumerate(held.frames):
-            if kinds.get(code) and len(stacks.setdefault(code, {})) < _STACKS:
-                stacks[code].setdefault(held.stack[depth:], 0)
     found = {}
-    for code, ways in stacks.items():
+    for code, ways in stacks_of(seen).items():
         names = frozenset(
-            name for name in assigned_at_times(code) & kinds[code]
-            if all(_Assigned(way, known, depth).through(depth, name) is None
-                   for way, depth in ways.items())
+            name for name in assigned_at_times(code) & kinds.get(code, set())
+            if all(_Assigned(way, known, 0).through(0, name) is None for way in ways)
         )  # fmt: skip
         if names:
             found[code] = names
     return found
+
+
+def stacks_of(seen: Sequence[Held]) -> dict[CodeType, list[Stack]]:
+    """Function -> the ways that led to it, some of them if there are many."""
+    found: dict[CodeType, dict[Stack, None]] = {}
+    for held in seen:
+        for depth, code in enumerate(held.frames):
+            if len(known := found.setdefault(code, {})) < _STACKS:
+                known.setdefault(held.stack[depth:])
+    return {code: list(ways) for code, ways in found.items()}
+
+
+def tells(node: ast.AST, ways: Sequence[Stack], known: Known) -> bool:
+    """Whether all that is made of a number which an expression gives tells.
+
+    Args:
+        node: the expression.
+        ways: that led to its function.
+        known: of the runs.
+    """
+    own = function_of(ways[0][0][0])
+    return own is not None and all(
+        _Assigned(way, known, 0).follow(0, own, node) is None for way in ways
+    )
 
 
 def _kinds(seen: Sequence[Held]) -> dict[CodeType, set[str]]:
@@ -60,9 +78,11 @@ def _kinds(seen: Sequence[Held]) -> dict[CodeType, set[str]]:
     found: dict[CodeType, set[str]] = {}
     other: dict[CodeType, set[str]] = {}
     for held in seen:
-        for (number, name), told in held.plain.items():
-            among = found if told[0] in _PLAIN else other
-            among.setdefault(held.frames[number], set()).add(name)
+        told = [(held.frames[number], name, one) for (number, name), one in held.plain.items()]
+        told += [(held.frames[0], name, one) for (_, name), one in held.spent.items()]
+        for code, name, one in told:
+            is_number = one.is_number if isinstance(one, Value) else one[0] in _PLAIN
+            (found if is_number else other).setdefault(code, set()).add(name)
     return {code: names - other.get(code, set()) for code, names in found.items()}
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+SUSPENDED = 0x20 | 0x80 | 0x100 | 0x200  # flags of code that goes on at another time
 END = 1 << 30
 _CACHE = dis.opmap.get("CACHE", -1)
 
