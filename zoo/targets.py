@@ -15,6 +15,7 @@ import functools
 import importlib.util
 import json
 import os
+import random
 import statistics
 import sys
 import threading
@@ -120,6 +121,14 @@ def give_values(model: Any) -> None:
                 parameter.normal_(0, 0.02)
 
 
+def seeded() -> None:
+    """Random numbers of torch and of Python begin anew: models augment with both."""
+    import torch
+
+    torch.manual_seed(0)
+    random.seed(0)
+
+
 def check(engine: str, suite: str, name: str, mode: str) -> dict[str, Any]:
     """One model through one target."""
     import importlib
@@ -135,7 +144,7 @@ def check(engine: str, suite: str, name: str, mode: str) -> dict[str, Any]:
     try:
         model, args, kwargs = _made(suite, name, BATCHES.get(engine))
         with torch.no_grad():
-            torch.manual_seed(0)
+            seeded()
             expected = model(*args, **kwargs)
     except Exception as error:  # noqa: BLE001  not in the denominator
         return {"verdict": "does not run", "note": f"{type(error).__name__}: {error}"[:200]}
@@ -160,10 +169,9 @@ def _through(
     target: Any, model: Any, inputs: Callable[[], Any], expected: Any, least: float = 0.0
 ) -> dict[str, Any]:
     """Convert, run, compare; ``run`` repeats the run, ``alone`` onnxruntime's part of it."""
-    import torch
 
     (given, named), (args, kwargs) = inputs(), inputs()  # a model may write its inputs
-    torch.manual_seed(0)
+    seeded()
     start = time.perf_counter()
     result = target.convert(model, given, named)
     found: dict[str, Any] = {"seconds": round(time.perf_counter() - start, 3)}
