@@ -220,7 +220,8 @@ def test_sizes_that_nobody_understands_are_not_taken_and_their_examples_say_so_i
 
 
 def counting(x, y):
-    return x * 2 if float(x.shape[0]) > 7 else x + int(y.shape[0])
+    (rows,) = map(float, x.shape)
+    return x * 2 if rows > 7 else x + next(map(int, y.shape))
 
 
 def test_numbers_that_became_plain_are_told_of_tensors_that_vary_and_only_of_those():

@@ -31,6 +31,8 @@ def specs(timm: int, transformers: int) -> list[str]:
     found = []
     for zoo, count in (("timm", timm), ("transformers", transformers)):
         path = SWEPT / f"{zoo}.jsonl"
+        if not count:
+            continue
         if not path.exists():
             raise SystemExit(f"first find out what runs here: python3 dev.py sweep {zoo}")
         rows = map(json.loads, path.read_text().splitlines())
