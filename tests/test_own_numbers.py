@@ -261,6 +261,18 @@ def handed_on(x):
     return h
 
 
+def made_of_it_before(x):
+    """Rounds that no example shows set ``n``, of which ``f`` was made before."""
+    n, h = 1, x[0]
+    f = n / 2
+    for row in x:
+        if row.sum() > 2.4:
+            n = 3
+        else:
+            h = (h * f).roll(n) + row
+    return h
+
+
 def by_a_walrus(x):
     n, h = 0, x[0]
     for row in x:
@@ -270,7 +282,16 @@ def by_a_walrus(x):
 
 
 @pytest.mark.parametrize(
-    "model", [in_a_table, in_a_list, chooses_a_row, from_inside, handed_on, by_a_walrus]
+    "model",
+    [
+        in_a_table,
+        in_a_list,
+        chooses_a_row,
+        from_inside,
+        handed_on,
+        by_a_walrus,
+        made_of_it_before,
+    ],
 )
 def test_a_number_that_decides_unseen_is_none_of_its_own(model):
     for count in (2, 4, 10):

@@ -13,6 +13,7 @@ import ast
 import functools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import CodeType
+from typing import Any
 
 from ..graph.nodes import Value
 from .listening import TELLS_CALLS
@@ -38,15 +39,14 @@ def own_numbers(seen: Sequence[Held], known: Known) -> dict[CodeType, frozenset[
         known: of the runs.
     """
     kinds = _kinds(seen)
-    found = {}
+    found: dict[CodeType, set[str]] = {}
     for code, ways in stacks_of(seen).items():
-        names = frozenset(
-            name for name in assigned_at_times(code) & kinds.get(code, set())
-            if all(_Assigned(way, known, 0).through(0, name) is None for way in ways)
-        )  # fmt: skip
-        if names:
-            found[code] = names
-    return found
+        for name in assigned_at_times(code) & kinds.get(code, set()):
+            made = [_Assigned(way, known, 0) for way in ways]
+            if all(one.through(0, name) is None for one in made):
+                for inner, other in (place for one in made for place in one.places):
+                    found.setdefault(inner, set()).add(other)
+    return {code: frozenset(names) for code, names in found.items()}
 
 
 def stacks_of(seen: Sequence[Held]) -> dict[CodeType, list[Stack]]:
@@ -86,12 +86,18 @@ def _kinds(seen: Sequence[Held]) -> dict[CodeType, set[str]]:
     return {code: names - other.get(code, set()) for code, names in found.items()}
 
 
-@functools.lru_cache(maxsize=1024)
 def assigned_at_times(code: CodeType) -> frozenset[str]:
     """Variables that a function sets in statements of its own alone, some in rounds or branches."""
+    alone, parted = _assigned_in(code)
+    return alone & parted
+
+
+@functools.lru_cache(maxsize=1024)
+def _assigned_in(code: CodeType) -> tuple[frozenset[str], frozenset[str]]:
+    """Variables that a function sets in statements alone; those that it sets at times."""
     own = function_of(code)
     if not isinstance(own, ast.FunctionDef) or code.co_flags & SUSPENDED:
-        return frozenset()
+        return frozenset(), frozenset()
     around = parents_of(own)
     left = {*code.co_varnames} - {*code.co_cellvars}
     parted: set[str] = set()
@@ -108,7 +114,7 @@ def assigned_at_times(code: CodeType) -> frozenset[str]:
             left.difference_update(node.names)
         elif isinstance(node, (ast.ExceptHandler, ast.alias)):
             left -= {getattr(node, "asname", None) or node.name}
-    return frozenset(left & parted)
+    return frozenset(left), frozenset(parted)
 
 
 def nodes_outside_functions(own: ast.AST) -> Iterator[ast.AST]:
@@ -132,6 +138,24 @@ class _Assigned(Telling):
 
     is_none = False
     _kept: Collection[str] = (*Telling._kept, *_CONVERTS)
+
+    @property
+    def places(self) -> list[tuple[CodeType, str]]:
+        """The variables that it and what is made of it may be in: all of them have to tell.
+
+        Else a number made of it would be read where the variable holds another one by then.
+        """
+        return [(self._stack[depth][0], name) for depth, name in self._seen]
+
+    def _set_again(self, own: ast.AST, name: str) -> None:
+        """Whatever it is set to next is told, too."""
+
+    def _into(self, depth: int, node: Any) -> str | None:
+        alone, _ = _assigned_in(self._stack[depth][0])
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        names = {one.id for target in targets for one in (target, *ast.walk(target))
+                 if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)}  # fmt: skip
+        return super()._into(depth, node) if names <= alone else ast.unparse(node)
 
     def follow(self, depth: int, own: ast.AST, node: ast.AST) -> str | None:
         """What is decided by an expression of one function, or cannot be told."""
