@@ -279,3 +279,36 @@ def test_the_length_of_a_tensor_is_a_size():
     graph = flexir.capture(model, (torch.rand(4, 3),), also=[(torch.rand(2, 3),)])
     x = torch.rand(7, 3)
     assert not graph.variants and torch.equal(graph(x), model(x))
+
+
+WEIGHTS = [1.0, 0.5, 2.0, 0.1, 3.0]
+
+
+def counts_and_looks_up(x):
+    n, h = 0, x[0]
+    for row in x:
+        if row.sum() > 1.5:
+            n += 1
+        h = h + row * n
+    n = 2 if h.sum() > 4 else 3
+    return h * WEIGHTS[n]
+
+
+def test_a_count_of_some_rounds_is_no_line_by_chance():
+    def drawn(seed, many, most):
+        torch.manual_seed(seed)
+        sizes = [int(torch.randint(1, most + 1, ())) for _ in range(many)]
+        return [torch.rand(n, 3) * 1.2 for n in sizes]
+
+    torch.manual_seed(0)
+    shown = [torch.rand(int(torch.randint(1, 6, ())), 3) * 1.2 for _ in range(10)]
+    graph = flexir.capture(counts_and_looks_up, shown[0], also=shown[1:])
+    right = 0
+    for x in drawn(1, 60, 9):
+        try:
+            made = graph(x)
+        except flexir.Diverged:
+            continue
+        assert torch.equal(made, counts_and_looks_up(x))
+        right += 1
+    assert right

@@ -117,6 +117,30 @@ def _assigned_in(code: CodeType) -> tuple[frozenset[str], frozenset[str]]:
     return frozenset(left), frozenset(parted)
 
 
+@functools.lru_cache(maxsize=1024)
+def set_on_some_ways(code: CodeType) -> frozenset[str]:
+    """Variables that some rounds of a loop set and others do not, and those made of them."""
+    own = function_of(code)
+    if own is None:
+        return frozenset()
+    around = parents_of(own)
+    found: set[str] = set()
+    made: list[tuple[set[str], set[str]]] = []  # by one statement: variables set, variables read
+    for node in nodes_outside_functions(own):
+        if isinstance(node, (ast.Assign, ast.AugAssign, ast.AnnAssign)):
+            parts = [one for one in ast.walk(node) if isinstance(one, ast.Name)]
+            into = {one.id for one in parts if not isinstance(one.ctx, ast.Load)}
+            made.append((into, {one.id for one in parts} - into))
+            for outer in _outwards(around, node, own):
+                if isinstance(outer, (ast.If, ast.Try, ast.Match)):
+                    found |= into
+                if isinstance(outer, (ast.For, ast.While)):
+                    break
+    while more := {name for into, read in made if read & found for name in into} - found:
+        found |= more
+    return frozenset(found)
+
+
 def nodes_outside_functions(own: ast.AST) -> Iterator[ast.AST]:
     """The nodes of a function, without those of functions inside."""
     stack = list(ast.iter_child_nodes(own))

@@ -8,7 +8,7 @@ there are and what ends them; what a place holds from round to round is :mod:`.c
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any
 
 from ..calls.signatures import LOOP
@@ -28,6 +28,7 @@ from .hidden import (
 )
 from .looping import Looping, recorded_count
 from .overlooked import chosen
+from .own_numbers import set_on_some_ways
 from .rounds import Execution, Turn
 from .runs import Recorded, Span, Stretches, made_in
 from .scopes import Scope
@@ -73,6 +74,8 @@ class Rolled(Ending):
         for name, shown in body.loop.changing.items():
             if mentions(file, line, name) and not body.loop.tells(name, here, shown):
                 raise Misfit(f"{name!r} may be another: {node}   # {node.where}")
+            if mentions(file, line, name) and self._is_by_chance(body.loop, name, shown):
+                raise Misfit(f"{name!r} is set by some rounds: {node}   # {node.where}")
         if body is scope or not any(mentions(file, line, name) for name in body.loop.names):
             return
         ends = {r: len(body.loop.rounds[run]) - k for r, (run, k) in body.loop.place.items()}
@@ -80,6 +83,12 @@ class Rolled(Ending):
         for told in (starts, ends):
             if len({told[r] for r in here if r is not None}) == 1 < len(set(told.values())):
                 raise Misfit(f"it may be the number of the round: {node}   # {node.where}")
+
+    def _is_by_chance(self, loop: Looping, name: str, shown: Set[Any]) -> bool:
+        """Whether a variable holds whole numbers that may follow the rounds by chance."""
+        if loop.code is None or not any(one[0] == "int" for one in shown):
+            return False
+        return name in set_on_some_ways(loop.code)
 
     def is_told(self, scope: Scope, r: int, node: Node, heads: dict[int, Node]) -> bool:
         """Whether it only says that a loop is over which is laid as one, and so says it itself."""
