@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import flexir
+from flexir.recording.listening import replaced_code
 
 told = pytest.mark.skipif(
     sys.version_info < (3, 11), reason="code does not tell a call of int from another use"
@@ -177,3 +178,14 @@ def test_a_function_that_calls_int_keeps_lists_of_its_own_too():
         x = torch.randn(n, 3)
         made, wanted = graph(x), kept(x)
         assert torch.equal(made[0], wanted[0]) and made[1] == wanted[1]
+
+
+def test_a_function_has_its_own_code_in_whatever_order_two_captures_end():
+    own, copies = half.__code__, [padded.__code__, kept.__code__]
+    first, second = (replaced_code({half: code}) for code in copies)
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert half.__code__ is copies[1]
+    second.__exit__(None, None, None)
+    assert half.__code__ is own

@@ -17,14 +17,14 @@ import operator
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import CodeType, FunctionType
 from typing import Any
 
 import torch
 
 from ..graph import numbers as calls
-from .live import ARITHMETIC, COMPARISONS, OURS, Float, Int, expression, plain
+from .live import ARITHMETIC, COMPARISONS, OURS, Float, Int, plain
 
 TELLS_CALLS = sys.version_info >= (3, 11)  # the lowest bit of LOAD_GLOBAL's argument
 _NULL_FIRST = sys.version_info < (3, 13)
@@ -64,10 +64,8 @@ def _read(one: Any, method: Any, name: str) -> Any:
 
 
 def _made(function: Callable[[Any], Any], number: Any) -> Any:
-    result, home = function(plain(number)), number.home
-    if not home.hears():
-        return result
-    return home.number(result, expression(function, (number.expr,), result))
+    home = number.home
+    return home.computed(function, number) if home.hears() else function(plain(number))
 
 
 class Literal(float):
@@ -230,28 +228,41 @@ _before: dict[FunctionType, CodeType] = {}
 
 
 @contextlib.contextmanager
+def replaced_code(codes: Mapping[FunctionType, CodeType]) -> Iterator[None]:
+    """Context manager: functions run other code, in all threads.
+
+    What a function ran before the first such block stands again after the last one, in whatever
+    order blocks end.
+
+    Args:
+        codes: function -> the code that it runs from now on.
+    """
+    with _lock:
+        for one, code in codes.items():
+            _before.setdefault(one, one.__code__)
+            _users[one] += 1
+            one.__code__ = code
+    try:
+        yield
+    finally:
+        with _lock:
+            for one in codes:
+                _users[one] -= 1
+                if not _users[one]:
+                    del _users[one]
+                    one.__code__ = _before.pop(one)
+
+
+@contextlib.contextmanager
 def listening(functions: Iterable[FunctionType]) -> Iterator[None]:
     """Context manager: these functions run their copies, in all threads, until the last block ends.
 
     Args:
         functions: that a model reaches.
     """
-    meant = [one for one in functions if _asks(one)] if TELLS_CALLS else []
-    with _lock:
-        for one in meant:
-            _users[one] += 1
-            if _users[one] == 1:
-                _before[one] = one.__code__
-                one.__code__ = _copy_of(one.__code__)  # type: ignore[assignment]
-    try:
+    meant = filter(_asks, functions if TELLS_CALLS else ())
+    with replaced_code({one: _copy_of(one.__code__) or one.__code__ for one in meant}):
         yield
-    finally:
-        with _lock:
-            for one in meant:
-                _users[one] -= 1
-                if not _users[one]:
-                    del _users[one]
-                    one.__code__ = _before.pop(one)
 
 
 def _asks(function: FunctionType) -> bool:

@@ -24,7 +24,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import CodeType, FunctionType
 from typing import Any
 
-from .listening import original_of
+from .listening import original_of, replaced_code
 from .own_numbers import nodes_outside_functions
 from .parsed import function_of, tree_of
 from .session import running
@@ -65,20 +65,17 @@ def telling(names: Mapping[CodeType, Iterable[str]]) -> Iterator[None]:
     global _users
     copies = {original_of(code): made for code, mine in names.items()
               if (made := telling_copy(code, frozenset(mine))) is not None}  # fmt: skip
-    functions: list[tuple[FunctionType, CodeType]] = [
-        (one, one.__code__) for one in gc.get_referrers(*copies)
+    functions = {
+        one: copies[one.__code__] for one in (gc.get_referrers(*copies) if copies else ())
         if isinstance(one, FunctionType) and one.__code__ in copies
-    ] if copies else []  # fmt: skip
+    }  # fmt: skip
     with _lock:
         _users += 1
         setattr(builtins, _TELL, _tell)
     try:
-        for one, code in functions:
-            one.__code__ = copies[code]
-        yield
+        with replaced_code(functions):
+            yield
     finally:
-        for one, code in functions:
-            one.__code__ = code
         with _lock:
             _users -= 1
             if not _users:
