@@ -4,6 +4,7 @@ import ast
 
 import pytest
 import torch
+from rows import never_wrong, of_examples, rows_of
 
 import flexir
 from flexir.graph.choice import every
@@ -130,29 +131,6 @@ class Kept(torch.nn.Module):
 MODELS = [some_rounds_add, before_it_is_set_again, rounds_in_rounds, two_lists,
           a_new_one_each_round, begun_anew_at_times, on_ways, its_length_ends_a_loop,
           rounds_that_only_append, Kept()]  # fmt: skip
-
-
-def rows_of(seed, count=1, most=5):
-    torch.manual_seed(seed)
-    return [(torch.rand(int(torch.randint(1, most + 1, ())), 3) * 1.2,) for _ in range(count)]
-
-
-def of_examples(model, count=6, seed=0):
-    first, *also = rows_of(seed, count)
-    return flexir.capture(model, first, also=also)
-
-
-def never_wrong(graph, model, seed=1):
-    """How many of fresh inputs are right; the others are refused by name."""
-    right = 0
-    for (x,) in rows_of(seed, 30, 9):
-        try:
-            made = graph(x)
-        except flexir.Diverged:
-            continue
-        assert equal(made, model(x)), f"{len(x)} rows"
-        right += 1
-    return right
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda one: getattr(one, "__name__", "in_a_module"))

@@ -5,10 +5,10 @@ import sys
 
 import pytest
 import torch
+from rows import never_wrong, of_examples
 
 import flexir
 from flexir.recording.own_numbers import assigned_at_times
-from flexir.recording.proof import equal
 from flexir.recording.telling_code import telling, telling_copy
 
 
@@ -140,29 +140,6 @@ MODELS = [counts_some_rounds, rounds_that_only_count, nested_rounds_count,
           counts_while_it_is_small, halved, swapped, floats, ends_begin_the_next, blocks,
           asked_what_it_is,
           given, *([whole_of_a_float] * (sys.version_info >= (3, 11))), Kept()]  # fmt: skip
-
-
-def rows_of(seed, count=1, most=5):
-    torch.manual_seed(seed)
-    return [(torch.rand(int(torch.randint(1, most + 1, ())), 3) * 1.2,) for _ in range(count)]
-
-
-def of_examples(model, count=6, seed=0):
-    first, *also = rows_of(seed, count)
-    return flexir.capture(model, first, also=also)
-
-
-def never_wrong(graph, model, seed=1):
-    """How many of fresh inputs are right; the others are refused by name."""
-    right = 0
-    for (x,) in rows_of(seed, 30, 9):
-        try:
-            made = graph(x)
-        except flexir.Diverged:
-            continue
-        assert equal(made, model(x)), f"{len(x)} rows"
-        right += 1
-    return right
 
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda one: getattr(one, "__name__", "in_a_module"))

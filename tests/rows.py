@@ -1,0 +1,29 @@
+"""Examples of programs that go over rows, and whether what they became is ever wrong."""
+
+import torch
+
+import flexir
+from flexir.recording.proof import equal
+
+
+def rows_of(seed, count=1, most=5):
+    torch.manual_seed(seed)
+    return [(torch.rand(int(torch.randint(1, most + 1, ())), 3) * 1.2,) for _ in range(count)]
+
+
+def of_examples(model, count=6, seed=0):
+    first, *also = rows_of(seed, count)
+    return flexir.capture(model, first, also=also)
+
+
+def never_wrong(graph, model, seed=1):
+    """How many of fresh inputs are right; the others are refused by name."""
+    right = 0
+    for (x,) in rows_of(seed, 30, 9):
+        try:
+            made = graph(x)
+        except flexir.Diverged:
+            continue
+        assert equal(made, model(x)), f"{len(x)} rows"
+        right += 1
+    return right
