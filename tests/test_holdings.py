@@ -226,6 +226,20 @@ def test_names_and_functions_behind_things():
     names = reach_of(outer.__code__).names
     assert "elsewhere" in names and "len" not in names
 
+    def attributes(part):
+        part.one, two.three = found, globals  # noqa: F821
+        return [four for _ in part.five]  # noqa: F821
+
+    reach = reach_of(attributes.__code__)
+    assert reach.names >= {"one", "two", "three", "found", "four", "five"}
+    assert reach.variables == reach.names  # which gives any of them for a text
+
+    def without(part):
+        part.one, two.three = found, "six"  # noqa: F821
+        return [four for _ in part.five]  # noqa: F821
+
+    assert reach_of(without.__code__).variables == {"two", "found", "four"}
+
     class Own:
         @property
         def read(self):

@@ -11,7 +11,7 @@ import dis
 import functools
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
 from .holders import FIXED, is_users
@@ -24,6 +24,14 @@ _BUILTINS = frozenset(vars(builtins))
 _BY_NAME = frozenset({"__import__", "import_module", "modules"})  # give a module for a text
 _LONG = 100  # characters: such texts name nothing
 _IMPORT = dis.opmap["IMPORT_NAME"]
+# Give a variable of a function's own Python module for a text.
+_BY_TEXT = frozenset({"__globals__", "eval", "exec", "globals", "vars", *_BY_NAME})
+# What reads or sets a variable of the function's own Python module; of the first, Python 3.11 and
+# later count in the lowest bit whether it is called.
+_OF_MODULE = [dis.opmap[name] for name in (
+    "LOAD_GLOBAL", "STORE_GLOBAL", "DELETE_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS",
+) if name in dis.opmap]  # fmt: skip
+_SHIFT = {dis.opmap["LOAD_GLOBAL"]: 1 if sys.version_info >= (3, 11) else 0}
 
 
 class Reach(NamedTuple):
@@ -33,6 +41,7 @@ class Reach(NamedTuple):
         code: the code itself; it keeps its id from being used again.
         mentioned: the names that it may ask for, of globals and attributes, also as texts.
         names: the same without those of builtins.
+        variables: those of them that may be variables of the function's own Python module.
         imports: the modules that it imports, as it names them; "" is its own package.
         given: the names of the arguments that may have defaults, in order.
     """
@@ -40,6 +49,7 @@ class Reach(NamedTuple):
     code: types.CodeType
     mentioned: frozenset[str]
     names: frozenset[str]
+    variables: frozenset[str]
     imports: tuple[str, ...]
     given: tuple[str, ...]
 
@@ -57,26 +67,31 @@ def reach_of(code: types.CodeType) -> Reach:
         texts = [one for one in texts if type(one) is str and len(one) < _LONG]
         words = filter(str.isidentifier, texts)
         mentioned = frozenset(code.co_names).union(words, *(one.mentioned for one in inner))
-        imports = (*_imports(code), *(name for one in inner for name in one.imports))
+        imports = (*_named_by(code, [_IMPORT]), *(name for one in inner for name in one.imports))
+        variables = frozenset(_named_by(code, _OF_MODULE)).union(*(one.variables for one in inner))
+        if not _BY_TEXT.isdisjoint(mentioned):
+            variables = mentioned
         if not _BY_NAME.isdisjoint(mentioned):
             imports += tuple(one for one in texts if one)
         found = _known[id(code)] = Reach(
-            code, mentioned, mentioned - _BUILTINS, imports, code.co_varnames[: code.co_argcount]
-        )
+            code, mentioned, mentioned - _BUILTINS, variables - _BUILTINS, imports,
+            code.co_varnames[: code.co_argcount],
+        )  # fmt: skip
     return found
 
 
-def _imports(code: types.CodeType) -> Iterator[str]:
-    """The names that the import statements of a function's code give."""
+def _named_by(code: types.CodeType, wanted: Collection[int]) -> Iterator[str]:
+    """The names that these instructions of a function's code give."""
     ops, numbers = code.co_code[::2], code.co_code[1::2]
-    at = ops.find(_IMPORT)
-    while at >= 0:
-        number, before = numbers[at], at - 1
-        while before >= 0 and ops[before] == dis.EXTENDED_ARG:
-            number += numbers[before] << 8 * (at - before)
-            before -= 1
-        yield code.co_names[number]
-        at = ops.find(_IMPORT, at + 1)
+    for op in wanted:
+        at = ops.find(op)
+        while at >= 0:
+            number, before = numbers[at], at - 1
+            while before >= 0 and ops[before] == dis.EXTENDED_ARG:
+                number += numbers[before] << 8 * (at - before)
+                before -= 1
+            yield code.co_names[number >> _SHIFT.get(op, 0)]
+            at = ops.find(op, at + 1)
 
 
 def imported(function: types.FunctionType) -> Iterator[tuple[str, types.ModuleType]]:

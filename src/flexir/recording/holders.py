@@ -234,7 +234,7 @@ class Globals(Holder):
     Attributes:
         names: the variables that are looked at.
         modules: those of them that are modules of the user's own.
-        asked: the sets of names that were asked for.
+        asked: the sets of names that were asked for, and of what lies beyond them.
     """
 
     __slots__ = ("asked", "modules", "names")
@@ -242,12 +242,11 @@ class Globals(Holder):
     def __init__(self, thing: dict[str, Any], path: str) -> None:
         self.names: dict[str, None] = {}  # in the order of ``before``
         self.modules: set[str] = set()
-        self.asked: set[frozenset[str]] = set()
+        self.asked: set[tuple[frozenset[str], frozenset[str]]] = set()
         super().__init__(thing, path)
 
     def watch(self, names: frozenset[str]) -> list[str]:
         """Look at these variables, too; those that are there and were not looked at yet."""
-        self.asked.add(names)
         fresh = sorted(names.difference(self.names))
         self.names.update(dict.fromkeys(fresh))
         there = [name for name in fresh if name in self.thing]

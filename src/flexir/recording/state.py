@@ -173,7 +173,7 @@ class Holdings:
         """
         names = frozenset(self._named_in) if self._held_modules else frozenset()
         for path, module in list(self._held_modules.values()):
-            self._scope(vars(module), path, names)
+            self._scope(vars(module), path, names, names)
         return bool(self._todo)
 
     def _look(self, kind: str, path: str, part: Any) -> None:
@@ -282,18 +282,28 @@ class Holdings:
         for name in sorted(reach.mentioned - self._named_in):
             self._named_in.add(name)
             self._todo += self._unnamed.pop(name, ())
-        self._scope(function.__globals__, "", reach.names)
+        self._scope(function.__globals__, "", reach.variables, reach.names)
         if reach.imports:
             for name, module in imported(function):
-                self._scope(vars(module), name, reach.names)
+                self._scope(vars(module), name, reach.names, reach.names)
 
-    def _scope(self, variables: dict[str, Any], path: str, names: frozenset[str]) -> None:
-        """The variables of a Python module that a function names, itself or as its attributes."""
+    def _scope(
+        self, variables: dict[str, Any], path: str, names: frozenset[str], beyond: frozenset[str]
+    ) -> None:
+        """The variables of a Python module that a function names.
+
+        Args:
+            variables: of the Python module.
+            path: of the Python module.
+            names: of the variables.
+            beyond: names of attributes, which are variables of the Python modules found there.
+        """
         scope = self._holders.get(id(variables))
         if scope is None:
             scope = self._holders[id(variables)] = Globals(variables, path)
-        if not isinstance(scope, Globals) or names in scope.asked:  # all in it is looked at
+        if not isinstance(scope, Globals) or (names, beyond) in scope.asked:  # all is looked at
             return
+        scope.asked.add((names, beyond))
         for name in scope.watch(names):
             part = scope.before[name]
             if isinstance(part, types.ModuleType) and is_users(part.__name__):
@@ -302,7 +312,7 @@ class Holdings:
                 self._todo.append(("global", path_of(scope, name), part))
         if scope.modules and (modules := names & scope.modules):
             for name in sorted(modules):  # each function may name other variables of theirs
-                self._scope(vars(scope.before[name]), path_of(scope, name), names)
+                self._scope(vars(scope.before[name]), path_of(scope, name), beyond, beyond)
 
     def knows(self, part: Any) -> bool:
         """Whether the model held a thing, or held it by a name, when this was made."""
