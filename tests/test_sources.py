@@ -165,6 +165,23 @@ def test_lists_that_grow_in_some_rounds(body, grown, tmp_path):
     assert grown_lists.grown_at_times(loop_of(body, tmp_path)) == grown
 
 
+def test_a_function_is_found_whatever_stands_at_the_margin(tmp_path):
+    """The statement around it is told by what stands at the margin, which may be a text."""
+    text = (
+        "class Model:\n    def f(self, n):\n"
+        '        text = """\nat the margin\n@here\ndef f(n):\n"""\n'
+        "        return (\n            lambda a: text if a else n\n)\n"
+        "if True:\n    def g(n):\n        return 1\nelse:\n    def g(n):\n        return 2\n"
+        "f = Model().f.__func__\nh = f(None, 1)\n"
+    )
+    for name, line in (("f", 2), ("h", 9), ("g", 12)):
+        found = parsed.function_of(function_of(text, tmp_path, name))
+        assert found.lineno == line and getattr(found, "name", "h") == name
+    code = function_of("def f(n, at_the_margin):\n    return n\n", tmp_path)
+    whole = parsed.tree_of(code.co_filename)
+    assert ast.dump(parsed.function_in(whole, code)) == ast.dump(parsed.function_of(code))
+
+
 def test_decorated_functions_and_lambdas_are_found(tmp_path):
     decorated = function_of(
         "def same(f):\n    return f\n\n@same\n@same\ndef f(n):\n    if n: pass\n", tmp_path

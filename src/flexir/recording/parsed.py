@@ -1,7 +1,8 @@
 """The syntax tree of a function, and where in its source each of its instructions stands.
 
-A file is parsed once, and a function found in it by the line at which its code begins. Where there
-is no source there is no tree. What a tree says is no matter of this module.
+A statement of a file's top level is parsed once, and a function found in it by the line at which
+its code begins. Where there is no source there is no tree. What a tree says is no matter of this
+module.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import collections
 import dis
 import functools
 import linecache
+import re
 from collections.abc import Iterator
 from types import CodeType
 from typing import Any
@@ -20,6 +22,7 @@ COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 SUSPENDED = 0x20 | 0x80 | 0x100 | 0x200  # flags of code that goes on at another time
 END = 1 << 30
 _CACHE = dis.opmap.get("CACHE", -1)
+_BEGINS = re.compile(r"[^\s#)\]}]").match  # a line with a statement of the top level, in most files
 
 Span = tuple[int, int, int, int]  # line, column, last line, column after the last
 
@@ -74,14 +77,49 @@ def contains(outer: Span, inner: Span) -> bool:
     return outer[:2] <= inner[:2] and inner[2:] <= outer[2:]
 
 
+def _statement(lines: list[str], line: int) -> tuple[int, int]:
+    """Where the statement of the top level seems to begin and end that a line of it is in.
+
+    A text over several lines may look like one; what is cut out then is no Python.
+    """
+    first = min(line, len(lines))
+    while first > 1 and not _BEGINS(lines[first - 1]):
+        first -= 1
+    end = first
+    while end < len(lines) and lines[end - 1].startswith("@"):
+        end += 1
+    while end < len(lines) and not _BEGINS(lines[end]):
+        end += 1
+    return first, end
+
+
+@functools.lru_cache(maxsize=1024)
+def _part_of(file: str, first: int, end: int) -> ast.Module | None:
+    """The syntax tree of some lines of a file; None if they are no Python."""
+    text = "".join(linecache.getlines(file)[first - 1 : end])
+    try:
+        return ast.parse("\n" * (first - 1) + text)
+    except (SyntaxError, ValueError):
+        return None
+
+
 @functools.lru_cache(maxsize=4096)
 def function_of(code: CodeType) -> ast.AST | None:
     """The function, lambda or comprehension that a code object was compiled from."""
-    tree = tree_of(code.co_filename)
-    if tree is None:
-        return None
-    if code.co_name == "<module>":
+    file = code.co_filename
+    if code.co_name != "<module>" and (lines := linecache.getlines(file)):
+        tree = _part_of(file, *_statement(lines, code.co_firstlineno))
+        found = None if tree is None else function_in(tree, code)
+        if found is not None:
+            return found
+    tree = tree_of(file)
+    if tree is None or code.co_name == "<module>":
         return tree
+    return function_in(tree, code)
+
+
+def function_in(tree: ast.Module, code: CodeType) -> ast.AST | None:
+    """The function in a syntax tree that a code object was compiled from."""
     lines = [span for span in spans(code) if span[0]]
     inside = max(lines, key=lambda span: (span[0], span[1]), default=None)
     found = None

@@ -26,7 +26,7 @@ from typing import Any
 
 from .listening import original_of, replaced_code
 from .own_numbers import nodes_outside_functions
-from .parsed import function_of, tree_of
+from .parsed import function_in, tree_of
 from .session import running
 
 _TELL = "__flexir_tells__"
@@ -86,7 +86,8 @@ def telling(names: Mapping[CodeType, Iterable[str]]) -> Iterator[None]:
 def telling_copy(code: CodeType, names: frozenset[str]) -> CodeType | None:
     """The code of a function in which these variables tell; None if its source is another."""
     code = original_of(code)
-    tree, own = tree_of(code.co_filename), function_of(code)
+    tree = tree_of(code.co_filename)
+    own = None if tree is None else function_in(tree, code)
     if tree is None or own is None:
         return None
     top = next((one for one in tree.body if own in ast.walk(one)), None)
