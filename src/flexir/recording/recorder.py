@@ -67,7 +67,7 @@ def record_run(
     model: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], **options: Any
 ) -> Graph:
     """As :func:`flexir.capture`, with the options of :class:`Recorder`."""
-    with collector_at_rest() as rests, stand_ins(options.get("numbers", False)):
+    with collector_at_rest() as rests:
         recorder = Recorder(model, **options)
         recorder.found.ages = rests
         try:
@@ -139,7 +139,8 @@ class Recorder:
             args, kwargs, bound = self._begin(graph, args, kwargs)
             before, given = foreign_draws(), Given(bound)
             with watching(self):
-                result = self.model(*args, **kwargs)
+                with stand_ins(self.numbers is not None):
+                    result = self.model(*args, **kwargs)
                 with self.quietly():
                     self._end(graph, result, given)
                     self.audit.problems += given.changed(result, HELD if self.carried else "")

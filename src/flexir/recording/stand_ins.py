@@ -254,10 +254,12 @@ def _look_through() -> None:
 
     What models call is in none of torch's and the library's but ``math`` itself.
     """
-    for key, module in list(sys.modules.items()):
-        if _seen.get(key) is module and key != "__main__":
-            continue
-        _seen[key] = module
+    found = {"__main__": sys.modules.get("__main__")}
+    if sys.modules != _seen:
+        found |= {k: part for k, part in sys.modules.items() if _seen.get(k) is not part}
+        _seen.clear()
+        _seen.update(sys.modules)
+    for key, module in found.items():
         root = key.partition(".")[0]
         if module is builtins:
             for name, made in _BUILTINS.items():

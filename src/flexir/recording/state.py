@@ -322,8 +322,8 @@ class Holdings:
     @property
     def generators(self) -> Iterator[torch.Generator]:
         """The generators of random numbers that the model holds."""
-        things = (holder.thing for holder in self._holders.values())
-        return (thing for thing in things if isinstance(thing, torch.Generator))
+        opaque = (one.thing for one in self._holders.values() if one.__class__ is Opaque)
+        return (thing for thing in opaque if isinstance(thing, torch.Generator))
 
     @property
     def functions(self) -> Collection[types.FunctionType]:
