@@ -54,13 +54,13 @@ def check_type(node: Node, value: Value, tensor: torch.Tensor) -> None:
     if tensor is None and blocks_of(node):
         return  # no example showed what stands there this way; the call that reads it says so
     if isinstance(value.type, NumberType):
-        truth = value.type.kind is bool
-        if isinstance(tensor, bool) != truth or not isinstance(tensor, (int, float)):
-            raise Diverged(f"{value!r} is {tensor!r} on these inputs\n  in: {node}", node)
-        return
+        return _check_number(node, repr(value), value.type.kind, tensor)
     if value.type.__class__ is ListType and isinstance(tensor, (list, tuple)):
+        element = value.type.element
         for one in tensor:
-            if not value.type.element.takes(shape_of(one), one.dtype):
+            if element.__class__ is NumberType:
+                _check_number(node, f"an element of {value!r}", element.kind, one)
+            elif not element.takes(shape_of(one), one.dtype):
                 raise _other_size(f"an element of {value!r}", one, node)
         if value.type.shape[0].__class__ is not Dim and len(tensor) != value.type.shape[0]:
             raise Diverged(f"{value!r} has {len(tensor)} elements\n  in: {node}", node)
@@ -69,6 +69,11 @@ def check_type(node: Node, value: Value, tensor: torch.Tensor) -> None:
         raise Diverged(f"{value!r} is {tensor!r} on these inputs\n  in: {node}", node)
     if not value.type.takes(shape_of(tensor), tensor.dtype):
         raise _other_size(repr(value), tensor, node)
+
+
+def _check_number(node: Node, what: str, kind: type, made: Any) -> None:
+    if isinstance(made, bool) != (kind is bool) or not isinstance(made, (int, float)):
+        raise Diverged(f"{what} is {made!r} on these inputs\n  in: {node}", node)
 
 
 def _other_size(what: str, tensor: torch.Tensor, node: Node) -> Diverged:

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from . import tree
-from .nodes import Node, NumberType, TensorType, Value
+from .nodes import ListType, Node, NumberType, TensorType, Value
 
 
 class Block(NamedTuple):
@@ -108,6 +108,8 @@ def alike(one: TensorType, other: TensorType) -> bool:
         return False
     if isinstance(one, NumberType) and isinstance(other, NumberType):
         return one.kind is other.kind
+    if isinstance(one, ListType) and isinstance(other, ListType):
+        return alike(one.element, other.element)
     return (one.dtype, len(one.shape), one.device) == (
         other.dtype, len(other.shape), other.device,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Lists of tensors as Values: what calls on them mean.
+"""Lists of tensors or numbers as Values: what calls on them mean.
 
 A loop gives a list with an element for each round. Functions of torch that take lists take it as it
 is; what Python does to lists are the calls below. Pure functions.
@@ -7,20 +7,19 @@ is; what Python does to lists are the calls below. Pure functions.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-import torch
 
-
-def element(input: Sequence[torch.Tensor], index: int) -> torch.Tensor:
+def element(input: Sequence[Any], index: int) -> Any:
     """``input[index]``."""
     return input[index]
 
 
-def joined(parts: Sequence[torch.Tensor | Sequence[torch.Tensor]]) -> list[torch.Tensor]:
-    """One list of tensors and the elements of lists."""
-    found: list[torch.Tensor] = []
+def joined(parts: Sequence[Any]) -> list[Any]:
+    """One list of tensors or numbers, and the elements of lists of such."""
+    found: list[Any] = []
     for part in parts:
-        found += [part] if isinstance(part, torch.Tensor) else part
+        found += part if isinstance(part, (list, tuple)) else [part]
     return found
 
 

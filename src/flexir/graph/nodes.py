@@ -75,6 +75,10 @@ class TensorType(NamedTuple):
         """Whether any size varies from call to call."""
         return any(n.__class__ is Dim for n in self.shape)
 
+    def resized(self, shape: tuple[int, ...]) -> TensorType:
+        """The same with other sizes; a number, which has none, as it is."""
+        return self._replace(shape=shape)
+
     def takes(self, shape: tuple[int, ...], dtype: torch.dtype) -> bool:
         """Whether a tensor of this shape and dtype can stand here."""
         return (
@@ -106,6 +110,9 @@ class NumberType(TensorType):
         made.kind, made.recorded = kind, recorded
         return made
 
+    def resized(self, shape: tuple[int, ...]) -> TensorType:
+        return self
+
     def __str__(self) -> str:
         return self.kind.__name__
 
@@ -113,12 +120,12 @@ class NumberType(TensorType):
 
 
 class ListType(TensorType):
-    """The type of a Value that is a list of tensors, as many as a loop has rounds.
+    """The type of a Value that is a list of tensors or numbers, of a length that varies.
 
     Where a tensor's type is asked for, it answers as its elements stacked along dimension 0 would.
 
     Attributes:
-        element: the type of each tensor.
+        element: the type of each.
     """
 
     element: TensorType
@@ -135,7 +142,7 @@ class ListType(TensorType):
 
 
 class Value:
-    """One immutable tensor of the graph, a number, or a list of tensors.
+    """One immutable tensor of the graph, a number, or a list of either.
 
     Attributes:
         name: unique in its graph; the state_dict key for weights, a number for activations.
@@ -159,8 +166,13 @@ class Value:
 
     @property
     def is_list(self) -> bool:
-        """Whether it is a list of tensors."""
+        """Whether it is a list, of tensors or of numbers."""
         return self.type.__class__ is ListType
+
+    @property
+    def is_list_of_numbers(self) -> bool:
+        """Whether it is a list of numbers."""
+        return isinstance(self.type, ListType) and self.type.element.__class__ is NumberType
 
     @property
     def producer(self) -> Node | None:

@@ -29,9 +29,24 @@ def numel(input: torch.Tensor) -> int:
     return input.numel()
 
 
-def length(input: Sequence[torch.Tensor]) -> int:
-    """How many tensors a list holds."""
+def length(input: Sequence[Any]) -> int:
+    """How many tensors or numbers a list holds."""
     return len(input)
+
+
+def total(input: Sequence[Any]) -> Any:
+    """``sum(input)`` of a list of numbers."""
+    return sum(input)
+
+
+def largest(input: Sequence[Any]) -> Any:
+    """``max(input)`` of a list of numbers."""
+    return max(input)
+
+
+def smallest(input: Sequence[Any]) -> Any:
+    """``min(input)`` of a list of numbers."""
+    return min(input)
 
 
 def add(input: Any, other: Any) -> Any:
@@ -222,8 +237,8 @@ def ne(input: Any, other: Any) -> bool:
 # What is asked of a tensor, and says nothing of its elements.
 QUESTIONS: tuple[Callable[..., Any], ...] = (size, stride, numel)
 FUNCTIONS: tuple[Callable[..., Any], ...] = (
-    *QUESTIONS, length, add, sub, mul, div, floor_divide, remainder, pow, bitwise_and,
-    bitwise_or, bitwise_xor, bitwise_left_shift, bitwise_right_shift, neg, abs, ceil, floor, trunc,
-    round, maximum, minimum, sqrt, isqrt, exp, log, log2, log10, gcd, bit_length, plain, turn,
-    to_float, lt, le, gt, ge, eq, ne,
+    *QUESTIONS, length, total, largest, smallest, add, sub, mul, div, floor_divide, remainder, pow,
+    bitwise_and, bitwise_or, bitwise_xor, bitwise_left_shift, bitwise_right_shift, neg, abs, ceil,
+    floor, trunc, round, maximum, minimum, sqrt, isqrt, exp, log, log2, log10, gcd, bit_length,
+    plain, turn, to_float, lt, le, gt, ge, eq, ne,
 )  # fmt: skip

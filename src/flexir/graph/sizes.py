@@ -61,7 +61,7 @@ def static(
     if counted := next((v for v in found if v.is_list and v in free), None):
         raise Error(f"values decide how many tensors {counted!r} holds")
     types: dict[Value, Any] = {
-        v: [v.type.element._replace(shape=one) for one in n] if isinstance(v.type, ListType)
+        v: [v.type.element.resized(one) for one in n] if isinstance(v.type, ListType)
         else TensorType(v.type.dtype, n, v.type.device)
         for v, n in found.items() if not v.is_number
     }  # fmt: skip
@@ -97,9 +97,11 @@ def measured(
 
 
 def measure(value: Value, made: Any) -> Any:
-    """A number itself, the sizes of a tensor, or those of each tensor of a list."""
+    """A number itself, the sizes of a tensor, or what it is of each element of a list."""
     if value.is_number:
         return made
+    if value.is_list_of_numbers:
+        return list(made)
     return list(map(shape_of, made)) if value.is_list else shape_of(made)
 
 

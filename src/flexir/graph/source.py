@@ -43,6 +43,14 @@ _is_foreign: dict[str, bool] = {}
 _sources: dict[tuple[str, str, int, int], Source] = {}
 
 
+def caller_of(frame: FrameType) -> FrameType | None:
+    """The frame that called one; what stands in for functions of Python's is left out."""
+    found = frame.f_back
+    while found is not None and found.f_code.co_filename.startswith(PACKAGE):
+        found = found.f_back
+    return found
+
+
 def locate(frame: FrameType | None) -> Source | None:
     """The place where ``frame`` or the nearest caller outside torch and this package stands."""
     while frame is not None:

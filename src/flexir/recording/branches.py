@@ -26,13 +26,13 @@ from ..graph.check import finalize, name_values
 from ..graph.choice import alike
 from ..graph.graph import Graph
 from ..graph.inputs import same_literal
-from ..graph.nodes import Effects, ListType, Node, NumberType, Value
+from ..graph.nodes import Effects, Node, NumberType, Value
 from .alike import Misfit
 from .assigned_numbers import as_they_are
-from .beginning import Beginning
 from .hidden import inside_alike, kept_alike, stand_alike
 from .kept_lists import as_joined
 from .leaving import written
+from .lists_given import ListsGiven
 from .looping import drop_unread
 from .runs import Recorded, Span
 from .scopes import Branch, Scope
@@ -63,7 +63,7 @@ def branched(runs: Sequence[Recorded], confirms: bool = False) -> Graph:
         raise Misfit(str(error)) from None
 
 
-class _Laying(Beginning):
+class _Laying(ListsGiven):
     """Runs being laid over each other."""
 
     def __init__(
@@ -165,7 +165,7 @@ class _Laying(Beginning):
         if any(heads[r].effects.escape != first.effects.escape for r in scope.runs):
             raise Misfit(f"it does something else in another run: {first}")
         if any(len(heads[r].outputs) != len(first.outputs) for r in scope.runs):
-            self._list(scope, heads, node, out)
+            self.list_given(scope, heads, node, out)
             return
         outputs = []
         for place, value in enumerate(first.outputs):
@@ -186,21 +186,6 @@ class _Laying(Beginning):
         writes = {n: tree.substitute(part, Value, env.__getitem__)
                   for n, part in first.effects.writes.items()}  # fmt: skip
         node.effects = first.effects._replace(writes=writes)
-        out.append(node)
-
-    def _list(self, scope: Scope, heads: dict[int, Node], node: Node, out: list[Node]) -> None:
-        """A call that gave lists of other lengths."""
-        first = heads[scope.runs[0]]
-        kind = max((one.outputs for one in heads.values()), key=len)[0].type
-        for one in heads.values():
-            whole = one.result.__class__ in (tuple, list) and one.outputs == tuple(one.result)
-            tensors = not any(value.is_number for value in one.outputs)
-            if not whole or not tensors or not all(alike(v.type, kind) for v in one.outputs):
-                raise Misfit(f"it does something else in another run: {first}")
-        made = self.new(ListType(len(first.outputs), kind), node, scope)
-        node.result, node.outputs = made, (made,)
-        node.effects = first.effects._replace(writes={})
-        self.list_of(made, (one.outputs for one in heads.values()))
         out.append(node)
 
     def _module(self, scope: Scope, heads: dict[int, Node], out: list[Node]) -> None:

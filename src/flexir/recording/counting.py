@@ -202,7 +202,7 @@ def _many(iterable: Any) -> Any:
     if type(iterable) is Counting:
         many = iterable._many()
         return len(iterable._range) if many is None else many
-    return iterable.size(0) if is_tensor(iterable) else len(iterable)
+    return iterable.size(0) if is_tensor(iterable) else len(list(iterable))
 
 
 def is_tensor(part: Any) -> bool:

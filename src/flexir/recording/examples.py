@@ -267,7 +267,7 @@ def _loose(type: TensorType) -> TensorType:
     """A type any size of the rank fits."""
     if isinstance(type, ListType):
         return ListType(Dim(type.shape[0], "?"), _loose(type.element))
-    return type._replace(shape=tuple(n if n < 0 else Dim(n, "?") for n in type.shape))
+    return type.resized(tuple(n if n < 0 else Dim(n, "?") for n in type.shape))
 
 
 def examples_of(first: Inputs, also: Sequence[Any]) -> list[Inputs]:

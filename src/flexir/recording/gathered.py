@@ -319,7 +319,7 @@ class Gathering(Ways):
 
     def _source(self, scope: Scope, one: Any) -> Any:
         """What an element of a list is one of many of: a loop that is over, or another list."""
-        if one.__class__ is not Value or one.is_number:
+        if one.__class__ is not Value:
             return None
         for around in scope.outwards:
             for loop in reversed(around.branches):
@@ -346,11 +346,13 @@ class Gathering(Ways):
             length += len(column[next(iter(column))]) if source else 1
         if len(parts) == 1:
             return parts[0]
-        if not all(part.__class__ is Value for part in parts):
-            raise Misfit("a list holds more than tensors")
-        kinds = [p.type.element if isinstance(p.type, ListType) else p.type for p in parts]
+        if not all(part.__class__ in (Value, int, float) for part in parts):
+            raise Misfit("a list holds more than tensors and numbers")
+        types = [part.type if part.__class__ is Value else NumberType(type(part), part)
+                 for part in parts]  # fmt: skip
+        kinds = [one.element if isinstance(one, ListType) else one for one in types]
         if not all(alike(one, kinds[0]) for one in kinds):
-            raise Misfit("a list holds tensors of several types")
+            raise Misfit("a list holds what is of several types")
         kind = ListType(length, kinds[0])
         return self.emitted(scope, joined, {"parts": tuple(parts)}, kind, out)
 

@@ -19,8 +19,9 @@ import torch
 
 from ..graph import numbers as calls
 from ..graph.nodes import Value
+from ..graph.source import caller_of
 from .counting import many_in
-from .live import OURS, Float, Int, origins_of, plain
+from .live import OURS, Float, Int, expression, origins_of, plain
 from .numbers import Numbers
 from .parsed import span_at
 from .sources import LoopSource, stored_before
@@ -50,7 +51,7 @@ class Iterables:
         """
         if loop.iterable is None:
             return None
-        around = frame.f_back if loop.is_comprehension and ".0" in frame.f_locals else frame
+        around = caller_of(frame) if loop.is_comprehension and ".0" in frame.f_locals else frame
         if around is None:
             return None
         changed = set(loop.targets)
@@ -68,11 +69,12 @@ class Iterables:
         Or how many rows of a tensor there are from the one on that it holds.
         """
         for name in loop.targets:
-            held = frame.f_locals.get(name)
-            value = self._known(held) if isinstance(held, torch.Tensor) else None
+            value = self._held(frame.f_locals.get(name))
             node = None if value is None else value.producer
-            if node is not None and node.op in ("unbind", "split", "chunk", "tensor_split"):
+            if node is not None and node.op in _LISTS:
                 place = node.outputs.index(value)
+                if node.op == "tolist":
+                    return _column(node.result, value)
                 if not place:
                     return list(node.outputs)
                 of, dim = node.args["input"], node.args["dim"]
@@ -80,6 +82,14 @@ class Iterables:
                     rows = self._numbers.answer("size", of, (dim,), len(node.outputs))
                     return self._numbers.lower(self.compute(calls.sub, rows, place))
         return None
+
+    def _held(self, part: Any) -> Value | None:
+        """The Value of a tensor, or of the first number of those that a call took out of one."""
+        if part.__class__ is list and part:
+            part = part[0]
+        if part.__class__ in OURS:
+            return part.expr if part.expr.__class__ is Value else None
+        return self._known(part) if isinstance(part, torch.Tensor) else None
 
     def _length(self, over: Any) -> Any:
         if isinstance(over, _LiveRange):
@@ -112,6 +122,14 @@ class Iterables:
             raise _Unknown
         return self._numbers.answer("size", value, (dim,), torch.Tensor.size(tensor, dim))
 
+    def many(self, length: Any) -> Any:
+        """A length as a number, also where it is told by Values, as many."""
+        if not isinstance(length, list):
+            return length
+        return self._numbers.number(
+            len(length), expression(calls.length, (tuple(length),), len(length))
+        )
+
     def compute(self, function: Callable[..., Any], one: Any, other: Any) -> Any:
         """Arithmetic with numbers that may know where they come from."""
         if not all(type(part) in (int, float, Int, Float) for part in (one, other)):
@@ -141,6 +159,15 @@ class _LiveRange:
         return found if plain(found) > 0 else 0
 
 
+def _column(rows: list[Any], value: Value | None) -> list[Value] | None:
+    """A list of numbers that one is the first of, or is in the first row of; None if it is not."""
+    if not rows or rows[0].__class__ is not list:
+        return rows if rows and rows[0] is value else None
+    place = next((k for k, one in enumerate(rows[0]) if one is value), None)
+    return None if place is None else [row[place] for row in rows]
+
+
+_LISTS = frozenset({"unbind", "split", "chunk", "tensor_split", "tolist"})
 _CONTAINERS = frozenset({list, tuple, dict})
 _ARITHMETIC = {
     ast.Add: calls.add, ast.Sub: calls.sub, ast.Mult: calls.mul, ast.FloorDiv: calls.floor_divide,
@@ -229,8 +256,7 @@ class _Evaluator:
         if callee is enumerate and args or callee in (reversed, list, tuple) and len(args) == 1:
             return args[0]
         if callee is len and len(args) == 1:
-            found = self.of._length(args[0])
-            return len(found) if isinstance(found, list) else found
+            return self.of.many(self.of._length(args[0]))
         raise _Unknown
 
 

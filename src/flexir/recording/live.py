@@ -132,6 +132,13 @@ def is_assigned(part: Any) -> bool:
     return part.expr.producer is not None and part.expr.producer.target is assigned
 
 
+def is_taken(part: Any) -> bool:
+    """Whether it is a number that a call took out of a tensor, which is a Value of its own."""
+    if part.__class__ not in OURS or part.expr.__class__ is not Value:
+        return False
+    return part.expr.producer is not None and part.expr.producer.target is not assigned
+
+
 _KNOWN = (int, float, bool, Int, Float)
 
 

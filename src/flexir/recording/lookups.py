@@ -38,6 +38,7 @@ class Lookup(NamedTuple):
     is_call: bool
 
 
+_BUILTINS = vars(builtins)
 TENSORS, ROWS, USERS, ASKING, STRANGE, TABLE, FLOAT = (
     "tensors", "rows", "users", "asking", "strange", "table", "float",
 )  # fmt: skip
@@ -69,7 +70,7 @@ class Lookups:
             self.kinds[code] = {}
         elif not todo:
             return
-        names = _Namespaces(frame.f_locals, frame.f_globals)
+        names = _Namespaces(frame.f_locals, frame.f_globals, (code.co_varnames, code.co_cellvars))
         self._open[code] = left = []
         for one in todo:
             kind = names.operand(one.of) if one.node is one.of else names.kind(one.of, one.is_call)
@@ -105,10 +106,15 @@ class _Unresolved(Exception):
 
 
 class _Namespaces(NamedTuple):
-    """What the names of a function stand for: its variables, and those of its file."""
+    """What the names of a function stand for: its variables, and those of its file.
+
+    Attributes:
+        own: names that are its own variables, also while they are not set.
+    """
 
     local: dict[str, Any]
     globals: dict[str, Any]
+    own: tuple[tuple[str, ...], ...] = ()
 
     def kind(self, of: ast.expr, is_called: bool) -> str | None:
         """What an expression is, or gives when it is called.
@@ -148,7 +154,8 @@ class _Namespaces(NamedTuple):
 
     def _resolved(self, node: ast.expr) -> Any:
         if isinstance(node, ast.Name):
-            for names in (self.local, self.globals, vars(builtins)):
+            around = () if any(node.id in own for own in self.own) else (self.globals, _BUILTINS)
+            for names in (self.local, *around):
                 if node.id in names:
                     return names[node.id]
         if isinstance(node, ast.Attribute):

@@ -114,7 +114,7 @@ def _list_type(type: ListType, table: Table, value: Value, names: _SizeNames) ->
         sizes = table.per_example(value, partial(_common, d))
         known = tuple(one for size in sizes if (one := _of_some(size)) != ())
         shape.append(names.dim(known, None, d, 0) if known else int(recorded))
-    return ListType(length, type.element._replace(shape=tuple(shape)))
+    return ListType(length, type.element.resized(tuple(shape)))
 
 
 def _of_some(size: Any) -> Any:

@@ -132,14 +132,13 @@ class Recorder:
         name = type(self.model).__name__
         if not isinstance(self.model, torch.nn.Module):
             name = getattr(self.model, "__name__", name)
-        graph = Graph(
-            name, constants=self.found.constants, origins=self.found.origins, audit=self.audit
-        )
+        found = self.found
+        graph = Graph(name, constants=found.constants, origins=found.origins, audit=self.audit)
         with self._lent(args, kwargs) as (args, kwargs):
             args, kwargs, bound = self._begin(graph, args, kwargs)
             before, given = foreign_draws(), Given(bound)
             with watching(self):
-                with stand_ins(self.numbers is not None):
+                with stand_ins(wanted=self.numbers is not None):
                     result = self.model(*args, **kwargs)
                 with self.quietly():
                     self._end(graph, result, given)

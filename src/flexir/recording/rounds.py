@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 
 from ..graph.nodes import Value
-from ..graph.source import is_foreign
+from ..graph.source import PACKAGE, is_foreign
 from .comparable import comparable, tensors_by_path
 from .live import Int
 from .liveness import carried_by, live_after_span
@@ -157,7 +157,8 @@ class Rounds:
         """A call is made at a frame."""
         frames = []
         while frame is not None and frame.f_code is not self._entry:
-            frames.append(frame)
+            if not frame.f_code.co_filename.startswith(PACKAGE):  # what stands in is as C code
+                frames.append(frame)
             frame = frame.f_back
         frames.reverse()
         stack, common = self._stack, 0

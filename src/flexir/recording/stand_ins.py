@@ -21,9 +21,10 @@ import torch
 from torch._functorch import vmap
 
 from ..graph import numbers as calls
+from ..graph.nodes import Value
 from .comparable import MANY
 from .counting import Enumerate, Range, is_tensor
-from .live import OURS, Float, Int, expr_of, expression, plain
+from .live import OURS, Float, Int, expr_of, expression, is_taken, plain
 from .session import running
 
 # What has a meaning in the graph; of the others the line is noted.
@@ -103,8 +104,11 @@ class Length(StandIn):
         if type(of) is list and (told := _told(of)) is not None:
             return told
         many = self.function(of)
-        if type(of) is list and 0 < many <= MANY and all(map(is_tensor, of)):
-            return _many_in(of, many)
+        if type(of) is list and 0 < many <= MANY:
+            if all(map(is_tensor, of)):
+                return _many_in(of, many)
+            if values := _taken(of):
+                return _of_all(calls.length, of, values, many)
         return many
 
 
@@ -129,15 +133,19 @@ class Extreme(StandIn):
     without asking an int that is compared with it.
     """
 
-    __slots__ = ("call", "is_before")
+    __slots__ = ("call", "is_before", "of_list")
     __module__ = "builtins"
 
-    def __init__(self, function: Any, call: Callable[..., Any], is_before: Any) -> None:
+    def __init__(
+        self, function: Any, call: Callable[..., Any], of_list: Callable[..., Any], is_before: Any
+    ) -> None:
         super().__init__(function)
-        self.call, self.is_before = call, is_before
+        self.call, self.of_list, self.is_before = call, of_list, is_before
 
     def __call__(self, *given: Any, **how: Any) -> Any:
         parts = given[0] if len(given) == 1 and type(given[0]) in _ROWS else given
+        if parts is not given and not how and (values := _taken(parts)):
+            return _of_all(self.of_list, parts, values, self.function(map(plain, parts)))
         kinds = set(map(type, parts))
         if how or kinds.isdisjoint(OURS) or not kinds.issubset(_NUMBERS):
             return self.function(*given, **how)
@@ -146,6 +154,31 @@ class Extreme(StandIn):
         if of_one_kind and home.hears():
             return functools.reduce(functools.partial(home.computed, self.call), parts)
         return functools.reduce(lambda a, b: b if self.is_before(b, a) else a, parts)
+
+
+class Total(StandIn):
+    """``sum``: of a list of numbers that calls took out of tensors it is one number."""
+
+    __slots__ = ()
+    __module__ = "builtins"
+
+    def __call__(self, *given: Any, **how: Any) -> Any:
+        parts = given[0] if len(given) == 1 and type(given[0]) in _ROWS else ()
+        if how or not (values := _taken(parts)):
+            return self.function(*given, **how)
+        return _of_all(calls.total, parts, values, self.function(map(plain, parts)))
+
+
+def _taken(parts: Any) -> tuple[Value, ...]:
+    """The Values of numbers that calls took out of tensors; none if something is no such number."""
+    if not parts or not all(map(is_taken, parts)) or len(set(map(type, parts))) > 1:
+        return ()
+    return tuple(one.expr for one in parts) if parts[0].home.hears() else ()
+
+
+def _of_all(call: Callable[..., Any], parts: Any, values: tuple[Value, ...], result: Any) -> Any:
+    """What a call on a list of numbers gives."""
+    return parts[0].home.number(result, expression(call, (values,), result))
 
 
 def _is_greater(one: Any, other: Any) -> bool:
@@ -215,8 +248,9 @@ Int.__array_ufunc__ = Float.__array_ufunc__ = _numpy  # type: ignore[attr-define
 
 _BUILTINS: dict[str, Any] = {
     "len": Length(len), "range": Range, "enumerate": Enumerate,
-    "max": Extreme(max, calls.maximum, _is_greater),
-    "min": Extreme(min, calls.minimum, _is_less),
+    "max": Extreme(max, calls.maximum, calls.largest, _is_greater),
+    "min": Extreme(min, calls.minimum, calls.smallest, _is_less),
+    "sum": Total(sum),
 }  # fmt: skip
 _lock = threading.Lock()
 _users = 0

@@ -22,7 +22,7 @@ from .beneath import is_beneath
 from .comparable import IN_GRAPH, NUMBER, identity, summary, tensors_by_path
 from .inside import Contents
 from .iterables import Iterables
-from .live import OURS, Expr, is_assigned, origins_of
+from .live import OURS, Expr, is_assigned, is_taken, origins_of
 from .liveness import live_after
 from .lookups import Lookups
 from .numbers import Laundered, Numbers
@@ -258,8 +258,8 @@ class Standing:
                 if value := self._number(kept[name]):
                     tensors[code.co_name, name] = value
                 here = code.co_name, name
-                for place, part in tensors_by_path(kept[name], here, self._value):
-                    value = self._value(part)
+                for place, part in tensors_by_path(kept[name], here, self._part):
+                    value = self._part(part)
                     if value is not None:
                         tensors[place] = value
             self.lookups.visit(user)
@@ -311,6 +311,10 @@ class Standing:
         if is_assigned(part):
             return self._number(part)
         return self._known(part) if isinstance(part, torch.Tensor) else None
+
+    def _part(self, part: Any) -> Value | None:
+        """The same, also of a number that a call took out of a tensor."""
+        return self._number(part) if is_taken(part) else self._value(part)
 
     def _number(self, part: Any) -> Value | None:
         ours = part.__class__ in OURS and part.home is self._numbers

@@ -198,7 +198,8 @@ class Following:
                 if inner.id in self._known.lists.get(code, ()):
                     return Telling(self._stack, self._known, depth).follow(depth, own, node)
             if isinstance(node, _NESTED) or node is own:
-                return self._back(depth) if isinstance(own, ast.Lambda) else ast.unparse(inner)
+                gives = isinstance(own, ast.Lambda) or self._lists(node, inner)
+                return self._back(depth) if gives else ast.unparse(inner)
             if isinstance(node, (ast.NamedExpr, ast.Assign, ast.AugAssign, ast.AnnAssign)):
                 found = self._into(depth, node)
                 if found is not None or not isinstance(node, ast.NamedExpr):
@@ -213,10 +214,14 @@ class Following:
                 return ast.unparse(node) if inside else self._back(depth)
             elif self._cuts(node, inner):
                 return ast.unparse(node)
-            elif self._goes_on(node, inner):
+            elif self._lists(node, inner) or self._goes_on(node, inner):
                 continue
             else:
                 return None if self._is_seen(code, node, inner) else ast.unparse(node)
+
+    def _lists(self, node: ast.AST, inner: ast.AST) -> bool:
+        """Whether a comprehension makes a list of it that can be followed."""
+        return False
 
     def _cuts(self, node: ast.AST, inner: ast.AST) -> bool:
         """Whether it is a part of a list that holds more or less as the list is long or short.
@@ -302,7 +307,8 @@ class Following:
         code, at = self._stack[depth + 1]
         own = function_of(code)
         span = span_at(code, at)
-        called = [n for n in nodes_of(own) if isinstance(n, ast.Call) and span_of(n) == span] \
+        called = [n for n in nodes_of(own)
+                  if isinstance(n, (ast.Call, ast.ListComp)) and span_of(n) == span] \
             if own is not None else []  # fmt: skip
         if own is None or len(called) != 1:
             return f"what {self._stack[depth][0].co_name} returns"
@@ -319,6 +325,9 @@ class Telling(Following):
 
     _arithmetic = (ast.operator,)
     _kept: Collection[str] = ("abs", "divmod", "list", "max", "min", "pow", "round", "tuple")
+
+    def _lists(self, node: ast.AST, inner: ast.AST) -> bool:
+        return isinstance(node, ast.ListComp) and inner is node.elt
 
     def _is_seen(self, code: CodeType, node: ast.AST, inner: ast.AST) -> bool:
         own = function_of(code)

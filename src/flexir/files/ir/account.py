@@ -77,11 +77,14 @@ def read_type(message: Any) -> TensorType:
     Raises:
         FormatError: an unknown dtype, device or kind of number, or a size too large.
     """
+    number: NumberType | None = None
     if message.number:
         kind = _KINDS.get(message.number)
         if kind is None:
             raise FormatError(f"types: {message.number!r} is no kind of number")
-        return NumberType(kind, kind(message.real if kind is float else message.integer))
+        number = NumberType(kind, kind(message.real if kind is float else message.integer))
+        if not message.list:
+            return number
     try:
         device = torch.device(message.device or "cpu")
     except RuntimeError as error:
@@ -97,7 +100,7 @@ def read_type(message: Any) -> TensorType:
     if message.list:
         if not shape:
             raise FormatError("types: a list without a length")
-        return ListType(shape[0], TensorType(dtype, shape[1:], device))
+        return ListType(shape[0], number or TensorType(dtype, shape[1:], device))
     return TensorType(dtype, shape, device)
 
 

@@ -180,7 +180,8 @@ class _GraphWriter:
         key: tuple[Any, ...] = (type,)
         if cls is not TensorType or not _FIXED.issuperset(map(_class, type.shape)):
             dims = [n.name if isinstance(n, Dim) else "" for n in type.shape]
-            number = (type.kind, type.recorded) if isinstance(type, NumberType) else ()
+            one = type.element if isinstance(type, ListType) else type
+            number = (one.kind, one.recorded) if isinstance(one, NumberType) else ()
             key = (type, cls, *dims, *number)
         index = self.types[key]
         self.message.values.add(name=value.name, type=index, names=names)
@@ -199,12 +200,13 @@ class _GraphWriter:
         names = [n.name if isinstance(n, Dim) else "" for n in type.shape]
         entry.names.extend(names if any(names) else ())
         entry.list = isinstance(type, ListType)
-        if isinstance(type, NumberType):
-            entry.number = type.kind.__name__
-            if type.kind is float:
-                entry.real = type.recorded
+        number = type.element if isinstance(type, ListType) else type
+        if isinstance(number, NumberType):
+            entry.number = number.kind.__name__
+            if number.kind is float:
+                entry.real = number.recorded
             else:
-                entry.integer = int(type.recorded)
+                entry.integer = int(number.recorded)
 
     def _state(self, state: Any) -> int:
         key = (state.grad, state.inference, state.default_dtype, state.autocast)

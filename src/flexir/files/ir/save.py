@@ -108,6 +108,8 @@ def _minimum_reader(message: Any) -> int:
     blocks = any(len(node.blocks) for node in message.nodes)
     more = len(message.variants) or len(message.left) or message.HasField("carried")
     more = more or blocks or "bool" in numbers
+    if any(type.list and type.number for type in message.types):
+        return 7
     if any(node.escape == "error" for node in message.nodes):
         return 6
     if more or any(t.list for t in message.types):

@@ -56,6 +56,7 @@ def held(node: flexir.Node) -> None:
     """Decline a call with tensors that no value of a file stands for, or lists it cannot read."""
     for value in (*node.inputs, *node.returned):
         fail_unless(not value.is_list or node.op in _LISTS, "a list of as many as there are rounds")
+        fail_unless(not value.is_list_of_numbers, "a list of numbers")
         if not value.is_number:
             element_type(value.type.dtype)
 

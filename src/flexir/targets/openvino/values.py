@@ -17,6 +17,8 @@ from openvino import opset13 as ops
 
 import flexir
 
+from ..arguments import fail_unless
+
 # What the CPU plug-in computes in as torch does; whole numbers of 64 bits it keeps in 32.
 DTYPES = {
     torch.float32: np.float32, torch.int64: np.int64, torch.int32: np.int32, torch.bool: np.bool_,
@@ -90,6 +92,8 @@ def op(
     def declare(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         def checked(ctx: Any, *args: Any, **named: Any) -> Any:
+            lists = any(value.is_list for value in (*ctx.node.inputs, *ctx.node.returned))
+            fail_unless(not lists, "a list of as many as values or sizes say")
             types = [type_of(value.type) for value in ctx.node.returned]
             none = bool(types) and all(0 in type.shape for type in types)
             for value in ctx.node.inputs:
