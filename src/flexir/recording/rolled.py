@@ -34,6 +34,7 @@ from .runs import Recorded, Span, Stretches, made_in
 from .scopes import Scope
 from .sources import mentions
 from .standing import Held
+from .unshown import changed_at_last, two_alike
 from .unused_numbers import choosing
 from .uses import Known, united, variables_of_lists, variables_of_tensors
 from .ways import copied, guarded, only_a_number
@@ -315,7 +316,9 @@ class Rolled(Ending):
         loop.name, loop.skipped = name_of_loop(first.loop.key), skipped
         loop.live, loop.code = first.live_after, first.code
         numbers_are_lines(executions, skipped)
+        two_alike(loop, executions)
         starts = list(loop.starts.values())
+        changed_at_last(executions, starts, skipped)
         loop.changing = changing(executions, starts, skipped)
         loop.grown = rounds_alike(executions, starts, loop.changing.keys(), self.known)
         loop.grows = bool(loop.grown) or first.loop.filters

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 
 from ..graph.nodes import Value
-from ..graph.source import PACKAGE, is_foreign
+from ..graph.source import PACKAGE, caller_of, is_foreign
 from .comparable import comparable, tensors_by_path
 from .live import Int
 from .liveness import carried_by, live_after_span
@@ -126,7 +126,8 @@ class _Activation:
             execution, kept, code = one.execution, self.frame.f_locals, self.frame.f_code
             execution.after = _carried(execution.loop, self.frame, known)
             execution.sees(kept, known)
-            for name in execution.after:
+            left = {n for f, n in execution.live_after if n in kept} & execution.loop.stored
+            for name in left.union(execution.after):
                 for place, part in tensors_by_path(kept[name], (code.co_name, name), known):
                     if (value := known(part)) is not None:
                         execution.left[place] = value
@@ -151,6 +152,7 @@ class Rounds:
         self.now: tuple[Turn, ...] = ()
         self._entry, self._counts, self._known = entry, counts, known
         self._stack: list[_Activation] = []
+        self._frames: list[FrameType] = []  # that lead to the call under way
         self._many = 0  # functions that were called
 
     def come_to(self, frame: FrameType | None) -> None:
@@ -161,6 +163,7 @@ class Rounds:
                 frames.append(frame)
             frame = frame.f_back
         frames.reverse()
+        self._frames = frames
         stack, common = self._stack, 0
         while common < min(len(stack), len(frames)) and stack[common].frame is frames[common]:
             common += 1
@@ -183,8 +186,13 @@ class Rounds:
 
     def over(self, frame: FrameType) -> None:
         """A loop is over, which is known where it would have gone on: before its rounds."""
+        loops = loops_at(frame.f_code, frame.f_lasti)
+        if _is_generator(frame) and (adds := caller_of(frame)) is not None:
+            written = loops_at(adds.f_code, adds.f_lasti)
+            if written and written[-1].is_one_call:  # what adds it up has no more rounds
+                frame, loops = adds, written[:-1]
         place = next((i for i, one in enumerate(self._stack) if one.frame is frame), None)
-        around = len(loops_at(frame.f_code, frame.f_lasti))
+        around = len(loops)
         if place is None or len(self._stack[place].open) <= around:  # it had no round
             self.come_to(frame)
             return
@@ -206,6 +214,7 @@ class Rounds:
     def leave(self) -> None:
         """The run has ended."""
         self._drop(0)
+        self._frames = []
 
     def _drop(self, depth: int) -> None:
         """Functions have returned."""
@@ -221,6 +230,9 @@ class Rounds:
         loops = loops_at(code, frame.f_lasti)
         if not loops and not one.open:
             return
+        if _is_generator(frame):  # what adds it up begins its rounds
+            around = {now.execution.loop.key for each in self._stack for now in each.open}
+            loops = tuple(loop for loop in loops if loop.key not in around)
         same = 0
         while same < min(len(loops), len(one.open)) and (
             one.open[same].execution.loop is loops[same]
@@ -233,16 +245,27 @@ class Rounds:
                 one.close(again + 1, self._known)
                 loop = one.open[again]
                 loop.number += 1
-                loop.held = _held(loops[again], frame)
+                loop.held = self._held(loops[again], frame)
                 loop.execution.begins(loop.held, frame.f_locals, self._known)
                 same = again + 1
         for loop_written in loops[same:]:
-            held = _held(loop_written, frame)
+            held = self._held(loop_written, frame)
             begun = Execution(loop_written, code, held)
             one.open.append(_Open(begun, held))
             begun.count = self._counts(loop_written, frame)
             begun.before = _carried(loop_written, frame, self._known)
             begun.begins(held, frame.f_locals, self._known)
+
+    def _held(self, loop: LoopSource, frame: FrameType) -> tuple[Any, ...]:
+        """What the variables that a loop sets itself hold."""
+        if not loop.targets:
+            return ()
+        if loop.is_one_call:  # those of the generator that is added up
+            frames = iter(self._frames)
+            inside = next((f for one in frames if one is frame for f in frames), frame)
+            frame = inside if _is_generator(inside) else frame
+        kept = frame.f_locals
+        return tuple([kept.get(name) for name in loop.targets])
 
     def _again(self, one: _Activation, loops: tuple[LoopSource, ...]) -> int | None:
         """The loop of which a new round begins, if one does."""
@@ -251,7 +274,7 @@ class Rounds:
         if before == now and inner.is_one_call:
             return len(loops) - 1 if one.direct else None
         for depth, loop in enumerate(loops):  # what it goes over may say so even going forward
-            if loop.targets and not _same(_held(loop, frame), one.open[depth].held):
+            if loop.targets and not _same(self._held(loop, frame), one.open[depth].held):
                 return depth
         back = _order_in_round(inner, frame.f_code, now) < _order_in_round(
             inner, frame.f_code, before
@@ -286,12 +309,8 @@ def _order_in_round(loop: LoopSource, code: Any, at: int) -> tuple[int, ...]:
     return (0, *span[2:]) if in_test(loop, span) else (1, at)
 
 
-def _held(loop: LoopSource, frame: FrameType) -> tuple[Any, ...]:
-    """What the variables that a loop sets itself hold."""
-    if not loop.targets:
-        return ()
-    kept = frame.f_locals
-    return tuple([kept.get(name) for name in loop.targets])
+def _is_generator(frame: FrameType) -> bool:
+    return frame.f_code.co_name == "<genexpr>"
 
 
 def _same(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:

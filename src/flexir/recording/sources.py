@@ -54,6 +54,8 @@ class LoopSource(NamedTuple):
     @property
     def key(self) -> Any:
         """What identifies the loop: the same in all runs."""
+        if self.is_one_call and isinstance(over := self.iterable, ast.GeneratorExp):
+            return self.file, span_of(over.generators[0].target)  # as in the generator itself
         return self.file, self.span
 
     @property
@@ -97,7 +99,7 @@ def loops_at(code: CodeType, at: int) -> tuple[LoopSource, ...]:
         elif isinstance(node, COMPREHENSIONS):
             found += _comprehension(code.co_filename, node, span)
         elif isinstance(node, ast.Call) and _adds_up(node) and span_of(node) == span:
-            found.append(_written(code.co_filename, node, node, (), (node.func,)))
+            found.append(_added_up(code.co_filename, node))
     return tuple(found)
 
 
@@ -128,6 +130,16 @@ def _numbers_rounds(over: ast.expr, span: Span) -> bool:
 
 def _adds_up(node: ast.Call) -> bool:
     return called(node) == "sum" and len(node.args) > 0
+
+
+def _added_up(file: str, node: ast.Call) -> LoopSource:
+    """The rounds of ``sum``; of a generator that computes something, those of that."""
+    over = node.args[0]
+    if isinstance(over, ast.GeneratorExp) and not isinstance(over.elt, ast.Name):
+        one, *more = over.generators
+        if not more and not one.ifs:
+            return _written(file, node, node, (one.target,), (over.elt,))
+    return _written(file, node, node, (), (node.func,))
 
 
 def in_test(loop: LoopSource, span: Span) -> bool:
