@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..errors import CaptureError, Diverged, add_note
+from ..graph import numbers
 from ..graph.account import Frozen
 from ..graph.agreement import TORCHS
 from ..graph.graph import Graph
@@ -225,7 +226,9 @@ class Merging:
 
 def _laundered(graph: Graph, runs: Sequence[Recorded]) -> list[str]:
     """Where numbers that vary in a graph became plain ones, a line each."""
-    if not graph.live:
+    taken = any(value.is_number and node.target not in numbers.FUNCTIONS
+                for node in graph.walk() for value in node.outputs)  # fmt: skip
+    if not graph.live and not taken:
         return []
     fixed = set()
     if len(runs) == 1:  # its Values have the names they had
@@ -235,7 +238,7 @@ def _laundered(graph: Graph, runs: Sequence[Recorded]) -> list[str]:
         for how, number, source in run.laundered:
             if not all(v.name in fixed for v in origins_of(number)):
                 found[f"{how}() at {source}, which was {number}"] = None
-    for what, where in overlooked(united(run.kinds for run in runs)):
+    for what, where in overlooked(united(run.kinds for run in runs), bool(graph.live)):
         found[f"{what} at {where}"] = None
     return list(found)
 

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from .live import Float, Int
+from .live import OURS, Float, Int
 from .parsed import Span, contains, function_of, nodes_of, span_at, span_of, spans
 from .sources import LoopSource, called
 
@@ -39,8 +39,8 @@ class Lookup(NamedTuple):
 
 
 _BUILTINS = vars(builtins)
-TENSORS, ROWS, USERS, ASKING, STRANGE, TABLE, FLOAT = (
-    "tensors", "rows", "users", "asking", "strange", "table", "float",
+TENSORS, ROWS, USERS, ASKING, STRANGE, TABLE, FLOAT, NUMBERS = (
+    "tensors", "rows", "users", "asking", "strange", "table", "float", "numbers",
 )  # fmt: skip
 DECIDING = frozenset({USERS, ASKING, STRANGE, TABLE})  # what they make of a number is not seen
 
@@ -54,7 +54,8 @@ class Lookups:
             USERS; functions ASKING a number for its origin, which stand in for those of Python;
             STRANGE functions, of other libraries or written in C; or a TABLE. Also: operator ->
         ASKING if it asked a number for its origin; what stands on the left of one -> FLOAT if it
-        is a plain float, which asks nothing.
+        is a plain float, which asks nothing. Variable, where it is read -> NUMBERS if it held one
+        that knows where it comes from, or a list of such.
     """
 
     def __init__(self) -> None:
@@ -70,6 +71,10 @@ class Lookups:
             self.kinds[code] = {}
         elif not todo:
             return
+        for name, part in frame.f_locals.items():
+            first = part[0] if part.__class__ is list and part else part
+            if first.__class__ in OURS:
+                self.kinds[code].update(dict.fromkeys(_uses_of(code, name), NUMBERS))
         names = _Namespaces(frame.f_locals, frame.f_globals, (code.co_varnames, code.co_cellvars))
         self._open[code] = left = []
         for one in todo:
@@ -207,6 +212,16 @@ def _lookups(code: CodeType) -> tuple[Lookup, ...]:
             found += [Lookup(one, one, False) for one in lefts_of(node)
                       if isinstance(one, (ast.Name, ast.Attribute))]  # fmt: skip
     return tuple(found)
+
+
+@functools.lru_cache(maxsize=4096)
+def _uses_of(code: CodeType, name: str) -> tuple[ast.AST, ...]:
+    """Where a function reads a variable."""
+    own = function_of(code)
+    names = (
+        (node for node in nodes_of(own) if isinstance(node, ast.Name)) if own is not None else ()
+    )
+    return tuple(one for one in names if one.id == name and isinstance(one.ctx, ast.Load))
 
 
 def lefts_of(node: ast.AST) -> list[ast.expr]:

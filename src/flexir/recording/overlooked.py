@@ -15,8 +15,10 @@ from collections.abc import Iterator, Mapping
 from types import CodeType
 from typing import Any
 
+import torch
+
 from ..graph.source import Source
-from .lookups import ASKING, FLOAT, STRANGE, TENSORS, lefts_of
+from .lookups import ASKING, FLOAT, NUMBERS, STRANGE, TENSORS, lefts_of
 from .parsed import function_of, nodes_of
 from .sources import called
 from .uses import Following, Known, parents_of
@@ -27,17 +29,21 @@ _READ = frozenset({"bytearray", "bytes", "range"})  # unseen
 _ADDED = frozenset({"divmod", "pow", "sum"})  # unseen beside a float
 _TEXTS = frozenset({"bin", "chr", "format", "hex", "oct", "repr", "str"})
 _NUMBERS = frozenset({"abs", "divmod", "float", "int", "max", "min", "pow", "round", "sum"})
+_OF_TEXTS = frozenset(dir(str)) - frozenset(dir(object))
+_OF_TENSORS = frozenset(dir(torch.Tensor))
+_TOLD_BY_NUMBERS = frozenset((*dir(int), *dir(float))) - _OF_TENSORS - {"bit_length"}
 _LOOPS = (ast.For, ast.AsyncFor, ast.comprehension)
 
 
 def overlooked(
-    kinds: Mapping[CodeType, Mapping[ast.AST, str]],
+    kinds: Mapping[CodeType, Mapping[ast.AST, str]], sizes_vary: bool = True
 ) -> Iterator[tuple[str, Source]]:
-    """What decides something by a size unseen, as it is written, and where.
+    """What decides something by a number unseen, as it is written, and where.
 
     Args:
         kinds: function that made recorded calls -> expression that looks up or calls -> what, as in
             ``lookups``.
+        sizes_vary: whether sizes are among these numbers.
     """
     known = Known((), kinds, {})
     for code in kinds:
@@ -45,9 +51,11 @@ def overlooked(
         if own is not None:
             plain = _Plain(code, known)
             sizes = _SizeUses(code, known, plain)
-            for size in _sizes_in(own):
-                sizes.follow(0, own, size)
-            for node in nodes_of(own):
+            taken = [node for node in nodes_of(own) if _takes_numbers(node)]
+            read = [node for node, kind in kinds[code].items() if kind == NUMBERS]
+            for number in (*(_sizes_in(own) if sizes_vary else ()), *taken, *read):
+                sizes.follow(0, own, number)
+            for node in nodes_of(own) if sizes_vary else ():
                 name = _name_of(node.func if isinstance(node, ast.Call) else node)
                 if name in _LISTS and isinstance(node, ast.Call) or name == "nbytes":
                     plain.follow(0, own, node)
@@ -121,6 +129,13 @@ def _sizes_in(own: ast.AST) -> Iterator[ast.expr]:
                 yield node
 
 
+def _takes_numbers(node: ast.AST) -> bool:
+    """Whether an expression takes numbers out of a tensor."""
+    if not isinstance(node, ast.Call):
+        return False
+    return _name_of(node.func) in ("item", "tolist") or called(node) in ("int", "float")
+
+
 class _Listed(Following):
     """All that decides something unseen in one function.
 
@@ -190,9 +205,12 @@ class _SizeUses(_Listed):
         if isinstance(node, _LOOPS) and _has_range(inner):
             return any(_may_be_recorded(n) for part in self._round(code, node)
                        for n in ast.walk(part))  # fmt: skip
-        return not (isinstance(node, ast.Attribute) and node.attr == "numel")  # of a Size
+        # ``numel`` is of a Size; the others tell of a number what no call does.
+        return not (isinstance(node, ast.Attribute) and node.attr in ("numel", *_TOLD_BY_NUMBERS))
 
     def _reads(self, code: CodeType, node: ast.AST, inner: ast.AST) -> bool:
+        if isinstance(node, ast.BinOp) and _is_text(node):
+            return True
         if self._kind(code, node) == ASKING:
             return False
         sides = lefts_of(node)
@@ -242,7 +260,11 @@ class _SizeUses(_Listed):
         return None
 
     def _computed(self, node: ast.expr) -> str | None:
-        self.found.append(node)
+        own = function_of(self._stack[0][0])
+        if own is not None and _is_text(node):
+            self._texts.follow(0, own, node)
+        else:
+            self.found.append(node)
         return None
 
 
@@ -287,6 +309,11 @@ class _Plain(_Listed):
 
     _kept = ("len", "list", "tuple")
 
+    def _is_asked(self, code: CodeType, node: ast.AST, inner: ast.AST) -> bool:
+        if isinstance(node, ast.Attribute) and node.attr in _OF_TEXTS:
+            return False
+        return super()._is_asked(code, node, inner)
+
     def _into(self, depth: int, node: Any) -> str | None:
         """Into a variable; the parts of a list are tensors."""
         for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
@@ -300,7 +327,15 @@ def _name_of(node: ast.AST) -> str:
 
 
 def _is_text(node: ast.AST) -> bool:
+    if isinstance(node, ast.BinOp):
+        return isinstance(node.op, ast.Mod) and _is_literal_text(node.left)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        return _is_literal_text(node.func.value)
     return isinstance(node, ast.FormattedValue) or called(node) in _TEXTS
+
+
+def _is_literal_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, (str, bytes))
 
 
 def _has_range(part: ast.AST) -> bool:

@@ -189,7 +189,7 @@ class Rounds:
         loops = loops_at(frame.f_code, frame.f_lasti)
         if _is_generator(frame) and (adds := caller_of(frame)) is not None:
             written = loops_at(adds.f_code, adds.f_lasti)
-            if written and written[-1].is_one_call:  # what adds it up has no more rounds
+            if written and written[-1].is_one_call and written[-1].targets:  # what adds it up
                 frame, loops = adds, written[:-1]
         place = next((i for i, one in enumerate(self._stack) if one.frame is frame), None)
         around = len(loops)
@@ -231,7 +231,8 @@ class Rounds:
         if not loops and not one.open:
             return
         if _is_generator(frame):  # what adds it up begins its rounds
-            around = {now.execution.loop.key for each in self._stack for now in each.open}
+            others = [each for each in self._stack if each is not one]
+            around = {now.execution.loop.key for each in others for now in each.open}
             loops = tuple(loop for loop in loops if loop.key not in around)
         same = 0
         while same < min(len(loops), len(one.open)) and (

@@ -54,7 +54,11 @@ class LoopSource(NamedTuple):
     @property
     def key(self) -> Any:
         """What identifies the loop: the same in all runs."""
-        if self.is_one_call and isinstance(over := self.iterable, ast.GeneratorExp):
+        if (
+            self.is_one_call
+            and self.targets
+            and isinstance(over := self.iterable, ast.GeneratorExp)
+        ):
             return self.file, span_of(over.generators[0].target)  # as in the generator itself
         return self.file, self.span
 
