@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import types
 from typing import Any
 
@@ -450,3 +451,25 @@ def test_a_part_that_no_entry_point_is_for_is_named():
         net[0](torch.ones(1, 2))
     with program.answering(net), pytest.raises(flexir.Diverged, match="1 is called, and no entry"):
         net[1](torch.ones(1, 2))
+
+
+class Recipe:
+    def __init__(self, many):
+        self.many = many
+
+
+@functools.lru_cache(maxsize=256)
+def recipe(word):
+    return Recipe(len(word))
+
+
+def test_a_memo_that_the_first_example_fills_is_emptied_for_the_next():
+    def model(x):
+        y = x * recipe("ab").many
+        return y + 1 if x.sum() > 0 else y
+
+    recipe.cache_clear()
+    graph = flexir.capture(model, torch.ones(3), also=[-torch.ones(3)])
+    assert not graph.variants and graph.audit.changes
+    for x in (torch.ones(3), -torch.ones(3)):
+        assert torch.equal(graph(x), model(x))

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from .graph import Graph
     from .replay import Replay
 
-TORCHS = (RuntimeError, TypeError, ValueError, IndexError)  # what torch raises at other sizes
+# What torch, and arithmetic, raise at other sizes and numbers.
+TORCHS = (RuntimeError, TypeError, ValueError, IndexError, ArithmeticError)
 
 
 @contextlib.contextmanager
@@ -34,11 +35,11 @@ def as_shown(graph: Graph, meaning: Replay) -> Iterator[None]:
         yield
     except TORCHS as error:
         node = meaning.now
-        varies = graph.live or meaning.parts
+        varies = graph.live or meaning.parts or isinstance(error, ArithmeticError)
         if node is None or isinstance(error, Diverged) or meaning.numbers or not varies:
             raise
         raise Diverged(
-            f"torch refuses a call on these inputs; no example showed such: "
+            f"a call fails on these inputs, and no example showed such: "
             f"{type(error).__name__}: {error}\n  in: {node}   # {node.where}",
             node,
         ) from error

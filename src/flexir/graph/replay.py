@@ -207,7 +207,8 @@ class Replay:
         effects = [node.effects for node in nodes]
         self.draws = any([one.random for one in effects])
         self.parts = any([node.target.__class__ in WITH_BLOCKS for node in nodes])
-        self.asks = any([one.escape == "about" for one in effects])
+        strides = any([node.target is numbers.stride for node in nodes])
+        self.asks = strides or any([one.escape == "about" for one in effects])
         self.numbers = False
         self.taken: list[Any] | None = None
         self.begin: Callable[[Sequence[Value], Sequence[Any]], None] | None = None

@@ -102,7 +102,7 @@ def initial_state(graph: Graph, model: Any, held: Holdings | None = None) -> Ite
     for change in graph.audit.changes:
         kept = change.before if change.kept is None else change.kept
         known = not isinstance(kept, Text) or kept == NOTHING
-        if not known or not held.put(change.path, copy.copy(kept)):
+        if not (known and held.put(change.path, copy.copy(kept)) or held.forget(change.path)):
             lost.append(change.path)
     try:
         with torch.random.fork_rng(devices=[]):

@@ -11,7 +11,7 @@ from typing import Any
 from ..graph.account import NOTHING, Text
 from .changed import Inside, path_of
 from .holders import Holder, Sequences
-from .innards import Opaque
+from .innards import CachedResults, Opaque
 from .tuple_parts import keyed_by, steps_to, ways_to, with_part, within
 
 
@@ -61,3 +61,11 @@ def put_at(holders: Iterable[Holder], path: str, part: Any) -> bool:
             holder.put(list(keyed.values()) if isinstance(contents, list) else keyed)
             return True
     return False
+
+
+def forget_at(holders: Iterable[Holder], path: str) -> bool:
+    """Empty what a function at a path remembers of its results; False if it remembers none."""
+    found = [one for one in holders if isinstance(one, CachedResults) and one.path == path]
+    for one in found:
+        one.thing.cache_clear()
+    return bool(found)

@@ -34,7 +34,7 @@ from .holders import (
     is_users,
 )
 from .innards import Opaque, has_more, holder_of
-from .places import part_at, places_of, put_at
+from .places import forget_at, part_at, places_of, put_at
 
 _first = operator.itemgetter(0)
 _STILL = FIXED - {types.ModuleType}  # what is not looked at
@@ -330,8 +330,6 @@ class Holdings:
         """The functions of the user's own that the model reaches."""
         return self._functions.values()
 
-    # -- after
-
     def changes(self, carried: Callable[[Any], bool] = lambda thing: False) -> Changes:
         """What is other than it was.
 
@@ -390,6 +388,10 @@ class Holdings:
     def get(self, path: str) -> Any:
         """What stood at a path; NOTHING where the model has no such place."""
         return part_at(self._all(), path)
+
+    def forget(self, path: str) -> bool:
+        """Empty what a function at a path remembers of its results; False if it remembers none."""
+        return forget_at(self._all(), path)
 
     def put(self, path: str, part: Any) -> bool:
         """Put something in the place of this path; False where the model has no such place."""
