@@ -72,6 +72,30 @@ def check_type(node: Node, value: Value, tensor: torch.Tensor) -> None:
         raise _other_size(repr(value), tensor, node)
 
 
+def check_memory(node: Node, given: Any, result: Any) -> None:
+    """Raise Diverged if a result lies in memory of an argument where it was a copy, or not so."""
+    if shares(given, result) != (node.effects.memory == "view"):
+        other = "a copy" if node.effects.memory == "view" else "in memory of an argument"
+        raise Diverged(
+            f"the result of a call is {other} on these inputs and was none in the examples, and "
+            f"memory is written to\n  in: {node}   # {node.where}",
+            node,
+        )
+
+
+def shares(given: Any, result: Any) -> bool:
+    """Whether a result lies in memory of what a call was given."""
+    inputs = {_storage(one) for one in tensors_in(given)} - {None}
+    return any(_storage(one) in inputs for one in tensors_in(result))
+
+
+def _storage(tensor: torch.Tensor) -> int | None:
+    """What tells the memory of a tensor; None if it has no elements, or none of its own."""
+    if tensor.layout is not torch.strided or tensor.is_nested or 0 in tensor.shape:
+        return None
+    return int(tensor.untyped_storage()._cdata)
+
+
 def _check_number(node: Node, what: str, kind: type, made: Any) -> None:
     if isinstance(made, bool) != (kind is bool) or not isinstance(made, (int, float)):
         raise Diverged(f"{what} is {made!r} on these inputs\n  in: {node}", node)

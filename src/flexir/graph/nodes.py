@@ -227,6 +227,7 @@ class Effects(NamedTuple):
             of draws alone does not lead there.
         goes_on: that state is the one the run began with; a next call goes on from where this run
             left the generator instead.
+        memory: ``"view"`` if the result must lie in memory of an argument, ``"copy"`` if not.
     """
 
     writes: Mapping[str, Any] = _NO_WRITES
@@ -236,6 +237,7 @@ class Effects(NamedTuple):
     random: bool = False
     generator: torch.Tensor | None = None
     goes_on: bool = False
+    memory: str | None = None
 
     # By identity: a generator's state is a tensor, which has no truth.
     def __eq__(self, other: object) -> bool:

@@ -266,6 +266,8 @@ class Replay:
             _match(node.result, result, env)
             for name, part in effects.writes.items():
                 _match(part, named[name], env)
+            if effects.memory is not None and self.check:
+                agreement.check_memory(node, named, result)
         return self._done(node, env)
 
     def _choose(self, node: Node, named: dict[str, Any]) -> Sequence[Any]:

@@ -164,6 +164,8 @@ class _Laying(ListsGiven):
         node = copied(first, args)
         if any(heads[r].effects.escape != first.effects.escape for r in scope.runs):
             raise Misfit(f"it does something else in another run: {first}")
+        if len({heads[r].effects.memory for r in scope.runs} - {None}) > 1:
+            raise Misfit(f"it is a view in one run, and a copy in another: {first}")
         if any(len(heads[r].outputs) != len(first.outputs) for r in scope.runs):
             self.list_given(scope, heads, node, out)
             return

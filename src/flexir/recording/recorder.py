@@ -42,6 +42,7 @@ from .parameters import bind_model_call
 from .randomness import Draws, foreign_draws
 from .results import define, failed, returned, say_effects
 from .session import collector_at_rest, watching
+from .shared import Shared
 from .ssa import ValueTable
 from .stand_ins import stand_ins
 from .standing import Standing
@@ -49,7 +50,7 @@ from .state import Holdings
 from .switches import SwitchWatch
 from .trace import Trace
 from .watchers import Witness
-from .writes import marked, save_initial
+from .writes import marked, save_initial, written_by
 
 _Tensor = torch.Tensor
 _Parameter = torch.nn.Parameter
@@ -113,7 +114,7 @@ class Recorder:
         self.table = ValueTable(self.trace, self.found)
         self.escapes = Escapes(self, self.table, self.trace, self.switches, numbers)
         self.standing = self.escapes.standing = self.trace.standing = standing
-        self.numbers = self.escapes.numbers
+        self.numbers, self.memory = self.escapes.numbers, Shared()
         if standing is not None:
             standing.begin(self.found.holdings, self.numbers, self.table.known, _RUN)
         # Watchers know the recorder, and are let go when the run has ended.
@@ -191,6 +192,7 @@ class Recorder:
         }
         graph.outputs = tree.template(result, self.table.read, deep=True, seen=seen)
         if self.numbers is not None:
+            self.memory.say(self.trace.frames[0].nodes)
             graph.left = self.numbers.lower(graph.left)
             graph.outputs = self.numbers.with_lists(self.numbers.lower(graph.outputs), result)
             if self.standing is not None:
@@ -361,6 +363,8 @@ class Recorder:
         if call.marked:
             written = marked(call, written)
         draw = None if call.generator is None else self.draws.after(call.generator)
+        if self.numbers is not None:
+            self.memory.note(node, call.named, result)
         if fresh and not written and draw is None:  # the common case, one tensor made
             value = Value(self.trace.number(), tensor_type(result), node)
             node.result = value
@@ -385,14 +389,10 @@ class Recorder:
         seeded, schema = beneath(func)
         if seeded and (waiting := self.waiting) is not None and self.drawn is None:
             self.drawn = self.draws.before(waiting.signature, waiting.named, waiting.tensors)
-        if schema is None:
-            return
-        for position, argument in enumerate(schema.arguments):
-            if argument.alias_info is not None and argument.alias_info.is_write:
-                part = args[position] if position < len(args) else kwargs.get(argument.name)
-                self.busy = True
-                save_initial(part, func, self.table, self.found)
-                self.busy = False
+        self.busy, before = True, self.busy
+        for part in () if schema is None else written_by(schema, args, kwargs):
+            save_initial(part, func, self.table, self.found)
+        self.busy = before
 
 
 _RUN = Recorder.run.__code__

@@ -5,6 +5,7 @@ Owns the copies of constants that are about to be written; changes no tensor.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -15,6 +16,13 @@ from .call import Call
 from .constants import Origins
 from .effects import changes_view_only
 from .ssa import ValueTable
+
+
+def written_by(schema: Any, args: Any, kwargs: dict[str, Any]) -> Iterator[Any]:
+    """The arguments that an ATen op writes, as its schema says."""
+    for position, argument in enumerate(schema.arguments):
+        if argument.alias_info is not None and argument.alias_info.is_write:
+            yield args[position] if position < len(args) else kwargs.get(argument.name)
 
 
 def save_initial(part: Any, func: Any, table: ValueTable, found: Origins) -> None:

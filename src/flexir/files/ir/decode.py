@@ -255,8 +255,11 @@ class _GraphReader:
     def _effects(self, entry: Any) -> Effects:
         plain: Effects = self.effects[entry.state_plus1]
         writes = entry.write_names or entry.write_data
-        if not (writes or entry.escape or entry.same_plus1 or entry.random or entry.generator):
+        if not (writes or entry.escape or entry.same_plus1 or entry.random or entry.generator
+                or entry.memory):  # fmt: skip
             return plain
+        if entry.memory not in ("", "view", "copy"):
+            raise FormatError(f"memory: {entry.memory!r} is unknown")
         if len(entry.write_names) != len(entry.write_data):
             raise FormatError("write_data: not one per name")
         if entry.escape not in _ESCAPES:
@@ -272,7 +275,7 @@ class _GraphReader:
         same = documented(op, self.strings[entry.same_plus1 - 1]) if entry.same_plus1 else None
         return Effects(
             writes, plain.switches, same, entry.escape or None, entry.random, generator,
-            entry.goes_on,
+            entry.goes_on, entry.memory or None,
         )  # fmt: skip
 
     def _blame(self, entry: Any) -> str:

@@ -173,6 +173,8 @@ class _GraphWriter:
         if effects.generator is not None:
             entry.generator = effects.generator.numpy().tobytes()
             entry.goes_on = effects.goes_on
+        if effects.memory is not None:
+            entry.memory = effects.memory
 
     def _new_value(self, value: Value) -> None:
         type = value.type

@@ -108,7 +108,9 @@ def _minimum_reader(message: Any) -> int:
     blocks = any(len(node.blocks) for node in message.nodes)
     more = len(message.variants) or len(message.left) or message.HasField("carried")
     more = more or blocks or "bool" in numbers
-    if any(type.list and type.number for type in message.types):
+    if any(type.list and type.number for type in message.types) or any(
+        node.memory for node in message.nodes
+    ):
         return 7
     if any(node.escape == "error" for node in message.nodes):
         return 6
