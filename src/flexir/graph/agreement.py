@@ -74,7 +74,7 @@ def check_type(node: Node, value: Value, tensor: torch.Tensor) -> None:
 
 def check_memory(node: Node, given: Any, result: Any) -> None:
     """Raise Diverged if a result lies in memory of an argument where it was a copy, or not so."""
-    if shares(given, result) != (node.effects.memory == "view"):
+    if shares(given, result) not in (None, node.effects.memory == "view"):
         other = "a copy" if node.effects.memory == "view" else "in memory of an argument"
         raise Diverged(
             f"the result of a call is {other} on these inputs and was none in the examples, and "
@@ -83,10 +83,12 @@ def check_memory(node: Node, given: Any, result: Any) -> None:
         )
 
 
-def shares(given: Any, result: Any) -> bool:
-    """Whether a result lies in memory of what a call was given."""
-    inputs = {_storage(one) for one in tensors_in(given)} - {None}
-    return any(_storage(one) in inputs for one in tensors_in(result))
+def shares(given: Any, result: Any) -> bool | None:
+    """Whether a result lies in memory of what a call was given; None if it has no elements."""
+    made = {_storage(one) for one in tensors_in(result)} - {None}
+    if not made:
+        return None
+    return not made.isdisjoint(_storage(one) for one in tensors_in(given))
 
 
 def _storage(tensor: torch.Tensor) -> int | None:

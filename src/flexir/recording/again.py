@@ -42,6 +42,7 @@ class Again:
 
     Attributes:
         runs: those that were laid over each other last.
+        problem: why those that were tried last cannot be.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Again:
         self._trials = {trial.number: trial for trial in trials}
         self._known: dict[Any, Recorded] = {}
         self.runs: list[Recorded] = []
+        self.problem = ""
 
     def branched(self, numbers: Sequence[int], tells: str) -> Graph | None:
         """One graph of some of the calls; None if there is none.
@@ -80,7 +82,8 @@ class Again:
                 runs = [self._run(number, names) for number in numbers]
             begin_alike([run.graph for run in runs])
             made = branched(runs, confirms=not tells and bool(_names(runs, NUMBERS)))
-        except (Misfit, RecursionError):
+        except (Misfit, RecursionError) as error:
+            self.problem = str(error) or type(error).__name__
             return None
         self.runs = runs
         return made

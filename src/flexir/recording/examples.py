@@ -173,10 +173,15 @@ class Merging:
         options = {**options, "held": self.held(options)}
         again = Again(model, self._runs[0].graph, self._trials, options)
         laid = [self._trials[0].number]
+        problems: dict[int, str] = {}
         for number in [one.number for one in self.unfit]:
             for tells in TELLS:
                 if number in {one.number for one in self.unfit}:  # else paths found are enough
+                    again.problem = ""
                     laid = self._laid(again, laid, number, tells)
+                    if again.problem:
+                        problems.setdefault(number, again.problem)
+        self.unfit = [one.explained(problems.get(one.number)) for one in self.unfit]
 
     def _laid(self, again: Again, laid: list[int], number: int, tells: str) -> list[int]:
         """Lay one more call over those that are; the numbers of those that now are.

@@ -7,6 +7,7 @@ that do not fit is the matter of :mod:`.examples`.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -35,6 +36,15 @@ class UnfitExample(NamedTuple):
     inputs: Inputs
     frozen: Frozen
     refused: bool = False
+
+    def explained(self, problem: str | None) -> UnfitExample:
+        """The same, with why its path could not be laid over that of the first."""
+        if not problem:
+            return self
+        frozen = self.frozen
+        words = (os.path.basename(w) if os.path.isabs(w) else w for w in problem.split(" "))
+        reason = f"{frozen.reason}; no one path with the first: {' '.join(words)}"
+        return self._replace(frozen=Frozen(frozen.example, reason, frozen.source))
 
 
 class Trial(NamedTuple):

@@ -23,7 +23,8 @@ class Shared:
 
     def note(self, node: Node, named: Mapping[str, Any], result: Any) -> None:
         """A call was made."""
-        self._views[node] = shares(named, result)
+        if (view := shares(named, result)) is not None:
+            self._views[node] = view
 
     def say(self, nodes: Sequence[Node]) -> None:
         """Let the calls of a run say so, if it wrote anything."""
