@@ -313,10 +313,12 @@ class Loops(Gathering):
         parts.update((r, v) for r, v in slot.finals.items() if r not in loop.rounds)
         if parts:
             self.written.append({})
+            self.until = loop.born
             try:
                 slot.initial = self.one(loop.scope, parts, loop.out)
             finally:
                 self.written.pop()
+                self.until = float("inf")
 
 
 def _left_in(loop: Looping, finals: Mapping[int, Value]) -> dict[Any, None]:

@@ -37,6 +37,7 @@ class Gathering(Ways):
         self.derived: set[Node] = set()  # derived calls, which no run made
         self.parts_numbers = False  # whether a number may be one by one way, another by another
         self.confirms = False  # whether a line must go through one case more than tells it
+        self.until = float("inf")  # what is younger is not there yet where something is put
 
     def mixed(self, scope: Scope, entries: dict[int, Any], out: list[Node]) -> Any:
         """What one place holds where some runs have a Value in it and others a literal, or ANY."""
@@ -87,7 +88,8 @@ class Gathering(Ways):
         found = {r: {one[0]: one for one in self.elements.get(value, ())}
                  for r, value in values.items()}  # fmt: skip
         first = next(iter(found.values()))
-        common = [one for one in first if scope.sees(one) and all(one in f for f in found.values())]
+        common = [one for one in first if scope.sees(one) and scope.age(one) < self.until
+                  and all(one in f for f in found.values())]  # fmt: skip
         for whole in common:
             places = {r: one[whole][1] for r, one in found.items()}
             chosen = not self._follows_rounds(scope, places) and is_decided_since(scope, whole)

@@ -24,7 +24,7 @@ from .counting import many_in
 from .live import OURS, Float, Int, expression, origins_of, plain
 from .numbers import Numbers
 from .parsed import span_at
-from .sources import LoopSource, stored_before
+from .sources import LoopSource, names_in, stored_before
 
 
 class _Unknown(Exception):
@@ -61,7 +61,21 @@ class Iterables:
             found = self._length(_Evaluator(self, around, changed).read(loop.iterable))
         except _Unknown:
             return self._rows(loop, frame)
+        begun = self._begun(loop, frame)
+        if begun and isinstance(found, int):  # the rounds before did nothing that is recorded
+            found = self.compute(calls.sub, found, begun)
         return self._numbers.lower(found)
+
+    def _begun(self, loop: LoopSource, frame: FrameType) -> int:
+        """How many rows of a tensor stand before the one that the variable of a loop holds."""
+        if loop.iterable is None or "reversed" in names_in(loop.iterable):
+            return 0
+        for name in loop.targets:
+            value = self._held(frame.f_locals.get(name))
+            node = None if value is None else value.producer
+            if node is not None and node.op == "unbind":
+                return node.outputs.index(value)
+        return 0
 
     def _rows(self, loop: LoopSource, frame: FrameType) -> Any:
         """The elements of the list that the variable of a loop holds the first of.

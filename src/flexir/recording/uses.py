@@ -75,6 +75,9 @@ def variables_of_tensors(seen: Iterable[Held]) -> dict[CodeType, set[str]]:
                 plain.setdefault(code, set()).add(name)
             elif (code.co_name, name) in held.tensors:
                 found.setdefault(code, set()).add(name)
+        for place in held.taken:  # by a call that is the last to read it
+            if len(place) == 2 and held.frames and held.frames[0].co_name == place[0]:
+                found.setdefault(held.frames[0], set()).add(place[1])
     return {code: names - plain.get(code, set()) for code, names in found.items()}
 
 
@@ -307,12 +310,13 @@ class Following:
         code, at = self._stack[depth + 1]
         own = function_of(code)
         span = span_at(code, at)
-        called = [n for n in nodes_of(own)
-                  if isinstance(n, (ast.Call, ast.ListComp)) and span_of(n) == span] \
+        found = [n for n in nodes_of(own)
+                 if isinstance(n, (ast.Call, ast.ListComp)) and span_of(n) == span] \
             if own is not None else []  # fmt: skip
-        if own is None or len(called) != 1:
+        given = isinstance(function_of(self._stack[depth][0]), ast.GeneratorExp)
+        if own is None or len(found) != 1 or given and called(found[0]) != "sum":
             return f"what {self._stack[depth][0].co_name} returns"
-        return self.follow(depth + 1, own, called[0])
+        return self.follow(depth + 1, own, found[0])
 
     def _is_tensor(self, code: CodeType, node: ast.AST) -> bool:
         if isinstance(node, ast.Subscript):
@@ -327,7 +331,7 @@ class Telling(Following):
     _kept: Collection[str] = ("abs", "divmod", "list", "max", "min", "pow", "round", "tuple")
 
     def _lists(self, node: ast.AST, inner: ast.AST) -> bool:
-        return isinstance(node, ast.ListComp) and inner is node.elt
+        return isinstance(node, (ast.ListComp, ast.GeneratorExp)) and inner is node.elt
 
     def _is_seen(self, code: CodeType, node: ast.AST, inner: ast.AST) -> bool:
         own = function_of(code)
