@@ -18,7 +18,7 @@ from .escaped import as_literal
 from .geometry import fingerprint, shape_of
 from .inputs import same_literal
 from .nodes import Dim, ListType, Node, NumberType, TensorType, Value
-from .tree import tensors_in
+from .tree import LITERALS, tensors_in
 
 if TYPE_CHECKING:
     from .graph import Graph
@@ -72,7 +72,7 @@ def check_type(node: Node, value: Value, tensor: torch.Tensor) -> None:
         raise _other_size(repr(value), tensor, node)
 
 
-def check_memory(node: Node, given: Any, result: Any) -> None:
+def check_memory(node: Node, given: Mapping[str, Any], result: Any) -> None:
     """Raise Diverged if a result lies in memory of an argument where it was a copy, or not so."""
     if shares(given, result) not in (None, node.effects.memory == "view"):
         other = "a copy" if node.effects.memory == "view" else "in memory of an argument"
@@ -83,12 +83,18 @@ def check_memory(node: Node, given: Any, result: Any) -> None:
         )
 
 
-def shares(given: Any, result: Any) -> bool | None:
+def shares(given: Mapping[str, Any], result: Any) -> bool | None:
     """Whether a result lies in memory of what a call was given; None if it has no elements."""
-    made = {_storage(one) for one in tensors_in(result)} - {None}
+    made = {_storage(one) for one in _tensors(result)} - {None}
     if not made:
         return None
-    return not made.isdisjoint(_storage(one) for one in tensors_in(given))
+    return any(_storage(one) in made for part in given.values() for one in _tensors(part))
+
+
+def _tensors(part: Any) -> Sequence[torch.Tensor]:
+    if isinstance(part, torch.Tensor):
+        return (part,)
+    return () if part.__class__ in LITERALS else tensors_in(part)
 
 
 def _storage(tensor: torch.Tensor) -> int | None:
