@@ -88,3 +88,26 @@ def test_others_are_right_or_refused(model):
             assert equal(graph(x), model(x))
         except flexir.Diverged:
             continue
+
+
+def turned(x):
+    rows, columns = zip(*x[:, :2])
+    return torch.stack(rows) - torch.stack(columns)
+
+
+def marked(x):
+    made = torch.ones(9, 4)
+    rows, columns = zip(*(x[:, :2].abs() * 2).long().clamp(0, 3))
+    made[rows, columns] = 0
+    return made * x.sum()
+
+
+@pytest.mark.parametrize("model", [turned, marked], ids=lambda f: f.__name__)
+def test_zip_of_all_rows_of_a_tensor_is_a_loop(model):
+    torch.manual_seed(0)
+    first, *others = [(torch.randn(n, 4),) for n in (3, 5, 6)]
+    graph = flexir.capture(model, first, also=others)
+    assert not graph.variants
+    for n in (2, 4, 9):
+        x = torch.randn(n, 4)
+        assert equal(graph(x), model(x))

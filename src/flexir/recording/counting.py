@@ -20,7 +20,7 @@ from ..graph import numbers as calls
 from .live import Int, expression, plain
 from .sources import loop_over
 
-REAL_RANGE, REAL_ENUMERATE = range, enumerate
+REAL_RANGE, REAL_ENUMERATE, REAL_ZIP = range, enumerate, zip
 
 
 def _loop(frame: FrameType) -> str | None:
@@ -183,7 +183,20 @@ class Enumerate(metaclass=_StandsIn):
         loop = _loop(sys._getframe(1))
         if loop is None:
             return REAL_ENUMERATE(iterable, start)
-        return zip(Counting((start, start + _many(iterable)), number, loop), iterable)
+        return REAL_ZIP(Counting((start, start + _many(iterable)), number, loop), iterable)
+
+
+class Zip(metaclass=_StandsIn):
+    """``zip``, which begins to go over each of its arguments before it returns.
+
+    Of ``zip(*x)`` that is a call of torch for each row, all from one instruction.
+    """
+
+    real = REAL_ZIP
+    __module__ = "builtins"
+
+    def __new__(cls, *parts: Any, **how: Any) -> Any:
+        return REAL_ZIP(*parts, **how)
 
 
 def _asked(iterable: Any) -> Int | None:

@@ -108,7 +108,7 @@ class Iterables:
     def _length(self, over: Any) -> Any:
         if isinstance(over, _LiveRange):
             return over.length(self)
-        if isinstance(over, _Zip):
+        if isinstance(over, _Zipped):
             lengths = [self._length(one) for one in over]
             if len(set(map(_many, lengths))) != 1:
                 raise _Unknown
@@ -151,7 +151,7 @@ class Iterables:
         return self._numbers.computed(function, one, other)
 
 
-class _Zip(tuple[Any, ...]):
+class _Zipped(tuple[Any, ...]):
     """What ``zip`` was given."""
 
 
@@ -225,7 +225,7 @@ class _Evaluator:
         first, *more = node.generators
         if more or first.ifs:
             raise _Unknown
-        return _Zip([self.read(first.iter)])
+        return _Zipped([self.read(first.iter)])
 
     def _name(self, name: str) -> Any:
         if name in self.changed:
@@ -266,7 +266,7 @@ class _Evaluator:
         if callee is range:
             return _LiveRange(args)
         if callee is zip:
-            return _Zip(args)
+            return _Zipped(args)
         if callee is enumerate and args or callee in (reversed, list, tuple) and len(args) == 1:
             return args[0]
         if callee is len and len(args) == 1:

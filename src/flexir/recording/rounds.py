@@ -17,11 +17,12 @@ import torch
 from ..graph.nodes import Value
 from ..graph.source import PACKAGE, caller_of, is_foreign
 from .comparable import comparable, tensors_by_path
+from .counting import Zip
 from .live import Int
 from .liveness import carried_by, live_after_span
 from .lookups import is_row
 from .parsed import span_at
-from .sources import LoopSource, in_test, loops_at
+from .sources import LoopSource, called, in_test, loops_at
 
 Counts = Callable[[LoopSource, FrameType], Any]
 Known = Callable[[Any], "Value | None"]
@@ -153,14 +154,18 @@ class Rounds:
         self._entry, self._counts, self._known = entry, counts, known
         self._stack: list[_Activation] = []
         self._frames: list[FrameType] = []  # that lead to the call under way
+        self._zipped: tuple[Any, ...] = ()  # what ``zip`` goes over that makes it
         self._many = 0  # functions that were called
 
     def come_to(self, frame: FrameType | None) -> None:
         """A call is made at a frame."""
-        frames = []
+        frames: list[FrameType] = []
+        self._zipped = ()
         while frame is not None and frame.f_code is not self._entry:
             if not frame.f_code.co_filename.startswith(PACKAGE):  # what stands in is as C code
                 frames.append(frame)
+            elif frame.f_code is _ZIP:
+                self._zipped = frame.f_locals["parts"]
             frame = frame.f_back
         frames.reverse()
         self._frames = frames
@@ -180,8 +185,10 @@ class Rounds:
             stack.append(_Activation(new, self._many))
             self._moved(stack[-1])
             stack[-1].at = new.f_lasti
+        # Rows that ``zip`` goes over are asked by a function of torch's that is written in Python.
+        own = [one for one in stack if not is_foreign(one.frame.f_code.co_filename)]
         for one in stack:
-            one.direct = one is stack[-1]
+            one.direct = one is (own if own and self._zipped else stack)[-1]
         self.now = self._turns()
 
     def over(self, frame: FrameType) -> None:
@@ -228,6 +235,8 @@ class Rounds:
         if is_foreign(code.co_filename):
             return
         loops = loops_at(code, frame.f_lasti)
+        if loops and loops[-1].is_one_call and called(loops[-1].node) == "zip":
+            loops = loops if self._zipped else loops[:-1]  # else it is given its arguments
         if not loops and not one.open:
             return
         if _is_generator(frame):  # what adds it up begins its rounds
@@ -253,7 +262,9 @@ class Rounds:
             held = self._held(loop_written, frame)
             begun = Execution(loop_written, code, held)
             one.open.append(_Open(begun, held))
-            begun.count = self._counts(loop_written, frame)
+            rows = [self._known(one) for one in self._zipped]
+            zips = rows and None not in rows and loop_written.is_one_call
+            begun.count = rows if zips else self._counts(loop_written, frame)
             begun.before = _carried(loop_written, frame, self._known)
             begun.begins(held, frame.f_locals, self._known)
 
@@ -320,4 +331,5 @@ def _same(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
     )
 
 
+_ZIP = Zip.__new__.__code__
 _EQUAL = (int, float, str)  # numbers that know where they come from are others in each round

@@ -37,7 +37,7 @@ class LoopSource(NamedTuple):
 
     Attributes:
         file: of the source.
-        node: ``For``, ``While``, ``comprehension``, or the ``Call`` of ``sum``.
+        node: ``For``, ``While``, ``comprehension``, or the ``Call`` of ``sum`` or ``zip``.
         span: where it stands.
         targets: variables that it sets at the beginning of a round, and nothing else in it does.
         stored: all variables that it sets.
@@ -64,8 +64,11 @@ class LoopSource(NamedTuple):
 
     @property
     def iterable(self) -> ast.expr | None:
-        """What a ``for``, or a ``sum``, goes over."""
-        return self.node.args[0] if self.is_one_call else getattr(self.node, "iter", None)
+        """What a ``for``, a ``sum``, or a ``zip`` of all rows, goes over."""
+        if not self.is_one_call:
+            return getattr(self.node, "iter", None)
+        over: ast.expr = self.node.args[0]
+        return over.value if isinstance(over, ast.Starred) else over
 
     @property
     def is_one_call(self) -> bool:
@@ -102,8 +105,12 @@ def loops_at(code: CodeType, at: int) -> tuple[LoopSource, ...]:
                 found.append(_written(code.co_filename, node, node, (), node.body))
         elif isinstance(node, COMPREHENSIONS):
             found += _comprehension(code.co_filename, node, span)
-        elif isinstance(node, ast.Call) and _adds_up(node) and span_of(node) == span:
-            found.append(_added_up(code.co_filename, node))
+        elif isinstance(node, ast.Call) and span_of(node) == span:
+            if called(node) == "sum" and node.args:
+                found.append(_added_up(code.co_filename, node))
+            elif called(node) == "zip" and len(node.args) == 1 and not node.keywords:
+                if isinstance(node.args[0], ast.Starred):
+                    found.append(_written(code.co_filename, node, node, (), (node.func,)))
     return tuple(found)
 
 
@@ -130,10 +137,6 @@ def _numbers_rounds(over: ast.expr, span: Span) -> bool:
             return False
         over = inner[0]
     return False
-
-
-def _adds_up(node: ast.Call) -> bool:
-    return called(node) == "sum" and len(node.args) > 0
 
 
 def _added_up(file: str, node: ast.Call) -> LoopSource:

@@ -23,7 +23,7 @@ from torch._functorch import vmap
 from ..graph import numbers as calls
 from ..graph.nodes import Value
 from .comparable import MANY
-from .counting import Enumerate, Range, is_tensor
+from .counting import Enumerate, Range, Zip, is_tensor
 from .live import OURS, Float, Int, expr_of, expression, is_taken, plain
 from .session import running
 
@@ -247,7 +247,7 @@ Int.__array_ufunc__ = Float.__array_ufunc__ = _numpy  # type: ignore[attr-define
 
 
 _BUILTINS: dict[str, Any] = {
-    "len": Length(len), "range": Range, "enumerate": Enumerate,
+    "len": Length(len), "range": Range, "enumerate": Enumerate, "zip": Zip,
     "max": Extreme(max, calls.maximum, calls.largest, _is_greater),
     "min": Extreme(min, calls.minimum, calls.smallest, _is_less),
     "sum": Total(sum),
