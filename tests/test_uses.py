@@ -235,3 +235,18 @@ def test_none_is_asked_of_what_never_is():
     stack = ((model.__code__, -1),)
     assert unseen(stack, 0, "n", NOTHING) == "n is None"
     assert unseen(stack, 0, "n", NOTHING, is_none=False) is None
+
+
+def test_what_was_evaluated_for_good_is_not_read_any_more(tmp_path):
+    def at_the_last_call(text):
+        code = function_of(f"def f(n, x):\n{text}", tmp_path)
+        at = max(
+            2 * k for k, one in enumerate(parsed.spans(code)) if one[0] == text.count("\n") + 1
+        )
+        return unseen(((code, at),), 0, "n", NOTHING)
+
+    assert at_the_last_call("    if n: pass\n    return g(x)\n") is None
+    assert at_the_last_call("    y = [n[i] > 1 for i in x]\n    return g(x)\n") is None
+    assert at_the_last_call("    def h(): return n > 1\n    return g(x)\n")
+    assert at_the_last_call("    y = (n > i for i in x)\n    return g(x)\n")
+    assert at_the_last_call("    for _ in x:\n        if n: pass\n        g(x)\n")

@@ -19,9 +19,9 @@ import torch
 
 from ..graph.source import Source
 from .lookups import ASKING, FLOAT, NUMBERS, STRANGE, TENSORS, lefts_of
-from .parsed import function_of, nodes_of
+from .parsed import function_of, nodes_of, parents_of
 from .sources import called
-from .uses import Following, Known, parents_of
+from .uses import Following, Known
 
 _ASKED = frozenset({"size", "stride", "numel", "nelement"})
 _LISTS = frozenset({"split", "tolist", "unbind"})

@@ -18,10 +18,10 @@ from ..graph.nodes import TensorType
 from .comparable import MANY
 from .lookups import TENSORS
 from .own_numbers import stacks_of, tells
-from .parsed import SUSPENDED, function_of, nodes_of
+from .parsed import SUSPENDED, function_of, nodes_of, parents_of
 from .sources import called, names_in
 from .standing import Held
-from .uses import Known, parents_of
+from .uses import Known
 
 
 def own_lists(seen: Sequence[Held], known: Known) -> dict[CodeType, dict[str, TensorType]]:

@@ -18,10 +18,10 @@ from typing import Any
 from ..graph.nodes import Value
 from .listening import TELLS_CALLS
 from .lookups import ROWS
-from .parsed import FUNCTIONS, SUSPENDED, function_of
+from .parsed import FUNCTIONS, SUSPENDED, function_of, parents_of
 from .sources import called
 from .standing import Held
-from .uses import Known, Telling, parents_of
+from .uses import Known, Telling
 
 Stack = Sequence[tuple[CodeType, int]]
 

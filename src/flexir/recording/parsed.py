@@ -21,6 +21,7 @@ FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 SUSPENDED = 0x20 | 0x80 | 0x100 | 0x200  # flags of code that goes on at another time
 END = 1 << 30
+_AGAIN = (ast.For, ast.AsyncFor, ast.While, *COMPREHENSIONS)
 _CACHE = dis.opmap.get("CACHE", -1)
 _BEGINS = re.compile(r"[^\s#)\]}]").match  # a line with a statement of the top level, in most files
 
@@ -151,6 +152,26 @@ def _first(node: Any) -> int:
 def nodes_of(tree: ast.AST) -> tuple[ast.AST, ...]:
     """All nodes of a function, as :func:`ast.walk` gives them."""
     return tuple(ast.walk(tree))
+
+
+@functools.lru_cache(maxsize=1024)
+def parents_of(own: ast.AST) -> dict[ast.AST, ast.AST]:
+    """Node of a syntax tree -> the one around it."""
+    return {child: node for node in nodes_of(own) for child in ast.iter_child_nodes(node)}
+
+
+def is_over(own: ast.AST, node: Any, here: Span) -> bool:
+    """Whether an expression of a function was evaluated for good when the function is at a span."""
+    if here[0] == 0 or span_of(node)[2:] > here[:2]:
+        return False
+    around = parents_of(own)
+    while node is not own:
+        node = around[node]
+        if isinstance(node, (*FUNCTIONS, ast.GeneratorExp)) and node is not own:
+            return False  # it may be evaluated later
+        if isinstance(node, _AGAIN) and contains(span_of(node), here):
+            return False
+    return True
 
 
 def _name(node: Any) -> str:

@@ -21,7 +21,7 @@ from ..graph.nodes import Value
 from .comparable import MANY
 from .liveness import live_after_span
 from .lookups import DECIDING
-from .parsed import Span, contains, function_of, nodes_of, span_at, span_of
+from .parsed import Span, contains, function_of, is_over, nodes_of, parents_of, span_at, span_of
 from .sources import LoopSource, called, is_guarded
 from .standing import Held
 
@@ -162,11 +162,15 @@ class Following:
         if own is None:
             return name
         loop = self._loop if depth == self._depth and name not in self._live else None
+        code, at = self._stack[depth]
+        here = span_at(code, at) if self._loop is None and len(self._seen) == 1 else None
         again = self._set_again(own, name) if len(self._seen) == 1 else None
         for node in _loads(own).get(name, ()):
             if loop is not None and not contains(loop.span, span_of(node)):
                 continue
             if again is not None and span_of(node) > again:
+                continue
+            if here is not None and is_over(own, node, here):
                 continue
             found = self.follow(depth, own, node)
             if found is not None:
@@ -380,12 +384,6 @@ def _function_around(around: Mapping[ast.AST, ast.AST], node: ast.AST) -> ast.AS
     while not isinstance(node, _NESTED):
         node = around[node]
     return node
-
-
-@functools.lru_cache(maxsize=1024)
-def parents_of(own: ast.AST) -> dict[ast.AST, ast.AST]:
-    """Node of a syntax tree -> the one around it."""
-    return {child: node for node in nodes_of(own) for child in ast.iter_child_nodes(node)}
 
 
 @functools.lru_cache(maxsize=1024)
