@@ -178,3 +178,17 @@ def test_a_loop_that_is_left_where_it_finds_something_goes_on():
 
     examples = [(rows(-1, 2, 3),), (rows(-1, -2, 3, 4),), (rows(-1, -1),)]
     assert never_wrong(found, examples, [(rows(-1, -3, -2, 4, 5),), (rows(-5, 4, 1),)])
+
+
+def test_a_way_of_the_last_round_alone_does_not_say_whether_a_loop_goes_on():
+    def left(x):
+        y, kept = x[0], [x[0]]
+        for i, r in enumerate(x[1:]):
+            if r[0] > 0 and i > 0:
+                kept = [r]
+                break
+            y = y + kept[-1]
+        return y, kept[-1]
+
+    examples = [(rows(-2, 5),), (rows(-1, -1, -1),), (rows(-4, -1, 5),), (rows(-3, -1, -3, 1),)]
+    never_wrong(left, examples, [(rows(-3, 2, 3, -4, 5),), (rows(-5, 4, -1),), (rows(1, -2),)])

@@ -93,6 +93,10 @@ class Ending(Loops):
         if not isinstance(loop.goes_on, Value):
             raise Misfit("nothing says how a loop ends")
         shown = [self.outcome(loop.body, loop.goes_on, one) for one in through]
+        known = {_ways_to(loop.body, one) for one in broken}
+        if any(goes_on is False and _ways_to(loop.body, one) not in known
+               for one, goes_on in zip(through, shown)):  # fmt: skip
+            raise Misfit("no example shows whether a loop goes on after a way of its last round")
         loop.ends = ("count", "condition") if True in shown else ("condition",)
 
     def _is_over(self, r: int, span: Span, end: int, loop: str) -> bool:
@@ -108,6 +112,17 @@ class Ending(Loops):
                 if way.members <= last:
                     raise Misfit("a loop may have been left in its last round")
                 self._sides(way, last)
+
+
+def _ways_to(scope: Scope, run: int) -> tuple[int, ...]:
+    """The ways that a round took, from the outside in."""
+    found: list[int] = []
+    for branch in scope.branches:
+        if branch.__class__ is Branch:
+            for way in (branch.then, branch.otherwise):
+                if run in way.members:
+                    found += [way.born, *_ways_to(way, run)]
+    return tuple(found)
 
 
 def counts_of(stretches: Stretches) -> dict[int, Any]:
