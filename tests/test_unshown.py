@@ -192,3 +192,19 @@ def test_a_way_of_the_last_round_alone_does_not_say_whether_a_loop_goes_on():
 
     examples = [(rows(-2, 5),), (rows(-1, -1, -1),), (rows(-4, -1, 5),), (rows(-3, -1, -3, 1),)]
     never_wrong(left, examples, [(rows(-3, 2, 3, -4, 5),), (rows(-5, 4, -1),), (rows(1, -2),)])
+
+
+def test_two_variables_that_are_the_same_after_all_examples():
+    def both(x):
+        y, z, i, kept = x[0], x[-1], 0, [x[0]]
+        while i < len(x):
+            r = x[i]
+            y = y * 2
+            z = kept[-1]
+            if r[0].item() > 0:
+                kept[-1] = kept[-1] + r
+            i += 1
+        return y, z, kept[-1]
+
+    examples = [(rows(-1, -2),), (rows(3, 2, -3, -3),), (rows(-3, 4, -4, 2, -2),)]
+    never_wrong(both, examples, [(rows(2, 2, -5, -3, 1),), (rows(5, 3, 1),), (rows(-1, 4, -2),)])

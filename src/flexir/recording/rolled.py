@@ -34,7 +34,7 @@ from .runs import Recorded, Span, Stretches, made_in
 from .scopes import Scope
 from .sources import mentions
 from .standing import Held
-from .unshown import changed_at_last, two_alike
+from .unshown import changed_at_last, the_same_at_last, two_alike
 from .unused_numbers import choosing
 from .uses import Known, united, variables_of_lists, variables_of_tensors
 from .ways import copied, guarded, only_a_number
@@ -315,6 +315,7 @@ class Rolled(Ending):
         loop.names = set().union(*(one.plain for one in executions))
         loop.name, loop.skipped = name_of_loop(first.loop.key), skipped
         loop.live, loop.code = first.live_after, first.code
+        the_same_at_last(loop, executions)
         numbers_are_lines(executions, skipped)
         two_alike(loop, executions)
         starts = list(loop.starts.values())

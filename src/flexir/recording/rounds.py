@@ -45,11 +45,12 @@ class Execution:
         rows: the Values that its own variables had in each round.
         set: what variables that rounds set held when one began, and at the end.
         kept: what the model kept then, as in ``Standing``.
+        begun: what those that are read after it held when each round began, as in ``Held.tensors``.
         left: which Values their tensors had then, by place as in ``Held.tensors``.
     """
 
-    __slots__ = ("after", "before", "code", "count", "held", "kept", "left", "loop", "numbered",
-                 "odd", "plain", "rows", "set")  # fmt: skip
+    __slots__ = ("after", "before", "begun", "code", "count", "held", "kept", "left", "loop",
+                 "numbered", "odd", "plain", "rows", "set")  # fmt: skip
 
     def __init__(self, loop: LoopSource, code: CodeType, held: tuple[Any, ...]) -> None:
         self.loop, self.code = loop, code
@@ -63,6 +64,7 @@ class Execution:
         self.after: dict[str, Any] = {}
         self.left: dict[Any, Value] = {}
         self.rows: list[list[Value]] = []
+        self.begun: list[dict[Any, Value]] = []
         self.set: dict[str, set[Any]] = {}
         self.kept: list[Mapping[str, Any]] = []
 
@@ -78,6 +80,16 @@ class Execution:
             if name in kept:
                 self.set.setdefault(name, set()).add(comparable(kept[name], known))
 
+    def held_by(self, kept: Mapping[str, Any], known: Known) -> dict[Any, Value]:
+        """What variables that are read after it hold, by place as in ``Held.tensors``."""
+        found = {}
+        for place in self.live_after:
+            if place[1] in kept:
+                for inner, part in tensors_by_path(kept[place[1]], place, known):
+                    if (value := known(part)) is not None:
+                        found[inner] = value
+        return found
+
     def begins(self, held: tuple[Any, ...], kept: dict[str, Any], known: Known) -> None:
         """A round begins.
 
@@ -87,6 +99,7 @@ class Execution:
             known: the Value of a tensor, or of what has one as a tensor has, if it has one.
         """
         self.sees(kept, known)
+        self.begun.append(self.held_by(kept, known))
         rows = [known(one) for one in held if isinstance(one, torch.Tensor)]
         self.rows.append([value for value in rows if value is not None])
         own = dict(zip(self.loop.targets, held))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Collection, Mapping, Sequence
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import Any
 
 from ..graph.nodes import Value
@@ -103,6 +103,23 @@ def two_alike(loop: Looping, executions: Sequence[Execution]) -> None:
         other = _another(loop, place, held, skipped, source.targets)
         if other is not None:
             raise Misfit(f"no example tells {place[1]!r} from {other[1]!r}")
+
+
+def the_same_at_last(loop: Looping, executions: Sequence[Execution]) -> None:
+    """Raise Misfit where two variables hold the same after all examples, and did not in rounds.
+
+    Args:
+        loop: of which the rounds are known.
+        executions: of it, in the order of its runs.
+    """
+    lefts = [loop.left[r] for r in loop.rounds]
+    places = [p for p in lefts[0] if p[:2] in loop.live and all(p in left for left in lefts)]
+    for one, other in combinations(places, 2):
+        if one[1] == other[1] or any(left[one] is not left[other] for left in lefts):
+            continue
+        for held in (held for each in executions for held in each.begun[1:]):
+            if held.get(one) is not held.get(other) and one in held and other in held:
+                raise Misfit(f"no example tells {one[1]!r} from {other[1]!r} after its last round")
 
 
 def _another(
