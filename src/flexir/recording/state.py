@@ -330,6 +330,8 @@ class Holdings:
         """The functions of the user's own that the model reaches."""
         return self._functions.values()
 
+    # -- after
+
     def changes(self, carried: Callable[[Any], bool] = lambda thing: False) -> Changes:
         """What is other than it was.
 

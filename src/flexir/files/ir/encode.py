@@ -52,6 +52,11 @@ class IndexTable(dict[Any, int]):
         return index
 
 
+def _one_of(type: TensorType) -> TensorType:
+    """The type of an element of a list; any other as it is."""
+    return type.element if isinstance(type, ListType) else type
+
+
 class _GraphWriter:
     """Fills the message of one graph.
 
@@ -182,7 +187,7 @@ class _GraphWriter:
         key: tuple[Any, ...] = (type,)
         if cls is not TensorType or not _FIXED.issuperset(map(_class, type.shape)):
             dims = [n.name if isinstance(n, Dim) else "" for n in type.shape]
-            one = type.element if isinstance(type, ListType) else type
+            one = _one_of(type)
             number = (one.kind, one.recorded) if isinstance(one, NumberType) else ()
             key = (type, cls, *dims, *number)
         index = self.types[key]
@@ -202,7 +207,7 @@ class _GraphWriter:
         names = [n.name if isinstance(n, Dim) else "" for n in type.shape]
         entry.names.extend(names if any(names) else ())
         entry.list = isinstance(type, ListType)
-        number = type.element if isinstance(type, ListType) else type
+        number = _one_of(type)
         if isinstance(number, NumberType):
             entry.number = number.kind.__name__
             if number.kind is float:
