@@ -198,10 +198,11 @@ class Rounds:
             stack.append(_Activation(new, self._many))
             self._moved(stack[-1])
             stack[-1].at = new.f_lasti
-        # Rows that ``zip`` goes over are asked by a function of torch's that is written in Python.
-        own = [one for one in stack if not is_foreign(one.frame.f_code.co_filename)]
+        own = stack
+        if self._zipped:  # rows are asked by a function of torch's that is written in Python
+            own = [one for one in stack if not is_foreign(one.frame.f_code.co_filename)] or stack
         for one in stack:
-            one.direct = one is (own if own and self._zipped else stack)[-1]
+            one.direct = one is own[-1]
         self.now = self._turns()
 
     def over(self, frame: FrameType) -> None:
