@@ -280,3 +280,37 @@ def test_sizes_that_examples_vary_alike(model, sizes):
             assert equal(graph(x, y), model(x, y)), (n, m)
         except flexir.Diverged:
             assert (n, m) not in sizes
+
+
+def heads_beside_rows(x):
+    d = x.shape[-1] // 2  # no call is given it
+    rows = [row.unique() for row in x.unbind(0)]
+    return torch.cat(rows) if d else x
+
+
+def padded_heads(x):
+    x = torch.nn.functional.pad(x, (0, -x.shape[1] % 8))
+    rows = [row * 2 for row in x.unbind(1)]
+    return rows[x.shape[1] // 4]
+
+
+def test_a_number_of_sizes_that_do_not_vary_chooses_nothing_else():
+    shown = [torch.arange(4.0 * n).view(n, 4) % 5 for n in (2, 3)]
+    graph = flexir.capture(heads_beside_rows, shown[0], also=shown[1:])
+    assert not graph.variants, graph.frozen
+    for n in (1, 5):
+        x = torch.rand(n, 4)
+        assert torch.equal(graph(x), heads_beside_rows(x))
+    with pytest.raises(flexir.Diverged):
+        graph(torch.rand(2, 6))
+
+
+def test_a_size_that_is_the_same_by_chance_chooses_no_element():
+    shown = [torch.rand(n, m) for n, m in ((2, 5), (3, 6), (4, 7))]
+    graph = flexir.capture(padded_heads, shown[0], also=shown[1:])
+    for x in (torch.rand(2, 11), torch.rand(5, 20)):
+        try:
+            made = graph(x)
+        except flexir.Diverged:
+            continue
+        assert torch.equal(made, padded_heads(x))

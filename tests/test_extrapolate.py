@@ -1,11 +1,14 @@
 """Sizes that were the same in all examples by chance: a size beyond them tells."""
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 import flexir
 from flexir.recording.extrapolate import extrapolated
+from flexir.recording.proof import equal
 
 
 def padded(x):
@@ -24,6 +27,32 @@ def test_a_size_that_two_examples_have_by_chance_is_live():
         assert all(map(torch.equal, graph(x), padded(x))), size
     with pytest.raises(flexir.Diverged):
         graph(torch.rand(2, 3, 25, 26))  # no example showed another batch
+
+
+def scaled(x):
+    """To 32 rows at most, and a multiple of 8 on the other side."""
+    h, w = x.shape
+    wide = math.ceil(32 * w / h / 8) * 8
+    return x.new_zeros(32, wide), x.sum()
+
+
+def test_a_size_that_is_the_same_where_all_vary_alike():
+    first, second = torch.rand(20, 30), torch.rand(24, 36)
+    graph = flexir.capture(scaled, (first,), also=[(second,)])
+    for x in (first, second, torch.rand(20, 60), torch.rand(50, 30)):
+        assert all(map(equal, graph(x), scaled(x)))
+
+
+def test_a_path_that_one_example_took_takes_other_sizes():
+    def model(x):
+        if x.sum() > 0:
+            return x.view(-1).exp().view(x.shape) * 2
+        return x
+
+    graph = flexir.capture(model, -torch.ones(2, 3), also=[torch.ones(4, 3)])
+    assert not graph.variants and "f32[B,3] = mul" in str(graph)
+    for x in (torch.ones(7, 3), -torch.ones(5, 3)):
+        assert torch.equal(graph(x), model(x))
 
 
 def test_a_graph_that_cannot_go_beyond_is_as_its_examples_say():
@@ -50,6 +79,11 @@ def test_inputs_beyond_lie_as_far_from_one_example_as_that_one_from_another():
         is extrapolated([flexir.Inputs(a), flexir.Inputs(a)])
     )
     assert extrapolated([flexir.Inputs(a), flexir.Inputs(b[0])]) is None, "another rank"
+    pair = [flexir.Inputs(a), flexir.Inputs(b)]
+    assert extrapolated(pair, 0).args[0].shape == (2, 7)
+    assert extrapolated(pair, 1).args[0].shape == (4, 3)
+    square = [flexir.Inputs(torch.ones(2, 2)), flexir.Inputs(torch.ones(3, 3))]
+    assert extrapolated(square, 0) is None is extrapolated(square, 1), "they vary as one"
     ids = torch.tensor([5, 7])
     longer = extrapolated([flexir.Inputs(ids), flexir.Inputs(torch.tensor([1, 2, 3]))])
     assert longer.args[0].tolist() == [5, 7, 5, 7], "elements are those of an example"

@@ -37,7 +37,7 @@ graph Model(%x: f32[B,3]):
         %4: bool[] = gt(%3, other=5)
         %6: f32[B,3] = if(bool(%4), inputs=(%2,)):
             then (%7: f32[B,3]):
-                %9: f32[4,3] = mul(%7, other=2)
+                %9: f32[B,3] = mul(%7, other=2)
                 return (%9,)
             else (%8: f32[B,3]):
                 return (%8,)

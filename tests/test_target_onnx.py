@@ -521,9 +521,17 @@ def test_branches_are_if_nodes():
     assert kinds(result).count("If") == 2
 
 
-def test_a_block_that_was_shown_one_size_is_refused_where_others_may_come():
+def test_a_block_that_was_shown_one_size_and_takes_others():
     def model(x):
         return x + 1 if x.sum() > 0 else x * 2
+
+    shown = [(torch.ones(3),), (-torch.ones(3),), (torch.ones(5),)]
+    live(model, shown, [(torch.ones(9),), (-torch.ones(7),)])
+
+
+def test_a_block_that_was_shown_one_size_is_refused_where_others_may_come():
+    def model(x):
+        return x * 2 if x.sum() > 0 else x + torch.ones(3) + x * 2  # takes no other size
 
     shown = [(torch.ones(3),), (-torch.ones(3),), (torch.ones(5),)]
     report = target.convert(model, shown[0], also=shown[1:]).report

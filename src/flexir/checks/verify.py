@@ -17,6 +17,7 @@ import torch
 
 from ..errors import Diverged, Error
 from ..graph import tree
+from ..graph.choice import alike, blocks_of
 from ..graph.graph import Graph
 from ..graph.inputs import Inputs, inputs_of
 from ..graph.nodes import Node
@@ -194,13 +195,13 @@ def _first_difference(
 ) -> tuple[Node, Difference] | None:
     """Run model and graph in step and return the first node whose values differ."""
     kept: list[tuple[Node, list[torch.Tensor]]] = []
+
+    def keep(node: Node, made: Sequence[Any]) -> None:
+        if not blocks_of(node) and all(isinstance(one, torch.Tensor) for one in made):
+            kept.append((node, [one.detach().clone() for one in made]))
+
     with contextlib.suppress(Diverged):
-        replay(
-            graph,
-            *copies_of(args, kwargs),
-            check=False,
-            watch=lambda node, out: kept.append((node, [t.detach().clone() for t in out])),
-        )
+        replay(graph, *copies_of(args, kwargs), check=False, watch=keep)
     found: list[tuple[Node, Difference]] = []
     position = 0
 
@@ -227,11 +228,8 @@ def _first_difference(
 
 
 def _alike(a: Node, b: Node) -> bool:
-    return (
-        a.op == b.op
-        and a.path == b.path
-        and [v.type for v in a.outputs] == [v.type for v in b.outputs]
-    )
+    same = a.op == b.op and a.path == b.path and len(a.outputs) == len(b.outputs)
+    return same and all(alike(v.type, w.type) for v, w in zip(a.outputs, b.outputs))
 
 
 def _perturb(

@@ -126,7 +126,7 @@ class Hybrid:
         replay = Replay(self.graph)
         replay.alike = bind_inputs(self.graph, args, kwargs, env, as_given=replay.asks)
         devices = replay.devices()
-        forked = torch.random.fork_rng(devices=devices, enabled=replay.draws)
+        forked = torch.random.fork_rng(devices=devices, enabled=bool(replay.drawing))
         try:
             with forked:
                 for region in self.report.regions:

@@ -18,6 +18,7 @@ import torch
 from ..errors import Diverged
 from . import agreement, numbers, places, tree
 from .choice import WITH_BLOCKS, Block, Loop, blocks_of, every, is_choice
+from .generators import Generators
 from .geometry import copy_like
 from .graph import Graph
 from .inputs import bind_inputs, first_that
@@ -99,13 +100,13 @@ def replay(
     devices = meaning.devices()
     with (
         contextlib.ExitStack() as stack,
-        torch.random.fork_rng(devices=devices, enabled=meaning.draws),
+        torch.random.fork_rng(devices=devices, enabled=bool(meaning.drawing)),
         agreement.as_shown(graph, meaning),
     ):
         stack.callback(meaning.restore)
-        meaning.generators.begin()
         interpret(graph.nodes, env, meaning)
-        meaning.generators.end(devices)
+        if meaning.drawing:
+            meaning.generators.end(devices)
     if meaning.parts:
         agreement.check_there(graph.output_values, env)
     if final is not None:
@@ -141,52 +142,6 @@ class Environment(dict[Value, torch.Tensor]):
         return self.constants[value]
 
 
-class Generators:
-    """Where calls in a row leave the generators of random numbers.
-
-    Attributes:
-        default: device -> state of its default generator; empty before the first call.
-        own: id of a generator that stands in the graph -> the one the calls draw from instead.
-    """
-
-    def __init__(self) -> None:
-        self.default: dict[torch.device, torch.Tensor] = {}
-        self.own: dict[int, torch.Generator] = {}
-
-    def begin(self) -> None:
-        """Put the default generators where the call before left them."""
-        for device, state in self.default.items():
-            _set_default(device, state)
-
-    def end(self, devices: Sequence[torch.device]) -> None:
-        """Note where this call leaves them."""
-        self.default[torch.device("cpu")] = torch.get_rng_state()
-        self.default.update({device: torch.cuda.get_rng_state(device) for device in devices})
-
-    def prepare(self, node: Node, named: dict[str, Any]) -> None:
-        """What a call that draws is to draw from, in the state the graph says."""
-        start, goes_on = node.effects.generator, node.effects.goes_on
-        given = named.get("generator")
-        if isinstance(given, torch.Generator):
-            known = self.own.get(id(given))
-            made = self.own[id(given)] = known or torch.Generator(given.device)
-            named["generator"] = made
-            if start is not None and not (goes_on and known is not None):
-                made.set_state(start)
-            return
-        device = node.outputs[0].type.device if node.outputs else torch.device("cpu")
-        device = device if device.type == "cuda" else torch.device("cpu")
-        if start is not None and not (goes_on and device in self.default):
-            _set_default(device, start)
-
-
-def _set_default(device: torch.device, state: torch.Tensor) -> None:
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(state, device)
-    else:
-        torch.set_rng_state(state)
-
-
 class Replay:
     """The meaning 'call torch'."""
 
@@ -205,7 +160,8 @@ class Replay:
         self.regions = contextlib.ExitStack()
         nodes = list(every(graph.nodes))
         effects = [node.effects for node in nodes]
-        self.draws = any([one.random for one in effects])
+        self.drawn = False
+        self.drawing = [node for node in nodes if node.effects.random]
         self.parts = any([node.target.__class__ in WITH_BLOCKS for node in nodes])
         strides = any([node.target is numbers.stride for node in nodes])
         self.asks = strides or any([one.escape == "about" for one in effects])
@@ -219,9 +175,9 @@ class Replay:
 
     def devices(self) -> list[torch.device]:
         """CUDA devices whose generators the graph draws from."""
-        if not self.draws:
+        if not self.drawing:
             return []
-        found = {v.type.device for n in self.graph if n.effects.random for v in n.outputs}
+        found = {v.type.device for n in self.drawing for v in n.outputs}
         return [d for d in found if d.type == "cuda"]
 
     def __call__(self, node: Node, env: dict[Value, Any]) -> bool:
@@ -251,6 +207,9 @@ class Replay:
                 part = tree.build(part, Value, look)
             named[name] = part
         if effects.random:
+            if not self.drawn:
+                self.generators.begin(self.drawing)
+                self.drawn = True
             self.generators.prepare(node, named)
         args, kwargs = node.signature.unbind(named)
         if effects.escape == "error":

@@ -14,11 +14,12 @@ import torch
 
 from ..errors import Diverged
 from . import tree
+from .generators import Generators
 from .geometry import shape_of
 from .graph import HELD, Graph
 from .left import put_back
 from .nodes import Value
-from .replay import Environment, Generators, replay
+from .replay import Environment, replay
 
 
 class RunMemory:

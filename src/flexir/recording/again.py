@@ -16,7 +16,7 @@ from ..graph.graph import Graph
 from ..graph.inputs import Inputs
 from ..graph.nodes import TensorType
 from .alike import Misfit
-from .branches import branched
+from .branches import Laid, branched
 from .eager import copied_inputs, initial_state
 from .leaving import begin_alike
 from .listening import codes_run_for, original_of
@@ -66,7 +66,7 @@ class Again:
         self.runs: list[Recorded] = []
         self.problem = ""
 
-    def branched(self, numbers: Sequence[int], tells: str) -> Graph | None:
+    def branched(self, numbers: Sequence[int], tells: str) -> Laid | None:
         """One graph of some of the calls; None if there is none.
 
         Args:

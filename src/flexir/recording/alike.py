@@ -5,14 +5,14 @@ Where they have nothing in common it raises :class:`Misfit`. Knows nothing of wh
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
 from ..graph import tree
 from ..graph.inputs import same_literal
-from ..graph.nodes import Value
+from ..graph.nodes import Effects, Node, Value
 
 
 class Misfit(Exception):
@@ -101,3 +101,21 @@ def _differ(parts: dict[int, Any]) -> bool:
     if not plain or len(plain) + len(values) < len(parts):
         return False
     return bool(values) or not all(same_literal(one, plain[0]) for one in plain)
+
+
+def begun_alike(nodes: Sequence[Node]) -> Effects:
+    """The effects of calls that are one, with the state that their random generator begins with.
+
+    On a path where another call drew before, it is none that begins the run.
+    """
+    effects = [node.effects for node in nodes]
+    states = [one for one in effects if one.generator is not None]
+    if not states:
+        return effects[0]
+    first = states[0]
+    anew = any(not one.goes_on for one in states)  # the model itself sets it there
+    if anew and (len(states) < len(effects) or any(one.goes_on for one in states)):
+        raise Misfit(f"random numbers begin anew on one path: {nodes[0]}")
+    if any(not torch.equal(one.generator, first.generator) for one in states[1:]):  # type: ignore[arg-type]
+        raise Misfit(f"random numbers begin with another state in another run: {nodes[0]}")
+    return effects[0]._replace(generator=first.generator, goes_on=first.goes_on)

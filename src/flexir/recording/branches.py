@@ -17,7 +17,7 @@ from __future__ import annotations
 import ast
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..calls.signatures import IF
 from ..errors import GraphError
@@ -27,7 +27,7 @@ from ..graph.choice import alike
 from ..graph.graph import Graph
 from ..graph.inputs import same_literal
 from ..graph.nodes import Effects, Node, NumberType, Value
-from .alike import Misfit
+from .alike import Misfit, begun_alike
 from .assigned_numbers import as_they_are
 from .hidden import inside_alike, kept_alike, stand_alike
 from .kept_lists import as_joined
@@ -42,7 +42,14 @@ from .ways import close, copied, only_a_number
 _PATIENCE = 60  # pairings per recorded call before runs are given up
 
 
-def branched(runs: Sequence[Recorded], confirms: bool = False) -> Graph:
+class Laid(NamedTuple):
+    """Runs that are one graph; ``fixes_sizes``: it holds where sizes that did not vary do not."""
+
+    graph: Graph
+    fixes_sizes: bool
+
+
+def branched(runs: Sequence[Recorded], confirms: bool = False) -> Laid:
     """One graph of several runs.
 
     Args:
@@ -54,11 +61,11 @@ def branched(runs: Sequence[Recorded], confirms: bool = False) -> Graph:
     """
     kept_alike("the end", (run.kept.get(None) for run in runs))
     try:
-        return _Laying(runs, confirms).graph()
+        return _Laying(runs, confirms).laid()
     except (Misfit, GraphError):  # calls of one line that are given other numbers may still be one
         pass
     try:
-        return _Laying(runs, confirms, parts_numbers=True).graph()
+        return _Laying(runs, confirms, parts_numbers=True).laid()
     except GraphError as error:  # what was tried for one place may stay where it is not to be
         raise Misfit(str(error)) from None
 
@@ -91,7 +98,7 @@ class _Laying(ListsGiven):
         self.results = self.resolved(self.root, parts, self.root.nodes)
         self.seal(self.root, list(tree.leaves(self.results, Value)))
 
-    def graph(self) -> Graph:
+    def laid(self) -> Laid:
         """The one graph."""
         self.results = as_they_are(self.root, self.results)
         drop_unread(self.root, list(tree.leaves(self.results, Value)), self.derived)
@@ -111,7 +118,7 @@ class _Laying(ListsGiven):
         for run in self.runs:
             made.modules = {**run.graph.modules, **made.modules}
         name_values(made)
-        return finalize(made)
+        return Laid(finalize(made), self.fixes_sizes)
 
     # -- pairing
 
@@ -158,8 +165,6 @@ class _Laying(ListsGiven):
     def _call(self, scope: Scope, heads: dict[int, Node], out: list[Node]) -> None:
         self._stand_alike(scope, heads)
         first = heads[scope.runs[0]]
-        if first.effects.random and scope is not self.root:
-            raise Misfit(f"random numbers are drawn on one path, or in a round: {first}")
         args = self._arguments(scope, heads, out)
         node = copied(first, args)
         if any(heads[r].effects.escape != first.effects.escape for r in scope.runs):
@@ -187,7 +192,8 @@ class _Laying(ListsGiven):
             raise Misfit(f"it gave Python another value in another run: {first}")
         writes = {n: tree.substitute(part, Value, env.__getitem__)
                   for n, part in first.effects.writes.items()}  # fmt: skip
-        node.effects = first.effects._replace(writes=writes)
+        drawn = begun_alike([heads[r] for r in scope.runs])
+        node.effects = drawn._replace(writes=writes)
         out.append(node)
 
     def _module(self, scope: Scope, heads: dict[int, Node], out: list[Node]) -> None:

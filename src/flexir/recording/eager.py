@@ -15,6 +15,7 @@ import torch
 from ..errors import Diverged
 from ..graph import tree
 from ..graph.account import NOTHING, Text
+from ..graph.choice import every
 from ..graph.geometry import copy_like
 from ..graph.graph import Graph
 from ..graph.inputs import Inputs, bind_inputs
@@ -116,15 +117,12 @@ def initial_state(graph: Graph, model: Any, held: Holdings | None = None) -> Ite
 
 def _rewind(graph: Graph) -> None:
     """Set the generators a graph draws from to where its run began."""
-    first = None
-    for node in graph:
+    for node in every(graph.nodes):
         state, given = node.effects.generator, node.args.get("generator")
-        if state is not None and isinstance(given, torch.Generator):
-            if node.effects.goes_on:
+        if state is not None and node.effects.goes_on:
+            if isinstance(given, torch.Generator):
                 given.set_state(state)
-        elif first is None and state is not None:
-            first = state
-            if state.numel() == torch.get_rng_state().numel():
+            elif state.numel() == torch.get_rng_state().numel():
                 torch.set_rng_state(state)
 
 

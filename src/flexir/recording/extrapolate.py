@@ -8,7 +8,7 @@ compared with nothing: the model is not run, and may not take such a size.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -17,19 +17,25 @@ from ..graph import tree
 from ..graph.inputs import Inputs
 
 
-def extrapolated(shown: Sequence[Inputs]) -> Inputs | None:
+def extrapolated(shown: Sequence[Inputs], keeps: int | None = None) -> Inputs | None:
     """Inputs of a size that lies beyond two that were shown; None where none can be made.
 
     Args:
         shown: examples that fit one graph.
+        keeps: 0 or 1: every second of the sizes that vary stays as in the first example, beginning
+            with the first or the second one. Sizes that are equal in both examples are one.
     """
     for other in reversed(shown[1:]):
         pairs = list(zip(_tensors(shown[0]), _tensors(other)))
         if any(len(a.shape) != len(b.shape) or a.layout is not torch.strided for a, b in pairs):
             return None
-        if all(a.shape == b.shape for a, b in pairs):
+        columns = dict.fromkeys(c for a, b in pairs for c in zip(a.shape, b.shape) if c[0] != c[1])
+        if not columns:
             continue
-        made = map(_beyond, *zip(*pairs))
+        kept = set() if keeps is None else set(list(columns)[keeps::2])
+        if len(kept) == len(columns) or keeps is not None and not kept:
+            return None
+        made = (_beyond(a, b, kept) for a, b in pairs)
         args, kwargs = _with(shown[0], made)
         return Inputs(*args, **kwargs)
     return None
@@ -46,11 +52,11 @@ def _tensors(inputs: Inputs) -> Iterator[torch.Tensor]:
     return iter(found)
 
 
-def _beyond(one: torch.Tensor, other: torch.Tensor) -> Any:
+def _beyond(one: torch.Tensor, other: torch.Tensor, kept: Collection[tuple[int, int]]) -> Any:
     """As far from the larger of two tensors as that is from the smaller; elements come again."""
     made = one.detach()
     for dim, (a, b) in enumerate(zip(one.shape, other.shape)):
         many = max(a, b) + abs(a - b)
-        if a != b and a:
+        if a != b and a and (a, b) not in kept:
             made = made.index_select(dim, torch.arange(many, device=one.device) % a)
     return made.clone()

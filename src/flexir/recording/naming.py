@@ -17,7 +17,7 @@ from ..graph.account import Live
 from ..graph.choice import blocks_of, every, values_of
 from ..graph.graph import Graph
 from ..graph.inputs import same_literal
-from ..graph.nodes import Dim, ListType, TensorType, Value
+from ..graph.nodes import Dim, ListType, Node, TensorType, Value
 from ..graph.sizes import rewritten
 
 Dims = Mapping[str, Mapping[int, str]]
@@ -57,10 +57,36 @@ class Table:
         return tuple(shape for one in self.column(value) for shape in one)
 
     def elsewhere(self, value: Value, dim: int) -> tuple[int, ...]:
-        """What a size of a tensor is beyond the examples, if more than one came to it."""
-        if sum(value in row for row in self.rows) < 2:
+        """What a size of a tensor is beyond the examples."""
+        if len(self.rows) < 2:
             return ()
         return tuple(dict.fromkeys(shape[dim] for shape in self.beyond.get(value, ())))
+
+    def alone(self) -> list[Value]:
+        """The Values that one example alone came to, and that are unknown beyond."""
+        return [v for v in self.values
+                if v not in self.beyond and sum(v in row for row in self.rows) == 1]  # fmt: skip
+
+    def coincides(self, nodes: Sequence[Node]) -> bool:
+        """Whether a number was always the same, though one that it is made of was not."""
+        return any(
+            node.target in numbers.FUNCTIONS
+            and node.target not in numbers.QUESTIONS
+            and self._is_same(node.outputs[0])
+            and not all(map(self._is_same, node.inputs))
+            for node in nodes
+            if node.makes_number
+        )
+
+    def _is_same(self, value: Value) -> bool:
+        """Whether a number was the same whenever it was made."""
+        seen = (*self.column(value), *self.beyond.get(value, ()))
+        return not value.is_number or not seen or type(seen[0]) is bool or _constant(seen)
+
+    def rows_with(self, value: Value) -> tuple[int, ...]:
+        """Which examples came to a Value; none stands for all."""
+        rows = tuple(r for r, row in enumerate(self.rows) if row.get(value))
+        return () if len(rows) == len(self.rows) else rows
 
     def per_example(self, value: Value, look: Callable[[Any], Any]) -> tuple[Any, ...]:
         """What something of a Value was in each example that came to it.
@@ -91,8 +117,9 @@ def with_names(graph: Graph, table: Table, dims: Dims) -> Graph:
             types[value] = value.type._replace(shape=tuple(map(int, value.type.shape)))
         else:
             rank = len(value.type.shape)
+            rows = table.rows_with(value)
             shape = [names.dim(table.per_example(value, itemgetter(d)), paths.get(value), d, rank,
-                               table.elsewhere(value, d)) for d in range(rank)]  # fmt: skip
+                               table.elsewhere(value, d), rows) for d in range(rank)]  # fmt: skip
             types[value] = value.type._replace(shape=tuple(shape))
     for node in every(graph.nodes):
         for _, block in blocks_of(node):
@@ -175,23 +202,41 @@ class _SizeNames:
         self.known: dict[tuple[Any, ...], str] = {}
         self.places: dict[str, list[str]] = {}
         self.columns: dict[str, tuple[Any, ...]] = {}
+        self.beyond: dict[str, tuple[int, ...]] = {}
 
     def dim(
         self, sizes: tuple[Any, ...], path: str | None, dim: int, rank: int,
-        beyond: tuple[int, ...] = (),
+        beyond: tuple[int, ...] = (), rows: tuple[int, ...] = (),
     ) -> int:  # fmt: skip
         """A size: a number if it was the same throughout, else one with a name.
 
-        If it is another ``beyond`` what was shown, it varies all the same.
+        If it is another ``beyond`` what was shown, it varies all the same. Of what some ``rows``
+        alone came to, it is the one that all came to and that is no other there.
         """
         first = sizes[0]
         while isinstance(first, tuple):
             first = first[0] if first else 0
+        varies = sizes
         if all(one == first for one in sizes):
             if all(one == first for one in beyond):
                 return int(first)
-            sizes = (*sizes, beyond)
-        return Dim(first, self.size(sizes, path, dim, rank))
+            varies = (*sizes, beyond)
+        if rows and (known := self._known_of(rows, sizes, beyond)):
+            return Dim(first, known)
+        name = self.size(varies, path, dim, rank)
+        if not rows:
+            self.beyond.setdefault(name, beyond)
+        return Dim(first, name)
+
+    def _known_of(
+        self, rows: tuple[int, ...], sizes: tuple[Any, ...], beyond: tuple[int, ...]
+    ) -> str | None:
+        """The name of a size that was the same in these examples, and is beyond."""
+        for name, other in self.beyond.items():
+            column = self.columns[name]
+            if other == beyond and all(column[r] == one for r, one in zip(rows, sizes)):
+                return name
+        return None
 
     def size(self, sizes: tuple[int, ...], path: str | None, dim: int, rank: int) -> str:
         """The name of one size."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -17,6 +17,7 @@ from ..errors import Diverged
 from ..graph import tree
 from ..graph.account import Frozen
 from ..graph.agreement import TORCHS
+from ..graph.choice import blocks_of, every
 from ..graph.geometry import shape_of
 from ..graph.graph import Graph
 from ..graph.inputs import Inputs, bind_inputs
@@ -106,15 +107,36 @@ def tried(loose: Graph, table: Table, trial: Trial) -> UnfitExample | None:
 
 
 def measured_beyond(loose: Graph, table: Table, shown: Sequence[Inputs]) -> None:
-    """The table gains what Values are at a size that lies beyond those shown, as far as it runs."""
-    inputs = extrapolated(shown)
-    if inputs is not None:
-        with contextlib.suppress(Diverged, *TORCHS), torch.random.fork_rng(devices=[]):
-            _measured(loose, Trial(-1, inputs, inputs, None), table.beyond)
+    """The table gains what Values are at a size that lies beyond those shown, as far as it runs.
+
+    Such a size may decide otherwise; the path goes on all the same. Where paths are left that one
+    example alone took, both blocks of every branch run, and a round of every loop. Where numbers of
+    sizes that vary are the same there, too, other sizes vary without those that do so with them.
+    """
+    nodes = list(every(loose.nodes))
+    guards = {node for node in nodes if node.effects.escape}
+    blocks = {node for node in nodes if blocks_of(node)}
+    _go_beyond(loose, table, extrapolated(shown), guards)
+    if blocks and table.alone():
+        _go_beyond(loose, table, extrapolated(shown), guards | blocks)
+    if table.coincides(nodes):
+        for keeps in (0, 1):
+            _go_beyond(loose, table, extrapolated(shown, keeps), guards)
+
+
+def _go_beyond(loose: Graph, table: Table, inputs: Inputs | None, led: Collection[Node]) -> None:
+    """The table gains what Values are on such inputs."""
+    if inputs is None:
+        return
+    found: dict[Value, list[Any]] = {}
+    with contextlib.suppress(Diverged, *TORCHS), torch.random.fork_rng(devices=[]):
+        _measured(loose, Trial(-1, inputs, inputs, None), found, led)
+    for value, seen in found.items():
+        table.beyond.setdefault(value, []).extend(seen)
 
 
 def _measured(
-    graph: Graph, trial: Trial, found: dict[Value, list[Any]]
+    graph: Graph, trial: Trial, found: dict[Value, list[Any]], led: Collection[Node] = ()
 ) -> tuple[bool, dict[Value, list[Any]]]:
     """Whether a graph tells what the model does; ``found`` gains what its Values are meanwhile."""
 
@@ -132,7 +154,8 @@ def _measured(
         note(node.outputs, made)
 
     env = Environment(graph.constants)
-    made = replay(graph, args, kwargs, watch=watch, begin=note, tell_numbers=True, env=env)
+    made = replay(graph, args, kwargs, watch=watch, begin=note, tell_numbers=True, env=env,
+                  led=led)  # fmt: skip
     if trial.after is not None:
         made = put_back(graph, args, kwargs, env)
     return trial.is_told(made, Inputs(*args, **kwargs)), found

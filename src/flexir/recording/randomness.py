@@ -58,8 +58,9 @@ class Draws:
         _, first, last = self.known.get(id(source), (source, None, None))
         follows = last == begun and id(source) in self.drawn
         self.known[id(source)] = (source, first, hash_of(state))
+        begins = id(source) not in self.drawn
         self.drawn.add(id(source))
-        return Draw(None if follows else start, not follows and first == begun)
+        return Draw(None if follows else start, begins and first == begun)
 
     def left(self, source: Any) -> bool:
         """Whether a generator is in the state in which the recorded calls left it."""

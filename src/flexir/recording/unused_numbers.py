@@ -8,7 +8,7 @@ two examples may agree by chance. Pure functions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ..graph import numbers as calls
@@ -46,7 +46,10 @@ def is_bent(number: Expr) -> bool:
 
 
 def choosing(
-    unused: Mapping[int, Sequence[Expr]], places: Mapping[int, int], lengths: Mapping[int, int]
+    unused: Mapping[int, Sequence[Expr]],
+    places: Mapping[int, int],
+    lengths: Mapping[int, int],
+    same: Collection[int] = (),
 ) -> Expr | None:
     """A number that may have chosen an element, and that examples do not show to be on a line.
 
@@ -54,12 +57,15 @@ def choosing(
         unused: run -> the numbers that no call was given.
         places: run -> the number of the element in the list.
         lengths: run -> how many elements there are.
+        same: which of the numbers cannot have chosen another one, see :func:`constant`.
     """
     fits: list[dict[Any, Expr]] = []  # per run: how it may be the element's number -> a number
     varies = len(set(places.values())) > 1
     for r, place in places.items():
         ways: dict[Any, Expr] = {}
-        for one in unused[r]:
+        for i, one in enumerate(unused[r]):
+            if i in same:
+                continue
             terms = terms_of(one)
             other = terms and [term for term in terms if not _is_free(term, lengths[r])]
             if terms is None or other and len(terms) > 1:
@@ -77,3 +83,30 @@ def _is_free(term: Any, length: int) -> bool:
     if term.__class__ is Expr:
         return term.function is calls.turn or bool(term.recorded == length)
     return bool(getattr(term.type, "recorded", None) == length)
+
+
+def constant(runs: Sequence[Sequence[Expr]]) -> set[int]:
+    """Which numbers are made of the same sizes in all runs, where all made as many of them.
+
+    Such a one chooses the same element wherever those sizes are as they were.
+    """
+    if len(set(map(len, runs))) > 1:
+        return set()
+    known: dict[int, Any] = {}
+    return {i for i, column in enumerate(zip(*runs))
+            if None not in (made := {_made_of(one, known) for one in column})
+            and len(made) == 1}  # fmt: skip
+
+
+def _made_of(number: Expr, known: dict[int, Any]) -> Any:
+    """How a number is made of sizes, and what those are; None if it is made of anything else."""
+    if id(number) not in known:
+        inner: tuple[Any, ...] | None = ()
+        if number.function not in calls.QUESTIONS:
+            inner = tuple(_made_of(one, known) if one.__class__ is Expr
+                          else None if one.__class__ is Value else (one,)
+                          for one in number.args)  # fmt: skip
+            inner = None if None in inner else inner
+        made = number.function, number.kinds, number.recorded, inner
+        known[id(number)] = None if inner is None else made
+    return known[id(number)]

@@ -16,7 +16,7 @@ import torch
 
 from ...errors import FormatError
 
-VERSION = 7  # of the format; what this reads and writes
+VERSION = 8  # of the format; what this reads and writes
 
 
 def canonical_bytes(manifest: dict[str, Any]) -> bytes:

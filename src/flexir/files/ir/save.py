@@ -108,6 +108,8 @@ def _minimum_reader(message: Any) -> int:
     blocks = any(len(node.blocks) for node in message.nodes)
     more = len(message.variants) or len(message.left) or message.HasField("carried")
     more = more or blocks or "bool" in numbers
+    if blocks and any(node.generator and node.goes_on for node in message.nodes):
+        return 8
     if any(type.list and type.number for type in message.types) or any(
         node.memory for node in message.nodes
     ):
