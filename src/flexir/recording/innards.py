@@ -176,9 +176,16 @@ def _state_of(part: Any) -> Any:
         return None if part.closed else (part.getvalue(), part.tell())
     if _draws(part):
         source = getattr(part, "bit_generator", None) or getattr(part, "_bit_generator", part)
-        if hasattr(source, "state"):  # a seed sequence, a lock of one have none
-            return repr(source.state)
+        if hasattr(source, "ctypes"):  # a seed sequence, a lock of one have none
+            return bits_of(source)
     return _position(part, 4)
+
+
+def bits_of(generator: Any) -> Any:
+    """The state of one of NumPy's generators of bits."""
+    if type(generator).__name__ == "MT19937":  # 624 words and a position; `state` takes long
+        return ctypes.string_at(generator.ctypes.state_address, 625 * 4)
+    return repr(generator.state)
 
 
 def _draws(part: Any) -> bool:

@@ -6,7 +6,6 @@ compared before and after the run: what they gave is frozen.
 
 from __future__ import annotations
 
-import ctypes
 import random
 import sys
 from collections.abc import Iterable, Sequence
@@ -16,6 +15,7 @@ import torch
 
 from ..calls.signatures import Signature
 from ..graph.geometry import hash_of, same_bytes
+from .innards import bits_of
 
 
 class Draws:
@@ -84,11 +84,7 @@ def foreign_draws() -> dict[str, Any]:
     """The states of the random generators that are not torch's, by module."""
     states: dict[str, Any] = {"random": random.getstate()}
     if (numpy := sys.modules.get("numpy.random")) is not None:
-        generator = numpy.get_bit_generator()
-        if type(generator) is numpy.MT19937:  # 624 words and a position; `state` takes long
-            states["numpy.random"] = ctypes.string_at(generator.ctypes.state_address, 625 * 4)
-        else:
-            states["numpy.random"] = repr(generator.state)
+        states["numpy.random"] = bits_of(numpy.get_bit_generator())
     return states
 
 
