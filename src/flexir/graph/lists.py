@@ -23,4 +23,9 @@ def joined(parts: Sequence[Any]) -> list[Any]:
     return found
 
 
-FUNCTIONS = (element, joined)
+def counted(start: Any, step: int, length: int) -> list[Any]:
+    """``[start, start + step, ...]``: so many numbers, each as far from the one before."""
+    return [start + step * k if step else start for k in range(length)]
+
+
+FUNCTIONS = (element, joined, counted)

@@ -19,7 +19,7 @@ from .decided import by_values
 from .geometry import shape_of
 from .graph import Graph
 from .inputs import bind_inputs, dense_stride
-from .lists import element, joined
+from .lists import counted, element, joined
 from .nodes import Effects, ListType, Node, TensorType, Value
 from .replay import fitting, replay
 
@@ -206,6 +206,9 @@ class _Copy:
             known = args.get("index").__class__ is int  # else a later copy knows it
             if node.target is element and args["input"].__class__ in (list, tuple) and known:
                 self.env[node.outputs[0]] = args["input"][args["index"]]
+                continue
+            if node.target is counted and not any(tree.leaves(list(args.values()), Value)):
+                self.env[node.outputs[0]] = counted(**args)
                 continue
             whole = any(_is_list(part) for part in args.get("parts", ())) or (
                 node.outputs and node.outputs[0] in self.given

@@ -167,6 +167,9 @@ class Range(metaclass=_StandsIn):
             loop = _loop(sys._getframe(1))
             if loop is not None and (len(parts) < 3 or parts[2].__class__ is int and parts[2]):
                 return Counting(parts, number, loop)
+            for one in parts:
+                if one.__class__ is Int:
+                    number.home.lost("range", one, sys._getframe(1))
         return REAL_RANGE(*parts, **none)
 
 

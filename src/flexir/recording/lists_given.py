@@ -2,16 +2,21 @@
 
 ``unbind`` and ``tolist`` give as many as a size says. Such a call gives one Value, which is a list,
 and what runs had are its elements. Numbers of a matrix come in rows; each of its columns is a list.
+A list of numbers that Python made (``list(range(n))``, ``[0] * n``) is given to a call as it is; one
+whose numbers are each as far from the one before is told by how many there are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from typing import Any
 
 import torch
 
+from ..graph import numbers
 from ..graph.choice import alike
-from ..graph.nodes import ListType, Node, TensorType, Value
+from ..graph.lists import counted
+from ..graph.nodes import ListType, Node, NumberType, TensorType, Value
 from .alike import Misfit
 from .beginning import Beginning
 from .scopes import Scope
@@ -20,6 +25,34 @@ from .ways import copied
 
 class ListsGiven(Beginning):
     """Loops and ways, with such calls."""
+
+    def listed(self, scope: Scope, lists: dict[int, Any], out: list[Node]) -> Value | None:
+        """One list Value for lists of Values, or of numbers that Python made; None if none is."""
+        made = super().listed(scope, lists, out)
+        return self._counted(scope, lists, out) if made is None else made
+
+    def _counted(self, scope: Scope, lists: dict[int, Any], out: list[Node]) -> Value | None:
+        """Lists of other lengths in which each number is as far from the one before."""
+        lists = {r: _plain(one) for r, one in lists.items()}
+        lengths = {r: len(one) for r, one in lists.items()}
+        step = step_of(list(lists.values()))
+        if step is None or len(set(lengths.values())) == 1:
+            return None
+        many = self.on_a_line(scope, lengths, out)
+        first, last = ({r: one[k] for r, one in lists.items() if one} for k in (0, -1))
+        kind = NumberType(type(next(iter(first.values()))), next(iter(first.values())))
+        if len(set(first.values())) == 1:
+            start: Any = next(iter(first.values()))
+        elif len(set(last.values())) == 1:  # counted down
+            args = {"input": many, "other": -step}
+            start = self.emitted(scope, numbers.mul, args, kind, out)
+            args = {"input": start, "other": next(iter(last.values())) + step}
+            start = self.emitted(scope, numbers.add, args, kind, out)
+        else:
+            start = self.on_a_line(scope, first, out)
+        args = {"start": start, "step": step, "length": many}
+        length = lengths[scope.runs[0]]
+        return self.emitted(scope, counted, args, ListType(length, kind), out)
 
     def list_given(self, scope: Scope, heads: dict[int, Node], node: Node, out: list[Node]) -> None:
         """A call that gave lists of other lengths."""
@@ -55,6 +88,42 @@ class ListsGiven(Beginning):
             column.effects = first.effects._replace(writes={})
             self.list_of(made, lists)
             out.append(column)
+
+
+def _plain(given: Any) -> Any:
+    """A list of numbers that are made of those of rounds alone, as plain ones; else as it is."""
+    if given.__class__ is not list or not all(map(_is_of_rounds, given)):
+        return given
+    return [getattr(one.type, "recorded", None) if one.__class__ is Value else one
+            for one in given]  # fmt: skip
+
+
+def _is_of_rounds(part: Any) -> bool:
+    """Whether a number is the same in every run, being made of numbers of rounds alone."""
+    if part.__class__ is not Value:
+        return part.__class__ is int
+    node = part.producer
+    if node is None or not part.is_number:
+        return False
+    return node.target is numbers.turn or (
+        node.target in numbers.FUNCTIONS and all(map(_is_of_rounds, node.inputs))
+    )
+
+
+def step_of(lists: Sequence[Any]) -> int | None:
+    """How far each number is from the one before, in all of these lists; None if that varies.
+
+    Of floats, and of bools, all must be the same.
+    """
+    if any(one.__class__ is not list for one in lists) or max(map(len, lists)) < 3:
+        return None
+    kinds = {part.__class__ for one in lists for part in one}
+    if len(kinds) != 1 or not kinds <= {int, float, bool}:
+        return None
+    steps = {b - a for one in lists for a, b in zip(one, one[1:])}
+    step = steps.pop()
+    known = not steps and (kinds == {int} or not step)
+    return int(step) if known else None
 
 
 def _width(heads: Collection[Node]) -> int:
