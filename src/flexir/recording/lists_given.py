@@ -2,7 +2,7 @@
 
 ``unbind`` and ``tolist`` give as many as a size says. Such a call gives one Value, which is a list,
 and what runs had are its elements. Numbers of a matrix come in rows; each of its columns is a list.
-A list of numbers that Python made (``list(range(n))``, ``[0] * n``) is given to a call as it is; one
+Lists that Python made (``list(range(n))``, ``[0] * n``) are given to calls as they are; one
 whose numbers are each as far from the one before is told by how many there are.
 """
 
