@@ -15,6 +15,7 @@ from ..graph import tree
 from ..graph.geometry import Geometry, as_strided, as_strided_scatter, assemble, setitem
 from ..graph.nodes import TensorType, Value
 from .memory import Alias, Memory, Piece
+from .put_back import SPLITS, put_back
 from .trace import Trace
 
 Current = Callable[[Alias], Value]
@@ -78,6 +79,10 @@ def scatter(trace: Trace, alias: Alias, value: Value, piece: Piece, current: Cur
             }  # fmt: skip
             whole = trace.emit(setitem, args, base.value.type)
             return scatter(trace, base, whole, piece, current)
+        if trace.live:
+            known = put_back(trace, node, current(base), base.where, alias.where, value)
+            if known is not None:
+                return scatter(trace, base, known, piece, current)
         if (inverse := _inverse(alias.where, base.where)) is not None:
             function, args = inverse
             if trace.live and function is torch.reshape:  # to whatever size the base has
@@ -91,7 +96,9 @@ def scatter(trace: Trace, alias: Alias, value: Value, piece: Piece, current: Cur
 def _base(alias: Alias) -> Alias | None:
     """The one tensor an alias is a recorded view of, if a write can go back through it."""
     view = alias.view
-    if view is None or len(view.bases) != 1 or len(view.aliases) != 1 or not view.stands():
+    if view is None or len(view.bases) != 1 or not view.stands():
+        return None
+    if len(view.aliases) != 1 and view.node.op not in SPLITS:
         return None
     (base,) = view.bases.values()
     return None if base.where.overlaps() else base
