@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..calls.signatures import IF
@@ -43,10 +43,16 @@ _PATIENCE = 60  # pairings per recorded call before runs are given up
 
 
 class Laid(NamedTuple):
-    """Runs that are one graph; ``fixes_sizes``: it holds where sizes that did not vary do not."""
+    """Runs that are one graph.
+
+    Attributes:
+        graph: of all of them.
+        fixed: name of a tensor and dimension of it (None: all) -> a size that was the same in all
+            runs, and must be.
+    """
 
     graph: Graph
-    fixes_sizes: bool
+    fixed: Collection[tuple[str, int | None]]
 
 
 def branched(runs: Sequence[Recorded], confirms: bool = False) -> Laid:
@@ -118,7 +124,9 @@ class _Laying(ListsGiven):
         for run in self.runs:
             made.modules = {**run.graph.modules, **made.modules}
         name_values(made)
-        return Laid(finalize(made), self.fixes_sizes)
+        fixed = {(one[value].name, dim) for value, dim in self.fixed
+                 for one in self.env if value in one}  # fmt: skip
+        return Laid(finalize(made), fixed)
 
     # -- pairing
 

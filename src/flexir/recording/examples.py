@@ -119,7 +119,6 @@ class Merging:
         """
         self._trials = [Trial(number, inputs, inputs, returned, after)]
         self._runs = [run]
-        self._fixes_sizes = False  # what is the same in all examples must be
         self._loose = _loosened(run.graph)
         self._table, self.unfit = proved(self._loose, self._trials)
 
@@ -203,10 +202,14 @@ class Merging:
                 table, left = proved(loose, self._trials)
             except (Diverged, *TORCHS):  # not one of the first example
                 break
+            table.fixed = made.fixed
+            if (value := table.breaks()) is not None:
+                again.problem = f"a size of {value!r} may have chosen an element"
+                break
             lost = [one.number for one in left if one.number not in (*unfit, *more)]
             if not lost and {one.number for one in left} < unfit:
                 self._loose, self._table, self.unfit = loose, table, left
-                self._runs, self._fixes_sizes = again.runs, made.fixes_sizes
+                self._runs = again.runs
                 return [*laid, *more]
             more = [*more, lost[0]] if lost else []  # it fitted by chance, on another path
         return laid
@@ -215,8 +218,7 @@ class Merging:
         """The graph of the calls that fit; all of the others are then in ``unfit``."""
         unfit = {one.number for one in self.unfit}
         fits = [trial.copy for trial in self._trials if trial.number not in unfit]
-        if not self._fixes_sizes:
-            measured_beyond(self._loose, self._table, fits)
+        measured_beyond(self._loose, self._table, fits)
         result = with_names(self._loose, self._table, dims)
         if any(not one.refused and takes(result, one.inputs) for one in self.unfit):
             # What these sizes decide is not understood: it would take a call it is wrong on.

@@ -7,7 +7,7 @@ literals. Runs nothing; the table is filled by :mod:`.examples`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from operator import itemgetter
 from typing import Any
@@ -38,6 +38,7 @@ class Table:
         self.rows: list[dict[Value, list[Any]]] = []
         self.beyond: dict[Value, list[Any]] = {}  # the same at a size that no example has
         self.values = values_in(graph)
+        self.fixed: Collection[tuple[str, int | None]] = ()  # sizes that do not vary, by name
 
     def add(self, row: dict[Value, list[Any]]) -> None:
         """One more example."""
@@ -58,9 +59,20 @@ class Table:
 
     def elsewhere(self, value: Value, dim: int) -> tuple[int, ...]:
         """What a size of a tensor is beyond the examples."""
-        if len(self.rows) < 2:
+        if len(self.rows) < 2 or self._is_fixed(value, dim):
             return ()
         return tuple(dict.fromkeys(shape[dim] for shape in self.beyond.get(value, ())))
+
+    def _is_fixed(self, value: Value, dim: int) -> bool:
+        return (value.name, dim) in self.fixed or (value.name, None) in self.fixed
+
+    def breaks(self) -> Value | None:
+        """A tensor of which a size is fixed and was not the same."""
+        for value in self.values if self.fixed else ():
+            for dim in range(len(value.type.shape)):
+                if self._is_fixed(value, dim) and len({n[dim] for n in self.column(value)}) > 1:
+                    return value
+        return None
 
     def alone(self) -> list[Value]:
         """The Values that one example alone came to, and that are unknown beyond."""

@@ -35,7 +35,7 @@ from .scopes import Scope
 from .sources import mentions
 from .standing import Held
 from .unshown import changed_at_last, the_same_at_last, two_alike
-from .unused_numbers import choosing, constant
+from .unused_numbers import choosing, constant, sizes_in
 from .uses import Known, united, variables_of_lists, variables_of_tensors
 from .ways import copied, guarded, only_a_number
 
@@ -49,7 +49,7 @@ class Rolled(Ending):
         self.unrolled: set[Execution] = set()
         self.lost_before: dict[Node, int] = {}  # how many of them were lost before a loop began
         self.known = known_of(runs)
-        self.fixes_sizes = False  # whether sizes that are the same in all runs must stay so
+        self.fixed: set[tuple[Value, int | None]] = set()  # sizes that must not vary
 
     @functools.cached_property
     def _written_choice(self) -> str | None:
@@ -57,9 +57,10 @@ class Rolled(Ending):
 
     def refuse_if_chosen(self, places: Mapping[int, int], lengths: Mapping[int, int]) -> None:
         unused = {r: self.runs[r].unused for r in places}
-        if choosing(unused, places, lengths) is not None:
-            self.fixes_sizes = True
-        number = choosing(unused, places, lengths, constant(list(unused.values())))
+        number = choosing(unused, places, lengths)
+        if number is not None:
+            number = choosing(unused, places, lengths, same := constant(list(unused.values())))
+            self.fixed.update(*(sizes_in(one[i]) for one in unused.values() for i in same))
         if number is not None or self._written_choice:
             raise Misfit(f"a size may have chosen an element: {number or self._written_choice}")
 

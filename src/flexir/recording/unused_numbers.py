@@ -110,3 +110,20 @@ def _made_of(number: Expr, known: dict[int, Any]) -> Any:
         made = number.function, number.kinds, number.recorded, inner
         known[id(number)] = None if inner is None else made
     return known[id(number)]
+
+
+def sizes_in(number: Expr) -> set[tuple[Value, int | None]]:
+    """The sizes a number is made of: tensor and dimension; None where it is asked for all."""
+    found: set[tuple[Value, int | None]] = set()
+    stack, seen = [number], set()
+    while stack:
+        part = stack.pop()
+        if id(part) in seen:
+            continue
+        seen.add(id(part))
+        if part.function in calls.QUESTIONS:
+            dim = part.args[1] if part.function is calls.size else None
+            found.add((part.args[0], dim))
+        else:
+            stack += [one for one in part.args if one.__class__ is Expr]
+    return found
