@@ -20,6 +20,7 @@ import torch
 from torch.utils._pytree import tree_map
 
 import flexir
+from flexir.graph.choice import every
 
 PEER = 6  # torch.export would take most of a sweep; the case is told by its name's checksum
 SUITES = {
@@ -145,7 +146,7 @@ def _ours(model: Any, examples: list[Any], truth: Any) -> dict[str, Any]:
     except Exception as error:  # noqa: BLE001  the verdict is the failure
         return {**found, "verdict": "error", "note": f"{type(error).__name__}: {error}"[:300]}
     verdict = _verdict(made, truth)
-    if verdict["verdict"] == "wrong" and any(node.effects.random for node in graph):
+    if verdict["verdict"] == "wrong" and any(node.effects.random for node in every(graph.nodes)):
         check = flexir.verify(
             graph, model, *third, perturb=False
         )  # from one state of the generator

@@ -105,7 +105,7 @@ def replay(
     ):
         stack.callback(meaning.restore)
         interpret(graph.nodes, env, meaning)
-        if meaning.drawing:
+        if meaning.drawn:
             meaning.generators.end(devices)
     if meaning.parts:
         agreement.check_there(graph.output_values, env)
@@ -192,6 +192,8 @@ class Replay:
         if self.parts:
             agreement.check_there(node.inputs, env, node)
         self.now, effects = node, node.effects
+        if effects.escape and not self.check and not effects.writes:
+            return self._done(node, env)  # what it told Python is not asked
         if effects.switches is not self.switches:
             self._switch(effects.switches)
         look = env.__getitem__

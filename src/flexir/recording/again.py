@@ -11,13 +11,15 @@ from collections.abc import Callable, Sequence
 from types import CodeType
 from typing import Any
 
+import torch
+
 from ..errors import add_note
 from ..graph.graph import Graph
 from ..graph.inputs import Inputs
 from ..graph.nodes import TensorType
 from .alike import Misfit
 from .branches import Laid, branched
-from .eager import copied_inputs, initial_state
+from .eager import States, copied_inputs, initial_state
 from .leaving import begin_alike
 from .listening import codes_run_for, original_of
 from .own_lists import own_lists
@@ -51,6 +53,7 @@ class Again:
         first: Graph,
         trials: Sequence[Trial],
         options: dict[str, Any],
+        begun: States = (),
     ) -> None:
         """Begin.
 
@@ -59,7 +62,9 @@ class Again:
             first: the graph of the first call, which says where all begin.
             trials: the calls.
             options: of the recorder.
+            begun: where random generators were when the first call began.
         """
+        self._begun = begun
         self._model, self._first, self._options = model, first, options
         self._trials = {trial.number: trial for trial in trials}
         self._known: dict[Any, Recorded] = {}
@@ -98,7 +103,8 @@ class Again:
         if key not in self._known:
             inputs, options = copied_inputs(self._trials[number].copy), self._options
             whole = options.get("within") or self._model
-            with initial_state(self._first, whole, options.get("held")) as lost, telling(names):
+            held = options.get("held")
+            with initial_state(self._first, whole, held, self._begun) as lost, telling(names):
                 if lost:
                     what = ", ".join(lost)
                     raise Misfit(f"what the model keeps cannot be put back: {what}")
@@ -142,16 +148,24 @@ def recorded(
     **options: Any,
 ) -> Recorded:
     """One call, recorded; with where Python stood, which costs, if it is to be laid over others."""
+    default = torch.get_rng_state()
     try:
         graph = record_run(model, *inputs, numbers=True, standing=standing, **options)
         return Recorded(
             graph, standing.seen, standing.laundered, standing.turns, standing.lost,
             standing.ends, standing.lookups.kinds, standing.kept,
             standing.unused, None if options.get("carried") else _unchanged(graph, standing.held),
+            begun=[(torch.default_generator, default), *_begun(standing.held)],
         )  # fmt: skip
     except Exception as error:
         add_note(error, f"in example {number}")
         raise
+
+
+def _begun(held: Holdings | None) -> States:
+    """Where the random generators that a model holds were before a run."""
+    return [(generator, torch.frombuffer(bytearray(state), dtype=torch.uint8))
+            for generator, state in (() if held is None else held.generators)]  # fmt: skip
 
 
 def _unchanged(graph: Graph, held: Holdings | None) -> Holdings | None:

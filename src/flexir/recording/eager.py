@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -22,7 +22,10 @@ from ..graph.inputs import Inputs, bind_inputs
 from ..graph.nodes import Value
 from .holders import FIXED, Attributes
 from .innards import holder_of
+from .memory import version
 from .state import Holdings
+
+States = Sequence[tuple[torch.Generator, torch.Tensor]]
 
 
 def run_model(
@@ -32,6 +35,7 @@ def run_model(
     kwargs: Any,
     within: Any = None,
     held: Holdings | None = None,
+    begun: States = (),
 ) -> tuple[Any, dict[str, torch.Tensor]]:
     """Run a model eagerly from the state its capture began with, and put its state back.
 
@@ -42,12 +46,13 @@ def run_model(
         kwargs: by name.
         within: what holds the state, if not the model.
         held: what stands there now, if it is known already.
+        begun: where random generators were, if more is known than the graph says.
 
     Returns:
         its outputs, and name -> final value of what the graph says it writes or replaces.
     """
     args, kwargs = copies_of(args, kwargs)
-    with initial_state(graph, within or model, held):
+    with initial_state(graph, within or model, held, begun):
         return run_once(graph, model, args, kwargs, within)
 
 
@@ -73,7 +78,9 @@ def run_once(
 
 
 @contextlib.contextmanager
-def initial_state(graph: Graph, model: Any, held: Holdings | None = None) -> Iterator[list[str]]:
+def initial_state(
+    graph: Graph, model: Any, held: Holdings | None = None, begun: States = ()
+) -> Iterator[list[str]]:
     """The model with what it keeps, and the random generators, as the capture found them.
 
     What stands there now is put back in the end.
@@ -82,21 +89,24 @@ def initial_state(graph: Graph, model: Any, held: Holdings | None = None) -> Ite
         graph: of the capture.
         model: what was captured.
         held: what stands there now, if it is known already.
+        begun: where random generators were, if more is known than the graph says.
 
     Yields:
         paths of what could not be set back, because the graph holds it only as a text.
     """
     held, lost = held or Holdings(model), []
     by_name = {n: tensor for tensor, _, names in held.tensors.values() for n in names}
-    saved = []
+    saved = [(one, version(one), copy_like(one.detach())) for one in by_name.values()
+             if not isinstance(one, torch.nn.Parameter)
+             and one.layout is torch.strided]  # fmt: skip
     for mutation in graph.mutations:
         tensor = by_name.get(mutation.name)
         initial = graph.constants.get(mutation.initial)
         if tensor is None or initial is None or tensor.shape != initial.shape:
             continue
-        saved.append((tensor, copy_like(tensor.detach())))
+        saved.append((tensor, -2, copy_like(tensor.detach())))
         tensor.data.copy_(initial)
-    written = {id(tensor) for tensor, _ in saved}
+    written = {id(tensor) for tensor, number, _ in saved if number == -2}
     for state in graph.state:
         if state.initial in graph.constants and id(by_name.get(state.path)) not in written:
             held.put(state.path, copy_like(graph.constants[state.initial].detach()))
@@ -108,11 +118,14 @@ def initial_state(graph: Graph, model: Any, held: Holdings | None = None) -> Ite
     try:
         with torch.random.fork_rng(devices=[]):
             _rewind(graph)
+            for generator, begin in begun:
+                generator.set_state(begin)
             yield lost
     finally:
         held.restore()
-        for tensor, before in saved:
-            tensor.data.copy_(before)
+        for tensor, number, before in saved:
+            if number != version(tensor):
+                tensor.data.copy_(before)
 
 
 def _rewind(graph: Graph) -> None:

@@ -21,7 +21,7 @@ from ..graph.inputs import Inputs, inputs_of
 from ..graph.nodes import Dim, ListType, TensorType
 from ..graph.sizes import rewritten
 from .again import TELLS, Again, recorded
-from .eager import copied_inputs, initial_state, no_fast_path, run_model
+from .eager import States, copied_inputs, initial_state, no_fast_path, run_model
 from .leaving import begin_alike, forget_unread
 from .live import origins_of
 from .naming import Dims, values_in, with_names
@@ -69,7 +69,8 @@ def whole(
     """The graph of the examples that fit it, with variants for the others."""
     first, rest = merging.concluded(model, dims, options)
     while rest:
-        with initial_state(first, options.get("within") or model, merging.held(options)):
+        held = options.get("within") or model, merging.held(options)
+        with initial_state(first, *held, merging.began):
             begun = _begun(model, rest, options)
         graph, rest = begun.concluded(model, dims, options)
         first.variants.append(graph)
@@ -88,7 +89,7 @@ def _begun(
     run = recorded(model, number, first, Standing(False), returned=returned.append, **options)
     merging = Merging(run, number, copies[0], returned[0])
     for (n, inputs), copy in zip(examples[1:], copies[1:]):
-        truth = _truth(run.graph, model, n, copy, options.get("within"), merging.held(options))
+        truth = _truth(run, model, n, copy, options.get("within"), merging.held(options))
         merging.show(n, inputs, copy, truth)
     return merging
 
@@ -127,6 +128,11 @@ class Merging:
         """Whether a call goes on from what the one before left, so that none can be made again."""
         in_a_row = self._trials[0].after is not None  # all others begin where the first one began
         return in_a_row and bool(self._loose.state or self._loose.audit.changes)
+
+    @property
+    def began(self) -> States:
+        """Where random generators were when the first call began."""
+        return self._runs[0].begun
 
     def held(self, options: dict[str, Any]) -> Holdings | None:
         """What the model holds, as far as it is known already."""
@@ -171,7 +177,7 @@ class Merging:
     def _branch(self, model: Callable[..., Any], options: dict[str, Any]) -> None:
         """Lay calls that took another path over the first; the graph is what is then proved."""
         options = {**options, "held": self.held(options)}
-        again = Again(model, self._runs[0].graph, self._trials, options)
+        again = Again(model, self._runs[0].graph, self._trials, options, self.began)
         laid = [self._trials[0].number]
         problems: dict[int, str] = {}
         for number in [one.number for one in self.unfit]:
@@ -259,7 +265,7 @@ def _loosened(graph: Graph) -> Graph:
 
 
 def _truth(
-    graph: Graph,
+    run: Recorded,
     model: Callable[..., Any],
     number: int,
     inputs: Inputs,
@@ -269,7 +275,8 @@ def _truth(
     """What the model gives, from the state in which the graph began, on the watched run's path."""
     try:
         with no_fast_path():
-            return run_model(graph, model, inputs.args, inputs.kwargs, within, held)[0]
+            args, kwargs = inputs
+            return run_model(run.graph, model, args, kwargs, within, held, run.begun)[0]
     except Exception as error:
         add_note(error, f"in example {number}")
         raise

@@ -99,7 +99,10 @@ class Int(int):
     expr: Expr | Value
     home: Numbers
 
-    def __new__(cls, value: int, expr: Expr | Value, home: Numbers) -> Int:
+    def __new__(cls, value: Any = 0, *whence: Any, **how: Any) -> Int:
+        if len(whence) != 2:  # the model's own, of the class that a number has
+            return int(value, *whence, **how)  # type: ignore[return-value]
+        expr, home = whence
         made = int.__new__(cls, value)
         made.expr, made.home = expr, home
         return made
@@ -111,7 +114,10 @@ class Float(float):
     expr: Expr | Value
     home: Numbers
 
-    def __new__(cls, value: float, expr: Expr | Value, home: Numbers) -> Float:
+    def __new__(cls, value: Any = 0.0, *whence: Any) -> Float:
+        if len(whence) != 2:
+            return float(value)  # type: ignore[return-value]
+        expr, home = whence
         made = float.__new__(cls, value)
         made.expr, made.home = expr, home
         return made
@@ -145,7 +151,7 @@ _KNOWN = (int, float, bool, Int, Float)
 def _binary(function: Callable[..., Any], reflected: bool) -> Callable[..., Any]:
     def method(self: Any, other: Any, *more: Any) -> Any:
         if other.__class__ not in _KNOWN or more:
-            if isinstance(other, (list, tuple, str, bytes)):  # repeated
+            if more or isinstance(other, (list, tuple, str, bytes)):  # repeated
                 self.home.lost("*", self, sys._getframe(1))
             return NotImplemented
         pair = (other, self) if reflected else (self, other)
@@ -205,8 +211,8 @@ def _truth(self: Any) -> bool:
 def _losing(how: str, base: type, name: str) -> Callable[..., Any]:
     method = getattr(base, name)
 
-    def lose(self: Any) -> Any:
-        made, home = method(self), self.home
+    def lose(self: Any, *more: Any) -> Any:
+        made, home = method(self, *more), self.home
         whole = base is float and how == "int"
         kept = home.number(made, expression(calls.trunc, (self.expr,), made)) if whole else None
         home.lost(how, self, sys._getframe(1), kept)
@@ -249,7 +255,7 @@ def _equip(cls: Any, base: type) -> None:
         setattr(cls, f"__{word}__", _comparison(function))
     cls.__pos__ = lambda self: self
     cls.__divmod__, cls.__rdivmod__, cls.__bool__ = _divmod, _rdivmod, _truth
-    for word in ("int", "float", "hash", "index"):
+    for word in ("int", "float", "hash", "index", "str", "repr", "format"):
         if hasattr(base, f"__{word}__"):  # what Python asks for by name
             setattr(cls, f"__{word}__", _losing(word, base, f"__{word}__"))
     cls.__copy__ = lambda self: self
@@ -259,4 +265,5 @@ def _equip(cls: Any, base: type) -> None:
 
 _equip(Int, int)
 _equip(Float, float)
+Int.__invert__ = lambda self: -self - 1  # type: ignore[method-assign]
 Int.bit_length = _unary(calls.bit_length)  # type: ignore[method-assign]

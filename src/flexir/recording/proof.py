@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Collection, Sequence
+import time
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -28,6 +29,9 @@ from ..graph.sizes import measure
 from .eager import copies_of
 from .extrapolate import extrapolated
 from .naming import Table
+from .on_meta import measured_there
+
+_META = 2e-4  # seconds; a call on the meta device takes less
 
 
 class UnfitExample(NamedTuple):
@@ -80,7 +84,9 @@ def proved(loose: Graph, trials: Sequence[Trial]) -> tuple[Table, list[UnfitExam
     """
     table = Table(loose)
     first, *others = trials
+    begun = time.perf_counter()
     told, found = _measured(loose, first, {})
+    table.seconds = time.perf_counter() - begun
     table.add(found)
     problem = f"example {first.number}: the graph does not give what the model gave"
     if not told and problem not in loose.audit.problems:
@@ -118,33 +124,46 @@ def measured_beyond(loose: Graph, table: Table, shown: Sequence[Inputs]) -> None
     blocks = {node for node in nodes if blocks_of(node)}
     _go_beyond(loose, table, extrapolated(shown), guards)
     if blocks and table.alone():
-        _go_beyond(loose, table, extrapolated(shown), guards | blocks)
+        _go_beyond(loose, table, extrapolated(shown), guards | blocks, both=True)
     if table.coincides(nodes):
         for keeps in (0, 1):
             _go_beyond(loose, table, extrapolated(shown, keeps), guards)
 
 
-def _go_beyond(loose: Graph, table: Table, inputs: Inputs | None, led: Collection[Node]) -> None:
+def _go_beyond(
+    loose: Graph, table: Table, inputs: Inputs | None, led: Collection[Node], both: bool = False
+) -> None:
     """The table gains what Values are on such inputs."""
     if inputs is None:
         return
     found: dict[Value, list[Any]] = {}
-    with contextlib.suppress(Diverged, *TORCHS), torch.random.fork_rng(devices=[]):
-        _measured(loose, Trial(-1, inputs, inputs, None), found, led)
+    long = table.seconds > len(loose) * _META
+    if both or not long or not measured_there(loose, inputs, _noting(found)):
+        found = {}
+        with contextlib.suppress(Diverged, *TORCHS), torch.random.fork_rng(devices=[]):
+            _measured(loose, Trial(-1, inputs, inputs, None), found, led)
     for value, seen in found.items():
         table.beyond.setdefault(value, []).extend(seen)
 
 
-def _measured(
-    graph: Graph, trial: Trial, found: dict[Value, list[Any]], led: Collection[Node] = ()
-) -> tuple[bool, dict[Value, list[Any]]]:
-    """Whether a graph tells what the model does; ``found`` gains what its Values are meanwhile."""
+def _noting(
+    found: dict[Value, list[Any]],
+) -> Callable[[Sequence[Value], Sequence[Any]], None]:
+    """``found`` gains what Values are."""
 
     def note(values: Sequence[Value], made: Sequence[Any]) -> None:
         for value, one in zip(values, made):
             if one is not None:  # an output of a branch that has nothing this way
                 found.setdefault(value, []).append(measure(value, one))
 
+    return note
+
+
+def _measured(
+    graph: Graph, trial: Trial, found: dict[Value, list[Any]], led: Collection[Node] = ()
+) -> tuple[bool, dict[Value, list[Any]]]:
+    """Whether a graph tells what the model does; ``found`` gains what its Values are meanwhile."""
+    note = _noting(found)
     args, kwargs = copies_of(*trial.copy)
     given: dict[Value, Any] = {}
     bind_inputs(graph, args, kwargs, given, as_given=True)

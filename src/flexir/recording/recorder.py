@@ -109,7 +109,7 @@ class Recorder:
         self.returned, self.among, self.carried = returned, among, carried
         self.found = Origins(within or model, _RUN, held)
         self.switches = SwitchWatch()
-        self.draws = Draws(self.found.holdings.generators)
+        self.draws = Draws(one for one, _ in self.found.holdings.generators)
         self.trace = Trace(self.found, self.switches, numbers)
         self.table = ValueTable(self.trace, self.found)
         self.escapes = Escapes(self, self.table, self.trace, self.switches, numbers)

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from types import CodeType
 from typing import Any, NamedTuple
 
+import torch
+
 from ..graph.graph import Graph
 from ..graph.nodes import Node, Value
 from .live import Expr
@@ -32,6 +34,7 @@ class Recorded(NamedTuple):
         held: what the model holds, if the run left everything as it was.
         lists: Value that is a list of a function's -> its elements.
         own: function -> variables of which the lists are Values.
+        begun: the random generators, and where they were before the run.
     """
 
     graph: Graph
@@ -46,6 +49,7 @@ class Recorded(NamedTuple):
     held: Holdings | None = None
     lists: Mapping[Value, tuple[Value, ...]] = {}
     own: Mapping[CodeType, Set[str]] = {}
+    begun: Sequence[tuple[torch.Generator, torch.Tensor]] = ()
 
 
 class Span(NamedTuple):

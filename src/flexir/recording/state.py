@@ -320,10 +320,10 @@ class Holdings:
         return any(id(part) in things for things in known)
 
     @property
-    def generators(self) -> Iterator[torch.Generator]:
-        """The generators of random numbers that the model holds."""
-        opaque = (one.thing for one in self._holders.values() if one.__class__ is Opaque)
-        return (thing for thing in opaque if isinstance(thing, torch.Generator))
+    def generators(self) -> Iterator[tuple[torch.Generator, bytes]]:
+        """The generators of random numbers that the model holds, and where they were."""
+        opaque = (one for one in self._holders.values() if one.__class__ is Opaque)
+        return ((n.thing, n.before[""]) for n in opaque if isinstance(n.thing, torch.Generator))
 
     @property
     def functions(self) -> Collection[types.FunctionType]:
