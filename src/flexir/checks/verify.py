@@ -147,12 +147,27 @@ def _compare(
         answer.verdict, answer.divergence = "diverged", error
         return
     answer.differences = compare_outputs(expected, made)
-    for name, tensor in written.items():
-        answer.differences.append(compare_tensors(name, tensor, final[name]))
+    answer.differences += _left(graph, written, final)
     answer.verdict = verdict_of(answer.differences, tolerance)
     if lost and answer.verdict != "exact":
         answer.verdict = "diverged"
         answer.notes.append(f"the model cannot be put back to where the capture began: {lost}")
+
+
+def _left(
+    graph: Graph, written: dict[str, torch.Tensor], final: dict[str, torch.Tensor]
+) -> list[Difference]:
+    """What a model leaves compared with what the graph does; a path may leave it as it was."""
+    found = []
+    for name, tensor in written.items():
+        left = final.get(name)
+        for one in (graph, *graph.variants) if left is None else ():
+            places = {**{m.name: m.initial for m in one.mutations},
+                      **{s.path: s.initial for s in one.state}}  # fmt: skip
+            left = one.constants.get(places.get(name)) if left is None else left  # type: ignore[arg-type]
+        if left is not None:
+            found.append(compare_tensors(name, tensor, left))
+    return found
 
 
 def _compare_calls(
@@ -266,7 +281,7 @@ def _perturb(
         answer.notes.append(f"on perturbed inputs: {error}")
         return
     differences = compare_outputs(expected, made)
-    differences += [compare_tensors(n, t, final[n]) for n, t in written.items()]
+    differences += _left(graph, written, final)
     answer.perturbed = verdict_of(differences, tolerance)
     if answer.perturbed == "wrong":
         answer.verdict = "wrong"
