@@ -16,11 +16,11 @@ from ..graph import tree
 from ..graph.inputs import same_literal
 from ..graph.nodes import Node, Value
 from .alike import Misfit
+from .combined import Combined
 from .comparable import NUMBER
 from .hidden import moved
 from .rounds import Turn
 from .scopes import Branch, Scope
-from .sized import Sized
 from .sources import gives_plain, names_in
 from .standing import Held
 from .variables import is_inside_c, made_of, names_at, returned_by
@@ -44,7 +44,7 @@ class Before(NamedTuple):
     held: Mapping[int, Held | None] = {}
 
 
-class Deciding(Sized):
+class Deciding(Combined):
     """Numbers, and the branches that decided them."""
 
     def __init__(self, *args: Any) -> None:
@@ -156,7 +156,7 @@ class Deciding(Sized):
         }  # fmt: skip
         later = {p for p in same if p[0] in before.functions} - before.differing.keys()
         if later and not fits:
-            if any(self._made_of(*place) & before.differing.keys() for place in later):
+            if any(self.made_of(*place) & before.differing.keys() for place in later):
                 raise Misfit("a number may be made of one that an earlier condition decided")
             return None
         kept = [meant for place, meant in fits.items() if not same or place in same] or [
@@ -181,13 +181,15 @@ class Deciding(Sized):
         if held is None or not held.frames:
             return args
         read = self._read_at(held)
+        told = [_numbers(self.reading.get(r)) for r in scope.runs]
+        self.refuse_combined(scope, heads[scope.runs[0]], args, held, read, told)
         self.agree(scope, read)
         numbers = read & _numbers(held).keys()
         if numbers:  # what a function was called with may be what it computes with
             read |= {(code.co_name, name) for code, at in held.stack[1:]
                      for name in names_at(code, at)}  # fmt: skip
         plain = {place for place in read if place[1] not in self._tensors(place[0])}
-        made = set().union(*(self._made_of(*place) for place in plain)) - read
+        made = set().union(*(self.made_of(*place) for place in plain)) - read
         seen: set[Variable] = set()
         for around in scope.outwards:
             for place, (known, meant) in around.before.differing.items() if around.before else ():
@@ -278,7 +280,7 @@ class Deciding(Sized):
                 raise Misfit("an element moved in its list, by this condition or another")
         return super()._output(scope, branch, values)
 
-    def _made_of(self, function: str, name: str) -> set[Variable]:
+    def made_of(self, function: str, name: str) -> set[Variable]:
         """The variables of which one is made, but for tensors, of which that is seen."""
         code = self.codes.get(function)
         if code is None:

@@ -76,6 +76,9 @@ class Ending(Loops):
         entries: dict[int, Any] = dict.fromkeys(loop.body.runs, True)
         through: list[int] = []
         broken: list[int] = []
+        written = next(iter(stretches.values()))[0].execution.loop.node
+        if loop.count is None and not isinstance(written, ast.While):
+            raise Misfit("how much a loop goes over is not known")
         for r, last in loop.lasts.items():
             said = None if loop.count is None else recorded_count(counts[r]) - skipped
             if said is not None and len(loop.rounds[r]) > said:

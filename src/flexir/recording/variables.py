@@ -51,10 +51,10 @@ def _given(code: CodeType) -> dict[str, frozenset[str]]:
 @functools.lru_cache(maxsize=8192)
 def names_at(code: CodeType, at: int) -> frozenset[str]:
     """The variables in the expression of an instruction; in its lines, before Python 3.11."""
-    return frozenset(name for node in _nodes_at(code, at) for name in names_in(node))
+    return frozenset(name for node in expressions_at(code, at) for name in names_in(node))
 
 
-def _nodes_at(code: CodeType, at: int) -> list[ast.AST]:
+def expressions_at(code: CodeType, at: int) -> list[ast.AST]:
     """The expressions that an instruction is; all in its lines, before Python 3.11."""
     span, own = span_at(code, at), function_of(code)
     is_line = span[1] == 0 and span[3] == END
@@ -95,5 +95,5 @@ def is_inside_c(code: CodeType, at: int) -> bool:
         return False
     if not name.startswith("CALL"):
         return True
-    found = [n for n in _nodes_at(code, at) if isinstance(n, ast.Call)]
+    found = [n for n in expressions_at(code, at) if isinstance(n, ast.Call)]
     return not found or not all(called(n) in ("all", "any", "bool") for n in found)

@@ -1,0 +1,180 @@
+"""Numbers that Python makes of what several conditions of one statement decided.
+
+``(1 if a else 0) + (1 if b else 0)`` is 1 whichever of the two holds, and what a call is given then
+looks like a constant. It is known only for outcomes that examples showed together.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import functools
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from types import CodeType
+from typing import Any
+
+from ..graph import numbers, tree
+from ..graph.inputs import same_literal
+from ..graph.nodes import Node, Value
+from .alike import Misfit
+from .parsed import contains, function_of, nodes_of, span_at, span_of
+from .scopes import Branch, Scope
+from .sized import Sized
+from .sources import stored_in
+from .standing import Held
+from .variables import expressions_at
+
+_PLAIN = (int, float, bool, str)
+
+
+class Combined(Sized):
+    """Ways, and what conditions decided together."""
+
+    def made_of(self, function: str, name: str) -> set[tuple[str, str]]:
+        """The variables, each with its function, of which one is made."""
+        raise NotImplementedError
+
+    def refuse_combined(
+        self, scope: Scope, node: Node, args: Mapping[str, Any], held: Held,
+        read: Collection[tuple[str, str]], held_in: Sequence[Mapping[tuple[str, str], Any]],
+    ) -> None:  # fmt: skip
+        """Raise Misfit where a number may be made of what several conditions decided.
+
+        Args:
+            scope: of the call.
+            node: the call, of one run.
+            args: as all runs have them.
+            held: what stands at it.
+            read: the variables that it reads.
+            held_in: the numbers that variables hold, of each run.
+        """
+        several = [one for one, met in self._met(scope, held).items() if met.is_open(scope.runs)]
+        if any(map(is_a_test, several)):
+            raise Misfit("it may be chosen by what several conditions decided together")
+        here, function = statement_at(*held.stack[0]), held.frames[0].co_name
+        names = {name for of, name in read if of == function}
+        names |= {other for name in names for _, other in self.made_of(function, name)}
+        chosen = any(one is here or names & names_set(one) for one in several)
+        if not chosen:  # several variables that conditions decided
+            told = [{_key(one.get(place)) for one in held_in} for place in read]
+            chosen = sum(len(one) > 1 and all(kind in _PLAIN for kind, _ in one)
+                         for one in told) > 1  # fmt: skip
+        written = [*expressions_at(*held.stack[0]), *([] if here is None else [here])]
+        if chosen and unexplained(node, args, written) is not None:
+            raise Misfit("a number may be made of what several conditions decided")
+
+    def _met(self, scope: Scope, held: Held) -> dict[ast.stmt, Conditions]:
+        """Statement of a call's function -> the conditions that were met in it."""
+        met: dict[ast.stmt, Conditions] = {}
+        for around in scope.outwards:
+            if (statement := _statement_of(around.before, held)) is not None:
+                met.setdefault(statement, Conditions([])).ways_of += 1
+            for branch in (one for one in around.branches if one.__class__ is Branch):
+                if (statement := _statement_of(branch.before, held)) is None:
+                    continue
+                runs = {r: self.in_scope(around, r) for r in scope.runs}
+                outcomes = {r: run in branch.then.runs for r, run in runs.items()}
+                met.setdefault(statement, Conditions([])).over.append(outcomes)
+        return met
+
+
+@dataclasses.dataclass
+class Conditions:
+    """What was asked in one statement, where examples came out of it both ways.
+
+    Attributes:
+        over: of each condition after which the ways met again, what it decided in each run.
+        ways_of: how many there are on one way of which a call stands.
+    """
+
+    over: list[Mapping[int, bool]]
+    ways_of: int = 0
+
+    def is_open(self, runs: Iterable[int]) -> bool:
+        """Whether conditions may come out together as no run shows."""
+        shown = {tuple(one[r] for one in self.over) for r in runs}
+        return len(self.over) + self.ways_of > 1 and len(shown) < 2 ** len(self.over)
+
+
+def _statement_of(before: Any, call: Held) -> ast.stmt | None:
+    """The statement of a call's function in which a condition was met."""
+    at = next(iter(before.held.values()), None) if before else None
+    return None if at is None else decided_in(at, call)
+
+
+@functools.lru_cache(maxsize=8192)
+def statement_at(code: CodeType, at: int) -> ast.stmt | None:
+    """The innermost statement that an instruction is of."""
+    own, span = function_of(code), span_at(code, at)
+    found = [n for n in nodes_of(own) if isinstance(n, ast.stmt)] if own is not None else []
+    around = [n for n in found if contains(span_of(n), span)]
+    return around[-1] if around else None  # those inside come later
+
+
+def decided_in(condition: Held, call: Held) -> ast.stmt | None:
+    """The statement of a call's function in which a condition was met; None if it is of none."""
+    deeper = len(condition.frames) - len(call.frames)
+    if deeper < 0 or condition.frames[deeper:] != call.frames:
+        return None
+    if condition.activations[deeper:] != call.activations:
+        return None
+    return statement_at(*condition.stack[deeper])
+
+
+def names_set(statement: ast.stmt) -> set[str]:
+    """The variables that a statement sets."""
+    if isinstance(statement, ast.Assign):
+        return set(stored_in(statement.targets))
+    if isinstance(statement, (ast.AugAssign, ast.AnnAssign)):
+        return set(stored_in([statement.target]))
+    return set()
+
+
+def is_a_test(statement: ast.stmt) -> bool:
+    """Whether what a statement decides is which way Python goes on."""
+    return isinstance(statement, (ast.If, ast.Assert))
+
+
+def unexplained(node: Node, args: Mapping[str, Any], calls: Sequence[ast.AST]) -> Any:
+    """A plain number or text that a call is given, and that the source does not give it as it is.
+
+    Args:
+        node: the call.
+        args: as all runs have them.
+        calls: the expressions that it may be.
+    """
+    known = {_key(one) for call in calls for one in _constants(call)}
+    defaults = node.signature.defaults
+    given = [part for name, part in args.items()
+             if name not in defaults or not same_literal(part, defaults[name])]  # fmt: skip
+    leaves = [leaf for kind in _PLAIN for leaf in tree.leaves(given, kind)]
+    counted = (leaf for leaf in tree.leaves(given, Value) if _is_of_a_display(leaf))
+    return next((one for one in (*leaves, *counted) if _key(one) not in known), None)
+
+
+def _is_of_a_display(value: Value) -> bool:
+    """Whether a number is how many things a list of Python's had."""
+    node = value.producer
+    counted = node is not None and node.target is numbers.length
+    return node is not None and counted and node.args["input"].__class__ is not Value
+
+
+_PARTS = (ast.Tuple, ast.List, ast.Slice, ast.Starred, ast.keyword, ast.Dict)
+
+
+def _constants(call: ast.AST) -> Iterator[Any]:
+    """The constants that stand as arguments of an expression, or in displays of such."""
+    stack = list(ast.iter_child_nodes(call))
+    while stack:
+        one = stack.pop()
+        if isinstance(one, ast.Constant):
+            yield one.value
+        elif isinstance(one, ast.UnaryOp) and isinstance(one.operand, ast.Constant):
+            if isinstance(one.op, ast.USub) and one.operand.value.__class__ in (int, float):
+                yield -one.operand.value
+        elif isinstance(one, _PARTS):
+            stack += ast.iter_child_nodes(one)
+
+
+def _key(part: Any) -> Any:
+    return part.__class__, part if part.__class__ in _PLAIN else id(part)
