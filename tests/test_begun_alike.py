@@ -1,7 +1,5 @@
 """Every example begins where the first one began: buffers and random generators."""
 
-import copy
-
 import pytest
 import torch
 from torch import nn
@@ -108,12 +106,3 @@ def test_numbers_are_of_a_class_that_makes_numbers():
     for n in (3, 6):
         x = torch.rand(n)
         assert torch.equal(graph(x), model(x))
-
-
-@pytest.mark.parametrize(
-    "tells", [lambda n: len(str(n)), lambda n: len(f"{n}"), lambda n: len(repr(n))]
-)  # fmt: skip
-def test_what_python_makes_of_a_size_as_a_text_is_named(tells):
-    graph = flexir.capture(lambda x: x * tells(len(x)), torch.rand(4), also=[torch.rand(6)])
-    assert graph.audit.laundered
-    copy.copy(graph)

@@ -127,7 +127,7 @@ def with_a_float(x):
 
 WRITTEN = {
     table: "SCALE[x.shape[0]]", part_of_a_table: "SCALE[:n]", dictionary: "hash()",
-    set_of_sizes: "hash()", repeated: "*()", text: "len(name) > 1", shown: "str(x.shape) ==",
+    set_of_sizes: "hash()", repeated: "*()", text: "len(name)", shown: "str(x.shape) ==",
     a_range: "r = range(x.shape[0])", sum_of_a_range: "sum(range(x.shape[0]))",
     counting: "for _ in range(x.shape[0] // 4):", any_of_a_range: "range(x.shape[0])",
     by_index: "operator.index(x.shape[0])", numpys: "np.arange(x.shape[0])",

@@ -211,8 +211,8 @@ def _truth(self: Any) -> bool:
 def _losing(how: str, base: type, name: str) -> Callable[..., Any]:
     method = getattr(base, name)
 
-    def lose(self: Any, *more: Any) -> Any:
-        made, home = method(self, *more), self.home
+    def lose(self: Any) -> Any:
+        made, home = method(self), self.home
         whole = base is float and how == "int"
         kept = home.number(made, expression(calls.trunc, (self.expr,), made)) if whole else None
         home.lost(how, self, sys._getframe(1), kept)
@@ -255,7 +255,7 @@ def _equip(cls: Any, base: type) -> None:
         setattr(cls, f"__{word}__", _comparison(function))
     cls.__pos__ = lambda self: self
     cls.__divmod__, cls.__rdivmod__, cls.__bool__ = _divmod, _rdivmod, _truth
-    for word in ("int", "float", "hash", "index", "str", "repr", "format"):
+    for word in ("int", "float", "hash", "index"):
         if hasattr(base, f"__{word}__"):  # what Python asks for by name
             setattr(cls, f"__{word}__", _losing(word, base, f"__{word}__"))
     cls.__copy__ = lambda self: self

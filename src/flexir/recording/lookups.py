@@ -54,8 +54,8 @@ class Lookups:
             USERS; functions ASKING a number for its origin, which stand in for those of Python;
             STRANGE functions, of other libraries or written in C; or a TABLE. Also: operator ->
         ASKING if it asked a number for its origin; what stands on the left of one -> FLOAT if it
-        is a plain float, which asks nothing. Variable, where it is read -> NUMBERS if it held one
-        that knows where it comes from, or a list of such.
+        is a plain float or bool, which asks nothing. Variable, where it is read -> NUMBERS if it
+        held one that knows where it comes from, or a list of such.
     """
 
     def __init__(self) -> None:
@@ -153,7 +153,7 @@ class _Namespaces(NamedTuple):
     def operand(self, of: ast.expr) -> str | None:
         """FLOAT or TABLE; None if it cannot be told yet."""
         try:
-            return FLOAT if type(self._resolved(of)) is float else TABLE
+            return FLOAT if type(self._resolved(of)) in (float, bool) else TABLE
         except _Unresolved:
             return None
 

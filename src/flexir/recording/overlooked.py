@@ -27,6 +27,7 @@ _ASKED = frozenset({"size", "stride", "numel", "nelement"})
 _LISTS = frozenset({"split", "tolist", "unbind"})
 _READ = frozenset({"bytearray", "bytes", "range"})  # unseen
 _ADDED = frozenset({"divmod", "pow", "sum"})  # unseen beside a float
+_UNASKING = frozenset({"bool", "callable", "float", "hasattr", "isinstance", "issubclass"})
 _TEXTS = frozenset({"bin", "chr", "format", "hex", "oct", "repr", "str"})
 _NUMBERS = frozenset({"abs", "divmod", "float", "int", "max", "min", "pow", "round", "sum"})
 _OF_TEXTS = frozenset(dir(str)) - frozenset(dir(object))
@@ -49,18 +50,20 @@ def overlooked(
     for code in kinds:
         own = function_of(code)
         if own is not None:
-            plain = _Plain(code, known)
-            sizes = _SizeUses(code, known, plain)
+            plain, texts, cuts = _Plain(code, known), _Texts(code, known), _Cuts(code, known)
+            sizes = _SizeUses(code, known, texts)
             taken = [node for node in nodes_of(own) if _takes_numbers(node)]
             read = [node for node, kind in kinds[code].items() if kind == NUMBERS]
             for number in (*(_sizes_in(own) if sizes_vary else ()), *taken, *read):
                 sizes.follow(0, own, number)
             for node in nodes_of(own) if sizes_vary else ():
-                name = _name_of(node.func if isinstance(node, ast.Call) else node)
-                if name in _LISTS and isinstance(node, ast.Call) or name == "nbytes":
+                if _is_list_given(node) or _name_of(node) == "nbytes":
                     plain.follow(0, own, node)
-            caught = [handler for node in nodes_of(own) for handler in _handlers(node)]
-            for node in dict.fromkeys((*sizes.found, *plain.found, *caught)):
+                if node is not own and (isinstance(node, ast.ListComp) or _is_list_given(node)):
+                    cuts.follow(0, own, node)
+            found = [one for part in (sizes, texts, plain, cuts) for one in part.found]
+            found += [handler for node in nodes_of(own) for handler in _handlers(node)]
+            for node in dict.fromkeys(found):
                 where = Source(code.co_filename, node.lineno, code.co_name)
                 yield ast.unparse(node).splitlines()[0], where
 
@@ -77,7 +80,7 @@ def chosen(known: Known) -> str | None:
     for code in known.kinds:
         own = function_of(code)
         if own is not None:
-            texts = _Plain(code, known)
+            texts = _Texts(code, known)
             beyond, lines = _Beyond(code, known, texts), _Lines(code, known, texts)
             for node in _sizes_in(own):
                 lines.follow(0, own, node)
@@ -168,7 +171,7 @@ class _SizeUses(_Listed):
     _arithmetic: tuple[type, ...] = (ast.operator,)
     _kept = ("enumerate", "list", "range", "reversed", "slice", "tuple", "zip")
 
-    def __init__(self, code: CodeType, known: Known, texts: _Plain) -> None:
+    def __init__(self, code: CodeType, known: Known, texts: _Texts) -> None:
         super().__init__(code, known)
         self._texts = texts  # what goes on with a size that is shown
 
@@ -211,7 +214,7 @@ class _SizeUses(_Listed):
     def _reads(self, code: CodeType, node: ast.AST, inner: ast.AST) -> bool:
         if isinstance(node, ast.BinOp) and _is_text(node):
             return True
-        if self._kind(code, node) == ASKING:
+        if self._kind(code, node) == ASKING and len(getattr(node, "ops", ())) < 2:
             return False
         sides = lefts_of(node)
         if isinstance(node, ast.Compare):
@@ -225,15 +228,17 @@ class _SizeUses(_Listed):
         return any(self._is_float(code, one) for one in sides)
 
     def _is_float(self, code: CodeType, node: ast.AST) -> bool:
-        """Whether an expression is a plain float, as far as it is known."""
+        """Whether an expression is a plain float or bool, as far as it is known."""
         if isinstance(node, ast.Constant):
-            return type(node.value) is float
+            return type(node.value) in (float, bool)
+        if isinstance(node, ast.Compare) or getattr(node, "op", None).__class__ is ast.Not:
+            return True
         if isinstance(node, ast.BinOp):
             return isinstance(node.op, ast.Div) or any(
                 self._is_float(code, one) for one in (node.left, node.right)
             )
         if isinstance(node, ast.Call):
-            return called(node) == "float" or _is_of_math(node.func)
+            return called(node) in _UNASKING or _is_of_math(node.func)
         return self._kind(code, node) == FLOAT
 
     def _round(self, code: CodeType, node: Any) -> list[ast.AST]:
@@ -277,7 +282,7 @@ class _Lines(_SizeUses):
 
     _arithmetic = (ast.Add, ast.Sub, ast.Mult)
 
-    def __init__(self, code: CodeType, known: Known, texts: _Plain) -> None:
+    def __init__(self, code: CodeType, known: Known, texts: _Texts) -> None:
         super().__init__(code, known, texts)
         self.beyond: list[ast.expr] = []
 
@@ -307,7 +312,7 @@ class _Beyond(_SizeUses):
 class _Plain(_Listed):
     """Numbers and lists that torch gives as plain ones."""
 
-    _kept = ("len", "list", "tuple")
+    _kept: tuple[str, ...] = ("len", "list", "tuple")
 
     def _is_asked(self, code: CodeType, node: ast.AST, inner: ast.AST) -> bool:
         if isinstance(node, ast.Attribute) and node.attr in _OF_TEXTS:
@@ -320,6 +325,41 @@ class _Plain(_Listed):
             if isinstance(target, ast.Name):
                 self.through(depth, target.id)
         return None
+
+
+class _Texts(_Plain):
+    """Texts of numbers: also how long they are, and which signs are in them."""
+
+    _kept = ("list", "tuple")
+
+    def _is_asked(self, code: CodeType, node: ast.AST, inner: ast.AST) -> bool:
+        told = called(node) == "len" or isinstance(node, _LOOPS)
+        return not told and super()._is_asked(code, node, inner)
+
+
+class _Cuts(_Plain):
+    """Lists that are cut off at a number: how long they are is asked of nothing."""
+
+    def _goes_on(self, node: ast.AST, inner: ast.AST) -> bool:
+        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Slice):
+            if inner is node.value and any(
+                map(_is_more_than_one, (node.slice.lower, node.slice.upper))
+            ):
+                self.found.append(node)
+            return False
+        return called(node) in ("list", "tuple") or isinstance(node, (ast.IfExp, ast.NamedExpr))
+
+    def _is_asked(self, code: CodeType, node: ast.AST, inner: ast.AST) -> bool:
+        return True
+
+
+def _is_more_than_one(bound: Any) -> bool:
+    bound = getattr(bound, "operand", bound)  # counted from the end
+    return isinstance(bound, ast.Constant) and type(bound.value) is int and bound.value > 1
+
+
+def _is_list_given(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and _name_of(node.func) in _LISTS
 
 
 def _name_of(node: ast.AST) -> str:
