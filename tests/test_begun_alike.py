@@ -1,5 +1,8 @@
 """Every example begins where the first one began: buffers and random generators."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -106,3 +109,20 @@ def test_numbers_are_of_a_class_that_makes_numbers():
     for n in (3, 6):
         x = torch.rand(n)
         assert torch.equal(graph(x), model(x))
+
+
+def test_numpys_generator_may_be_there_only_from_a_call_on(tmp_path):
+    script = tmp_path / "late.py"
+    script.write_text(
+        "import sys, torch, flexir\n"
+        "import numpy as np\n"
+        "def model(x):\n"
+        "    return x * float(np.random.rand()) if x.sum() < 0 else x\n"
+        "assert 'numpy.random' not in sys.modules\n"
+        "graph = flexir.capture(model, torch.ones(3), also=[-torch.ones(3)])\n"
+        "print(graph.variants[0].audit.problems, graph.variants[0].audit)\n"
+    )
+    command = [sys.executable, str(script)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "numpy.random" in done.stdout

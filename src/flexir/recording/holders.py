@@ -254,7 +254,10 @@ class Globals(Holder):
         return there
 
     def read(self) -> dict[str, Any]:
-        return {name: behind(self.thing[name]) for name in self.names if name in self.thing}
+        """What they hold, but for Python modules that were imported since."""
+        there = ((name, self.thing[name]) for name in self.names if name in self.thing)
+        return {name: behind(part) for name, part in there
+                if name in self.before or not isinstance(part, types.ModuleType)}  # fmt: skip
 
     def put(self, contents: dict[str, Any]) -> None:
         for name in self.read().keys() - contents.keys():

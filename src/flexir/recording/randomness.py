@@ -6,6 +6,7 @@ compared before and after the run: what they gave is frozen.
 
 from __future__ import annotations
 
+import importlib
 import random
 import sys
 from collections.abc import Iterable, Sequence
@@ -83,7 +84,8 @@ class Draw(NamedTuple):
 def foreign_draws() -> dict[str, Any]:
     """The states of the random generators that are not torch's, by module."""
     states: dict[str, Any] = {"random": random.getstate()}
-    if (numpy := sys.modules.get("numpy.random")) is not None:
+    if "numpy" in sys.modules:  # which loads it when it is first asked for
+        numpy = importlib.import_module("numpy.random")
         states["numpy.random"] = bits_of(numpy.get_bit_generator())
     return states
 
