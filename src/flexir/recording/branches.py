@@ -177,7 +177,8 @@ class _Laying(ListsGiven):
         node = copied(first, args)
         if any(heads[r].effects.escape != first.effects.escape for r in scope.runs):
             raise Misfit(f"it does something else in another run: {first}")
-        if len({heads[r].effects.memory for r in scope.runs} - {None}) > 1:
+        shared = {heads[r].effects.memory for r in scope.runs} - {None}
+        if len(shared) > 1:
             raise Misfit(f"it is a view in one run, and a copy in another: {first}")
         if any(len(heads[r].outputs) != len(first.outputs) for r in scope.runs):
             self.list_given(scope, heads, node, out)
@@ -201,7 +202,7 @@ class _Laying(ListsGiven):
         writes = {n: tree.substitute(part, Value, env.__getitem__)
                   for n, part in first.effects.writes.items()}  # fmt: skip
         drawn = begun_alike([heads[r] for r in scope.runs])
-        node.effects = drawn._replace(writes=writes)
+        node.effects = drawn._replace(writes=writes, memory=next(iter(shared), None))
         out.append(node)
 
     def _module(self, scope: Scope, heads: dict[int, Node], out: list[Node]) -> None:

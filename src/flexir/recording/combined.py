@@ -52,7 +52,9 @@ class Combined(Sized):
         if any(map(is_a_test, several)):
             raise Misfit("it may be chosen by what several conditions decided together")
         here, function = statement_at(*held.stack[0]), held.frames[0].co_name
-        names = {name for of, name in read if of == function}
+        plain = {place for place in read
+                 if all(one.get(place).__class__ in _PLAIN for one in held_in)}  # fmt: skip
+        names = {name for of, name in plain if of == function}
         names |= {other for name in names for _, other in self.made_of(function, name)}
         chosen = any(one is here or names & names_set(one) for one in several)
         if not chosen:  # several variables that conditions decided
@@ -144,7 +146,7 @@ def unexplained(node: Node, args: Mapping[str, Any], calls: Sequence[ast.AST]) -
         calls: the expressions that it may be.
     """
     known = {_key(one) for call in calls for one in _constants(call)}
-    defaults = node.signature.defaults
+    defaults = {} if node.signature is None else node.signature.defaults  # of a module: none
     given = [part for name, part in args.items()
              if name not in defaults or not same_literal(part, defaults[name])]  # fmt: skip
     leaves = [leaf for kind in _PLAIN for leaf in tree.leaves(given, kind)]
