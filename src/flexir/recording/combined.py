@@ -17,7 +17,7 @@ from ..graph import numbers, tree
 from ..graph.inputs import same_literal
 from ..graph.nodes import Node, Value
 from .alike import Misfit
-from .parsed import contains, function_of, nodes_of, span_at, span_of
+from .parsed import Span, contains, function_of, nodes_of, span_at, span_of
 from .scopes import Branch, Scope
 from .sized import Sized
 from .sources import stored_in
@@ -48,8 +48,9 @@ class Combined(Sized):
             read: the variables that it reads.
             held_in: the numbers that variables hold, of each run.
         """
-        several = [one for one, met in self._met(scope, held).items() if met.is_open(scope.runs)]
-        if any(map(is_a_test, several)):
+        met = self._met(scope, held)
+        several = [one for one, asked in met.items() if asked.is_open(scope.runs)]
+        if any(is_a_test(one) or met[one].decide_together(one) for one in several):
             raise Misfit("it may be chosen by what several conditions decided together")
         here, function = statement_at(*held.stack[0]), held.frames[0].co_name
         plain = {place for place in read
@@ -70,13 +71,15 @@ class Combined(Sized):
         met: dict[ast.stmt, Conditions] = {}
         for around in scope.outwards:
             if (statement := _statement_of(around.before, held)) is not None:
-                met.setdefault(statement, Conditions([])).ways_of += 1
+                met.setdefault(statement, Conditions([], [])).ways_of += 1
+                met[statement].places.append(_place_of(around.before, held))
             for branch in (one for one in around.branches if one.__class__ is Branch):
                 if (statement := _statement_of(branch.before, held)) is None:
                     continue
                 runs = {r: self.in_scope(around, r) for r in scope.runs}
                 outcomes = {r: run in branch.then.runs for r, run in runs.items()}
-                met.setdefault(statement, Conditions([])).over.append(outcomes)
+                met.setdefault(statement, Conditions([], [])).over.append(outcomes)
+                met[statement].places.append(_place_of(branch.before, held))
         return met
 
 
@@ -86,16 +89,28 @@ class Conditions:
 
     Attributes:
         over: of each condition after which the ways met again, what it decided in each run.
+        places: where they stand in the call's function.
         ways_of: how many there are on one way of which a call stands.
     """
 
     over: list[Mapping[int, bool]]
+    places: list[Span]
     ways_of: int = 0
 
     def is_open(self, runs: Iterable[int]) -> bool:
         """Whether conditions may come out together as no run shows."""
         shown = {tuple(one[r] for one in self.over) for r in runs}
         return len(self.over) + self.ways_of > 1 and len(shown) < 2 ** len(self.over)
+
+    def decide_together(self, statement: ast.stmt) -> bool:
+        """Whether several of them are what an ``if`` within the statement asks."""
+        tests = (span_of(n.test) for n in ast.walk(statement) if isinstance(n, ast.IfExp))
+        return any(sum(contains(test, one) for one in self.places) > 1 for test in tests)
+
+
+def _place_of(before: Any, call: Held) -> Span:
+    at = next(iter(before.held.values()))
+    return span_at(*at.stack[len(at.frames) - len(call.frames)])
 
 
 def _statement_of(before: Any, call: Held) -> ast.stmt | None:

@@ -21,6 +21,7 @@ from ..graph.source import Source
 from .lookups import ASKING, FLOAT, NUMBERS, STRANGE, TENSORS, lefts_of
 from .parsed import function_of, nodes_of, parents_of
 from .sources import called
+from .too_few import cuts_off, handlers
 from .uses import Following, Known
 
 _ASKED = frozenset({"size", "stride", "numel", "nelement"})
@@ -62,7 +63,8 @@ def overlooked(
                 if node is not own and (isinstance(node, ast.ListComp) or _is_list_given(node)):
                     cuts.follow(0, own, node)
             found = [one for part in (sizes, texts, plain, cuts) for one in part.found]
-            found += [handler for node in nodes_of(own) for handler in _handlers(node)]
+            found += [handler for node in nodes_of(own) for handler in handlers(node)]
+            found += filter(cuts_off, nodes_of(own) if sizes_vary else ())
             for node in dict.fromkeys(found):
                 where = Source(code.co_filename, node.lineno, code.co_name)
                 yield ast.unparse(node).splitlines()[0], where
@@ -90,36 +92,6 @@ def chosen(known: Known) -> str | None:
                 if isinstance(node, (ast.Subscript, ast.Call)):
                     return ast.unparse(node)
     return None
-
-
-def _handlers(node: ast.AST) -> Iterator[ast.AST]:
-    """What catches that there are not as many rows as a ``try`` takes, which no call says."""
-    if isinstance(node, ast.Try) and any(map(_takes_rows, node.body)):
-        for handler in node.handlers:
-            named = handler.type
-            kinds = named.elts if isinstance(named, ast.Tuple) else [named]
-            if any(
-                one is None or (getattr(one, "id", "") or _name_of(one)) in _TOO_FEW
-                for one in kinds
-            ):
-                yield handler
-
-
-def _takes_rows(part: ast.AST) -> bool:
-    """Whether a statement takes elements by their numbers, or a number of elements."""
-    return any(
-        isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load)
-        or isinstance(node, (ast.Tuple, ast.List)) and isinstance(node.ctx, ast.Store)
-        or isinstance(node, ast.Call)
-        and (called(node) == "next" or _name_of(node.func) in ("pop", "popleft"))
-        for node in ast.walk(part)
-    )  # fmt: skip
-
-
-_TOO_FEW = frozenset({
-    "BaseException", "Exception", "IndexError", "KeyError", "LookupError", "StopIteration",
-    "ValueError",
-})  # fmt: skip
 
 
 def _sizes_in(own: ast.AST) -> Iterator[ast.expr]:
