@@ -96,7 +96,7 @@ def test_of_what_nothing_is_known_nothing_is_settled():
     for nothing in ({}, {0: None, 1: None}, {0: Held((), (), {}, {})}):
         laying.reading = nothing
         assert laying.settle(scope, {}, args) is args
-    assert laying._made_of("unknown", "k") == set() == set(laying._tensors("unknown"))
+    assert laying.made_of("unknown", "k") == set() == set(laying._tensors("unknown"))
 
 
 def test_a_call_is_not_settled_where_variables_agree_by_chance(settled, tmp_path):
@@ -104,8 +104,9 @@ def test_a_call_is_not_settled_where_variables_agree_by_chance(settled, tmp_path
     code = laying.codes["f"] = code_of(TEXT, tmp_path)
     branch(scope, [0], [1], Before({Q: ({0: 1, 1: 2}, None)}, frozenset("f")))
     laying.reading = {r: held(code, "h(x, q)", q=whole(5)) for r in (0, 1)}
+    heads = {r: Node("h", None, {}) for r in (0, 1)}
     with pytest.raises(Misfit, match="'q' was decided by more than one condition"):
-        laying.settle(scope, {}, {})
+        laying.settle(scope, heads, {})
 
 
 @pytest.mark.parametrize("differing, given", [

@@ -18,6 +18,7 @@ from ..graph.inputs import same_literal
 from ..graph.nodes import Node, Value
 from .alike import Misfit
 from .parsed import Span, contains, function_of, nodes_of, span_at, span_of
+from .rounds import Turn
 from .scopes import Branch, Scope
 from .sized import Sized
 from .sources import stored_in
@@ -25,6 +26,7 @@ from .standing import Held
 from .variables import expressions_at
 
 _PLAIN = (int, float, bool, str)
+Asked = tuple[ast.stmt, tuple[Any, ...]]  # a statement, and the rounds around it
 
 
 class Combined(Sized):
@@ -50,14 +52,15 @@ class Combined(Sized):
         """
         met = self._met(scope, held)
         several = [one for one, asked in met.items() if asked.is_open(scope.runs)]
-        if any(is_a_test(one) or met[one].decide_together(one) for one in several):
+        if any(is_a_test(one[0]) or met[one].decide_together(one[0]) for one in several):
             raise Misfit("it may be chosen by what several conditions decided together")
         here, function = statement_at(*held.stack[0]), held.frames[0].co_name
+        now = rounds_around(here, self.turns(scope.runs[0], node), held.frames[0])
         plain = {place for place in read
                  if all(one.get(place).__class__ in _PLAIN for one in held_in)}  # fmt: skip
         names = {name for of, name in plain if of == function}
         names |= {other for name in names for _, other in self.made_of(function, name)}
-        chosen = any(one is here or names & names_set(one) for one in several)
+        chosen = any(one == (here, now) or names & names_set(one[0]) for one in several)
         if not chosen:  # several variables that conditions decided
             told = [{_key(one.get(place)) for one in held_in} for place in read]
             chosen = sum(len(one) > 1 and all(kind in _PLAIN for kind, _ in one)
@@ -66,20 +69,20 @@ class Combined(Sized):
         if chosen and unexplained(node, args, written) is not None:
             raise Misfit("a number may be made of what several conditions decided")
 
-    def _met(self, scope: Scope, held: Held) -> dict[ast.stmt, Conditions]:
+    def _met(self, scope: Scope, held: Held) -> dict[Asked, Conditions]:
         """Statement of a call's function -> the conditions that were met in it."""
-        met: dict[ast.stmt, Conditions] = {}
+        met: dict[Asked, Conditions] = {}
         for around in scope.outwards:
-            if (statement := _statement_of(around.before, held)) is not None:
-                met.setdefault(statement, Conditions([], [])).ways_of += 1
-                met[statement].places.append(_place_of(around.before, held))
+            if (asked := _asked_in(around.before, held)) is not None:
+                met.setdefault(asked, Conditions([], [])).ways_of += 1
+                met[asked].places.append(_place_of(around.before, held))
             for branch in (one for one in around.branches if one.__class__ is Branch):
-                if (statement := _statement_of(branch.before, held)) is None:
+                if (asked := _asked_in(branch.before, held)) is None:
                     continue
                 runs = {r: self.in_scope(around, r) for r in scope.runs}
                 outcomes = {r: run in branch.then.runs for r, run in runs.items()}
-                met.setdefault(statement, Conditions([], [])).over.append(outcomes)
-                met[statement].places.append(_place_of(branch.before, held))
+                met.setdefault(asked, Conditions([], [])).over.append(outcomes)
+                met[asked].places.append(_place_of(branch.before, held))
         return met
 
 
@@ -113,10 +116,25 @@ def _place_of(before: Any, call: Held) -> Span:
     return span_at(*at.stack[len(at.frames) - len(call.frames)])
 
 
-def _statement_of(before: Any, call: Held) -> ast.stmt | None:
-    """The statement of a call's function in which a condition was met."""
+def _asked_in(before: Any, call: Held) -> Asked | None:
+    """The statement of a call's function in which a condition was met, and in which round."""
     at = next(iter(before.held.values()), None) if before else None
-    return None if at is None else decided_in(at, call)
+    statement = None if at is None else decided_in(at, call)
+    if statement is None:
+        return None
+    return statement, rounds_around(statement, before.turns, call.frames[0])
+
+
+def rounds_around(
+    statement: ast.stmt | None, turns: Sequence[Turn], code: CodeType
+) -> tuple[Any, ...]:
+    """The numbers of the rounds of those loops of a function that stand around a statement."""
+    return tuple(
+        (turn.execution.loop.key, turn.number) for turn in turns
+        if statement is not None and turn.execution.code is code
+        and isinstance(turn.execution.loop.node, ast.stmt)
+        and contains(span_of(turn.execution.loop.node), span_of(statement))
+    )  # fmt: skip
 
 
 @functools.lru_cache(maxsize=8192)

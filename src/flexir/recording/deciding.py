@@ -8,7 +8,7 @@ condition says whether it was decided before. Where that leaves it open, it rais
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import CodeType
 from typing import Any, NamedTuple
 
@@ -37,11 +37,13 @@ class Before(NamedTuple):
             or if it is no number.
         functions: those that led to it.
         held: all that is held there, in each run.
+        turns: the rounds in which it stands, in one run.
     """
 
     differing: Mapping[Variable, tuple[Mapping[int, Any], Any]]
     functions: frozenset[str]
     held: Mapping[int, Held | None] = {}
+    turns: Sequence[Turn] = ()
 
 
 class Deciding(Combined):
@@ -73,8 +75,9 @@ class Deciding(Combined):
         known = [one for one in held.values() if one is not None]
         self.codes.update((code.co_name, code) for one in known for code in one.frames)
         found: dict[Variable, tuple[Mapping[int, Any], Any]] = {}
+        turns = self.turns(scope.runs[0], heads[scope.runs[0]])
         if not scope.after_a_branch:
-            return Before(found, _functions(held), held)
+            return Before(found, _functions(held), held, turns)
         numbers = {r: _numbers(one) for r, one in held.items()}
         for place in dict.fromkeys(p for one in numbers.values() for p in one):
             parts = {r: one[place] for r, one in numbers.items() if place in one}
@@ -87,7 +90,7 @@ class Deciding(Combined):
                 except Misfit:
                     meant = None
             found[place] = parts, meant
-        return Before(found, _functions(held), held)
+        return Before(found, _functions(held), held, turns)
 
     def _differ(self, scope: Scope, parts: dict[int, Any], out: list[Node]) -> bool:
         """Whether a variable holds something else in another run."""

@@ -15,7 +15,7 @@ from ..graph import tree
 from ..graph.geometry import Geometry, as_strided, as_strided_scatter, assemble, setitem
 from ..graph.nodes import TensorType, Value
 from .memory import Alias, Memory, Piece
-from .put_back import SPLITS, put_back
+from .part_written import SPLITS, part_written
 from .trace import Trace
 
 Current = Callable[[Alias], Value]
@@ -80,7 +80,7 @@ def scatter(trace: Trace, alias: Alias, value: Value, piece: Piece, current: Cur
             whole = trace.emit(setitem, args, base.value.type)
             return scatter(trace, base, whole, piece, current)
         if trace.live:
-            known = put_back(trace, node, current(base), base.where, alias.where, value)
+            known = part_written(trace, node, current(base), base.where, alias.where, value)
             if known is not None:
                 return scatter(trace, base, known, piece, current)
         if (inverse := _inverse(alias.where, base.where)) is not None:

@@ -21,7 +21,7 @@ SPLITS = frozenset({
 })  # fmt: skip
 
 
-def put_back(
+def part_written(
     trace: Trace, node: Node, whole: Value, where: Geometry, part: Geometry, value: Value
 ) -> Value | None:
     """The whole after the part has become ``value``; None where nothing is known of the call.
