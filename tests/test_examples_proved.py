@@ -162,7 +162,9 @@ def only_long(x):
 
 def test_what_the_model_raises_says_in_which_example():
     graph = record_run(only_long, (ones(3),), {}, witness=True)
-    assert torch.equal(_truth(Recorded(graph, {}), only_long, 1, Inputs(ones(2)), None), ones(2) * 2)
+    assert torch.equal(
+        _truth(Recorded(graph, {}), only_long, 1, Inputs(ones(2)), None), ones(2) * 2
+    )
     for examples in ([(ones(1),), (ones(2),)], [(ones(3),), (ones(1),)]):
         with pytest.raises(ValueError, match="too short") as caught:
             flexir.capture(only_long, examples[0], also=examples[1:])
