@@ -19,6 +19,7 @@ from ..graph.nodes import Node, Value
 from .alike import Misfit
 from .parsed import Span, contains, function_of, nodes_of, span_at, span_of
 from .rounds import Turn
+from .runs import Recorded
 from .scopes import Branch, Scope
 from .sized import Sized
 from .sources import stored_in
@@ -31,6 +32,8 @@ Asked = tuple[ast.stmt, tuple[Any, ...]]  # a statement, and the rounds around i
 
 class Combined(Sized):
     """Ways, and what conditions decided together."""
+
+    runs: list[Recorded]
 
     def made_of(self, function: str, name: str) -> set[tuple[str, str]]:
         """The variables, each with its function, of which one is made."""
@@ -66,7 +69,9 @@ class Combined(Sized):
             chosen = sum(len(one) > 1 and all(kind in _PLAIN for kind, _ in one)
                          for one in told) > 1  # fmt: skip
         written = [*expressions_at(*held.stack[0]), *([] if here is None else [here])]
-        if chosen and unexplained(node, args, written) is not None:
+        inside = self.runs[scope.runs[0]].graph.modules.get(node.path)
+        given = node.body is not None or not is_of_torch(inside)
+        if chosen and given and unexplained(node, args, written) is not None:
             raise Misfit("a number may be made of what several conditions decided")
 
     def _met(self, scope: Scope, held: Held) -> dict[Asked, Conditions]:
@@ -163,6 +168,11 @@ def names_set(statement: ast.stmt) -> set[str]:
     if isinstance(statement, (ast.AugAssign, ast.AnnAssign)):
         return set(stored_in([statement.target]))
     return set()
+
+
+def is_of_torch(module: type | None) -> bool:
+    """Whether it is a module of torch's that makes a call: what it gives it, it holds."""
+    return module is not None and module.__module__.partition(".")[0] == "torch"
 
 
 def is_a_test(statement: ast.stmt) -> bool:
