@@ -95,7 +95,7 @@ def test_after_a_branch_variables_that_differ_are_known_with_what_stands_for_the
         {"k": whole(3), "q": whole(7), "s": ("str", "'b'")},
     )
     parted = branch(scope, [0], [1], Before({}, frozenset("f")))
-    differing, functions, _ = laying.before(scope, heads, [])
+    differing, functions, *_ = laying.before(scope, heads, [])
     assert functions == {"f"} and differing.keys() == {("f", "k"), ("f", "s"), ("f", "only")}
     told, meant = differing["f", "k"]
     [(then, otherwise, made)] = parted.outputs.values()
