@@ -314,3 +314,18 @@ def test_a_size_that_is_the_same_by_chance_chooses_no_element():
         except flexir.Diverged:
             continue
         assert torch.equal(made, padded_heads(x))
+
+
+def masked(x, mask=None):
+    n = x.shape[1] // 2
+    if mask is not None:
+        x = x * mask[:, :n]  # not run: that it is a tensor is plain from the brackets
+    return torch.stack([row.cumsum(0) for row in x])
+
+
+def test_brackets_with_several_slices_are_of_a_tensor():
+    shown = [torch.rand(n, 4) for n in (2, 3)]
+    graph = flexir.capture(masked, shown[0], also=shown[1:])
+    assert not graph.variants, graph.frozen
+    x = torch.rand(5, 4)
+    assert torch.equal(graph(x), masked(x))

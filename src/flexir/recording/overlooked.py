@@ -162,7 +162,8 @@ class _SizeUses(_Listed):
             self._texts.follow(0, own, node)
             return True
         if isinstance(node, ast.Subscript):
-            return self._kind(code, node) == TENSORS  # what is not known yet may be a list
+            many = any(isinstance(one, ast.Slice) for one in getattr(node.slice, "elts", ()))
+            return many or self._kind(code, node) == TENSORS  # what is not known may be a list
         if isinstance(node, ast.Call):
             if (name := called(node)) in vars(builtins):
                 mixed = name in _ADDED and any(
