@@ -96,7 +96,7 @@ def initial_state(
     """
     held, lost = held or Holdings(model), []
     by_name = {n: tensor for tensor, _, names in held.tensors.values() for n in names}
-    saved = [(one, version(one), copy_like(one.detach())) for one in by_name.values()
+    saved = [(one, version(one), copy_like(one.detach())) for one, *_ in held.tensors.values()
              if not isinstance(one, torch.nn.Parameter)
              and one.layout is torch.strided]  # fmt: skip
     for mutation in graph.mutations:

@@ -42,8 +42,6 @@ def part_written(
     if dim.__class__ is not int or not kind.shape:
         return None
     dim %= len(kind.shape)
-    if node.op == "hsplit" and len(kind.shape) == 1:
-        dim = 0
     place: Any = None
     if node.op == "select":
         place = args["index"]
