@@ -36,6 +36,8 @@ from .recipes import RECIPES
 
 _DEPTH = 8  # of pieces within pieces
 _SIZES = 3  # at which pieces of a call with sizes that vary are tried
+# A problem is believed when it is there twice: another thread may have drawn random numbers.
+_TRIES = 2
 _SMALL = 1 << 22  # elements of a constant that is computed
 
 
@@ -337,18 +339,20 @@ def _try(
         return function(*full[0], **full[1])
 
     options: dict[str, Any] = {"witness": not functions, "functions": functions}
-    try:
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")
-            if any(v.type.is_live for v in values):
-                examples = [Inputs(_stand_ins(values, step)) for step in range(_SIZES)]
-                graph = merged(run, examples, None, **options)
-            else:
-                graph = record_run(run, (_stand_ins(values, 0),), {}, **options)
-    except Unsupported:
-        return
-    except Exception:  # noqa: BLE001  if it does not run there, it is no way down
-        return
+    live = any(v.type.is_live for v in values)
+    examples = [Inputs(_stand_ins(values, step)) for step in range(_SIZES if live else 1)]
+    for _ in range(_TRIES):
+        try:
+            with warnings.catch_warnings(), torch.no_grad():
+                warnings.simplefilter("ignore")
+                graph = (merged(run, examples, None, **options) if live else
+                         record_run(run, examples[0].args, {}, **options))  # fmt: skip
+        except Unsupported:
+            return
+        except Exception:  # noqa: BLE001  if it does not run there, it is no way down
+            return
+        if not graph.audit.problems:
+            break
     decides = any(node.effects.escape in ("branch", "value") and not _must_be(node)
                   for node in graph)  # fmt: skip
     if not (graph.audit.problems or decides or graph.variants or any(map(blocks_of, graph))):
