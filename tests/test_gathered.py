@@ -11,8 +11,9 @@ from flexir.graph import numbers
 from flexir.graph.lists import element, joined
 from flexir.graph.nodes import ListType, TensorType, Value
 from flexir.recording.alike import Misfit
-from flexir.recording.gathered import _like, guarded
+from flexir.recording.looping import like_pattern
 from flexir.recording.scopes import Scope
+from flexir.recording.ways import guarded
 
 
 class Gathers(Laid):
@@ -114,9 +115,9 @@ def test_elements_that_follow_the_number_of_a_round_are_read_by_it(laid, root):
     assert found.producer.args == {"input": whole, "index": loop.index} and len(out) == 1
     branch(loop.body, [loop.body.runs[0]], list(loop.body.runs[1:]), born=99)
     assert laid.element(loop.body, by_round, []) is not None, "the round says which, no condition"
-    assert laid._follows_rounds(loop.body, dict.fromkeys(by_round, 1)) is False
-    assert laid._follows_rounds(root, {0: 1, 1: 2}) is False
-    assert laid._follows_rounds(loop.body, {p: k for p, (_, k) in loop.place.items()}) is True
+    assert laid.follows_rounds(loop.body, dict.fromkeys(by_round, 1)) is False
+    assert laid.follows_rounds(root, {0: 1, 1: 2}) is False
+    assert laid.follows_rounds(loop.body, {p: k for p, (_, k) in loop.place.items()}) is True
 
 
 def test_what_rounds_gave_is_an_element_of_the_list_of_it(laid, root):
@@ -236,11 +237,15 @@ def test_a_list_of_tensors_of_several_types_is_refused(laid, root):
 def test_empty_parts_stand_where_a_loop_gave_nothing():
     loop, other = object(), object()
     pattern = [(None, [1]), (loop, [2, 3]), (None, [4])]
-    assert _like(pattern, [(None, [5]), (None, [6])]) == [(None, [5]), (loop, []), (None, [6])]
-    assert _like(pattern, pattern) == pattern
+    assert like_pattern(pattern, [(None, [5]), (None, [6])]) == [
+        (None, [5]),
+        (loop, []),
+        (None, [6]),
+    ]
+    assert like_pattern(pattern, pattern) == pattern
     for wrong in ([(None, [5])], [(other, [5]), *pattern], [*pattern, (None, [1])], []):
         with pytest.raises(Misfit):
-            _like(pattern, wrong)
+            like_pattern(pattern, wrong)
 
 
 # -- whole numbers

@@ -44,6 +44,8 @@ RANGES = [
     "range(2 * n)", "range(n // 2)", "range(n % 4)", "range(-n + 9)", "range(9, n)", "range(n, 2)",
     "enumerate(range(n))", "reversed(range(n))", "list(range(n))", "tuple(range(n))",
     "range(len(range(n)))", "[0 for _ in range(n)]", "zip(range(n), range(n))",
+    "zip(range(n), G)", "zip(G, range(n))", "zip((1, 2, 3, 4, 5, 6), range(n))",
+    "zip(range(n), [0] * 5)",
 ]  # fmt: skip
 
 
@@ -52,7 +54,7 @@ RANGES = [
 def test_a_range_has_as_many_rounds_as_python_says_and_knows_by_what(text, n):
     told = Told()
     number = told.number(n)
-    expected = len(list(eval(text, {"n": n})))
+    expected = len(list(eval(text, {"n": n, "G": [1, 2]})))
     made = told.length(text, n=number)
     assert plain(made) == expected
     if expected:
@@ -106,8 +108,8 @@ def test_what_is_read_without_running_anything_of_the_users():
     [
         "unknown", "m.no", "x", "x.T", "f(3)", "range(k=3)", "range()", "range(2.5)",
         "range(3, 0, 0)",
-        "G[9]", "G['a']", "G[0:1]", "3", "None", "enumerate()", "len(G, G)", "zip(G, [1])", "m.f()",
-        "[a for a in G if a]", "[a for a in G for b in G]", "zip(G, t)", "G + G", "-G", "not G",
+        "G[9]", "G['a']", "x[::2]", "3", "None", "enumerate()", "len(G, G)", "zip(G, f())", "m.f()",
+        "[a for a in G if a]", "[a for a in G for b in G]", "G + G", "-G", "not G",
         "d['x']", "range(0, n, n)", "scalar", "list(G, G)", "zip()",
     ],
 )  # fmt: skip
@@ -129,7 +131,7 @@ def test_a_variable_that_the_loop_has_changed_by_then_says_nothing():
 
 
 def loop(*targets):
-    return types.SimpleNamespace(targets=targets)
+    return types.SimpleNamespace(targets=targets, iterable=ast.Name("unknown"))
 
 
 @pytest.mark.parametrize("op", ["unbind", "split", "chunk", "tensor_split"])
@@ -141,12 +143,13 @@ def test_the_first_of_a_list_that_a_call_gave_tells_how_many(op):
     node.outputs = tuple(Value(f"r{i}", tensor_type(r), node) for i, r in enumerate(rows))
     told.values.update((id(r), v) for r, v in zip(rows, node.outputs))
     frame = types.SimpleNamespace(f_locals={"row": rows[0], "later": rows[1], "n": 3})
-    assert told.of._rows(loop("n", "row"), frame) == list(node.outputs)
-    left = told.of._rows(loop("later"), frame)
+    assert told.of._rows(loop("n", "row"), frame, None) == list(node.outputs)
+    left = told.of._rows(loop("later"), frame, None)
     if op == "unbind":
         assert left.name == "sub" and left.type.recorded == 2
     else:
         assert left is None, "how many are left is told of rows alone"
-    assert told.of._rows(loop("n"), frame) is None and told.of._rows(loop("gone"), frame) is None
+    assert told.of._rows(loop("n"), frame, None) is None
+    assert told.of._rows(loop("gone"), frame, None) is None
     node.op = "relu"
-    assert told.of._rows(loop("row"), frame) is None
+    assert told.of._rows(loop("row"), frame, None) is None

@@ -125,6 +125,29 @@ def with_a_float(x):
     return x * int(sum((0.5, x.shape[0])) / 4) + divmod(9.5, x.shape[0])[0] // 5
 
 
+BOUNDS = (4.5, 6.5, 8.5)
+BELOW = {0.5: 1}
+
+
+def of_a_comprehension(x):
+    n = x.shape[0]
+    return x * len([b for b in BOUNDS if b < n])
+
+
+def of_a_comprehension_with_others(x):
+    n = x.shape[0]
+    return x * sum(b < n for _, b in zip(range(9), [*BELOW, *BOUNDS]))
+
+
+def of_a_lambda(x):
+    n = x.shape[0]
+    return x * sum(map(lambda b: b < n, BOUNDS))
+
+
+def enumerated(x):
+    return x * (2 if 4 in dict(enumerate(x)) else 1)
+
+
 WRITTEN = {
     table: "SCALE[x.shape[0]]", part_of_a_table: "SCALE[:n]", dictionary: "hash()",
     set_of_sizes: "hash()", repeated: "*()", text: "len(name)", shown: "str(x.shape) ==",
@@ -135,7 +158,9 @@ WRITTEN = {
     as_bytes: "bytes(x.shape[0])", how_many: "x.shape.numel", in_memory: "x.nbytes > 50",
     parts: "len(x.split(2)) > 2", of_a_global: "SCALE_OF_ALL * x.shape[0]",
     of_a_variable: "k < x.shape[0]", into_a_variable: "k *= x.shape[0]",
-    one_of_floats: "x.shape[0] in (5.0, 7.0)", with_a_float: "sum((0.5, x.shape[0]))",
+    of_a_comprehension: "b < n", of_a_comprehension_with_others: "b < n", of_a_lambda: "b < n",
+    enumerated: "enumerate()", one_of_floats: "x.shape[0] in (5.0, 7.0)",
+    with_a_float: "sum((0.5, x.shape[0]))",
 }  # fmt: skip
 
 
@@ -179,7 +204,15 @@ def floats(x):
     return x * half * n + k * half, x.new_ones(whole * n), x * (1.5 if whole > -n else 2)
 
 
-@pytest.mark.parametrize("model", [loop, rows, arithmetic, floats], ids=lambda m: m.__name__)
+def of_whole_numbers(x):
+    n = x.shape[0]
+    return x * sum([i * 2 for i in (0, 1) if i < n]), [r * n for r in x.unbind()]
+
+
+NOT_NAMED = [loop, rows, arithmetic, floats, of_whole_numbers]
+
+
+@pytest.mark.parametrize("model", NOT_NAMED, ids=lambda m: m.__name__)
 def test_what_is_recorded_is_not_named(model):
     graph = captured(model)
     assert not graph.audit.laundered

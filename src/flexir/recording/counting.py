@@ -79,6 +79,7 @@ class Counting:
 
     def _from(self, first: Any, step: int) -> Iterator[Any]:
         home, begun = self._home, self._home.many()
+        home.begins(self._loop, self._many(), sys._getframe(1))
         for number in REAL_RANGE(len(self._range)):
             turn = home.number(number, expression(calls.turn, (number, self._loop), number))
             gone = turn if step == 1 else home.computed(calls.mul, turn, step)
@@ -185,6 +186,7 @@ class Enumerate(metaclass=_StandsIn):
             return REAL_ENUMERATE(iterable, start)
         loop = _loop(sys._getframe(1))
         if loop is None:
+            number.home.lost("enumerate", number, sys._getframe(1))
             return REAL_ENUMERATE(iterable, start)
         return REAL_ZIP(Counting((start, start + _many(iterable)), number, loop), iterable)
 

@@ -19,7 +19,7 @@ from ..graph.lists import element, joined
 from ..graph.nodes import ListType, Node, NumberType, Value
 from .alike import Misfit
 from .linear import Found, lines
-from .looping import Looping, is_decided, is_decided_since
+from .looping import Looping, is_decided, is_decided_since, like_pattern
 from .scopes import Scope
 from .trace import derived_call
 from .ways import Ways, guarded
@@ -92,7 +92,7 @@ class Gathering(Ways):
                   and all(one in f for f in found.values())]  # fmt: skip
         for whole in common:
             places = {r: one[whole][1] for r, one in found.items()}
-            chosen = not self._follows_rounds(scope, places) and is_decided_since(scope, whole)
+            chosen = not self.follows_rounds(scope, places) and is_decided_since(scope, whole)
             if chosen and not self.is_held_in_a_list(values):
                 continue  # by a condition
             lengths = {r: one[whole][2] for r, one in found.items()}
@@ -102,7 +102,7 @@ class Gathering(Ways):
                 continue
         return None
 
-    def _follows_rounds(self, scope: Scope, places: Mapping[int, int]) -> bool:
+    def follows_rounds(self, scope: Scope, places: Mapping[int, int]) -> bool:
         """Whether it is by the number of a round around that elements are read."""
         body = scope.body
         if body is None or len(set(places.values())) == 1:
@@ -285,7 +285,7 @@ class Gathering(Ways):
             return None
         if any(len(one) != len(pattern) for one in segments.values()):
             try:
-                segments = {r: _like(pattern, one) for r, one in segments.items()}
+                segments = {r: like_pattern(pattern, one) for r, one in segments.items()}
             except Misfit:
                 return None
         columns: list[tuple[Any, dict[int, Any]]] = []
@@ -384,16 +384,3 @@ class Gathering(Ways):
         loop.gains.append((column, gain, made))
         self.list_of(made, lists.values())
         return made
-
-
-def _like(pattern: list[tuple[Any, list[Any]]], segments: list[Any]) -> list[Any]:
-    """Segments with empty ones where a loop of the pattern gave nothing."""
-    left, found = list(segments), []
-    for source, _ in pattern:
-        if left and left[0][0] is source:
-            found.append(left.pop(0))
-        elif source:
-            found.append((source, []))
-    if left or len(found) != len(pattern):
-        raise Misfit("it is no list of what rounds gave")
-    return found

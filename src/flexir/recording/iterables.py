@@ -11,6 +11,9 @@ from __future__ import annotations
 
 import ast
 import builtins
+import functools
+import itertools
+import types
 from collections.abc import Callable, Sized
 from types import FrameType
 from typing import Any
@@ -20,11 +23,11 @@ import torch
 from ..graph import numbers as calls
 from ..graph.nodes import Value
 from ..graph.source import caller_of
-from .counting import many_in
+from .counting import many_in, name_of_loop
 from .live import OURS, Float, Int, expression, origins_of, plain
 from .numbers import Numbers
 from .parsed import span_at
-from .sources import LoopSource, names_in, stored_before
+from .sources import LoopSource, called, names_in, stored_before
 
 
 class _Unknown(Exception):
@@ -57,14 +60,25 @@ class Iterables:
         changed = set(loop.targets)
         if around is frame:
             changed |= stored_before(loop, span_at(frame.f_code, frame.f_lasti))
+        evaluator = _Evaluator(self, around, changed)
         try:
-            found = self._length(_Evaluator(self, around, changed).read(loop.iterable))
+            found = self._length(evaluator.read(loop.iterable))
         except _Unknown:
-            return self._rows(loop, frame)
+            found = self._of_range(loop, frame)
+            if found is None:
+                return self._rows(loop, frame, evaluator)
         begun = self._begun(loop, frame)
         if begun and isinstance(found, int):  # the rounds before did nothing that is recorded
             found = self.compute(calls.sub, found, begun)
         return self._numbers.lower(found)
+
+    def _of_range(self, loop: LoopSource, frame: FrameType) -> Any:
+        """How many numbers a range has that a loop goes over, and nothing else; None if unknown."""
+        over: Any = loop.iterable
+        if called(over) in ("enumerate", "reversed"):
+            over = over.args[0]
+        begun, count = self._numbers.begun.get(name_of_loop(loop.key), (None, None))
+        return count if begun is frame and called(over) == "range" else None
 
     def _begun(self, loop: LoopSource, frame: FrameType) -> int:
         """How many rows of a tensor stand before the one that the variable of a loop holds."""
@@ -77,24 +91,45 @@ class Iterables:
                 return node.outputs.index(value)
         return 0
 
-    def _rows(self, loop: LoopSource, frame: FrameType) -> Any:
-        """The elements of the list that the variable of a loop holds the first of.
+    def _rows(self, loop: LoopSource, frame: FrameType, evaluator: _Evaluator) -> Any:
+        """How many there are of what the variables of a loop hold one of; None if it is not told.
 
-        Or how many rows of a tensor there are from the one on that it holds.
+        Args:
+            loop: what it goes over cannot be read.
+            frame: of the loop.
+            evaluator: reads parts of what it goes over.
         """
-        for name in loop.targets:
-            value = self._held(frame.f_locals.get(name))
-            node = None if value is None else value.producer
-            if node is not None and node.op in _LISTS:
-                place = node.outputs.index(value)
-                if node.op == "tolist":
-                    return _column(node.result, value)
-                if not place:
-                    return list(node.outputs)
-                of, dim = node.args["input"], node.args["dim"]
-                if node.op == "unbind" and of.__class__ is Value:
-                    rows = self._numbers.answer("size", of, (dim,), len(node.outputs))
-                    return self._numbers.lower(self.compute(calls.sub, rows, place))
+        held = frame.f_locals
+        zips = [one for one in ast.walk(loop.iterable or loop.node) if called(one) == "zip"]
+        if not zips:
+            rows = (self._rows_of(self._held(held.get(name))) for name in loop.targets)
+            return self._numbers.lower(next((one for one in rows if one is not None), None))
+        told: list[Any] = []
+        for part, name in _parts_of_zip(loop):
+            try:
+                over = evaluator.read(part)
+                told += [] if over is _ENDLESS else [self._length(over)]
+            except _Unknown:
+                told.append(self._rows_of(self._held(held.get(name))))
+        if not told or None in told:
+            return None
+        return self._numbers.lower(self._shortest(told))
+
+    def _rows_of(self, value: Value | None) -> Any:
+        """The elements of the list that a Value is the first of; else how many there are from it
+        on; None if it is not in a list."""
+        node = None if value is None else value.producer
+        if value is None or node is None or node.op not in _LISTS:
+            return None
+        place = node.outputs.index(value)
+        if node.op == "tolist":
+            return _column(node.result, value)
+        if not place:
+            return list(node.outputs)
+        of, dim = node.args["input"], node.args["dim"]
+        if node.op == "unbind" and of.__class__ is Value:
+            rows = self._numbers.answer("size", of, (dim,), len(node.outputs))
+            return self.compute(calls.sub, rows, place)
         return None
 
     def _held(self, part: Any) -> Value | None:
@@ -109,10 +144,7 @@ class Iterables:
         if isinstance(over, _LiveRange):
             return over.length(self)
         if isinstance(over, _Zipped):
-            lengths = [self._length(one) for one in over]
-            if len(set(map(_many, lengths))) != 1:
-                raise _Unknown
-            return next((one for one in lengths if isinstance(one, Int)), lengths[0])
+            return self._shortest([self._length(one) for one in over if one is not _ENDLESS])
         if isinstance(over, torch.Tensor):
             return self.size(over, 0)
         if isinstance(over, (list, tuple)):
@@ -121,6 +153,16 @@ class Iterables:
         if isinstance(over, (dict, str, torch.nn.Module)) and isinstance(over, Sized):
             return len(over)
         raise _Unknown
+
+    def _shortest(self, lengths: list[Any]) -> Any:
+        """The smallest of some lengths: one of them, unless another may be the smallest."""
+        if not lengths:
+            raise _Unknown
+        told = [one for one in lengths if isinstance(one, (Int, list))]
+        if not told or len(told) == len(lengths) and len(set(map(_many, lengths))) == 1:
+            return next((one for one in told if isinstance(one, Int)), min(lengths, key=_many))
+        return functools.reduce(functools.partial(self.compute, calls.minimum),
+                                map(self.many, lengths))  # fmt: skip
 
     def _value(self, part: Any) -> Value | None:
         """The Value of a tensor, or of the one tensor whose sizes a number is made of."""
@@ -149,6 +191,20 @@ class Iterables:
         if not all(type(part) in (int, float, Int, Float) for part in (one, other)):
             raise _Unknown
         return self._numbers.computed(function, one, other)
+
+
+def _parts_of_zip(loop: LoopSource) -> list[tuple[ast.expr, str]]:
+    """What a loop zips, each with the variable that has an element of it; empty if it does more."""
+    over: Any = loop.iterable
+    target: Any = getattr(loop.node, "target", None)
+    if isinstance(over, (ast.GeneratorExp, ast.ListComp)):
+        over, target = over.generators[0].iter, over.generators[0].target
+    if called(over) == "enumerate":
+        over, target = over.args[0], getattr(target, "elts", [None, None])[1]
+    if called(over) != "zip":
+        return []
+    names = [getattr(one, "id", "") for one in getattr(target, "elts", ())]
+    return list(zip(over.args, names if len(names) == len(over.args) else [""] * len(over.args)))
 
 
 class _Zipped(tuple[Any, ...]):
@@ -182,6 +238,8 @@ def _column(rows: list[Any], value: Value | None) -> list[Value] | None:
 
 
 _LISTS = frozenset({"unbind", "split", "chunk", "tensor_split", "tolist"})
+_WITHOUT_END = (itertools.count, itertools.cycle)
+_ENDLESS = object()
 _CONTAINERS = frozenset({list, tuple, dict})
 _ARITHMETIC = {
     ast.Add: calls.add, ast.Sub: calls.sub, ast.Mult: calls.mul, ast.FloorDiv: calls.floor_divide,
@@ -208,11 +266,20 @@ class _Evaluator:
         if isinstance(node, ast.Attribute):
             return self._attribute(self.read(node.value), node.attr)
         if isinstance(node, ast.Subscript):
-            return self._element(self.read(node.value), self.read(node.slice))
+            of = self.read(node.value)
+            if isinstance(node.slice, ast.Slice):
+                return self._slice(of, node.slice)
+            return self._element(of, self.read(node.slice))
+        if isinstance(node, (ast.Tuple, ast.List)):
+            if any(isinstance(one, ast.Starred) for one in node.elts):
+                raise _Unknown
+            return [None] * len(node.elts)  # how many is all that is asked
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
             return self.of.compute(calls.sub, 0, self.read(node.operand))
         if isinstance(node, ast.BinOp) and type(node.op) in _ARITHMETIC:
             sides = self.read(node.left), self.read(node.right)
+            if sides[0].__class__ in (list, tuple) and isinstance(node.op, ast.Mult):
+                return _LiveRange([self.of.compute(calls.mul, sides[1], len(sides[0]))])
             return self.of.compute(_ARITHMETIC[type(node.op)], *sides)
         if isinstance(node, ast.Call) and not node.keywords:
             return self._call(node)
@@ -256,13 +323,46 @@ class _Evaluator:
                 raise _Unknown from None
         raise _Unknown
 
+    def _slice(self, of: Any, part: ast.Slice) -> Any:
+        """Something as long as a slice: of a list itself, else what is left between its ends."""
+        lower, upper = (None if end is None else self.read(end) for end in (part.lower, part.upper))
+        if part.step is not None:
+            raise _Unknown
+        if of.__class__ in (list, tuple):
+            if not {type(lower), type(upper)} <= {int, type(None)}:
+                raise _Unknown
+            return of[lower:upper]
+        if not isinstance(of, torch.Tensor):
+            raise _Unknown
+        many = self.of.size(of, 0)
+        ends = [self._end(0 if lower is None else lower, many), many if upper is None
+                else self._end(upper, many)]  # fmt: skip
+        return _LiveRange(ends)
+
+    def _end(self, end: Any, many: Any) -> Any:
+        """Where a slice of so many begins or ends."""
+        if plain(end) < 0:
+            return self.of.compute(calls.add, many, end)
+        return self.of.compute(calls.minimum, many, end) if plain(end) else end
+
+    def _callee(self, func: ast.expr) -> Any:
+        """The function that is called, if it is one of a module or has a name."""
+        if isinstance(func, ast.Name):
+            return self._name(func.id)
+        if not isinstance(func, ast.Attribute):
+            return None
+        of = self.read(func.value)
+        return vars(of).get(func.attr) if isinstance(of, types.ModuleType) else None
+
     def _call(self, node: ast.Call) -> Any:
+        callee = self._callee(node.func)
+        if any(callee is one for one in _WITHOUT_END):
+            return _ENDLESS
         args = [self.read(one) for one in node.args]
         if isinstance(node.func, ast.Attribute) and node.func.attr == "size" and len(args) < 2:
             of = self.read(node.func.value)
             if isinstance(of, torch.Tensor):
                 return self.of.size(of, *args) if args else _Shape(of)
-        callee = self._name(node.func.id) if isinstance(node.func, ast.Name) else None
         if callee is range:
             return _LiveRange(args)
         if callee is zip:

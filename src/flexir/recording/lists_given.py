@@ -1,4 +1,4 @@
-"""Calls that give lists of other lengths in other runs: of tensors, or of numbers.
+"""Calls that give lists: of other lengths in other runs, of tensors, or of numbers.
 
 ``unbind`` and ``tolist`` give as many as a size says. Such a call gives one Value, which is a list,
 and what runs had are its elements. Numbers of a matrix come in rows; each of its columns is a list.
@@ -15,7 +15,7 @@ import torch
 
 from ..graph import numbers
 from ..graph.choice import alike
-from ..graph.lists import counted
+from ..graph.lists import counted, element, joined
 from ..graph.nodes import ListType, Node, NumberType, TensorType, Value
 from .alike import Misfit
 from .beginning import Beginning
@@ -25,6 +25,32 @@ from .ways import copied
 
 class ListsGiven(Beginning):
     """Loops and ways, with such calls."""
+
+    def element(self, scope: Scope, values: dict[int, Any], out: list[Node]) -> Value | None:
+        """The element of a list by its number, also of one that always has as many."""
+        found = super().element(scope, values, out)
+        return self._of_one_call(scope, values, out) if found is None else found
+
+    def _of_one_call(self, scope: Scope, values: dict[int, Any], out: list[Node]) -> Value | None:
+        """An element, by the number of a round, of as many as a call gave in every run."""
+        made = [self.env[r].get(value) for r, value in values.items()]
+        first = made[0].producer if made[0] is not None else None
+        if first is None or any(one not in first.outputs for one in made):
+            return None
+        places = {r: first.outputs.index(one) for r, one in zip(values, made)}
+        if not self.follows_rounds(scope, places):
+            return None
+        outputs, kind = first.outputs, first.outputs[0].type
+        if not all(alike(one.type, kind) and scope.sees(one) for one in outputs):
+            return None
+        index = self.on_a_line(scope, places, out)
+        if first.op == "unbind":
+            args = {"input": first.args["input"], "dim": first.args["dim"], "index": index}
+            return self.emitted(scope, torch.select, args, kind, out)
+        parts = {"parts": tuple(outputs)}
+        whole = self.emitted(scope, joined, parts, ListType(len(outputs), kind), out)
+        args = {"input": whole, "index": index}
+        return self.emitted(scope, element, args, next(iter(values.values())).type, out)
 
     def listed(self, scope: Scope, lists: dict[int, Any], out: list[Node]) -> Value | None:
         """One list Value for lists of Values, or of numbers that Python made; None if none is."""

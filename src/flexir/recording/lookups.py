@@ -11,6 +11,7 @@ from __future__ import annotations
 import ast
 import builtins
 import functools
+import math
 import sys
 import types
 from collections.abc import Mapping
@@ -20,7 +21,16 @@ from typing import Any, NamedTuple
 import torch
 
 from .live import OURS, Float, Int
-from .parsed import Span, contains, function_of, nodes_of, span_at, span_of, spans
+from .parsed import (
+    Span,
+    contains,
+    function_of,
+    nodes_of,
+    parents_of,
+    span_at,
+    span_of,
+    spans,
+)
 from .sources import LoopSource, called
 
 
@@ -31,17 +41,20 @@ class Lookup(NamedTuple):
         node: the whole expression.
         of: the expression before the brackets.
         is_call: whether it is called.
+        over: what a comprehension goes over that sets it, if it is the variable of one.
     """
 
     node: ast.expr
     of: ast.expr
     is_call: bool
+    over: ast.expr | None = None
 
 
 _BUILTINS = vars(builtins)
 TENSORS, ROWS, USERS, ASKING, STRANGE, TABLE, FLOAT, NUMBERS = (
     "tensors", "rows", "users", "asking", "strange", "table", "float", "numbers",
 )  # fmt: skip
+_ROUNDING = (math.ceil, math.floor, math.trunc)
 DECIDING = frozenset({USERS, ASKING, STRANGE, TABLE})  # what they make of a number is not seen
 
 
@@ -78,7 +91,7 @@ class Lookups:
         names = _Namespaces(frame.f_locals, frame.f_globals, (code.co_varnames, code.co_cellvars))
         self._open[code] = left = []
         for one in todo:
-            kind = names.operand(one.of) if one.node is one.of else names.kind(one.of, one.is_call)
+            kind = names.operand(one) if one.node is one.of else names.kind(one.of, one.is_call)
             if kind is None:
                 left.append(one)
             else:
@@ -150,12 +163,21 @@ class _Namespaces(NamedTuple):
             return _kind_of_function(found)
         return ROWS if is_row(found) else TABLE
 
-    def operand(self, of: ast.expr) -> str | None:
+    def operand(self, one: Lookup) -> str | None:
         """FLOAT or TABLE; None if it cannot be told yet."""
         try:
-            return FLOAT if type(self._resolved(of)) in (float, bool) else TABLE
+            if one.over is None:
+                return FLOAT if type(self._resolved(one.of)) in (float, bool) else TABLE
+            return FLOAT if self._has_floats(one.over) else TABLE
         except _Unresolved:
             return None
+
+    def _has_floats(self, over: ast.expr) -> bool:
+        """Whether what a comprehension goes over has plain floats in it."""
+        named = [node for node in ast.walk(over) if isinstance(node, (ast.Name, ast.Attribute))]
+        parts = [self._resolved(node) for node in named if isinstance(node.ctx, ast.Load)]
+        shown = (getattr(node, "value", None) for node in ast.walk(over))
+        return any(map(_holds_floats, (*parts, *shown)))
 
     def _resolved(self, node: ast.expr) -> Any:
         if isinstance(node, ast.Name):
@@ -185,6 +207,8 @@ class _Namespaces(NamedTuple):
 
 
 def _kind_of_function(found: Any) -> str:
+    if found in _ROUNDING:  # ask the number itself
+        return ASKING
     if isinstance(found, torch.nn.Module):
         found = type(found).forward
     top = (getattr(found, "__module__", None) or "torch").partition(".")[0]
@@ -209,9 +233,34 @@ def _lookups(code: CodeType) -> tuple[Lookup, ...]:
             if any(map(_has_names, (*node.args, *node.keywords))):
                 found.append(Lookup(node, node.func, True))
         else:
-            found += [Lookup(one, one, False) for one in lefts_of(node)
+            found += [Lookup(one, one, False, _set_by(own, one)) for one in lefts_of(node)
                       if isinstance(one, (ast.Name, ast.Attribute))]  # fmt: skip
     return tuple(found)
+
+
+def _set_by(own: ast.AST | None, one: ast.expr) -> ast.expr | None:
+    """What goes into a variable of a comprehension, or of a lambda that a call is given."""
+    around = parents_of(own) if own is not None else {}
+    node: Any = one
+    while isinstance(one, ast.Name) and node in around:
+        node, inner = around[node], node
+        for part in getattr(node, "generators", ()):
+            if one.id in {n.id for n in ast.walk(part.target) if isinstance(n, ast.Name)}:
+                over: ast.expr = part.iter
+                return over
+        if isinstance(inner, ast.Lambda) and isinstance(node, ast.Call):
+            if one.id in {n.arg for n in inner.args.args}:
+                return ast.Tuple([n for n in node.args if n is not inner], ast.Load())
+    return None
+
+
+def _holds_floats(part: Any) -> bool:
+    """Whether something is a plain float or bool, or a container with such in it."""
+    if isinstance(part, (list, tuple, set, frozenset)):
+        return any(map(_holds_floats, part))
+    if isinstance(part, dict):
+        return any(map(_holds_floats, (*part, *part.values())))
+    return type(part) in (float, bool)
 
 
 @functools.lru_cache(maxsize=4096)

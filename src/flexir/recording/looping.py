@@ -11,6 +11,7 @@ from typing import Any
 
 from ..graph.choice import Loop, closed, free_values
 from ..graph.nodes import Node, NumberType, Value
+from .alike import Misfit
 from .comparable import SCALARS
 from .scopes import Scope
 from .standing import Held
@@ -264,3 +265,16 @@ def drop_unread(root: Scope, results: Sequence[Value], derived: set[Node]) -> No
                 nodes = stack.pop()
                 stack += [node.body for node in nodes if node.body is not None]
                 nodes[:] = [node for node in nodes if node not in dead]
+
+
+def like_pattern(pattern: list[tuple[Any, list[Any]]], segments: list[Any]) -> list[Any]:
+    """Segments with empty ones where a loop of the pattern gave nothing."""
+    left, found = list(segments), []
+    for source, _ in pattern:
+        if left and left[0][0] is source:
+            found.append(left.pop(0))
+        elif source:
+            found.append((source, []))
+    if left or len(found) != len(pattern):
+        raise Misfit("it is no list of what rounds gave")
+    return found

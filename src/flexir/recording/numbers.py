@@ -69,6 +69,7 @@ class Numbers:
         self._scopes: list[dict[Any, Value]] = [{}]
         self.laundered: dict[tuple[str, Any], Laundered] = {}
         self.ends: dict[Node, str] = {}
+        self.begun: dict[str, tuple[FrameType, Any]] = {}
         self.heard: dict[tuple[int, int], CodeType] = {}
         self.open = True
         # Numbers that became plain since this was emptied, after what gave them; None: not noted.
@@ -215,6 +216,11 @@ class Numbers:
         finally:
             self.open = before
 
+    def close(self) -> None:
+        """The run has ended."""
+        self.open = False
+        self.begun.clear()
+
     # -- what the subclasses tell
 
     def hears(self) -> bool:
@@ -230,6 +236,10 @@ class Numbers:
         """A comparison decided something; each counts, for another run may meet only some."""
         self.used.update(args)
         self._guard(function, self._arguments(function, args), outcome, sys._getframe(2))
+
+    def begins(self, loop: str, count: Any, frame: FrameType) -> None:
+        """A loop over a range begins in a frame."""
+        self.begun[loop] = frame, count
 
     def ended(self, loop: str, count: Int, many: int, frame: FrameType) -> None:
         """A loop is over after ``many`` rounds, since ``count`` said so."""

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import torch
 
 from ..calls.signatures import Signature
+from ..graph.account import Change, Text
 from ..graph.geometry import hash_of, same_bytes
 from .innards import bits_of
 
@@ -34,6 +35,9 @@ class Draws:
             now = hash_of(source.get_state())
             self.known[id(source)] = (source, now, now)
         self.drawn: set[int] = set()
+        # Those drawn from in the state before the run: at first, or put back to it later.
+        self.gone_on: set[int] = set()
+        self.restored: set[int] = set()
 
     def before(
         self, signature: Signature, named: dict[str, Any], tensors: Sequence[tuple[Any, Any]]
@@ -59,9 +63,23 @@ class Draws:
         _, first, last = self.known.get(id(source), (source, None, None))
         follows = last == begun and id(source) in self.drawn
         self.known[id(source)] = (source, first, hash_of(state))
-        begins = id(source) not in self.drawn
+        begins, goes_on = id(source) not in self.drawn, first == begun
         self.drawn.add(id(source))
-        return Draw(None if follows else start, begins and first == begun)
+        if goes_on:
+            (self.gone_on if begins else self.restored).add(id(source))
+        return Draw(None if follows else start, begins and goes_on)
+
+    def changes(self) -> list[Change]:
+        """The generators of torch and of the model that were set back, or after their last draw."""
+        found = []
+        for number in self.gone_on | self.restored:
+            source, _, last = self.known[number]
+            if number in self.restored or hash_of(source.get_state()) != last:
+                default = source is torch.default_generator
+                whose = "torch's default generator" if default else "a generator of the model"
+                drawn, since = Text("moved by draws"), Text("set by something else")
+                found.append(Change(f"the state of {whose}", drawn, since))
+        return found
 
     def left(self, source: Any) -> bool:
         """Whether a generator is in the state in which the recorded calls left it."""

@@ -164,7 +164,7 @@ class Recorder:
         try:
             yield given
         finally:
-            self.numbers.open = False
+            self.numbers.close()
             take_back(given)
 
     def _begin(
@@ -201,7 +201,7 @@ class Recorder:
         holdings = self.found.holdings
         found = holdings.changes(self.draws.left)
         replaced = [one for one in found.replaced if not lies_in(one.path, self.carried)]
-        changes = [*found.changes, *parted(replaced, self.found)]
+        changes = [*found.changes, *parted(replaced, self.found), *self.draws.changes()]
         self.audit.changes = [one for one in changes if not lies_in(one.path, self.carried)]
         graph.nodes, graph.modules = self.trace.frames[0].nodes, self.trace.classes
         graph.state = state(graph, replaced, self.table, self.found, self.among)

@@ -1,0 +1,79 @@
+"""What a call leaves in a generator of random numbers besides what it drew: never lost silently."""
+
+import pytest
+import torch
+from torch import nn
+
+import flexir
+
+
+class SetAtTheEnd(nn.Module):
+    def forward(self, x):
+        y = x + torch.rand(2)
+        torch.manual_seed(5)
+        return y
+
+
+class PutBack(nn.Module):
+    def forward(self, x):
+        with torch.random.fork_rng(devices=[]):
+            y = x + torch.rand(2)
+        return y
+
+
+class PutBackAndDrawnFrom(nn.Module):
+    def forward(self, x):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(1)
+            y = x + torch.rand(2)
+        return y + torch.rand(2)
+
+
+class ItsOwn(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.g = torch.Generator().manual_seed(3)
+
+    def forward(self, x):
+        state = self.g.get_state()
+        y = x + torch.rand(2, generator=self.g)
+        self.g.set_state(state)
+        return y
+
+
+@pytest.mark.parametrize("model", [SetAtTheEnd, PutBack, PutBackAndDrawnFrom, ItsOwn])
+def test_a_generator_that_was_set_makes_a_next_call_another_one(model):
+    x = torch.zeros(2)
+    torch.manual_seed(0)
+    graph = flexir.capture(model(), (x,))
+    assert any("state of" in str(one) for one in graph.audit.changes)
+    run = graph.start()
+    torch.manual_seed(0)
+    assert torch.equal(run(x), model()(x))
+    with pytest.raises(flexir.Diverged, match="the state of"):
+        run(x)
+
+
+class Seeded(nn.Module):
+    def forward(self, x):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(1)
+            return x + torch.rand(2)
+
+
+class Drawing(nn.Module):
+    def forward(self, x):
+        return x + torch.rand(2)
+
+
+@pytest.mark.parametrize("model", [Seeded, Drawing])
+def test_calls_whose_draws_tell_all_go_on(model):
+    x = torch.zeros(2)
+    torch.manual_seed(0)
+    graph = flexir.capture(model(), (x,))
+    assert not graph.audit.changes
+    torch.manual_seed(0)
+    expected = [model()(x) for _ in range(3)]
+    torch.manual_seed(0)
+    run = graph.start()
+    assert all(torch.equal(run(x), one) for one in expected)
