@@ -211,6 +211,9 @@ def asking(run, monkeypatch):
         def size(self, dim=None):
             return run.number(torch.Tensor.size(self, dim))
 
+        def numel(self):
+            return run.number(torch.Tensor.numel(self))
+
     return lambda *shape: torch.ones(*shape).as_subclass(Rows)
 
 

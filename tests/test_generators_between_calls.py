@@ -29,6 +29,15 @@ class PutBackAndDrawnFrom(nn.Module):
         return y + torch.rand(2)
 
 
+class PutBackLater(nn.Module):
+    def forward(self, x):
+        a = torch.rand(2)
+        state = torch.get_rng_state()
+        b = torch.rand(2)
+        torch.set_rng_state(state)
+        return x + a * b + torch.rand(2)
+
+
 class ItsOwn(nn.Module):
     def __init__(self):
         super().__init__()
@@ -41,7 +50,10 @@ class ItsOwn(nn.Module):
         return y
 
 
-@pytest.mark.parametrize("model", [SetAtTheEnd, PutBack, PutBackAndDrawnFrom, ItsOwn])
+MODELS = [SetAtTheEnd, PutBack, PutBackAndDrawnFrom, PutBackLater, ItsOwn]
+
+
+@pytest.mark.parametrize("model", MODELS)
 def test_a_generator_that_was_set_makes_a_next_call_another_one(model):
     x = torch.zeros(2)
     torch.manual_seed(0)

@@ -312,3 +312,25 @@ def test_a_count_of_some_rounds_is_no_line_by_chance():
         assert torch.equal(made, counts_and_looks_up(x))
         right += 1
     assert right
+
+
+def plain_numbers(x):
+    return x * 2 if all(i < 8 for i, _ in enumerate(x.tolist())) else x
+
+
+def plain_rows(x):
+    k = 0
+    for i, _ in enumerate(x.unbind()):
+        if i >= 8:
+            k = 1
+    return x * k
+
+
+@pytest.mark.parametrize("model", [plain_numbers, plain_rows])
+def test_the_number_of_a_round_in_which_nothing_is_recorded_is_no_constant(model):
+    graph = flexir.capture(model, (torch.rand(4),), also=[(torch.rand(6),)])
+    x = torch.rand(9)
+    try:
+        assert torch.equal(graph(x), model(x)) or graph.audit.laundered
+    except flexir.Diverged:
+        pass

@@ -144,6 +144,14 @@ def of_a_lambda(x):
     return x * sum(map(lambda b: b < n, BOUNDS))
 
 
+def scaled(by, n):
+    return by * n
+
+
+def by_a_function(x):
+    return x * (2 if int(scaled(0.5, x.shape[0])) < 2 else 1)
+
+
 def enumerated(x):
     return x * (2 if 4 in dict(enumerate(x)) else 1)
 
@@ -159,8 +167,9 @@ WRITTEN = {
     parts: "len(x.split(2)) > 2", of_a_global: "SCALE_OF_ALL * x.shape[0]",
     of_a_variable: "k < x.shape[0]", into_a_variable: "k *= x.shape[0]",
     of_a_comprehension: "b < n", of_a_comprehension_with_others: "b < n", of_a_lambda: "b < n",
-    enumerated: "enumerate()", one_of_floats: "x.shape[0] in (5.0, 7.0)",
-    with_a_float: "sum((0.5, x.shape[0]))",
+    by_a_function: "scaled(0.5, x.shape[0])", enumerated: "enumerate()",
+    one_of_floats: "x.shape[0] in (5.0, 7.0)",
+    with_a_float: "divmod(9.5, x.shape[0])",
 }  # fmt: skip
 
 
@@ -204,12 +213,17 @@ def floats(x):
     return x * half * n + k * half, x.new_ones(whole * n), x * (1.5 if whole > -n else 2)
 
 
+def own_parts(x):
+    n = x.shape[0]
+    return x * n.real * n.numerator * n.conjugate() + sum([0.5, n, 1]) * sum((n, 2), 0.5)
+
+
 def of_whole_numbers(x):
     n = x.shape[0]
     return x * sum([i * 2 for i in (0, 1) if i < n]), [r * n for r in x.unbind()]
 
 
-NOT_NAMED = [loop, rows, arithmetic, floats, of_whole_numbers]
+NOT_NAMED = [loop, rows, arithmetic, floats, own_parts, of_whole_numbers]
 
 
 @pytest.mark.parametrize("model", NOT_NAMED, ids=lambda m: m.__name__)

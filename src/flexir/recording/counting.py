@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from ..graph import numbers as calls
-from .live import Int, expression, plain
+from .live import OURS, Int, expression, plain
 from .sources import loop_over
 
 REAL_RANGE, REAL_ENUMERATE, REAL_ZIP = range, enumerate, zip
@@ -204,16 +204,19 @@ class Zip(metaclass=_StandsIn):
         return REAL_ZIP(*parts, **how)
 
 
-def _asked(iterable: Any) -> Int | None:
-    """A number of the run that rows belong to: a range's, a tensor's, those of ``unbind``."""
+def _asked(iterable: Any) -> Any:
+    """A number of the run that rows belong to: a range's, a tensor's, those that a call gave."""
     if type(iterable) is Counting:
         return iterable._number
+    asked = None
     if type(iterable) is tuple and iterable and all(map(is_tensor, iterable)):
-        iterable = iterable[0]
-    if not is_tensor(iterable) or not iterable.dim():
-        return None
-    asked = iterable.size(0)  # what the run answers knows of which run it is
-    return asked if asked.__class__ is Int and asked.home.hears() else None
+        asked = iterable[0].numel()
+    elif is_tensor(iterable) and iterable.dim():
+        asked = iterable.size(0)  # what the run answers knows of which run it is
+    elif type(iterable) is list and iterable:
+        first = iterable[0]
+        asked = first[0] if type(first) is list and first else first
+    return asked if asked.__class__ in OURS and asked.home.hears() else None
 
 
 def _many(iterable: Any) -> Any:

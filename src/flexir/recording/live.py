@@ -258,6 +258,7 @@ def _equip(cls: Any, base: type) -> None:
     for word in ("int", "float", "hash", "index"):
         if hasattr(base, f"__{word}__"):  # what Python asks for by name
             setattr(cls, f"__{word}__", _losing(word, base, f"__{word}__"))
+    cls.real, cls.conjugate = property(lambda self: self), lambda self: self
     cls.__copy__ = lambda self: self
     cls.__deepcopy__ = lambda self, memo: self
     cls.__reduce_ex__ = _pickled
@@ -265,5 +266,6 @@ def _equip(cls: Any, base: type) -> None:
 
 _equip(Int, int)
 _equip(Float, float)
+Int.numerator = property(lambda self: self)  # type: ignore[assignment]
 Int.__invert__ = lambda self: -self - 1  # type: ignore[method-assign]
 Int.bit_length = _unary(calls.bit_length)  # type: ignore[method-assign]

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from ..graph.source import Source
-from .lookups import ASKING, FLOAT, NUMBERS, STRANGE, TENSORS, lefts_of
+from .lookups import ASKING, FLOAT, NUMBERS, STRANGE, TENSORS, USERS, lefts_of
 from .parsed import function_of, nodes_of, parents_of
 from .sources import called
 from .too_few import cuts_off, handlers
@@ -33,7 +33,8 @@ _TEXTS = frozenset({"bin", "chr", "format", "hex", "oct", "repr", "str"})
 _NUMBERS = frozenset({"abs", "divmod", "float", "int", "max", "min", "pow", "round", "sum"})
 _OF_TEXTS = frozenset(dir(str)) - frozenset(dir(object))
 _OF_TENSORS = frozenset(dir(torch.Tensor))
-_TOLD_BY_NUMBERS = frozenset((*dir(int), *dir(float))) - _OF_TENSORS - {"bit_length"}
+_ANSWERED = {"bit_length", "conjugate", "numerator"}
+_TOLD_BY_NUMBERS = frozenset((*dir(int), *dir(float))) - _OF_TENSORS - _ANSWERED
 _LOOPS = (ast.For, ast.AsyncFor, ast.comprehension)
 
 
@@ -166,12 +167,13 @@ class _SizeUses(_Listed):
             return many or self._kind(code, node) == TENSORS  # what is not known may be a list
         if isinstance(node, ast.Call):
             if (name := called(node)) in vars(builtins):
-                mixed = name in _ADDED and any(
+                listed = name == "sum" and not isinstance(node.args[0], ast.GeneratorExp)
+                mixed = name in _ADDED and not listed and any(
                     self._is_float(code, one) for part in node.args
                     for one in (part, *getattr(part, "elts", ()))
                 )  # fmt: skip
                 return name not in _READ and not mixed and not _has_range(inner)
-            return self._kind(code, node) != STRANGE
+            return self._kind(code, node) != STRANGE and not self._is_unheard(code, node)
         if isinstance(node, ast.Compare) and self._reads(code, node, inner):
             return False
         if isinstance(node, ast.Compare):
@@ -183,6 +185,13 @@ class _SizeUses(_Listed):
                        for n in ast.walk(part))  # fmt: skip
         # ``numel`` is of a Size; the others tell of a number what no call does.
         return not (isinstance(node, ast.Attribute) and node.attr in ("numel", *_TOLD_BY_NUMBERS))
+
+    def _is_unheard(self, code: CodeType, node: ast.Call) -> bool:
+        """Whether a function of the user's that makes no recorded call is given a float, too."""
+        if self._kind(code, node) != USERS or not any(self._is_float(code, n) for n in node.args):
+            return False
+        name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+        return all(one.co_name != name for one in self._known.kinds)
 
     def _reads(self, code: CodeType, node: ast.AST, inner: ast.AST) -> bool:
         if isinstance(node, ast.BinOp) and _is_text(node):

@@ -35,9 +35,10 @@ class Draws:
             now = hash_of(source.get_state())
             self.known[id(source)] = (source, now, now)
         self.drawn: set[int] = set()
-        # Those drawn from in the state before the run: at first, or put back to it later.
+        # Those drawn from in the state before the run, and those put back to where they were in it.
         self.gone_on: set[int] = set()
         self.restored: set[int] = set()
+        self.passed: set[tuple[int, int]] = set()  # generator, and a state that draws began from
 
     def before(
         self, signature: Signature, named: dict[str, Any], tensors: Sequence[tuple[Any, Any]]
@@ -66,13 +67,16 @@ class Draws:
         begins, goes_on = id(source) not in self.drawn, first == begun
         self.drawn.add(id(source))
         if goes_on:
-            (self.gone_on if begins else self.restored).add(id(source))
+            self.gone_on.add(id(source))
+        if not follows and (goes_on and not begins or (id(source), begun) in self.passed):
+            self.restored.add(id(source))
+        self.passed |= {(id(source), begun), (id(source), self.known[id(source)][2])}
         return Draw(None if follows else start, begins and goes_on)
 
     def changes(self) -> list[Change]:
         """The generators of torch and of the model that were set back, or after their last draw."""
         found = []
-        for number in self.gone_on | self.restored:
+        for number in self.gone_on:
             source, _, last = self.known[number]
             if number in self.restored or hash_of(source.get_state()) != last:
                 default = source is torch.default_generator

@@ -157,16 +157,25 @@ class Extreme(StandIn):
 
 
 class Total(StandIn):
-    """``sum``: of a list of numbers that calls took out of tensors it is one number."""
+    """``sum``: of a list of numbers that calls took out of tensors it is one number.
+
+    Python's own adds an int to a float without asking it.
+    """
 
     __slots__ = ()
     __module__ = "builtins"
 
     def __call__(self, *given: Any, **how: Any) -> Any:
-        parts = given[0] if len(given) == 1 and type(given[0]) in _ROWS else ()
-        if how or not (values := _taken(parts)):
-            return self.function(*given, **how)
-        return _of_all(calls.total, parts, values, self.function(map(plain, parts)))
+        parts = given[0] if given and type(given[0]) in _ROWS else ()
+        if len(given) == 1 and not how and (values := _taken(parts)):
+            return _of_all(calls.total, parts, values, self.function(map(plain, parts)))
+        start = (*given[1:], *how.values(), 0)[0]
+        kinds = set(map(type, (start, *parts)))
+        if kinds <= _NUMBERS and float in kinds and not kinds.isdisjoint(OURS):
+            home = next(one.home for one in (start, *parts) if one.__class__ in OURS)
+            if home.hears():
+                return functools.reduce(functools.partial(home.computed, calls.add), parts, start)
+        return self.function(*given, **how)
 
 
 def _taken(parts: Any) -> tuple[Value, ...]:
