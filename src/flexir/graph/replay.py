@@ -63,6 +63,7 @@ def replay(
     taken: list[Any] | None = None,
     begin: Callable[[Sequence[Value], Sequence[Any]], None] | None = None,
     led: Collection[Node] = (),
+    alter: Callable[[Node, dict[Value, Any]], None] | None = None,
 ) -> Any:
     """Run a graph with torch, call by call as recorded.
 
@@ -83,6 +84,7 @@ def replay(
         generators: where an earlier call of the same :class:`~flexir.graph.run.Run` left them.
         led: branches of which both blocks run, loops of which one round runs, and conditions that
             are not checked: for callers that want sizes, independent of values.
+        alter: called after each node with what its inputs and outputs are, to change the latter.
 
     Returns:
         what the model returned, in the same containers.
@@ -96,6 +98,7 @@ def replay(
     free = last_readers(graph)
     meaning = Replay(graph, check, watch, free, isolate, generators)
     meaning.numbers, meaning.taken, meaning.begin, meaning.led = tell_numbers, taken, begin, led
+    meaning.alter = alter
     meaning.alike = bind_inputs(graph, args, kwargs or {}, env, as_given=meaning.asks)
     devices = meaning.devices()
     with (
@@ -169,6 +172,7 @@ class Replay:
         self.taken: list[Any] | None = None
         self.begin: Callable[[Sequence[Value], Sequence[Any]], None] | None = None
         self.led: Collection[Node] = ()
+        self.alter: Callable[[Node, dict[Value, Any]], None] | None = None
         self.alike = True  # the inputs lie in memory and are differentiated as those recorded
         self.graph = graph
         self.now: Node | None = None  # the call that runs
@@ -289,6 +293,8 @@ class Replay:
 
     def _done(self, node: Node, env: dict[Value, Any]) -> bool:
         """Check what a call made, show it, and let go of what it was the last to read."""
+        if self.alter is not None:
+            self.alter(node, env)
         if self.check:
             for value in node.outputs:
                 agreement.check_type(node, value, env[value])

@@ -59,10 +59,13 @@ class Table:
         return tuple(shape for one in self.column(value) for shape in one)
 
     def elsewhere(self, value: Value, dim: int) -> tuple[int, ...]:
-        """What a size of a tensor is beyond the examples."""
+        """What a size of a tensor, or of the elements of a list, is beyond the examples."""
         if len(self.rows) < 2 or self._is_fixed(value, dim):
             return ()
-        return tuple(dict.fromkeys(shape[dim] for shape in self.beyond.get(value, ())))
+        beyond = self.beyond.get(value, ())
+        if value.is_list:
+            beyond = [shape for shapes in beyond for shape in shapes]
+        return tuple(dict.fromkeys(shape[dim] for shape in beyond))
 
     def _is_fixed(self, value: Value, dim: int) -> bool:
         return (value.name, dim) in self.fixed or (value.name, None) in self.fixed
@@ -153,7 +156,8 @@ def _list_type(type: ListType, table: Table, value: Value, names: _SizeNames) ->
     for d, recorded in enumerate(type.element.shape):
         sizes = table.per_example(value, partial(_common, d))
         known = tuple(one for size in sizes if (one := _of_some(size)) != ())
-        shape.append(names.dim(known, None, d, 0) if known else int(recorded))
+        beyond = table.elsewhere(value, d)
+        shape.append(names.dim(known, None, d, 0, beyond) if known else int(recorded))
     return ListType(length, type.element.resized(tuple(shape)))
 
 

@@ -26,6 +26,7 @@ from ..graph.left import put_back
 from ..graph.nodes import Node, Value
 from ..graph.replay import Environment, replay
 from ..graph.sizes import measure
+from .decided_sizes import lengthened, may_decide
 from .eager import copies_of
 from .extrapolate import extrapolated
 from .naming import Table
@@ -128,20 +129,27 @@ def measured_beyond(loose: Graph, table: Table, shown: Sequence[Inputs]) -> None
     if table.coincides(nodes):
         for keeps in (0, 1):
             _go_beyond(loose, table, extrapolated(shown, keeps), guards)
+    if deciding := may_decide(nodes):
+        _go_beyond(loose, table, shown[0], guards, longer=deciding)
 
 
 def _go_beyond(
-    loose: Graph, table: Table, inputs: Inputs | None, led: Collection[Node], both: bool = False
+    loose: Graph,
+    table: Table,
+    inputs: Inputs | None,
+    led: Collection[Node],
+    both: bool = False,
+    longer: Collection[Node] = (),
 ) -> None:
-    """The table gains what Values are on such inputs."""
+    """The table gains what Values are on such inputs, and after calls that give more elements."""
     if inputs is None:
         return
     found: dict[Value, list[Any]] = {}
     long = table.seconds > len(loose) * _META
-    if both or not long or not measured_there(loose, inputs, _noting(found)):
+    if both or longer or not long or not measured_there(loose, inputs, _noting(found)):
         found = {}
         with contextlib.suppress(Diverged, *TORCHS), torch.random.fork_rng(devices=[]):
-            _measured(loose, Trial(-1, inputs, inputs, None), found, led)
+            _measured(loose, Trial(-1, inputs, inputs, None), found, led, longer)
     for value, seen in found.items():
         table.beyond.setdefault(value, []).extend(seen)
 
@@ -160,7 +168,11 @@ def _noting(
 
 
 def _measured(
-    graph: Graph, trial: Trial, found: dict[Value, list[Any]], led: Collection[Node] = ()
+    graph: Graph,
+    trial: Trial,
+    found: dict[Value, list[Any]],
+    led: Collection[Node] = (),
+    longer: Collection[Node] = (),
 ) -> tuple[bool, dict[Value, list[Any]]]:
     """Whether a graph tells what the model does; ``found`` gains what its Values are meanwhile."""
     note = _noting(found)
@@ -172,9 +184,13 @@ def _measured(
     def watch(node: Node, made: Sequence[Any]) -> None:
         note(node.outputs, made)
 
+    def alter(node: Node, env: dict[Value, Any]) -> None:
+        if node in longer:
+            env.update(lengthened(node, env))
+
     env = Environment(graph.constants)
     made = replay(graph, args, kwargs, watch=watch, begin=note, tell_numbers=True, env=env,
-                  led=led)  # fmt: skip
+                  led=led, alter=alter if longer else None)  # fmt: skip
     if trial.after is not None:
         made = put_back(graph, args, kwargs, env)
     return trial.is_told(made, Inputs(*args, **kwargs)), found
