@@ -340,13 +340,14 @@ def _try(
 
     options: dict[str, Any] = {"witness": not functions, "functions": functions}
     live = any(v.type.is_live for v in values)
-    examples = [Inputs(_stand_ins(values, step)) for step in range(_SIZES if live else 1)]
     for _ in range(_TRIES):
         try:
             with warnings.catch_warnings(), torch.no_grad():
                 warnings.simplefilter("ignore")
-                graph = (merged(run, examples, None, **options) if live else
-                         record_run(run, examples[0].args, {}, **options))  # fmt: skip
+                steps = range(_SIZES if live else 1)
+                given = [Inputs(_stand_ins(values, step)) for step in steps]
+                graph = (merged(run, given, None, **options) if live else
+                         record_run(run, given[0].args, {}, **options))  # fmt: skip
         except Unsupported:
             return
         except Exception:  # noqa: BLE001  if it does not run there, it is no way down

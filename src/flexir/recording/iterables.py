@@ -60,10 +60,11 @@ class Iterables:
         changed = set(loop.targets)
         if around is frame:
             changed |= stored_before(loop, span_at(frame.f_code, frame.f_lasti))
-        evaluator = _Evaluator(self, around, changed)
+        evaluator, before = _Evaluator(self, around, changed), self._numbers.many_made()
         try:
             found = self._length(evaluator.read(loop.iterable))
         except _Unknown:
+            self._numbers.unmake(before)
             found = self._of_range(loop, frame)
             if found is None:
                 return self._rows(loop, frame, evaluator)
@@ -106,10 +107,12 @@ class Iterables:
             return self._numbers.lower(next((one for one in rows if one is not None), None))
         told: list[Any] = []
         for part, name in _parts_of_zip(loop):
+            before = self._numbers.many_made()
             try:
                 over = evaluator.read(part)
                 told += [] if over is _ENDLESS else [self._length(over)]
             except _Unknown:
+                self._numbers.unmake(before)
                 told.append(self._rows_of(self._held(held.get(name))))
         if not told or None in told:
             return None
@@ -349,9 +352,9 @@ class _Evaluator:
         """The function that is called, if it is one of a module or has a name."""
         if isinstance(func, ast.Name):
             return self._name(func.id)
-        if not isinstance(func, ast.Attribute):
+        if not isinstance(func, ast.Attribute) or not isinstance(func.value, ast.Name):
             return None
-        of = self.read(func.value)
+        of = self._name(func.value.id)
         return vars(of).get(func.attr) if isinstance(of, types.ModuleType) else None
 
     def _call(self, node: ast.Call) -> Any:

@@ -268,6 +268,15 @@ class Numbers:
             if self.noted is not None:
                 self.noted.append((given, known))
 
+    def many_made(self) -> int:
+        """How many numbers were computed so far."""
+        return len(self.made)
+
+    def unmake(self, before: int) -> None:
+        """Forget the numbers that were computed since, for a question that has no answer."""
+        while len(self.made) > before:
+            self.made.popitem()
+
     def unused(self) -> list[Expr]:
         """Numbers that were computed and went nowhere that is recorded: Python has them."""
         parts = {arg for one in self.made for arg in one.args if arg.__class__ is Expr}
