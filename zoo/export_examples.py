@@ -14,6 +14,13 @@ def names() -> list[str]:
     return sorted(_examples())
 
 
+def dynamic() -> list[str]:
+    """Names of those of dynamic shapes or values, and of control flow, as they are tagged."""
+    words = ("dynamic", "control-flow", "cond", "map", "assert")
+    examples = _examples()
+    return [n for n in names() if any(w in tag for w in words for tag in examples[n].tags)]
+
+
 def make(name: str) -> tuple[torch.nn.Module, tuple[Any, ...], dict[str, Any]]:
     """An example's model in eval mode and fresh inputs."""
     case = _examples()[name]
