@@ -26,9 +26,8 @@ SHOWN, UNSEEN = (0, 1, 2, 4, 0, 1), (3, 6, 5, 0, 1)  # how far sizes are from th
 
 def main() -> None:
     """Print a line for each."""
-    print(
-        f"{'example':32} {'varies':10} {'graphs':>6} {'unseen':>6} {'right':>5} {'refused':>7} wrong"
-    )
+    head = "example", "varies", "graphs", "unseen", "right", "refused", "wrong"
+    print("{:32} {:10} {:>6} {:>6} {:>5} {:>7} {}".format(*head))
     total = [0, 0, 0, 0]
     for name in export_examples.dynamic():
         model, args, kwargs = export_examples.make(name)
