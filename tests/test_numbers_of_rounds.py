@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import flexir
+from flexir.recording.proof import equal
 
 TABLE = [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 5.0, 5.0, 5.0, 5.0]
 
@@ -334,3 +335,14 @@ def test_the_number_of_a_round_in_which_nothing_is_recorded_is_no_constant(model
         assert torch.equal(graph(x), model(x)) or graph.audit.laundered
     except flexir.Diverged:
         pass
+
+
+def test_a_list_of_sizes_has_as_many_whatever_they_are():
+    def model(x):
+        sizes = [x.shape[0] * 3, x.shape[0] + 1, 4]
+        return torch.cat([torch.full((n,), i) for i, n in enumerate(sizes)]), len(list(sizes))
+
+    graph = flexir.capture(model, (torch.rand(2),), also=[(torch.rand(3),)])
+    assert not graph.audit.laundered
+    x = torch.rand(7)
+    assert equal(graph(x), model(x))

@@ -10,14 +10,14 @@ are is the matter of :mod:`.rounds`, what becomes of the numbers that of :mod:`.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 from typing import Any
 
 import torch
 
 from ..graph import numbers as calls
-from .live import OURS, Int, expression, plain
+from .live import Int, expression, is_taken, plain
 from .sources import loop_over
 
 REAL_RANGE, REAL_ENUMERATE, REAL_ZIP = range, enumerate, zip
@@ -209,14 +209,36 @@ def _asked(iterable: Any) -> Any:
     if type(iterable) is Counting:
         return iterable._number
     asked = None
-    if type(iterable) is tuple and iterable and all(map(is_tensor, iterable)):
-        asked = iterable[0].numel()
-    elif is_tensor(iterable) and iterable.dim():
+    if is_tensor(iterable) and iterable.dim():
         asked = iterable.size(0)  # what the run answers knows of which run it is
+    elif type(iterable) is tuple and iterable and all(map(is_tensor, iterable)):
+        asked = many_in_list(iterable, len(iterable))
+        if asked.__class__ is int and iterable[0].dim():
+            asked = iterable[0].size(0)
     elif type(iterable) is list and iterable:
-        first = iterable[0]
-        asked = first[0] if type(first) is list and first else first
-    return asked if asked.__class__ in OURS and asked.home.hears() else None
+        asked = _many_taken([row[0] if type(row) is list and row else row for row in iterable])
+    return asked if asked.__class__ is Int and asked.home.hears() else None
+
+
+def _many_taken(numbers: list[Any]) -> Any:
+    """How many numbers a call took out of a tensor; None if it is no list of such."""
+    if not all(map(is_taken, numbers)):
+        return None
+    values, many = tuple(one.expr for one in numbers), len(numbers)
+    return numbers[0].home.number(many, expression(calls.length, (values,), many))
+
+
+def many_in_list(rows: Sequence[Any], many: int) -> Any:
+    """How many tensors a list holds, as a number of the run they belong to, if they do to one."""
+    asked = (one.numel() for one in rows)  # what the run answers knows of which run it is
+    home = next((one.home for one in asked if one.__class__ is Int), None)
+    if home is None or home.known is None or not home.hears():
+        return many
+    with torch._C.DisableTorchFunction():
+        values = tuple(map(home.known, rows))
+    if None in values:
+        return many
+    return home.number(many, expression(calls.length, (values,), many))
 
 
 def _many(iterable: Any) -> Any:

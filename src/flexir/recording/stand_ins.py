@@ -23,7 +23,7 @@ from torch._functorch import vmap
 from ..graph import numbers as calls
 from ..graph.nodes import Value
 from .comparable import MANY
-from .counting import Enumerate, Range, Zip, is_tensor
+from .counting import Enumerate, Range, Zip, is_tensor, many_in_list
 from .live import OURS, Float, Int, expr_of, expression, is_taken, plain
 from .session import running
 
@@ -106,7 +106,7 @@ class Length(StandIn):
         many = self.function(of)
         if type(of) is list and 0 < many <= MANY:
             if all(map(is_tensor, of)):
-                return _many_in(of, many)
+                return many_in_list(of, many)
             if values := _taken(of):
                 return _of_all(calls.length, of, values, many)
         return many
@@ -202,19 +202,6 @@ def _is_less(one: Any, other: Any) -> bool:
 _ROWS = (list, tuple, torch.Size)
 _INTS = frozenset({int, Int})
 _NUMBERS = frozenset({int, Int, float, Float})
-
-
-def _many_in(rows: list[Any], many: int) -> Any:
-    """How many tensors a list holds, as a number of the run they belong to, if they do to one."""
-    asked = (one.numel() for one in rows)  # what the run answers knows of which run it is
-    home = next((one.home for one in asked if one.__class__ is Int), None)
-    if home is None or home.known is None or not home.hears():
-        return many
-    with torch._C.DisableTorchFunction():
-        values = tuple(map(home.known, rows))
-    if None in values:
-        return many
-    return home.number(many, expression(calls.length, (values,), many))
 
 
 class VmapFunction(StandIn):
