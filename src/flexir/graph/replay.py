@@ -64,6 +64,7 @@ def replay(
     begin: Callable[[Sequence[Value], Sequence[Any]], None] | None = None,
     led: Collection[Node] = (),
     alter: Callable[[Node, dict[Value, Any]], None] | None = None,
+    make: Callable[[Any, Sequence[Any], Mapping[str, Any]], Any] | None = None,
 ) -> Any:
     """Run a graph with torch, call by call as recorded.
 
@@ -85,6 +86,7 @@ def replay(
         led: branches of which both blocks run, loops of which one round runs, and conditions that
             are not checked: for callers that want sizes, independent of values.
         alter: called after each node with what its inputs and outputs are, to change the latter.
+        make: makes calls: ``make(function, args, kwargs)``; None calls the function.
 
     Returns:
         what the model returned, in the same containers.
@@ -98,7 +100,7 @@ def replay(
     free = last_readers(graph)
     meaning = Replay(graph, check, watch, free, isolate, generators)
     meaning.numbers, meaning.taken, meaning.begin, meaning.led = tell_numbers, taken, begin, led
-    meaning.alter = alter
+    meaning.alter, meaning.make = alter, make
     meaning.alike = bind_inputs(graph, args, kwargs or {}, env, as_given=meaning.asks)
     devices = meaning.devices()
     with (
@@ -173,6 +175,7 @@ class Replay:
         self.begin: Callable[[Sequence[Value], Sequence[Any]], None] | None = None
         self.led: Collection[Node] = ()
         self.alter: Callable[[Node, dict[Value, Any]], None] | None = None
+        self.make: Callable[[Any, Sequence[Any], Mapping[str, Any]], Any] | None = None
         self.alike = True  # the inputs lie in memory and are differentiated as those recorded
         self.graph = graph
         self.now: Node | None = None  # the call that runs
@@ -205,7 +208,7 @@ class Replay:
             dying = self.free.get(node, ()) if self.watch is None else ()
             isolate = self.isolate or effects.escape == "error"
             look = _copies(node, env, isolate, dying).__getitem__
-        named = {}
+        named, make = {}, self.make
         for name, part in node.args.items():
             if part.__class__ is Value:
                 part = look(part)
@@ -222,7 +225,7 @@ class Replay:
             if self.check and node not in self.led:
                 agreement.check_error(node, functools.partial(node.target, *args, **kwargs))
             return self._done(node, env)
-        result = node.target(*args, **kwargs)
+        result = make(node.target, args, kwargs) if make else node.target(*args, **kwargs)
         if effects.escape:
             alike = effects.escape == "about" and self.alike
             if self.check and not alike and node not in self.led:

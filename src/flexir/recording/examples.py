@@ -27,6 +27,7 @@ from .live import origins_of
 from .naming import Dims, values_in, with_names
 from .overlooked import overlooked
 from .proof import Trial, UnfitExample, measured_beyond, proved, takes, tried
+from .remembered import Remembered, remembering
 from .runs import Recorded
 from .standing import Standing
 from .state import Holdings
@@ -57,7 +58,9 @@ def merged(
         Exception: what the model raises, with a note that says in which example.
     """
     options["among"] = True  # what one path leaves behind, another one may read
-    graph = whole(_begun(model, list(enumerate(examples)), options), model, dims or {}, options)
+    with Remembered.opened():
+        begun = _begun(model, list(enumerate(examples)), options)
+        graph = whole(begun, model, dims or {}, options)
     if not among:
         forget_unread([graph, *graph.variants])
     return graph
@@ -274,7 +277,7 @@ def _truth(
 ) -> Any:
     """What the model gives, from the state in which the graph began, on the watched run's path."""
     try:
-        with no_fast_path():
+        with no_fast_path(), remembering():
             args, kwargs = inputs
             return run_model(run.graph, model, args, kwargs, within, held, run.begun)[0]
     except Exception as error:

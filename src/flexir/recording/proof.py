@@ -31,6 +31,7 @@ from .eager import copies_of
 from .extrapolate import extrapolated
 from .naming import Table
 from .on_meta import measured_there
+from .remembered import current
 
 _META = 2e-4  # seconds; a call on the meta device takes less
 
@@ -85,9 +86,12 @@ def proved(loose: Graph, trials: Sequence[Trial]) -> tuple[Table, list[UnfitExam
     """
     table = Table(loose)
     first, *others = trials
-    begun = time.perf_counter()
+    begun, memory = time.perf_counter(), current()
+    before = 0.0 if memory is None else memory.saved
     told, found = _measured(loose, first, {})
     table.seconds = time.perf_counter() - begun
+    if memory is not None:
+        table.seconds += memory.saved - before
     table.add(found)
     problem = f"example {first.number}: the graph does not give what the model gave"
     if not told and problem not in loose.audit.problems:
@@ -188,9 +192,10 @@ def _measured(
         if node in longer:
             env.update(lengthened(node, env))
 
-    env = Environment(graph.constants)
+    env, memory = Environment(graph.constants), current()
+    make = None if memory is None else memory.recall
     made = replay(graph, args, kwargs, watch=watch, begin=note, tell_numbers=True, env=env,
-                  led=led, alter=alter if longer else None)  # fmt: skip
+                  led=led, alter=alter if longer else None, make=make)  # fmt: skip
     if trial.after is not None:
         made = put_back(graph, args, kwargs, env)
     return trial.is_told(made, Inputs(*args, **kwargs)), found

@@ -82,7 +82,7 @@ class Draws:
                 default = source is torch.default_generator
                 whose = "torch's default generator" if default else "a generator of the model"
                 drawn, since = Text("moved by draws"), Text("set by something else")
-                found.append(Change(f"the state of {whose}", drawn, since))
+                found.append(Change(f"the state of {whose}", drawn, since, source))
         return found
 
     def left(self, source: Any) -> bool:
@@ -110,6 +110,15 @@ def foreign_draws() -> dict[str, Any]:
         numpy = importlib.import_module("numpy.random")
         states["numpy.random"] = bits_of(numpy.get_bit_generator())
     return states
+
+
+def drawn_elsewhere(before: dict[str, Any]) -> list[str]:
+    """What generators that are not torch's gave since they had these states, a line each."""
+    return [
+        f"numbers were drawn from Python's {name!r}: they, and what they decided, are frozen"
+        for name, after in foreign_draws().items()
+        if before.get(name, after) != after
+    ]
 
 
 def device_of(named: dict[str, Any], tensors: list[torch.Tensor]) -> torch.device:

@@ -39,7 +39,8 @@ from .left import mutations, overlapping, parted, state
 from .memory import Alias
 from .modules import ModuleCalls
 from .parameters import bind_model_call
-from .randomness import Draws, foreign_draws
+from .randomness import Draws, drawn_elsewhere, foreign_draws
+from .remembered import begun
 from .results import define, failed, returned, say_effects
 from .session import collector_at_rest, watching
 from .shared import Shared
@@ -123,7 +124,7 @@ class Recorder:
         self.audit = Audit(witnessed=witness, problems=self.found.problems)
         self.fallback = 0
         self.running: Node | None = None  # the recorded call that is running
-        self.busy = False  # torch is being called by this recorder itself
+        self.busy, self.memo = False, begun()  # torch is being called by this recorder itself
         self.initialised, self.thread = initialised, threading.get_ident()
         self.waiting: Call | None = None  # a call under way that may draw random numbers,
         self.drawn, self.beneath = None, 0  # the generator's state before, ATen ops seen in it
@@ -146,11 +147,7 @@ class Recorder:
                     self.audit.problems += given.changed(result, HELD if self.carried else "")
         if self.returned is not None:
             self.returned(result if self.numbers is None else take_back(result))
-        self.audit.problems += [
-            f"numbers were drawn from Python's {name!r}: they, and what they decided, are frozen"
-            for name, after in foreign_draws().items()
-            if before.get(name, after) != after
-        ]
+        self.audit.problems += drawn_elsewhere(before)
         self._close()
         return finalize(graph)
 
@@ -318,7 +315,8 @@ class Recorder:
         self.running, self.busy = call.node, False
         try:
             kwargs = call.kwargs
-            call.result = call.func(*call.args, **kwargs) if kwargs else call.func(*call.args)
+            func = call.func if self.memo is None else self.memo.making(call.func)
+            call.result = func(*call.args, **kwargs) if kwargs else func(*call.args)
         except Exception as error:
             failed(call, error, self.trace)
             raise
