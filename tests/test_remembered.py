@@ -58,6 +58,19 @@ def test_what_was_written_since_is_not_recalled():
     assert torch.equal(memory.recall(nn.functional.linear, (x, w), {}), nn.functional.linear(x, w))
 
 
+def test_a_generator_or_a_function_among_the_arguments_is_asked_each_time():
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(many):
+        return torch.rand(many, generator=generator)
+
+    *_, memory = made_twice(draw, 3)
+    assert not memory._known
+    assert not torch.equal(draw(3), draw(3))
+    *_, memory = made_twice(torch.vmap(lambda x: x * 2), torch.rand(3))
+    assert not any("vmap" in str(key[0]) for key in memory._known)
+
+
 def test_random_numbers_gradients_and_views_are_not_remembered():
     x = torch.rand(8, requires_grad=True)
     for function, given in ((torch.rand_like, x.detach()), (torch.relu, x),

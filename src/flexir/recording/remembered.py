@@ -147,10 +147,14 @@ class Remembered:
             return None, {}
         if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
             return None, {}
+        named = _plainly(layout.named(args, kwargs))
+        drawing = layout.signature.random is not False  # it shows from the CPU's generator alone
+        if not _is_told(named) or drawing and any(t.device.type != "cpu" for t in tensors):
+            return None, {}
         shapes = tuple([(t.shape, t.dtype, t.device) for t in tensors])
         autocast = torch.is_autocast_enabled("cpu"), torch.is_autocast_enabled("cuda")
         key = func, shapes, autocast, torch.get_default_dtype(), torch.is_inference_mode_enabled()
-        return key, _plainly(layout.named(args, kwargs))
+        return key, named
 
     def _find(self, key: Any, named: dict[str, Any]) -> _Answer | None:
         found, tries = self._known.get(key, ()), 0
@@ -231,6 +235,15 @@ def _is_plain(tensor: torch.Tensor) -> bool:
         and tensor.device.type != "meta"
         and not tensor.is_inference()
     )
+
+
+def _is_told(part: Any) -> bool:
+    """Whether arguments are tensors and literals alone: no generators, functions or objects."""
+    if isinstance(part, dict):
+        part = tuple(part.values())
+    if type(part) in (list, tuple, torch.Size):
+        return all(map(_is_told, part))
+    return isinstance(part, _Tensor) or type(part) in _LITERALS
 
 
 def _versions(part: Any) -> list[int]:
