@@ -80,6 +80,23 @@ def test_random_numbers_gradients_and_views_are_not_remembered():
         assert not memory._known
 
 
+@pytest.mark.parametrize("kind", ["conj", "nested", "sparse", "complex", "int", "inference"])
+def test_tensors_of_all_kinds_pass(kind):
+    x = torch.rand(3, 3)
+    given = {
+        "conj": lambda: torch.rand(3, 3, dtype=torch.complex64).conj(),
+        "nested": lambda: torch.nested.nested_tensor([x, x[:2]]),
+        "sparse": x.to_sparse,
+        "complex": lambda: torch.rand(3, 3, dtype=torch.complex128),
+        "int": lambda: torch.arange(9).view(3, 3),
+        "inference": lambda: torch.inference_mode()(torch.rand)(3, 3),
+    }[kind]()
+    function = torch.abs if kind != "nested" else torch.relu
+    first, again, memory = made_twice(function, given)
+    assert equal(first, again)
+    assert bool(memory._known) == (kind in ("complex", "int"))
+
+
 class WritesUntold(nn.Module):
     """A weight that is written so that its counter does not say it."""
 

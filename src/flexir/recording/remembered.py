@@ -33,6 +33,7 @@ _LITERALS = frozenset({
     int, float, complex, bool, str, type(None), slice, torch.dtype, torch.device,
     torch.memory_format,
 })  # fmt: skip
+_level = torch._C._functorch.maybe_current_level  # of vmap and the like, within them
 _Tensor, _Parameter = torch.Tensor, torch.nn.Parameter
 
 
@@ -143,7 +144,7 @@ class Remembered:
         """
         layout = layout_of(func, args, kwargs)
         tensors = _tensors((args, tuple(kwargs.values())))
-        if not (layout.trusted and all(map(_is_plain, tensors))):
+        if not (layout.trusted and all(map(_is_plain, tensors))) or _level() is not None:
             return None, {}
         if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
             return None, {}
@@ -233,7 +234,7 @@ def _is_plain(tensor: torch.Tensor) -> bool:
     return plain and (
         tensor.layout is torch.strided
         and tensor.device.type != "meta"
-        and not tensor.is_inference()
+        and not (tensor.is_inference() or tensor.is_nested or tensor.is_conj() or tensor.is_neg())
     )
 
 
@@ -297,7 +298,7 @@ def _is_same(one: Any, other: Any) -> bool:
         return False
     if isinstance(one, _Tensor):
         width = _WIDTHS.get(one.element_size())
-        if width is None or not one.is_floating_point():
+        if width is None or not (one.is_floating_point() or one.is_complex()):
             return torch.equal(one, other)
         return torch.equal(one.detach().view(width), other.detach().view(width))
     if isinstance(one, dict):
