@@ -80,6 +80,7 @@ def test_random_numbers_gradients_and_views_are_not_remembered():
         assert not memory._known
 
 
+@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", ["conj", "nested", "sparse", "complex", "int", "inference"])
 def test_tensors_of_all_kinds_pass(kind):
     x = torch.rand(3, 3)
