@@ -41,6 +41,13 @@ def test_the_same_call_gives_the_same_in_memory_of_its_own():
     assert memory.saved > 0
 
 
+def test_what_is_recalled_is_never_what_was_given():
+    x = torch.rand(3)
+    first, _, memory = made_twice(torch.mul, x, 1)
+    again = memory.recall(torch.mul, (first, 1), {})
+    assert torch.equal(again, first) and again is not first
+
+
 def test_zeros_of_another_sign_are_other_arguments():
     x = torch.zeros(3)
     with Remembered.opened(), remembering():
