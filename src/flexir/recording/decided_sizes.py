@@ -17,8 +17,8 @@ from ..calls.names import is_torch
 from ..graph import tree
 from ..graph.choice import WITH_BLOCKS
 from ..graph.nodes import Node, Value
+from .on_meta import META
 
-_META = torch.device("meta")
 _works: dict[Any, bool] = {}  # whether a call of torch's can be made on the meta device
 
 
@@ -83,7 +83,7 @@ def _empty(value: Value) -> Any:
     if value.is_number:
         return getattr(value.type, "recorded", None)
     shape = [int(n) for n in value.type.shape]
-    return torch.empty(shape, dtype=value.type.dtype, device=_META)
+    return torch.empty(shape, dtype=value.type.dtype, device=META)
 
 
 def _shapes(node: Node, env: Mapping[Value, Any]) -> list[tuple[int, ...]] | None:

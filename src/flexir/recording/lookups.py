@@ -207,7 +207,7 @@ class _Namespaces(NamedTuple):
 
 
 def _kind_of_function(found: Any) -> str:
-    if found in _ROUNDING:  # ask the number itself
+    if any(found is one for one in _ROUNDING):  # ask the number itself
         return ASKING
     if isinstance(found, torch.nn.Module):
         found = type(found).forward
