@@ -26,6 +26,7 @@ from .live import plain
 
 _LONG = 1e-3  # seconds; what is shorter is not worth the comparison
 _MOST = 1 << 30  # bytes of arguments and results
+_MEMORY = 3e-10  # seconds that a byte of new memory takes, for what must be longer to be worth it
 _TRIES = 4  # arguments that are compared in full
 _CALLS = 500  # after so many it shows whether it is worth it: a tenth of the time
 _WIDTHS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
@@ -184,7 +185,7 @@ class Remembered:
         fresh = {_memory(one): one.untyped_storage().nbytes()
                  for one in (*given, *made) if type(one) is not _Parameter}  # fmt: skip
         more = sum(size for at, size in fresh.items() if at not in self._counted)
-        if self._bytes + more > _MOST:
+        if self._bytes + more > _MOST or seconds < more * _MEMORY:
             return
         self._bytes += more
         self._counted.update(fresh)
