@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import torch
+
 from .nodes import Value
 from .source import Source
 
@@ -53,6 +55,13 @@ class Text(str):
 NOTHING = Text("nothing")
 
 
+class Begun(NamedTuple):
+    """Where a random generator was before a run."""
+
+    generator: torch.Generator
+    state: torch.Tensor
+
+
 class Change(NamedTuple):
     """What one call left behind that is no tensor of fixed type: the next call is another one.
 
@@ -60,7 +69,7 @@ class Change(NamedTuple):
         path: where the model keeps it.
         before: what was there before the run, as far as it can be told: a literal, or a text.
         after: what is there since.
-        kept: what was there before itself, to put it back with; not saved.
+        kept: what was there before itself, to put it back with, or a Begun; not saved.
     """
 
     path: str

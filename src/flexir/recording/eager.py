@@ -14,7 +14,7 @@ import torch
 
 from ..errors import Diverged
 from ..graph import tree
-from ..graph.account import NOTHING, Text
+from ..graph.account import NOTHING, Begun, Text
 from ..graph.choice import every
 from ..graph.geometry import copy_like
 from ..graph.graph import Graph
@@ -111,8 +111,9 @@ def initial_state(
         if state.initial in graph.constants and id(by_name.get(state.path)) not in written:
             held.put(state.path, copy_like(graph.constants[state.initial].detach()))
     for change in graph.audit.changes:
-        if isinstance(change.kept, torch.Generator):
-            continue  # it begins where the run began
+        if isinstance(change.kept, Begun):
+            begun = (*begun, change.kept)
+            continue
         kept = change.before if change.kept is None else change.kept
         known = not isinstance(kept, Text) or kept == NOTHING
         if not (known and held.put(change.path, copy.copy(kept)) or held.forget(change.path)):

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 
 from ..calls.signatures import Signature
-from ..graph.account import Change, Text
+from ..graph.account import Begun, Change, Text
 from ..graph.geometry import hash_of, same_bytes
 from .innards import bits_of
 
@@ -36,7 +36,7 @@ class Draws:
             self.known[id(source)] = (source, now, now)
         self.drawn: set[int] = set()
         # Those drawn from in the state before the run, and those put back to where they were in it.
-        self.gone_on: set[int] = set()
+        self.gone_on: dict[int, torch.Tensor] = {}  # with that state
         self.restored: set[int] = set()
         self.passed: set[tuple[int, int]] = set()  # generator, and a state that draws began from
 
@@ -67,7 +67,7 @@ class Draws:
         begins, goes_on = id(source) not in self.drawn, first == begun
         self.drawn.add(id(source))
         if goes_on:
-            self.gone_on.add(id(source))
+            self.gone_on[id(source)] = start
         if not follows and (goes_on and not begins or (id(source), begun) in self.passed):
             self.restored.add(id(source))
         self.passed |= {(id(source), begun), (id(source), self.known[id(source)][2])}
@@ -76,13 +76,13 @@ class Draws:
     def changes(self) -> list[Change]:
         """The generators of torch and of the model that were set back, or after their last draw."""
         found = []
-        for number in self.gone_on:
+        for number, start in self.gone_on.items():
             source, _, last = self.known[number]
             if number in self.restored or hash_of(source.get_state()) != last:
                 default = source is torch.default_generator
                 whose = "torch's default generator" if default else "a generator of the model"
                 drawn, since = Text("moved by draws"), Text("set by something else")
-                found.append(Change(f"the state of {whose}", drawn, since, source))
+                found.append(Change(f"the state of {whose}", drawn, since, Begun(source, start)))
         return found
 
     def left(self, source: Any) -> bool:
