@@ -124,7 +124,25 @@ def by_half_the_round(x):
     return y
 
 
+def shifted_by_what_is_mostly_nothing(x):
+    kept, k, y = [], x.shape[0] // 7 + 1, x[0]
+    for row in x * 1:
+        kept.append(row)
+        y = y * 0.5 + kept[max(-k, -len(kept))]
+    return y
+
+
+def the_same_in_an_object(x):
+    box, k, y = Box(), x.shape[0] // 7 + 1, x[0]
+    box.rows = []
+    for row in x * 1:
+        box.rows.append(row)
+        y = y * 0.5 + box.rows[max(-k, -len(box.rows))]
+    return y
+
+
 RIGHT_OR_REFUSED = (
+    shifted_by_what_is_mostly_nothing, the_same_in_an_object,
     in_the_middle, of_what_it_gave_before, by_its_length, in_a_function, by_a_function, taken_out,
     taken_out_by_a_number_that_a_call_has, picked_by_a_number_that_a_call_has, put_in,
     the_first_half, kept_in_an_object, kept_in_a_dict, kept_in_a_variable_and_an_object,
@@ -192,8 +210,25 @@ def until_it_is_long(x):
     return h
 
 
-@pytest.mark.parametrize("model", [the_last, every_second, from_the_end, times_its_length,
-                                   until_it_is_long], ids=lambda model: model.__name__)  # fmt: skip
+def rows_of_a_tensor_beside_a_half(x):
+    _half, y = x.numel() // 2, x[0, 0]
+    for one in torch.unique(x):
+        y = y * 0.5 + one
+    return y  # no call was given the half
+
+
+def rows_beside_a_float(x):
+    _scale, y = 2 ** float(x.abs().amax().ceil()), x[0]
+    for row in [r * 2 for r in x]:
+        y = y * 0.5 + row
+    return y
+
+
+LIVE = (the_last, every_second, from_the_end, times_its_length, until_it_is_long,
+        rows_of_a_tensor_beside_a_half, rows_beside_a_float)  # fmt: skip
+
+
+@pytest.mark.parametrize("model", LIVE, ids=lambda model: model.__name__)
 @pytest.mark.parametrize("sizes", SIZES, ids=str)
 def test_live(model, sizes):
     graph, found = answers(model, sizes)

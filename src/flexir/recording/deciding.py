@@ -51,7 +51,6 @@ class Deciding(Combined):
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self.reading: dict[int, Held | None] = {}  # what is held where something is being read
         self.codes: dict[str, CodeType] = {}  # of the functions that read it
 
     def may_part(self, heads: Mapping[int, Node]) -> None:

@@ -21,6 +21,7 @@ from .alike import Misfit
 from .linear import Found, lines
 from .looping import Looping, is_decided, is_decided_since, like_pattern
 from .scopes import Scope
+from .standing import Held
 from .trace import derived_call
 from .ways import Ways, guarded
 
@@ -31,6 +32,7 @@ class Gathering(Ways):
     def __init__(self, runs: int) -> None:
         super().__init__(runs)
         self.loops: list[Looping] = []
+        self.reading: dict[int, Held | None] = {}  # what is held where something is being read
         # Element of a list of a run -> the Values of such lists, each with its number in the list
         # and how many there are.
         self.elements: dict[Value, tuple[tuple[Value, int, int], ...]] = {}
@@ -118,7 +120,11 @@ class Gathering(Ways):
         lengths: dict[int, int], out: list[Node],
     ) -> Value:  # fmt: skip
         """One element of a list, by its number."""
-        self.refuse_if_chosen(places, lengths)
+        body = scope.body
+        rows = {} if body is None else {self.in_scope(body, r): v for r, v in values.items()}
+        readings = [self.reading.get(r) for r in values]
+        if body is None or not body.loop.alone_has(whole, rows, readings):
+            self.refuse_if_chosen(places, lengths)
         if len(set(places.values())) == 1:
             index: Any = next(iter(places.values()))
         elif len({places[r] - lengths[r] for r in places}) == 1:

@@ -5,7 +5,7 @@ Plain data, and how it becomes a Node in the end. What is carried is found out b
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from types import CodeType
 from typing import Any
 
@@ -14,6 +14,7 @@ from ..graph.nodes import Node, NumberType, Value
 from .alike import Misfit
 from .comparable import SCALARS
 from .scopes import Scope
+from .sources import LoopSource
 from .standing import Held
 from .ways import close
 
@@ -64,6 +65,7 @@ class Looping:
         grown: variables whose lists only some rounds add to.
         name: where it is written.
         code: of the function it stands in.
+        source: as it is written.
         skipped: how many rounds stand before it.
     """
 
@@ -89,6 +91,7 @@ class Looping:
         self.names: set[str] = set()
         self.changing: dict[str, set[Any]] = {}
         self.code: CodeType | None = None
+        self.source: LoopSource | None = None
         self.live: Set[tuple[str, str]] = frozenset()
         self.nodes: list[Node] = []  # the list it stands in
 
@@ -121,6 +124,25 @@ class Looping:
             if held is not None and self.code in held.frames:
                 found.add(held.plain.get((held.frames.index(self.code), name)))
         return len(found) != 1
+
+    def alone_has(self, whole: Value, rows: Mapping[int, Any], readings: Iterable[Any]) -> bool:
+        """Whether a list is the loop's alone, so that its rows come by themselves, none chosen.
+
+        Args:
+            whole: the list.
+            rows: round -> what stands there of the list.
+            readings: what variables hold where that is read, for each round.
+        """
+        node, own = whole.producer, self.source
+        if node is None or own is None or len(own.targets) != 1 or not own.alone_has(node.source):
+            return False
+        name = self.code.co_name if self.code is not None else ""
+        return all(
+            self.made.get(row) == part
+            and held is not None
+            and {place for place, one in held.read.items() if one is row} <= {(name, *own.targets)}
+            for (part, row), held in zip(rows.items(), readings)
+        )
 
     def held_after(self, part: int, place: Any) -> Any:
         """What a variable holds when a round is over; ANY if that is not known."""

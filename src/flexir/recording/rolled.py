@@ -57,12 +57,12 @@ class Rolled(Ending):
 
     def refuse_if_chosen(self, places: Mapping[int, int], lengths: Mapping[int, int]) -> None:
         unused = {r: self.runs[r].unused for r in places}
-        number = choosing(unused, places, lengths)
+        number, same = choosing(unused, places, lengths), set[int]()
         if number is not None:
             number = choosing(unused, places, lengths, same := constant(list(unused.values())))
-            self.fixed.update(*(sizes_in(one[i]) for one in unused.values() for i in same))
         if number is not None or self._written_choice:
             raise Misfit(f"a size may have chosen an element: {number or self._written_choice}")
+        self.fixed.update(*(sizes_in(one[i]) for one in unused.values() for i in same))
 
     def tells_index(self, scope: Scope, node: Node) -> None:
         """Raise Misfit where a number may be that of the round, and this block shows one alone."""
@@ -122,17 +122,17 @@ class Rolled(Ending):
         """What has been laid so far, for :meth:`back_to`."""
         return (
             len(out), len(scope.branches), len(scope.lost), [dict(body) for body in self.written],
-            dict(self.elements), dict(self.lost_before), set(self.unrolled),
+            dict(self.elements), dict(self.lost_before), set(self.unrolled), set(self.fixed),
             [(loop, loop.mark()) for loop in self.loops], self.clock,
         )  # fmt: skip
 
     def back_to(self, mark: Any, scope: Scope, out: list[Node]) -> None:
         """Forget what was laid since."""
-        nodes, branches, lost, written, elements, lost_before, unrolled, loops, clock = mark
+        nodes, branches, lost, written, elements, lost_before, unrolled, fixed, loops, clock = mark
         del out[nodes:], scope.branches[branches:], scope.lost[lost:]
         self.written[:] = [dict(body) for body in written]
         self.elements, self.lost_before = dict(elements), dict(lost_before)
-        self.unrolled = set(unrolled)
+        self.unrolled, self.fixed = set(unrolled), set(fixed)
         self.loops = [loop for loop, _ in loops]
         for loop, one in loops:
             loop.back_to(one)
@@ -318,7 +318,7 @@ class Rolled(Ending):
         first = executions[0]
         loop.names = set().union(*(one.plain for one in executions))
         loop.name, loop.skipped = name_of_loop(first.loop.key), skipped
-        loop.live, loop.code = first.live_after, first.code
+        loop.live, loop.code, loop.source = first.live_after, first.code, first.loop
         the_same_at_last(loop, executions)
         numbers_are_lines(executions, skipped)
         two_alike(loop, executions)

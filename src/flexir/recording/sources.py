@@ -9,11 +9,13 @@ source there are no loops. Runs nothing.
 from __future__ import annotations
 
 import ast
+import builtins
 import functools
 from collections.abc import Collection, Iterator
 from types import CodeType
 from typing import Any, NamedTuple
 
+from ..graph.source import Source
 from .parsed import (
     COMPREHENSIONS,
     END,
@@ -69,6 +71,16 @@ class LoopSource(NamedTuple):
             return getattr(self.node, "iter", None)
         over: ast.expr = self.node.args[0]
         return over.value if isinstance(over, ast.Starred) else over
+
+    def alone_has(self, source: Source | None) -> bool:
+        """Whether a list made at a source is one that only the loop has: it goes over a tensor."""
+        over = self.iterable
+        if source is None or not isinstance(self.node, ast.For) or over is None:
+            return False
+        calls = [node for node in ast.walk(over) if isinstance(node, (ast.Call, ast.NamedExpr))]
+        if any(node is not over or called(node) in vars(builtins) for node in calls):
+            return False  # one of them may keep it
+        return source.file == self.file and over.lineno <= source.line <= (over.end_lineno or 0)
 
     @property
     def is_one_call(self) -> bool:

@@ -1,9 +1,9 @@
 """Numbers that Python computed from sizes and gave to no call: what may they have chosen?
 
 A list asks an index nothing. So an element of a list that was read by its place may have been
-chosen by any live number that no call was given and no comparison told of. One on a line through
-the length of the list and the numbers of rounds is found again from what examples show; of others
-two examples may agree by chance. Pure functions.
+chosen by any whole live number that no call was given and no comparison told of. One on a line
+through the length of the list and the numbers of rounds is found again from what examples show; of
+others two examples may agree by chance. Pure functions.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def choosing(
     for r, place in places.items():
         ways: dict[Any, Expr] = {}
         for i, one in enumerate(unused[r]):
-            if i in same:
+            if i in same or type(one.recorded) is float:  # which no list takes
                 continue
             terms = terms_of(one)
             other = terms and [term for term in terms if not _is_free(term, lengths[r])]
