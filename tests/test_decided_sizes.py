@@ -18,6 +18,12 @@ def padded(x):
     return pad_sequence([torch.unique(row.round()) for row in x], batch_first=True)
 
 
+def padded_beside_half_of_its_length(x):
+    ids = pad_sequence([torch.unique(row.round()) for row in torch.unbind(x)], batch_first=True)
+    _half = ids.shape[1] // 2  # no call is given it
+    return torch.nn.functional.pad(ids, (1, 0))
+
+
 def indices(x):
     rows = torch.nonzero(x.sum(1) > 3)[:, 0]
     y = x[rows]
@@ -34,7 +40,8 @@ def repeated(x):
     return torch.repeat_interleave(x, (x[:, 0] > 0.9).long(), dim=0).sum(0), torch.where(x > 0.9)
 
 
-@pytest.mark.parametrize("model", [masked, padded, indices, written, repeated])
+@pytest.mark.parametrize("model", [masked, padded, padded_beside_half_of_its_length, indices,
+                                   written, repeated])  # fmt: skip
 def test_as_many_as_values_say_however_many_were_shown(model):
     """The examples select nothing, or have one element each."""
     shown = [torch.rand(2, 3) * 0.4, torch.rand(4, 3) * 0.4]

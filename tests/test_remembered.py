@@ -177,3 +177,19 @@ def test_a_graph_is_the_same_with_and_without_it(training, monkeypatch):
     fresh = torch.randn(5, 3, 12, 12)
     model.load_state_dict(state)
     assert flexir.verify(graph, model, fresh).verdict == "exact"
+
+
+def attending(x):
+    """In eager mode it is compiled by torch itself, which reads every mode that is on."""
+    from torch.nn.attention.flex_attention import flex_attention
+
+    return flex_attention(x, x, x) * 2
+
+
+@pytest.mark.filterwarnings("ignore:flex_attention called without")
+def test_what_is_compiled_inside_a_model_of_several_examples_runs_as_it_is_recorded():
+    shown = [torch.rand(n, 1, 16, 8) for n in (1, 2)]
+    graph = flexir.capture(attending, shown[0], also=shown[1:])
+    assert not graph.variants
+    x = torch.rand(3, 1, 16, 8)
+    torch.testing.assert_close(graph(x), attending(x))

@@ -65,7 +65,7 @@ def branched(runs: Sequence[Recorded], confirms: bool = False) -> Laid:
     Raises:
         Misfit: they cannot be laid over each other.
     """
-    kept_alike("the end", (run.kept.get(None) for run in runs))
+    kept_alike("the end", (run.kept.get(None) for run in runs), ended=True)
     try:
         return _Laying(runs, confirms).laid()
     except (Misfit, GraphError):  # calls of one line that are given other numbers may still be one

@@ -21,6 +21,7 @@ from ..graph.inputs import Inputs, inputs_of
 from ..graph.nodes import Dim, ListType, TensorType
 from ..graph.sizes import rewritten
 from .again import TELLS, Again, recorded
+from .compilers import eager_compilers
 from .eager import States, copied_inputs, initial_state, no_fast_path, run_model
 from .leaving import begin_alike, forget_unread
 from .live import origins_of
@@ -277,7 +278,7 @@ def _truth(
 ) -> Any:
     """What the model gives, from the state in which the graph began, on the watched run's path."""
     try:
-        with no_fast_path(), remembering():
+        with no_fast_path(), eager_compilers(), remembering():  # as it is recorded
             args, kwargs = inputs
             return run_model(run.graph, model, args, kwargs, within, held, run.begun)[0]
     except Exception as error:

@@ -23,7 +23,7 @@ from .lookups import round_reads
 from .looping import Looping
 from .rounds import Execution
 from .sources import compares_once, is_read, set_at_times
-from .standing import Held
+from .standing import Held, ResultOf
 from .uses import Known, unseen
 
 _DIFFER = ("int", "bool", "float", "list", "tuple")  # kinds of variables that say how often
@@ -89,16 +89,22 @@ def inside_alike(where: object, held: Iterable[Held | None]) -> None:
                 raise Misfit(f"what {name!r} leads to is not the same: {where}")
 
 
-def kept_alike(where: object, kept: Iterable[Mapping[str, Any] | None]) -> None:
+def kept_alike(
+    where: object, kept: Iterable[Mapping[Any, Any] | None], *, ended: bool = False
+) -> None:
     """Raise Misfit where what the model keeps could let runs part, but for tensors and sizes.
 
     Args:
         where: a call that is named.
         kept: by each run, as in ``Standing``.
+        ended: the runs have; what functions remember is then theirs. Before, it may have been
+            changed since.
     """
     known = [one for one in kept if one is not None]
-    for path in dict.fromkeys(path for one in known for path in one):
-        if len({one.get(path) for one in known}) > 1:
+    for place in dict.fromkeys(place for one in known for place in one):
+        is_result = place.__class__ is ResultOf
+        if len({one.get(place) for one in known if place in one or not (ended and is_result)}) > 1:
+            path = place.path if is_result else place
             raise Misfit(f"what the model keeps as {path!r} is not the same: {where}")
 
 

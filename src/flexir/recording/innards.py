@@ -112,6 +112,17 @@ class CachedResults(Holder):
                 found.append(part)
         return found
 
+    def since(self) -> list[tuple[Any, Any]]:
+        """What can be changed of the results that are new, each after what it is of."""
+        known, parts = set(map(id, self.before)), gc.get_referents(self.thing)
+        kept = next((one for one in parts if one.__class__ is dict and one is not
+                     attributes_of(self.thing)), {})  # fmt: skip
+        pairs = list(kept.items())
+        if self.thing.cache_parameters()["maxsize"] is not None:  # in C, each after its key
+            keys = set(map(id, kept))
+            pairs = [pair for pair in zip(parts, parts[1:]) if id(pair[0]) in keys]
+        return [pair for pair in pairs if id(pair[1]) not in known and _may_change(pair[1])]
+
     def stands(self) -> bool:
         known = set(map(id, self.before))
         return not any(id(part) not in known and _may_change(part) for part in self.read())

@@ -66,7 +66,7 @@ class Execution:
         self.rows: list[list[Value]] = []
         self.begun: list[dict[Any, Value]] = []
         self.set: dict[str, set[Any]] = {}
-        self.kept: list[Mapping[str, Any]] = []
+        self.kept: list[Mapping[Any, Any]] = []
 
     @property
     def live_after(self) -> frozenset[tuple[str, str]]:

@@ -75,7 +75,8 @@ class LoopSource(NamedTuple):
     def alone_has(self, source: Source | None) -> bool:
         """Whether a list made at a source is one that only the loop has: it goes over a tensor."""
         over = self.iterable
-        if source is None or not isinstance(self.node, ast.For) or over is None:
+        plain = isinstance(self.node, (ast.For, ast.comprehension))
+        if source is None or not plain or over is None:
             return False
         calls = [node for node in ast.walk(over) if isinstance(node, (ast.Call, ast.NamedExpr))]
         if any(node is not over or called(node) in vars(builtins) for node in calls):

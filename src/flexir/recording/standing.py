@@ -19,6 +19,7 @@ import torch
 from ..graph.nodes import Node, Value
 from ..graph.source import is_foreign
 from .beneath import is_beneath
+from .changed import Results
 from .comparable import IN_GRAPH, NUMBER, identity, summary, tensors_by_path
 from .inside import Contents
 from .iterables import Iterables
@@ -48,6 +49,13 @@ def _users(frame: FrameType | None) -> Iterator[FrameType]:
         if not is_foreign(frame.f_code.co_filename):
             yield frame
         frame = frame.f_back
+
+
+class ResultOf(NamedTuple):
+    """The place of a result that a function remembers: of the function, and what it is of."""
+
+    path: str
+    given: Any
 
 
 class Held(NamedTuple):
@@ -296,13 +304,20 @@ class Standing:
                         found[number, name] = look.variable(kept[name])
         return found
 
-    def _kept(self) -> dict[str, Any]:
+    def _kept(self) -> dict[Any, Any]:
         """What the model keeps that is other than before; generators of random numbers aside."""
         assert self.held is not None
         with self._numbers.unheard():
             found = self.held.changes(lambda thing: isinstance(thing, torch.Generator))
             look = Contents(self.held.knows)
-            return {path: look.of(one) for path, one in found.now.items()}
+            kept: dict[Any, Any] = {}
+            for path, one in found.now.items():
+                if one.__class__ is not Results:
+                    kept[path] = look.of(one)
+                    continue
+                for given, result in one.pairs:
+                    kept[ResultOf(path, look.of(given))] = look.of(result)
+            return kept
 
     def _value(self, part: Any) -> Value | None:
         """The Value of a tensor, or of a number or list that has one as a tensor has."""
