@@ -341,14 +341,14 @@ def substitute(template: Any, leaf: type, value: Callable[[Any], Any]) -> Any:
     return _put(template, leaf, value, {}, False)
 
 
-def leaves(template: Any, leaf: type) -> Iterator[Any]:
-    """Every instance of ``leaf`` in a template, in reading order, repetitions included."""
+def leaves(template: Any, leaf: type, *more: type) -> Iterator[Any]:
+    """Every instance of these types in a template, in reading order, repetitions included."""
     seen: set[int] = set()
     stack = [template]
     while stack:
         part = stack.pop()
         cls = part.__class__
-        if cls is leaf:
+        if cls is leaf or cls in more:
             yield part
         elif cls is tuple or cls is list:
             stack.extend(reversed(part))

@@ -26,7 +26,7 @@ class Inside(NamedTuple):
     state: Any
 
 
-class Results(NamedTuple):
+class KeptResults(NamedTuple):
     """What a function that remembers its results has gained: each with what it is of."""
 
     pairs: list[tuple[Any, Any]]
@@ -62,7 +62,7 @@ class Changes:
         if moved or isinstance(holder, (Opaque, CachedResults)):
             text = Text(f"one state of {word_for(holder.thing)}")
             kept = Inside(before[""]) if isinstance(holder, Opaque) else None
-            now = Results(holder.since()) if isinstance(holder, CachedResults) else now
+            now = KeptResults(holder.since()) if isinstance(holder, CachedResults) else now
             self._changed(Change(holder.path, text, Text("another"), kept), now)
             return
         if isinstance(before, list):

@@ -342,9 +342,8 @@ class Deciding(Combined):
 
 
 def _given(part: Any) -> list[Any]:
-    """The numbers in a template."""
-    kinds = (int, float, Value)
-    return [one for kind in kinds for one in tree.leaves(part, kind) if is_number(one)]
+    """The numbers in a template, in order."""
+    return list(filter(is_number, tree.leaves(part, int, float, Value)))
 
 
 def _numbers(held: Held | None) -> dict[Variable, Any]:

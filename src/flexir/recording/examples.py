@@ -213,6 +213,8 @@ class Merging:
             except (Diverged, *TORCHS):  # not one of the first example
                 break
             table.fixed = made.fixed
+            if table.problem and not self._table.problem:
+                break
             if (value := table.breaks()) is not None:
                 again.problem = f"a size of {value!r} may have chosen an element"
                 break
@@ -240,6 +242,8 @@ class Merging:
                 known.get(n) or UnfitExample(n, inputs, Frozen(n, why)) for n, inputs in self.shown
             ]
         result.frozen = [one.frozen for one in self.unfit]
+        if (problem := self._table.problem) and problem not in result.audit.problems:
+            result.audit.problems.append(problem)
         return result
 
 

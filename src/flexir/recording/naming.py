@@ -39,6 +39,7 @@ class Table:
         self.beyond: dict[Value, list[Any]] = {}  # the same at a size that no example has
         self.values = values_in(graph)
         self.seconds = 0.0  # that the first example took
+        self.problem = ""  # with the first example
         self.fixed: Collection[tuple[str, int | None]] = ()  # sizes that do not vary, by name
 
     def add(self, row: dict[Value, list[Any]]) -> None:

@@ -93,9 +93,8 @@ def proved(loose: Graph, trials: Sequence[Trial]) -> tuple[Table, list[UnfitExam
     if memory is not None:
         table.seconds += memory.saved - before
     table.add(found)
-    problem = f"example {first.number}: the graph does not give what the model gave"
-    if not told and problem not in loose.audit.problems:
-        loose.audit.problems.append(problem)
+    if not told:
+        table.problem = f"example {first.number}: the graph does not give what the model gave"
     unfit = [tried(loose, table, trial) for trial in others]
     return table, [one for one in unfit if one is not None]
 

@@ -329,3 +329,11 @@ def _comprehension(file: str, node: Any, span: Span) -> list[LoopSource]:
 
 
 _SAME_ROUNDS = frozenset({"enumerate", "list", "reversed", "tuple", "zip"})
+
+
+def jumps(statement: ast.stmt) -> bool:
+    """Whether a statement may leave, or go on with, a loop around it."""
+    is_loop = isinstance(statement, (ast.For, ast.AsyncFor, ast.While))
+    return not is_loop and any(
+        isinstance(n, (ast.Break, ast.Continue)) for n in ast.walk(statement)
+    )

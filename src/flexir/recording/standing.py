@@ -19,7 +19,7 @@ import torch
 from ..graph.nodes import Node, Value
 from ..graph.source import is_foreign
 from .beneath import is_beneath
-from .changed import Results
+from .changed import KeptResults
 from .comparable import IN_GRAPH, NUMBER, identity, summary, tensors_by_path
 from .inside import Contents
 from .iterables import Iterables
@@ -312,7 +312,7 @@ class Standing:
             look = Contents(self.held.knows)
             kept: dict[Any, Any] = {}
             for path, one in found.now.items():
-                if one.__class__ is not Results:
+                if one.__class__ is not KeptResults:
                     kept[path] = look.of(one)
                     continue
                 for given, result in one.pairs:

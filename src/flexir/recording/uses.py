@@ -22,7 +22,7 @@ from .comparable import MANY
 from .liveness import live_after_span
 from .lookups import DECIDING
 from .parsed import Span, contains, function_of, is_over, nodes_of, parents_of, span_at, span_of
-from .sources import LoopSource, called, is_guarded
+from .sources import LoopSource, called, is_guarded, jumps
 from .standing import Held
 
 PARTS = (ast.Tuple, ast.List, ast.Starred, ast.keyword, ast.Slice, ast.FormattedValue,
@@ -184,7 +184,7 @@ class Following:
         around = parents_of(own)
         inside = [n for n in around if isinstance(n, ast.stmt) and contains(span_of(n), span)]
         for statement in sorted(inside, key=lambda n: span_of(n)[:2], reverse=True):
-            if _jumps(statement) or isinstance(around[statement], ast.Try):
+            if jumps(statement) or isinstance(around[statement], ast.Try):
                 return None
             for later in getattr(around[statement], "body", ()):
                 if span_of(later)[:2] < span_of(statement)[2:]:
@@ -192,7 +192,7 @@ class Following:
                 if isinstance(later, ast.Assign):
                     if [getattr(one, "id", None) for one in later.targets] == [name]:
                         return (*span_of(later)[2:], 0, 0)
-                if _jumps(later):
+                if jumps(later):
                     return None
         return None
 
@@ -214,7 +214,8 @@ class Following:
             elif isinstance(node, ast.BinOp):
                 if self._is_tensor(code, node.left) or self._is_tensor(code, node.right):
                     return None
-                if not isinstance(node.op, self._arithmetic) or self._reads(code, node, inner):
+                other = node.right if inner is node.left else node.left
+                if not self._is_linear(node.op, other) or self._reads(code, node, inner):
                     return self._computed(node)
             elif isinstance(node, ast.Return):
                 inside = _function_around(around, node) is not own
@@ -243,6 +244,14 @@ class Following:
         ends = node.slice.lower, node.slice.upper
         lower, upper = ("" if end is None else ast.unparse(end) for end in ends)
         return lower not in ("", "0", "1") or upper not in ("", "-1")
+
+    def _is_linear(self, op: ast.operator, other: ast.AST) -> bool:
+        """Whether arithmetic with something else is followed: it is not with what varies, too."""
+        if not isinstance(op, ast.Mult) or ast.Mult not in self._arithmetic:
+            return isinstance(op, self._arithmetic)
+        varies = {name for _, name in self._seen}
+        varies |= set() if self._loop is None else {*self._loop.stored, *self._loop.targets}
+        return varies.isdisjoint(n.id for n in ast.walk(other) if isinstance(n, ast.Name))
 
     def _reads(self, code: CodeType, node: ast.AST, inner: ast.AST) -> bool:
         """Whether what is on the left of an operator reads a number on its right, and asks it
@@ -295,7 +304,7 @@ class Following:
     def _into(self, depth: int, node: Any) -> str | None:
         """What is decided by the variables that an assignment sets."""
         code = self._stack[depth][0]
-        linear = not isinstance(node, ast.AugAssign) or isinstance(node.op, self._arithmetic)
+        linear = not isinstance(node, ast.AugAssign) or self._is_linear(node.op, node.target)
         for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
             for one in target.elts if isinstance(target, (ast.Tuple, ast.List)) else [target]:
                 if self._is_tensor(code, one):
@@ -366,14 +375,6 @@ def _asks_for_none(node: ast.Compare) -> bool:
         isinstance(node.ops[0], (ast.Is, ast.IsNot))
         and len(node.ops) == 1
         and (isinstance(one, ast.Constant) and one.value is None)
-    )
-
-
-def _jumps(statement: ast.stmt) -> bool:
-    """Whether a statement may leave, or go on with, a loop around it."""
-    is_loop = isinstance(statement, (ast.For, ast.AsyncFor, ast.While))
-    return not is_loop and any(
-        isinstance(n, (ast.Break, ast.Continue)) for n in ast.walk(statement)
     )
 
 
