@@ -59,9 +59,7 @@ class Combined(Sized):
             raise Misfit("it may be chosen by what several conditions decided together")
         here, function = statement_at(*held.stack[0]), held.frames[0].co_name
         now = rounds_around(here, self.turns(scope.runs[0], node), held.frames[0])
-        plain = {place for place in read
-                 if all(one.get(place).__class__ in _PLAIN for one in held_in)}  # fmt: skip
-        names = {name for of, name in plain if of == function}
+        names = {name for of, name in read if of == function and (of, name) not in held.tensors}
         names |= {other for name in names for _, other in self.made_of(function, name)}
         chosen = any(one == (here, now) or names & names_set(one[0]) for one in several)
         if not chosen:  # several variables that conditions decided
@@ -177,7 +175,7 @@ def is_of_torch(module: type | None) -> bool:
 
 def is_a_test(statement: ast.stmt) -> bool:
     """Whether what a statement decides is which way Python goes on."""
-    return isinstance(statement, (ast.If, ast.Assert))
+    return isinstance(statement, (ast.If, ast.While, ast.Assert, ast.Match))
 
 
 def unexplained(node: Node, args: Mapping[str, Any], calls: Sequence[ast.AST]) -> Any:

@@ -23,7 +23,7 @@ from .rounds import Turn
 from .scopes import Branch, Scope
 from .sources import gives_plain, names_in
 from .standing import Held
-from .variables import is_inside_c, made_of, names_at, returned_by
+from .variables import compares_in_c, is_inside_c, made_of, names_at, returned_by
 from .ways import is_number, only_a_number
 
 Variable = tuple[str, str]  # function and variable
@@ -60,8 +60,9 @@ class Deciding(Combined):
         """
         for r, node in heads.items():
             held = self.runs[r].standing.get(node)
-            if node.op == "bool" and held is not None and held.frames:
-                if is_inside_c(*held.stack[0]):
+            if held is not None and held.frames:
+                inside = is_inside_c if node.op == "bool" else compares_in_c
+                if inside(*held.stack[0]):
                     raise Misfit(f"a condition decides what a function does: {node.where}")
             for execution in (turn.execution for turn in self.turns(r, node)):
                 hides = execution.loop.filters and execution in self.unrolled

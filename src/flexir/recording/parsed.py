@@ -23,6 +23,7 @@ SUSPENDED = 0x20 | 0x80 | 0x100 | 0x200  # flags of code that goes on at another
 END = 1 << 30
 _AGAIN = (ast.For, ast.AsyncFor, ast.While, *COMPREHENSIONS)
 _CACHE = dis.opmap.get("CACHE", -1)
+_ASKS = {at for name, at in dis.opmap.items() if name.startswith(("POP_JUMP", "TO_BOOL"))}
 _BEGINS = re.compile(r"[^\s#)\]}]").match  # a line with a statement of the top level, in most files
 
 Span = tuple[int, int, int, int]  # line, column, last line, column after the last
@@ -31,10 +32,13 @@ Span = tuple[int, int, int, int]  # line, column, last line, column after the la
 @functools.lru_cache(maxsize=4096)
 def spans(code: CodeType) -> list[Span]:
     """The span of each instruction; whole lines before Python 3.11."""
-    if hasattr(code, "co_positions"):
-        return [(a or 0, c or 0, b or a or 0, END if d is None else d)
-                for a, b, c, d in code.co_positions()]  # fmt: skip
     found: list[Span] = []
+    if hasattr(code, "co_positions"):
+        for op, (a, b, c, d) in zip(code.co_code[::2], code.co_positions()):
+            span = a or 0, c or 0, b or a or 0, END if d is None else d
+            # What asks in a comprehension's filter is said to be all of it: it asks what is there.
+            found.append(found[-1] if op in _ASKS and contains(span, found[-1]) else span)
+        return found
     for start, end, line in code.co_lines():
         found += [(line or 0, 0, line or 0, END)] * ((end - start) // 2)
     return found

@@ -80,7 +80,13 @@ def returned_by(code: CodeType) -> frozenset[str]:
 
 
 # Instructions that ask for truth and hold nothing else.
+_CALL = "CALL"  # Python 3.11 also calls in what stands before one, once it has run often
 _TESTS = ("POP_JUMP", "JUMP_IF", "TO_BOOL", "UNARY_NOT", "COMPARE_OP", "CONTAINS_OP")
+
+
+def compares_in_c(code: CodeType, at: int) -> bool:
+    """Whether an instruction runs a function written in C that compares numbers: ``sorted``."""
+    return _CALL in dis.opname[code.co_code[at]] and is_inside_c(code, at)
 
 
 @functools.lru_cache(maxsize=8192)
@@ -93,7 +99,7 @@ def is_inside_c(code: CodeType, at: int) -> bool:
     name = dis.opname[code.co_code[at]]
     if name.startswith(_TESTS):
         return False
-    if not name.startswith("CALL"):
+    if _CALL not in name:
         return True
     found = [n for n in expressions_at(code, at) if isinstance(n, ast.Call)]
     return not found or not all(called(n) in ("all", "any", "bool") for n in found)
