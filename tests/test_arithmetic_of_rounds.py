@@ -74,3 +74,15 @@ def test_the_number_of_a_round_is_live():
     graph = flexir.capture(times_and_plus, ending(3), also=[ending(0)])
     assert not graph.variants
     assert torch.equal(graph(ending(4)), times_and_plus(ending(4)))
+
+
+def every_second(x):
+    listed = list(range(int((x[:4].sum(1) > 0).sum())))
+    return x[0] + sum(listed[::2])
+
+
+def test_what_a_variant_reads_unseen_is_said_by_the_first_graph():
+    shown = [-ending(n) for n in (2, 3, 2, 0)]
+    graph = flexir.capture(every_second, shown[0], also=shown[1:])
+    said = [one for variant in graph.variants for one in variant.audit.laundered]
+    assert graph.variants and said and set(said) <= set(graph.audit.laundered)

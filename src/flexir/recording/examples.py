@@ -79,6 +79,8 @@ def whole(
         graph, rest = begun.concluded(model, dims, options)
         first.variants.append(graph)
         first.frozen += graph.frozen
+        told = first.audit.laundered  # the first speaks for all
+        told += [one for one in graph.audit.laundered if one not in told]
     begin_alike([first, *first.variants])
     return first
 
