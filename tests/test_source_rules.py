@@ -46,7 +46,7 @@ def test_before_python_3_11_a_span_is_a_line():
 
 def test_the_spans_of_instructions_with_parts_that_are_not_known():
     positions = [(3, 5, 1, 2), (3, None, 1, 2), (3, 3, None, None), (None,) * 4, (3, 5, 0, 0)]
-    code = types.SimpleNamespace(co_positions=lambda: positions)
+    code = types.SimpleNamespace(co_positions=lambda: positions, co_code=bytes(10))
     found = parsed.spans.__wrapped__(code)
     assert found == [(3, 1, 5, 2), (3, 1, 3, 2), (3, 0, 3, END), (0, 0, 0, END), (3, 0, 5, 0)]
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from ..graph import tree
 from ..graph.inputs import same_literal
 from ..graph.nodes import Node, Value
+from ..graph.numbers import FUNCTIONS
 from .alike import Misfit
 from .combined import Combined
 from .comparable import NUMBER
@@ -61,8 +62,9 @@ class Deciding(Combined):
         for r, node in heads.items():
             held = self.runs[r].standing.get(node)
             if held is not None and held.frames:
-                inside = is_inside_c if node.op == "bool" else compares_in_c
-                if inside(*held.stack[0]):
+                asks = node.op == "bool" and is_inside_c(*held.stack[0])
+                compares = node.target in FUNCTIONS and compares_in_c(*held.stack[0])
+                if asks or compares:
                     raise Misfit(f"a condition decides what a function does: {node.where}")
             for execution in (turn.execution for turn in self.turns(r, node)):
                 hides = execution.loop.filters and execution in self.unrolled
