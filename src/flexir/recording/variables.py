@@ -79,8 +79,8 @@ def returned_by(code: CodeType) -> frozenset[str]:
     return frozenset(found)
 
 
-# Instructions that ask for truth and hold nothing else.
 _CALL = "CALL"  # Python 3.11 also calls in what stands before one, once it has run often
+# Instructions that ask for truth and hold nothing else.
 _TESTS = ("POP_JUMP", "JUMP_IF", "TO_BOOL", "UNARY_NOT", "COMPARE_OP", "CONTAINS_OP")
 
 
