@@ -19,9 +19,9 @@ from by_hand import (
 
 from flexir.graph import numbers
 from flexir.graph.nodes import Node, TensorType, Value
-from flexir.recording.alike import Misfit
+from flexir.recording.alike import Misfit, only_a_number
 from flexir.recording.scopes import Scope
-from flexir.recording.ways import Env, Ways, close, copied, is_number, only_a_number
+from flexir.recording.ways import Env, Ways, close, copied, is_number
 
 
 @pytest.fixture

@@ -5,12 +5,13 @@ Where they have nothing in common it raises :class:`Misfit`. Knows nothing of wh
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
-from ..graph import tree
+from ..graph import numbers, tree
 from ..graph.inputs import same_literal
 from ..graph.nodes import Effects, Node, Value
 
@@ -119,3 +120,35 @@ def begun_alike(nodes: Sequence[Node]) -> Effects:
     if any(not torch.equal(one.generator, first.generator) for one in states[1:]):  # type: ignore[arg-type]
         raise Misfit(f"random numbers begin with another state in another run: {nodes[0]}")
     return effects[0]._replace(generator=first.generator, goes_on=first.goes_on)
+
+
+def only_a_number(node: Node) -> bool:
+    """Whether a call only computes with numbers."""
+    return node.body is None and bool(node.outputs) and node.target in numbers.FUNCTIONS
+
+
+def alike_numbers(
+    one: Any, other: Any, leaf: Callable[[Value, Value], bool] = lambda a, b: True
+) -> bool:
+    """Whether two runs hold the same number, or lists of one length.
+
+    Args:
+        one: what one holds.
+        other: what the other holds.
+        leaf: whether two Values that are not computed are the same; those of two runs may be.
+    """
+    if one.__class__ is not other.__class__:
+        return False
+    if one.__class__ is not Value:
+        return bool(one == other)
+    a, b = one.producer, other.producer
+    if a is None or b is None or not only_a_number(a) or not only_a_number(b):
+        return leaf(one, other)
+    return a.target is b.target and list(a.args) == list(b.args) and all(
+        alike_numbers(p, q, leaf) for p, q in zip(a.args.values(), b.args.values())
+    )  # fmt: skip
+
+
+def same_number(one: Any, other: Any) -> bool:
+    """Whether two numbers of one run are the same: literals, or computed alike of the same."""
+    return alike_numbers(one, other, operator.is_)

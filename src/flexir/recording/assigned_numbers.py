@@ -14,11 +14,11 @@ from ..graph import tree
 from ..graph.lists import joined
 from ..graph.nodes import Node, NumberType, Value
 from ..graph.numbers import FUNCTIONS
+from .alike import only_a_number
 from .live import assigned
 from .looping import calls_of, scopes_in
 from .scopes import Branch, Scope
 from .told_lists import appended
-from .ways import only_a_number
 
 
 def as_they_are(root: Scope, results: Any) -> Any:

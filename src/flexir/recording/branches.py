@@ -27,7 +27,7 @@ from ..graph.choice import alike
 from ..graph.graph import Graph
 from ..graph.inputs import same_literal
 from ..graph.nodes import Effects, Node, NumberType, Value
-from .alike import Misfit, begun_alike
+from .alike import Misfit, begun_alike, only_a_number
 from .assigned_numbers import as_they_are
 from .hidden import inside_alike, kept_alike, stand_alike
 from .kept_lists import as_joined
@@ -37,7 +37,7 @@ from .looping import drop_unread
 from .runs import Recorded, Span
 from .scopes import Branch, Scope
 from .standing import Held
-from .ways import close, copied, only_a_number
+from .ways import close, copied
 
 _PATIENCE = 60  # pairings per recorded call before runs are given up
 

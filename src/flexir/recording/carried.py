@@ -186,6 +186,8 @@ class Loops(Gathering):
         for place in places:
             starts = {p: one.tensors.get(place) for p, one in loop.starts.items() if one}
             yield {p: value for p, value in starts.items() if value is not None}
+        if any(place[1] not in loop.source.targets for place in places if loop.source):
+            return  # a variable keeps it, and what that holds in earlier rounds is not known
         if all(loop.made.get(v) in (None, loop.lasts.get(r)) for r, v in finals.items()):
             yield {}  # else no variable kept it since: it is an element of a list
 

@@ -7,8 +7,7 @@ condition says whether it was decided before. Where that leaves it open, it rais
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import CodeType
 from typing import Any, NamedTuple
 
@@ -16,7 +15,7 @@ from ..graph import tree
 from ..graph.inputs import same_literal
 from ..graph.nodes import Node, Value
 from ..graph.numbers import FUNCTIONS
-from .alike import Misfit
+from .alike import Misfit, alike_numbers, only_a_number, same_number
 from .combined import Combined
 from .comparable import NUMBER
 from .hidden import moved
@@ -25,7 +24,7 @@ from .scopes import Branch, Scope
 from .sources import gives_plain, names_in
 from .standing import Held
 from .variables import compares_in_c, is_inside_c, made_of, names_at, returned_by
-from .ways import is_number, only_a_number
+from .ways import is_number
 
 Variable = tuple[str, str]  # function and variable
 
@@ -141,7 +140,7 @@ class Deciding(Combined):
         for r, number in entries.items():
             held = self.reading.get(r)
             one = _numbers(held)
-            here = {place for place, held in one.items() if _same(held, number)}
+            here = {place for place, held in one.items() if same_number(held, number)}
             found = here if found is None else found & here
         return found or set()
 
@@ -157,7 +156,7 @@ class Deciding(Combined):
             return None
         fits = {
             place: meant for place, (held, meant) in before.differing.items()
-            if all(r in held and _same(held[r], one) for r, one in self._at(held, entries))
+            if all(r in held and same_number(held[r], one) for r, one in self._at(held, entries))
         }  # fmt: skip
         later = {p for p in same if p[0] in before.functions} - before.differing.keys()
         if later and not fits:
@@ -223,7 +222,7 @@ class Deciding(Combined):
                     if read is None or place not in read:
                         continue
                     told = [one[place] for one in held if place in one]
-                    if len(told) == len(held) and all(_alike(one, told[0]) for one in told):
+                    if len(told) == len(held) and all(alike_numbers(one, told[0]) for one in told):
                         raise Misfit(f"{place[1]!r} was decided by more than one condition")
 
     def _read_at(self, held: Held) -> set[Variable]:
@@ -319,7 +318,7 @@ class Deciding(Combined):
             return args
         shown = [numbers.get(run) for run, _ in self._at(numbers, dict.fromkeys(scope.runs))]
         fits = [k for k in range(len(given[0]))
-                if all(_same(one, n[k]) for one, n in zip(shown, given))]  # fmt: skip
+                if all(same_number(one, n[k]) for one, n in zip(shown, given))]  # fmt: skip
         made = _given(args)
         if meant.__class__ is not Value or len(fits) != 1 or len(made) != len(given[0]):
             raise Misfit(
@@ -373,28 +372,3 @@ _READ_BACK = {"int": int, "float": float}
 def _functions(held: Mapping[int, Held | None]) -> frozenset[str]:
     known = [one for one in held.values() if one is not None]
     return frozenset(code.co_name for one in known for code in one.frames)
-
-
-def _alike(one: Any, other: Any, leaf: Callable[[Value, Value], bool] = lambda a, b: True) -> bool:
-    """Whether two runs hold the same number, or lists of one length.
-
-    Args:
-        one: what one holds.
-        other: what the other holds.
-        leaf: whether two Values that are not computed are the same; those of two runs may be.
-    """
-    if one.__class__ is not other.__class__:
-        return False
-    if one.__class__ is not Value:
-        return bool(one == other)
-    a, b = one.producer, other.producer
-    if a is None or b is None or not only_a_number(a) or not only_a_number(b):
-        return leaf(one, other)
-    return a.target is b.target and list(a.args) == list(b.args) and all(
-        _alike(p, q, leaf) for p, q in zip(a.args.values(), b.args.values())
-    )  # fmt: skip
-
-
-def _same(one: Any, other: Any) -> bool:
-    """Whether two numbers of one run are the same: literals, or computed alike of the same."""
-    return _alike(one, other, operator.is_)

@@ -10,13 +10,13 @@ from typing import Any
 
 from ..graph import numbers
 from ..graph.nodes import Node, NumberType, Value
-from .alike import Misfit
+from .alike import Misfit, only_a_number
 from .carried import Loops
 from .looping import ANY, Looping, recorded_count
 from .runs import Recorded, Span, Stretches
 from .scopes import Branch, Scope
 from .sources import may_leave
-from .ways import guarded, only_a_number
+from .ways import guarded
 
 
 class Ending(Loops):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any
 
@@ -21,14 +21,14 @@ from ..graph.escaped import as_literal, is_about, is_plain
 from ..graph.geometry import fingerprint
 from ..graph.nodes import Effects, Escape, Node, NumberType, TensorType, Value
 from ..graph.source import Source
-from .live import OURS, assigned, plain
+from .live import OURS, Expr, assigned, origins_of, plain
 from .memory import Alias
 from .numbers import SIZES, Numbers
 from .ssa import ValueTable
 from .standing import Standing
 from .switches import SwitchWatch
 from .told_lists import ToldLists
-from .trace import Trace, signature_of
+from .trace import Frame, Trace, signature_of
 
 _PLAIN = (int, float, *OURS)
 
@@ -148,6 +148,30 @@ class Escapes:
         if node.outputs:
             node.effects = Effects(node.effects.writes, node.effects.switches)
         return made
+
+    def keep_unused(self, inputs: Sequence[Value], unused: Sequence[Expr]) -> None:
+        """Write down numbers that Python computed and gave to no call, as some that became plain.
+
+        Each stands at the end of the module that made what it is made of; where several modules
+        did, its parts do.
+        """
+        left: Sequence[Expr] = self._kept_in(self.trace.frames[0], set(inputs), unused)
+        while left:
+            parts = {part: None for one in left for part in one.args if part.__class__ is Expr}
+            left = self._kept_in(self.trace.frames[0], set(inputs), list(parts))
+
+    def _kept_in(self, top: Frame, known: set[Value], unused: Sequence[Expr]) -> Sequence[Expr]:
+        """Those of numbers that are not made of what is known in a frame, or in one inside."""
+        assert self.numbers is not None
+        known = known | {value for node in top.nodes for value in node.outputs}
+        here = [one for one in unused if known.issuperset(origins_of(one))]
+        left: Sequence[Expr] = [one for one in unused if one not in here]
+        for node in [node for node in top.nodes if node.body is not None]:
+            left = self._kept_in(Frame(node, node.source), known, left) if left else left
+        if here:
+            with self.trace.within(top):
+                self.numbers.keep(here)
+        return left
 
     # -- what functions tell of their variables
 

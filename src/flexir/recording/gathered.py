@@ -36,6 +36,8 @@ class Gathering(Ways):
         # Element of a list of a run -> the Values of such lists, each with its number in the list
         # and how many there are.
         self.elements: dict[Value, tuple[tuple[Value, int, int], ...]] = {}
+        # List -> where an element of it was read, the element in each run, and what stands for it.
+        self.picked: dict[Value, list[tuple[Scope, Mapping[Any, Any], Value]]] = {}
         self.derived: set[Node] = set()  # derived calls, which no run made
         self.parts_numbers = False  # whether a number may be one by one way, another by another
         self.confirms = False  # whether a line must go through one case more than tells it
@@ -119,14 +121,20 @@ class Gathering(Ways):
         self, scope: Scope, whole: Value, values: dict[int, Any], places: dict[int, int],
         lengths: dict[int, int], out: list[Node],
     ) -> Value:  # fmt: skip
-        """One element of a list, by its number."""
+        """One element of a list, by its number; what stood for it where more runs came, if any."""
+        for around, known, made in self.picked.get(whole, ()):
+            here = all(known.get(self.in_scope(around, r)) is v for r, v in values.items())
+            if here and scope.sees(made):
+                return made
         body = scope.body
         rows = {} if body is None else {self.in_scope(body, r): v for r, v in values.items()}
         readings = [self.reading.get(r) for r in values]
         if body is None or not body.loop.alone_has(whole, rows, readings):
             self.refuse_if_chosen(places, lengths)
-        if len(set(places.values())) == 1:
-            index: Any = next(iter(places.values()))
+        if body is not None and all(body.loop.rows.get(v) == p for p, v in rows.items()):
+            index: Any = self._turned(body.loop, whole, out)
+        elif len(set(places.values())) == 1:
+            index = next(iter(places.values()))
         elif len({places[r] - lengths[r] for r in places}) == 1:
             index = next(places[r] - lengths[r] for r in places)
         else:
@@ -141,7 +149,16 @@ class Gathering(Ways):
         else:
             made = self.emitted(scope, element, {"input": whole, "index": index}, kind, out)
         self.ages[made] = scope.age(whole)
+        self.picked.setdefault(whole, []).append((scope, dict(values), made))
         return made
+
+    def _turned(self, loop: Looping, whole: Value, out: list[Node]) -> Any:
+        """The number of the element of a list that a round has which goes over it."""
+        places = {p: one[1] for value, p in loop.rows.items()
+                  for one in self.elements.get(value, ()) if one[0] is whole}  # fmt: skip
+        if len(set(places.values())) == 1:
+            return next(iter(places.values()))
+        return self.on_a_line(loop.body, places, out)
 
     def list_of(self, made: Value, lists: Iterable[Sequence[Value]]) -> None:
         """Note of which lists what runs had are elements."""

@@ -86,7 +86,9 @@ class Suspended(Holder):
         frame = getattr(thing, f"{kind}_frame")
         if frame is None:
             return {"": None}
-        waits = getattr(thing, "gi_yieldfrom" if kind == "gi" else f"{kind}_await")
+        waits = None
+        if not getattr(thing, f"{kind}_running"):  # else Python reads what is not there
+            waits = getattr(thing, "gi_yieldfrom" if kind == "gi" else f"{kind}_await")
         return {**frame.f_locals, "": (frame.f_lasti, waits)}
 
     def put(self, contents: dict[str, Any]) -> None:

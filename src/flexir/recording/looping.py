@@ -53,6 +53,7 @@ class Looping:
         rounds: run -> its rounds in order.
         place: round -> run and number.
         made: Value of a run -> the round that made it.
+        rows: Value of a run -> the round whose own variable, of those it goes over, it was.
         index: the Value that is the number of the round.
         starts: round -> what the variables hold when it begins.
         after: run -> what they hold after the loop.
@@ -75,6 +76,7 @@ class Looping:
         self.rounds: dict[int, list[int]] = {}
         self.place: dict[int, tuple[int, int]] = {}
         self.made: dict[Value, int] = {}
+        self.rows: dict[Value, int] = {}
         self.index = Value("", NumberType(int, 0))
         self.slots: list[Slot] = []
         self.gains: list[tuple[dict[int, Value], Any, Value]] = []

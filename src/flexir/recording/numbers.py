@@ -284,8 +284,10 @@ class Numbers:
 
     def keep(self, numbers: Sequence[Expr]) -> None:
         """Write down numbers that Python has, as some that became plain."""
+        self.enter()
         for one in numbers:
             self._value(expression(calls.plain, (one,), one.recorded), one.recorded)
+        self.leave()
 
 
 SIZES = frozenset({"shape", "size", "numel", "nelement", "stride"})

@@ -143,6 +143,7 @@ class _SizeUses(_Listed):
 
     _arithmetic: tuple[type, ...] = (ast.operator,)
     _kept = ("enumerate", "list", "range", "reversed", "slice", "tuple", "zip")
+    _computing = _NUMBERS - _ADDED
 
     def __init__(self, code: CodeType, known: Known, texts: _Texts) -> None:
         super().__init__(code, known)
@@ -150,7 +151,7 @@ class _SizeUses(_Listed):
 
     def _goes_on(self, node: ast.AST, inner: ast.AST) -> bool:
         if name := called(node):
-            return name in self._kept
+            return name in self._kept or name in self._computing
         if isinstance(node, ast.Subscript):
             return inner is node.value
         return super()._goes_on(node, inner) and not isinstance(
@@ -263,6 +264,7 @@ class _Lines(_SizeUses):
     """
 
     _arithmetic = (ast.Add, ast.Sub, ast.Mult)
+    _computing = frozenset()
 
     def __init__(self, code: CodeType, known: Known, texts: _Texts) -> None:
         super().__init__(code, known, texts)

@@ -7,6 +7,7 @@ that do not fit is the matter of :mod:`.examples`.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import time
 from collections.abc import Callable, Collection, Sequence
@@ -34,6 +35,7 @@ from .on_meta import measured_there
 from .remembered import current
 
 _META = 2e-4  # seconds; a call on the meta device takes less
+_MANY = 20_000  # Values, and a hundred for each call: where nothing is checked, loops may not end
 
 
 class UnfitExample(NamedTuple):
@@ -148,21 +150,24 @@ def _go_beyond(
     if inputs is None:
         return
     found: dict[Value, list[Any]] = {}
-    long = table.seconds > len(loose) * _META
-    if both or longer or not long or not measured_there(loose, inputs, _noting(found)):
+    long, many = table.seconds > len(loose) * _META, _MANY + 100 * len(loose)
+    if both or longer or not long or not measured_there(loose, inputs, _noting(found, many)):
         found = {}
         with contextlib.suppress(Diverged, *TORCHS), torch.random.fork_rng(devices=[]):
-            _measured(loose, Trial(-1, inputs, inputs, None), found, led, longer)
+            _measured(loose, Trial(-1, inputs, inputs, None), found, led, longer, many)
     for value, seen in found.items():
         table.beyond.setdefault(value, []).extend(seen)
 
 
 def _noting(
-    found: dict[Value, list[Any]],
+    found: dict[Value, list[Any]], many: int | None = None
 ) -> Callable[[Sequence[Value], Sequence[Any]], None]:
-    """``found`` gains what Values are."""
+    """``found`` gains what Values are; of more than so many it raises Diverged."""
+    left = itertools.repeat(None) if many is None else iter(range(many))
 
     def note(values: Sequence[Value], made: Sequence[Any]) -> None:
+        if next(left, left) is left:
+            raise Diverged("a loop may not end")
         for value, one in zip(values, made):
             if one is not None:  # an output of a branch that has nothing this way
                 found.setdefault(value, []).append(measure(value, one))
@@ -176,9 +181,10 @@ def _measured(
     found: dict[Value, list[Any]],
     led: Collection[Node] = (),
     longer: Collection[Node] = (),
+    many: int | None = None,
 ) -> tuple[bool, dict[Value, list[Any]]]:
     """Whether a graph tells what the model does; ``found`` gains what its Values are meanwhile."""
-    note = _noting(found)
+    note = _noting(found, many)
     args, kwargs = copies_of(*trial.copy)
     given: dict[Value, Any] = {}
     bind_inputs(graph, args, kwargs, given, as_given=True)

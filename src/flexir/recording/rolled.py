@@ -14,7 +14,7 @@ from typing import Any
 from ..calls.signatures import LOOP
 from ..graph import numbers, tree
 from ..graph.nodes import Node, NumberType, Value
-from .alike import Misfit
+from .alike import Misfit, only_a_number
 from .counting import name_of_loop
 from .ending import Ending, counts_of
 from .hidden import (
@@ -34,10 +34,11 @@ from .runs import Recorded, Span, Stretches, made_in
 from .scopes import Scope
 from .sources import mentions
 from .standing import Held
+from .told_apart import not_told_apart
 from .unshown import changed_at_last, the_same_at_last, two_alike
 from .unused_numbers import choosing, constant, sizes_in
 from .uses import Known, united, variables_of_lists, variables_of_tensors
-from .ways import copied, guarded, only_a_number
+from .ways import copied, guarded
 
 
 class Rolled(Ending):
@@ -295,7 +296,8 @@ class Rolled(Ending):
         self._variables_of(loop, [turn.execution for turn, _, _ in stretches.values()], skipped)
         for r, (turn, _, _) in stretches.items():
             for part, rows in zip(loop.rounds[r], turn.execution.rows[turn.number + skipped :]):
-                loop.made.update(dict.fromkeys(rows, part))
+                loop.rows.update(dict.fromkeys(rows, part))
+        loop.made.update(loop.rows)
         self.written.append({})
         try:
             self.lay(body, parts, body.nodes, lambda: None)
@@ -320,6 +322,7 @@ class Rolled(Ending):
         loop.name, loop.skipped = name_of_loop(first.loop.key), skipped
         loop.live, loop.code, loop.source = first.live_after, first.code, first.loop
         the_same_at_last(loop, executions)
+        not_told_apart(loop, executions)
         numbers_are_lines(executions, skipped)
         two_alike(loop, executions)
         starts = list(loop.starts.values())

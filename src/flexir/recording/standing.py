@@ -10,7 +10,7 @@ that is :mod:`.hidden`'s matter. What hangs on the model itself is seen by :mod:
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
@@ -23,13 +23,12 @@ from .changed import KeptResults
 from .comparable import IN_GRAPH, NUMBER, identity, summary, tensors_by_path
 from .inside import Contents
 from .iterables import Iterables
-from .live import OURS, Expr, is_assigned, is_taken, origins_of
+from .live import OURS, Expr, is_assigned, is_taken
 from .liveness import live_after
 from .lookups import Lookups
 from .numbers import Laundered, Numbers
 from .rounds import Rounds, Turn
 from .state import Holdings
-from .unused_numbers import is_bent
 from .variables import names_at
 
 _RECORDER = os.path.join(os.path.dirname(__file__), "recorder.py")  # its frame calls the model
@@ -200,25 +199,13 @@ class Standing:
             turn.execution.kept.append(kept)
         self._turns, self._turned = now, True
 
-    def end(
-        self, numbers: Numbers, inputs: Sequence[Value] = (), nodes: Sequence[Node] = ()
-    ) -> None:
-        """The run has ended.
-
-        Args:
-            numbers: of the run.
-            inputs: of the graph.
-            nodes: of the graph, outside of all modules.
-        """
+    def end(self, numbers: Numbers) -> None:
+        """The run has ended."""
         self.laundered, self.ends = list(numbers.laundered.values()), numbers.ends
         self.lost[None] = tuple(self.losing)
         self.unused, self.lists = numbers.unused(), numbers.lists.elements
         numbers.lists.put()
         self.lookups.hear(numbers.heard)
-        if not self.notes:
-            seen = {*inputs, *(value for node in nodes for value in node.outputs)}
-            bent = filter(is_bent, self.unused)
-            numbers.keep([one for one in bent if seen.issuperset(origins_of(one))])
         if self.rounds is not None:
             self.kept[None] = self._kept()
             self._turn(())

@@ -6,10 +6,11 @@ again, pieces cut out of memory. Knows nothing of tensors: a call's arguments co
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
@@ -40,7 +41,7 @@ class Frame:
     def __init__(self, node: Node, source: Source | None = None) -> None:
         """``source``: the line of all calls inside, if it is the one that called the module."""
         self.node, self.source = node, source
-        self.nodes: list[Node] = []
+        self.nodes: list[Node] = [] if node.body is None else node.body
         self.differentiated: bool | None = None  # by a custom autograd Function that called it
 
 
@@ -141,6 +142,15 @@ class Trace:
         frame = self.frames.pop()
         frame.node.body = frame.nodes
         self.frames[-1].nodes.append(frame.node)
+
+    @contextlib.contextmanager
+    def within(self, frame: Frame) -> Iterator[None]:
+        """Context manager: what is written down stands in a module call, under way or not."""
+        self.frames.append(frame)
+        try:
+            yield
+        finally:
+            self.frames.pop()
 
     def in_autograd_function(self, frame: FrameType) -> bool:
         """Whether the ``forward`` of a custom ``torch.autograd.Function`` is under way."""

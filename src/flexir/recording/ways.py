@@ -17,7 +17,7 @@ import torch
 from ..graph import numbers
 from ..graph.choice import Choice, alike, closed, free_values
 from ..graph.nodes import Effects, Node, NumberType, TensorType, Value
-from .alike import Misfit, Unsure, zipped
+from .alike import Misfit, Unsure, only_a_number, zipped
 from .scopes import Branch, Scope
 from .trace import derived_call
 
@@ -362,11 +362,6 @@ def close(scope: Scope) -> None:
 def is_number(part: Any) -> bool:
     """Whether it is a whole or floating number, or the Value of one."""
     return part.is_number if part.__class__ is Value else part.__class__ in (int, float)
-
-
-def only_a_number(node: Node) -> bool:
-    """Whether a call only computes with numbers."""
-    return node.body is None and bool(node.outputs) and node.target in numbers.FUNCTIONS
 
 
 def copied(node: Node, args: dict[str, Any]) -> Node:
