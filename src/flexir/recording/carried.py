@@ -197,6 +197,8 @@ class Loops(Gathering):
         if not alike(slot.param.type, like.type):
             raise Misfit(f"{like!r} is of another type than what rounds begin with")
         following = self._next(loop, self._left_by_rounds(loop, slot.column, finals))
+        if not slot.column and _is_of_some_rounds(loop.body, following):
+            raise Misfit("what a loop leaves was not made by all of its rounds")
         slot.next, slot.finals = following, finals
         slot.output = Value("", like.type, loop.node)
         loop.scope.made[slot.output] = loop.born
@@ -321,6 +323,17 @@ class Loops(Gathering):
             finally:
                 self.written.pop()
                 self.until = float("inf")
+
+
+def _is_of_some_rounds(body: Scope, value: Any) -> bool:
+    """Whether only one way of a branch gives something."""
+    for branch in body.branches:
+        if branch.__class__ is Branch:
+            for then, otherwise, made in branch.outputs.values():
+                if made is value:
+                    return any(one is None or _is_of_some_rounds(way, one) for way, one in
+                               ((branch.then, then), (branch.otherwise, otherwise)))  # fmt: skip
+    return False
 
 
 def _left_in(loop: Looping, finals: Mapping[int, Value]) -> dict[Any, None]:

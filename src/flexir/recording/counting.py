@@ -201,6 +201,10 @@ class Zip(metaclass=_StandsIn):
     __module__ = "builtins"
 
     def __new__(cls, *parts: Any, **how: Any) -> Any:
+        if how.get("strict"):
+            known = [one for one in map(_asked, parts) if one is not None]
+            for other in known[1:]:
+                known[0].home.agrees(known[0], other, sys._getframe(1))
         return REAL_ZIP(*parts, **how)
 
 

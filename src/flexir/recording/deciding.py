@@ -19,6 +19,7 @@ from .alike import Misfit, alike_numbers, only_a_number, same_number
 from .combined import Combined
 from .comparable import NUMBER
 from .hidden import moved
+from .outcomes import asks_each, chooses_place, is_kept
 from .rounds import Turn
 from .scopes import Branch, Scope
 from .sources import gives_plain, names_in
@@ -63,7 +64,8 @@ class Deciding(Combined):
             if held is not None and held.frames:
                 asks = node.op == "bool" and is_inside_c(*held.stack[0])
                 compares = node.target in FUNCTIONS and compares_in_c(*held.stack[0])
-                if asks or compares:
+                chooses = asks_each(*held.stack[0]) or chooses_place(*held.stack[0])
+                if asks or compares or chooses or is_kept(held.stack):
                     raise Misfit(f"a condition decides what a function does: {node.where}")
             for execution in (turn.execution for turn in self.turns(r, node)):
                 hides = execution.loop.filters and execution in self.unrolled

@@ -15,6 +15,7 @@ from .parsed import function_of, nodes_of
 from .sources import LoopSource, may_leave
 
 _ADD = frozenset({"append", "extend", "insert"})
+_REORDER = frozenset({"appendleft", "extendleft", "insert", "reverse", "rotate", "sort"})
 _COPIERS = frozenset({"dict", "list", "reversed", "sorted", "sum", "tuple", "zip", "enumerate"})
 
 
@@ -33,6 +34,14 @@ def grown_at_times(loop: LoopSource) -> set[str]:
                       if isinstance(n, ast.AugAssign) and isinstance(n.target, ast.Name)
                       and isinstance(n.value, ast.List)}  # fmt: skip
     return found
+
+
+def may_reorder(loop: LoopSource) -> bool:
+    """Whether some rounds put what they add to a list anywhere but at its end, or sort it."""
+    ways = (node for part in loop.body for node in ast.walk(part)
+            if isinstance(node, (ast.If, ast.IfExp, ast.Match, ast.Try)))  # fmt: skip
+    return any(getattr(getattr(node, "func", None), "attr", None) in _REORDER
+               for way in ways for node in ast.walk(way))  # fmt: skip
 
 
 def copied_elsewhere(code: CodeType, names: Collection[str]) -> bool:

@@ -255,6 +255,12 @@ class Numbers:
             self.used.add(count.expr)
             self._guard(calls.ge, self._arguments(calls.ge, (count.expr, least)), True, frame)
 
+    def agrees(self, one: Any, other: Any, frame: FrameType) -> None:
+        """Two numbers must be equal, or the model raises."""
+        if self.hears() and plain(one) == plain(other):
+            self.used.update((one.expr, other.expr))
+            self._guard(calls.eq, self._arguments(calls.eq, (one.expr, other.expr)), True, frame)
+
     def lost(self, how: str, number: Any, frame: FrameType, made: Any = None) -> None:
         """A number became a plain one: ``made``, if that is another than it was."""
         if self.hears():

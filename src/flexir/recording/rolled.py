@@ -35,7 +35,7 @@ from .scopes import Scope
 from .sources import mentions
 from .standing import Held
 from .told_apart import not_told_apart
-from .unshown import changed_at_last, the_same_at_last, two_alike
+from .unshown import changed_at_last, kept_at_last, the_same_at_last, two_alike
 from .unused_numbers import choosing, constant, sizes_in
 from .uses import Known, united, variables_of_lists, variables_of_tensors
 from .ways import copied, guarded
@@ -327,6 +327,7 @@ class Rolled(Ending):
         two_alike(loop, executions)
         starts = list(loop.starts.values())
         changed_at_last(executions, starts, skipped)
+        kept_at_last(executions, skipped)
         loop.changing = changing(executions, starts, skipped)
         loop.grown = rounds_alike(executions, starts, loop.changing.keys(), self.known)
         loop.grows = bool(loop.grown) or first.loop.filters

@@ -45,12 +45,13 @@ class Execution:
         rows: the Values that its own variables had in each round.
         set: what variables that rounds set held when one began, and at the end.
         kept: what the model kept then, as in ``Standing``.
+        state: the tensors that it kept then and did not before the run.
         begun: what those that are read after it held when each round began, as in ``Held.tensors``.
         left: which Values their tensors had then, by place as in ``Held.tensors``.
     """
 
     __slots__ = ("after", "before", "begun", "code", "count", "held", "kept", "left", "loop",
-                 "numbered", "odd", "plain", "rows", "set")  # fmt: skip
+                 "numbered", "odd", "plain", "rows", "set", "state")  # fmt: skip
 
     def __init__(self, loop: LoopSource, code: CodeType, held: tuple[Any, ...]) -> None:
         self.loop, self.code = loop, code
@@ -67,6 +68,7 @@ class Execution:
         self.begun: list[dict[Any, Value]] = []
         self.set: dict[str, set[Any]] = {}
         self.kept: list[Mapping[Any, Any]] = []
+        self.state: list[Mapping[str, Value | None]] = []
 
     @property
     def live_after(self) -> frozenset[tuple[str, str]]:

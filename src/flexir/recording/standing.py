@@ -127,6 +127,7 @@ class Standing:
         self.held: Holdings | None = None
         self.seen: dict[Node, Held] = {}
         self.kept: dict[Node | None, Mapping[str, Any]] = {}
+        self._state: dict[str, Value | None] = {}  # tensors kept since the run began
         self.laundered: list[Laundered] = []
         self.ends: dict[Node, str] = {}
         self.unused: list[Expr] = []
@@ -197,6 +198,7 @@ class Standing:
         over = [one for one in self._turns if one.execution not in going]
         for turn in (*over, *(one for one in now if one not in self._turns)):
             turn.execution.kept.append(kept)
+            turn.execution.state.append(self._state)
         self._turns, self._turned = now, True
 
     def end(self, numbers: Numbers) -> None:
@@ -296,6 +298,7 @@ class Standing:
         assert self.held is not None
         with self._numbers.unheard():
             found = self.held.changes(lambda thing: isinstance(thing, torch.Generator))
+            self._state = {path: self._known(one) for path, _, one in found.replaced}
             look = Contents(self.held.knows)
             kept: dict[Any, Any] = {}
             for path, one in found.now.items():

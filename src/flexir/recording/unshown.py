@@ -15,7 +15,7 @@ from typing import Any
 from ..graph.nodes import Value
 from .alike import Misfit
 from .comparable import IN_GRAPH
-from .grown_lists import looked_at
+from .grown_lists import looked_at, may_reorder
 from .looping import Looping, recorded_count
 from .rounds import Execution
 from .sources import LoopSource, names_in
@@ -52,6 +52,23 @@ def changed_at_last(
             raise Misfit(f"no example showed a round after one that changes {name!r}")
 
 
+def kept_at_last(executions: Sequence[Execution], skipped: int) -> None:
+    """Raise Misfit where the model keeps another tensor only after rounds that none follows.
+
+    Args:
+        executions: of one loop.
+        skipped: how many rounds stand before it.
+    """
+    if all(len(one.held) - skipped < 2 for one in executions):
+        return  # more rounds are refused
+    paths = {path for one in executions for state in one.state for path in state}
+    for path in sorted(paths):
+        held = [[state.get(path) for state in one.state[skipped:]] for one in executions]
+        changed = any(row[-1] is not row[0] for row in held)
+        if changed and all(one is row[0] for row in held for one in row[:-1]):
+            raise Misfit(f"no example showed a round after one that changes {path!r}")
+
+
 def _goes_on(one: Execution) -> bool:
     """Whether a loop had all rounds that what it goes over says, so that more might follow."""
     return len(one.held) >= recorded_count(one.count)
@@ -83,6 +100,8 @@ def two_alike(loop: Looping, executions: Sequence[Execution]) -> None:
         executions: of it.
     """
     source = executions[0].loop
+    if may_reorder(source):
+        raise Misfit("rounds may put a list in another order")
     stored = source.stored.difference(source.targets)
     touched = set().union(*map(names_in, source.body))
     carried = {name for one in executions for name in one.after}
