@@ -222,7 +222,7 @@ def counted(x):
 
 
 def votes(x):
-    count = (x[0] > 0).item() + (x[1] > 0).item() * 2
+    count = (1 if x[0] > 0 else 0) + (2 if x[1] > 0 else 0)
     return x * count if count >= 2 else x - count / 4
 
 

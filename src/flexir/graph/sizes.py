@@ -50,8 +50,10 @@ def static(
     if blocks and any(by_values(one)[1] for one in (graph, *graph.variants) if graph.variants):
         raise Error("values decide which of several graphs it is; there is none of both. Without "
                     "also= it is the graph of one")  # fmt: skip
+    several = bool(graph.variants)
+    graph = fitting(graph, args, kwargs or {})
     any_blocks = any(map(blocks_of, every(graph.nodes)))
-    if not (graph.live or graph.variants or any_blocks):
+    if not (graph.live or several or any_blocks):
         return graph
     free, led = by_values(graph) if blocks else (set(), set())
     if any_blocks:
@@ -204,7 +206,8 @@ class _Copy:
         for node in nodes:
             args = {name: self.look(part) for name, part in node.args.items()}
             known = args.get("index").__class__ is int  # else a later copy knows it
-            if node.target is element and args["input"].__class__ in (list, tuple) and known:
+            chosen = node.target is element and node.outputs  # else it is a guard
+            if chosen and args["input"].__class__ in (list, tuple) and known:
                 self.env[node.outputs[0]] = args["input"][args["index"]]
                 continue
             if node.target is counted and not any(tree.leaves(list(args.values()), Value)):

@@ -15,7 +15,7 @@ from ..graph import tree
 from ..graph.inputs import same_literal
 from ..graph.nodes import Node, Value
 from ..graph.numbers import FUNCTIONS
-from .alike import Misfit, alike_numbers, only_a_number, same_number
+from .alike import Misfit, Unsure, alike_numbers, only_a_number, same_number
 from .combined import Combined
 from .comparable import NUMBER
 from .hidden import moved
@@ -283,7 +283,7 @@ class Deciding(Combined):
             held = branch.before.held
             at = {r: held[run] for r in values if (run := self.in_scope(scope, r)) in held}
             if moved(self.places_read(values), at, values):
-                raise Misfit("an element moved in its list, by this condition or another")
+                raise Unsure("an element moved in its list, by this condition or another")
         return super()._output(scope, branch, values)
 
     def made_of(self, function: str, name: str) -> set[Variable]:

@@ -103,11 +103,11 @@ class Iterables:
         held = frame.f_locals
         zips = [one for one in ast.walk(loop.iterable or loop.node) if called(one) == "zip"]
         if not zips:
-            rows = [self._rows_of(self._held(held.get(name))) for name in loop.targets]
-            known = [one for one in rows if one is not None]
-            if len({getattr(one, "expr", None) or tuple(one) for one in known}) > 1:
-                return None  # of several lists: the longest, or all pairs
-            return self._numbers.lower(known[0] if known else None)
+            values = [self._held(held.get(name)) for name in loop.targets]
+            rows = {value.producer: one for value in values
+                    if value is not None and (one := self._rows_of(value)) is not None}  # fmt: skip
+            # Of several lists it may be the longest, or all pairs.
+            return self._numbers.lower(*rows.values()) if len(rows) == 1 else None
         told: list[Any] = []
         for part, name in _parts_of_zip(loop):
             before = self._numbers.many_made()

@@ -42,8 +42,8 @@ def is_kept(stack: Stack) -> bool:
 
 def _is_given_by(code: CodeType, at: int, inner: CodeType) -> bool:
     """Whether what a function returns is what an instruction gives: no C stands in between."""
-    name = inner.co_name
-    if name in ("forward", "__call__") or not dis.opname[code.co_code[at]].startswith("CALL"):
+    name, (instructions, k) = inner.co_name, _found(code, at)
+    if name in ("forward", "__call__") or "CALL" not in instructions[k].opname:
         return True  # an operator or an attribute that is a function
     for node in expressions_at(code, at):
         func = getattr(node, "func", None)
@@ -54,14 +54,20 @@ def _is_given_by(code: CodeType, at: int, inner: CodeType) -> bool:
     return False
 
 
+def _found(code: CodeType, at: int) -> tuple[list[dis.Instruction], int]:
+    """The instructions of a function, and which one a frame is at: also in what it remembers."""
+    found = list(dis.get_instructions(code))
+    return found, max(k for k, one in enumerate(found) if one.offset <= at)
+
+
 @functools.lru_cache(maxsize=8192)
 def _goes(code: CodeType, at: int) -> str:
     """Where what an instruction gives goes: ``"on"``, ``"returned"``, or ``"kept"``."""
-    all_ = list(dis.get_instructions(code))
-    place = {one.offset: k for k, one in enumerate(all_)}
-    if at not in place or all_[place[at]].opname.startswith(_ASKS):
+    all_, k = _found(code, at)
+    if all_[k].opname.startswith(_ASKS):
         return "on"
-    k, copied = place[at] + 1, False
+    place, copied = {one.offset: k for k, one in enumerate(all_)}, False
+    k += 2 if all_[k].opname == "PRECALL" else 1
     while k < len(all_):
         name = all_[k].opname
         if name == "COPY":
