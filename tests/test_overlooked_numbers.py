@@ -73,7 +73,18 @@ def same(x):
     return x * 2 if known[0] is known[1] else x * 3
 
 
+def cut_text(x):
+    k = min(round(x[0].item()), 2)
+    return "abcdefgh"[k:], x * k
+
+
+def cut_list(x):
+    k = min(abs(x[0].item()), 2)
+    return [1, 2, 3, 4, 5, 6][: int(k)], x * k
+
+
 ONES = torch.ones(2)
+CLAMPED = [(torch.tensor([n, 1.0]),) for n in (2.0, 4.0, 7.0)]
 THREE = [(torch.tensor([0.1, 2.0, 0.3]),), (torch.tensor([0.2, 0.1, 3.0]),)]
 ONE_TWO = [(torch.tensor([0.0, -2.0, 1.0]),), (torch.tensor([0.0, 3.0, -1.0]),)]
 TWO_TWO = [(torch.tensor([0.1, 0.9, 0.3]),), (torch.tensor([0.2, 0.8, 0.3]),)]
@@ -91,6 +102,8 @@ NAMED = {
     begins: ([(torch.ones(5),), (torch.ones(7),)], "str(x.shape[0]).startswith"),
     whole: (THREE, "is_integer"),
     same: (THREE, "known[0] is known[1]"),
+    cut_text: (CLAMPED, "'abcdefgh'[k:]"),
+    cut_list: (CLAMPED, "[1, 2, 3, 4, 5, 6][:int(k)]"),
 }  # fmt: skip
 
 
@@ -112,3 +125,63 @@ def test_nothing_is_named_where_calls_tell():
 
     graph = flexir.capture(model, THREE[0], also=[(torch.tensor([2.5, 0.1, 3.0]),)])
     assert not graph.audit.laundered
+
+
+TABLE = {0: 1.0, 1: 10.0, 2: 100.0}
+CLAMPING = {
+    "table": lambda x: x * (1.0, 10.0, 100.0)[min(int(x), 2)],
+    "functions": lambda x: [torch.sin, torch.cos, torch.neg][max(int(x), 0) % 3](x),
+    "text": lambda x: (x, "abc"[min(int(x), 2)]),
+    "keys": lambda x: x * TABLE[min(int(x), 2)],
+}
+
+
+class Clamping(torch.nn.Module):
+    def __init__(self, forward):
+        super().__init__()
+        self.made = forward
+
+    def forward(self, x):
+        return self.made(x)
+
+
+class Within(torch.nn.Module):
+    """A number of one module, and one of another, made one."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = Taking(), Taking()
+
+    def forward(self, x):
+        self.first(x)
+        self.second(x + 1)
+        return x * (1.0, 10.0, 100.0)[min(self.first.k + self.second.k, 2)]
+
+
+class Taking(torch.nn.Module):
+    def forward(self, x):
+        self.k = int(x)
+        return x
+
+
+@pytest.mark.parametrize("make", [lambda f: f, Clamping])
+@pytest.mark.parametrize("kind", CLAMPING)
+def test_a_clamped_number_is_guarded_where_it_is_made(make, kind):
+    model = make(CLAMPING[kind])
+    shown = [torch.tensor(n) for n in (5.0, 8.0, 11.0)]
+    graph = flexir.capture(model, shown[0], also=shown[1:])
+    assert not graph.frozen and graph(torch.tensor(14.0)) is not None
+    with pytest.raises(flexir.Diverged, match="plain"):
+        graph(torch.tensor(0.0))
+
+
+def test_a_number_made_in_several_modules_is_guarded_by_its_parts():
+    shown = [torch.tensor(n) for n in (5.0, 5.5, 5.25)]
+    graph = flexir.capture(Within(), shown[0], also=shown[1:])
+    for n in (5.75, 0.0, 1.0):
+        x = torch.tensor(n)
+        try:
+            made = graph(x)
+        except flexir.Diverged:
+            continue
+        assert torch.equal(made, Within()(x)), n

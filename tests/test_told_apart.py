@@ -1,5 +1,6 @@
 """Loops of which no example says what later rounds begin with are refused."""
 
+import copy
 import itertools
 
 import pytest
@@ -205,3 +206,59 @@ def test_a_generator_that_runs_is_not_asked_what_it_waits_for():
     graph = flexir.capture(sent, first, also=others)
     for row in shown:
         assert float(graph(torch.tensor(row))) == float(sent(torch.tensor(row)))
+
+
+class Trained(nn.Module):
+    """Switches its norm to training where there are many rows."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(2)
+
+    def forward(self, x):
+        self.norm.train(len(x) > 3)
+        return self.norm(x)
+
+
+def test_statistics_that_another_example_wrote_are_put_back():
+    model = Trained().eval()
+    few, many = torch.rand(3, 2), torch.rand(4, 2)
+    want = copy.deepcopy(model)(few)
+    before = copy.deepcopy(model.state_dict())
+    graph = flexir.capture(model, few, also=[many])
+    assert torch.equal(graph(few), want)
+    assert all(torch.equal(one, before[name]) for name, one in model.state_dict().items())
+
+
+def weighted(x):
+    loss = 0.0
+    for i, row in enumerate(x):
+        w = 2.0 if row[0] > 0 else 1.0
+        if i == 0:
+            w *= 10
+        loss = loss + w * row.sum()
+    return loss
+
+
+def distinct(x):
+    return x + len({int(v) for v in x})
+
+
+@pytest.mark.parametrize(
+    "model, shown",
+    [
+        (weighted, [[[1.0], [2.0]], [[-1.0]], [[-1.0], [-2.0], [3.0]]]),
+        (distinct, [[1, 0, 1, 1, 0], [3], [2, 1, 3], [0, 1, 5, 2, 4, 3, 1, 0]]),
+    ],
+)
+def test_at_is_of_the_variant_that_takes_the_inputs(model, shown):
+    shown = [torch.tensor(one) for one in shown]
+    graph = flexir.capture(model, shown[0], also=shown[1:])
+    assert graph.variants
+    more = [torch.tensor([[-1.0], [3.0], [-1.0]])] if model is weighted else []
+    for x in (*shown, *more):
+        try:
+            made = graph(x)
+        except flexir.Diverged:
+            continue
+        assert torch.equal(made, model(x)) and torch.equal(graph.at((x,))(x), model(x))

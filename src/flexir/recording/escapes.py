@@ -29,6 +29,7 @@ from .standing import Standing
 from .switches import SwitchWatch
 from .told_lists import ToldLists
 from .trace import Frame, Trace, signature_of
+from .unused_numbers import is_bent
 
 _PLAIN = (int, float, *OURS)
 
@@ -149,13 +150,17 @@ class Escapes:
             node.effects = Effects(node.effects.writes, node.effects.switches)
         return made
 
-    def keep_unused(self, inputs: Sequence[Value], unused: Sequence[Expr]) -> None:
+    def keep_unused(self, inputs: Sequence[Value]) -> None:
         """Write down numbers that Python computed and gave to no call, as some that became plain.
 
         Each stands at the end of the module that made what it is made of; where several modules
-        did, its parts do.
+        did, its parts do. Of runs that are laid over each other, those look at them.
         """
-        left: Sequence[Expr] = self._kept_in(self.trace.frames[0], set(inputs), unused)
+        assert self.standing is not None
+        left: Sequence[Expr] = []
+        if not self.standing.notes:
+            left = list(filter(is_bent, self.standing.unused))
+            left = self._kept_in(self.trace.frames[0], set(inputs), left)
         while left:
             parts = {part: None for one in left for part in one.args if part.__class__ is Expr}
             left = self._kept_in(self.trace.frames[0], set(inputs), list(parts))

@@ -33,10 +33,9 @@ class Gathering(Ways):
         super().__init__(runs)
         self.loops: list[Looping] = []
         self.reading: dict[int, Held | None] = {}  # what is held where something is being read
-        # Element of a list of a run -> the Values of such lists, each with its number in the list
-        # and how many there are.
+        # Element of a run's list -> such lists, its number in each, and how many there are.
         self.elements: dict[Value, tuple[tuple[Value, int, int], ...]] = {}
-        # List -> where an element of it was read, the element in each run, and what stands for it.
+        # List -> where an element was read, what each run has there, and what stands for it.
         self.picked: dict[Value, list[tuple[Scope, Mapping[Any, Any], Value]]] = {}
         self.derived: set[Node] = set()  # derived calls, which no run made
         self.parts_numbers = False  # whether a number may be one by one way, another by another
@@ -131,34 +130,26 @@ class Gathering(Ways):
         readings = [self.reading.get(r) for r in values]
         if body is None or not body.loop.alone_has(whole, rows, readings):
             self.refuse_if_chosen(places, lengths)
+        at = scope
         if body is not None and all(body.loop.rows.get(v) == p for p, v in rows.items()):
-            index: Any = self._turned(body.loop, whole, out)
-        elif len(set(places.values())) == 1:
-            index = next(iter(places.values()))
-        elif len({places[r] - lengths[r] for r in places}) == 1:
+            at, places, lengths = body, body.loop.places_in(whole, self.elements), {}
+        if len(set(places.values())) == 1:
+            index: Any = next(iter(places.values()))
+        elif lengths and len({places[r] - lengths[r] for r in places}) == 1:
             index = next(places[r] - lengths[r] for r in places)
         else:
-            index = self.on_a_line(scope, places, out)
+            index = self.on_a_line(at, places, out)
         node = whole.producer
         if node is None:
             raise Misfit("the list is no more")
         kind = next(iter(values.values())).type
         if node.op == "unbind":
-            args = {"input": node.args["input"], "dim": node.args["dim"], "index": index}
-            made = self.emitted(scope, torch.select, args, kind, out)
+            made = self.emitted(scope, torch.select, {**node.args, "index": index}, kind, out)
         else:
             made = self.emitted(scope, element, {"input": whole, "index": index}, kind, out)
         self.ages[made] = scope.age(whole)
         self.picked.setdefault(whole, []).append((scope, dict(values), made))
         return made
-
-    def _turned(self, loop: Looping, whole: Value, out: list[Node]) -> Any:
-        """The number of the element of a list that a round has which goes over it."""
-        places = {p: one[1] for value, p in loop.rows.items()
-                  for one in self.elements.get(value, ()) if one[0] is whole}  # fmt: skip
-        if len(set(places.values())) == 1:
-            return next(iter(places.values()))
-        return self.on_a_line(loop.body, places, out)
 
     def list_of(self, made: Value, lists: Iterable[Sequence[Value]]) -> None:
         """Note of which lists what runs had are elements."""

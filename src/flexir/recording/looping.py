@@ -116,6 +116,13 @@ class Looping:
         """Run -> its last round."""
         return {r: rounds[-1] for r, rounds in self.rounds.items()}
 
+    def places_in(
+        self, whole: Value, elements: Mapping[Value, Sequence[tuple[Value, int, int]]]
+    ) -> dict[int, int]:
+        """Round -> the number of its row in a list that the loop goes over."""
+        return {p: one[1] for value, p in self.rows.items()
+                for one in elements.get(value, ()) if one[0] is whole}  # fmt: skip
+
     def tells(self, name: str, rounds: Collection[Any], shown: Set[Any]) -> bool:
         """Whether rounds show what a variable that changes does: they begin with other values."""
         if not any(one[0] in SCALARS for one in shown):

@@ -50,7 +50,6 @@ from .standing import Standing
 from .state import Holdings
 from .switches import SwitchWatch
 from .trace import Trace
-from .unused_numbers import is_bent
 from .watchers import Witness
 from .writes import marked, save_initial, written_by
 
@@ -195,9 +194,7 @@ class Recorder:
             graph.outputs = self.numbers.with_lists(self.numbers.lower(graph.outputs), result)
             if self.standing is not None:
                 self.standing.end(self.numbers)
-                if not self.standing.notes:
-                    bent = list(filter(is_bent, self.standing.unused))
-                    self.escapes.keep_unused(graph.input_values, bent)
+                self.escapes.keep_unused(graph.input_values)
         graph.mutations = mutations(self.table, self.found)
         holdings = self.found.holdings
         found = holdings.changes(self.draws.left)

@@ -34,8 +34,7 @@ from .runs import Recorded, Span, Stretches, made_in
 from .scopes import Scope
 from .sources import mentions
 from .standing import Held
-from .told_apart import not_told_apart
-from .unshown import changed_at_last, kept_at_last, the_same_at_last, two_alike
+from .unshown import refuse_unshown
 from .unused_numbers import choosing, constant, sizes_in
 from .uses import Known, united, variables_of_lists, variables_of_tensors
 from .ways import copied, guarded
@@ -321,13 +320,9 @@ class Rolled(Ending):
         loop.names = set().union(*(one.plain for one in executions))
         loop.name, loop.skipped = name_of_loop(first.loop.key), skipped
         loop.live, loop.code, loop.source = first.live_after, first.code, first.loop
-        the_same_at_last(loop, executions)
-        not_told_apart(loop, executions)
         numbers_are_lines(executions, skipped)
-        two_alike(loop, executions)
         starts = list(loop.starts.values())
-        changed_at_last(executions, starts, skipped)
-        kept_at_last(executions, skipped)
+        refuse_unshown(loop, executions, skipped)
         loop.changing = changing(executions, starts, skipped)
         loop.grown = rounds_alike(executions, starts, loop.changing.keys(), self.known)
         loop.grows = bool(loop.grown) or first.loop.filters

@@ -20,8 +20,24 @@ from .looping import Looping, recorded_count
 from .rounds import Execution
 from .sources import LoopSource, names_in
 from .standing import Held
+from .told_apart import not_told_apart
 
 _NUMBERS = frozenset({"int", "float", "number", "object"})  # followed, or told by calls
+
+
+def refuse_unshown(loop: Looping, executions: Sequence[Execution], skipped: int) -> None:
+    """Raise Misfit where no example says what a round that is to come begins with.
+
+    Args:
+        loop: of which the rounds are known.
+        executions: of it, in the order of its runs.
+        skipped: how many rounds stand before it.
+    """
+    the_same_at_last(loop, executions)
+    not_told_apart(loop, executions)
+    two_alike(loop, executions)
+    changed_at_last(executions, list(loop.starts.values()), skipped)
+    kept_at_last(executions, skipped)
 
 
 def changed_at_last(
