@@ -24,6 +24,7 @@ from ..errors import GraphError
 from ..graph import tree
 from ..graph.check import finalize, name_values
 from ..graph.choice import alike
+from ..graph.geometry import setitem
 from ..graph.graph import Graph
 from ..graph.inputs import same_literal
 from ..graph.nodes import Effects, Node, NumberType, Value
@@ -175,6 +176,7 @@ class _Laying(ListsGiven):
         first = heads[scope.runs[0]]
         args = self._arguments(scope, heads, out)
         node = copied(first, args)
+        self._refuse_chosen_place(scope, node)
         if any(heads[r].effects.escape != first.effects.escape for r in scope.runs):
             raise Misfit(f"it does something else in another run: {first}")
         shared = {heads[r].effects.memory for r in scope.runs} - {None}
@@ -204,6 +206,18 @@ class _Laying(ListsGiven):
         drawn = begun_alike([heads[r] for r in scope.runs])
         node.effects = drawn._replace(writes=writes, memory=next(iter(shared), None))
         out.append(node)
+
+    def _refuse_chosen_place(self, scope: Scope, node: Node) -> None:
+        """Raise Misfit where an element of a tensor is written that a branch or a loop chose."""
+        value = node.args.get("value") if node.target is setitem else None
+        writer = value.producer if isinstance(value, Value) else None
+        if writer is None or not writer.effects.writes:
+            return
+        carried = [slot.param for body in scope.bodies for slot in body.loop.slots]
+        parts = [writer.args[name] for name in writer.effects.writes]
+        for one in tree.leaves(parts, Value):
+            if one in carried or one.producer is not None and one.producer.op in ("if", "loop"):
+                raise Misfit(f"which element is written was decided before: {node.where}")
 
     def _module(self, scope: Scope, heads: dict[int, Node], out: list[Node]) -> None:
         self._stand_alike(scope, heads)

@@ -205,7 +205,8 @@ class Gathering(Ways):
         features = self.features(scope, literals)
         lost = self.lost_in(scope, literals)
         # Where ways part, what they have may lie on a line by chance.
-        confirmed = self.confirms or scope.is_parted or any(loop.grows for loop in self.loops)
+        hidden = any(loop.grows or scope.body is None and loop.body.branches for loop in self.loops)
+        confirmed = self.confirms or scope.is_parted or hidden
         found = lines(literals, [one for one, _ in features], confirmed=confirmed)
         if not found and lost:  # what Python made of them is a guess
             features = [*features, *lost]

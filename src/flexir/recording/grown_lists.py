@@ -13,6 +13,7 @@ from typing import Any
 
 from .parsed import function_of, nodes_of
 from .sources import LoopSource, may_leave
+from .too_few import cut_lists
 
 _ADD = frozenset({"append", "extend", "insert"})
 _REORDER = frozenset({"appendleft", "extendleft", "insert", "reverse", "rotate", "sort"})
@@ -42,6 +43,16 @@ def may_reorder(loop: LoopSource) -> bool:
             if isinstance(node, (ast.If, ast.IfExp, ast.Match, ast.Try)))  # fmt: skip
     return any(getattr(getattr(node, "func", None), "attr", None) in _REORDER
                for way in ways for node in ast.walk(way))  # fmt: skip
+
+
+def may_cut(loop: LoopSource, tensors: Collection[str]) -> bool:
+    """Whether rounds cut off what is longer than some number, of lists that they change.
+
+    Args:
+        loop: as it is written.
+        tensors: variables that hold tensors.
+    """
+    return any(True for _ in cut_lists(loop.node, tensors))
 
 
 def copied_elsewhere(code: CodeType, names: Collection[str]) -> bool:

@@ -21,7 +21,7 @@ from ..graph.source import Source
 from .lookups import ASKING, FLOAT, NUMBERS, STRANGE, TENSORS, USERS, lefts_of
 from .parsed import function_of, nodes_of, parents_of
 from .sources import called
-from .too_few import cuts_off, handlers
+from .too_few import cut_lists, cuts_off, handlers
 from .uses import Following, Known
 
 _ASKED = frozenset({"size", "stride", "numel", "nelement"})
@@ -66,6 +66,7 @@ def overlooked(
             found = [one for part in (sizes, texts, plain, cuts) for one in part.found]
             found += [handler for node in nodes_of(own) for handler in handlers(node)]
             found += filter(cuts_off, nodes_of(own) if sizes_vary else ())
+            found += cut_lists(own) if sizes_vary else ()
             for node in dict.fromkeys(found):
                 where = Source(code.co_filename, node.lineno, code.co_name)
                 yield ast.unparse(node).splitlines()[0], where
@@ -143,7 +144,7 @@ class _SizeUses(_Listed):
 
     _arithmetic: tuple[type, ...] = (ast.operator,)
     _kept = ("enumerate", "list", "range", "reversed", "slice", "tuple", "zip")
-    _computing = _NUMBERS - _ADDED
+    _computing = _NUMBERS
 
     def __init__(self, code: CodeType, known: Known, texts: _Texts) -> None:
         super().__init__(code, known)
@@ -151,6 +152,8 @@ class _SizeUses(_Listed):
 
     def _goes_on(self, node: ast.AST, inner: ast.AST) -> bool:
         if name := called(node):
+            if name in self._computing and not self._is_asked(self._stack[0][0], node, inner):
+                self.found.append(node)
             return name in self._kept or name in self._computing
         if isinstance(node, ast.Subscript):
             return inner is node.value

@@ -17,6 +17,7 @@ from ..graph.nodes import Node, NumberType, Value
 from .alike import Misfit, only_a_number
 from .counting import name_of_loop
 from .ending import Ending, counts_of
+from .followed import ways_are_followed
 from .hidden import (
     changing,
     comparisons,
@@ -302,6 +303,9 @@ class Rolled(Ending):
             self.lay(body, parts, body.nodes, lambda: None)
         finally:
             self.written.pop()
+        ways_are_followed(
+            loop, [turn.execution for turn, _, _ in stretches.values()], self.in_scope
+        )
         loop.out = []  # from now on, what comes before the loop is put there
         self.find_ends(loop, counts, skipped, spans, stretches)
         loop.least = 1 if all(r in stretches for r in spans) else 0
@@ -322,7 +326,7 @@ class Rolled(Ending):
         loop.live, loop.code, loop.source = first.live_after, first.code, first.loop
         numbers_are_lines(executions, skipped)
         starts = list(loop.starts.values())
-        refuse_unshown(loop, executions, skipped)
+        refuse_unshown(loop, executions, skipped, self.known.tensors.get(first.code, ()))
         loop.changing = changing(executions, starts, skipped)
         loop.grown = rounds_alike(executions, starts, loop.changing.keys(), self.known)
         loop.grows = bool(loop.grown) or first.loop.filters

@@ -6,7 +6,7 @@ Runs nothing.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from .sources import called
 
@@ -48,3 +48,40 @@ def cuts_off(node: ast.AST) -> bool:
     name = getattr(node.func, "id", getattr(node.func, "attr", ""))
     says = any(isinstance(one, ast.Constant) for one in ast.walk(node))
     return name == "islice" or name == "deque" and says
+
+
+def cut_lists(own: ast.AST, tensors: Collection[str] = ()) -> Iterator[ast.Subscript]:
+    """Slices that take no more than so many of a list that a loop made longer.
+
+    Args:
+        own: a function, or a loop.
+        tensors: variables that hold tensors.
+    """
+    loops = [node for node in ast.walk(own) if isinstance(node, (ast.For, ast.While))]
+    grown = {name for loop in loops for node in ast.walk(loop) for name in _grown_by(node)}
+    for node in ast.walk(own):
+        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Slice):
+            ends = [end for end in (node.slice.lower, node.slice.upper) if end is not None]
+            says = any(isinstance(n, ast.Constant) and type(n.value) is int and n.value > 1
+                       for end in ends for n in ast.walk(end))  # fmt: skip
+            of = node.value
+            longer = isinstance(of, ast.BinOp) and _adds_to_list(of)
+            if says and (longer or getattr(of, "id", None) in grown.difference(tensors)):
+                yield node
+
+
+def _adds_to_list(node: ast.AST) -> bool:
+    displays = (ast.List, ast.Tuple)
+    return isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add) and (
+        isinstance(node.left, displays) or isinstance(node.right, displays)
+    )  # fmt: skip
+
+
+def _grown_by(node: ast.AST) -> Iterator[str]:
+    """The variables whose lists a statement or call makes longer."""
+    if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in ("append", "extend"):
+        yield getattr(node.func.value, "id", "")  # type: ignore[attr-defined]
+    elif isinstance(node, ast.Assign) and any(map(_adds_to_list, ast.walk(node.value))):
+        yield from (one.id for one in node.targets if isinstance(one, ast.Name))
+    elif isinstance(node, ast.AugAssign) and isinstance(node.value, (ast.List, ast.Tuple)):
+        yield getattr(node.target, "id", "")

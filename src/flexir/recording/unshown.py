@@ -15,7 +15,7 @@ from typing import Any
 from ..graph.nodes import Value
 from .alike import Misfit
 from .comparable import IN_GRAPH
-from .grown_lists import looked_at, may_reorder
+from .grown_lists import looked_at, may_cut, may_reorder
 from .looping import Looping, recorded_count
 from .rounds import Execution
 from .sources import LoopSource, names_in
@@ -25,14 +25,19 @@ from .told_apart import not_told_apart
 _NUMBERS = frozenset({"int", "float", "number", "object"})  # followed, or told by calls
 
 
-def refuse_unshown(loop: Looping, executions: Sequence[Execution], skipped: int) -> None:
+def refuse_unshown(
+    loop: Looping, executions: Sequence[Execution], skipped: int, tensors: Collection[str] = ()
+) -> None:
     """Raise Misfit where no example says what a round that is to come begins with.
 
     Args:
         loop: of which the rounds are known.
         executions: of it, in the order of its runs.
         skipped: how many rounds stand before it.
+        tensors: variables that hold tensors.
     """
+    if may_cut(executions[0].loop, tensors):
+        raise Misfit("rounds may cut off what other lists have")
     the_same_at_last(loop, executions)
     not_told_apart(loop, executions)
     two_alike(loop, executions)
