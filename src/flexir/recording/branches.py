@@ -177,6 +177,7 @@ class _Laying(ListsGiven):
         args = self._arguments(scope, heads, out)
         node = copied(first, args)
         self._refuse_chosen_place(scope, node)
+        self._refuse_aliases(scope, heads)
         if any(heads[r].effects.escape != first.effects.escape for r in scope.runs):
             raise Misfit(f"it does something else in another run: {first}")
         shared = {heads[r].effects.memory for r in scope.runs} - {None}
@@ -214,10 +215,21 @@ class _Laying(ListsGiven):
         if writer is None or not writer.effects.writes:
             return
         carried = [slot.param for body in scope.bodies for slot in body.loop.slots]
-        parts = [writer.args[name] for name in writer.effects.writes]
-        for one in tree.leaves(parts, Value):
+        for one in tree.leaves([writer.args[name] for name in writer.effects.writes], Value):
             if one in carried or one.producer is not None and one.producer.op in ("if", "loop"):
                 raise Misfit(f"which element is written was decided before: {node.where}")
+
+    def _refuse_aliases(self, scope: Scope, heads: Mapping[int, Node]) -> None:
+        """Raise Misfit where a call writes what other variables hold in some runs alone."""
+        found = set()
+        for r in scope.runs:
+            node, held = heads[r], self.runs[r].standing.get(heads[r])
+            parts = [node.args[name] for name in node.effects.writes]
+            written = set(tree.leaves(parts, Value)) if parts and held is not None else set()
+            found.add(frozenset(p for p, v in held.read.items() if v in written) if held else None)
+        if len(found) > 1:
+            where = heads[scope.runs[0]].where
+            raise Misfit(f"variables of one memory are not on all paths: {where}")
 
     def _module(self, scope: Scope, heads: dict[int, Node], out: list[Node]) -> None:
         self._stand_alike(scope, heads)

@@ -286,6 +286,27 @@ class Deciding(Combined):
                 raise Unsure("an element moved in its list, by this condition or another")
         return super()._output(scope, branch, values)
 
+    def _certain(self, scope: Scope, values: dict[int, Any], found: Value | None) -> Value:
+        if found is not None and len(values) > 1 and scope.is_parted:
+            places = self.places_read(values)
+            if places and all(self._differed(scope, values, place) for place in places):
+                raise Unsure("a variable was decided by more than one condition")
+        return super()._certain(scope, values, found)
+
+    def _differed(self, scope: Scope, values: Mapping[int, Any], place: Any) -> bool:
+        """Whether a variable held several things at an earlier condition."""
+        for around in scope.outwards:
+            for branch in around.branches:
+                if branch.__class__ is Branch and branch.before is not None:
+                    runs = {self.in_scope(around, r) for r in values} & branch.before.held.keys()
+                    held = {run: branch.before.held[run] for run in runs}
+                    had = {
+                        self.env[run].get(one.read.get(place)) for run, one in held.items() if one
+                    }
+                    if len(had) > 1 and None not in had:
+                        return True
+        return False
+
     def made_of(self, function: str, name: str) -> set[Variable]:
         """The variables of which one is made, but for tensors, of which that is seen."""
         code = self.codes.get(function)

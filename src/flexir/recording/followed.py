@@ -120,6 +120,8 @@ def _may_leave(node: Any) -> bool:
     if isinstance(func.value, ast.Name) and func.value.id == "torch":
         return func.attr.endswith("_")
     held = isinstance(func.value, ast.Name) and func.value.id == "self"
+    if func.attr in ("append", "extend") and not isinstance(func.value, ast.Name):
+        return True
     return held or func.attr.endswith("_") or func.attr in _CHANGING
 
 

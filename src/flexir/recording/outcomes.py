@@ -21,6 +21,9 @@ _SKIPPED = ("CACHE", "NOP", "EXTENDED_ARG", "TO_BOOL", "UNARY_NOT", "NOT_TAKEN",
 _LEADS_ON = ("POP_JUMP", "POP_TOP")
 _SET = ("STORE_FAST", "STORE_DEREF", "STORE_NAME", "STORE_GLOBAL", "STORE_ATTR")
 _ASKS = ("POP_JUMP", "JUMP_IF")  # of the tensor itself, which is what is kept
+_CHANGING = frozenset({
+    "add", "append", "appendleft", "clear", "extend", "insert", "pop", "remove", "update",
+})  # fmt: skip
 Stack = Sequence[tuple[CodeType, int]]
 
 
@@ -102,9 +105,11 @@ def chooses_place(code: CodeType, at: int) -> bool:
         while node in around and not isinstance(node, ast.stmt):
             inner, node = node, around[node]
             chosen = chosen or isinstance(node, (ast.IfExp, ast.BoolOp))
+            method = getattr(getattr(node, "func", None), "attr", None)
+            if chosen and inner is getattr(node, "func", None) and method in _CHANGING:
+                return True  # (a if x else b).append(y)
             if not chosen or inner is getattr(node, "func", None):
                 continue
-            method = getattr(getattr(node, "func", None), "attr", None)
             stored = isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load)
             if method in ("insert", "pop") or stored and inner is node.slice:  # type: ignore[attr-defined]
                 return True

@@ -293,7 +293,8 @@ class Rolled(Ending):
             out.append(guarded(numbers.le, count, 1))
         loop, parts = self._begun(scope, spans, stretches, node, count, out)
         body = loop.body
-        self._variables_of(loop, [turn.execution for turn, _, _ in stretches.values()], skipped)
+        executions = [turn.execution for turn, _, _ in stretches.values()]
+        self._variables_of(loop, executions, skipped)
         for r, (turn, _, _) in stretches.items():
             for part, rows in zip(loop.rounds[r], turn.execution.rows[turn.number + skipped :]):
                 loop.rows.update(dict.fromkeys(rows, part))
@@ -303,9 +304,7 @@ class Rolled(Ending):
             self.lay(body, parts, body.nodes, lambda: None)
         finally:
             self.written.pop()
-        ways_are_followed(
-            loop, [turn.execution for turn, _, _ in stretches.values()], self.in_scope
-        )
+        ways_are_followed(loop, executions, self.in_scope)
         loop.out = []  # from now on, what comes before the loop is put there
         self.find_ends(loop, counts, skipped, spans, stretches)
         loop.least = 1 if all(r in stretches for r in spans) else 0
@@ -315,18 +314,14 @@ class Rolled(Ending):
         self.loops.append(loop)
 
     def _variables_of(self, loop: Looping, executions: list[Execution], skipped: int) -> None:
-        """What goes from round to round in plain variables.
-
-        Raises:
-            Misfit: that could decide something no call says.
-        """
+        """What goes from round to round in plain variables; Misfit where no call tells of it."""
         first = executions[0]
         loop.names = set().union(*(one.plain for one in executions))
         loop.name, loop.skipped = name_of_loop(first.loop.key), skipped
         loop.live, loop.code, loop.source = first.live_after, first.code, first.loop
         numbers_are_lines(executions, skipped)
-        starts = list(loop.starts.values())
         refuse_unshown(loop, executions, skipped, self.known.tensors.get(first.code, ()))
+        starts = list(loop.starts.values())
         loop.changing = changing(executions, starts, skipped)
         loop.grown = rounds_alike(executions, starts, loop.changing.keys(), self.known)
         loop.grows = bool(loop.grown) or first.loop.filters

@@ -208,7 +208,8 @@ class Ways:
         if len(meant) == 1 and None not in meant:
             return meant.pop()  # type: ignore[return-value]
         names = ", ".join(map(str, values.values()))
-        raise Unsure(f"it is not certain what one place holds: {names}")
+        kind = Misfit if found is None else Unsure  # what was there before may be meant by any
+        raise kind(f"it is not certain what one place holds: {names}")
 
     def meant(
         self, scope: Scope, values: dict[int, Any], *, beyond: bool = False, whole: bool = False
