@@ -287,7 +287,8 @@ class Deciding(Combined):
         return super()._output(scope, branch, values)
 
     def _certain(self, scope: Scope, values: dict[int, Any], found: Value | None) -> Value:
-        if found is not None and len(values) > 1 and scope.is_parted:
+        same = found is not None and all(self.env[r].get(v) is found for r, v in values.items())
+        if same and len(values) > 1 and scope.is_parted:
             places = self.places_read(values)
             if places and all(self._differed(scope, values, place) for place in places):
                 raise Unsure("a variable was decided by more than one condition")
