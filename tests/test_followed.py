@@ -98,6 +98,16 @@ def erased(x):
     return y
 
 
+def all_erased(x):
+    y, chosen = x.clone()[:, None], []
+    for row in y:
+        if row.sum() > 0:
+            chosen.append(row)
+    for row in chosen:
+        row.mul_(0)
+    return y
+
+
 def either_list(x):
     up, down = [], []
     for t in x:
@@ -143,7 +153,7 @@ def yielded(x):
 
 
 PROGRAMS = [aliases, turned, window, best_of_three, best_two, bounds, before_last, skipping,
-            erased, either_list, in_an_object, Queue, yielded]  # fmt: skip
+            erased, all_erased, either_list, in_an_object, Queue, yielded]  # fmt: skip
 ROWS = [[-1.1, -0.5], [0.8], [0.3, 1.7], [-1.0], [-0.1, 1.1, 0.8], [-0.8, -1.8, -0.8, 0.6],
         [1.0, 2.0], [-1.0, -2.0], [0.7, 0.9], [-2.3, -0.4], [-2.1, 1.2], [1.0, -2.0, -1.0],
         [0.3, 0.7], [-0.9, -0.2], [-1.2, -0.5, -0.2], [-3.0, 5.0], [3.0, -5.0], [-0.3, 1.1],

@@ -41,6 +41,7 @@ from .standing import Held
 from .ways import close, copied
 
 _PATIENCE = 60  # pairings per recorded call before runs are given up
+_CHOOSING = ("element", "if", "loop")  # what gives one of several
 
 
 class Laid(NamedTuple):
@@ -212,11 +213,10 @@ class _Laying(ListsGiven):
         """Raise Misfit where an element of a tensor is written that a branch or a loop chose."""
         value = node.args.get("value") if node.target is setitem else None
         writer = value.producer if isinstance(value, Value) else None
-        if writer is None or not writer.effects.writes:
-            return
+        written = [] if writer is None else [writer.args[name] for name in writer.effects.writes]
         carried = [slot.param for body in scope.bodies for slot in body.loop.slots]
-        for one in tree.leaves([writer.args[name] for name in writer.effects.writes], Value):
-            if one in carried or one.producer is not None and one.producer.op in ("if", "loop"):
+        for one in tree.leaves(written, Value):
+            if one in carried or one.producer is not None and one.producer.op in _CHOOSING:
                 raise Misfit(f"which element is written was decided before: {node.where}")
 
     def _refuse_aliases(self, scope: Scope, heads: Mapping[int, Node]) -> None:
