@@ -8,16 +8,14 @@ from by_hand import branch, code_of, computed, held, number, recorded, size, ten
 
 from flexir.graph import numbers
 from flexir.graph.nodes import Node
-from flexir.recording.alike import Misfit
+from flexir.recording.alike import Misfit, alike_numbers, same_number
 from flexir.recording.comparable import IN_GRAPH, NUMBER
 from flexir.recording.deciding import (
     Before,
     Deciding,
-    _alike,
     _functions,
     _given,
     _numbers,
-    _same,
 )
 from flexir.recording.scopes import Scope
 from flexir.recording.standing import Held
@@ -52,16 +50,21 @@ def test_what_variables_hold_is_read_back_as_numbers(tmp_path):
 
 def test_numbers_of_two_runs_are_alike_if_they_are_computed_alike():
     x, y = tensor(), tensor()
-    assert _alike(2, 2) and not _alike(2, 3) and not _alike(1, True) and not _alike(1, number())
-    assert _alike(x, y) and _alike(number(), number()) and not _alike(x, 2)
+    assert (
+        alike_numbers(2, 2)
+        and not alike_numbers(2, 3)
+        and not alike_numbers(1, True)
+        and not alike_numbers(1, number())
+    )
+    assert alike_numbers(x, y) and alike_numbers(number(), number()) and not alike_numbers(x, 2)
     twice = [computed(numbers.mul, input=size(one), other=2) for one in (x, y)]
-    assert _alike(*twice) and _same(twice[0], twice[0]) and not _same(*twice)
-    assert _same(twice[0], computed(numbers.mul, input=size(x), other=2))
-    assert not _alike(twice[0], computed(numbers.mul, input=size(x), other=3))
-    assert not _alike(twice[0], computed(numbers.add, input=size(x), other=2))
-    assert not _alike(size(x), size(x, 1)) and not _same(x, y) and _same(x, x)
-    assert not _alike(twice[0], computed(numbers.mul, other=2, input=size(x)))
-    assert not _same(size(x), number()) and not _same(number(), size(x))
+    assert alike_numbers(*twice) and same_number(twice[0], twice[0]) and not same_number(*twice)
+    assert same_number(twice[0], computed(numbers.mul, input=size(x), other=2))
+    assert not alike_numbers(twice[0], computed(numbers.mul, input=size(x), other=3))
+    assert not alike_numbers(twice[0], computed(numbers.add, input=size(x), other=2))
+    assert not alike_numbers(size(x), size(x, 1)) and not same_number(x, y) and same_number(x, x)
+    assert not alike_numbers(twice[0], computed(numbers.mul, other=2, input=size(x)))
+    assert not same_number(size(x), number()) and not same_number(number(), size(x))
 
 
 def test_the_numbers_of_a_template():

@@ -205,9 +205,8 @@ class _Copy:
         made = []
         for node in nodes:
             args = {name: self.look(part) for name, part in node.args.items()}
-            known = args.get("index").__class__ is int  # else a later copy knows it
-            chosen = node.target is element and node.outputs  # else it is a guard
-            if chosen and args["input"].__class__ in (list, tuple) and known:
+            picks = node.target is element and node.outputs and type(args["index"]) is int
+            if picks and type(args["input"]) in (list, tuple):  # else a later copy, or a guard
                 self.env[node.outputs[0]] = args["input"][args["index"]]
                 continue
             if node.target is counted and not any(tree.leaves(list(args.values()), Value)):

@@ -65,7 +65,8 @@ class Deciding(Combined):
                 asks = node.op == "bool" and is_inside_c(*held.stack[0])
                 compares = node.target in FUNCTIONS and compares_in_c(*held.stack[0])
                 chooses = asks_each(*held.stack[0]) or chooses_place(*held.stack[0])
-                if asks or compares or chooses or is_kept(held.stack):
+                tells = node.op == "bool" or isinstance(node.result, bool)  # no number of a tensor
+                if asks or compares or tells and (chooses or is_kept(held.stack)):
                     raise Misfit(f"a condition decides what a function does: {node.where}")
             for execution in (turn.execution for turn in self.turns(r, node)):
                 hides = execution.loop.filters and execution in self.unrolled

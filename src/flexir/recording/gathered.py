@@ -204,9 +204,8 @@ class Gathering(Ways):
         """Whole numbers that follow the numbers of rounds, or how many there are."""
         features = self.features(scope, literals)
         lost = self.lost_in(scope, literals)
-        # Where ways part, what they have may lie on a line by chance.
         hidden = any(loop.grows or scope.body is None and loop.body.branches for loop in self.loops)
-        confirmed = self.confirms or scope.is_parted or hidden
+        confirmed = self.confirms or scope.is_parted or hidden  # where a line may be by chance
         found = lines(literals, [one for one, _ in features], confirmed=confirmed)
         if not found and lost:  # what Python made of them is a guess
             features = [*features, *lost]
