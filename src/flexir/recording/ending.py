@@ -12,6 +12,7 @@ from ..graph import numbers
 from ..graph.nodes import Node, NumberType, Value
 from .alike import Misfit, only_a_number
 from .carried import Loops
+from .followed import ways_are_followed
 from .looping import ANY, Looping, recorded_count
 from .runs import Recorded, Span, Stretches
 from .scopes import Branch, Scope
@@ -72,6 +73,9 @@ class Ending(Loops):
         stretches: Stretches,
     ) -> None:  # fmt: skip
         """What says whether another round follows."""
+        executions = [turn.execution for turn, _, _ in stretches.values()]
+        ways_are_followed(loop, executions, self.in_scope)
+        loop.least = 1 if all(r in stretches for r in spans) else 0
         over = {r for r in stretches if self._is_over(r, spans[r], stretches[r][2], loop.name)}
         entries: dict[int, Any] = dict.fromkeys(loop.body.runs, True)
         through: list[int] = []

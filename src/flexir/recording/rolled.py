@@ -17,7 +17,6 @@ from ..graph.nodes import Node, NumberType, Value
 from .alike import Misfit, only_a_number
 from .counting import name_of_loop
 from .ending import Ending, counts_of
-from .followed import ways_are_followed
 from .hidden import (
     changing,
     comparisons,
@@ -293,8 +292,7 @@ class Rolled(Ending):
             out.append(guarded(numbers.le, count, 1))
         loop, parts = self._begun(scope, spans, stretches, node, count, out)
         body = loop.body
-        executions = [turn.execution for turn, _, _ in stretches.values()]
-        self._variables_of(loop, executions, skipped)
+        self._variables_of(loop, [turn.execution for turn, _, _ in stretches.values()], skipped)
         for r, (turn, _, _) in stretches.items():
             for part, rows in zip(loop.rounds[r], turn.execution.rows[turn.number + skipped :]):
                 loop.rows.update(dict.fromkeys(rows, part))
@@ -304,10 +302,8 @@ class Rolled(Ending):
             self.lay(body, parts, body.nodes, lambda: None)
         finally:
             self.written.pop()
-        ways_are_followed(loop, executions, self.in_scope)
         loop.out = []  # from now on, what comes before the loop is put there
         self.find_ends(loop, counts, skipped, spans, stretches)
-        loop.least = 1 if all(r in stretches for r in spans) else 0
         loop.born = self.tick()
         out.append(node)
         scope.branches.append(loop)
