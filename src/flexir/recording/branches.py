@@ -177,8 +177,10 @@ class _Laying(ListsGiven):
         first = heads[scope.runs[0]]
         args = self._arguments(scope, heads, out)
         node = copied(first, args)
-        self._refuse_chosen_place(scope, node)
-        self._refuse_aliases(scope, heads)
+        if node.target is setitem:
+            self._refuse_chosen_place(scope, node)
+        if any(heads[r].effects.writes for r in scope.runs):
+            self._refuse_aliases(scope, heads)
         if any(heads[r].effects.escape != first.effects.escape for r in scope.runs):
             raise Misfit(f"it does something else in another run: {first}")
         shared = {heads[r].effects.memory for r in scope.runs} - {None}
@@ -211,7 +213,7 @@ class _Laying(ListsGiven):
 
     def _refuse_chosen_place(self, scope: Scope, node: Node) -> None:
         """Raise Misfit where an element of a tensor is written that a branch or a loop chose."""
-        value = node.args.get("value") if node.target is setitem else None
+        value = node.args.get("value")
         writer = value.producer if isinstance(value, Value) else None
         written = [] if writer is None else [writer.args[name] for name in writer.effects.writes]
         carried = [slot.param for body in scope.bodies for slot in body.loop.slots]
@@ -224,12 +226,10 @@ class _Laying(ListsGiven):
         found = set()
         for r in scope.runs:
             node, held = heads[r], self.runs[r].standing.get(heads[r])
-            parts = [node.args[name] for name in node.effects.writes]
-            written = set(tree.leaves(parts, Value)) if parts and held is not None else set()
+            written = {*tree.leaves([node.args[name] for name in node.effects.writes], Value)}
             found.add(frozenset(p for p, v in held.read.items() if v in written) if held else None)
         if len(found) > 1:
-            where = heads[scope.runs[0]].where
-            raise Misfit(f"variables of one memory are not on all paths: {where}")
+            raise Misfit(f"variables of one memory are not on all paths: {node.where}")
 
     def _module(self, scope: Scope, heads: dict[int, Node], out: list[Node]) -> None:
         self._stand_alike(scope, heads)

@@ -59,8 +59,13 @@ def _is_given_by(code: CodeType, at: int, inner: CodeType) -> bool:
 
 def _found(code: CodeType, at: int) -> tuple[list[dis.Instruction], int]:
     """The instructions of a function, and which one a frame is at: also in what it remembers."""
-    found = list(dis.get_instructions(code))
+    found = _instructions(code)
     return found, max(k for k, one in enumerate(found) if one.offset <= at)
+
+
+@functools.lru_cache(maxsize=1024)
+def _instructions(code: CodeType) -> list[dis.Instruction]:
+    return list(dis.get_instructions(code))
 
 
 @functools.lru_cache(maxsize=8192)
