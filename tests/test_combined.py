@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import flexir
+from tests.rows import right_or_refused
 
 
 def sign(v):
@@ -101,24 +102,15 @@ VALUES = [sum_of_two, product_of_variables, looked_up, the_larger, as_text, comp
 SIZES = [of_sizes, largest_of_sizes, sizes_compared, any_of]
 
 
-def is_right_or_refused(graph, function, fresh):
-    for x in fresh:
-        try:
-            made = graph(x)
-        except flexir.Diverged:
-            continue
-        assert torch.equal(made, function(x)), x
-
-
 @pytest.mark.parametrize("function", VALUES)
 def test_outcomes_that_no_example_showed_together(function):
     shown = torch.tensor([1.0, -1.0]), torch.tensor([-1.0, 1.0])
     both, neither = torch.tensor([1.0, 2.0]), torch.tensor([-1.0, -2.0])
     graph = flexir.capture(function, shown[0], also=shown[1:])
-    is_right_or_refused(graph, function, [*shown, both, neither])
+    right_or_refused(graph, function, [*shown, both, neither])
     graph = flexir.capture(function, shown[0], also=[shown[1], both, neither])
     if function is filtered:  # what C keeps is not known, whatever was shown
-        is_right_or_refused(graph, function, [*shown, both, neither, both * 2, neither * 2])
+        right_or_refused(graph, function, [*shown, both, neither, both * 2, neither * 2])
         return
     for x in (*shown, both, neither, both * 2, neither * 2):
         assert torch.equal(graph(x), function(x)), "all were shown"
@@ -127,7 +119,7 @@ def test_outcomes_that_no_example_showed_together(function):
 @pytest.mark.parametrize("function", SIZES)
 def test_what_comparisons_of_sizes_decide_together(function):
     graph = flexir.capture(function, torch.ones(5), also=[torch.ones(6)])
-    is_right_or_refused(graph, function, [torch.ones(n) for n in (3, 4, 5, 6, 7, 9, 30)])
+    right_or_refused(graph, function, [torch.ones(n) for n in (3, 4, 5, 6, 7, 9, 30)])
 
 
 def test_tensors_that_conditions_choose_are_one_graph():

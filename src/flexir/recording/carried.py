@@ -68,14 +68,6 @@ class Loops(Gathering):
         ]  # fmt: skip
         return any(map(self.may_be_read, changed))
 
-    def may_be_read(self, place: Any) -> bool:
-        """Whether the call that is being read may read a variable."""
-        raise NotImplementedError
-
-    def places_read(self, values: Mapping[int, Value]) -> set[Any]:
-        """The variables, and parts of them, that hold these Values where they are read."""
-        raise NotImplementedError
-
     def _carried(self, scope: Scope, loop: Looping, values: dict[int, Any]) -> Value:
         """What comes from the round before."""
         column = self.per_run(loop.body, values)
@@ -150,7 +142,7 @@ class Loops(Gathering):
             slots = list(loop.slots)
             self.read = places.keys() or loop.live
             try:
-                return self._bound(scope, loop, column, finals)
+                return self._bound(scope, loop, column, finals, is_kept=bool(places))
             except Misfit as error:
                 # What was found on the way may be an output of a branch by now.
                 loop.slots[:] = [s for s in loop.slots if s in slots or s.output is not None]
@@ -171,7 +163,7 @@ class Loops(Gathering):
             Unsure: it may mean others as well.
         """
         read = self.places_read(values)
-        found = {place: None for place in places if len(place) == 2 and self.may_be_read(place)}
+        found = {p: None for p in places if not _is_numbered(p) and self.may_be_read(p)}
         if read and not read & found.keys():
             raise Misfit("it is read out of a list")
         if read - found.keys():
@@ -191,7 +183,19 @@ class Loops(Gathering):
         if all(loop.made.get(v) in (None, loop.lasts.get(r)) for r, v in finals.items()):
             yield {}  # else no variable kept it since: it is an element of a list
 
-    def _bound(self, scope: Scope, loop: Looping, column: Any, finals: dict[int, Value]) -> Value:
+    def _bound(
+        self, scope: Scope, loop: Looping, column: Any, finals: dict[int, Value],
+        is_kept: bool = True,
+    ) -> Value:  # fmt: skip
+        """The output of a loop.
+
+        Args:
+            scope: where it is read.
+            loop: the loop.
+            column: what stands in its place when rounds begin.
+            finals: what stood there at the end of each run.
+            is_kept: the place is known.
+        """
         like = next(iter(finals.values()))
         slot = column if column.__class__ is Slot else self._slot(loop, column, like)
         if not alike(slot.param.type, like.type):
@@ -199,10 +203,22 @@ class Loops(Gathering):
         following = self._next(loop, self._left_by_rounds(loop, slot.column, finals))
         if not slot.column and _is_of_some_rounds(loop.body, following):
             raise Misfit("what a loop leaves was not made by all of its rounds")
+        if not (is_kept or slot.column or self._is_shown_at_last(loop, finals)):
+            raise Misfit("what a loop leaves in a place is not known of all ways of its rounds")
         slot.next, slot.finals = following, finals
         slot.output = Value("", like.type, loop.node)
         loop.scope.made[slot.output] = loop.born
         return slot.output
+
+    def _is_shown_at_last(self, loop: Looping, finals: Mapping[int, Value]) -> bool:
+        """Whether last rounds made what is left, or went over it, and went all ways that are."""
+        for r, value in finals.items():
+            if loop.lasts.get(r, -1) not in (loop.made.get(value), loop.rows.get(value)):
+                return False
+        lasts = {*loop.lasts.values()}
+        return all(
+            {self.in_scope(loop.body, r) for r in way.members} & lasts for way in _ways(loop.body)
+        )
 
     def _left_by_rounds(
         self, loop: Looping, column: dict[int, Value], finals: Any
@@ -334,6 +350,22 @@ def _is_of_some_rounds(body: Scope, value: Any) -> bool:
                     return any(one is None or _is_of_some_rounds(way, one) for way, one in
                                ((branch.then, then), (branch.otherwise, otherwise)))  # fmt: skip
     return False
+
+
+def _ways(scope: Scope) -> Iterator[Scope]:
+    """The ways of the branches of a scope, and of those inside these."""
+    for branch in scope.branches:
+        for way in (
+            (branch.then, branch.otherwise) if branch.__class__ is Branch else (branch.body,)
+        ):
+            if branch.__class__ is Branch:
+                yield way
+            yield from _ways(way)
+
+
+def _is_numbered(place: Sequence[Any]) -> bool:
+    """Whether a place is an element of a list, which may be one of another number elsewhere."""
+    return any(isinstance(key, int) for key in place[2:])
 
 
 def _left_in(loop: Looping, finals: Mapping[int, Value]) -> dict[Any, None]:

@@ -23,7 +23,9 @@ NUMBER = ("number", None)
 NONE = ("NoneType", "None")
 IN_GRAPH = ("", None)  # nothing plain: calls say what becomes of it
 SCALARS = frozenset({"int", "float", "bool", "str"})  # kinds that a call can be given as they are
-_HAVE_NONE = (torch.nn.Module, int, float, str, bytes, type(None))  # tensors that may be replaced
+_HAVE_NONE = (int, float, str, bytes, type(None))
+_OF_TORCH = frozenset(vars(torch.nn.Module()))
+_CONTAINERS = (list, tuple, dict, collections.deque)
 MANY = 64  # elements of a container that are looked at
 
 
@@ -86,6 +88,11 @@ def tensors_by_path(
         yield place, part
     elif isinstance(part, _HAVE_NONE) or len(place) > 5:  # more would cost more than the run
         return
+    elif isinstance(part, torch.nn.Module):
+        own = {key: one for key, one in vars(part).items() if key not in _OF_TORCH}
+        for name, inner in {**own, **part._buffers}.items():
+            if isinstance(inner, (torch.Tensor, *_CONTAINERS)):
+                yield from tensors_by_path(inner, (*place, name), known)
     elif isinstance(part, (list, tuple, collections.deque)):
         for key, inner in enumerate(itertools.islice(part, MANY)):
             if inner.__class__ not in _PLAIN:

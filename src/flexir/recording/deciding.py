@@ -241,44 +241,6 @@ class Deciding(Combined):
         code = self.codes.get(function)
         return () if code is None else self.known.tensors.get(code, ())
 
-    def is_held_in_a_list(self, values: Mapping[int, Value]) -> bool:
-        grown = {
-            (loop.code.co_name, name) for loop in self.loops if loop.code for name in loop.grown
-        }
-        found: set[Any] | None = None
-        for r, value in values.items():
-            held = self.reading.get(r)
-            if held is None:
-                return False
-            kept = held.read
-            here = set()
-            for place in (p for p, one in kept.items() if one is value and p[:2] not in grown):
-                if len(place) == 3 and isinstance(place[2], int) and value.producer is not None:
-                    whole = value.producer.outputs
-                    if all(kept.get((*place[:2], k)) is one for k, one in enumerate(whole)):
-                        here.add(place[:2])
-            found = here if found is None else found & here
-        return bool(found)
-
-    def may_be_read(self, place: Any) -> bool:
-        """Whether the call being read may read a variable; those of other functions always."""
-        for held in self.reading.values():
-            if held is None or not held.frames or held.frames[0].co_name != place[0]:
-                return True
-            if place[1] in names_at(*held.stack[0]):
-                return True
-        return not self.reading
-
-    def places_read(self, values: Mapping[int, Value]) -> set[Any]:
-        """The variables that hold these in all runs and may be read by the call being read."""
-        found: set[Any] | None = None
-        for r, value in values.items():
-            held = self.reading.get(r)
-            kept = {} if held is None else held.read
-            here = {place for place, one in kept.items() if one is value}
-            found = here if found is None else found & here
-        return {place for place in found or () if self.may_be_read(place)}
-
     def _output(self, scope: Scope, branch: Branch, values: dict[int, Any]) -> Value:
         if branch.before is not None:
             held = branch.before.held
@@ -293,7 +255,22 @@ class Deciding(Combined):
             places = self.places_read(values)
             if places and all(self._differed(scope, values, place) for place in places):
                 raise Unsure("a variable was decided by more than one condition")
+            if not self.held_in(values) and self._is_out_of_sight(scope, found, values):
+                raise Unsure("it came from a place that no variable leads to, over a condition")
         return super()._certain(scope, values, found)
+
+    def _is_out_of_sight(self, scope: Scope, value: Value | None, runs: Collection[int]) -> bool:
+        """Whether something that no variable holds was made before a condition was met."""
+        if value is None or value in self.constants or None in map(self.reading.get, runs):
+            return False
+        if self.until < float("inf"):
+            return False  # it stood there when a loop began
+        age, limit = self.ages.get(value, scope.age(value)), float("inf")
+        for around in scope.outwards:
+            if any(one.__class__ is Branch and age < one.born < limit for one in around.branches):
+                return True
+            limit = min(limit, around.born)
+        return False
 
     def _differed(self, scope: Scope, values: Mapping[int, Any], place: Any) -> bool:
         """Whether a variable held several things at an earlier condition."""

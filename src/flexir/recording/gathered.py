@@ -20,19 +20,17 @@ from ..graph.nodes import ListType, Node, NumberType, Value
 from .alike import Misfit
 from .linear import Found, lines
 from .looping import Looping, is_decided, is_decided_since, like_pattern
+from .reading import Reading
 from .scopes import Scope
-from .standing import Held
 from .trace import derived_call
-from .ways import Ways, guarded
+from .ways import guarded
 
 
-class Gathering(Ways):
+class Gathering(Reading):
     """Ways, with the lists and numbers of loops."""
 
     def __init__(self, runs: int) -> None:
         super().__init__(runs)
-        self.loops: list[Looping] = []
-        self.reading: dict[int, Held | None] = {}  # what is held where something is being read
         # Element of a run's list -> such lists, its number in each, and how many there are.
         self.elements: dict[Value, tuple[tuple[Value, int, int], ...]] = {}
         # List -> where an element was read, what each run has there, and what stands for it.
@@ -111,10 +109,6 @@ class Gathering(Ways):
         if body is None or len(set(places.values())) == 1:
             return False
         return any(len(set(kept.values())) > 1 for kept, _ in self.features(scope, places))
-
-    def is_held_in_a_list(self, values: Mapping[int, Value]) -> bool:
-        """Whether a variable holds a list with these in it that no condition has made."""
-        raise NotImplementedError
 
     def _picked(
         self, scope: Scope, whole: Value, values: dict[int, Any], places: dict[int, int],

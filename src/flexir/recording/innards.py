@@ -27,7 +27,6 @@ from ..graph.tree import attributes_of
 from .holders import (
     FIXED,
     Attributes,
-    Cells,
     Holder,
     container_of,
     has_attributes,
@@ -134,19 +133,19 @@ class CachedResults(Holder):
             self.thing.cache_clear()
 
 
-class Contexts(Cells):
-    """A variable of ``contextvars``."""
+class Contexts(Holder):
+    """A variable of ``contextvars``; what stands in it has a path of its own."""
 
     __slots__ = ()
 
     def read(self) -> dict[str, Any]:
         missing = object()
         found = self.thing.get(missing)
-        return {} if found is missing else {"": found}
+        return {} if found is missing else {"value": found}
 
     def put(self, contents: dict[str, Any]) -> None:
         if contents:
-            self.thing.set(contents[""])
+            self.thing.set(contents["value"])
 
 
 def holder_of(part: Any, path: str) -> Holder | None:
