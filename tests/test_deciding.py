@@ -1,5 +1,7 @@
 """A number that one branch decides is not taken for another's, and not for a constant."""
 
+import contextlib
+
 import pytest
 import torch
 
@@ -300,3 +302,21 @@ def test_what_the_last_round_leaves_is_not_forgotten(model, shown):
             assert torch.equal(graph(x), model(x)), n
         except flexir.Diverged:
             continue
+
+
+def in_a_tuple(x):
+    best, found = x[0], (0, 0)
+    n = len(x)
+    for i in range(n):
+        if x[i] < best:
+            best, found = x[i], (i, n)
+    return found, best
+
+
+def test_numbers_in_a_tuple_that_several_conditions_decide():
+    shown = torch.tensor([9.0, 2.0, 3.0, 0.0]), torch.tensor([3.0, 1.0, 0.0, 4.0])
+    graph = flexir.capture(in_a_tuple, shown[0], also=shown[1:])
+    for x in torch.tensor([[5.0, 0.0, 9.0, 3.0], [5.0, 4.0, 3.0, 2.0], [1.0, 2.0, 3.0, 0.0]]):
+        with contextlib.suppress(flexir.Diverged):
+            found, best = graph(x)
+            assert found == in_a_tuple(x)[0] and torch.equal(best, x.min())

@@ -395,7 +395,7 @@ def test_variables_of_a_context():
     empty, full = contextvars.ContextVar("empty"), contextvars.ContextVar("full")
     full.set(3)
     one, other = holder_of(empty, ""), holder_of(full, "")
-    assert one.read() == {} and other.read() == {"": 3}
+    assert one.read() == {} and other.read() == {"value": 3}
     full.set(4)
     assert not other.stands()
     other.put(other.before)
@@ -447,3 +447,51 @@ def test_opaque_things_lead_to_what_they_hold():
     parts = holder_of(iter(kept), "").parts()
     assert len(parts) == 1 and parts[0] is kept
     assert template(parts, lambda t: t) == [kept]
+
+
+class Pushes(torch.nn.Module):
+    def __init__(self, stack):
+        super().__init__()
+        self.stack = stack
+
+    def forward(self, x):
+        self.stack.append(x * 2)
+        return x + 1
+
+
+class Pops(Pushes):
+    def forward(self, x):
+        return x + self.stack.pop() if self.stack else x
+
+
+class SharesAList(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        stack = []
+        self.push, self.pop = Pushes(stack), Pops(stack)
+
+    def forward(self, x):
+        self.push.stack.clear()
+        return self.pop(self.push(self.push(x)))
+
+
+class HoldsOneTwice(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.state = [0, []]
+        self.log = self.state[1]
+        self.note = self.log.append
+
+    def forward(self, x):
+        self.log.clear()
+        self.log.append(x * 2)
+        self.note(x)
+        return x + self.state[1][0] + len(self.log)
+
+
+@pytest.mark.parametrize("made", [SharesAList, HoldsOneTwice])
+def test_a_list_that_two_share_is_put_back_as_one(made):
+    graph, model = flexir.capture(made(), torch.ones(2), also=[torch.ones(3)]), made()
+    assert not graph.variants
+    for n in (2, 3, 4):
+        assert torch.equal(graph(torch.full((n,), 5.0)), model(torch.full((n,), 5.0)))

@@ -26,6 +26,10 @@ class Inside(NamedTuple):
     state: Any
 
 
+class Items(list[Any]):
+    """What a list held that has been the same list all the time, whoever else holds it."""
+
+
 class KeptResults(NamedTuple):
     """What a function that remembers its results has gained: each with what it is of."""
 
@@ -84,7 +88,7 @@ class Changes:
     def items(self, path: str, before: list[Any], now: list[Any]) -> None:
         """The items of one list."""
         if len(before) != len(now):
-            self._changed(Change(path, frozen(before), frozen(now), before), now)
+            self._changed(Change(path, frozen(before), frozen(now), Items(before)), now)
             return
         for position, (old, new) in enumerate(zip(before, now)):
             self.pair(f"{path}.{position}", old, new)

@@ -27,7 +27,7 @@ from .standing import Held
 from .variables import compares_in_c, is_inside_c, made_of, names_at, returned_by
 from .ways import is_number
 
-Variable = tuple[str, str]  # function and variable
+Variable = tuple[Any, ...]  # function and variable; keys, of a number in a container
 
 
 class Before(NamedTuple):
@@ -163,7 +163,7 @@ class Deciding(Combined):
         }  # fmt: skip
         later = {p for p in same if p[0] in before.functions} - before.differing.keys()
         if later and not fits:
-            if any(self.made_of(*place) & before.differing.keys() for place in later):
+            if any(self.made_of(*place[:2]) & before.differing.keys() for place in later):
                 raise Misfit("a number may be made of one that an earlier condition decided")
             return None
         kept = [meant for place, meant in fits.items() if not same or place in same] or [
@@ -202,8 +202,8 @@ class Deciding(Combined):
             for place, (known, meant) in around.before.differing.items() if around.before else ():
                 if place in made:
                     args = self._settled(scope, heads, args, {}, None)
-                elif place in read - seen:
-                    args = self._settled(scope, heads, args, known, meant)
+                elif place[:2] in read and place not in seen:
+                    args = self._settled(scope, heads, args, known, meant, place[2:])
                 seen.add(place)
         return args
 
@@ -222,7 +222,7 @@ class Deciding(Combined):
                 for place in branch.before.differing if branch.__class__ is Branch else ():
                     if read is None and place[1] in returned_by(self.codes[place[0]]):
                         raise Misfit(f"{place[1]!r} was decided by conditions, and is returned")
-                    if read is None or place not in read:
+                    if read is None or place[:2] not in read:
                         continue
                     told = [one[place] for one in held if place in one]
                     if len(told) == len(held) and all(alike_numbers(one, told[0]) for one in told):
@@ -298,13 +298,13 @@ class Deciding(Combined):
         loop, code = turn.execution.loop, turn.execution.code
         names = names_in(loop.iterable) if loop.iterable is not None else ()
         for around in scope.outwards:
-            for function, name in around.before.differing if around.before else ():
+            for function, name, *_ in around.before.differing if around.before else ():
                 if function == code.co_name and name in names:
                     raise Misfit(f"an earlier condition may have decided {name!r}, and so a loop")
 
     def _settled(
         self, scope: Scope, heads: dict[int, Node], args: dict[str, Any],
-        numbers: Mapping[int, Any], meant: Any,
+        numbers: Mapping[int, Any], meant: Any, keys: Sequence[Any] = (),
     ) -> dict[str, Any]:  # fmt: skip
         """The arguments with what stands for one variable in its place.
 
@@ -314,6 +314,7 @@ class Deciding(Combined):
             args: as all runs of the scope have them.
             numbers: of the variable, by run.
             meant: what stands for them.
+            keys: of a number in a container, whose Value says what is made of it.
         """
         given = [_given(heads[r].args) for r in scope.runs]
         if not given[0]:
@@ -321,6 +322,8 @@ class Deciding(Combined):
         shown = [numbers.get(run) for run, _ in self._at(numbers, dict.fromkeys(scope.runs))]
         fits = [k for k in range(len(given[0]))
                 if all(same_number(one, n[k]) for one, n in zip(shown, given))]  # fmt: skip
+        if keys and not fits:
+            return args
         made = _given(args)
         if meant.__class__ is not Value or len(fits) != 1 or len(made) != len(given[0]):
             raise Misfit(
@@ -355,7 +358,7 @@ def _numbers(held: Held | None) -> dict[Variable, Any]:
     if held is None:
         return {}
     told = {(held.frames[n].co_name, name): one for (n, name), one in held.plain.items()}
-    found: dict[Variable, Any] = {}
+    found: dict[Variable, Any] = {p: one for p, one in held.numbers.items() if len(p) > 2}
     for place, one in {**held.spent, **told}.items():
         if one.__class__ is Value:
             found[place] = one

@@ -27,6 +27,7 @@ field                 means                                                     
 from __future__ import annotations
 
 import weakref
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -34,6 +35,7 @@ import torch
 from ..graph.geometry import Geometry, storage_of, where_of
 from ..graph.nodes import Node, TensorType, Value
 
+_INTEGERS = frozenset({torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64})
 UNKNOWN = -2  # autograd has yet to give the tensor its counter: below it, a view starts anew
 
 
@@ -117,13 +119,22 @@ def nothing() -> None:
 class View:
     """The node that made one or more tensors as views, and the tensors it viewed.
 
-    Kept by the tensors it made; it does not keep them.
+    Kept by the tensors it made; it does not keep them. Where the tensors that say where it lies
+    (``x[i]``, ``x.narrow(0, i, 2)``) hold something else, it lies elsewhere.
     """
 
-    __slots__ = ("aliases", "bases", "memory", "node", "places")
+    __slots__ = ("aliases", "bases", "memory", "node", "placed", "places")
 
-    def __init__(self, node: Node, memory: Memory, bases: dict[Value, Alias]) -> None:
+    def __init__(
+        self,
+        node: Node,
+        memory: Memory,
+        bases: dict[Value, Alias],
+        tensors: Iterable[tuple[torch.Tensor, Alias]] = (),
+    ) -> None:
+        """``tensors``: those that the node was given."""
         self.node, self.memory, self.bases = node, memory, bases
+        self.placed = list(_numbers_among(tensors, memory))  # which say where, and what they are
         self.places = [base.where for base in bases.values()]
         self.aliases: list[weakref.ref[Alias]] = []
 
@@ -133,6 +144,17 @@ class View:
             base.memory is self.memory and base.where == where
             for base, where in zip(self.bases.values(), self.places)
         )
+
+
+def _numbers_among(
+    tensors: Iterable[tuple[torch.Tensor, Alias]], memory: Memory
+) -> Iterator[tuple[Value, int]]:
+    """The tensors that a call may have taken for numbers, of those elsewhere than a memory."""
+    for tensor, alias in tensors:
+        if alias.memory is memory or alias.value.type.shape or type(tensor) is not torch.Tensor:
+            continue
+        if tensor.dtype in _INTEGERS and tensor.device.type != "meta":
+            yield alias.value, int(tensor)
 
 
 class Alias:

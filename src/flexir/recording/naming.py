@@ -120,7 +120,7 @@ class Table:
 
 def with_names(graph: Graph, table: Table, dims: Dims) -> Graph:
     """The graph with a name for every size that varies, and literals for numbers that cannot."""
-    names = _SizeNames(dims)
+    names = _SizeNames(dims, len(table.rows))
     paths = {v: path for path, v in places.paths(graph.inputs, Value)}
     types: dict[Value, TensorType] = {}
     for value in table.values:
@@ -213,10 +213,11 @@ def _literals(graph: Graph, table: Table, types: Mapping[Value, TensorType]) -> 
 
 
 class _SizeNames:
-    """Names of sizes: the same for sizes that were equal in all examples."""
+    """Names of sizes: the same for sizes that were equal in all examples, of which there are
+    ``many``."""
 
-    def __init__(self, dims: Dims) -> None:
-        self.dims = dims
+    def __init__(self, dims: Dims, many: int = 0) -> None:
+        self.dims, self.many = dims, many
         self.known: dict[tuple[Any, ...], str] = {}
         self.places: dict[str, list[str]] = {}
         self.columns: dict[str, tuple[Any, ...]] = {}
@@ -242,7 +243,7 @@ class _SizeNames:
         if rows and (known := self._known_of(rows, sizes, beyond)):
             return Dim(first, known)
         name = self.size(varies, path, dim, rank)
-        if not rows:
+        if not rows and len(sizes) >= self.many:
             self.beyond.setdefault(name, beyond)
         return Dim(first, name)
 

@@ -289,11 +289,14 @@ class Numbers:
         return [one for one in self.made if one not in self.used and one not in parts]
 
     def keep(self, numbers: Sequence[Expr]) -> None:
-        """Write down numbers that Python has, as some that became plain."""
-        self.enter()
+        """Write down numbers that Python has, as some that became plain.
+
+        What stands for numbers elsewhere may have been made after the module that this is of.
+        """
+        before, self._scopes = self._scopes, [{}]
         for one in numbers:
             self._value(expression(calls.plain, (one,), one.recorded), one.recorded)
-        self.leave()
+        self._scopes = before
 
 
 SIZES = frozenset({"shape", "size", "numel", "nelement", "stride"})

@@ -47,34 +47,42 @@ def part_written(
         place = args["index"]
     elif node.op == "narrow":
         start = args["start"]
-        if _is_number(start) and _recorded(start) < 0:
+        if not _is_number(start):  # a tensor
+            live = trace.live
+            many = _size(trace, node.args["input"], dim) if live else kind.shape[dim]
+            start = trace.emit(torch.remainder, {"input": start, "other": many}, start.type)
+        elif _recorded(start) < 0:
             start = _sum(trace, _size(trace, node.args["input"], dim), start)
         place = _stretch(trace, start, args["length"])
     elif node.op in SPLITS and where.stride[dim]:
-        place = _place(trace, node, dim, (part.offset - where.offset) // where.stride[dim])
+        begins = (part.offset - where.offset) // where.stride[dim]
+        place = _place(trace, node, dim, begins, part.size)
     if place is None:
         return None
     indices = (slice(None),) * dim + (place,)
     return trace.emit(setitem, {"input": whole, "indices": indices, "value": value}, kind)
 
 
-def _place(trace: Trace, node: Node, dim: int, begins: int) -> Any:
+def _place(trace: Trace, node: Node, dim: int, begins: int, shape: tuple[int, ...]) -> Any:
     """Which rows of the whole a part is, of one that was cut; ``begins``: the first of them."""
     if node.op == "unbind":
         return begins
     start: Any = 0
     for one in node.outputs:
         size = _size(trace, one, dim)
-        if _recorded(start) == begins and one.type.shape[dim]:
+        if _recorded(start) == begins and one.type.shape == shape:  # one before it may be empty
             return _stretch(trace, start, size)
         start = _sum(trace, start, size)
     return None
 
 
 def _stretch(trace: Trace, start: Any, length: Any) -> slice | None:
-    """So many rows from a first one; None where a tensor says so."""
-    known = _is_number(start) and _is_number(length)
-    return slice(start, _sum(trace, start, length)) if known else None
+    """So many rows from a first one; None where a tensor says how many."""
+    if not _is_number(length):
+        return None
+    if _is_number(start):
+        return slice(start, _sum(trace, start, length))
+    return slice(start, trace.emit(torch.add, {"input": start, "other": length}, start.type))
 
 
 def _is_number(part: Any) -> bool:

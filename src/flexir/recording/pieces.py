@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 
-from ..graph import tree
 from ..graph.geometry import Geometry, as_strided, as_strided_scatter, assemble, setitem
 from ..graph.nodes import TensorType, Value
 from .memory import Alias, Memory, Piece
@@ -72,25 +71,35 @@ def scatter(trace: Trace, alias: Alias, value: Value, piece: Piece, current: Cur
         if base.where == alias.where:
             return scatter(trace, base, value, piece, current)
         node = alias.view.node
-        literal = not any(not v.is_number for v in tree.leaves(node.args.get("indices"), Value))
-        if node.op == "getitem" and literal:
+        if node.op == "getitem":
             args = {
                 "input": current(base), "indices": node.args["indices"], "value": value,
             }  # fmt: skip
             whole = trace.emit(setitem, args, base.value.type)
             return scatter(trace, base, whole, piece, current)
-        if trace.live:
+        if trace.live or alias.view.placed:
             known = part_written(trace, node, current(base), base.where, alias.where, value)
             if known is not None:
                 return scatter(trace, base, known, piece, current)
-        if (inverse := _inverse(alias.where, base.where)) is not None:
+        inverse = None if alias.view.placed else _inverse(alias.where, base.where)
+        if inverse is not None:
             function, args = inverse
             if trace.live and function is torch.reshape:  # to whatever size the base has
                 function, args = torch.Tensor.reshape_as, {"other": base.value}
             back = trace.emit(function, {"input": value, **args}, base.value.type)
             return scatter(trace, base, back, piece, current)
+    tell_places(trace, alias)
     args = {"input": piece.value, "src": value, **_strided(piece, alias.where)}
     return trace.emit(as_strided_scatter, args, piece.value.type)
+
+
+def tell_places(trace: Trace, alias: Alias) -> None:
+    """Write down what says where a tensor lies, if tensors do: with others it lies elsewhere."""
+    if alias.view is not None:
+        for value, number in alias.view.placed:
+            trace.told(value, number)
+        for base in alias.view.bases.values():
+            tell_places(trace, base)
 
 
 def _base(alias: Alias) -> Alias | None:

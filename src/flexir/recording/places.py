@@ -5,11 +5,12 @@ Goes through holders (``holders``); what lies inside of tuples is reached by ``t
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Collection, Iterable
 from typing import Any
 
 from ..graph.account import NOTHING, Text
-from .changed import Inside, path_of
+from .changed import Inside, Items, path_of
 from .holders import Holder, Sequences
 from .innards import CachedResults, Opaque
 from .tuple_parts import keyed_by, steps_to, ways_to, with_part, within
@@ -40,6 +41,11 @@ def part_at(holders: Iterable[Holder], path: str) -> Any:
 
 def put_at(holders: Iterable[Holder], path: str, part: Any) -> bool:
     """Put something in the place of this path; False where there is no such place."""
+    holders = list(holders)
+    stands = part_at(holders, path) if isinstance(part, Items) else None
+    if isinstance(stands, (list, collections.deque)):
+        Sequences(stands, path).put(list(part))  # whoever else holds it
+        return True
     for holder in holders:
         contents = holder.read()
         if holder.path == path and isinstance(part, Inside) and isinstance(holder, Opaque):
@@ -47,9 +53,6 @@ def put_at(holders: Iterable[Holder], path: str, part: Any) -> bool:
             return bool(holder.read() == {"": part.state})
         if isinstance(part, Inside):
             continue
-        if holder.path == path and isinstance(holder, Sequences) and isinstance(part, list):
-            holder.put(part)
-            return True
         keyed = keyed_by(contents)
         for key, now in keyed.items():
             rest = steps_to(path, path_of(holder, key))

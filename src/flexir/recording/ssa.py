@@ -27,7 +27,7 @@ from ..graph.geometry import (
 from ..graph.nodes import Node, Value
 from .constants import Origins
 from .memory import ALONE, UNKNOWN, Alias, LoneConstant, Memory, Piece, View, version
-from .pieces import derive, scatter, written_piece
+from .pieces import derive, scatter, tell_places, written_piece
 from .tensors import Tensors
 from .trace import Trace
 
@@ -131,6 +131,7 @@ class ValueTable(Tensors):
         elif alias.view is not None and alias.view.stands():
             self._review(alias.view)
         elif holder is not None:
+            tell_places(self.trace, alias)
             self._set(alias, derive(self.trace, holder, alias.where))
         else:
             raise AssertionError("a live tensor lies outside every piece of its memory")
@@ -229,10 +230,8 @@ class ValueTable(Tensors):
         views: dict[Memory, View] | None,
     ) -> View | None:
         """What a call viewed, if arguments of it lie on the memory its result lies on."""
-        if views is not None and memory in views:
-            return views[memory]
-        if node is None:
-            return None
+        if node is None or views is not None and memory in views:
+            return None if views is None else views.get(memory)
         bases = {}
         for other, alias in tensors:
             if alias.memory is memory:
@@ -240,7 +239,7 @@ class ValueTable(Tensors):
                 bases[alias.value] = alias
         if not bases:
             return None
-        view = View(node, memory, bases)
+        view = View(node, memory, bases, tensors)
         for base in bases.values():
             self._know(base)
         if views is not None:

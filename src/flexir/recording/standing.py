@@ -72,6 +72,7 @@ class Held(NamedTuple):
         inside: of a condition, or where rounds begin or end: as ``plain``, all that a variable
             leads to.
         activations: which call of each function it is, of all functions that were called.
+        numbers: function, variable and keys -> the Value of a number in a container.
     """
 
     frames: tuple[CodeType, ...]
@@ -83,6 +84,7 @@ class Held(NamedTuple):
     beneath: bool = False
     inside: Mapping[tuple[int, str], Any] = {}
     activations: tuple[int, ...] = ()
+    numbers: Mapping[tuple[Any, ...], Value] = {}
 
     @property
     def read(self) -> dict[tuple[Any, ...], Value]:
@@ -237,6 +239,7 @@ class Standing:
         tensors: dict[tuple[Any, ...], Value] = {}
         spent: dict[tuple[str, str], Any] = {}
         taken: dict[tuple[Any, ...], Value] = {}
+        within: dict[tuple[Any, ...], Value] = {}
         beneath = is_beneath(node, frame)
         self._frame = frame
         numbers = {} if self.rounds is None else self.rounds.activations
@@ -255,10 +258,10 @@ class Standing:
                 if value := self._number(kept[name]):
                     tensors[code.co_name, name] = value
                 here = code.co_name, name
-                for place, part in tensors_by_path(kept[name], here, self._part):
-                    value = self._part(part)
+                for place, part in tensors_by_path(kept[name], here, self._any):
+                    value = self._any(part)
                     if value is not None:
-                        tensors[place] = value
+                        (within if self._part(part) is None else tensors)[place] = value
             self.lookups.visit(user)
             frames.append(code)
             at.append(user.f_lasti)
@@ -266,7 +269,16 @@ class Standing:
         inside = self._inside() if self._turned else {}
         self._turned = False
         self.seen[node] = Held(
-            tuple(frames), tuple(at), plain, tensors, spent, taken, beneath, inside, tuple(called)
+            tuple(frames),
+            tuple(at),
+            plain,
+            tensors,
+            spent,
+            taken,
+            beneath,
+            inside,
+            tuple(called),
+            within,
         )
 
     def _spend(
@@ -320,6 +332,10 @@ class Standing:
     def _part(self, part: Any) -> Value | None:
         """The same, also of a number that a call took out of a tensor."""
         return self._number(part) if is_taken(part) else self._value(part)
+
+    def _any(self, part: Any) -> Value | None:
+        """The same, of any number of this run."""
+        return self._number(part) or self._value(part)
 
     def _number(self, part: Any) -> Value | None:
         ours = part.__class__ in OURS and part.home is self._numbers

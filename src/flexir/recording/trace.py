@@ -19,7 +19,7 @@ import torch
 from ..calls.schemas import signatures
 from ..calls.signatures import Signature
 from ..graph import tree
-from ..graph.nodes import Node, TensorType, Value
+from ..graph.nodes import Effects, Node, TensorType, Value
 from ..graph.source import Source, locate
 from .constants import Origins
 from .effects import inside_autograd_function
@@ -111,6 +111,12 @@ class Trace:
         copy.outputs = tuple(fresh.values())
         copy.effects = node.effects
         return copy
+
+    def told(self, value: Value, number: int) -> None:
+        """Record that Python was told this number of a tensor, by a call that takes numbers."""
+        node = derived_call(torch.Tensor.item, {"input": value})
+        node = self.append(node.op, node.target, node.signature, node.args)
+        node.result, node.effects = number, Effects(escape="value")
 
     # -- module calls
 
