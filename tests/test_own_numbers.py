@@ -1,6 +1,8 @@
 """Numbers that a function keeps: where they become Values of their own, and where they do not."""
 
+import contextlib
 import inspect
+import itertools
 import sys
 
 import pytest
@@ -322,3 +324,30 @@ def test_a_function_whose_source_is_another_is_left_as_it_is():
     first = counts_some_rounds.__code__.co_firstlineno
     exec(compile("\n" * (first - 1) + source, __file__, "exec"), space)
     assert telling_copy(space["counts_some_rounds"].__code__, frozenset({"n"})) is None
+
+
+FOUND_AT = """import torch
+
+
+def found_at(x):
+    best, place = x[0], 0
+    for i in range(1, len(x)):
+        if x[i] > best:
+            best, place = x[i], i
+    return place
+"""
+
+
+def test_functions_of_one_text_in_two_files_are_two(tmp_path):
+    for name, shown in (
+        ("one", [[0.0, 1.0, 2.0], [2.0, 1.0, 0.0], [0.0, 2.0, 1.0]]),
+        ("other", [[0.0, 1.0, 2.0, 3.0], [2.0, 3.0, 1.0, 0.0]]),
+    ):
+        file, space = tmp_path / f"{name}.py", {}
+        file.write_text(FOUND_AT)
+        exec(compile(FOUND_AT, str(file), "exec"), space)
+        function, (first, *also) = space["found_at"], map(torch.tensor, shown)
+        graph = flexir.capture(function, first, also=also)
+        for x in torch.tensor([*itertools.permutations(range(len(first)))]).float():
+            with contextlib.suppress(flexir.Diverged):
+                assert graph(x) == function(x), (name, x)

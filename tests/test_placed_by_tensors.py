@@ -93,3 +93,60 @@ def test_one_that_lies_elsewhere_is_refused_by_name():
     assert torch.equal(graph(x, torch.tensor(0)), model(x, torch.tensor(0)))
     with pytest.raises(flexir.Diverged, match=r"item\(\) was 0 when recorded and is 1"):
         graph(x, torch.tensor(1))
+
+
+def first_two(o):
+    o[:2] += 1
+
+
+def last_two(o):
+    view = o[-2:]
+    view.mul_(2)
+
+
+def columns(o):
+    view = o[:, :2]
+    view.mul_(2)
+
+
+def narrowed_to_what_is_there(o):
+    o.narrow(0, 0, min(2, len(o))).mul_(2)
+
+
+def a_view_of_all(o):
+    o.detach().view(o.shape)[:2].add_(1)
+
+
+def one_that_is_read_after_a_write(o):
+    view = o[:2]
+    o.mul_(2)
+    o[:1] = view.sum()
+
+
+def up_to_a_count(o):
+    o[: (o[:, 0] > 0).sum()] += 1
+
+
+PARTS = [first_two, last_two, columns, narrowed_to_what_is_there, a_view_of_all]
+PARTS += [one_that_is_read_after_a_write, up_to_a_count]
+
+
+@pytest.mark.parametrize("write", PARTS)
+def test_parts_that_are_all_there_is_in_every_example(write):
+    def model(x):
+        o = x + 1
+        write(o)
+        return o
+
+    graph, right = flexir.capture(model, torch.rand(1, 2), also=[torch.rand(2, 2)]), 0
+    assert not graph.variants
+    for n in range(1, 6):
+        x = torch.rand(n, 2)
+        x[n // 2 :, 0] -= 3
+        try:
+            made = graph(x.clone())
+        except flexir.Diverged:
+            continue
+        assert torch.equal(made, model(x.clone())), n
+        right += 1
+    assert right >= 2

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-import functools
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from types import CodeType
 from typing import Any
@@ -17,7 +16,7 @@ from ..graph import numbers, tree
 from ..graph.inputs import same_literal
 from ..graph.nodes import Node, Value
 from .alike import Misfit
-from .parsed import Span, contains, function_of, nodes_of, span_at, span_of
+from .parsed import Span, contains, function_of, nodes_of, of_code, span_at, span_of
 from .rounds import Turn
 from .runs import Recorded
 from .scopes import Branch, Scope
@@ -140,7 +139,7 @@ def rounds_around(
     )  # fmt: skip
 
 
-@functools.lru_cache(maxsize=8192)
+@of_code(maxsize=8192)
 def statement_at(code: CodeType, at: int) -> ast.stmt | None:
     """The innermost statement that an instruction is of."""
     own, span = function_of(code), span_at(code, at)

@@ -91,7 +91,7 @@ def tensors_by_path(
     elif isinstance(part, torch.nn.Module):
         own = {key: one for key, one in vars(part).items() if key not in _OF_TORCH}
         for name, inner in {**own, **part._buffers}.items():
-            if isinstance(inner, (torch.Tensor, *_CONTAINERS)):
+            if isinstance(inner, (torch.Tensor, *_CONTAINERS)) or inner.__class__ in OURS:
                 yield from tensors_by_path(inner, (*place, name), known)
     elif isinstance(part, (list, tuple, collections.deque)):
         for key, inner in enumerate(itertools.islice(part, MANY)):

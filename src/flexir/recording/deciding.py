@@ -53,6 +53,7 @@ class Deciding(Combined):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.codes: dict[str, CodeType] = {}  # of the functions that read it
+        self.is_one = False  # whether it is asked if a number is the same in all runs
 
     def may_part(self, heads: Mapping[int, Node]) -> None:
         """Raise Misfit where a condition decides what no variable holds.
@@ -104,11 +105,14 @@ class Deciding(Combined):
                        for one in parts.values())  # fmt: skip
         producers = {r: one.producer for r, one in parts.items()}
         if all(node is not None and only_a_number(node) for node in producers.values()):
+            self.is_one = True
             try:
                 self._number(scope, producers, out)
                 return False
             except Misfit:
                 return True
+            finally:
+                self.is_one = False
         stand = {self.env[r].get(one) for r, one in parts.items()}
         return len(stand) != 1 or None in stand
 
@@ -118,6 +122,8 @@ class Deciding(Combined):
         The branches are asked from the last one back. Where variables already differed at the
         condition of one, the number is what one of them held, or it was decided later.
         """
+        if self.is_one:
+            raise Misfit("a number that several conditions may have decided")
         known = {r: one for r, one in entries.items() if is_number(one)}
         same = self._places(known)
         for branch in reversed(scope.branches):
@@ -163,7 +169,8 @@ class Deciding(Combined):
         }  # fmt: skip
         later = {p for p in same if p[0] in before.functions} - before.differing.keys()
         if later and not fits:
-            if any(self.made_of(*place[:2]) & before.differing.keys() for place in later):
+            decided = {place[:2] for place in before.differing}
+            if any(self.made_of(*place[:2]) & decided for place in later):
                 raise Misfit("a number may be made of one that an earlier condition decided")
             return None
         kept = [meant for place, meant in fits.items() if not same or place in same] or [
@@ -200,7 +207,7 @@ class Deciding(Combined):
         seen: set[Variable] = set()
         for around in scope.outwards:
             for place, (known, meant) in around.before.differing.items() if around.before else ():
-                if place in made:
+                if place[:2] in made:
                     args = self._settled(scope, heads, args, {}, None)
                 elif place[:2] in read and place not in seen:
                     args = self._settled(scope, heads, args, known, meant, place[2:])

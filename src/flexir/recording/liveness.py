@@ -7,11 +7,10 @@ it sets is not. Where an exception may lead is taken to be reachable from everyw
 from __future__ import annotations
 
 import dis
-import functools
 from types import CodeType
 from typing import NamedTuple
 
-from .parsed import Span, contains, offsets_of, span_at
+from .parsed import Span, contains, of_code, offsets_of, span_at
 
 _READS = ("LOAD_FAST", "LOAD_DEREF", "LOAD_CLOSURE", "LOAD_NAME", "LOAD_CLASSDEREF")
 _ENDS = frozenset({
@@ -20,14 +19,14 @@ _ENDS = frozenset({
 })  # fmt: skip
 
 
-@functools.lru_cache(maxsize=8192)
+@of_code(maxsize=8192)
 def live_after(code: CodeType, at: int) -> tuple[str, ...]:
     """Names of variables that may be read after the instruction at an offset, in order of name."""
     after = _live(code).after.get(at, _every(code))
     return tuple(sorted(after.union(code.co_cellvars)))  # functions inside may read those
 
 
-@functools.lru_cache(maxsize=2048)
+@of_code(maxsize=2048)
 def live_after_span(code: CodeType, span: Span) -> frozenset[str]:
     """Names of variables that may be read where a function goes on after a stretch of source."""
     flow = _live(code)
@@ -38,7 +37,7 @@ def live_after_span(code: CodeType, span: Span) -> frozenset[str]:
     ))  # fmt: skip
 
 
-@functools.lru_cache(maxsize=2048)
+@of_code(maxsize=2048)
 def carried_by(code: CodeType, span: Span) -> frozenset[str]:
     """Names of variables that a round of a loop may read and the one before may have set."""
     flow = _live(code)
@@ -66,7 +65,7 @@ class _Flow(NamedTuple):
     offsets: list[int]
 
 
-@functools.lru_cache(maxsize=2048)
+@of_code(maxsize=2048)
 def _live(code: CodeType) -> _Flow:
     steps = list(dis.get_instructions(code))
     place = {one.offset: i for i, one in enumerate(steps)}

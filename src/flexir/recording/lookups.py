@@ -26,6 +26,7 @@ from .parsed import (
     contains,
     function_of,
     nodes_of,
+    of_code,
     parents_of,
     span_at,
     span_of,
@@ -220,7 +221,7 @@ def _kind_of_function(found: Any) -> str:
     return USERS if is_users else STRANGE
 
 
-@functools.lru_cache(maxsize=1024)
+@of_code(maxsize=1024)
 def _lookups(code: CodeType) -> tuple[Lookup, ...]:
     """What a function looks up, or calls, with variables in the brackets."""
     own = function_of(code)
@@ -263,7 +264,7 @@ def _holds_floats(part: Any) -> bool:
     return type(part) in (float, bool)
 
 
-@functools.lru_cache(maxsize=4096)
+@of_code(maxsize=4096)
 def _uses_of(code: CodeType, name: str) -> tuple[ast.AST, ...]:
     """Where a function reads a variable."""
     own = function_of(code)
@@ -282,7 +283,7 @@ def lefts_of(node: ast.AST) -> list[ast.expr]:
     return [node.left, *node.comparators[:-1]] if isinstance(node, ast.Compare) else []
 
 
-@functools.lru_cache(maxsize=1024)
+@of_code(maxsize=1024)
 def _operators(code: CodeType) -> dict[Span, list[ast.AST]]:
     """Where operators stand -> what they are in; before Python 3.11 all of a line."""
     own, found = function_of(code), dict[Span, list[ast.AST]]()

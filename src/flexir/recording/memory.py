@@ -123,7 +123,7 @@ class View:
     (``x[i]``, ``x.narrow(0, i, 2)``) hold something else, it lies elsewhere.
     """
 
-    __slots__ = ("aliases", "bases", "memory", "node", "placed", "places")
+    __slots__ = ("aliases", "bases", "loose", "memory", "node", "placed", "places")
 
     def __init__(
         self,
@@ -131,10 +131,13 @@ class View:
         memory: Memory,
         bases: dict[Value, Alias],
         tensors: Iterable[tuple[torch.Tensor, Alias]] = (),
+        live: bool = False,
     ) -> None:
-        """``tensors``: those that the node was given."""
+        """``tensors``: those that the node was given; ``live``: sizes may turn out to vary."""
         self.node, self.memory, self.bases = node, memory, bases
         self.placed = list(_numbers_among(tensors, memory))  # which say where, and what they are
+        # Whether it may lie elsewhere in what it views, or be less of it, than in this run.
+        self.loose = live or bool(self.placed) or any(one.is_loose for one in bases.values())
         self.places = [base.where for base in bases.values()]
         self.aliases: list[weakref.ref[Alias]] = []
 
@@ -193,6 +196,15 @@ class Alias:
         if self.home() is not storage_of(tensor):
             return False
         return self.memory is ALONE or self.where == where_of(tensor)
+
+    @property
+    def is_loose(self) -> bool:
+        """Whether it may lie elsewhere than in this run, as tensors or sizes say."""
+        return self.view is not None and self.view.loose
+
+    def lies_at(self, where: Geometry) -> bool:
+        """Whether it lies there, whatever tensors and sizes say."""
+        return self.where == where and not self.is_loose
 
     def share(self, tensor: torch.Tensor) -> None:
         """Other tensors lie on its storage from now on."""

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import ast
 import dis
-import functools
 from collections.abc import Sequence
 from types import CodeType
 
-from .parsed import function_of, parents_of
+from .parsed import function_of, of_code, parents_of
 from .sources import called
 from .variables import expressions_at
 
@@ -63,12 +62,12 @@ def _found(code: CodeType, at: int) -> tuple[list[dis.Instruction], int]:
     return found, max(k for k, one in enumerate(found) if one.offset <= at)
 
 
-@functools.lru_cache(maxsize=1024)
+@of_code(maxsize=1024)
 def _instructions(code: CodeType) -> list[dis.Instruction]:
     return list(dis.get_instructions(code))
 
 
-@functools.lru_cache(maxsize=8192)
+@of_code(maxsize=8192)
 def _goes(code: CodeType, at: int) -> str:
     """Where what an instruction gives goes: ``"on"``, ``"returned"``, or ``"kept"``."""
     all_, k = _found(code, at)
@@ -100,7 +99,7 @@ def asks_each(code: CodeType, at: int) -> bool:
                for n in found for over in n.args[:1])  # type: ignore[attr-defined]  # fmt: skip
 
 
-@functools.lru_cache(maxsize=8192)
+@of_code(maxsize=8192)
 def chooses_place(code: CodeType, at: int) -> bool:
     """Whether a condition chooses, in one expression, the place of a list that is changed."""
     own = function_of(code)

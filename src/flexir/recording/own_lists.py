@@ -9,7 +9,6 @@ Runs nothing.
 from __future__ import annotations
 
 import ast
-import functools
 from collections.abc import Container, Mapping, Sequence
 from types import CodeType
 
@@ -18,7 +17,7 @@ from ..graph.nodes import TensorType
 from .comparable import MANY
 from .lookups import TENSORS
 from .own_numbers import stacks_of, tells
-from .parsed import SUSPENDED, function_of, nodes_of, parents_of
+from .parsed import SUSPENDED, function_of, nodes_of, of_code, parents_of
 from .sources import called, names_in
 from .standing import Held
 from .uses import Known
@@ -85,7 +84,7 @@ def lists_of_its_own(
     return frozenset(names)
 
 
-@functools.lru_cache(maxsize=1024)
+@of_code(maxsize=1024)
 def _made(code: CodeType) -> frozenset[str]:
     """Variables that hold only lists which the function makes."""
     own = function_of(code)

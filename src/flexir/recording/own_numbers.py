@@ -10,7 +10,6 @@ nothing.
 from __future__ import annotations
 
 import ast
-import functools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import CodeType
 from typing import Any
@@ -18,7 +17,7 @@ from typing import Any
 from ..graph.nodes import Value
 from .listening import TELLS_CALLS
 from .lookups import ROWS
-from .parsed import FUNCTIONS, SUSPENDED, function_of, parents_of
+from .parsed import FUNCTIONS, SUSPENDED, function_of, of_code, parents_of
 from .sources import called
 from .standing import Held
 from .uses import Known, Telling
@@ -92,7 +91,7 @@ def assigned_at_times(code: CodeType) -> frozenset[str]:
     return alone & parted
 
 
-@functools.lru_cache(maxsize=1024)
+@of_code(maxsize=1024)
 def _assigned_in(code: CodeType) -> tuple[frozenset[str], frozenset[str]]:
     """Variables that a function sets in statements alone; those that it sets at times."""
     own = function_of(code)
@@ -117,7 +116,7 @@ def _assigned_in(code: CodeType) -> tuple[frozenset[str], frozenset[str]]:
     return frozenset(left), frozenset(parted)
 
 
-@functools.lru_cache(maxsize=1024)
+@of_code(maxsize=1024)
 def set_on_some_ways(code: CodeType) -> frozenset[str]:
     """Variables that some rounds of a loop set and others do not, and those made of them."""
     own = function_of(code)

@@ -13,9 +13,9 @@ import dis
 import functools
 import linecache
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import CodeType
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
@@ -26,10 +26,33 @@ _CACHE = dis.opmap.get("CACHE", -1)
 _ASKS = {at for name, at in dis.opmap.items() if name.startswith(("POP_JUMP", "TO_BOOL"))}
 _BEGINS = re.compile(r"[^\s#)\]}]").match  # a line with a statement of the top level, in most files
 
+P = ParamSpec("P")
+T = TypeVar("T")
+OfCode = Callable[Concatenate[CodeType, P], T]
 Span = tuple[int, int, int, int]  # line, column, last line, column after the last
 
 
-@functools.lru_cache(maxsize=4096)
+def of_code(maxsize: int) -> Callable[[OfCode[P, T]], OfCode[P, T]]:
+    """As ``functools.lru_cache``, for functions whose first argument is code.
+
+    Code of one text in two files, or in a cell that is run again, is equal, and is not the same.
+    """
+
+    def decorated(function: OfCode[P, T]) -> OfCode[P, T]:
+        @functools.lru_cache(maxsize=maxsize)
+        def kept(file: str, code: CodeType, *args: P.args, **kwargs: P.kwargs) -> T:
+            return function(code, *args, **kwargs)
+
+        def asked(code: CodeType, /, *args: P.args, **kwargs: P.kwargs) -> T:
+            return kept(code.co_filename, code, *args, **kwargs)  # type: ignore[arg-type]
+
+        functools.update_wrapper(asked, function)
+        return asked
+
+    return decorated
+
+
+@of_code(maxsize=4096)
 def spans(code: CodeType) -> list[Span]:
     """The span of each instruction; whole lines before Python 3.11."""
     found: list[Span] = []
@@ -108,7 +131,7 @@ def _part_of(file: str, first: int, end: int) -> ast.Module | None:
         return None
 
 
-@functools.lru_cache(maxsize=4096)
+@of_code(maxsize=4096)
 def function_of(code: CodeType) -> ast.AST | None:
     """The function, lambda or comprehension that a code object was compiled from."""
     file = code.co_filename

@@ -64,11 +64,11 @@ def scatter(trace: Trace, alias: Alias, value: Value, piece: Piece, current: Cur
         piece: the part of the memory it lies in.
         current: reads the present Value of a tensor.
     """
-    if piece.where == alias.where:
+    if alias.lies_at(piece.where):
         return value
     base = _base(alias)
     if base is not None and alias.view is not None:
-        if base.where == alias.where:
+        if alias.lies_at(base.where):
             return scatter(trace, base, value, piece, current)
         node = alias.view.node
         if node.op == "getitem":
@@ -77,7 +77,7 @@ def scatter(trace: Trace, alias: Alias, value: Value, piece: Piece, current: Cur
             }  # fmt: skip
             whole = trace.emit(setitem, args, base.value.type)
             return scatter(trace, base, whole, piece, current)
-        if trace.live or alias.view.placed:
+        if alias.view.loose:
             known = part_written(trace, node, current(base), base.where, alias.where, value)
             if known is not None:
                 return scatter(trace, base, known, piece, current)
@@ -130,9 +130,9 @@ def _inverse(view: Geometry, base: Geometry) -> tuple[Callable[..., Any], dict[s
     """The torch function that turns a view of *all* of a base back into the base's shape."""
     if view[0] != base[0] or view.offset != base.offset or view.flags or base.flags:
         return None
-    if sorted(zip(view.stride, view.size)) == sorted(zip(base.stride, base.size)):
+    if view != base and sorted(zip(view.stride, view.size)) == sorted(zip(base.stride, base.size)):
         if len(set(base.stride)) == len(base.stride):
             return torch.permute, {"dims": tuple(view.stride.index(s) for s in base.stride)}
-    if view.span() == base.span() and view.is_contiguous() and base.is_contiguous():
+    if view == base or view.span() == base.span() and view.is_contiguous() and base.is_contiguous():
         return torch.reshape, {"shape": base.size}
     return None

@@ -25,6 +25,7 @@ from .parsed import (
     contains,
     function_of,
     nodes_of,
+    of_code,
     span_at,
     span_of,
     tree_of,
@@ -99,7 +100,7 @@ class LoopSource(NamedTuple):
         return isinstance(self.node, ast.comprehension)
 
 
-@functools.lru_cache(maxsize=65536)
+@of_code(maxsize=65536)
 def loops_at(code: CodeType, at: int) -> tuple[LoopSource, ...]:
     """The loops of a function that the instruction at an offset stands in, from the outside in."""
     span = span_at(code, at)
@@ -127,7 +128,7 @@ def loops_at(code: CodeType, at: int) -> tuple[LoopSource, ...]:
     return tuple(found)
 
 
-@functools.lru_cache(maxsize=4096)
+@of_code(maxsize=4096)
 def loop_over(code: CodeType, at: int) -> Any:
     """The key of the loop whose rounds are numbered by what an instruction makes, if it is one."""
     span, own = span_at(code, at), function_of(code)
@@ -176,7 +177,7 @@ def stored_before(loop: LoopSource, span: Span) -> set[str]:
     return found
 
 
-@functools.lru_cache(maxsize=1024)
+@of_code(maxsize=1024)
 def is_read(code: CodeType, name: str) -> bool:
     """Whether a variable is read but to be counted up, ``n += 1`` or ``n = n + x.shape[0]``."""
     own = function_of(code)

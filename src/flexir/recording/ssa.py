@@ -126,7 +126,7 @@ class ValueTable(Tensors):
         if alias.epoch == memory.epoch:
             return alias.value
         holder = memory.holder(alias.where)
-        if holder is not None and holder.where == alias.where:
+        if holder is not None and alias.lies_at(holder.where):
             self._set(alias, holder.value)
         elif alias.view is not None and alias.view.stands():
             self._review(alias.view)
@@ -239,7 +239,7 @@ class ValueTable(Tensors):
                 bases[alias.value] = alias
         if not bases:
             return None
-        view = View(node, memory, bases, tensors)
+        view = View(node, memory, bases, tensors, self.trace.live)
         for base in bases.values():
             self._know(base)
         if views is not None:
@@ -330,7 +330,7 @@ class ValueTable(Tensors):
             self._know(alias)
         alias.value, alias.epoch, alias.version = value, memory.epoch, version(tensor)
         if memory.known is not None:
-            memory.known[where] = alias
+            self._know(alias)
 
     def _counted(self, memory: Memory, before: int, after: int) -> None:
         """A call counted as a write of this memory and left it as it was (``t_``)."""
@@ -341,7 +341,7 @@ class ValueTable(Tensors):
 
     def _write(self, alias: Alias, value: Value) -> None:
         memory, where = alias.memory, alias.where
-        if not memory.more and memory.where == where:  # the common case: all there is
+        if not memory.more and alias.lies_at(memory.where):  # the common case: all there is
             piece: Piece = memory
         else:
             piece = written_piece(self.trace, memory, where)
@@ -352,7 +352,7 @@ class ValueTable(Tensors):
             return
         for p in memory.pieces:
             known = memory.known.get(p.where)
-            if known is not None:
+            if known is not None and not known.is_loose:
                 known.value, known.epoch = p.value, memory.epoch
                 live = known.ref()
                 known.version = UNKNOWN if live is None else version(live)

@@ -250,18 +250,10 @@ class Standing:
             if not frames:
                 for name in names_at(code, user.f_lasti).intersection(kept).difference(live):
                     self._spend(kept[name], (code.co_name, name), spent, taken)
-            for name in live:
-                if name not in kept:
-                    continue
+            for name in (name for name in live if name in kept):
                 told = None if self._value(kept[name]) is None else IN_GRAPH
                 plain[len(frames), name] = told or summary(kept[name]) or _unplain(kept[name])
-                if value := self._number(kept[name]):
-                    tensors[code.co_name, name] = value
-                here = code.co_name, name
-                for place, part in tensors_by_path(kept[name], here, self._any):
-                    value = self._any(part)
-                    if value is not None:
-                        (within if self._part(part) is None else tensors)[place] = value
+                self._look(kept[name], (code.co_name, name), tensors, within)
             self.lookups.visit(user)
             frames.append(code)
             at.append(user.f_lasti)
@@ -269,17 +261,19 @@ class Standing:
         inside = self._inside() if self._turned else {}
         self._turned = False
         self.seen[node] = Held(
-            tuple(frames),
-            tuple(at),
-            plain,
-            tensors,
-            spent,
-            taken,
-            beneath,
-            inside,
-            tuple(called),
+            tuple(frames), tuple(at), plain, tensors, spent, taken, beneath, inside, tuple(called),
             within,
-        )
+        )  # fmt: skip
+
+    def _look(
+        self, part: Any, place: tuple[str, str], tensors: dict[Any, Value], within: dict[Any, Value]
+    ) -> None:
+        """Note the Values in a variable: of tensors, of the number it is, of numbers in it."""
+        if value := self._number(part):
+            tensors[place] = value
+        for inner, held in tensors_by_path(part, place, self._any):
+            if value := self._any(held):
+                (within if self._part(held) is None else tensors)[inner] = value
 
     def _spend(
         self, part: Any, place: tuple[str, str], spent: dict[Any, Any], taken: dict[Any, Value]

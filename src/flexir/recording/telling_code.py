@@ -26,7 +26,7 @@ from typing import Any
 
 from .listening import original_of, replaced_code
 from .own_numbers import nodes_outside_functions
-from .parsed import function_in, tree_of
+from .parsed import function_in, of_code, tree_of
 from .session import running
 
 _TELL = "__flexir_tells__"
@@ -82,7 +82,7 @@ def telling(names: Mapping[CodeType, Iterable[str]]) -> Iterator[None]:
                 delattr(builtins, _TELL)
 
 
-@functools.lru_cache(maxsize=256)
+@of_code(maxsize=256)
 def telling_copy(code: CodeType, names: frozenset[str]) -> CodeType | None:
     """The code of a function in which these variables tell; None if its source is another."""
     code = original_of(code)

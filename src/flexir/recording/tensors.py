@@ -117,7 +117,8 @@ class Tensors:
         known = alias.memory.known
         if known is None:
             known = alias.memory.known = {}
-        known[alias.where] = alias
+        if not alias.is_loose or alias.where not in known:
+            known[alias.where] = alias
         return alias
 
     def owe(self, tensor: torch.Tensor) -> None:

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import ast
 import dis
-import functools
 from collections.abc import Collection
 from types import CodeType
 
-from .parsed import END, contains, function_of, nodes_of, span_at, span_of
+from .parsed import END, contains, function_of, nodes_of, of_code, span_at, span_of
 from .sources import called, names_in, stored_in
 
 
@@ -33,7 +32,7 @@ def made_of(code: CodeType, name: str, seen: Collection[str]) -> set[str]:
     return found
 
 
-@functools.lru_cache(maxsize=1024)
+@of_code(maxsize=1024)
 def _given(code: CodeType) -> dict[str, frozenset[str]]:
     """Variable -> those that stand in what a function sets it to."""
     own = function_of(code)
@@ -48,7 +47,7 @@ def _given(code: CodeType) -> dict[str, frozenset[str]]:
     return found
 
 
-@functools.lru_cache(maxsize=8192)
+@of_code(maxsize=8192)
 def names_at(code: CodeType, at: int) -> frozenset[str]:
     """The variables in the expression of an instruction; in its lines, before Python 3.11."""
     return frozenset(name for node in expressions_at(code, at) for name in names_in(node))
@@ -62,7 +61,7 @@ def expressions_at(code: CodeType, at: int) -> list[ast.AST]:
     return [n for n in nodes if (contains(span, span_of(n)) if is_line else span_of(n) == span)]
 
 
-@functools.lru_cache(maxsize=1024)
+@of_code(maxsize=1024)
 def returned_by(code: CodeType) -> frozenset[str]:
     """The variables that stand alone, or in a tuple or list, where a function returns."""
     own = function_of(code)
@@ -89,7 +88,7 @@ def compares_in_c(code: CodeType, at: int) -> bool:
     return _CALL in dis.opname[code.co_code[at]] and is_inside_c(code, at)
 
 
-@functools.lru_cache(maxsize=8192)
+@of_code(maxsize=8192)
 def is_inside_c(code: CodeType, at: int) -> bool:
     """Whether an instruction runs a function written in C that asks for truth and keeps count.
 
