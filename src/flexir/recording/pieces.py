@@ -6,18 +6,20 @@ view which only by what :mod:`.ssa` hands it, and changes no table but the piece
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 
+from ..graph import tree
 from ..graph.geometry import Geometry, as_strided, as_strided_scatter, assemble, setitem
-from ..graph.nodes import TensorType, Value
-from .memory import Alias, Memory, Piece
+from ..graph.nodes import Node, NumberType, TensorType, Value
+from .memory import Alias, Memory, Piece, View
 from .part_written import SPLITS, part_written
 from .trace import Trace
 
 Current = Callable[[Alias], Value]
+_SIZES = (2, 3, 5, 7, 11, 13, 17, 19)
 
 
 def derive(trace: Trace, holder: Piece, where: Geometry) -> Value:
@@ -81,11 +83,9 @@ def scatter(trace: Trace, alias: Alias, value: Value, piece: Piece, current: Cur
             known = part_written(trace, node, current(base), base.where, alias.where, value)
             if known is not None:
                 return scatter(trace, base, known, piece, current)
-        inverse = None if alias.view.placed else _inverse(alias.where, base.where)
+        inverse = _way_back(alias.view, alias.where, base)
         if inverse is not None:
             function, args = inverse
-            if trace.live and function is torch.reshape:  # to whatever size the base has
-                function, args = torch.Tensor.reshape_as, {"other": base.value}
             back = trace.emit(function, {"input": value, **args}, base.value.type)
             return scatter(trace, base, back, piece, current)
     tell_places(trace, alias)
@@ -124,6 +124,50 @@ def _strided(piece: Piece, where: Geometry) -> dict[str, Any]:
         "dtype": where.dtype,
         "flags": where.flags,
     }
+
+
+def _way_back(view: View, where: Geometry, base: Alias) -> tuple[Callable[..., Any], Any] | None:
+    """The torch function that turns a view of *all* of a base back into the base's shape."""
+    if not view.loose:
+        return _inverse(where, base.where)
+    if view.placed or where.dtype != base.where.dtype or where.flags or base.where.flags:
+        return None
+    rank = len(base.where.size)
+    turned = _turned(view.node, rank)
+    if turned is None:  # it takes sizes, and so keeps the order
+        known = _inverse(where, base.where)
+        turned = () if known is None or known[0] is not torch.reshape else range(rank)
+    if len(turned) < rank:
+        return None
+    if list(turned) == sorted(turned):  # to whatever size the base has
+        return torch.Tensor.reshape_as, {"other": base.value}
+    return torch.permute, {"dims": tuple(list(turned).index(d) for d in range(rank))}
+
+
+def _turned(node: Node, rank: int) -> Sequence[int] | None:
+    """Which dimensions of what it is given a view has, in its order, whatever their sizes.
+
+    Told by sizes that differ, on the meta device. Of a view that turns some and has others as well,
+    or is not of all, nothing is told; None where it does not take such sizes.
+    """
+    given = torch.empty(_SIZES[:rank], device="meta")
+
+    def look(value: Value) -> Any:
+        return value.type.recorded if isinstance(value.type, NumberType) else given
+
+    try:
+        named = {name: tree.build(part, Value, look) for name, part in node.args.items()}
+        args, kwargs = node.signature.unbind(named)
+        made = node.target(*args, **kwargs)
+    except (RuntimeError, IndexError, TypeError, ValueError):
+        return None
+    if not isinstance(made, torch.Tensor) or made.numel() != given.numel():
+        return ()
+    if made.is_contiguous():  # of sizes that differ: in whatever shape, nothing is turned
+        return range(rank)
+    strides = list(given.stride())
+    known = made.dim() == rank and strides == sorted(made.stride(), reverse=True)
+    return [strides.index(stride) for stride in made.stride()] if known else ()
 
 
 def _inverse(view: Geometry, base: Geometry) -> tuple[Callable[..., Any], dict[str, Any]] | None:
