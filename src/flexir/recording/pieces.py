@@ -19,7 +19,6 @@ from .part_written import SPLITS, part_written
 from .trace import Trace
 
 Current = Callable[[Alias], Value]
-_SIZES = (2, 3, 5, 7, 11, 13, 17, 19)
 
 
 def derive(trace: Trace, holder: Piece, where: Geometry) -> Value:
@@ -150,7 +149,7 @@ def _turned(node: Node, rank: int) -> Sequence[int] | None:
     Told by sizes that differ, on the meta device. Of a view that turns some and has others as well,
     or is not of all, nothing is told; None where it does not take such sizes.
     """
-    given = torch.empty(_SIZES[:rank], device="meta")
+    given = torch.empty(tuple(range(2, rank + 2)), device="meta")
 
     def look(value: Value) -> Any:
         return value.type.recorded if isinstance(value.type, NumberType) else given
