@@ -42,10 +42,12 @@ def part_at(holders: Iterable[Holder], path: str) -> Any:
 def put_at(holders: Iterable[Holder], path: str, part: Any) -> bool:
     """Put something in the place of this path; False where there is no such place."""
     holders = list(holders)
-    stands = part_at(holders, path) if isinstance(part, Items) else None
-    if isinstance(stands, (list, collections.deque)):
-        Sequences(stands, path).put(list(part))  # whoever else holds it
-        return True
+    if isinstance(part, Items):  # of a list that others may hold, under other names
+        known = (one.thing for one in holders if isinstance(one, Sequences) and one.path == path)
+        stands = next(known, part_at(holders, path))
+        if isinstance(stands, (list, collections.deque)):
+            Sequences(stands, path).put(list(part))
+            return True
     for holder in holders:
         contents = holder.read()
         if holder.path == path and isinstance(part, Inside) and isinstance(holder, Opaque):
