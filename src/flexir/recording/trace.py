@@ -114,8 +114,8 @@ class Trace:
 
     def told(self, value: Value, number: int) -> None:
         """Record that Python was told this number of a tensor, by a call that takes numbers."""
-        node = derived_call(torch.Tensor.item, {"input": value})
-        node = self.append(node.op, node.target, node.signature, node.args)
+        signature = signature_of(torch.Tensor.item, ("input",))
+        node = self.append(signature.op, torch.Tensor.item, signature, {"input": value})
         node.result, node.effects = number, Effects(escape="value")
 
     # -- module calls
