@@ -217,3 +217,17 @@ def test_a_placeholder_of_that_example_is_wired_to_what_reads_it(root):
     assert [(layer.kind, layer.inputs) for layer in net.layers] == [
         ("Unknown erfinv", []), ("Relu", [net.layers[0].output])
     ]  # fmt: skip
+
+
+def test_what_a_long_capture_of_examples_does_is_shown(tmp_path, monkeypatch, capsys):
+    """On stderr alone, and only if it takes long."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "net.py").write_text(MODEL)
+    words = ["show", "net.py:net", "2x3x8x8", "--also", "3x3x8x8"]
+    assert main(words) == 0
+    assert "example 1" not in capsys.readouterr().err
+    monkeypatch.setattr("flexir.fleet.progress._SOON", -1.0)
+    assert main(words) == 0
+    out, err = capsys.readouterr()
+    assert "example 1 is shown to the graph of example 0" in err
+    assert "example 1" not in out

@@ -8,6 +8,7 @@ import torch
 import flexir
 from flexir.graph.inputs import Inputs
 from flexir.graph.nodes import Dim, ListType, TensorType
+from flexir.recording import again
 from flexir.recording.examples import Merging, _begun, _loose, _loosened, _truth, examples_of
 from flexir.recording.proof import Trial, equal, proved, takes, tried
 from flexir.recording.recorder import record_run
@@ -231,3 +232,20 @@ def test_numbers_that_became_plain_are_told_of_tensors_that_vary_and_only_of_tho
     assert told((2, 3), (2, 3)) == []
     assert told((2, 3), (4, 3)) == [("float()", "which was 2")]
     assert "int()" in dict(told((2, 3), (2, 5)))
+
+
+def test_examples_that_fit_nothing_are_recorded_anew_once(monkeypatch):
+    """What was recorded for the first graph serves for the variants, which begin alike."""
+    runs = []
+    record = again.record_run
+    monkeypatch.setattr(again, "record_run", lambda *a, **k: runs.append(a) or record(*a, **k))
+
+    def shapeless(x):
+        y = x.relu()
+        found = {2: [y], 3: y, 4: {"a": y}, 5: (y, y)}
+        return found.get(x.shape[0])
+
+    examples = [torch.ones(n) for n in (2, 3, 4, 5, 6)]
+    graph = flexir.capture(shapeless, examples[0], also=examples[1:])
+    assert len(graph.variants) == 4
+    assert len(runs) <= 2 * len(examples)

@@ -30,6 +30,7 @@ from ..conversion.stubs import stub
 from ..errors import Error, HandlerError, UnsupportedError
 from ..fleet import Plan, arriving, of_surveys, stubs
 from ..fleet.pages import verdict
+from ..fleet.progress import steps
 from ..fleet.specs import Usage, open_model, read_inputs, saved, saved_graph, target_of
 from ..graph.graph import Graph
 from ..graph.inputs import Inputs
@@ -51,7 +52,7 @@ def graph_of(options: argparse.Namespace) -> tuple[Graph, Any, tuple[Any, ...], 
     model, args, kwargs = open_model(options.model, args, kwargs, options.device)
     also = [Inputs(*read[0], **read[1]) for read in
             (read_inputs(words.split()) for words in getattr(options, "also", ()))]  # fmt: skip
-    with torch.no_grad():
+    with torch.no_grad(), steps("flexir.examples"):
         return capture(model, args, kwargs, also=also), model, args, kwargs
 
 

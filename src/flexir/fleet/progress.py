@@ -1,10 +1,12 @@
-"""Progress of many models on stderr: tqdm's bar where tqdm is installed, else a line of ours.
+"""Progress on stderr: of many models a bar, tqdm's where it is installed, of one what is done now.
 
 Never on stdout, which has the result.
 """
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -12,6 +14,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 _WIDTH = 40  # characters of a model's name
+_SOON = 5.0  # seconds that nobody minds to wait
 
 
 def bar(things: Iterable[T], total: int, name: Callable[[T], str]) -> Iterator[T]:
@@ -42,3 +45,41 @@ def _line(things: Iterable[T], total: int, name: Callable[[T], str]) -> Iterator
         text = f"{number}/{total}  {left:.0f} min left  {name(thing)[:_WIDTH]:{_WIDTH}}"
         print(text, end="\r", file=sys.stderr, flush=True)
     print(" " * len(text), end="\r" if text else "", file=sys.stderr)
+
+
+class _Step(logging.Handler):
+    """Shows the last message on one line, from five seconds on."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.start, self.text = time.monotonic(), ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show a message in the place of the one before."""
+        if (seconds := time.monotonic() - self.start) > _SOON:
+            self.show(f"{seconds:.0f} s  {record.getMessage()}")
+
+    def show(self, text: str) -> None:
+        """Show a text in the place of the one before."""
+        print(f"{text:{len(self.text)}}", end="\r", file=sys.stderr, flush=True)
+        self.text = text
+
+
+@contextlib.contextmanager
+def steps(name: str) -> Iterator[None]:
+    """Context manager: what a logger says is shown while it takes long.
+
+    Args:
+        name: of the logger.
+    """
+    log, step = logging.getLogger(name), _Step()
+    level = log.level
+    log.addHandler(step)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(step)
+        log.setLevel(level)
+        if step.text:
+            step.show("")

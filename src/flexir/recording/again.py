@@ -54,6 +54,7 @@ class Again:
         trials: Sequence[Trial],
         options: dict[str, Any],
         begun: States = (),
+        known: dict[Any, Recorded] | None = None,
     ) -> None:
         """Begin.
 
@@ -63,11 +64,12 @@ class Again:
             trials: the calls.
             options: of the recorder.
             begun: where random generators were when the first call began.
+            known: what was recorded so before, from the same beginning; it grows.
         """
         self._begun = begun
         self._model, self._first, self._options = model, first, options
         self._trials = {trial.number: trial for trial in trials}
-        self._known: dict[Any, Recorded] = {}
+        self._known = {} if known is None else known
         self.runs: list[Recorded] = []
         self.problem = ""
 

@@ -92,6 +92,7 @@ class ModuleTree:
         self.names = list(_flat(self.filled))
         self.parts = list(_flat(map(dict.values, self.filled)))
         self.sorts = self._sorted()
+        self._each: list[Holder] = []  # made when it is asked for
 
     def _walk(self, model: torch.nn.Module) -> None:
         met, ordinary = self.met, set[type]()
@@ -153,8 +154,8 @@ class ModuleTree:
             if id(own) in values:
                 yield path, *values[id(own)]
 
-    def stands(self) -> bool:
-        """Whether all modules hold the very same things as they did."""
+    def _are_built_alike(self) -> bool:
+        """Whether the classes, children, tensors and hooks of all modules are what they were."""
         after = self.filled
         try:
             return (
@@ -165,32 +166,48 @@ class ModuleTree:
                 and _same(map(type, self.modules), self.classes)
                 and _same(map(dictionary, self.modules), self.owns)
                 and _same(_flat(map(_groups, self.owns)), self.groups)
-                and all(alike.stands() for alike in self.sorts)
             )
         except KeyError:  # a group or hooks are gone
             return False
 
+    def suspects(self) -> list[Holder]:
+        """Those of :meth:`holders` that may hold other things than they did."""
+        if not self._are_built_alike():
+            return self.holders()
+        moved = {id(own) for alike in self.sorts if not alike.stands() for own in alike.owns}
+        return [one for one, own in zip(self._modules(), self.owns) if id(own) in moved]
+
     def holders(self) -> list[Holder]:
         """Every module by itself, and the hooks that it gained or that are others now."""
+        return [*self._modules(), *self._hooks()]
+
+    def _kept(self) -> dict[int, dict[str, Any]]:
+        """What each dictionary of parameters, buffers, children or hooks held."""
         pairs = zip(self.names, self.parts)
-        kept = {id(group): dict(itertools.islice(pairs, size))
+        return {id(group): dict(itertools.islice(pairs, size))
                 for group, size in zip(self.filled, self.sizes)}  # fmt: skip
-        found: list[Holder] = []
-        attributes = self.attributes(self.sorts)
-        for (path, groups), (_, names, held), module, own, cls in zip(
-            self.held(), attributes, self.modules, self.owns, self.classes
-        ):
-            before = dict(zip(names, held))
-            for group in groups[: len(GROUPS)]:
-                before.update(kept.get(id(group), {}))
-            before["__class__"] = cls
-            found.append(Modules(module, path, before))
+
+    def _modules(self) -> list[Holder]:
+        if not self._each:
+            kept = self._kept()
+            attributes = self.attributes(self.sorts)
+            for (path, groups), (_, names, held), module, cls in zip(
+                self.held(), attributes, self.modules, self.classes
+            ):
+                before = dict(zip(names, held))
+                for group in groups[: len(GROUPS)]:
+                    before.update(kept.get(id(group), {}))
+                before["__class__"] = cls
+                self._each.append(Modules(module, path, before))
+        return self._each
+
+    def _hooks(self) -> Iterator[Holder]:
+        kept = self._kept()
+        for (path, groups), own in zip(self.held(), self.owns):
             for name, hooks in zip(HOOKS, groups[len(GROUPS) :]):
                 now = own.get(name, {})
                 if now is not hooks or hooks and id(hooks) not in kept:
-                    place = f"{path}.{name}" if path else name
-                    found.append(Mapping(now, place, kept.get(id(hooks), {})))
-        return found
+                    yield Mapping(now, f"{path}.{name}" if path else name, kept.get(id(hooks), {}))
 
 
 class TensorAttributes:

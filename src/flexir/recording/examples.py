@@ -9,6 +9,7 @@ their own, a variant. Nothing is handed out that was not replayed.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -33,6 +34,8 @@ from .runs import Recorded
 from .standing import Standing
 from .state import Holdings
 from .uses import united
+
+log = logging.getLogger("flexir.examples")  # what is done, for who waits
 
 
 def merged(
@@ -75,7 +78,7 @@ def whole(
     while rest:
         held = options.get("within") or model, merging.held(options)
         with initial_state(first, *held, merging.began):
-            begun = _begun(model, rest, options)
+            begun = _begun(model, rest, options, merging.known)
         graph, rest = begun.concluded(model, dims, options)
         first.variants.append(graph)
         first.frozen += graph.frozen
@@ -86,15 +89,20 @@ def whole(
 
 
 def _begun(
-    model: Callable[..., Any], examples: list[tuple[int, Inputs]], options: dict[str, Any]
+    model: Callable[..., Any],
+    examples: list[tuple[int, Inputs]],
+    options: dict[str, Any],
+    known: dict[Any, Recorded] | None = None,
 ) -> Merging:
     """The first example recorded, and the others shown to its graph."""
     copies = [copied_inputs(inputs) for _, inputs in examples]
     number, first = examples[0]
+    log.info("example %d is recorded", number)
     returned: list[Any] = []
     run = recorded(model, number, first, Standing(False), returned=returned.append, **options)
-    merging = Merging(run, number, copies[0], returned[0])
+    merging = Merging(run, number, copies[0], returned[0], known=known)
     for (n, inputs), copy in zip(examples[1:], copies[1:]):
+        log.info("example %d is shown to the graph of example %d", n, number)
         truth = _truth(run, model, n, copy, options.get("within"), merging.held(options))
         merging.show(n, inputs, copy, truth)
     return merging
@@ -105,6 +113,7 @@ class Merging:
 
     Attributes:
         unfit: the calls that it does not fit.
+        known: what was recorded anew, of use for the next graph.
     """
 
     def __init__(
@@ -114,6 +123,7 @@ class Merging:
         inputs: Inputs,
         returned: Any,
         after: Inputs | None = None,
+        known: dict[Any, Recorded] | None = None,
     ) -> None:
         """Begin with the call that was recorded.
 
@@ -123,7 +133,9 @@ class Merging:
             inputs: its inputs as they were before the call.
             returned: what the model returned.
             after: its inputs as they were after the call.
+            known: calls that were recorded anew for a graph that they did not fit.
         """
+        self.known = {} if known is None else known
         self._trials = [Trial(number, inputs, inputs, returned, after)]
         self._runs = [run]
         self._loose = _loosened(run.graph)
@@ -183,13 +195,15 @@ class Merging:
     def _branch(self, model: Callable[..., Any], options: dict[str, Any]) -> None:
         """Lay calls that took another path over the first; the graph is what is then proved."""
         options = {**options, "held": self.held(options)}
-        again = Again(model, self._runs[0].graph, self._trials, options, self.began)
+        first = self._runs[0].graph
+        again = Again(model, first, self._trials, options, self.began, self.known)
         laid = [self._trials[0].number]
         problems: dict[int, str] = {}
         for number in [one.number for one in self.unfit]:
             for tells in TELLS:
                 if number in {one.number for one in self.unfit}:  # else paths found are enough
                     again.problem = ""
+                    log.info("example %d is laid over example %d", number, laid[0])
                     laid = self._laid(again, laid, number, tells)
                     if again.problem:
                         problems.setdefault(number, again.problem)

@@ -338,10 +338,10 @@ class Holdings:
         Args:
             carried: whether the state of a generator is known to the caller.
         """
-        tree = self._tree
-        holders = list(self._holders.values()) if tree is None or tree.stands() else self._all()
-        found = Changes({id(holder.thing): holder for holder in holders})
-        for holder in holders:
+        own, tree = list(self._holders.values()), self._tree
+        suspects = [] if tree is None else tree.suspects()
+        found = Changes({id(one.thing): one for one in (self._all() if suspects else own)})
+        for holder in (*suspects, *own):
             if holder.stands():
                 continue
             if not isinstance(holder, Opaque) or not carried(holder.thing):
