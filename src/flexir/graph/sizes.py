@@ -212,10 +212,7 @@ class _Copy:
             if node.target is counted and not any(tree.leaves(list(args.values()), Value)):
                 self.env[node.outputs[0]] = counted(**args)
                 continue
-            whole = any(_is_list(part) for part in args.get("parts", ())) or (
-                node.outputs and node.outputs[0] in self.given
-            )
-            if node.target is joined and not whole:
+            if node.target is joined and not self._is_whole(node, args["parts"]):
                 self.env[node.outputs[0]] = joined([[part] if isinstance(part, Value) else part
                                                     for part in args["parts"]])  # fmt: skip
                 continue
@@ -251,6 +248,10 @@ class _Copy:
                 copy.outputs = tuple(copy.returned)
             made.append(copy)
         return made
+
+    def _is_whole(self, node: Node, parts: Any) -> bool:
+        """Whether it is not known of which elements a list consists."""
+        return _is_list(parts) or any(map(_is_list, parts)) or node.outputs[0] in self.given
 
     def _branch(self, node: Node, args: dict[str, Any]) -> list[Node]:
         """A copied branch; where its condition is known, what the block of that outcome does."""

@@ -175,6 +175,8 @@ class ModuleTree:
         if not self._are_built_alike():
             return self.holders()
         moved = {id(own) for alike in self.sorts if not alike.stands() for own in alike.owns}
+        if not moved:
+            return []
         return [one for one, own in zip(self._modules(), self.owns) if id(own) in moved]
 
     def holders(self) -> list[Holder]:

@@ -40,7 +40,9 @@ from .scopes import Branch, Scope
 from .standing import Held
 from .ways import close, copied
 
-_PATIENCE = 60  # pairings per recorded call before runs are given up
+_PATIENCE = (
+    15  # pairings per recorded call before runs are given up; what succeeds takes 1, seldom 10
+)
 _CHOOSING = ("element", "if", "loop")  # what gives one of several
 
 

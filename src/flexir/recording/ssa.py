@@ -59,9 +59,10 @@ class ValueTable(Tensors):
         return self.alias(tensor).value
 
     def known(self, tensor: torch.Tensor) -> Value | None:
-        """The Value a tensor was last seen as; nothing is written down for it."""
+        """The Value of a tensor, unless its memory was written since; nothing is written down."""
         alias = self.aliases.get(id(tensor))
-        return alias.value if alias is not None and alias.is_of(tensor) else None
+        stands = alias and alias.is_of(tensor) and alias.epoch == alias.memory.epoch
+        return alias.value if alias and stands else None
 
     def alias(self, tensor: torch.Tensor) -> Alias:
         """What a tensor means now, its Value and write counter up to date."""

@@ -53,12 +53,15 @@ def names_at(code: CodeType, at: int) -> frozenset[str]:
     return frozenset(name for node in expressions_at(code, at) for name in names_in(node))
 
 
-def expressions_at(code: CodeType, at: int) -> list[ast.AST]:
+@of_code(maxsize=8192)
+def expressions_at(code: CodeType, at: int) -> tuple[ast.AST, ...]:
     """The expressions that an instruction is; all in its lines, before Python 3.11."""
     span, own = span_at(code, at), function_of(code)
     is_line = span[1] == 0 and span[3] == END
     nodes = [n for n in nodes_of(own) if hasattr(n, "lineno")] if own is not None else []
-    return [n for n in nodes if (contains(span, span_of(n)) if is_line else span_of(n) == span)]
+    return tuple(
+        n for n in nodes if (contains(span, span_of(n)) if is_line else span_of(n) == span)
+    )
 
 
 @of_code(maxsize=1024)
