@@ -40,9 +40,7 @@ from .scopes import Branch, Scope
 from .standing import Held
 from .ways import close, copied
 
-_PATIENCE = (
-    15  # pairings per recorded call before runs are given up; what succeeds takes 1, seldom 10
-)
+_PATIENCE = 15  # pairings per recorded call before it is given up; what succeeds takes one
 _CHOOSING = ("element", "if", "loop")  # what gives one of several
 
 
