@@ -1,6 +1,6 @@
 """What a capture costs: eager forward, capture without and with witness, convert, replay.
 
-The limit is what torch's own part costs: an empty function mode and two empty global module hooks.
+The limit is what torch's own part costs (:mod:`bench.limit`).
 
     python3 dev.py bench speed [resnet50 transformers:bert ...]
 
@@ -11,7 +11,6 @@ time, which a busy machine changes least. Prints a Markdown table.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import statistics
 import sys
@@ -20,15 +19,13 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch.overrides import TorchFunctionMode
 
 import flexir
 from bench import seconds
+from bench.limit import watched_by_nothing
 from flexir import describe
 from zoo import transformers_models
 from zoo.torchvision_models import entry
-
-hooks = torch.nn.modules.module
 
 MODELS = ("resnet50", "vit_b_16", "convnext_tiny", "swin_t", "mobilenet_v3_small", "resnet18")
 THREADS = int(os.environ.get("OMP_NUM_THREADS", "2"))
@@ -43,7 +40,7 @@ def measure(name: str, rounds: int = 9) -> dict[str, float]:
         graph = flexir.capture(model, args, kwargs)
     variants: dict[str, Callable[[], object]] = {
         "eager": lambda: model(*args, **kwargs),
-        "limit": lambda: _limit(model, args, kwargs),
+        "limit": lambda: watched_by_nothing(model, args, kwargs),
         "capture": lambda: flexir.capture(model, args, kwargs),
         "no witness": lambda: flexir.capture(model, args, kwargs, audit=False),
         "convert": lambda: str(flexir.convert(model, args, describe, [], kwargs=kwargs).report),
@@ -62,11 +59,6 @@ def measure(name: str, rounds: int = 9) -> dict[str, float]:
     return medians
 
 
-class _Empty(TorchFunctionMode):
-    def __torch_function__(self, func, types, args=(), kwargs=None):
-        return func(*args, **kwargs) if kwargs else func(*args)
-
-
 def made(name: str) -> tuple[torch.nn.Module, tuple[Any, ...], dict[str, Any]]:
     """A model of torchvision, or a shrunken one of transformers, and its inputs."""
     library, _, rest = name.rpartition(":")
@@ -74,17 +66,6 @@ def made(name: str) -> tuple[torch.nn.Module, tuple[Any, ...], dict[str, Any]]:
         return transformers_models.entry(rest).make()
     model, _, _ = entry(name).make()
     return model, (torch.rand(1, 3, 224, 224),), {}
-
-
-def _limit(model: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """The model under a mode and hooks that do nothing."""
-    with contextlib.ExitStack() as stack:
-        before = hooks.register_module_forward_pre_hook(lambda module, args: None)
-        stack.callback(before.remove)
-        after = hooks.register_module_forward_hook(lambda *_: None, always_call=True)
-        stack.callback(after.remove)
-        stack.enter_context(_Empty())
-        model(*args, **kwargs)
 
 
 def main(names: list[str]) -> None:
