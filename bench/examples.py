@@ -164,11 +164,17 @@ class Wild(Writer):
 
 def program(seed: int, writer: type[Writer] = Writer) -> tuple[str, Callable[..., Any]]:
     """The source of one program, and the function."""
-    source, name = writer(seed).program(), f"<program {seed}>"
+    source = writer(seed).program()
+    return source, compiled(source, f"<program {seed}>")
+
+
+def compiled(source: str, name: str) -> Callable[..., Any]:
+    """The function ``model`` of a source, which can be read under a name that no file has."""
     linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
     space: dict[str, Any] = {"torch": torch}
     exec(compile(source, name, "exec"), space)
-    return source, space["model"]
+    function: Callable[..., Any] = space["model"]
+    return function
 
 
 def runs(model: Callable[..., Any], x: torch.Tensor) -> bool:

@@ -1,0 +1,17 @@
+"""Random programs that write parts in rounds and branches: right or refused."""
+
+from collections import Counter
+
+import pytest
+
+from bench.written import Writer, outcomes
+
+
+@pytest.mark.parametrize("examples", [2, 3])
+def test_no_answer_is_wrong(examples):
+    found = Counter()
+    for seed in range(16):
+        one = outcomes(seed, examples, fresh=6)
+        assert not one["wrong"], Writer(seed).program()
+        found += one
+    assert found["right"] > 40 and found["merged"] > 5
