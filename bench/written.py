@@ -21,7 +21,7 @@ import flexir
 from bench.examples import compiled
 from flexir.recording.proof import equal
 
-RAISES = (RuntimeError, IndexError, ZeroDivisionError)  # what a program does not take
+RAISES = (RuntimeError, IndexError, TypeError, ZeroDivisionError)  # what a program does not take
 
 
 class Writer:
