@@ -181,3 +181,25 @@ def test_the_variable_of_a_context_is_itself_after_a_capture():
     graph = flexir.capture(InContext(), torch.ones(2), also=[torch.ones(3)])
     assert _last is variable
     assert torch.equal(graph(torch.ones(5)), torch.full((5,), 4.0))
+
+
+def number_in_a_list_over_a_loop(x):
+    box = [x.shape[0], 1]
+    if x.sum() > 0:
+        box[0] = x.shape[0] + 2
+    made = x[0] * 0
+    for row in x:
+        made = made + row
+    first = made * box[0]
+    return first + box[0]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_number_in_a_list_that_a_condition_before_a_loop_decided(seed):
+    """A place in a container has a key more than a variable has."""
+    torch.manual_seed(seed)
+    shown = [torch.randn(n, 2) for n in (3, 4, 2, 5)]
+    fresh = [torch.randn(n, 2) for n in (1, 3, 6, 7)]
+    model = number_in_a_list_over_a_loop
+    graph = flexir.capture(model, shown[0], also=shown[1:])
+    assert right_or_refused(graph, model, fresh)

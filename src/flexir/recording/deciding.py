@@ -128,7 +128,7 @@ class Deciding(Combined):
         same = self._places(known)
         for branch in reversed(scope.branches):
             if branch.__class__ is not Branch:
-                names = {name for _, name in same} if same else branch.changing.keys()
+                names = {place[1] for place in same} if same else branch.changing.keys()
                 if names & branch.changing.keys():
                     raise Misfit("a loop may have set a number that differs")
                 continue
