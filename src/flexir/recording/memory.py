@@ -27,7 +27,7 @@ field                 means                                                     
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -130,12 +130,14 @@ class View:
         node: Node,
         memory: Memory,
         bases: dict[Value, Alias],
-        tensors: Iterable[tuple[torch.Tensor, Alias]] = (),
+        tensors: Sequence[tuple[torch.Tensor, Alias]] = (),
         live: bool = False,
     ) -> None:
         """``tensors``: those that the node was given; ``live``: sizes may turn out to vary."""
         self.node, self.memory, self.bases = node, memory, bases
-        self.placed = list(_numbers_among(tensors, memory))  # which say where, and what they are
+        self.placed: list[tuple[Value, int]] = []  # tensors that say where, and what they are
+        if len(tensors) > 1:  # one is what is viewed
+            self.placed += _numbers_among(tensors, memory)
         # Whether it may lie elsewhere in what it views, or be less of it, than in this run.
         self.loose = live or bool(self.placed) or any(one.is_loose for one in bases.values())
         self.places = [base.where for base in bases.values()]
@@ -150,7 +152,7 @@ class View:
 
 
 def _numbers_among(
-    tensors: Iterable[tuple[torch.Tensor, Alias]], memory: Memory
+    tensors: Sequence[tuple[torch.Tensor, Alias]], memory: Memory
 ) -> Iterator[tuple[Value, int]]:
     """The tensors that a call may have taken for numbers, of those elsewhere than a memory."""
     for tensor, alias in tensors:
