@@ -719,3 +719,18 @@ def test_memory_is_written_over_only_if_it_is_alone(holder):
     with torch.set_grad_enabled(holder == "a gradient"):
         assert only_held_by("x", one, dict(one)) is (holder == "nobody")
     del kept
+
+
+@pytest.mark.parametrize("rows", [(4, 6), (2, 5)])
+def test_a_part_of_as_many_as_a_view_is_tried_with(rows):
+    """What turns a view back is asked of the call, at sizes that a literal may have by chance."""
+
+    def model(x):
+        whole = x.clone()
+        whole.as_strided((2,), (1,), 0).mul_(2)
+        return whole
+
+    graph = flexir.capture(model, *map(torch.rand, rows[:1]), also=[torch.rand(rows[1])])
+    for many in (3, 4, 7):
+        x = torch.rand(many)
+        assert torch.equal(graph(x), model(x))

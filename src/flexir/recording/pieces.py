@@ -146,10 +146,17 @@ def _way_back(view: View, where: Geometry, base: Alias) -> tuple[Callable[..., A
 def _turned(node: Node, rank: int) -> Sequence[int] | None:
     """Which dimensions of what it is given a view has, in its order, whatever their sizes.
 
-    Told by sizes that differ, on the meta device. Of a view that turns some and has others as well,
-    or is not of all, nothing is told; None where it does not take such sizes.
+    Told by sizes that differ, on the meta device, and by others once more: a literal may be one of
+    them. Of a view that turns some and has others as well, or is not of all, nothing is told; None
+    where it does not take such sizes.
     """
-    given = torch.empty(tuple(range(2, rank + 2)), device="meta")
+    one, other = (_turned_at(node, range(least, least + rank)) for least in (2, 31))
+    return one if one == other else ()
+
+
+def _turned_at(node: Node, sizes: Sequence[int]) -> Sequence[int] | None:
+    """The same, told by these sizes."""
+    given = torch.empty(tuple(sizes), device="meta")
 
     def look(value: Value) -> Any:
         return value.type.recorded if isinstance(value.type, NumberType) else given
@@ -163,9 +170,9 @@ def _turned(node: Node, rank: int) -> Sequence[int] | None:
     if not isinstance(made, torch.Tensor) or made.numel() != given.numel():
         return ()
     if made.is_contiguous():  # of sizes that differ: in whatever shape, nothing is turned
-        return range(rank)
+        return range(len(sizes))
     strides = list(given.stride())
-    known = made.dim() == rank and strides == sorted(made.stride(), reverse=True)
+    known = made.dim() == len(sizes) and strides == sorted(made.stride(), reverse=True)
     return [strides.index(stride) for stride in made.stride()] if known else ()
 
 
