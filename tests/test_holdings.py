@@ -357,7 +357,7 @@ def test_modules_of_one_class_are_compared_by_their_keys():
             assert alike.stands() is False
 
 
-def test_a_tree_stands_until_any_module_holds_something_else():
+def test_a_tree_suspects_none_until_any_module_holds_something_else():
     for act in (
         lambda m: m.append(nn.ReLU()), lambda m: setattr(m[0], "bias", None),
         lambda m: m[0].register_forward_hook(print), lambda m: m.eval(),
@@ -366,9 +366,17 @@ def test_a_tree_stands_until_any_module_holds_something_else():
     ):  # fmt: skip
         model = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
         tree = ModuleTree(model)
-        assert tree.stands() is True and list(tree.paths) == ["", "0", "1"]
+        assert tree.suspects() == [] and list(tree.paths) == ["", "0", "1"]
         act(model)
-        assert tree.stands() is False
+        assert tree.suspects()
+
+
+def test_what_one_class_of_modules_holds_is_looked_for_in_that_class():
+    model = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2))
+    tree = ModuleTree(model)
+    model[2].in_features = 3
+    assert [one.path for one in tree.suspects()] == ["0", "2"]
+    assert [one.path for one in tree.suspects() if not one.stands()] == ["2"]
 
 
 def test_what_is_shown_of_a_part_and_which_paths_lie_where():

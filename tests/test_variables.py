@@ -48,6 +48,8 @@ def test_where_lines_alone_are_known_all_of_a_line_counts(tmp_path, monkeypatch)
     def line(number, columns=(0, parsed.END)):
         first, last = columns
         monkeypatch.setattr(variables, "span_at", lambda code, at: (number, first, number, last))
+        asked = variables.expressions_at
+        monkeypatch.setattr(variables, "expressions_at", getattr(asked, "__wrapped__", asked))
         return variables.names_at.__wrapped__(code, 0)
 
     assert line(3) == {"h", "b"} and line(4) == {"k", "n", "a"} and line(5) == {"n"}
@@ -94,6 +96,8 @@ def test_where_lines_alone_are_known_any_call_of_a_line_may_be_meant(tmp_path, m
     def line(number, columns=(0, parsed.END)):
         first, last = columns
         monkeypatch.setattr(variables, "span_at", lambda code, at: (number, first, number, last))
+        asked = variables.expressions_at
+        monkeypatch.setattr(variables, "expressions_at", getattr(asked, "__wrapped__", asked))
         return is_inside_c.__wrapped__(code, called)
 
     assert line(2) is False and line(3) is True and line(4) is True, "no call is written there"
