@@ -150,8 +150,10 @@ def _turned(node: Node, rank: int) -> Sequence[int] | None:
     them. Of a view that turns some and has others as well, or is not of all, nothing is told; None
     where it does not take such sizes.
     """
-    one, other = (_turned_at(node, range(least, least + rank)) for least in (2, 31))
-    return one if one == other else ()
+    told = [_turned_at(node, range(least, least + rank)) for least in (2, 31)]
+    if None in told:
+        return () if () in told else None
+    return told[0] if told[0] == told[1] else ()
 
 
 def _turned_at(node: Node, sizes: Sequence[int]) -> Sequence[int] | None:
