@@ -35,7 +35,8 @@ class Writer:
 
     def program(self) -> str:
         lines = ["def model(x):", "    o = x.clone()", "    n = 0", "    r = []"]
-        lines += self.block(0, 1, self.draw.randint(3, 6))
+        for _ in range(self.draw.randint(3, 6)):
+            lines += ["    " + line for line in self.statement(0)]
         return "\n".join([*lines, f"    return r, n, {', '.join(self.tensors)}"]) + "\n"
 
     def name(self, kind: str) -> str:
@@ -77,16 +78,12 @@ class Writer:
             f"{t}[{i}] += {t}[{j}]",
         ])  # fmt: skip
 
-    def block(self, depth: int, indent: int, many: int) -> list[str]:
-        """So many statements; what stands in a block cannot be read after it."""
-        known = len(self.tensors)
-        lines = [line for _ in range(many) for line in self.statement(depth)]
-        if depth:
-            del self.tensors[known:]
-        return ["    " * indent + line for line in lines] if depth == 0 else lines
-
     def inside(self, depth: int, most: int = 2) -> list[str]:
-        return ["    " + line for line in self.block(depth + 1, 0, self.draw.randint(1, most))]
+        """A block of statements; what they make cannot be read after it."""
+        known, many = len(self.tensors), self.draw.randint(1, most)
+        lines = ["    " + line for _ in range(many) for line in self.statement(depth + 1)]
+        del self.tensors[known:]
+        return lines
 
     def statement(self, depth: int) -> list[str]:
         kind, draw = self.draw.random(), self.draw
@@ -107,9 +104,9 @@ class Writer:
     def given(self, depth: int) -> str:
         """A variable gets a tensor: one of its own, or one that has another."""
         if not depth or self.draw.random() < 0.4:
-            line = f"{self.name('v')} = {self.part()}"
-            self.tensors.append(line.split()[0])
-            return line
+            name, part = self.name("v"), self.part()
+            self.tensors.append(name)
+            return f"{name} = {part}"
         t, other = self.tensor(), self.tensor()
         made = [self.part(), f"{t} * 2", f"{t} + {other}.sum()", f"{t}.clone()", other]
         return f"{t} = {self.draw.choice(made)}"

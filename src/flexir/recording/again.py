@@ -53,8 +53,8 @@ class Again:
         first: Graph,
         trials: Sequence[Trial],
         options: dict[str, Any],
-        begun: States = (),
-        known: dict[Any, Recorded] | None = None,
+        begun: States,
+        known: dict[Any, Recorded],
     ) -> None:
         """Begin.
 
@@ -69,7 +69,7 @@ class Again:
         self._begun = begun
         self._model, self._first, self._options = model, first, options
         self._trials = {trial.number: trial for trial in trials}
-        self._known = {} if known is None else known
+        self._known = known
         self.runs: list[Recorded] = []
         self.problem = ""
 

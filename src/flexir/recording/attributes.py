@@ -9,6 +9,7 @@ What is found in the attributes is no matter of this file.
 from __future__ import annotations
 
 import collections
+import functools
 import itertools
 import operator
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -92,7 +93,6 @@ class ModuleTree:
         self.names = list(_flat(self.filled))
         self.parts = list(_flat(map(dict.values, self.filled)))
         self.sorts = self._sorted()
-        self._each: list[Holder] = []  # made when it is asked for
 
     def _walk(self, model: torch.nn.Module) -> None:
         met, ordinary = self.met, set[type]()
@@ -177,34 +177,35 @@ class ModuleTree:
         moved = {id(own) for alike in self.sorts if not alike.stands() for own in alike.owns}
         if not moved:
             return []
-        return [one for one, own in zip(self._modules(), self.owns) if id(own) in moved]
+        return [one for one, own in zip(self._modules, self.owns) if id(own) in moved]
 
     def holders(self) -> list[Holder]:
         """Every module by itself, and the hooks that it gained or that are others now."""
-        return [*self._modules(), *self._hooks()]
+        return [*self._modules, *self._hooks()]
 
+    @functools.cached_property
     def _kept(self) -> dict[int, dict[str, Any]]:
         """What each dictionary of parameters, buffers, children or hooks held."""
         pairs = zip(self.names, self.parts)
         return {id(group): dict(itertools.islice(pairs, size))
                 for group, size in zip(self.filled, self.sizes)}  # fmt: skip
 
+    @functools.cached_property
     def _modules(self) -> list[Holder]:
-        if not self._each:
-            kept = self._kept()
-            attributes = self.attributes(self.sorts)
-            for (path, groups), (_, names, held), module, cls in zip(
-                self.held(), attributes, self.modules, self.classes
-            ):
-                before = dict(zip(names, held))
-                for group in groups[: len(GROUPS)]:
-                    before.update(kept.get(id(group), {}))
-                before["__class__"] = cls
-                self._each.append(Modules(module, path, before))
-        return self._each
+        found: list[Holder] = []
+        attributes = self.attributes(self.sorts)
+        for (path, groups), (_, names, held), module, cls in zip(
+            self.held(), attributes, self.modules, self.classes
+        ):
+            before = dict(zip(names, held))
+            for group in groups[: len(GROUPS)]:
+                before.update(self._kept.get(id(group), {}))
+            before["__class__"] = cls
+            found.append(Modules(module, path, before))
+        return found
 
     def _hooks(self) -> Iterator[Holder]:
-        kept = self._kept()
+        kept = self._kept
         for (path, groups), own in zip(self.held(), self.owns):
             for name, hooks in zip(HOOKS, groups[len(GROUPS) :]):
                 now = own.get(name, {})
