@@ -41,15 +41,19 @@ def test_the_variables_in_the_expression_of_an_instruction(tmp_path):
     assert names_at(code, -1) == frozenset() == names_at(BUILT, 0)
 
 
+def only_the_line_is_known(monkeypatch, number, columns):
+    first, last = columns
+    monkeypatch.setattr(variables, "span_at", lambda code, at: (number, first, number, last))
+    asked = variables.expressions_at  # nothing of it is kept from another line
+    monkeypatch.setattr(variables, "expressions_at", getattr(asked, "__wrapped__", asked))
+
+
 def test_where_lines_alone_are_known_all_of_a_line_counts(tmp_path, monkeypatch):
     text = "def f(a, b):\n    k = g(a,\n        h(b))\n    if k: n = a\n    return n\n"
     code = code_of(text, tmp_path)
 
     def line(number, columns=(0, parsed.END)):
-        first, last = columns
-        monkeypatch.setattr(variables, "span_at", lambda code, at: (number, first, number, last))
-        asked = variables.expressions_at
-        monkeypatch.setattr(variables, "expressions_at", getattr(asked, "__wrapped__", asked))
+        only_the_line_is_known(monkeypatch, number, columns)
         return variables.names_at.__wrapped__(code, 0)
 
     assert line(3) == {"h", "b"} and line(4) == {"k", "n", "a"} and line(5) == {"n"}
@@ -94,10 +98,7 @@ def test_where_lines_alone_are_known_any_call_of_a_line_may_be_meant(tmp_path, m
     called = at(code, "g(n)")
 
     def line(number, columns=(0, parsed.END)):
-        first, last = columns
-        monkeypatch.setattr(variables, "span_at", lambda code, at: (number, first, number, last))
-        asked = variables.expressions_at
-        monkeypatch.setattr(variables, "expressions_at", getattr(asked, "__wrapped__", asked))
+        only_the_line_is_known(monkeypatch, number, columns)
         return is_inside_c.__wrapped__(code, called)
 
     assert line(2) is False and line(3) is True and line(4) is True, "no call is written there"

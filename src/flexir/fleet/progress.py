@@ -38,13 +38,25 @@ def bar(things: Iterable[T], total: int, name: Callable[[T], str]) -> Iterator[T
 
 
 def _line(things: Iterable[T], total: int, name: Callable[[T], str]) -> Iterator[T]:
-    start, text = time.monotonic(), ""
+    start, shown = time.monotonic(), _Shown()
     for number, thing in enumerate(things, 1):
         yield thing
         left = (time.monotonic() - start) / number * (total - number) / 60
-        text = f"{number}/{total}  {left:.0f} min left  {name(thing)[:_WIDTH]:{_WIDTH}}"
-        print(text, end="\r", file=sys.stderr, flush=True)
-    print(" " * len(text), end="\r" if text else "", file=sys.stderr)
+        shown.put(f"{number}/{total}  {left:.0f} min left  {name(thing)[:_WIDTH]}")
+    shown.put("")
+
+
+class _Shown:
+    """One line of stderr."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def put(self, text: str) -> None:
+        """Show a text in the place of the one before; an empty one leaves nothing."""
+        if text or self.text:
+            print(f"{text:{len(self.text)}}", end="\r", file=sys.stderr, flush=True)
+        self.text = text
 
 
 class _Step(logging.Handler):
@@ -52,17 +64,12 @@ class _Step(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
-        self.start, self.text = time.monotonic(), ""
+        self.start, self.shown = time.monotonic(), _Shown()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Show a message in the place of the one before."""
         if (seconds := time.monotonic() - self.start) > _SOON:
-            self.show(f"{seconds:.0f} s  {record.getMessage()}")
-
-    def show(self, text: str) -> None:
-        """Show a text in the place of the one before."""
-        print(f"{text:{len(self.text)}}", end="\r", file=sys.stderr, flush=True)
-        self.text = text
+            self.shown.put(f"{seconds:.0f} s  {record.getMessage()}")
 
 
 @contextlib.contextmanager
@@ -81,5 +88,4 @@ def steps(name: str) -> Iterator[None]:
     finally:
         log.removeHandler(step)
         log.setLevel(level)
-        if step.text:
-            step.show("")
+        step.shown.put("")
