@@ -8,6 +8,7 @@ inputs that were not shown: right, refused by name, wrong (must not occur).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,7 @@ import torch
 from torch import nn
 
 import flexir
-from flexir.recording.proof import equal
+from bench.answers import outcome
 
 
 class Cells(nn.Module):
@@ -145,16 +146,9 @@ def main() -> None:
             shown, fresh = drawn[:many], drawn[many:]
             graph = flexir.capture(model, (shown[0],), also=[(x,) for x in shown[1:]])
             kind = "variants" if graph.variants else "one"
-            right = refused = wrong = 0
-            for x in fresh:
-                try:
-                    told = equal(graph(x), model(x))
-                except flexir.Diverged:
-                    refused += 1
-                    continue
-                right, wrong = right + told, wrong + (not told)
-        print(f"{model_class.__name__:14} {many:5} {kind:9} {len(fresh):6} {right:5} {refused:7}"
-              f" {wrong}")  # fmt: skip
+            found = Counter(outcome(graph, model, flexir.Inputs(x)) for x in fresh)
+        print(f"{model_class.__name__:14} {many:5} {kind:9} {len(fresh):6} {found['right']:5} "
+              f"{found['refused']:7} {found['wrong']}")  # fmt: skip
 
 
 if __name__ == "__main__":
