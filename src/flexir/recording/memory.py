@@ -200,6 +200,11 @@ class Alias:
         return self.memory is ALONE or self.where == where_of(tensor)
 
     @property
+    def is_current(self) -> bool:
+        """Whether its Value is what it holds: its memory was not written since."""
+        return self.epoch == self.memory.epoch
+
+    @property
     def is_loose(self) -> bool:
         """Whether it may lie elsewhere than in this run, as tensors or sizes say."""
         return self.view is not None and self.view.loose

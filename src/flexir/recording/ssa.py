@@ -61,8 +61,7 @@ class ValueTable(Tensors):
     def known(self, tensor: torch.Tensor) -> Value | None:
         """The Value of a tensor, unless its memory was written since; nothing is written down."""
         alias = self.aliases.get(id(tensor))
-        stands = alias and alias.is_of(tensor) and alias.epoch == alias.memory.epoch
-        return alias.value if alias and stands else None
+        return alias.value if alias and alias.is_of(tensor) and alias.is_current else None
 
     def alias(self, tensor: torch.Tensor) -> Alias:
         """What a tensor means now, its Value and write counter up to date."""
@@ -124,7 +123,7 @@ class ValueTable(Tensors):
     def current(self, alias: Alias) -> Value:
         """The Value of an alias at its memory's present epoch."""
         memory = alias.memory
-        if alias.epoch == memory.epoch:
+        if alias.is_current:
             return alias.value
         holder = memory.holder(alias.where)
         if holder is not None and alias.lies_at(holder.where):
@@ -200,7 +199,7 @@ class ValueTable(Tensors):
             new = lies is None or lies[0]() is not storage
         known = self.aliases.get(id(tensor))
         if known is not None and (not new or known.ref() is tensor):
-            if known.is_of(tensor) and known.epoch == known.memory.epoch:
+            if known.is_of(tensor) and known.is_current:
                 if known.value.type == value.type:
                     self.own(known, tensor)
                     self._set(known, value)  # the call returned its argument as it was
