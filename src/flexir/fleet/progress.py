@@ -38,7 +38,7 @@ def bar(things: Iterable[T], total: int, name: Callable[[T], str]) -> Iterator[T
 
 
 def _line(things: Iterable[T], total: int, name: Callable[[T], str]) -> Iterator[T]:
-    start, shown = time.monotonic(), _Shown()
+    start, shown = time.monotonic(), _OneLine()
     for number, thing in enumerate(things, 1):
         yield thing
         left = (time.monotonic() - start) / number * (total - number) / 60
@@ -46,7 +46,7 @@ def _line(things: Iterable[T], total: int, name: Callable[[T], str]) -> Iterator
     shown.put("")
 
 
-class _Shown:
+class _OneLine:
     """One line of stderr."""
 
     def __init__(self) -> None:
@@ -64,7 +64,7 @@ class _Step(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
-        self.start, self.shown = time.monotonic(), _Shown()
+        self.start, self.shown = time.monotonic(), _OneLine()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Show a message in the place of the one before."""

@@ -15,8 +15,9 @@ Owns the pairing; runs no model and no torch.
 from __future__ import annotations
 
 import ast
+import contextlib
 import dataclasses
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..calls.signatures import IF
@@ -35,6 +36,7 @@ from .kept_lists import as_joined
 from .leaving import written
 from .lists_given import ListsGiven
 from .looping import drop_unread
+from .meeting import key_of, meetings
 from .runs import Recorded, Span
 from .scopes import Branch, Scope
 from .standing import Held
@@ -160,7 +162,7 @@ class _Laying(ListsGiven):
                 continue
             self.spend(len(heads))
             first = next(iter(heads.values()))
-            if len(heads) < len(spans) or len({_key(node) for node in heads.values()}) > 1:
+            if len(heads) < len(spans) or len({key_of(node) for node in heads.values()}) > 1:
                 raise Misfit(f"only some runs come to: {first}   # {first.where}")
             if first.body is not None:
                 self._module(scope, heads, out)
@@ -278,7 +280,7 @@ class _Laying(ListsGiven):
         sides = [[r for r in scope.runs if heads[r].result is side] for side in (True, False)]
         mark = self.mark(scope, out)
         problem: Misfit | None = None
-        for meeting in _meetings(spans, at):
+        for meeting in meetings(spans, at):
             self.back_to(mark, scope, out)
             try:
                 ways = [{r: spans[r]._replace(start=at[r] + 1, end=meeting[r]) for r in side}
@@ -306,10 +308,10 @@ class _Laying(ListsGiven):
         held: dict[tuple[int, Value], dict[Any, Value | None]] = {}
         for place in dict.fromkeys(place for tensors in seen.values() for place in tensors):
             parts = {r: tensors[place] for r, tensors in seen.items() if place in tensors}
-            try:
-                meant = self.one(scope, parts, out) if len(parts) == len(seen) else None
-            except Misfit:
-                meant = None
+            meant = None
+            if len(parts) == len(seen) and not self.coincides(scope, parts, place):
+                with contextlib.suppress(Misfit):
+                    meant = self.one(scope, parts, out)
             for r, value in parts.items():
                 held.setdefault((r, value), {})[place] = meant
         return held
@@ -370,27 +372,6 @@ def _last(standing: Mapping[Node, Held]) -> Held | None:
 
 def _whole(nodes: Sequence[Node], depth: int) -> Span:
     return Span(nodes, 0, len(nodes), depth)
-
-
-def _meetings(spans: dict[int, Span], at: dict[int, int]) -> Iterator[dict[int, int]]:
-    """Where runs may meet again: calls of one line, nearest first; at last, their ends."""
-    places: dict[int, dict[Any, int]] = {}
-    for r, span in spans.items():
-        found: dict[Any, int] = {}
-        for place in range(at[r] + 1, span.end):
-            node = span.nodes[place]
-            if not only_a_number(node):
-                found.setdefault(_key(node), place)
-        places[r] = found
-    lead = next(iter(spans))
-    for key in places[lead]:
-        if all(key in found for found in places.values()):
-            yield {r: found[key] for r, found in places.items()}
-    yield {r: span.end for r, span in spans.items()}
-
-
-def _key(node: Node) -> Any:
-    return node.op, node.path, node.source, node.body is None
 
 
 def _decides(heads: Mapping[int, Node]) -> bool:

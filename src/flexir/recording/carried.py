@@ -174,10 +174,11 @@ class Loops(Gathering):
         self, loop: Looping, places: Collection[Any], finals: Mapping[int, Value]
     ) -> Iterator[Any]:
         """What a variable that is read after a loop may hold when its rounds begin."""
-        yield from [slot for slot in loop.slots if slot.output is None]
-        for place in places:
-            starts = {p: one.tensors.get(place) for p, one in loop.starts.items() if one}
-            yield {p: value for p, value in starts.items() if value is not None}
+        starts = [_begun(loop, place) for place in places]
+        for slot in (one for one in loop.slots if one.output is None):
+            if not places or any(_agree(slot.column, begun) for begun in starts):
+                yield slot
+        yield from starts
         if any(place[1] not in loop.source.targets for place in places if loop.source):
             return  # a variable keeps it, and what that holds in earlier rounds is not known
         if all(loop.made.get(v) in (None, loop.lasts.get(r)) for r, v in finals.items()):
@@ -259,6 +260,8 @@ class Loops(Gathering):
                 return first
             if all(one.__class__ is int for one in known.values()):
                 return self.on_a_line(scope, known, out)
+        except Unsure:
+            raise  # another branch would fit by chance
         except Misfit as error:
             problem = error
         if all(map(is_number, known.values())):
@@ -268,6 +271,8 @@ class Loops(Gathering):
                 continue
             try:
                 pair = self.by_ways(branch, entries)
+            except Unsure:
+                raise
             except Misfit as error:
                 problem = problem or error
                 continue
@@ -366,6 +371,17 @@ def _ways(scope: Scope) -> Iterator[Scope]:
 def _is_numbered(place: Sequence[Any]) -> bool:
     """Whether a place is an element of a list, which may be one of another number elsewhere."""
     return any(isinstance(key, int) for key in place[2:])
+
+
+def _begun(loop: Looping, place: Any) -> dict[int, Value]:
+    """What a variable holds when rounds begin."""
+    held = {part: loop.held_at(part, place) for part in loop.starts}
+    return {part: value for part, value in held.items() if value is not None}
+
+
+def _agree(one: Mapping[int, Value], other: Mapping[int, Value]) -> bool:
+    """Whether two places may be one."""
+    return all(other[p] is value for p, value in one.items() if p in other)
 
 
 def _left_in(loop: Looping, finals: Mapping[int, Value]) -> dict[Any, None]:

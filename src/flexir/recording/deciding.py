@@ -279,6 +279,11 @@ class Deciding(Combined):
             limit = min(limit, around.born)
         return False
 
+    def coincides(self, scope: Scope, values: Mapping[int, Any], place: Any) -> bool:
+        """Whether a variable holds the same in all runs, and held several things before."""
+        stand = {self.env[r].get(value) for r, value in values.items()}
+        return len(values) > 1 == len(stand) and self._differed(scope, values, place)
+
     def _differed(self, scope: Scope, values: Mapping[int, Any], place: Any) -> bool:
         """Whether a variable held several things at an earlier condition."""
         for around in scope.outwards:

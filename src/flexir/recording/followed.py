@@ -18,6 +18,7 @@ from .looping import Looping, recorded_count
 from .rounds import Execution
 from .scopes import Branch, Scope
 from .sources import LoopSource, called, may_leave, names_in, stored_in
+from .told_ways import way_is_told
 
 _LEAVES = (ast.Break, ast.Return, ast.Raise)
 _PLACES = (ast.Attribute, ast.Subscript)
@@ -42,6 +43,7 @@ def ways_are_followed(
     lasts = loop.lasts
     leaves = source.is_comprehension or may_leave(source, *_LEAVES)  # else rounds made no calls
     early = {lasts[r] for r, one in zip(loop.rounds, executions) if leaves and _is_left(one)}
+    is_shown = not any(one.unread for one in executions)
     stack: list[Scope] = [loop.body]
     while stack:
         for one in stack.pop().branches:
@@ -52,6 +54,9 @@ def ways_are_followed(
                 stack.append(way)
                 rounds = {in_scope(loop.body, r) for r in way.members} - {None}
                 if rounds and rounds <= {*lasts.values()} and not rounds & early:
+                    taken = way is one.then or bool(way.nodes or way.branches)
+                    if is_shown and way_is_told(source, one.node.source, taken):
+                        continue
                     if not (_ends(source, one.node) or _is_of_rounds(one.node.args["condition"])):
                         raise Misfit(f"no example showed a round after this way: {one.node.where}")
 

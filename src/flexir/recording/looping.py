@@ -13,6 +13,7 @@ from ..graph.choice import Loop, closed, free_values
 from ..graph.nodes import Node, NumberType, Value
 from .alike import Misfit
 from .comparable import SCALARS
+from .rounds import Execution
 from .scopes import Scope
 from .sources import LoopSource
 from .standing import Held
@@ -55,7 +56,8 @@ class Looping:
         made: Value of a run -> the round that made it.
         rows: Value of a run -> the round whose own variable, of those it goes over, it was.
         index: the Value that is the number of the round.
-        starts: round -> what the variables hold when it begins.
+        starts: round -> what the variables hold at its first call.
+        begun: round -> what those that are read after the loop hold when it begins.
         after: run -> what they hold after the loop.
         left: run -> what variables that go from round to round hold at its end.
         out: nodes that come before the loop.
@@ -81,6 +83,7 @@ class Looping:
         self.slots: list[Slot] = []
         self.gains: list[tuple[dict[int, Value], Any, Value]] = []
         self.starts: dict[int, Held | None] = {}
+        self.begun: dict[int, Mapping[Any, Value]] = {}
         self.after: dict[int, Held | None] = {}
         self.left: dict[int, Mapping[Any, Value]] = {}
         self.out: list[Node] = []
@@ -96,6 +99,19 @@ class Looping:
         self.source: LoopSource | None = None
         self.live: Set[tuple[str, str]] = frozenset()
         self.nodes: list[Node] = []  # the list it stands in
+
+    def begins(self, rounds: Sequence[int], execution: Execution, since: int) -> None:
+        """Rounds begin with what was seen of them in a run.
+
+        Args:
+            rounds: its rounds.
+            execution: of the loop in the run.
+            since: the number of the first of these.
+        """
+        self.begun.update(zip(rounds, execution.begun[since:]))
+        for part, rows in zip(rounds, execution.rows[since:]):
+            self.rows.update(dict.fromkeys(rows, part))
+            self.made.update(dict.fromkeys(rows, part))
 
     def mark(self) -> Any:
         """What it carries and gives so far, for :meth:`back_to`."""
@@ -158,8 +174,13 @@ class Looping:
         r, number = self.place[part]
         if number + 1 == len(self.rounds[r]):
             return self.left[r].get(place, ANY)
-        held = self.starts[self.rounds[r][number + 1]]
-        return ANY if held is None else held.tensors.get(place, ANY)
+        return self.held_at(self.rounds[r][number + 1], place) or ANY
+
+    def held_at(self, part: int, place: Any) -> Value | None:
+        """What a variable holds when a round begins, if that is known."""
+        held = self.starts[part]
+        found = None if held is None else held.tensors.get(place)
+        return found or self.begun[part].get(place)
 
     def shifted(self, column: Mapping[int, Any], finals: Mapping[int, Any]) -> dict[int, Any]:
         """What a place holds at the end of each round, from what it holds when rounds begin."""

@@ -294,9 +294,7 @@ class Rolled(Ending):
         body = loop.body
         self._variables_of(loop, [turn.execution for turn, _, _ in stretches.values()], skipped)
         for r, (turn, _, _) in stretches.items():
-            for part, rows in zip(loop.rounds[r], turn.execution.rows[turn.number + skipped :]):
-                loop.rows.update(dict.fromkeys(rows, part))
-        loop.made.update(loop.rows)
+            loop.begins(loop.rounds[r], turn.execution, turn.number + skipped)
         self.written.append({})
         try:
             self.lay(body, parts, body.nodes, lambda: None)

@@ -22,7 +22,7 @@ from .live import Int
 from .liveness import carried_by, live_after_span
 from .lookups import is_row
 from .parsed import span_at
-from .sources import LoopSource, called, in_test, loops_at
+from .sources import LoopSource, called, in_test, loops_at, read_in
 
 Counts = Callable[[LoopSource, FrameType], Any]
 Known = Callable[[Any], "Value | None"]
@@ -48,10 +48,12 @@ class Execution:
         state: the tensors that it kept then and did not before the run.
         begun: what those that are read after it held when each round began, as in ``Held.tensors``.
         left: which Values their tensors had then, by place as in ``Held.tensors``.
+        unread: variables that another round would read, and whose tensors had none: written through
+            other names since they were read.
     """
 
     __slots__ = ("after", "before", "begun", "code", "count", "held", "kept", "left", "loop",
-                 "numbered", "odd", "plain", "rows", "set", "state")  # fmt: skip
+                 "numbered", "odd", "plain", "rows", "set", "state", "unread")  # fmt: skip
 
     def __init__(self, loop: LoopSource, code: CodeType, held: tuple[Any, ...]) -> None:
         self.loop, self.code = loop, code
@@ -64,6 +66,7 @@ class Execution:
         self.before: dict[str, Any] = {}
         self.after: dict[str, Any] = {}
         self.left: dict[Any, Value] = {}
+        self.unread: set[str] = set()
         self.rows: list[list[Value]] = []
         self.begun: list[dict[Any, Value]] = []
         self.set: dict[str, set[Any]] = {}
@@ -147,6 +150,11 @@ class _Activation:
                 for place, part in tensors_by_path(kept[name], (code.co_name, name), known):
                     if (value := known(part)) is not None:
                         execution.left[place] = value
+            read = read_in(execution.loop) - execution.loop.stored
+            for name in (read & kept.keys()).union(execution.after):
+                parts = tensors_by_path(kept[name], (code.co_name, name), known)
+                if any(known(part) is None for _, part in parts):
+                    execution.unread.add(name)
         del self.open[depth:]
 
 

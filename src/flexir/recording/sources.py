@@ -275,6 +275,12 @@ def names_in(node: ast.AST) -> set[str]:
     return {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
 
 
+@functools.lru_cache(maxsize=1024)
+def read_in(loop: LoopSource) -> frozenset[str]:
+    """The variables in the body of a loop."""
+    return frozenset().union(*map(names_in, loop.body))
+
+
 def is_guarded(part: Any, file: str, guarded: Collection[Any]) -> bool:
     """Whether an expression is a comparison that was recorded."""
     return isinstance(part, ast.Compare) and (file, part.lineno) in guarded

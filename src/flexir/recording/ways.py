@@ -208,7 +208,8 @@ class Ways:
         if len(meant) == 1 and None not in meant:
             return meant.pop()  # type: ignore[return-value]
         names = ", ".join(map(str, values.values()))
-        kind = Misfit if found is None else Unsure  # what was there before may be meant by any
+        # What was there before, or several variables held, may be meant by any.
+        kind = Misfit if found is None and len(meant - {None}) < 2 else Unsure
         raise kind(f"it is not certain what one place holds: {names}")
 
     def meant(
