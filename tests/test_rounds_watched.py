@@ -22,7 +22,7 @@ class Watch:
     def __init__(self, counts=None):
         self.values, self.said, self.executions = {}, [], {}
         self.counts = counts or {}
-        self.rounds = Rounds(Watch.run.__code__, self.count, self.known)
+        self.rounds = Rounds(Watch.run.__code__, self.count, self.known, self.known)
 
     def count(self, loop, frame):
         return self.counts.get(ast.unparse(loop.node).splitlines()[0])

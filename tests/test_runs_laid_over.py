@@ -198,7 +198,8 @@ def test_what_a_round_reads_and_what_rows_are():
 
 def test_what_the_variables_of_a_loop_held_is_noted_from_its_first_round_on():
     turns = []
-    rounds = Rounds(sys._getframe().f_code, lambda loop, frame: len(turns), lambda tensor: None)
+    code, unknown = sys._getframe().f_code, lambda tensor: None
+    rounds = Rounds(code, lambda loop, frame: len(turns), unknown, unknown)
 
     def model():
         for number, word in zip(range(3), "abc"):

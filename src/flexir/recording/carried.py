@@ -22,6 +22,7 @@ from ..graph.nodes import Node, Value
 from .alike import Misfit, Unsure
 from .gathered import Gathering
 from .looping import ANY, Looping, Slot, values_read
+from .rounds import UNREAD
 from .scopes import Branch, Scope
 from .standing import Held
 from .ways import is_number
@@ -174,7 +175,7 @@ class Loops(Gathering):
         self, loop: Looping, places: Collection[Any], finals: Mapping[int, Value]
     ) -> Iterator[Any]:
         """What a variable that is read after a loop may hold when its rounds begin."""
-        starts = [_begun(loop, place) for place in places]
+        starts = [loop.begun_with(place) for place in places]
         for slot in (one for one in loop.slots if one.output is None):
             if not places or any(_agree(slot.column, begun) for begun in starts):
                 yield slot
@@ -373,15 +374,9 @@ def _is_numbered(place: Sequence[Any]) -> bool:
     return any(isinstance(key, int) for key in place[2:])
 
 
-def _begun(loop: Looping, place: Any) -> dict[int, Value]:
-    """What a variable holds when rounds begin."""
-    held = {part: loop.held_at(part, place) for part in loop.starts}
-    return {part: value for part, value in held.items() if value is not None}
-
-
 def _agree(one: Mapping[int, Value], other: Mapping[int, Value]) -> bool:
     """Whether two places may be one."""
-    return all(other[p] is value for p, value in one.items() if p in other)
+    return all(other[p] in (value, UNREAD) for p, value in one.items() if p in other)
 
 
 def _left_in(loop: Looping, finals: Mapping[int, Value]) -> dict[Any, None]:

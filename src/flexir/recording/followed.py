@@ -43,7 +43,7 @@ def ways_are_followed(
     lasts = loop.lasts
     leaves = source.is_comprehension or may_leave(source, *_LEAVES)  # else rounds made no calls
     early = {lasts[r] for r, one in zip(loop.rounds, executions) if leaves and _is_left(one)}
-    is_shown = not any(one.unread for one in executions)
+    is_shown = not any(one.is_unread for one in executions)
     stack: list[Scope] = [loop.body]
     while stack:
         for one in stack.pop().branches:

@@ -182,6 +182,11 @@ class Looping:
         found = None if held is None else held.tensors.get(place)
         return found or self.begun[part].get(place)
 
+    def begun_with(self, place: Any) -> dict[int, Value]:
+        """Round -> what a variable holds when it begins, where that is known."""
+        held = {part: self.held_at(part, place) for part in self.starts}
+        return {part: value for part, value in held.items() if value is not None}
+
     def shifted(self, column: Mapping[int, Any], finals: Mapping[int, Any]) -> dict[int, Any]:
         """What a place holds at the end of each round, from what it holds when rounds begin."""
         found: dict[int, Any] = {}

@@ -117,7 +117,7 @@ class Recorder:
         self.standing = self.escapes.standing = self.trace.standing = standing
         self.numbers, self.memory = self.escapes.numbers, Shared()
         if standing is not None:
-            standing.begin(self.found.holdings, self.numbers, self.table.known, _RUN)
+            standing.begin(self.found.holdings, self.numbers, self.table, _RUN)
         # Watchers know the recorder, and are let go when the run has ended.
         self.modules: ModuleCalls | None = ModuleCalls(self)
         self.witness = Witness(self) if witness else None

@@ -8,13 +8,13 @@ for that; what the loops are is said by :mod:`.sources`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
 import torch
 
-from ..graph.nodes import Value
+from ..graph.nodes import TensorType, Value
 from ..graph.source import PACKAGE, caller_of, is_foreign
 from .comparable import comparable, tensors_by_path
 from .counting import Zip
@@ -23,6 +23,9 @@ from .liveness import carried_by, live_after_span
 from .lookups import is_row
 from .parsed import span_at
 from .sources import LoopSource, called, in_test, loops_at, read_in
+
+# What stands for memory that was written through another name, and not read since.
+UNREAD = Value("", TensorType(torch.float32, (), torch.device("cpu")))
 
 Counts = Callable[[LoopSource, FrameType], Any]
 Known = Callable[[Any], "Value | None"]
@@ -46,14 +49,14 @@ class Execution:
         set: what variables that rounds set held when one began, and at the end.
         kept: what the model kept then, as in ``Standing``.
         state: the tensors that it kept then and did not before the run.
-        begun: what those that are read after it held when each round began, as in ``Held.tensors``.
-        left: which Values their tensors had then, by place as in ``Held.tensors``.
-        unread: variables that another round would read, and whose tensors had none: written through
+        begun: the same of those that are read after it, when each round began.
+        left: which Values their tensors had then, by place as in ``Held.tensors``, or UNREAD.
+        is_unread: whether another round would read variables whose memory was written through
             other names since they were read.
     """
 
-    __slots__ = ("after", "before", "begun", "code", "count", "held", "kept", "left", "loop",
-                 "numbered", "odd", "plain", "rows", "set", "state", "unread")  # fmt: skip
+    __slots__ = ("after", "before", "begun", "code", "count", "held", "is_unread", "kept", "left",
+                 "loop", "numbered", "odd", "plain", "rows", "set", "state")  # fmt: skip
 
     def __init__(self, loop: LoopSource, code: CodeType, held: tuple[Any, ...]) -> None:
         self.loop, self.code = loop, code
@@ -66,7 +69,7 @@ class Execution:
         self.before: dict[str, Any] = {}
         self.after: dict[str, Any] = {}
         self.left: dict[Any, Value] = {}
-        self.unread: set[str] = set()
+        self.is_unread = False
         self.rows: list[list[Value]] = []
         self.begun: list[dict[Any, Value]] = []
         self.set: dict[str, set[Any]] = {}
@@ -85,26 +88,19 @@ class Execution:
             if name in kept:
                 self.set.setdefault(name, set()).add(comparable(kept[name], known))
 
-    def held_by(self, kept: Mapping[str, Any], known: Known) -> dict[Any, Value]:
-        """What variables that are read after it hold, by place as in ``Held.tensors``."""
-        found = {}
-        for place in self.live_after:
-            if place[1] in kept:
-                for inner, part in tensors_by_path(kept[place[1]], place, known):
-                    if (value := known(part)) is not None:
-                        found[inner] = value
-        return found
-
-    def begins(self, held: tuple[Any, ...], kept: dict[str, Any], known: Known) -> None:
+    def begins(
+        self, held: tuple[Any, ...], kept: dict[str, Any], known: Known, left: Known
+    ) -> None:
         """A round begins.
 
         Args:
             held: by the loop's own variables.
             kept: by all variables of the function.
             known: the Value of a tensor, or of what has one as a tensor has, if it has one.
+            left: the same; UNREAD where memory was written through another name.
         """
         self.sees(kept, known)
-        self.begun.append(self.held_by(kept, known))
+        self.begun.append(_held_in(kept, self.live_after, left))
         rows = [known(one) for one in held if isinstance(one, torch.Tensor)]
         self.rows.append([value for value in rows if value is not None])
         own = dict(zip(self.loop.targets, held))
@@ -139,22 +135,18 @@ class _Activation:
         self.direct = False  # it made the last call itself
         self.open: list[_Open] = []
 
-    def close(self, depth: int, known: Known) -> None:
+    def close(self, depth: int, known: Known, left: Known) -> None:
         """Loops are over; what they left in variables of the function is there, even if it is."""
         for one in self.open[depth:]:
             execution, kept, code = one.execution, self.frame.f_locals, self.frame.f_code
+            stored = execution.loop.stored
             execution.after = _carried(execution.loop, self.frame, known)
             execution.sees(kept, known)
-            left = {n for f, n in execution.live_after if n in kept} & execution.loop.stored
-            for name in left.union(execution.after):
-                for place, part in tensors_by_path(kept[name], (code.co_name, name), known):
-                    if (value := known(part)) is not None:
-                        execution.left[place] = value
-            read = read_in(execution.loop) - execution.loop.stored
-            for name in (read & kept.keys()).union(execution.after):
-                parts = tensors_by_path(kept[name], (code.co_name, name), known)
-                if any(known(part) is None for _, part in parts):
-                    execution.unread.add(name)
+            names = {n for f, n in execution.live_after if n in stored}.union(execution.after)
+            execution.left = _held_in(kept, {(code.co_name, name) for name in names}, left)
+            again = read_in(execution.loop).difference(stored).union(execution.after)
+            read = _held_in(kept, {(code.co_name, name) for name in again}, left)
+            execution.is_unread = UNREAD in read.values()
         del self.open[depth:]
 
 
@@ -165,16 +157,17 @@ class Rounds:
         now: the rounds the call under way stands in, from the outside in.
     """
 
-    def __init__(self, entry: Any, counts: Counts, known: Known) -> None:
+    def __init__(self, entry: Any, counts: Counts, known: Known, left: Known) -> None:
         """Begin.
 
         Args:
             entry: the code that calls the model; frames below it are not looked at.
             counts: says how many rounds a loop that begins will have.
             known: the Value of a tensor, or of what has one as a tensor has, if it has one.
+            left: the same; UNREAD where memory was written through another name.
         """
         self.now: tuple[Turn, ...] = ()
-        self._entry, self._counts, self._known = entry, counts, known
+        self._entry, self._counts, self._known, self._left = entry, counts, known, left
         self._stack: list[_Activation] = []
         self._frames: list[FrameType] = []  # that lead to the call under way
         self._zipped: tuple[Any, ...] = ()  # what ``zip`` goes over that makes it
@@ -228,7 +221,7 @@ class Rounds:
             self.come_to(frame)
             return
         self._drop(place + 1)
-        self._stack[place].close(around, self._known)
+        self._stack[place].close(around, self._known, self._left)
         self._stack[place].direct = True
         self.now = self._turns()
 
@@ -250,7 +243,7 @@ class Rounds:
     def _drop(self, depth: int) -> None:
         """Functions have returned."""
         for one in self._stack[depth:]:
-            one.close(0, self._known)
+            one.close(0, self._known, self._left)
         del self._stack[depth:]
 
     def _moved(self, one: _Activation) -> None:
@@ -272,15 +265,15 @@ class Rounds:
             one.open[same].execution.loop is loops[same]
         ):
             same += 1
-        one.close(same, self._known)
+        one.close(same, self._known, self._left)
         if same:
             again = self._again(one, loops[:same])
             if again is not None:
-                one.close(again + 1, self._known)
+                one.close(again + 1, self._known, self._left)
                 loop = one.open[again]
                 loop.number += 1
                 loop.held = self._held(loops[again], frame)
-                loop.execution.begins(loop.held, frame.f_locals, self._known)
+                loop.execution.begins(loop.held, frame.f_locals, self._known, self._left)
                 same = again + 1
         for loop_written in loops[same:]:
             held = self._held(loop_written, frame)
@@ -290,7 +283,7 @@ class Rounds:
             zips = rows and None not in rows and loop_written.is_one_call
             begun.count = rows if zips else self._counts(loop_written, frame)
             begun.before = _carried(loop_written, frame, self._known)
-            begun.begins(held, frame.f_locals, self._known)
+            begun.begins(held, frame.f_locals, self._known, self._left)
 
     def _held(self, loop: LoopSource, frame: FrameType) -> tuple[Any, ...]:
         """What the variables that a loop sets itself hold."""
@@ -323,6 +316,17 @@ class Rounds:
         while depth and _is_over(one.open[depth]):
             depth -= 1
         return depth
+
+
+def _held_in(kept: Mapping[str, Any], places: Collection[Any], known: Known) -> dict[Any, Value]:
+    """What variables hold, by place as in ``Held.tensors``."""
+    found = {}
+    for place in places:
+        if place[1] in kept:
+            for inner, part in tensors_by_path(kept[place[1]], place, known):
+                if (value := known(part)) is not None:
+                    found[inner] = value
+    return found
 
 
 def _carried(loop: LoopSource, frame: FrameType, known: Known) -> dict[str, Any]:

@@ -65,12 +65,17 @@ class Span(NamedTuple):
 Stretches = dict[int, tuple[Turn, list[Span], int]]
 
 
-def made_in(span: Span) -> Iterator[Value]:
-    """All Values that the calls of a stretch make."""
-    stack = list(span.nodes[span.start : span.end])
+def calls_in(span: Span) -> Iterator[Node]:
+    """All calls of a stretch, those inside of modules too, in order."""
+    stack = [*span.nodes[span.start : span.end]][::-1]
     while stack:
         node = stack.pop()
         if node.body is None:
-            yield from node.outputs
+            yield node
         else:
-            stack += node.body
+            stack += node.body[::-1]
+
+
+def made_in(span: Span) -> Iterator[Value]:
+    """All Values that the calls of a stretch make."""
+    return (value for node in calls_in(span) for value in node.outputs)

@@ -58,11 +58,6 @@ class ValueTable(Tensors):
         """The Value a tensor holds now."""
         return self.alias(tensor).value
 
-    def known(self, tensor: torch.Tensor) -> Value | None:
-        """The Value of a tensor, unless its memory was written since; nothing is written down."""
-        alias = self.aliases.get(id(tensor))
-        return alias.value if alias and alias.is_of(tensor) and alias.is_current else None
-
     def alias(self, tensor: torch.Tensor) -> Alias:
         """What a tensor means now, its Value and write counter up to date."""
         alias = self.aliases.get(id(tensor))

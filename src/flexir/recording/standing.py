@@ -10,7 +10,7 @@ that is :mod:`.hidden`'s matter. What hangs on the model itself is seen by :mod:
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
@@ -27,8 +27,9 @@ from .live import OURS, Expr, is_assigned, is_taken
 from .liveness import live_after
 from .lookups import Lookups
 from .numbers import Laundered, Numbers
-from .rounds import Rounds, Turn
+from .rounds import UNREAD, Rounds, Turn
 from .state import Holdings
+from .tensors import Tensors
 from .variables import names_at
 
 _RECORDER = os.path.join(os.path.dirname(__file__), "recorder.py")  # its frame calls the model
@@ -147,7 +148,7 @@ class Standing:
         self,
         held: Holdings,
         numbers: Numbers | None,
-        known: Callable[[torch.Tensor], Value | None],
+        table: Tensors,
         entry: CodeType,
     ) -> None:
         """The run begins: watch its rounds, and what becomes of its numbers.
@@ -155,16 +156,16 @@ class Standing:
         Args:
             held: what the model holds.
             numbers: of the run, if sizes may turn out to vary.
-            known: the Value of a tensor, if it has one.
+            table: the Values of tensors.
             entry: the code that calls the model.
         """
         self.held = held
         if numbers is None or not self.notes:
             return
-        numbers.noted, numbers.known = self.losing, known
-        self._known, self._numbers = known, numbers
-
-        self.rounds = Rounds(entry, Iterables(numbers, known).count, self._value)
+        numbers.noted, numbers.known = self.losing, table.known
+        self._known, self._is_written, self._numbers = table.known, table.is_written, numbers
+        count = Iterables(numbers, table.known).count
+        self.rounds = Rounds(entry, count, self._value, self._left)
 
     def come_to(self, frame: FrameType | None) -> None:
         """A call is made at a frame; nothing of it is written down yet."""
@@ -216,7 +217,7 @@ class Standing:
             self._frame = None
             self.rounds.leave()
             self.rounds = None
-            del self._known, self._numbers
+            del self._known, self._is_written, self._numbers
 
     def note(self, node: Node, frame: FrameType | None) -> None:
         """Note what the functions that led to a call may still read.
@@ -322,6 +323,13 @@ class Standing:
         if is_assigned(part):
             return self._number(part)
         return self._known(part) if isinstance(part, torch.Tensor) else None
+
+    def _left(self, part: Any) -> Value | None:
+        """The same; UNREAD where memory was written through another name."""
+        value = self._value(part)
+        if value is None and isinstance(part, torch.Tensor) and self._is_written(part):
+            return UNREAD
+        return value
 
     def _part(self, part: Any) -> Value | None:
         """The same, also of a number that a call took out of a tensor."""

@@ -148,6 +148,16 @@ class Tensors:
         except (NotImplementedError, RuntimeError):  # one of them has no storage any more
             return [w for w in weights if storage_of(w.tensor) is not w.storage]
 
+    def known(self, tensor: torch.Tensor) -> Value | None:
+        """The Value of a tensor, unless its memory was written since; nothing is written down."""
+        alias = self.aliases.get(id(tensor))
+        return alias.value if alias and alias.is_of(tensor) and alias.is_current else None
+
+    def is_written(self, tensor: torch.Tensor) -> bool:
+        """Whether a tensor had a Value, and its memory was written through another name since."""
+        alias = self.aliases.get(id(tensor))
+        return alias is not None and alias.is_of(tensor) and not alias.is_current
+
     # -- memory that NumPy and the like can reach
 
     def _watch(self, tensor: torch.Tensor, memory: Memory) -> None:

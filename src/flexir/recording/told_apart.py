@@ -7,19 +7,21 @@ rounds read may be one as well as the other. Such a loop is not laid.
 from __future__ import annotations
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import combinations
 from types import CodeType
 from typing import Any
 
-from ..graph.nodes import Value
-from .alike import Misfit, alike_numbers
+from ..graph.geometry import as_strided_scatter, assemble, setitem
+from ..graph.nodes import Node, Value
+from .alike import Misfit, alike_numbers, only_a_number
 from .live import assigned
 from .looping import Looping
 from .rounds import Execution
 from .sources import LoopSource, stored_in
 from .standing import Held
 
+_WHOLES = (setitem, as_strided_scatter, assemble)  # a memory after a part of it was written
 _DECIDING = (ast.If, ast.IfExp, ast.BoolOp, ast.While, ast.For, ast.Try, ast.With, ast.Match)
 
 
@@ -43,6 +45,28 @@ def not_told_apart(loop: Looping, executions: Sequence[Execution]) -> None:
             continue
         if one in decided or other in decided:
             raise Misfit(f"no example tells {one!r} from {other!r} in a round after the first")
+
+
+def one_memory(loop: Looping, execution: Execution, calls: Iterable[tuple[Node, Any]]) -> None:
+    """Raise Misfit where it depends on the way of which memory a variable is a part.
+
+    A part of a memory that another name wrote is cut out of that anew where it is read. If only
+    some ways set the variable, rounds that come to the call by others may cut it out of another.
+
+    Args:
+        loop: of which the rounds are known.
+        execution: of it.
+        calls: of its rounds, each with what was held.
+    """
+    source, code = execution.loop, execution.code
+    decided = {(code.co_name, name) for name in _set_on_some_ways(source)}
+    anew: set[Value] = set()
+    for node, held in calls if decided else ():
+        if held is None and node.target not in _WHOLES and not only_a_number(node):
+            anew.update(node.outputs)
+        for place, value in held.read.items() if held and anew else ():
+            if value in anew and place[:2] in decided:
+                raise Misfit(f"it depends on the way of which memory {place[1]!r} is a part")
 
 
 def _held(held: Held | None, code: CodeType, name: str) -> Any:

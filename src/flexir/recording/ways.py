@@ -242,19 +242,27 @@ class Ways:
         """
         limit: float = float("inf")
         for around in scope.outwards:
-            for branch in around.branches:
-                if not age < branch.born < limit:
-                    continue
-                if branch.__class__ is not Branch:
-                    if around.members - {self.in_scope(around, r) for r in runs} - self.ignored:
-                        return True
-                else:
-                    ways = (branch.then, branch.otherwise)
-                    sides = [any(self.in_scope(way, r) is not None for r in runs) for way in ways]
-                    unseen = [w for w, side in zip(ways, sides) if not side]
-                    if len(unseen) == 1 and unseen[0].members - self.ignored:
-                        return True
+            if self._leaves_out(around, runs, age, limit):
+                return True
             limit = min(limit, around.born)
+        return False
+
+    def _leaves_out(
+        self, around: Scope, runs: Collection[int], age: int, limit: float = float("inf")
+    ) -> bool:
+        """Whether the runs show only some ways through what came between two times in a scope."""
+        for branch in (one for one in around.branches if age < one.born < limit):
+            if branch.__class__ is not Branch:
+                if around.members - {self.in_scope(around, r) for r in runs} - self.ignored:
+                    return True
+                continue
+            ways = (branch.then, branch.otherwise)
+            shown = [[r for r in runs if self.in_scope(way, r) is not None] for way in ways]
+            unseen = [way for way, side in zip(ways, shown) if not side]
+            if len(unseen) == 1 and unseen[0].members - self.ignored:
+                return True
+            if any(side and self._leaves_out(way, side, age) for way, side in zip(ways, shown)):
+                return True
         return False
 
     def _all_rounds(self, scope: Scope, values: dict[int, Any], body: Scope) -> bool:
