@@ -1,10 +1,11 @@
 """Random programs that write parts of tensors in rounds and branches; is an answer ever wrong?
 
-python3 dev.py bench written [programs] [seed] [examples]
+python3 dev.py bench written [programs] [seed] [examples] [ways]
 
 They cut tensors into parts, write those or the whole, put them into a list, give variables
 something else, and break out of loops that count, go over rows, or stand in each other. Examples
 have one to four rows, other inputs up to six. Prints how many of those are right, refused or wrong.
+With ``ways``: programs of one loop and many conditions (:mod:`bench.ways`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import torch
 import flexir
 from bench.answers import outcome
 from bench.examples import compiled
+from bench.ways import Ways
 
 RAISES = (RuntimeError, IndexError, TypeError, ZeroDivisionError)  # what a program does not take
 
@@ -27,11 +29,17 @@ RAISES = (RuntimeError, IndexError, TypeError, ZeroDivisionError)  # what a prog
 class Writer:
     """Writes one program: ``x`` is the input, ``o`` a tensor to write, ``n`` a number."""
 
+    columns = 0.6  # of the programs: inputs of two dimensions
+
     def __init__(self, seed: int) -> None:
         self.draw = random.Random(seed)
         self.tensors = ["o"]
         self.rounds: list[str] = []
         self.many = 0
+
+    def example(self, x: torch.Tensor, draw: random.Random) -> torch.Tensor:
+        """An example made of a random input: that."""
+        return x
 
     def program(self) -> str:
         lines = ["def model(x):", "    o = x.clone()", "    n = 0", "    r = []"]
@@ -129,12 +137,12 @@ class Writer:
         return lines
 
 
-def outcomes(seed: int, examples: int = 3, fresh: int = 14) -> Counter[str]:
+def outcomes(writer: Writer | Ways, seed: int, examples: int = 3, fresh: int = 14) -> Counter[str]:
     """How many inputs of one program are right, refused or wrong; nothing if it does not run."""
-    model: Callable[[torch.Tensor], Any] = compiled(Writer(seed).program(), f"<written {seed}>")
+    model: Callable[[torch.Tensor], Any] = compiled(writer.program(), f"<written {seed}>")
     draw = random.Random(-1 - seed)
     torch.manual_seed(seed)
-    columns = draw.random() < 0.6
+    columns = draw.random() < writer.columns
 
     def input(most: int) -> torch.Tensor:
         shape = (draw.randint(1, most), draw.randint(1, 3))
@@ -148,7 +156,8 @@ def outcomes(seed: int, examples: int = 3, fresh: int = 14) -> Counter[str]:
         return True
 
     found: Counter[str] = Counter()
-    shown = list(filter(runs, (input(4) for _ in range(10 * examples))))[:examples]
+    drawn = (writer.example(input(4), draw) for _ in range(10 * examples))
+    shown = list(filter(runs, drawn))[:examples]
     if len(shown) < examples:
         return found
     graph = flexir.capture(model, shown[0].clone(), also=[x.clone() for x in shown[1:]])
@@ -159,14 +168,16 @@ def outcomes(seed: int, examples: int = 3, fresh: int = 14) -> Counter[str]:
 
 
 def main(arguments: list[str]) -> None:
-    programs, seed, examples = (*map(int, arguments), *(300, 0, 3)[len(arguments) :])
+    numbers = [int(word) for word in arguments if word != "ways"]
+    programs, seed, examples = (*numbers, *(300, 0, 3)[len(numbers) :])
+    writer = Ways if "ways" in arguments else Writer
     found: Counter[str] = Counter()
     for number in range(seed, seed + programs):
         print(f"{number - seed + 1}/{programs}", end="\r", file=sys.stderr, flush=True)
-        one = outcomes(number, examples)
+        one = outcomes(writer(number), number, examples)
         found += one
         if one["wrong"]:
-            print(f"wrong: {one['wrong']} inputs of\n{Writer(number).program()}", flush=True)
+            print(f"wrong: {one['wrong']} inputs of\n{writer(number).program()}", flush=True)
     print(f"{programs} programs, {examples} examples each: {found['merged']} one graph, "
           f"{found['in variants']} in variants; inputs, examples among them: {found['right']} "
           f"right, {found['refused']} refused, {found['wrong']} wrong")  # fmt: skip
