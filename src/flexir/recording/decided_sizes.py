@@ -17,6 +17,7 @@ from ..calls.names import is_torch
 from ..graph import tree
 from ..graph.choice import WITH_BLOCKS
 from ..graph.nodes import Node, Value
+from .no_compiler import no_compiler
 from .on_meta import META
 
 _works: dict[Any, bool] = {}  # whether a call of torch's can be made on the meta device
@@ -28,7 +29,8 @@ def may_decide(nodes: Iterable[Node]) -> set[Node]:
     Args:
         nodes: of a graph and all blocks in it.
     """
-    return {node for node in nodes if _gives_tensors(node) and not _works_there(node)}
+    with no_compiler():
+        return {node for node in nodes if _gives_tensors(node) and not _works_there(node)}
 
 
 def lengthened(node: Node, env: Mapping[Value, Any]) -> dict[Value, torch.Tensor]:

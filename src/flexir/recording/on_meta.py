@@ -19,6 +19,7 @@ from ..graph.graph import Graph
 from ..graph.inputs import Inputs, bind_inputs
 from ..graph.nodes import Node, Value
 from ..graph.replay import Environment, replay
+from .no_compiler import no_compiler
 
 META = torch.device("meta")
 _LONG = 5e-5  # seconds
@@ -144,7 +145,7 @@ def measured_there(
     try:
         bind_inputs(graph, args, kwargs, given, as_given=True)
         note(list(given), list(given.values()))
-        with torch.device(META), OnMeta():
+        with torch.device(META), OnMeta(), no_compiler():
             replay(graph, args, kwargs, check=False, watch=watch, begin=note,
                    tell_numbers=True, env=env)  # fmt: skip
     except Exception:  # noqa: BLE001  any call may have no meaning there

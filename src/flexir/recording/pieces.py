@@ -15,6 +15,7 @@ from ..graph import tree
 from ..graph.geometry import Geometry, as_strided, as_strided_scatter, assemble, setitem
 from ..graph.nodes import Node, NumberType, TensorType, Value
 from .memory import Alias, Memory, Piece, View
+from .no_compiler import no_compiler
 from .part_written import SPLITS, part_written
 from .trace import Trace
 
@@ -166,7 +167,8 @@ def _turned_at(node: Node, sizes: Sequence[int]) -> Sequence[int] | None:
     try:
         named = {name: tree.build(part, Value, look) for name, part in node.args.items()}
         args, kwargs = node.signature.unbind(named)
-        made = node.target(*args, **kwargs)
+        with no_compiler():
+            made = node.target(*args, **kwargs)
     except (RuntimeError, IndexError, TypeError, ValueError):
         return None
     if not isinstance(made, torch.Tensor) or made.numel() != given.numel():

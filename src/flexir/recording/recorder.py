@@ -41,7 +41,7 @@ from .modules import ModuleCalls
 from .parameters import bind_model_call
 from .randomness import Draws, drawn_elsewhere, foreign_draws
 from .remembered import begun
-from .results import define, failed, returned, say_effects
+from .results import failed, told
 from .session import collector_at_rest, watching
 from .shared import Shared
 from .ssa import ValueTable
@@ -373,9 +373,7 @@ class Recorder:
             if self.watch is not None:
                 self.watch(node, (result,))
             return result
-        new = returned(call, written, self.trace)
-        say_effects(call, written, new, draw, self.escapes)
-        define(call, written, new, self.table, self.trace)
+        new = told(call, written, draw, self.table, self.escapes)
         if node.effects.escape and self.standing is not None:
             self.standing.decided(node)
         if self.watch is not None:

@@ -12,19 +12,50 @@ from typing import Any
 import torch
 
 from ..graph import tree
-from ..graph.geometry import tensor_type
+from ..graph.geometry import storage_of, tensor_type
 from ..graph.nodes import Effects, Escape, Value
 from ..graph.tree import is_literal
 from .call import Call
 from .effects import changes_view_only
 from .escapes import Escapes
-from .memory import Memory, View
+from .memory import ALONE, Memory, View
 from .randomness import Draw
 from .ssa import ValueTable
 from .trace import Trace
 
 Writes = dict[int, torch.Tensor]  # by their ids
 NewValues = Sequence[tuple[torch.Tensor, Value]]  # of what a call returned or wrote
+
+
+def told(
+    call: Call, written: Writes, draw: Draw | None, table: ValueTable, escapes: Escapes
+) -> NewValues:
+    """Say in the node of a call what it returned and changed, and what tensors mean now."""
+    if len(written) == 1 == len(call.tensors) and draw is None:
+        if (value := _rewritten(call, table)) is not None:
+            return [(call.result, value)]
+    new = returned(call, written, table.trace)
+    say_effects(call, written, new, draw, escapes)
+    define(call, written, new, table, table.trace)
+    return new
+
+
+def _rewritten(call: Call, table: ValueTable) -> Value | None:
+    """The common case of a write: the one tensor of a call, where it lay, and returned."""
+    tensor, alias = call.tensors[0]
+    name = next((name for name, part in call.named.items() if part is tensor), None)
+    home = alias.home if alias.memory is ALONE else alias.memory.storage
+    if tensor is not call.result or name is None or home() is not storage_of(tensor):
+        return None
+    node, trace = call.node, table.trace
+    if changes_view_only(node.target) or trace.in_autograd_function(call.frame):
+        return None
+    value = node.result = Value(trace.number(), tensor_type(tensor), node)
+    node.outputs, node.effects = (value,), Effects({name: value}, node.effects.switches)
+    trace.frames[-1].nodes.append(node)
+    table.write(tensor, value)
+    table.redigest(tensor)
+    return value
 
 
 def returned(call: Call, written: Writes, trace: Trace) -> NewValues:
