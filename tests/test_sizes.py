@@ -534,3 +534,26 @@ def test_a_number_in_a_slot_is_live_like_one_in_an_attribute():
     given = Slotted(torch.rand(6), 9)
     assert not graph.frozen and torch.equal(graph(given), model(given))
     assert type(given.n) is int
+
+
+class Originals:
+    def __init__(self, rows):
+        self.rows = [(rows,)]
+
+
+def of_what_is_gone(x):
+    kept = Originals(x.shape[0])
+    x = torch.relu(x) * 2
+    x = x + 1 if x.sum() > 3 else x - 1
+    x = x.reshape(-1)
+    for (n,) in kept.rows:
+        x = x.reshape(n, -1)
+    return x
+
+
+def test_a_size_is_what_it_was_though_no_variable_holds_its_tensor():
+    graph = flexir.capture(of_what_is_gone, torch.ones(2, 3), also=[torch.zeros(4, 3)])
+    assert not graph.variants and str(graph).count("if(") == 1
+    assert "reshape(%" in str(graph) and "(B, -1)" in str(graph)  # no choice between B and B
+    for x in (torch.ones(5, 3), torch.zeros(1, 3)):
+        assert torch.equal(graph(x), of_what_is_gone(x))

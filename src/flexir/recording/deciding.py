@@ -268,7 +268,9 @@ class Deciding(Combined):
 
     def _is_out_of_sight(self, scope: Scope, value: Value | None, runs: Collection[int]) -> bool:
         """Whether something that no variable holds was made before a condition was met."""
-        if value is None or value in self.constants or None in map(self.reading.get, runs):
+        if self.is_led_to or value is None or value in self.constants:
+            return False
+        if None in map(self.reading.get, runs):
             return False
         if self.until < float("inf"):
             return False  # it stood there when a loop began

@@ -6,11 +6,12 @@ the next best: what they held earlier tells whether a condition may have put it 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..graph.nodes import Value
+from ..graph.nodes import Node, Value
 from .looping import Looping
+from .scopes import Scope
 from .standing import Held
 from .variables import names_at
 from .ways import Ways
@@ -22,12 +23,29 @@ class Reading(Ways):
     Attributes:
         reading: run -> what is held where something is being read.
         loops: those that were laid.
+        is_led_to: what is read is part of a number that variables lead to; none needs to lead to
+            what that was made of.
     """
 
     def __init__(self, runs: int) -> None:
         super().__init__(runs)
         self.reading: dict[int, Held | None] = {}
         self.loops: list[Looping] = []
+        self.is_led_to = False
+
+    def _number(self, scope: Scope, nodes: dict[int, Node], out: list[Node]) -> Value:
+        before = self.is_led_to
+        self.is_led_to = before or self._is_kept({r: one.outputs[0] for r, one in nodes.items()})
+        try:
+            return super()._number(scope, nodes, out)
+        finally:
+            self.is_led_to = before
+
+    def _is_kept(self, numbers: Mapping[int, Value]) -> bool:
+        """Whether a variable, or a container in one, holds these numbers in all runs."""
+        return bool(
+            self._held_in(numbers, lambda held: {**held.spent, **held.numbers, **held.read})
+        )
 
     def is_held_in_a_list(self, values: Mapping[int, Value]) -> bool:
         """Whether a variable holds a list with these in it that no condition has made."""
@@ -64,10 +82,14 @@ class Reading(Ways):
 
     def held_in(self, values: Mapping[int, Value]) -> set[Any]:
         """The variables that hold these in all runs."""
+        return self._held_in(values, lambda held: held.read)
+
+    def _held_in(
+        self, values: Mapping[int, Value], kept: Callable[[Held], Mapping[Any, Value]]
+    ) -> set[Any]:
         found: set[Any] | None = None
         for r, value in values.items():
             held = self.reading.get(r)
-            kept = {} if held is None else held.read
-            here = {place for place, one in kept.items() if one is value}
+            here = {place for place, one in (kept(held) if held else {}).items() if one is value}
             found = here if found is None else found & here
         return found or set()
