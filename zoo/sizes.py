@@ -59,7 +59,7 @@ def make(name: str) -> tuple[Any, Any, str]:
 
 
 def resized(inputs: Any, what: str, step: int) -> Any:
-    """The inputs at another size; ``step`` 0 and 1 are shown, 2 never, 3 if those do not do."""
+    """The inputs at another size; 0 and 1 are shown, 2 never, 3 and 4 if those do not do."""
     leaves: list[torch.Tensor] = []
     tree_map(lambda t: leaves.append(t) if isinstance(t, torch.Tensor) and t.ndim else t, inputs)
     if not leaves:
@@ -67,14 +67,14 @@ def resized(inputs: Any, what: str, step: int) -> Any:
     generator = torch.Generator().manual_seed(step)
     change: Callable[[torch.Tensor], torch.Tensor]
     if what == "batch":
-        change = _batches(leaves[0].shape[0], (2, 3, 5, 4)[step], generator)
+        change = _batches(leaves[0].shape[0], (2, 3, 5, 4, 6)[step], generator)
     elif what == "image":
         change = _images(step)
     else:
         first = next((t for t in leaves if t.ndim == 2 and not t.is_floating_point()), leaves[0])
         if first.ndim < 2:
             raise ValueError("no sequence among the inputs")
-        change = _lengths(first.shape[1], first.shape[1] * (1, 2, 3, 4)[step])
+        change = _lengths(first.shape[1], first.shape[1] * (1, 2, 3, 4, 5)[step])
     return tree_map(lambda t: change(t) if isinstance(t, torch.Tensor) and t.ndim else t, inputs)
 
 
@@ -94,7 +94,7 @@ def _images(step: int) -> Any:
     def change(tensor: torch.Tensor) -> torch.Tensor:
         if tensor.ndim < 3 or not tensor.is_floating_point():
             return tensor
-        height, width = tensor.shape[-2] + 32 * step, tensor.shape[-1] + (0, 64, 32, 0)[step]
+        height, width = tensor.shape[-2] + 32 * step, tensor.shape[-1] + (0, 64, 32, 0, 16)[step]
         rows = torch.arange(height) % tensor.shape[-2]
         return tensor[..., rows, :][..., torch.arange(width) % tensor.shape[-1]].contiguous()
 
@@ -115,7 +115,7 @@ def check(name: str) -> dict[str, Any]:
     try:
         model, base, what = make(name)
         with torch.no_grad():
-            examples = [resized(base, what, step) for step in range(4)]
+            examples = [resized(base, what, step) for step in range(5)]
             if str(_shapes(examples[0])) == str(_shapes(examples[2])):
                 return {"verdict": "does not run", "note": "nothing varies"}
             fresh = _twin(model)  # what a model keeps from one call to the next is not ours to show
@@ -125,7 +125,7 @@ def check(name: str) -> dict[str, Any]:
     with torch.no_grad():
         result = _ours(model, examples[:3], truths[2])
         if result["verdict"] == "refused":
-            result["with one more"] = _with_one_more(model, examples, truths[2])
+            result["with more"] = _with_more(model, examples, truths[2])
         if zlib.crc32(name.encode()) % PEER == 0:
             result |= _theirs(model, examples[:3], truths[2])
     return result
@@ -162,14 +162,19 @@ def _twin(model: Any) -> Any:
         return model
 
 
-def _with_one_more(model: Any, examples: list[Any], truth: Any) -> str:
-    """The verdict after three examples: a path or size that two did not show."""
-    first, second, third, more = examples
-    try:
-        model(*_copy(more[0]), **_copy(more[1]))
-    except Exception:  # noqa: BLE001  the model itself does not take it
-        return "does not run"
-    return str(_ours(model, [first, second, more, third], truth)["verdict"])
+def _with_more(model: Any, examples: list[Any], truth: Any) -> str:
+    """The verdicts after three and four examples: a path or size that two did not show."""
+    first, second, third, *more = examples
+    found: list[str] = []
+    for many in range(1, 1 + len(more)):
+        try:
+            model(*_copy(more[many - 1][0]), **_copy(more[many - 1][1]))
+        except Exception:  # noqa: BLE001  the model itself does not take it
+            return ", ".join([*found, "does not run"])
+        found.append(_ours(model, [first, second, *more[:many], third], truth)["verdict"])
+        if found[-1] == "right":
+            break
+    return ", ".join(found)
 
 
 def _theirs(model: Any, examples: list[Any], truth: Any) -> dict[str, Any]:
@@ -248,8 +253,8 @@ def table(results: dict[str, dict[str, Any]]) -> str:
         "`Diverged`, by name. Beside it, for every "
         f"{PEER}th case that runs, `torch.export` with `Dim.AUTO` for the same sizes, same "
         "inputs.", "",
-        "| suite | varies | run | right (bit-equal) | refused | right with one more "
-        "example | wrong | error | torch.export right "
+        "| suite | varies | run | right (bit-equal) | refused | right with one or two more "
+        "examples | wrong | error | torch.export right "
         "| ours of the same | its seconds over ours, median |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]  # fmt: skip
@@ -268,7 +273,7 @@ def table(results: dict[str, dict[str, Any]]) -> str:
                       if r.get("export") == "right" and r.get("seconds")]  # fmt: skip
             other = len(run) - count["right"] - count["refused"] - count["wrong"]
             ratio = f"{statistics.median(ratios):.1f}" if ratios else "-"
-            more = sum(r.get("with one more") == "right" for r in run.values())
+            more = sum(r.get("with more", "").endswith("right") for r in run.values())
             ours = 100 * count["right"] / len(run)
             lines.append(
                 f"| {suite} | {what} | {len(run)} | {count['right']} ({exact}), {ours:.1f} % "

@@ -283,6 +283,7 @@ class _Laying(ListsGiven):
         for meeting in meetings(spans, at):
             self.back_to(mark, scope, out)
             try:
+                self._may_meet(scope, spans, meeting)
                 ways = [{r: spans[r]._replace(start=at[r] + 1, end=meeting[r]) for r in side}
                         for side in sides]  # fmt: skip
                 then, otherwise = (self._way(scope, held, before, way) for way in ways)
@@ -347,8 +348,19 @@ class _Laying(ListsGiven):
 
     def _stand_alike(self, scope: Scope, heads: dict[int, Node]) -> None:
         """Refuse to go on together where a Python variable that is still read differs."""
-        if len(scope.runs) < 2 or not scope.after_a_branch:
-            return
+        if len(scope.runs) > 1 and scope.after_a_branch:
+            self._go_on_alike(scope, heads)
+
+    def _may_meet(self, scope: Scope, spans: dict[int, Span], meeting: dict[int, int]) -> None:
+        """Refuse to meet where runs would not go on together, whatever ways led there."""
+        heads = {r: spans[r].nodes[at] for r, at in meeting.items() if at < spans[r].end}
+        if len(heads) == len(meeting) and all(
+            len(self.turns(r, node)) == spans[r].depth and node not in self.runs[r].ends
+            for r, node in heads.items()
+        ):
+            self._go_on_alike(scope, heads)
+
+    def _go_on_alike(self, scope: Scope, heads: dict[int, Node]) -> None:
         held = {r: self.runs[r].standing.get(heads[r]) for r in scope.runs if r in heads}
         first = heads[scope.runs[0]]
         if len({self._left_to_go(r, heads[r]) for r in scope.runs if r in heads}) > 1:
