@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 import flexir
-from flexir.recording.extrapolate import extrapolated
+from flexir.recording.extrapolate import between, extrapolated
 from flexir.recording.proof import equal
 
 
@@ -87,3 +87,12 @@ def test_inputs_beyond_lie_as_far_from_one_example_as_that_one_from_another():
     ids = torch.tensor([5, 7])
     longer = extrapolated([flexir.Inputs(ids), flexir.Inputs(torch.tensor([1, 2, 3]))])
     assert longer.args[0].tolist() == [5, 7, 5, 7], "elements are those of an example"
+
+
+def test_sizes_between_two_are_halfway_and_none_lies_between_neighbours():
+    one, other = torch.arange(6.0).reshape(2, 3), torch.zeros(5, 3)
+    made = between(flexir.Inputs(one), flexir.Inputs(other)).args[0]
+    assert made.shape == (3, 3) and torch.equal(made, one[[0, 1, 0]])
+    assert between(flexir.Inputs(other), flexir.Inputs(one)).args[0].shape == (3, 3)
+    assert between(flexir.Inputs(one), flexir.Inputs(torch.zeros(3, 3))) is None
+    assert between(flexir.Inputs(one), flexir.Inputs(torch.zeros(3))) is None

@@ -557,3 +557,40 @@ def test_a_size_is_what_it_was_though_no_variable_holds_its_tensor():
     assert "reshape(%" in str(graph) and "(B, -1)" in str(graph)  # no choice between B and B
     for x in (torch.ones(5, 3), torch.zeros(1, 3)):
         assert torch.equal(graph(x), of_what_is_gone(x))
+
+
+def windowed(x, shift):
+    window, shift = [4, 4], list(shift)
+    for k in range(2):
+        if x.shape[k] <= window[k]:
+            window[k] = x.shape[k]
+            shift[k] = 0
+    pads = [-x.shape[k] % window[k] for k in range(2)]
+    y = F.pad(x, (0, pads[1], 0, pads[0]))
+    y = y.roll((-shift[0], -shift[1]), (0, 1)) if sum(shift) > 0 else y
+    y = y.reshape(y.shape[0] // window[0], window[0], y.shape[1] // window[1], window[1])
+    y = y.softmax(-1) + TABLE_OF_WINDOWS[: window[0] * window[1]].mean()
+    y = y.reshape(y.shape[0] * window[0], y.shape[2] * window[1])
+    return y[: x.shape[0], : x.shape[1]]
+
+
+TABLE_OF_WINDOWS = torch.arange(16.0) / 16
+
+
+def shifted(x):
+    for k in range(4):
+        x = torch.relu(windowed(x, (0, 0) if k % 2 else (2, 2))) - 0.1
+    return x
+
+
+def test_a_size_of_a_way_that_one_example_took_alone_varies():
+    torch.manual_seed(0)
+    shown = [torch.randn(4, 4), torch.randn(6, 8), torch.randn(10, 2)]
+    graph = flexir.capture(shifted, shown[0], also=shown[1:])
+    assert not graph.variants
+    for sizes in [(8, 3), (7, 1), (9, 11)]:  # on ways that are shown, of other sizes
+        x = torch.randn(*sizes)
+        assert torch.equal(graph(x), shifted(x)), sizes
+    for sizes in [(3, 9), (3, 3)]:  # no example was low and wide, nor anything but 4 high then
+        with pytest.raises(flexir.Diverged):
+            graph(torch.randn(*sizes))

@@ -41,6 +41,18 @@ def extrapolated(shown: Sequence[Inputs], keeps: int | None = None) -> Inputs | 
     return None
 
 
+def between(one: Inputs, other: Inputs) -> Inputs | None:
+    """Inputs whose sizes lie halfway between two that were shown; None where none can be made."""
+    pairs = list(zip(_tensors(one), _tensors(other)))
+    if any(len(a.shape) != len(b.shape) or a.layout is not torch.strided for a, b in pairs):
+        return None
+    if all(abs(n - m) < 2 for a, b in pairs for n, m in zip(a.shape, b.shape)):
+        return None
+    made = (_of_size(a, [(n + m) // 2 for n, m in zip(a.shape, b.shape)]) for a, b in pairs)
+    args, kwargs = _with(one, made)
+    return Inputs(*args, **kwargs)
+
+
 def _with(inputs: Inputs, tensors: Iterator[torch.Tensor]) -> Any:
     """Inputs with other tensors, in reading order."""
     return tree.rebuilt(tuple(inputs), lambda _: next(tensors))
@@ -54,9 +66,14 @@ def _tensors(inputs: Inputs) -> Iterator[torch.Tensor]:
 
 def _beyond(one: torch.Tensor, other: torch.Tensor, kept: Collection[tuple[int, int]]) -> Any:
     """As far from the larger of two tensors as that is from the smaller; elements come again."""
-    made = one.detach()
-    for dim, (a, b) in enumerate(zip(one.shape, other.shape)):
-        many = max(a, b) + abs(a - b)
-        if a != b and a and (a, b) not in kept:
-            made = made.index_select(dim, torch.arange(many, device=one.device) % a)
+    pairs = zip(one.shape, other.shape)
+    return _of_size(one, [a if (a, b) in kept else max(a, b) + abs(a - b) for a, b in pairs])
+
+
+def _of_size(tensor: torch.Tensor, sizes: Sequence[int]) -> torch.Tensor:
+    """A tensor of other sizes, but for those that are 0; elements come again."""
+    made = tensor.detach()
+    for dim, (old, new) in enumerate(zip(tensor.shape, sizes)):
+        if new != old and old:
+            made = made.index_select(dim, torch.arange(new, device=tensor.device) % old)
     return made.clone()

@@ -84,6 +84,11 @@ class Table:
         return [v for v in self.values
                 if v not in self.beyond and sum(v in row for row in self.rows) == 1]  # fmt: skip
 
+    def ways_alone(self) -> list[tuple[int, int]]:
+        """An example that alone came to such Values, and another one: all such pairs."""
+        alone = {next(r for r, row in enumerate(self.rows) if v in row) for v in self.alone()}
+        return [(r, other) for r in sorted(alone) for other in range(len(self.rows)) if other != r]
+
     def coincides(self, nodes: Sequence[Node]) -> bool:
         """Whether a number was always the same, though one that it is made of was not."""
         return any(

@@ -29,7 +29,7 @@ from ..graph.replay import Environment, replay
 from ..graph.sizes import measure
 from .decided_sizes import lengthened, may_decide
 from .eager import copies_of
-from .extrapolate import extrapolated
+from .extrapolate import between, extrapolated
 from .naming import Table
 from .on_meta import measured_there
 from .remembered import current
@@ -129,8 +129,13 @@ def measured_beyond(loose: Graph, table: Table, shown: Sequence[Inputs]) -> None
     guards = {node for node in nodes if node.effects.escape}
     blocks = {node for node in nodes if blocks_of(node)}
     _go_beyond(loose, table, extrapolated(shown), guards)
-    if blocks and table.alone():
+    alone = table.ways_alone() if blocks else []
+    if alone:
         _go_beyond(loose, table, extrapolated(shown), guards | blocks, both=True)
+        for pair in alone:
+            one, other = (shown[r] for r in pair)
+            for inputs in (between(one, other), extrapolated([one, other])):
+                _go_beyond(loose, table, inputs, guards, is_short=True)
     if table.coincides(nodes):
         for keeps in (0, 1):
             _go_beyond(loose, table, extrapolated(shown, keeps), guards)
@@ -145,13 +150,19 @@ def _go_beyond(
     led: Collection[Node],
     both: bool = False,
     longer: Collection[Node] = (),
+    is_short: bool = False,
 ) -> None:
-    """The table gains what Values are on such inputs, and after calls that give more elements."""
+    """The table gains what Values are on such inputs, and after calls that give more elements.
+
+    ``is_short``: unless that takes long.
+    """
     if inputs is None:
         return
     found: dict[Value, list[Any]] = {}
     long, many = table.seconds > len(loose) * _META, _MANY + 100 * len(loose)
     if both or longer or not long or not measured_there(loose, inputs, _noting(found, many)):
+        if is_short and long:
+            return
         found = {}
         with contextlib.suppress(Diverged, *TORCHS), torch.random.fork_rng(devices=[]):
             _measured(loose, Trial(-1, inputs, inputs, None), found, led, longer, many)
