@@ -186,12 +186,24 @@ def a_part_of_two(x):
     return part, part.sum()
 
 
+def a_view_that_some_ways_set(x):
+    y, z = x.clone(), x * 0
+    part = z
+    for k in range(x.shape[0]):
+        part = y[k:]
+        if part[0, 0] > 0:
+            part = z
+        y.neg_()
+    return part, z, y
+
+
 def alike(one, other):
     return all(map(torch.equal, one, other)) if isinstance(one, tuple) else torch.equal(one, other)
 
 
 PROGRAMS = [peaks, best, seen_by_a_view, two_conditions, counted, exchanged, beside,
-            last_of_several, a_view_that_is_left, a_part_of_two]  # fmt: skip
+            last_of_several, a_view_that_is_left, a_part_of_two,
+            a_view_that_some_ways_set]  # fmt: skip
 
 
 def column(*signs):

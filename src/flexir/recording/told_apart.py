@@ -7,7 +7,7 @@ rounds read may be one as well as the other. Such a loop is not laid.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 from types import CodeType
 from typing import Any
@@ -17,7 +17,7 @@ from ..graph.nodes import Node, Value
 from .alike import Misfit, alike_numbers, only_a_number
 from .live import assigned
 from .looping import Looping
-from .rounds import Execution
+from .rounds import UNREAD, Execution
 from .sources import LoopSource, stored_in
 from .standing import Held
 
@@ -58,15 +58,23 @@ def one_memory(loop: Looping, execution: Execution, calls: Iterable[tuple[Node, 
         execution: of it.
         calls: of its rounds, each with what was held.
     """
-    source, code = execution.loop, execution.code
-    decided = {(code.co_name, name) for name in _set_on_some_ways(source)}
+    name = execution.code.co_name
+    decided = {(name, one) for one in _set_on_some_ways(execution.loop)}
+    for place in _cut_anew(execution, calls) if decided else ():
+        if place[:2] in decided:
+            raise Misfit(f"it depends on the way of which memory {place[1]!r} is a part")
+
+
+def _cut_anew(execution: Execution, calls: Iterable[tuple[Node, Any]]) -> Iterator[Any]:
+    """The variables whose memory another name wrote: read again in rounds, or to be after it."""
+    for one in (execution.left, *execution.begun):
+        yield from (place for place, value in one.items() if value is UNREAD)
     anew: set[Value] = set()
-    for node, held in calls if decided else ():
+    for node, held in calls:
         if held is None and node.target not in _WHOLES and not only_a_number(node):
             anew.update(node.outputs)
-        for place, value in held.read.items() if held and anew else ():
-            if value in anew and place[:2] in decided:
-                raise Misfit(f"it depends on the way of which memory {place[1]!r} is a part")
+        elif held is not None and anew:
+            yield from (place for place, value in held.read.items() if value in anew)
 
 
 def _held(held: Held | None, code: CodeType, name: str) -> Any:
