@@ -14,7 +14,7 @@ def table_of(*rows, beyond=None):
     made = Table(Graph("g"))
     for row in rows:
         made.add(row)
-    made.beyond = beyond or {}
+    made.beyond = beyond or []
     return made
 
 
@@ -25,11 +25,11 @@ def test_what_a_value_was_whenever_it_was_made():
     assert table.per_example(x, lambda shape: shape[0]) == (2, 4)
     assert table.per_example(y, lambda shape: shape[0]) == ((1, 2),), "all, where it varies in one"
     assert table.elements(x) == (2, 3, 4, 3, 4, 3)
-    table.beyond = {x: [(9, 3), (9, 3)], y: [(7,)]}
-    assert table.elsewhere(x, 0) == (9,) and table.elsewhere(x, 1) == (3,)
-    assert table.elsewhere(y, 0) == (7,) and table.rows_with(y) == (0,)
+    table.beyond = [{x: [(9, 3), (9, 3)], y: [(7,)]}, {x: [(5, 3)]}]
+    assert table.elsewhere(x, 0) == ((9,), (5,)) and table.elsewhere(x, 1) == ((3,), (3,))
+    assert table.elsewhere(y, 0) == ((7,), ()) and table.rows_with(y) == (0,)
     table.keep_first()
-    assert table.column(x) == ((2, 3),) and table.elsewhere(x, 0) == () and table.beyond == {}
+    assert table.column(x) == ((2, 3),) and table.elsewhere(x, 0) == () and not table.beyond
 
 
 def test_a_size_that_was_the_same_is_a_number_and_others_have_names():
@@ -42,8 +42,8 @@ def test_a_size_that_was_the_same_is_a_number_and_others_have_names():
     assert names.dim((5, 6), "y", 0, 4).name == "B" and names.dim((5, 7), "y", 1, 4).name == "C"
     assert names.dim((5, 8), None, 0, 0).name == "s1" and names.dim((5, 9), None, 0, 0).name == "s2"
     assert names.dim((1, 8), "z", 0, 4).name == "N", "B is taken"
-    assert names.dim((4, 4), None, 0, 0, (4,)) == 4
-    assert type(names.dim((4, 4), None, 0, 0, (5,))) is Dim, "it varies beyond what was shown"
+    assert names.dim((4, 4), None, 0, 0, ((4,), ())) == 4
+    assert type(names.dim((4, 4), None, 0, 0, ((5,),))) is Dim, "it varies beyond what was shown"
     many = names.dim(((2, 3), (2, 3)), None, 0, 0)
     assert type(many) is Dim and many == 2
     assert names.dim(((), ()), None, 0, 0) == 0

@@ -197,13 +197,23 @@ def a_view_that_some_ways_set(x):
     return part, z, y
 
 
+def a_view_of_the_round_before(x):
+    y = x.clone()
+    a, b = x[0], x[0] * 1
+    for row in x:
+        b = y[0]
+        y[0] += row
+        a, b = b, a
+    return b, y
+
+
 def alike(one, other):
     return all(map(torch.equal, one, other)) if isinstance(one, tuple) else torch.equal(one, other)
 
 
 PROGRAMS = [peaks, best, seen_by_a_view, two_conditions, counted, exchanged, beside,
             last_of_several, a_view_that_is_left, a_part_of_two,
-            a_view_that_some_ways_set]  # fmt: skip
+            a_view_that_some_ways_set, a_view_of_the_round_before]  # fmt: skip
 
 
 def column(*signs):

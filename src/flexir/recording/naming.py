@@ -20,6 +20,7 @@ from ..graph.inputs import same_literal
 from ..graph.nodes import Dim, ListType, Node, TensorType, Value
 from ..graph.sizes import rewritten
 
+Beyond = tuple[tuple[int, ...], ...]  # each time that sizes were tried: what one was, if it came
 Dims = Mapping[str, Mapping[int, str]]
 # Names of the sizes of inputs, by rank: batch, height, width, sequence, depth.
 _LETTERS = {1: "N", 2: "BS", 3: "BSL", 4: "BCHW", 5: "BCDHW"}
@@ -36,7 +37,7 @@ class Table:
 
     def __init__(self, graph: Graph) -> None:
         self.rows: list[dict[Value, list[Any]]] = []
-        self.beyond: dict[Value, list[Any]] = {}  # the same at a size that no example has
+        self.beyond: list[dict[Value, list[Any]]] = []  # the same at sizes that no example has
         self.values = values_in(graph)
         self.seconds = 0.0  # that the first example took
         self.problem = ""  # with the first example
@@ -49,7 +50,7 @@ class Table:
     def keep_first(self) -> None:
         """Forget all examples but the first."""
         del self.rows[1:]
-        self.beyond = {}
+        self.beyond = []
 
     def column(self, value: Value) -> tuple[Any, ...]:
         """What a Value was, whenever it was made."""
@@ -59,14 +60,16 @@ class Table:
         """The sizes of all tensors of a list, whenever it was made."""
         return tuple(shape for one in self.column(value) for shape in one)
 
-    def elsewhere(self, value: Value, dim: int) -> tuple[int, ...]:
+    def elsewhere(self, value: Value, dim: int) -> Beyond:
         """What a size of a tensor, or of the elements of a list, is beyond the examples."""
         if len(self.rows) < 2 or self._is_fixed(value, dim):
             return ()
-        beyond = self.beyond.get(value, ())
-        if value.is_list:
-            beyond = [shape for shapes in beyond for shape in shapes]
-        return tuple(dict.fromkeys(shape[dim] for shape in beyond))
+        found = []
+        for row in self.beyond:
+            seen = row.get(value, ())
+            shapes = [shape for one in seen for shape in one] if value.is_list else seen
+            found.append(tuple(dict.fromkeys(shape[dim] for shape in shapes)))
+        return tuple(found)
 
     def _is_fixed(self, value: Value, dim: int) -> bool:
         return (value.name, dim) in self.fixed or (value.name, None) in self.fixed
@@ -82,7 +85,8 @@ class Table:
     def alone(self) -> list[Value]:
         """The Values that one example alone came to, and that are unknown beyond."""
         return [v for v in self.values
-                if v not in self.beyond and sum(v in row for row in self.rows) == 1]  # fmt: skip
+                if sum(v in row for row in self.rows) == 1
+                and not any(v in row for row in self.beyond)]  # fmt: skip
 
     def ways_alone(self) -> list[tuple[int, int]]:
         """An example that alone came to such Values, and another one: all such pairs."""
@@ -102,7 +106,7 @@ class Table:
 
     def _is_same(self, value: Value) -> bool:
         """Whether a number was the same whenever it was made."""
-        seen = (*self.column(value), *self.beyond.get(value, ()))
+        seen = tuple(one for row in (*self.rows, *self.beyond) for one in row.get(value, ()))
         return not value.is_number or not seen or type(seen[0]) is bool or _constant(seen)
 
     def rows_with(self, value: Value) -> tuple[int, ...]:
@@ -226,11 +230,11 @@ class _SizeNames:
         self.known: dict[tuple[Any, ...], str] = {}
         self.places: dict[str, list[str]] = {}
         self.columns: dict[str, tuple[Any, ...]] = {}
-        self.beyond: dict[str, tuple[int, ...]] = {}
+        self.beyond: dict[str, Beyond] = {}
 
     def dim(
         self, sizes: tuple[Any, ...], path: str | None, dim: int, rank: int,
-        beyond: tuple[int, ...] = (), rows: tuple[int, ...] = (),
+        beyond: Beyond = (), rows: tuple[int, ...] = (),
     ) -> int:  # fmt: skip
         """A size: a number if it was the same throughout, else one with a name.
 
@@ -242,7 +246,7 @@ class _SizeNames:
             first = first[0] if first else 0
         varies = sizes
         if all(one == first for one in sizes):
-            if all(one == first for one in beyond):
+            if all(one == first for seen in beyond for one in seen):
                 return int(first)
             varies = (*sizes, beyond)
         if rows and (known := self._known_of(rows, sizes, beyond)):
@@ -253,12 +257,14 @@ class _SizeNames:
         return Dim(first, name)
 
     def _known_of(
-        self, rows: tuple[int, ...], sizes: tuple[Any, ...], beyond: tuple[int, ...]
+        self, rows: tuple[int, ...], sizes: tuple[Any, ...], beyond: Beyond
     ) -> str | None:
-        """The name of a size that was the same in these examples, and is beyond."""
-        for name, other in self.beyond.items():
+        """The name of a size that was the same in these examples, and wherever it is beyond."""
+        for name, others in self.beyond.items():
             column = self.columns[name]
-            if other == beyond and all(column[r] == one for r, one in zip(rows, sizes)):
+            if all(column[r] == one for r, one in zip(rows, sizes)) and all(
+                one == other for one, other in zip(beyond, others) if one
+            ):
                 return name
         return None
 

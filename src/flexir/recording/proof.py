@@ -166,8 +166,7 @@ def _go_beyond(
         found = {}
         with contextlib.suppress(Diverged, *TORCHS), torch.random.fork_rng(devices=[]):
             _measured(loose, Trial(-1, inputs, inputs, None), found, led, longer, many)
-    for value, seen in found.items():
-        table.beyond.setdefault(value, []).extend(seen)
+    table.beyond.append(found)
 
 
 def _noting(

@@ -48,10 +48,11 @@ def not_told_apart(loop: Looping, executions: Sequence[Execution]) -> None:
 
 
 def one_memory(loop: Looping, execution: Execution, calls: Iterable[tuple[Node, Any]]) -> None:
-    """Raise Misfit where it depends on the way of which memory a variable is a part.
+    """Raise Misfit where it depends on the rounds of which memory a variable is a part.
 
     A part of a memory that another name wrote is cut out of that anew where it is read. If only
-    some ways set the variable, rounds that come to the call by others may cut it out of another.
+    some ways set the variable, rounds that come to the call by others may cut it out of another;
+    so may the first round if it is what the one before left.
 
     Args:
         loop: of which the rounds are known.
@@ -59,10 +60,11 @@ def one_memory(loop: Looping, execution: Execution, calls: Iterable[tuple[Node, 
         calls: of its rounds, each with what was held.
     """
     name = execution.code.co_name
-    decided = {(name, one) for one in _set_on_some_ways(execution.loop)}
+    carried = execution.after.keys() & execution.loop.stored
+    decided = {(name, one) for one in _set_on_some_ways(execution.loop) | carried}
     for place in _cut_anew(execution, calls) if decided else ():
         if place[:2] in decided:
-            raise Misfit(f"it depends on the way of which memory {place[1]!r} is a part")
+            raise Misfit(f"it depends on the rounds of which memory {place[1]!r} is a part")
 
 
 def _cut_anew(execution: Execution, calls: Iterable[tuple[Node, Any]]) -> Iterator[Any]:
