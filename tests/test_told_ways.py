@@ -74,6 +74,10 @@ def test_what_ways_write_and_no_round_sets_anew_is_there(taken):
         WRITES + "    y = self.layer(t)",
         WRITES + "    y = d.kept * t",
         WRITES + "    torch.add(t, t, out=y)",
+        WRITES + "    d.push(t)",
+        WRITES + "    y = d.step(t)",
+        "for t in x:\n    if t > 0:\n        d.add(t)",  # a set?
+        "for t in x:\n    if t > 0:\n        d.sort()",  # a list?
         "for t in x:\n    if t > 0:\n        t.neg_()",
         "for t in x:\n    if t > 0:\n        y = t\n    o[0] = 1",  # what is set may be written
         "for t in x:\n    if t > 0:\n        y = t\n    y = y + 1",

@@ -61,6 +61,9 @@ def _is_plain(loop: LoopSource) -> bool:
     read = [n for n in attributes if _root(n) != "torch"]
     if not all(map(_is_of_torch, calls)) or not all(hasattr(torch.Tensor, n.attr) for n in read):
         return False  # what others keep
+    dropped = [n.value for n in parts if isinstance(n, ast.Expr) and isinstance(n.value, ast.Call)]
+    if not all(map(_writes, dropped)):
+        return False  # it changes something else
     return not _written(parts) & (_set(parts) | {*loop.targets})
 
 
@@ -69,8 +72,15 @@ def _is_of_torch(call: ast.Call) -> bool:
         return False
     if not isinstance(call.func, ast.Attribute):
         return called(call) in _KNOWN
-    over = call.func.value
-    return not (isinstance(over, ast.Name) and over.id == "self") and call.func.attr != "pop"
+    over, name = call.func.value, call.func.attr
+    if isinstance(over, ast.Name) and over.id == "self" or name == "pop":
+        return False
+    return _root(over) == "torch" or name in _LISTS or hasattr(torch.Tensor, name)
+
+
+def _writes(call: ast.Call) -> bool:
+    func = call.func
+    return isinstance(func, ast.Attribute) and (func.attr.endswith("_") or func.attr in _LISTS)
 
 
 def _is_all_of(test: ast.expr) -> bool:
@@ -117,9 +127,8 @@ def _written(parts: Collection[ast.AST]) -> set[str]:
             found.add(_root(node))
         elif isinstance(node, ast.AugAssign):
             found.add(_root(node.target))
-        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            if node.func.attr.endswith("_") or node.func.attr in _LISTS:
-                found |= {_root(one) for one in (node.func.value, *node.args[:1])}
+        elif isinstance(node, ast.Call) and _writes(node):
+            found |= {_root(one) for one in (node.func, *node.args[:1])}
     return found
 
 
