@@ -139,7 +139,9 @@ class Writer:
 
 def outcomes(writer: Writer | Ways, seed: int, examples: int = 3, fresh: int = 14) -> Counter[str]:
     """How many inputs of one program are right, refused or wrong; nothing if it does not run."""
-    model: Callable[[torch.Tensor], Any] = compiled(writer.program(), f"<written {seed}>")
+    model: Callable[[torch.Tensor], Any] = compiled(
+        writer.program(), f"<{type(writer).__name__} {seed}>"
+    )
     draw = random.Random(-1 - seed)
     torch.manual_seed(seed)
     columns = draw.random() < writer.columns

@@ -180,7 +180,7 @@ class Looping:
         """What a variable holds when a round begins, if that is known."""
         held = self.starts[part]
         found = None if held is None else held.tensors.get(place)
-        return found or self.begun[part].get(place)
+        return found or self.begun.get(part, {}).get(place)
 
     def begun_with(self, place: Any) -> dict[int, Value]:
         """Round -> what a variable holds when it begins, where that is known."""

@@ -53,13 +53,12 @@ def _element(code: CodeType, name: str, seen: Sequence[Held]) -> TensorType | No
     kind: TensorType | None = None
     for held in (held for held in seen if code in held.frames):
         told = held.plain.get((held.frames.index(code), name), ("list", 0))
-        values = [held.read.get((code.co_name, name, k)) for k in range(told[1])]
-        for value in values:
+        if told[0] != "list" or told[1] > MANY:
+            return None
+        for value in (held.read.get((code.co_name, name, k)) for k in range(told[1])):
             if value is None or value.is_number or not alike(value.type, kind or value.type):
                 return None
             kind = value.type
-        if told[0] != "list" or told[1] > MANY:
-            return None
     return kind
 
 
