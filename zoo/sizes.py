@@ -166,9 +166,9 @@ def _with_more(model: Any, examples: list[Any], truth: Any) -> str:
     """The verdicts after three and four examples: a path or size that two did not show."""
     first, second, third, *more = examples
     found: list[str] = []
-    for many in range(1, 1 + len(more)):
+    for many, (args, kwargs) in enumerate(more, 1):
         try:
-            model(*_copy(more[many - 1][0]), **_copy(more[many - 1][1]))
+            model(*_copy(args), **_copy(kwargs))
         except Exception:  # noqa: BLE001  the model itself does not take it
             return ", ".join([*found, "does not run"])
         found.append(_ours(model, [first, second, *more[:many], third], truth)["verdict"])

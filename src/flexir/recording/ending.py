@@ -14,10 +14,9 @@ from .alike import Misfit, only_a_number
 from .carried import Loops
 from .followed import ways_are_followed
 from .looping import ANY, Looping, recorded_count
-from .runs import Recorded, Span, Stretches, calls_in
+from .runs import Recorded, Span, Stretches
 from .scopes import Branch, Scope
 from .sources import may_leave
-from .told_apart import one_memory
 from .ways import guarded
 
 
@@ -76,10 +75,6 @@ class Ending(Loops):
         """What says whether another round follows."""
         executions = [turn.execution for turn, _, _ in stretches.values()]
         ways_are_followed(loop, executions, self.in_scope)
-        for r, (turn, rounds, _) in stretches.items():
-            nodes = (node for one in rounds for node in calls_in(one))
-            calls = ((node, self.runs[r].standing.get(node)) for node in nodes)
-            one_memory(loop, turn.execution, calls)
         loop.least = 1 if all(r in stretches for r in spans) else 0
         over = {r for r in stretches if self._is_over(r, spans[r], stretches[r][2], loop.name)}
         entries: dict[int, Any] = dict.fromkeys(loop.body.runs, True)

@@ -26,8 +26,8 @@ def extrapolated(shown: Sequence[Inputs], keeps: int | None = None) -> Inputs | 
             with the first or the second one. Sizes that are equal in both examples are one.
     """
     for other in reversed(shown[1:]):
-        pairs = list(zip(_tensors(shown[0]), _tensors(other)))
-        if any(len(a.shape) != len(b.shape) or a.layout is not torch.strided for a, b in pairs):
+        pairs = _pairs(shown[0], other)
+        if pairs is None:
             return None
         columns = dict.fromkeys(c for a, b in pairs for c in zip(a.shape, b.shape) if c[0] != c[1])
         if not columns:
@@ -43,14 +43,20 @@ def extrapolated(shown: Sequence[Inputs], keeps: int | None = None) -> Inputs | 
 
 def between(one: Inputs, other: Inputs) -> Inputs | None:
     """Inputs whose sizes lie halfway between two that were shown; None where none can be made."""
-    pairs = list(zip(_tensors(one), _tensors(other)))
-    if any(len(a.shape) != len(b.shape) or a.layout is not torch.strided for a, b in pairs):
-        return None
-    if all(abs(n - m) < 2 for a, b in pairs for n, m in zip(a.shape, b.shape)):
+    pairs = _pairs(one, other)
+    if pairs is None or all(abs(n - m) < 2 for a, b in pairs for n, m in zip(a.shape, b.shape)):
         return None
     made = (_of_size(a, [(n + m) // 2 for n, m in zip(a.shape, b.shape)]) for a, b in pairs)
     args, kwargs = _with(one, made)
     return Inputs(*args, **kwargs)
+
+
+def _pairs(one: Inputs, other: Inputs) -> list[tuple[torch.Tensor, torch.Tensor]] | None:
+    """The tensors of two examples; None where their sizes cannot be compared or changed."""
+    pairs = list(zip(_tensors(one), _tensors(other)))
+    if any(len(a.shape) != len(b.shape) or a.layout is not torch.strided for a, b in pairs):
+        return None
+    return pairs
 
 
 def _with(inputs: Inputs, tensors: Iterator[torch.Tensor]) -> Any:

@@ -43,12 +43,12 @@ def told(
 def _rewritten(call: Call, table: ValueTable) -> Value | None:
     """The common case of a write: the one tensor of a call, where it lay, and returned."""
     tensor, alias = call.tensors[0]
+    node, trace = call.node, table.trace
+    if tensor is not call.result or changes_view_only(node.target):
+        return None
     name = next((name for name, part in call.named.items() if part is tensor), None)
     home = alias.home if alias.memory is ALONE else alias.memory.storage
-    if tensor is not call.result or name is None or home() is not storage_of(tensor):
-        return None
-    node, trace = call.node, table.trace
-    if changes_view_only(node.target) or trace.in_autograd_function(call.frame):
+    if name is None or home() is not storage_of(tensor) or trace.in_autograd_function(call.frame):
         return None
     value = node.result = Value(trace.number(), tensor_type(tensor), node)
     node.outputs, node.effects = (value,), Effects({name: value}, node.effects.switches)

@@ -8,7 +8,7 @@ there are and what ends them; what a place holds from round to round is :mod:`.c
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
 from ..calls.signatures import LOOP
@@ -30,10 +30,11 @@ from .looping import Looping, recorded_count
 from .overlooked import chosen
 from .own_numbers import set_on_some_ways
 from .rounds import Execution, Turn
-from .runs import Recorded, Span, Stretches, made_in
+from .runs import Recorded, Span, Stretches, calls_in, made_in
 from .scopes import Scope
 from .sources import mentions
 from .standing import Held
+from .told_apart import one_memory
 from .unshown import refuse_unshown
 from .unused_numbers import choosing, constant, sizes_in
 from .uses import Known, united, variables_of_lists, variables_of_tensors
@@ -293,8 +294,9 @@ class Rolled(Ending):
         loop, parts = self._begun(scope, spans, stretches, node, count, out)
         body = loop.body
         self._variables_of(loop, [turn.execution for turn, _, _ in stretches.values()], skipped)
-        for r, (turn, _, _) in stretches.items():
+        for r, (turn, rounds, _) in stretches.items():
             loop.begins(loop.rounds[r], turn.execution, turn.number + skipped)
+            one_memory(turn.execution, self._calls(r, rounds))
         self.written.append({})
         try:
             self.lay(body, parts, body.nodes, lambda: None)
@@ -367,6 +369,11 @@ class Rolled(Ending):
             self.lost_before[first] = len(known) - min(each, len(known))
             lost[r] = known[: self.lost_before[first]]
         self.lose(scope, lost, out)
+
+    def _calls(self, r: int, rounds: Sequence[Span]) -> Iterator[tuple[Node, Held | None]]:
+        """The calls of rounds, each with what Python holds at it."""
+        for node in (node for one in rounds for node in calls_in(one)):
+            yield node, self.runs[r].standing.get(node)
 
     def _held(self, r: int, span: Span) -> Held | None:
         """What Python holds at the first call of a stretch."""

@@ -143,10 +143,11 @@ class _Activation:
             execution.after = _carried(execution.loop, self.frame, known)
             execution.sees(kept, known)
             names = {n for f, n in execution.live_after if n in stored}.union(execution.after)
-            execution.left = _held_in(kept, {(code.co_name, name) for name in names}, left)
             again = read_in(execution.loop).difference(stored).union(execution.after)
-            read = _held_in(kept, {(code.co_name, name) for name in again}, left)
-            execution.is_unread = UNREAD in read.values()
+            held = _held_in(kept, {(code.co_name, name) for name in names | again}, left)
+            execution.left = {place: one for place, one in held.items() if place[1] in names}
+            unread = {place[1] for place, one in held.items() if one is UNREAD}
+            execution.is_unread = not unread.isdisjoint(again)
         del self.open[depth:]
 
 

@@ -47,7 +47,7 @@ def not_told_apart(loop: Looping, executions: Sequence[Execution]) -> None:
             raise Misfit(f"no example tells {one!r} from {other!r} in a round after the first")
 
 
-def one_memory(loop: Looping, execution: Execution, calls: Iterable[tuple[Node, Any]]) -> None:
+def one_memory(execution: Execution, calls: Iterable[tuple[Node, Held | None]]) -> None:
     """Raise Misfit where it depends on the rounds of which memory a variable is a part.
 
     A part of a memory that another name wrote is cut out of that anew where it is read. If only
@@ -55,8 +55,7 @@ def one_memory(loop: Looping, execution: Execution, calls: Iterable[tuple[Node, 
     so may the first round if it is what the one before left.
 
     Args:
-        loop: of which the rounds are known.
-        execution: of it.
+        execution: of a loop.
         calls: of its rounds, each with what was held.
     """
     name = execution.code.co_name
@@ -67,7 +66,7 @@ def one_memory(loop: Looping, execution: Execution, calls: Iterable[tuple[Node, 
             raise Misfit(f"it depends on the rounds of which memory {place[1]!r} is a part")
 
 
-def _cut_anew(execution: Execution, calls: Iterable[tuple[Node, Any]]) -> Iterator[Any]:
+def _cut_anew(execution: Execution, calls: Iterable[tuple[Node, Held | None]]) -> Iterator[Any]:
     """The variables whose memory another name wrote: read again in rounds, or to be after it."""
     for one in (execution.left, *execution.begun):
         yield from (place for place, value in one.items() if value is UNREAD)

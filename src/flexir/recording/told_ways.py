@@ -39,15 +39,16 @@ def way_is_told(loop: LoopSource, source: Source | None, taken: bool) -> bool:
     if source is None or source.file != loop.file or not _is_plain(loop):
         return False
     tests = [n for n in _walk(loop.body) if isinstance(n, ast.If) and _has(n.test, source.line)]
-    if len(tests) != 1 or tests[0].body[0].lineno <= (tests[0].test.end_lineno or 0):
+    if len(tests) != 1 or _has(tests[0].test, tests[0].body[0].lineno):
         return False
-    inside = {*_walk([*tests[0].body, *tests[0].orelse])}
+    (asked,) = tests
+    inside = {*_walk([*asked.body, *asked.orelse])}
     if any(isinstance(n, _JUMPS) for n in inside):
         return False
     if not _set(inside):
         return True
     parts = _walk(loop.body)
-    if taken or tests[0].orelse or _written(parts) or not _is_all_of(tests[0].test):
+    if taken or asked.orelse or _written(parts) or not _is_all_of(asked.test):
         return False
     return not _set(inside) & _set([n for n in parts if n not in inside])
 
@@ -73,7 +74,7 @@ def _is_of_torch(call: ast.Call) -> bool:
     if not isinstance(call.func, ast.Attribute):
         return called(call) in _KNOWN
     over, name = call.func.value, call.func.attr
-    if isinstance(over, ast.Name) and over.id == "self" or name == "pop":
+    if isinstance(over, ast.Name) and over.id == "self":
         return False
     return _root(over) == "torch" or name in _LISTS or hasattr(torch.Tensor, name)
 
