@@ -41,6 +41,19 @@ with no_compiler():
     assert sys.modules["torch._dynamo"] is not stands
 """
 
+COMPILED_INSIDE = """
+import torch
+import flexir
+
+def model(x):
+    return torch.compile(torch.relu, backend="eager")(x) * x.shape[0]
+
+graph = flexir.capture(model, torch.randn(2, 3), also=[torch.randn(4, 3)])
+x = torch.randn(5, 3)
+assert torch.equal(graph(x), model(x))
+assert type(sum).__name__ == type(len).__name__ == "builtin_function_or_method"
+"""
+
 ASKED_MORE = """
 import sys
 import torch
@@ -55,9 +68,10 @@ assert hasattr(sys.modules["torch._dynamo"], "optimize")
 """
 
 
-@pytest.mark.parametrize(
-    "program", [EXAMPLES, AFTERWARDS, ASKED_MORE], ids=["also", "after", "more"]
-)
+PROGRAMS = {"also": EXAMPLES, "after": AFTERWARDS, "more": ASKED_MORE, "inside": COMPILED_INSIDE}
+
+
+@pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)
 def test_in_a_process_of_its_own(program):
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

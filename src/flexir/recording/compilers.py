@@ -14,6 +14,8 @@ from typing import Any
 
 import torch
 
+from .standing_in import originals
+
 
 @contextlib.contextmanager
 def eager_compilers() -> Iterator[None]:
@@ -56,7 +58,8 @@ class _WhenLoaded(importlib.abc.MetaPathFinder):
         execute, callback = spec.loader.exec_module, self.callback
 
         def exec_module(module: Any) -> None:
-            execute(module)
+            with originals():
+                execute(module)
             callback()
 
         spec.loader.exec_module = exec_module  # type: ignore[method-assign]

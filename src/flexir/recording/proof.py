@@ -134,8 +134,10 @@ def measured_beyond(loose: Graph, table: Table, shown: Sequence[Inputs]) -> None
         _go_beyond(loose, table, extrapolated(shown), guards | blocks, both=True)
         for pair in alone:
             one, other = (shown[r] for r in pair)
-            for inputs in (between(one, other), extrapolated([one, other])):
-                _go_beyond(loose, table, inputs, guards, is_short=True)
+            for inputs in filter(None, (between(one, other), extrapolated([one, other]))):
+                found: dict[Value, list[Any]] = {}
+                if measured_there(loose, inputs, _noting(found)):
+                    table.beyond.append(found)
     if table.coincides(nodes):
         for keeps in (0, 1):
             _go_beyond(loose, table, extrapolated(shown, keeps), guards)
@@ -150,19 +152,13 @@ def _go_beyond(
     led: Collection[Node],
     both: bool = False,
     longer: Collection[Node] = (),
-    is_short: bool = False,
 ) -> None:
-    """The table gains what Values are on such inputs, and after calls that give more elements.
-
-    ``is_short``: unless that takes long.
-    """
+    """The table gains what Values are on such inputs, and after calls that give more elements."""
     if inputs is None:
         return
     found: dict[Value, list[Any]] = {}
     long, many = table.seconds > len(loose) * _META, _MANY + 100 * len(loose)
     if both or longer or not long or not measured_there(loose, inputs, _noting(found, many)):
-        if is_short and long:
-            return
         found = {}
         with contextlib.suppress(Diverged, *TORCHS), torch.random.fork_rng(devices=[]):
             _measured(loose, Trial(-1, inputs, inputs, None), found, led, longer, many)

@@ -13,7 +13,6 @@ import contextlib
 import functools
 import math
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -26,6 +25,7 @@ from .comparable import MANY
 from .counting import Enumerate, Range, Zip, is_tensor, many_in_list
 from .live import OURS, Float, Int, expr_of, expression, is_taken, plain
 from .session import running
+from .standing_in import PLACES, standing_in
 
 # What has a meaning in the graph; of the others the line is noted.
 _KNOWN: dict[str, Callable[..., Any]] = {
@@ -248,35 +248,14 @@ _BUILTINS: dict[str, Any] = {
     "min": Extreme(min, calls.minimum, calls.smallest, _is_less),
     "sum": Total(sum),
 }  # fmt: skip
-_lock = threading.Lock()
-_users = 0
 _seen: dict[str, Any] = {}  # modules that were looked through, by name
-_places: dict[tuple[int, str], tuple[dict[str, Any], str, Any, Any]] = {}
 
 
 @contextlib.contextmanager
 def stand_ins(wanted: bool) -> Iterator[None]:
     """Context manager: if wanted, they stand in, in all threads, until the last block ends."""
-    global _users
-    if not wanted:
+    with standing_in(_look_through) if wanted else contextlib.nullcontext():
         yield
-        return
-    with _lock:
-        _users += 1
-        if _users == 1:
-            _look_through()
-            for held, name, function, made in _places.values():
-                if held.get(name) is function:
-                    held[name] = made
-    try:
-        yield
-    finally:
-        with _lock:
-            _users -= 1
-            if not _users:
-                for held, name, function, made in _places.values():
-                    if held.get(name) is made:
-                        held[name] = function
 
 
 def _look_through() -> None:
@@ -293,9 +272,9 @@ def _look_through() -> None:
         root = key.partition(".")[0]
         if module is builtins:
             for name, made in _BUILTINS.items():
-                _places[id(vars(module)), name] = vars(module), name, vars(module)[name], made
+                PLACES[id(vars(module)), name] = vars(module), name, vars(module)[name], made
         if module is vmap:
-            _places[id(vars(module)), _BATCHES] = (
+            PLACES[id(vars(module)), _BATCHES] = (
                 vars(module), _BATCHES, vars(module)[_BATCHES], VmapFunction(vars(module)[_BATCHES])
             )  # fmt: skip
         foreign = root == "torch" or root in sys.stdlib_module_names
@@ -304,6 +283,6 @@ def _look_through() -> None:
         held = getattr(module, "__dict__", {})
         for name, part in list(held.items()):
             if id(part) in _MATH:
-                _places[id(held), name] = held, name, part, MathFunction(part)
+                PLACES[id(held), name] = held, name, part, MathFunction(part)
             elif type(part) is CACHED:  # objects of foreign libraries may refuse `__class__`
-                _places[id(held), name] = held, name, part, CachedFunction(part)
+                PLACES[id(held), name] = held, name, part, CachedFunction(part)
