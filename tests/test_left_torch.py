@@ -79,3 +79,22 @@ def test_lists_of_numbers_of_other_lengths_are_one_graph():
     assert not graph.variants
     for x in (torch.ones(5), torch.ones(7)):
         assert torch.equal(graph(x), forward(x))
+
+
+def test_a_graph_of_kernels_that_is_launched_is_said(monkeypatch):
+    class Launched:
+        def replay(self):
+            kept.add_(1)
+
+    kept, launched = torch.zeros(3), Launched()
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", Launched)
+    own = Launched.replay
+
+    def model(x):
+        launched.replay()
+        return x + 1
+
+    graph = flexir.capture(model, (torch.ones(3),))
+    [line] = graph.audit.problems
+    assert "what Launched.replay() read and wrote, at " in line and "test_left_torch.py:" in line
+    assert Launched.replay is own

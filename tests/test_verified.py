@@ -7,23 +7,25 @@ from torch import nn
 import flexir
 from flexir.checks import rounding, verify
 
+NOTHING = "nothing in them to change"
+
 
 def doubles(x):
     return x * 2, x + x
 
 
 @pytest.mark.parametrize("x, verdict", [
-    (torch.arange(1.0, 5.0), "wrong"), (torch.arange(4), "wrong"), (torch.tensor([3]), "exact"),
-    (torch.arange(4, dtype=torch.int32), "wrong"), (torch.arange(4, dtype=torch.int8), "exact"),
+    (torch.arange(1.0, 5.0), "wrong"), (torch.arange(4), "wrong"), (torch.tensor([3]), NOTHING),
+    (torch.arange(4, dtype=torch.int32), "wrong"), (torch.arange(4, dtype=torch.int8), NOTHING),
 ], ids=lambda part: str(part.dtype) if isinstance(part, torch.Tensor) else part)  # fmt: skip
 def test_what_is_frozen_is_found_on_other_inputs(x, verdict):
     recorded = x.clone()
     graph = flexir.capture(lambda x: (x * 2, x + recorded), (x,))
     check = flexir.verify(graph, doubles, (x,))
     assert (
-        check.verdict == verdict
+        check.verdict == ("wrong" if verdict == "wrong" else "exact")
         and check.perturbed == verdict
-        and bool(check) is (verdict == "exact")
+        and bool(check) is (verdict != "wrong")
     )
     if verdict == "wrong":
         assert len(check.frozen) == 1 and check.frozen[0] == check.differences[1].name

@@ -251,23 +251,19 @@ def _perturb(
     answer: Verification, graph: Graph, model: Any, args: Any, kwargs: Any, tolerance: float
 ) -> None:
     """Compare on inputs of the same shapes and other elements."""
+    changed: list[torch.Tensor] = []
     generator = torch.Generator().manual_seed(0)
 
     def change(tensor: torch.Tensor) -> torch.Tensor:
-        if tensor.device.type != "cpu" or tensor.layout is not torch.strided or tensor.is_nested:
-            return tensor
-        if tensor.is_floating_point():
-            # By up to a tenth and of the same sign, so that most branches stay as they were.
-            noise = torch.rand(tensor.shape, generator=generator, dtype=torch.float32)
-            return (
-                (tensor.detach() * (0.9 + 0.2 * noise)).to(tensor.dtype).as_subclass(type(tensor))
-            )
-        if tensor.dtype in (torch.int64, torch.int32) and tensor.numel() > 1:
-            flat = tensor.detach().reshape(-1)
-            return flat[torch.randperm(len(flat), generator=generator)].reshape(tensor.shape)
-        return tensor
+        other = _other(tensor, generator)
+        if other is not None and not torch.equal(tensor, other):
+            changed.append(other)
+        return tensor if other is None else other
 
     args, kwargs = tree.rebuilt((args, kwargs), change)
+    if not changed:
+        answer.perturbed = "nothing in them to change"
+        return
     try:
         expected, written = run_model(graph, model, args, kwargs)
     except Exception as error:  # noqa: BLE001  the model itself may refuse such inputs
@@ -288,3 +284,23 @@ def _perturb(
         base = flat(replay(graph, *copies_of(args, kwargs), check=False))
         answer.frozen = [d.name for d in differences if not d.equal and d.name in base]
         answer.notes.append("exact on the inputs given, but not on perturbed ones")
+
+
+def _other(tensor: torch.Tensor, generator: torch.Generator) -> torch.Tensor | None:
+    """A tensor of other elements; None if there is none that a model can be expected to take.
+
+    Integers on an accelerator stay: where they are wrong indices, a kernel ends the process.
+    """
+    strided = tensor.layout is torch.strided and not tensor.is_nested
+    if not strided or tensor.device.type == "meta":
+        return None
+    if tensor.is_floating_point():
+        # By up to a tenth and of the same sign, so that most branches stay as they were.
+        noise = torch.rand(tensor.shape, generator=generator, dtype=torch.float32)
+        by = (0.9 + 0.2 * noise).to(tensor.device)
+        return (tensor.detach() * by).to(tensor.dtype).as_subclass(type(tensor))
+    integer = tensor.dtype in (torch.int64, torch.int32) and tensor.numel() > 1
+    if integer and tensor.device.type == "cpu":
+        flat = tensor.detach().reshape(-1)
+        return flat[torch.randperm(len(flat), generator=generator)].reshape(tensor.shape)
+    return None

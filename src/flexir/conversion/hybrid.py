@@ -6,6 +6,7 @@ Owns how calls are gathered into regions and what crosses their borders. Convert
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ import torch
 
 from ..errors import HandlerError, TargetError
 from ..graph import tree
+from ..graph.generators import drawing_aside
 from ..graph.graph import Graph
 from ..graph.inputs import bind_inputs
 from ..graph.nodes import Node, Value
@@ -125,8 +127,7 @@ class Hybrid:
         env = Environment(self.graph.constants)
         replay = Replay(self.graph)
         replay.alike = bind_inputs(self.graph, args, kwargs, env, as_given=replay.asks)
-        devices = replay.devices()
-        forked = torch.random.fork_rng(devices=devices, enabled=bool(replay.drawing))
+        forked = drawing_aside() if replay.drawing else contextlib.nullcontext()
         try:
             with forked:
                 for region in self.report.regions:

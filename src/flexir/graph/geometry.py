@@ -14,6 +14,8 @@ import torch
 
 from .nodes import TensorType
 
+ADDRESSED = frozenset({"cpu", "cuda", "xpu"})  # devices on which a pointer is an address
+
 
 class Geometry(NamedTuple):
     """Where in a storage a tensor lies; ``stride`` and ``offset`` count elements."""
@@ -208,7 +210,7 @@ def where_of(tensor: torch.Tensor, shape: tuple[int, ...] | None = None) -> Geom
 def digest(tensor: torch.Tensor) -> str:
     """A hash of all bytes of the tensor's storage."""
     storage = tensor.untyped_storage()
-    block = torch.empty(0, dtype=torch.uint8).set_(storage)
+    block = torch.empty(0, dtype=torch.uint8, device=storage.device).set_(storage)
     return fingerprint(block)
 
 

@@ -18,7 +18,7 @@ import torch
 from ..errors import Diverged
 from . import agreement, numbers, places, tree
 from .choice import WITH_BLOCKS, Block, Loop, blocks_of, every, is_choice
-from .generators import Generators
+from .generators import Generators, drawing_aside
 from .geometry import copy_like
 from .graph import Graph
 from .inputs import bind_inputs, first_that
@@ -102,16 +102,15 @@ def replay(
     meaning.numbers, meaning.taken, meaning.begin, meaning.led = tell_numbers, taken, begin, led
     meaning.alter, meaning.make = alter, make
     meaning.alike = bind_inputs(graph, args, kwargs or {}, env, as_given=meaning.asks)
-    devices = meaning.devices()
     with (
         contextlib.ExitStack() as stack,
-        torch.random.fork_rng(devices=devices, enabled=bool(meaning.drawing)),
+        drawing_aside() if meaning.drawing else contextlib.nullcontext(),
         agreement.as_shown(graph, meaning),
     ):
         stack.callback(meaning.restore)
         interpret(graph.nodes, env, meaning)
         if meaning.drawn:
-            meaning.generators.end(devices)
+            meaning.generators.end()
     if meaning.parts:
         agreement.check_there(graph.output_values, env)
     if final is not None:
@@ -179,13 +178,6 @@ class Replay:
         self.alike = True  # the inputs lie in memory and are differentiated as those recorded
         self.graph = graph
         self.now: Node | None = None  # the call that runs
-
-    def devices(self) -> list[torch.device]:
-        """CUDA devices whose generators the graph draws from."""
-        if not self.drawing:
-            return []
-        found = {v.type.device for n in self.drawing for v in n.outputs}
-        return [d for d in found if d.type == "cuda"]
 
     def __call__(self, node: Node, env: dict[Value, Any]) -> bool:
         if node.body is not None:

@@ -14,12 +14,13 @@ from typing import Any
 import torch
 
 from ..errors import add_note
+from ..graph.generators import States, states
 from ..graph.graph import Graph
 from ..graph.inputs import Inputs
 from ..graph.nodes import TensorType
 from .alike import Misfit
 from .branches import Laid, branched
-from .eager import States, copied_inputs, initial_state
+from .eager import copied_inputs, initial_state
 from .leaving import begin_alike
 from .listening import codes_run_for, original_of
 from .own_lists import own_lists
@@ -150,14 +151,14 @@ def recorded(
     **options: Any,
 ) -> Recorded:
     """One call, recorded; with where Python stood, which costs, if it is to be laid over others."""
-    default = torch.get_rng_state()
+    default = states()
     try:
         graph = record_run(model, *inputs, numbers=True, standing=standing, **options)
         return Recorded(
             graph, standing.seen, standing.laundered, standing.turns, standing.lost,
             standing.ends, standing.lookups.kinds, standing.kept,
             standing.unused, None if options.get("carried") else _unchanged(graph, standing.held),
-            begun=[(torch.default_generator, default), *_begun(standing.held)],
+            begun=[*default, *_begun(standing.held)],
         )  # fmt: skip
     except Exception as error:
         add_note(error, f"in example {number}")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from ..errors import Diverged
 from ..graph import tree
 from ..graph.account import NOTHING, Begun, Text
 from ..graph.choice import every
+from ..graph.generators import States, default_of, drawing_aside
 from ..graph.geometry import copy_like
 from ..graph.graph import Graph
 from ..graph.inputs import Inputs, bind_inputs
@@ -24,8 +25,6 @@ from .holders import FIXED, Attributes
 from .innards import holder_of
 from .memory import version
 from .state import Holdings
-
-States = Sequence[tuple[torch.Generator, torch.Tensor]]
 
 
 def run_model(
@@ -119,7 +118,7 @@ def initial_state(
         if not (known and held.put(change.path, copy.copy(kept)) or held.forget(change.path)):
             lost.append(change.path)
     try:
-        with torch.random.fork_rng(devices=[]):
+        with drawing_aside():
             _rewind(graph)
             for generator, begin in begun:
                 generator.set_state(begin)
@@ -141,10 +140,8 @@ def _rewind(graph: Graph) -> None:
     for node in every(graph.nodes):
         state, given = node.effects.generator, node.args.get("generator")
         if state is not None and node.effects.goes_on:
-            if isinstance(given, torch.Generator):
-                given.set_state(state)
-            elif state.numel() == torch.get_rng_state().numel():
-                torch.set_rng_state(state)
+            source = given if isinstance(given, torch.Generator) else default_of(node)
+            source.set_state(state)
 
 
 def copied_inputs(inputs: Inputs) -> Inputs:

@@ -17,13 +17,14 @@ from ..errors import CaptureError, Diverged, add_note
 from ..graph import numbers
 from ..graph.account import Frozen
 from ..graph.agreement import TORCHS
+from ..graph.generators import States
 from ..graph.graph import Graph
 from ..graph.inputs import Inputs, inputs_of
 from ..graph.nodes import Dim, ListType, TensorType
 from ..graph.sizes import rewritten
 from .again import TELLS, Again, recorded
 from .compilers import eager_compilers
-from .eager import States, copied_inputs, initial_state, no_fast_path, run_model
+from .eager import copied_inputs, initial_state, no_fast_path, run_model
 from .leaving import begin_alike, forget_unread
 from .live import origins_of
 from .naming import Dims, values_in, with_names

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 import torch
 
 from ..graph.account import Change, Mutation, State, Text
-from ..graph.geometry import storage_of
+from ..graph.geometry import ADDRESSED, storage_of
 from ..graph.graph import Graph
 from ..graph.nodes import Value
 from .changed import Replaced
@@ -105,7 +105,7 @@ def overlapping(table: ValueTable, mutations: Sequence[Mutation]) -> Iterator[st
     spans: dict[int, tuple[int, int, list[Value]]] = {}  # of storages
 
     def note(storage: torch.UntypedStorage | None, value: Value) -> None:
-        if storage is not None and storage.device.type == "cpu" and storage.nbytes():
+        if storage is not None and storage.device.type in ADDRESSED and storage.nbytes():
             start = storage.data_ptr()
             kept = spans.setdefault(storage._cdata, (start, start + storage.nbytes(), []))
             kept[2].append(value)

@@ -20,6 +20,7 @@ from ..graph import tree
 from ..graph.account import Frozen
 from ..graph.agreement import TORCHS
 from ..graph.choice import blocks_of, every
+from ..graph.generators import drawing_aside
 from ..graph.geometry import shape_of
 from ..graph.graph import Graph
 from ..graph.inputs import Inputs, bind_inputs
@@ -160,7 +161,7 @@ def _go_beyond(
     long, many = table.seconds > len(loose) * _META, _MANY + 100 * len(loose)
     if both or longer or not long or not measured_there(loose, inputs, _noting(found, many)):
         found = {}
-        with contextlib.suppress(Diverged, *TORCHS), torch.random.fork_rng(devices=[]):
+        with contextlib.suppress(Diverged, *TORCHS), drawing_aside():
             _measured(loose, Trial(-1, inputs, inputs, None), found, led, longer, many)
     table.beyond.append(found)
 

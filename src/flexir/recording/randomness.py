@@ -16,6 +16,7 @@ import torch
 
 from ..calls.signatures import Signature
 from ..graph.account import Begun, Change, Text
+from ..graph.generators import default_generator, defaults
 from ..graph.geometry import hash_of, same_bytes
 from .innards import bits_of
 
@@ -31,7 +32,7 @@ class Draws:
         # Hashes, not states: a block of 5 KB kept alive among activations fragments the heap.
         # id of a generator -> (it, the state it began the run with, the state it was left in)
         self.known: dict[int, tuple[torch.Generator, int | None, int]] = {}
-        for source in (torch.default_generator, *held):
+        for source in (*defaults(), *held):
             now = hash_of(source.get_state())
             self.known[id(source)] = (source, now, now)
         self.drawn: set[int] = set()
@@ -50,7 +51,10 @@ class Draws:
         if isinstance(given, torch.Generator):
             return (given, given.get_state())
         source = default_generator(device_of(named, [t for t, _ in tensors]))
-        return None if source is None else (source, source.get_state())
+        state = source.get_state()
+        if id(source) not in self.known:  # of an accelerator that this run is the first to use
+            self.known[id(source)] = (source, hash_of(state), hash_of(state))
+        return source, state
 
     def after(self, before: Any) -> Draw | None:
         """What a call drew, if it did."""
@@ -79,8 +83,9 @@ class Draws:
         for number, start in self.gone_on.items():
             source, _, last = self.known[number]
             if number in self.restored or hash_of(source.get_state()) != last:
-                default = source is torch.default_generator
-                whose = "torch's default generator" if default else "a generator of the model"
+                default, device = source in defaults(), source.device
+                of = "" if device.type == "cpu" else f" of {device}"
+                whose = f"torch's default generator{of}" if default else "a generator of the model"
                 drawn, since = Text("moved by draws"), Text("set by something else")
                 found.append(Change(f"the state of {whose}", drawn, since, Begun(source, start)))
         return found
@@ -127,13 +132,3 @@ def device_of(named: dict[str, Any], tensors: list[torch.Tensor]) -> torch.devic
     if device is not None and not isinstance(device, torch.Tensor):
         return torch.device(device)
     return tensors[0].device if tensors else torch.get_default_device()
-
-
-def default_generator(device: torch.device) -> torch.Generator | None:
-    """The default generator of a device."""
-    if device.type == "cuda":
-        if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-            return None
-        index = torch.cuda.current_device() if device.index is None else device.index
-        return torch.cuda.default_generators[index]
-    return torch.default_generator

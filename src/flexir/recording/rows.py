@@ -16,6 +16,7 @@ import torch
 
 from ..errors import CaptureError, Diverged
 from ..graph.account import NOTHING, Text
+from ..graph.generators import drawing_aside
 from ..graph.geometry import copy_like
 from ..graph.graph import HELD, Graph
 from ..graph.inputs import Inputs
@@ -131,7 +132,7 @@ def _changed(model: torch.nn.Module, calls: Sequence[Inputs]) -> dict[str, tuple
             for t, kind, _ in held.tensors.values() if not t.is_inference()}  # fmt: skip
     found: dict[str, tuple[Any, str]] = {}
     try:
-        with torch.random.fork_rng(devices=[]):
+        with drawing_aside():
             for inputs in calls:
                 args, kwargs = copies_of(*inputs)
                 model(*args, **kwargs)

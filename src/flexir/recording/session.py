@@ -18,6 +18,7 @@ import torch
 from ..errors import CaptureError, add_note
 from ..graph.source import locate
 from .compilers import eager_compilers
+from .kernels import telling_kernels
 from .listening import listening
 from .watchers import FunctionWatch
 
@@ -44,6 +45,7 @@ def watching(recorder: Any) -> Iterator[None]:
         stack.callback(setattr, _local, "recorder", None)
         stack.enter_context(eager_compilers())
         stack.enter_context(_threads_in(recorder.audit.laundered))
+        stack.enter_context(telling_kernels(recorder.audit.problems))
         if recorder.witness is not None:
             stack.enter_context(recorder.witness)
         pre = hooks.register_module_forward_pre_hook(recorder.modules.enter)

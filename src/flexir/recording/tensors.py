@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from ..graph import tree
-from ..graph.geometry import Geometry, digest, storage_of, where_of
+from ..graph.geometry import ADDRESSED, Geometry, digest, storage_of, where_of
 from ..graph.nodes import Value
 from .memory import ALONE, UNKNOWN, Alias, Lone, LoneConstant, Memory, View, nothing
 
@@ -163,7 +163,7 @@ class Tensors:
     def _watch(self, tensor: torch.Tensor, memory: Memory) -> None:
         """Tell by a digest of its bytes whether a memory was written."""
         storage = storage_of(tensor)
-        if storage is None or tensor.device.type != "cpu":
+        if storage is None or tensor.device.type not in ADDRESSED:
             return
         if memory.shared is None:
             start = storage.data_ptr()
@@ -178,7 +178,7 @@ class Tensors:
 
     def _shared(self, storage: torch.UntypedStorage) -> tuple[Memory | None, int]:
         """The watched memory that a storage is a part of, and how many bytes from its start."""
-        if self.shared and storage.device.type == "cpu":
+        if self.shared and storage.device.type in ADDRESSED:
             start = storage.data_ptr()
             for low, high, memory in self.shared:
                 if low <= start and start + storage.nbytes() <= high:
