@@ -84,11 +84,29 @@ def offsets_of(code: CodeType, one: dis.Instruction) -> range:
     return range(one.offset, end, 2)
 
 
-@functools.lru_cache(maxsize=256)
+_trees: dict[str, tuple[list[str], ast.Module | None]] = {}  # file -> its lines, their tree
+
+
 def tree_of(file: str) -> ast.Module | None:
-    """The syntax tree of a file; None if it is not there or no Python."""
+    """The syntax tree of a file as it is now; None if it is not there or no Python."""
+    lines = _lines_of(file)
+    known = _trees.get(file)
+    if known is None or known[0] is not lines:
+        known = _trees[file] = lines, _parsed("".join(lines))
+    return known[1]
+
+
+def _lines_of(file: str) -> list[str]:
+    """The lines of a file, one list as long as it stays as it is."""
+    linecache.checkcache(file)
+    return linecache.getlines(file)
+
+
+@functools.lru_cache(maxsize=1024)
+def _parsed(text: str, first: int = 1) -> ast.Module | None:
+    """The syntax tree of a text that begins at this line; None if it is no Python."""
     try:
-        return ast.parse("".join(linecache.getlines(file)))
+        return ast.parse("\n" * (first - 1) + text)
     except (SyntaxError, ValueError):
         return None
 
@@ -121,29 +139,53 @@ def _statement(lines: list[str], line: int) -> tuple[int, int]:
     return first, end
 
 
-@functools.lru_cache(maxsize=1024)
-def _part_of(file: str, first: int, end: int) -> ast.Module | None:
-    """The syntax tree of some lines of a file; None if they are no Python."""
-    text = "".join(linecache.getlines(file)[first - 1 : end])
-    try:
-        return ast.parse("\n" * (first - 1) + text)
-    except (SyntaxError, ValueError):
-        return None
-
-
 @of_code(maxsize=4096)
 def function_of(code: CodeType) -> ast.AST | None:
-    """The function, lambda or comprehension that a code object was compiled from."""
-    file = code.co_filename
-    if code.co_name != "<module>" and (lines := linecache.getlines(file)):
-        tree = _part_of(file, *_statement(lines, code.co_firstlineno))
+    """The function, lambda or comprehension that a code object was compiled from.
+
+    None where there is no source, and where it was changed since.
+    """
+    lines = _lines_of(code.co_filename)
+    if not _is_of(code, lines):
+        return None
+    if code.co_name != "<module>" and lines:
+        first, end = _statement(lines, code.co_firstlineno)
+        tree = _parsed("".join(lines[first - 1 : end]), first)
         found = None if tree is None else function_in(tree, code)
         if found is not None:
             return found
-    tree = tree_of(file)
+    tree = tree_of(code.co_filename)
     if tree is None or code.co_name == "<module>":
         return tree
     return function_in(tree, code)
+
+
+def _is_of(code: CodeType, lines: list[str]) -> bool:
+    """Whether a function may be compiled from a file with these lines, told by its names.
+
+    Each instruction says where it stands; before Python 3.11 only the line, and all may be.
+    """
+    if not hasattr(code, "co_positions"):
+        return True
+    for one in dis.get_instructions(code):
+        where = one.positions
+        if one.opcode not in dis.hasname or not where or not where.lineno:
+            continue
+        if where.lineno != where.end_lineno:
+            continue
+        text = lines[where.lineno - 1] if where.lineno <= len(lines) else ""
+        part = text.encode()[where.col_offset : where.end_col_offset].decode(errors="replace")
+        if not _is_written(one.argval, part):
+            return False
+    return True
+
+
+def _is_written(name: str, text: str) -> bool:
+    """Whether a text has a name, or the name need not be written there."""
+    if name in text or name.startswith("__"):
+        return True
+    private = name.find("__", 1) if name.startswith("_") else -1  # _Class__name
+    return private > 0 and name[private:] in text or not name.isidentifier()
 
 
 def function_in(tree: ast.Module, code: CodeType) -> ast.AST | None:

@@ -244,15 +244,15 @@ def mentions(file: str, line: int, name: str) -> bool:
     return any(name in names_in(part) for part in parts)
 
 
-@functools.lru_cache(maxsize=1024)
 def compares_once(file: str, line: int) -> bool:
     """Whether a line has one comparison, of two things by size, and calls none."""
     tree = tree_of(file)
-    nodes = (
-        []
-        if tree is None
-        else [n for n in around_line(tree, line) if getattr(n, "lineno", 0) == line]
-    )
+    return tree is not None and _compares_once(tree, line)
+
+
+@functools.lru_cache(maxsize=1024)
+def _compares_once(tree: ast.Module, line: int) -> bool:
+    nodes = [n for n in around_line(tree, line) if getattr(n, "lineno", 0) == line]
     found = [n for n in nodes if isinstance(n, ast.Compare)]
     called = {n.func.attr for n in nodes
               if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)}  # fmt: skip
