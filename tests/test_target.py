@@ -1,5 +1,6 @@
 """Handlers: keys and parameters are checked at the decorator; what is missing is reported whole."""
 
+import gc
 import json
 import logging
 import re
@@ -534,3 +535,26 @@ def test_a_handler_of_a_module_takes_what_comes_before_its_inputs():
     ir.module(nn.ReLU)(lambda *parts, input: "any number will do")
     graph = flexir.capture(nn.Sequential(nn.ReLU()), (torch.ones(2),))
     assert flexir.convert(graph, ir).output == "any number will do"
+
+
+def test_while_handlers_run_the_collector_looks_at_young_objects_alone():
+    before, seen, gone = gc.get_threshold(), [], []
+    target = Target("garbage")
+
+    class Cycle:
+        def __init__(self):
+            self.own = self
+
+        def __del__(self):
+            gone.append(1)
+
+    @target.op("relu")
+    def relu(ctx, x, **_):
+        seen.append(gc.get_threshold())
+        Cycle()
+        return [[] for _ in range(2 * before[0])] and x
+
+    graph = flexir.capture(nn.Sequential(*[nn.ReLU() for _ in range(8)]), (torch.ones(2),))
+    flexir.convert(graph, target=target)
+    assert seen[0][:2] == before[:2] and seen[0][2] > 10**6
+    assert gc.get_threshold() == before and gone

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, overload
 import torch
 
 from ..errors import TargetError, add_note
+from ..graph import collector
 from ..graph.graph import Graph
 from ..graph.inputs import Inputs, inputs_of
 from ..graph.nodes import Node, Value
@@ -216,11 +217,12 @@ def convert(
         graph = graph.at(*inputs_of(at))
     if out is None and target.builder is not None:
         out = target.builder()
-    made = Conversion(graph, target, out, decompose, config=config)
-    outputs = made.run()
-    if strict:
-        made.report.raise_if_unsupported()
-    output = made.finish()
+    with collector.young():
+        made = Conversion(graph, target, out, decompose, config=config)
+        outputs = made.run()
+        if strict:
+            made.report.raise_if_unsupported()
+        output = made.finish()
     output = output if output is not None else outputs
     return Result(output, outputs, made.report, graph, made.status, made.env, target, made.config)
 
