@@ -539,7 +539,7 @@ def test_a_handler_of_a_module_takes_what_comes_before_its_inputs():
 
 def test_while_handlers_run_the_collector_looks_at_young_objects_alone():
     before, seen, gone = gc.get_threshold(), [], []
-    target = Target("garbage")
+    target = flexir.Target("garbage")
 
     class Cycle:
         def __init__(self):
@@ -549,10 +549,10 @@ def test_while_handlers_run_the_collector_looks_at_young_objects_alone():
             gone.append(1)
 
     @target.op("relu")
-    def relu(ctx, x, **_):
+    def relu(ctx, input, **_):
         seen.append(gc.get_threshold())
         Cycle()
-        return [[] for _ in range(2 * before[0])] and x
+        return [[] for _ in range(2 * before[0])] and input
 
     graph = flexir.capture(nn.Sequential(*[nn.ReLU() for _ in range(8)]), (torch.ones(2),))
     flexir.convert(graph, target=target)
