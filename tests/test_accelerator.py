@@ -174,7 +174,7 @@ def test_memory_of_two_devices():
 
 def test_a_kernel_that_nobody_sees_is_noticed():
     triton = pytest.importorskip("triton")
-    from tests.kernels import doubled  # triton reads a kernel's source from its file
+    from tests.written_in_triton import doubled  # triton reads a kernel's source from its file
 
     del triton
 

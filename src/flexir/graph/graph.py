@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from ..conversion.convert import Result
     from .inputs import Inputs
+    from .outline import Outline
     from .run import Run
 
 
@@ -95,6 +96,7 @@ class Graph:
     variants: list[Graph] = field(default_factory=list)
     unknown: dict[Node | Value | None, bytes] = field(default_factory=dict)
     _users: Mapping[Value, tuple[Node, ...]] | None = field(default=None, init=False, repr=False)
+    _outline: Outline | None = field(default=None, init=False, repr=False)
 
     def walk(self) -> Iterator[Node]:
         """All nodes, module nodes before the nodes of their bodies."""
@@ -241,7 +243,16 @@ class Graph:
         """Replay on new inputs; see :func:`flexir.replay`."""
         from .replay import replay
 
-        return replay(self, args, kwargs)
+        return replay(self, args, kwargs, outline=None if self.variants else self.outline)
+
+    @property
+    def outline(self) -> Outline:
+        """What replays find out, once: a graph that was handed out does not change."""
+        if self._outline is None:
+            from .outline import Outline
+
+            self._outline = Outline.in_full(self)
+        return self._outline
 
     def at(
         self,

@@ -17,12 +17,13 @@ import torch
 
 from ..errors import Diverged
 from . import agreement, numbers, places, tree
-from .choice import WITH_BLOCKS, Block, Loop, blocks_of, every, is_choice
+from .choice import WITH_BLOCKS, Block, Loop, blocks_of, is_choice
 from .generators import Generators, drawing_aside
 from .geometry import copy_like
 from .graph import Graph
 from .inputs import bind_inputs, first_that
 from .nodes import Node, Switches, Value
+from .outline import Outline, Prepared
 from .query import last_readers
 from .sole import only_held_by
 
@@ -65,6 +66,7 @@ def replay(
     led: Collection[Node] = (),
     alter: Callable[[Node, dict[Value, Any]], None] | None = None,
     make: Callable[[Any, Sequence[Any], Mapping[str, Any]], Any] | None = None,
+    outline: Outline | None = None,
 ) -> Any:
     """Run a graph with torch, call by call as recorded.
 
@@ -87,6 +89,7 @@ def replay(
             are not checked: for callers that want sizes, independent of values.
         alter: called after each node with what its inputs and outputs are, to change the latter.
         make: makes calls: ``make(function, args, kwargs)``; None calls the function.
+        outline: what earlier replays found out of the graph, if it has not changed since.
 
     Returns:
         what the model returned, in the same containers.
@@ -97,8 +100,8 @@ def replay(
     """
     graph = fitting(graph, args, kwargs or {})
     env = Environment(graph.constants) if env is None else env
-    free = last_readers(graph)
-    meaning = Replay(graph, check, watch, free, isolate, generators)
+    free = last_readers(graph) if outline is None else outline.free
+    meaning = Replay(graph, check, watch, free, isolate, generators, outline)
     meaning.numbers, meaning.taken, meaning.begin, meaning.led = tell_numbers, taken, begin, led
     meaning.alter, meaning.make = alter, make
     meaning.alike = bind_inputs(graph, args, kwargs or {}, env, as_given=meaning.asks)
@@ -108,7 +111,7 @@ def replay(
         agreement.as_shown(graph, meaning),
     ):
         stack.callback(meaning.restore)
-        interpret(graph.nodes, env, meaning)
+        interpret(meaning.outline.nodes, env, meaning)
         if meaning.drawn:
             meaning.generators.end()
     if meaning.parts:
@@ -157,18 +160,15 @@ class Replay:
         free: dict[Node, list[Value]] | None = None,
         isolate: bool = False,
         generators: Generators | None = None,
+        outline: Outline | None = None,
     ) -> None:
         self.check, self.watch, self.free, self.isolate = check, watch, free or {}, isolate
         self.generators = generators or Generators()
         self.switches: Switches | None = None
         self.regions = contextlib.ExitStack()
-        nodes = list(every(graph.nodes))
-        effects = [node.effects for node in nodes]
+        self.outline = outline = Outline(graph) if outline is None else outline
+        self.drawing, self.parts, self.asks = outline.drawing, outline.parts, outline.asks
         self.drawn = False
-        self.drawing = [node for node in nodes if node.effects.random]
-        self.parts = any([node.target.__class__ in WITH_BLOCKS for node in nodes])
-        strides = any([node.target is numbers.stride for node in nodes])
-        self.asks = strides or any([one.escape == "about" for one in effects])
         self.numbers = False
         self.taken: list[Any] | None = None
         self.begin: Callable[[Sequence[Value], Sequence[Any]], None] | None = None
@@ -182,12 +182,11 @@ class Replay:
     def __call__(self, node: Node, env: dict[Value, Any]) -> bool:
         if node.body is not None:
             return False
+        prepared = self.outline.calls.get(node)
+        if prepared is not None and self.make is None and not self.isolate:
+            return self._call(node, prepared, env)
         if node.target.__class__ in WITH_BLOCKS:
-            named = {name: tree.build(part, Value, env.__getitem__)
-                     for name, part in node.args.items()}  # fmt: skip
-            made = self._choose(node, named) if is_choice(node) else self._loop(node, named)
-            env.update(zip(node.outputs, made))
-            return self._done(node, env)
+            return self._enter(node, env)
         if self.parts:
             agreement.check_there(node.inputs, env, node)
         self.now, effects = node, node.effects
@@ -197,9 +196,8 @@ class Replay:
             self._switch(effects.switches)
         look = env.__getitem__
         if effects.writes or self.isolate or effects.escape == "error":
-            dying = self.free.get(node, ()) if self.watch is None else ()
             isolate = self.isolate or effects.escape == "error"
-            look = _copies(node, env, isolate, dying).__getitem__
+            look = _copies(node, env, isolate, self._dying(node)).__getitem__
         named, make = {}, self.make
         for name, part in node.args.items():
             if part.__class__ is Value:
@@ -286,6 +284,32 @@ class Replay:
         interpret(block.nodes, inner, self)
         return tree.build(block.outputs, Value, inner.__getitem__)
 
+    def _call(self, node: Node, call: Prepared, env: dict[Value, Any]) -> bool:
+        """Make a call of which nothing is asked but what it makes."""
+        self.now, look, effects = node, env.__getitem__, node.effects
+        if effects.switches is not self.switches:
+            self._switch(effects.switches)
+        if effects.writes:
+            look = _copies(node, env, False, self._dying(node)).__getitem__
+        args = [look(part) if part.__class__ is Value else _built(part, look) for part in call.args]
+        kwargs = {name: _built(part, look) for name, part in call.kwargs.items()}
+        _match(node.result, node.target(*args, **kwargs), env)
+        for name, part in effects.writes.items():
+            _match(part, look(node.args[name]), env)
+        return self._done(node, env)
+
+    def _enter(self, node: Node, env: dict[Value, Any]) -> bool:
+        """Run the blocks of a call."""
+        named = {name: tree.build(part, Value, env.__getitem__)
+                 for name, part in node.args.items()}  # fmt: skip
+        made = self._choose(node, named) if is_choice(node) else self._loop(node, named)
+        env.update(zip(node.outputs, made))
+        return self._done(node, env)
+
+    def _dying(self, node: Node) -> Sequence[Value]:
+        """The Values that nothing reads after a call, nor anybody who watches."""
+        return self.free.get(node, ()) if self.watch is None else ()
+
     def _done(self, node: Node, env: dict[Value, Any]) -> bool:
         """Check what a call made, show it, and let go of what it was the last to read."""
         if self.alter is not None:
@@ -322,6 +346,10 @@ class Replay:
     def restore(self) -> None:
         """Leave torch's switches as they were found."""
         self.regions.close()
+
+
+def _built(part: Any, look: Callable[[Value], Any]) -> Any:
+    return part if part.__class__ in tree.LITERALS else tree.build(part, Value, look)
 
 
 def _copies(
