@@ -97,6 +97,7 @@ class Graph:
     unknown: dict[Node | Value | None, bytes] = field(default_factory=dict)
     _users: Mapping[Value, tuple[Node, ...]] | None = field(default=None, init=False, repr=False)
     _outline: Outline | None = field(default=None, init=False, repr=False)
+    _called: bool = field(default=False, init=False, repr=False)
 
     def walk(self) -> Iterator[Node]:
         """All nodes, module nodes before the nodes of their bodies."""
@@ -243,7 +244,8 @@ class Graph:
         """Replay on new inputs; see :func:`flexir.replay`."""
         from .replay import replay
 
-        return replay(self, args, kwargs, outline=None if self.variants else self.outline)
+        again, self._called = self._called and not self.variants, True
+        return replay(self, args, kwargs, outline=self.outline if again else None)
 
     @property
     def outline(self) -> Outline:

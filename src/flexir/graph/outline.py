@@ -5,10 +5,11 @@ A graph that was handed out does not change, so its replays find it out once.
 
 from __future__ import annotations
 
+import functools
 from inspect import Parameter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import numbers
+from . import collector, numbers
 from .choice import WITH_BLOCKS, every
 from .nodes import Node, Value
 from .query import last_readers
@@ -50,6 +51,7 @@ class Outline:
         self.calls: dict[Node, Prepared] = {}
 
     @classmethod
+    @collector.paused()
     def in_full(cls, graph: Graph) -> Outline:
         """One that takes longer to make, and replays shorter."""
         made = cls(graph)
@@ -69,8 +71,13 @@ def _prepared(node: Node) -> Prepared | None:
         return None
     if any(value.is_number for value in node.inputs):  # may be what an argument is by default
         return None
-    stars = [one.name for one in node.signature.parameters if one.kind is Parameter.VAR_POSITIONAL]
-    if any(node.args.get(name).__class__ is Value for name in stars):
+    if any(node.args.get(name).__class__ is Value for name in _stars(node.signature)):
         return None
     args, kwargs = node.signature.unbind(node.args)
     return Prepared(tuple(args), kwargs)
+
+
+@functools.lru_cache(maxsize=1024)
+def _stars(signature: Any) -> tuple[str, ...]:
+    """The parameters that take any number of positional arguments."""
+    return tuple(p.name for p in signature.parameters if p.kind is Parameter.VAR_POSITIONAL)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from . import collector
 from .choice import every, values_of, walk
 from .nodes import Node, Value
 
@@ -69,6 +70,7 @@ def _is_call_of(graph: Graph, node: Node, module: type | str) -> bool:
     return isinstance(cls, type) and issubclass(cls, module)
 
 
+@collector.paused()
 def last_readers(graph: Graph) -> dict[Node, list[Value]]:
     """Function node -> the Values unused after it."""
     last: dict[Value, Node] = {}

@@ -134,8 +134,8 @@ class Run:
                 env[value] = memory.tensors[path]
                 if memory.calls:
                     _check_size(path, value, memory)
-        result = replay(graph, args, kwargs, env=env, generators=memory.generators,
-                        outline=self.graph.outline)  # fmt: skip
+        outline = self.graph.outline if memory.calls else None
+        result = replay(graph, args, kwargs, env=env, generators=memory.generators, outline=outline)
         memory.tensors.update((state.path, env[state.final]) for state in graph.state)
         memory.other = self.graph if graph.audit.changes else memory.other
         memory.calls += 1
