@@ -101,7 +101,8 @@ def verify(
             to the next.
         values: also run both in step and name the first node that differs; needs memory for
             all activations.
-        perturb: also compare on inputs changed at random.
+        perturb: also compare on inputs changed at random: floats by up to a tenth; on the CPU,
+            where a wrong index only raises, integers in another order.
         tolerance: largest relative difference that still counts as close.
 
     Returns:

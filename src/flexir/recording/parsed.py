@@ -24,6 +24,7 @@ END = 1 << 30
 _AGAIN = (ast.For, ast.AsyncFor, ast.While, *COMPREHENSIONS)
 _CACHE = dis.opmap.get("CACHE", -1)
 _ASKS = {at for name, at in dis.opmap.items() if name.startswith(("POP_JUMP", "TO_BOOL"))}
+_CAN_BE_WRITTEN = re.compile(r"[\w.]*$").match  # a name in Python, of a module or its package
 _BEGINS = re.compile(r"[^\s#)\]}]").match  # a line with a statement of the top level, in most files
 
 P = ParamSpec("P")
@@ -163,9 +164,10 @@ def function_of(code: CodeType) -> ast.AST | None:
 def _is_of(code: CodeType, lines: list[str]) -> bool:
     """Whether a function may be compiled from a file with these lines, told by its names.
 
-    Each instruction says where it stands; before Python 3.11 only the line, and all may be.
+    Each instruction says where it stands; before Python 3.11 only the line, and all may be. So may
+    what was rewritten before it was compiled (assertions of pytest), with names of another kind.
     """
-    if not hasattr(code, "co_positions"):
+    if not hasattr(code, "co_positions") or not all(map(_CAN_BE_WRITTEN, code.co_names)):
         return True
     for one in dis.get_instructions(code):
         where = one.positions
@@ -185,7 +187,7 @@ def _is_written(name: str, text: str) -> bool:
     if name in text or name.startswith("__"):
         return True
     private = name.find("__", 1) if name.startswith("_") else -1  # _Class__name
-    return private > 0 and name[private:] in text or not name.isidentifier()
+    return private > 0 and name[private:] in text
 
 
 def function_in(tree: ast.Module, code: CodeType) -> ast.AST | None:
