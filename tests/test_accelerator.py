@@ -173,10 +173,8 @@ def test_memory_of_two_devices():
 
 
 def test_a_kernel_that_nobody_sees_is_noticed():
-    triton = pytest.importorskip("triton")
+    pytest.importorskip("triton")
     from tests.written_in_triton import doubled  # triton reads a kernel's source from its file
-
-    del triton
 
     def model(x):
         y = x + 1
@@ -188,10 +186,8 @@ def test_a_kernel_that_nobody_sees_is_noticed():
     fresh = torch.randn(64, device=D)
     try:
         made = graph(fresh)
-    except flexir.Diverged as error:
-        print(error)
+    except flexir.Diverged:
         return
-    print(graph, graph.audit)
     assert torch.equal(made, model(fresh)) or graph.audit.problems
 
 

@@ -219,15 +219,23 @@ def _copy(part: Any) -> Any:
 
 
 def _verdict(made: Any, truth: Any) -> dict[str, Any]:
+    worst = difference(made, truth)
+    if worst is None:
+        return {"verdict": "wrong", "note": f"{len(list(_tensors(made)))} outputs or their shapes"}
+    return {"verdict": "right" if worst <= 1e-5 else "wrong", "difference": worst}
+
+
+def difference(made: Any, truth: Any) -> float | None:
+    """The largest difference of any output over its scale; None if there are others."""
     one, other = list(_tensors(made)), list(_tensors(truth))
     if [t.shape for t in one] != [t.shape for t in other]:
-        return {"verdict": "wrong", "note": f"{len(one)} outputs or their shapes"}
+        return None
     worst = 0.0
     for a, b in zip(one, other):
         a, b = torch.nan_to_num(a.double()), torch.nan_to_num(b.double())
         scale = max(float(b.abs().max()) if b.numel() else 0.0, 1e-6)
         worst = max(worst, float((a - b).abs().max()) / scale if a.numel() else 0.0)
-    return {"verdict": "right" if worst <= 1e-5 else "wrong", "difference": worst}
+    return worst
 
 
 def _tensors(part: Any) -> Iterator[torch.Tensor]:

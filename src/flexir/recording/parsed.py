@@ -85,6 +85,7 @@ def offsets_of(code: CodeType, one: dis.Instruction) -> range:
     return range(one.offset, end, 2)
 
 
+_MANY = 256
 _trees: dict[str, tuple[list[str], ast.Module | None]] = {}  # file -> its lines, their tree
 
 
@@ -93,6 +94,8 @@ def tree_of(file: str) -> ast.Module | None:
     lines = _lines_of(file)
     known = _trees.get(file)
     if known is None or known[0] is not lines:
+        if len(_trees) >= _MANY:
+            _trees.clear()
         known = _trees[file] = lines, _parsed("".join(lines))
     return known[1]
 
@@ -103,7 +106,6 @@ def _lines_of(file: str) -> list[str]:
     return linecache.getlines(file)
 
 
-@functools.lru_cache(maxsize=1024)
 def _parsed(text: str, first: int = 1) -> ast.Module | None:
     """The syntax tree of a text that begins at this line; None if it is no Python."""
     try:
@@ -122,6 +124,9 @@ def contains(outer: Span, inner: Span) -> bool:
     if inner[1] == 0 and inner[3] == END:  # a line of an old Python
         return outer[0] <= inner[0] and inner[2] <= outer[2]
     return outer[:2] <= inner[:2] and inner[2:] <= outer[2:]
+
+
+_part = functools.lru_cache(maxsize=1024)(_parsed)
 
 
 def _statement(lines: list[str], line: int) -> tuple[int, int]:
@@ -151,7 +156,7 @@ def function_of(code: CodeType) -> ast.AST | None:
         return None
     if code.co_name != "<module>" and lines:
         first, end = _statement(lines, code.co_firstlineno)
-        tree = _parsed("".join(lines[first - 1 : end]), first)
+        tree = _part("".join(lines[first - 1 : end]), first)
         found = None if tree is None else function_in(tree, code)
         if found is not None:
             return found
